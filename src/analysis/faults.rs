@@ -117,7 +117,7 @@ impl<'a> Scope<'a> {
             confirmed: self.seen(FaultPhase::Confirmed),
             engine: self.engine(),
             undo_requested: undo_requested.map(|at| self.zero.at(at)),
-            undone: at(FaultPhase::Undone),
+            undone: self.undone().map(|at| self.zero.at(at)),
             wore_off: self.wore_off(),
             not_undone: self
                 .seen(FaultPhase::NotUndone)
@@ -136,8 +136,12 @@ impl<'a> Scope<'a> {
     /// A phase's first record. Phases of this step may come after the next request too (an undo
     /// that was retried).
     fn phase(&self, wanted: FaultPhase) -> Option<(Moment, &str)> {
-        self.records.iter().filter(|record| record.at >= self.request.at).find_map(|record| {
-            match &record.event {
+        self.phases(wanted).next()
+    }
+
+    fn phases(&self, wanted: FaultPhase) -> impl Iterator<Item = (Moment, &str)> {
+        self.records.iter().filter(|record| record.at >= self.request.at).filter_map(
+            move |record| match &record.event {
                 Event::Fault { step, phase, detail, target, component, .. }
                     if (*step, target.as_str(), *component) == self.request.key()
                         && *phase == wanted =>
@@ -145,8 +149,15 @@ impl<'a> Scope<'a> {
                     Some((record.at, detail.as_str()))
                 }
                 _ => None,
-            }
-        })
+            },
+        )
+    }
+
+    /// When the effect was gone of which it was found afterwards that all works again.
+    fn undone(&self) -> Option<Moment> {
+        let (undone, _) = self.phase(FaultPhase::Undone)?;
+        let gone = self.phases(FaultPhase::Reverted).map(|(at, _)| at);
+        Some(gone.take_while(|at| *at <= undone).last().unwrap_or(undone))
     }
 
     fn seen(&self, phase: FaultPhase) -> Option<Seen> {
@@ -174,7 +185,7 @@ impl<'a> Scope<'a> {
             })
         };
         // An undo that comes again finds nothing either.
-        let undone = self.phase(FaultPhase::Undone).map(|(at, _)| at);
+        let undone = self.undone();
         let worn_off = || {
             let (at, _) = self.phase(FaultPhase::WoreOff)?;
             undone.is_none_or(|undone| at <= undone).then(|| self.seen(FaultPhase::WoreOff))?
@@ -275,7 +286,7 @@ impl<'a> Scope<'a> {
     }
 
     fn heard_again(&self) -> Option<When> {
-        let (undone, _) = self.phase(FaultPhase::Undone)?;
+        let undone = self.undone()?;
         sign_of_life::after(self.records, self.anchor, self.request.target, undone)
             .map(|heard| self.zero.when(heard))
     }

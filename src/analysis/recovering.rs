@@ -30,8 +30,12 @@ impl Recovering {
             Event::Lease { namespace, .. } if namespace == NODE_LEASES => {
                 self.words.push(record.clone())
             }
-            Event::Fault { phase: FaultPhase::Undone, target, .. } => {
-                self.undone.insert(target.clone(), record.at);
+            Event::Fault { phase: FaultPhase::UndoRequested, target, .. } => {
+                self.undone.remove(target);
+            }
+            // The effect is gone before it is verified that all works again.
+            Event::Fault { phase: FaultPhase::Reverted | FaultPhase::Undone, target, .. } => {
+                self.undone.entry(target.clone()).or_insert(record.at);
             }
             _ => {}
         }

@@ -341,6 +341,27 @@ fn a_run_that_was_cut_short_says_so() {
 }
 
 #[test]
+fn an_undo_ends_when_its_effect_is_gone_and_counts_when_it_is_verified() {
+    use FaultPhase::{NotUndone, Requested, Reverted, UndoRequested, Undone};
+    let found = |phases: &[(i64, FaultPhase)]| {
+        let begun = Run::new().endpoints(1, 1).fault_phase(0, "nodeStop", Requested, "");
+        let run = phases.iter().fold(begun, |run, (ms, phase)| {
+            run.fault_phase(*ms, "nodeStop", *phase, "its kubelet does not stay up")
+        });
+        let fault = analyse(&run.ended(30_000).build()).faults.remove(0);
+        (fault.undone, fault.not_undone.is_some())
+    };
+    let gone = [(5000, UndoRequested), (6000, Reverted)];
+    assert_eq!(found(&gone), (None, false));
+    let verified = [gone[0], gone[1], (9000, Undone)];
+    assert_eq!(found(&verified), (Some(s(6.0)), false));
+    let broken = [gone[0], gone[1], (20_000, NotUndone)];
+    assert_eq!(found(&broken), (None, true));
+    let again = [broken[0], broken[1], broken[2], (21_000, Reverted), (24_000, Undone)];
+    assert_eq!(found(&again), (Some(s(21.0)), false));
+}
+
+#[test]
 fn a_stop_that_the_engine_saw_was_not_without_effect() {
     let stopped = |died: Option<i64>| {
         let run = Run::new().endpoints(1, 1).fault_phase(0, "nodeStop", FaultPhase::Requested, "");

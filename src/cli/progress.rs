@@ -163,6 +163,7 @@ impl Progress {
             FaultPhase::UndoRequested => {
                 format!("undo requested: {target} {}", in_brackets(detail))
             }
+            FaultPhase::Reverted => format!("effect gone: {target} {}", in_brackets(detail)),
             FaultPhase::Undone => format!("undone: {target} {}", in_brackets(detail)),
             FaultPhase::NotUndone => format!("NOT UNDONE: {target} {}", in_brackets(detail)),
             FaultPhase::Returned | FaultPhase::WoreOff => return,

@@ -8,8 +8,21 @@ use kube::api::{Api, ListParams};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
+use super::objects;
 use crate::timeline::Component;
 use crate::timeline::leader::{LEADER_LEASES, node_of};
+
+/// Where each node renews its Lease.
+const NODE_LEASES: &str = "kube-node-lease";
+
+/// What a node's kubelet has said last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Heartbeat {
+    /// The version of its Lease; `None`: it has none.
+    lease: Option<String>,
+    /// When it reported its status.
+    status: Option<jiff::Timestamp>,
+}
 
 impl Cluster {
     /// The node on which each part of the control plane leads that holds a lease for it. (etcd's
@@ -34,6 +47,23 @@ impl Cluster {
             .into_iter()
             .map(|lease| (lease.name_any(), lease.resource_version().unwrap_or_default()))
             .collect())
+    }
+
+    /// A node's last heartbeat: another one is another heartbeat, whatever the clocks say.
+    pub(crate) async fn heartbeat_of(&self, node: &str) -> Result<Heartbeat, ClusterError> {
+        let what = || format!("look for a heartbeat of node {node}");
+        let leases: Api<Lease> = Api::namespaced(self.client(), NODE_LEASES);
+        let lease = self.call(what(), leases.get(node)).await;
+        let lease = match lease {
+            Err(error) if error.is_not_found() => None,
+            lease => lease?.resource_version(),
+        };
+        let nodes: Api<objects::Node> = Api::all(self.client());
+        let status = self.call(what(), nodes.get(node)).await?.status;
+        let ready = status.and_then(|status| {
+            status.conditions?.into_iter().find(|condition| condition.type_ == "Ready")
+        });
+        Ok(Heartbeat { lease, status: ready.and_then(|ready| Some(ready.last_heartbeat_time?.0)) })
     }
 
     async fn leases(&self, what: &str, namespace: &str) -> Result<Vec<Lease>, ClusterError> {

@@ -99,6 +99,8 @@ fn usual(container: &mut FakeContainer, argv: &[String]) -> (i64, String) {
         "systemctl is-system-running" if container.stopping => (1, "stopping".into()),
         "systemctl is-system-running" => (0, "running".into()),
         "systemctl is-active kubelet" => (0, "active".into()),
+        // The kubelet's process, and its state.
+        text if text.contains("--property=MainPID") => (0, "7 S".into()),
         _ => (0, String::new()),
     }
 }

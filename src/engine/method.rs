@@ -45,6 +45,8 @@ pub(super) struct Method<'a, W: Backend> {
     /// Shared by all branches; borrowed for a moment only.
     pub ledger: RefCell<&'a mut Ledger>,
     pub state: RefCell<State<'a>>,
+    /// What is undone, and not yet seen to work again.
+    pub unverified: tokio::sync::Mutex<Vec<PendingUndo<'a>>>,
     /// What faults on objects were to do when they were rehearsed, by step: an API that is away
     /// when they are due can't tell.
     pub rehearsed: RefCell<BTreeMap<u32, Vec<UndoEntry>>>,
@@ -64,7 +66,7 @@ pub(super) struct State<'a> {
 }
 
 /// One fault on one node or object, as it is owed.
-struct PendingUndo<'s> {
+pub(super) struct PendingUndo<'s> {
     id: u64,
     undo: UndoEntry,
     /// The step's name.
@@ -167,6 +169,7 @@ impl<'a, W: Backend> Method<'a, W> {
     ) -> Result<Vec<PendingUndo<'a>>, RunError> {
         let nothing_harmed = self.is_unharmed();
         let begun = async {
+            self.verify().await?;
             self.recovered().await?;
             let planned = self.plan((step, name), fault, dead_man).await?;
             let owe = |(harm, undo)| self.record((name, dead_man), harm, undo);
@@ -318,12 +321,11 @@ impl<'a, W: Backend> Method<'a, W> {
     }
 
     /// The last begun first.
-    async fn undo(&self, fault: &Fault, pending: Vec<PendingUndo<'_>>) -> Result<(), RunError> {
+    async fn undo(&self, fault: &Fault, pending: Vec<PendingUndo<'a>>) -> Result<(), RunError> {
         stage(self.recorder, Event::UNDO);
         for pending in pending.iter().rev() {
             let reporter = pending.reporter(self.recorder);
             rollback::undo_entry(&pending.undo, &reporter, self.backend).await?;
-            self.ledger.borrow_mut().settle(pending.id)?;
             let mut state = self.state.borrow_mut();
             state.active.retain(|(id, _)| *id != pending.id);
             state.undone.insert(reporter.target.to_owned(), clock::now());
@@ -332,8 +334,26 @@ impl<'a, W: Backend> Method<'a, W> {
                 self.is_over(clock::now());
             }
         }
+        self.unverified.lock().await.extend(pending);
         if !self.state.borrow().active.is_empty() {
             stage(self.recorder, "fault");
+        }
+        self.verify().await
+    }
+
+    /// Ends when all that was undone works again, and strikes it from the ledger. While a fault on a
+    /// node lasts nobody can tell: it may have taken the API, or what another needs to start.
+    async fn verify(&self) -> Result<(), RunError> {
+        let mut unverified = self.unverified.lock().await;
+        let lasts = |harm: &Option<Harm<'_>>| harm.is_some_and(|harm| harm.fault.harms_node());
+        let in_the_way = || self.state.borrow().active.iter().any(|(_, harm)| lasts(harm));
+        while !in_the_way()
+            && let Some(pending) = unverified.first()
+        {
+            let reporter = pending.reporter(self.recorder);
+            rollback::verify_entry(&pending.undo, &reporter, self.backend).await?;
+            self.ledger.borrow_mut().settle(pending.id)?;
+            unverified.remove(0);
         }
         Ok(())
     }

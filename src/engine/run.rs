@@ -184,6 +184,7 @@ async fn forward(
         seed,
         ledger,
         state,
+        unverified: Default::default(),
         rehearsed: RefCell::default(),
     };
     method.rehearse().await?;

@@ -168,7 +168,7 @@ async fn a_run_without_mishap_does_things_in_order() {
         })
         .collect();
     use FaultPhase::*;
-    assert_eq!(phases, [Requested, Returned, Confirmed, UndoRequested, Undone]);
+    assert_eq!(phases, [Requested, Returned, Confirmed, UndoRequested, Reverted, Undone]);
     let steady: Vec<bool> = run
         .timeline
         .records
@@ -181,6 +181,39 @@ async fn a_run_without_mishap_does_things_in_order() {
     assert_eq!(steady, [true, false]);
     let attempts = run.timeline.probe("web").unwrap().attempts().count();
     assert!(attempts > 500, "{attempts} attempts in at least 13 s at 50/s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_does_not_work_after_its_undo_is_not_undone() {
+    for node in ["w1", "w2"] {
+        let mut backend = FakeBackend::new(None);
+        backend.broken = Some(node);
+        let run = simulate(backend, None, 1).await;
+        let of_node = phases(&run.timeline).into_iter().filter(|(_, target, _)| target == node);
+        let seen: Vec<FaultPhase> = of_node.map(|(_, _, phase)| phase).collect();
+        if seen.is_empty() {
+            continue;
+        }
+        assert!(seen.contains(&FaultPhase::NotUndone), "{seen:?}");
+        assert!(!seen.contains(&FaultPhase::Undone), "{seen:?}");
+        assert!(matches!(&run.end.stop, Some(Stop::RunError(_))), "{:?}", run.end);
+        let left = &run.end.not_undone;
+        assert!(left.len() == 1 && left[0].why.message == "it sends no heartbeat", "{left:?}");
+        assert_eq!(run.owed, 1, "it stays in the ledger");
+        return;
+    }
+    panic!("no worker was hit");
+}
+
+/// What a fault has hit is verified when no other fault lasts: it may have taken the API.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_verified_while_another_fault_lasts() {
+    let run = simulate_method(overlapping(1), FakeBackend::new(None), None, 1).await;
+    let all = phases(&run.timeline);
+    let place = |step, wanted| all.iter().position(|p| p.0 == step && p.2 == wanted).unwrap();
+    use FaultPhase::*;
+    assert!(place(2, Reverted) < place(0, Reverted) && place(0, Reverted) < place(2, Undone));
+    assert!(place(0, Undone) < place(3, Requested), "{all:?}");
 }
 
 /// A worker dies while etcd is away, and outlasts it.
@@ -349,7 +382,9 @@ async fn a_drained_node_is_uncordoned_when_what_was_done_to_it_meanwhile_is_undo
             phases.into_iter().filter(|p| p.2 != Returned).map(|p| (p.0, p.2)).collect();
         let wanted = [(0, Requested), (0, Confirmed), (1, Requested), (1, Confirmed)];
         assert_eq!(order[..4], wanted);
-        assert_eq!(order[4..], [(1, UndoRequested), (1, Undone), (0, UndoRequested), (0, Undone)]);
+        let undone = [(1, UndoRequested), (1, Reverted), (1, Undone)];
+        assert_eq!(order[4..7], undone);
+        assert_eq!(order[7..], [(0, UndoRequested), (0, Undone)]);
         let ready = |record: &Record| {
             matches!(record.event, Event::Node { change: Change::Changed, ready: Ready::True, .. })
         };
@@ -419,7 +454,7 @@ async fn an_undo_that_another_is_in_the_way_of_is_tried_again() {
 async fn whatever_goes_wrong_is_undone() {
     let calls =
         simulate(FakeBackend::new(None), None, 1).await.backend.truth.lock().unwrap().calls.len();
-    assert!(calls == 7, "every call of the backend goes wrong once");
+    assert!(calls == 9, "every call of the backend goes wrong once");
     for turn in 0..calls {
         for mishap in [Failure::Fails, Failure::Panics, Failure::Hangs] {
             let interrupt = (mishap == Failure::Hangs).then_some(Duration::from_secs(300));

@@ -79,6 +79,11 @@ impl Seen {
         !self.now.is_empty() && !self.now.iter().any(|process| process.frozen)
     }
 
+    fn pids(&self) -> String {
+        let pid = |process: &Process| process.id.split(' ').next().unwrap_or_default().to_owned();
+        self.now.iter().map(pid).collect::<Vec<_>>().join(", ")
+    }
+
     fn read(text: &str) -> Self {
         let mut seen = Self { met: Vec::new(), now: Vec::new() };
         for line in text.lines() {
@@ -155,6 +160,16 @@ impl Part {
         Ok(Seen::read(&text))
     }
 
+    /// Which process of it runs.
+    pub(super) async fn process(&self, context: &FaultContext<'_, '_>) -> Result<Look, FaultError> {
+        let seen = self.look(context).await?;
+        Ok(match () {
+            () if seen.gone() => Look::NotYet(format!("no {} runs", self.name())),
+            () if !seen.runs() => Look::NotYet(format!("its {} is frozen", self.name())),
+            () => Look::Seen(format!("its {}, process {},", self.name(), seen.pids())),
+        })
+    }
+
     /// Only what is well is hit.
     pub(super) async fn must_run(&self, context: &FaultContext<'_, '_>) -> Result<(), FaultError> {
         context.must_be_up().await?;
@@ -223,14 +238,13 @@ impl Part {
     }
 
     fn well(&self, seen: &Seen, restarted: Option<Duration>) -> String {
-        let id = seen.now[0].id.split(' ').next().unwrap_or_default();
         let how = restarted.map_or(String::new(), |after| {
             format!(
                 "; its kubelet delayed the restart and was itself restarted after {}s",
                 after.as_secs()
             )
         });
-        format!("{} runs as process {id}{how}", self.name())
+        format!("{} runs as process {}{how}", self.name(), seen.pids())
     }
 }
 
@@ -373,7 +387,7 @@ mod tests {
                 let told = said(&engine, plan, true).await.unwrap();
                 assert_eq!(
                     told[1],
-                    (FaultPhase::Undone, format!("kube-scheduler runs as process {pid}"))
+                    (FaultPhase::Reverted, format!("kube-scheduler runs as process {pid}"))
                 );
                 assert!(
                     engine.worker(

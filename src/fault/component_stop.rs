@@ -15,7 +15,7 @@ use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
 use super::switch::SHORT;
 use crate::embedded::Action;
 use crate::experiment::Fault;
-use crate::timeline::{Component, FaultPhase};
+use crate::timeline::FaultPhase;
 
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
 
@@ -35,8 +35,8 @@ impl NodeFault for ComponentStop {
         Part::plan(plan).map(Self)
     }
 
-    fn component(&self) -> Option<Component> {
-        Some(self.0.component)
+    fn part(&self) -> Option<Part> {
+        Some(self.0.clone())
     }
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {

@@ -120,7 +120,8 @@ impl<'a, 'p> FaultContext<'a, 'p> {
     }
 
     pub(super) fn not_undone(&self, seen: impl Into<String>, after: Duration) -> FaultError {
-        FaultError::NotUndone { node: self.node(), seen: seen.into(), after }
+        let (node, seen, log) = (self.node(), seen.into(), Vec::new());
+        FaultError::NotUndone { node, seen, after, log }
     }
 
     pub(super) fn not_confirmed(&self, seen: impl Into<String>, after: Duration) -> FaultError {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::works::quoted;
 use crate::cluster::ClusterError;
 use crate::node::AccessError;
 
@@ -75,13 +76,15 @@ pub(crate) enum FaultError {
     #[error(transparent)]
     Api(#[from] ClusterError),
     /// The effect is still there.
-    #[error("undo the fault on node {node}: {seen} after {}s", .after.as_secs())]
+    #[error("undo the fault on node {node}: {seen} after {}s{}", .after.as_secs(), end_of(.log))]
     NotUndone {
         node: String,
         /// What was seen.
         seen: String,
         /// How long was tried.
         after: Duration,
+        /// The end of the log of what does not work.
+        log: Vec<String>,
     },
 }
 
@@ -92,7 +95,23 @@ fn list(addresses: &[IpAddr]) -> String {
     addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
 }
 
+fn end_of(log: &[String]) -> String {
+    if log.is_empty() {
+        return String::new();
+    }
+    let lines: Vec<String> = log.iter().map(|line| quoted(line)).collect();
+    format!("; the end of its log: {}", lines.join(" / "))
+}
+
 impl FaultError {
+    /// The same with the end of a log.
+    pub(super) fn quoting(mut self, lines: Vec<String>) -> Self {
+        if let Self::NotUndone { log, .. } = &mut self {
+            *log = lines;
+        }
+        self
+    }
+
     /// Whether the target no longer exists, so that nothing is left to be undone.
     pub(crate) fn is_gone(&self) -> bool {
         matches!(self, Self::Gone { .. })

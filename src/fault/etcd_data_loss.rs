@@ -68,7 +68,7 @@ impl NodeFault for EtcdDataLoss {
     }
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
-        let (switch, part, mark) = (&self.0, self.part(), &self.0.mark);
+        let (switch, part, mark) = (&self.0, etcd(&self.0), &self.0.mark);
         part.must_run(context).await?;
         let snapshot = take_snapshot(context, mark).await?;
         switch.arm(context, &["readlink", "grep"], &undo_script(switch)).await?;
@@ -94,7 +94,7 @@ impl NodeFault for EtcdDataLoss {
             let seen = "the node is not running, so etcd's data could not be moved back,";
             return Err(context.not_undone(seen, Duration::ZERO));
         }
-        let well = self.part().until_well(context, Seen::replaced).await?;
+        let well = etcd(&self.0).until_well(context, Seen::replaced).await?;
         context.run(&["sh", "-c", &discarding(&self.0.mark)]).await?;
         Ok(well.into())
     }
@@ -107,15 +107,13 @@ impl NodeFault for EtcdDataLoss {
         self.0.by_hand(container)
     }
 
-    fn component(&self) -> Option<Component> {
-        Some(Component::Etcd)
+    fn part(&self) -> Option<Part> {
+        Some(etcd(&self.0))
     }
 }
 
-impl EtcdDataLoss {
-    fn part(&self) -> Part {
-        Part { component: Component::Etcd, switch: self.0.clone() }
-    }
+fn etcd(switch: &Switch) -> Part {
+    Part { component: Component::Etcd, switch: switch.clone() }
 }
 
 /// The run's own directory beside the manifests.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::{COMMAND, FaultContext, Look};
 use super::error::FaultError;
-use super::kubelet_stop::{NODE_DOWN, WAIT, must_be_active};
+use super::kubelet::{NODE_DOWN, WAIT, must_be_active, process, until_runs};
 use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
 use super::switch::{SHORT, Switch};
 use crate::experiment::Fault;
@@ -18,11 +18,6 @@ const FREEZE: &str = "systemctl kill --signal=STOP kubelet";
 const UNFREEZE: &str = "systemctl kill --signal=CONT kubelet; sent=$?
 if systemctl is-active --quiet kubelet; then [ $sent = 0 ] || exit 1
 else systemctl start --no-block kubelet || exit 1; fi";
-/// Prints the kubelet's process id and its state as the kernel has it: `S`, `R`, `T` (stopped by a
-/// signal). Fails where there is no such process, or systemd does not say.
-const PROCESS: &str =
-    "pid=$(systemctl show --property=MainPID --value kubelet) && [ \"$pid\" -gt 0 ] &&
-stat=$(cat /proc/$pid/stat) && set -- $stat && echo \"$1 $3\"";
 
 /// The kubelet is frozen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,24 +59,8 @@ impl NodeFault for KubeletPause {
         if self.0.undo(SHORT, context, "unfreeze the kubelet", &script).await?.is_none() {
             return Ok(NODE_DOWN.into());
         }
-        // Two looks: a kubelet that crashes at its start runs for a moment.
-        let mut before = None;
-        let runs = context.look_until_seen(WAIT, async |context| {
-            let Some(now) = process(context).await? else {
-                before = None;
-                return Ok(Look::NotYet("its kubelet has no process".into()));
-            };
-            let steady =
-                before.replace(now.clone()).is_some_and(|before| now.runs_on_from(&before));
-            Ok(match steady {
-                true => Look::Seen("the kubelet runs".into()),
-                false => Look::NotYet(format!("its kubelet's process is in state {}", now.state)),
-            })
-        });
-        match runs.await? {
-            Look::Seen(seen) => Ok(seen.into()),
-            Look::NotYet(seen) => Err(context.not_undone(seen, WAIT.limit)),
-        }
+        until_runs(context).await?;
+        Ok("the kubelet runs".into())
     }
 
     fn describe(&self, container: &str) -> String {
@@ -104,43 +83,11 @@ impl NodeFault for KubeletPause {
     }
 }
 
-/// The kubelet's process.
-#[derive(Clone, Debug)]
-struct Process {
-    pid: String,
-    state: String,
-}
-
-impl Process {
-    fn is_frozen(&self) -> bool {
-        self.state == "T"
-    }
-
-    /// A zombie does not run.
-    fn runs(&self) -> bool {
-        ["R", "S", "D"].contains(&self.state.as_str())
-    }
-
-    fn runs_on_from(&self, before: &Self) -> bool {
-        self.pid == before.pid && before.runs() && self.runs()
-    }
-}
-
-/// `None`: there is none, or that can't be seen.
-async fn process(context: &FaultContext<'_, '_>) -> Result<Option<Process>, FaultError> {
-    let output = context.run(&["sh", "-c", PROCESS]).await?;
-    let text = output.text();
-    let seen = text.split_once(' ').filter(|_| output.code == 0);
-    Ok(seen.map(|(pid, state)| Process { pid: pid.to_owned(), state: state.to_owned() }))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
     use crate::docker::fake::FakeEngine;
+    use crate::fault::kubelet::PROCESS;
     use crate::fault::{inject, samples, undo};
     use crate::timeline::FaultKind;
 
@@ -185,50 +132,11 @@ mod tests {
         }
     }
 
-    /// Undoes it on a node whose looks at the kubelet's process end and say this, one by one. How
-    /// many it took.
-    async fn looks_of_undo(looks: &'static [(i64, &'static str)]) -> usize {
-        let (engine, taken) = (FakeEngine::start(), Arc::new(AtomicUsize::new(0)));
-        let counter = Arc::clone(&taken);
-        engine.with(|state| {
-            state.script = Box::new(move |_, argv| {
-                if !argv.join(" ").contains(PROCESS) {
-                    return (0, String::new());
-                }
-                let (code, text) = looks[counter.fetch_add(1, Ordering::Relaxed)];
-                (code, text.to_owned())
-            });
-        });
-        let plan = samples::plan_of(&samples::fault(FaultKind::KubeletPause)).unwrap();
-        undo(&plan, &engine.connect().await, &mut |_, _| {}).await.unwrap();
-        taken.load(Ordering::Relaxed)
-    }
-
-    #[tokio::test]
-    async fn it_runs_when_one_process_was_seen_to_run_twice() {
-        assert_eq!(looks_of_undo(&[(0, "7 S"), (0, "7 R")]).await, 2);
-        let zombie = vec![(0, "7 S"), (0, "7 Z"), (0, "7 Z"), (0, "8 D"), (0, "8 S")];
-        assert_eq!(looks_of_undo(zombie.leak()).await, 5);
-        let another = vec![(0, "7 S"), (0, "8 S"), (1, "9 S"), (0, "8 T"), (0, "8 S"), (0, "8 S")];
-        assert_eq!(looks_of_undo(another.leak()).await, 6);
-    }
-
     /// What a script ends and says where `systemctl` is this.
     fn shell(systemctl: &str, script: &str) -> (Option<i32>, String) {
         let script = format!("systemctl() {{ {systemctl}; }}\n{script}");
         let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap().trim().to_owned())
-    }
-
-    #[test]
-    fn a_process_that_systemd_does_not_name_is_not_seen() {
-        for silent in ["return 1", "echo", "echo 0", "echo 1; return 1"] {
-            let (code, text) = shell(silent, PROCESS);
-            assert!(code != Some(0) && text.is_empty(), "{silent}: {code:?} {text}");
-        }
-        let here = std::process::id();
-        let (code, text) = shell(&format!("echo {here}"), PROCESS);
-        assert_eq!((code, text.split(' ').next().unwrap()), (Some(0), here.to_string().as_str()));
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod container_kill;
 mod context;
 mod error;
 mod etcd_data_loss;
+mod kubelet;
 mod kubelet_pause;
 mod kubelet_stop;
 mod node_disconnect;
@@ -38,6 +39,7 @@ pub(crate) mod samples;
 mod switch;
 #[cfg(test)]
 mod tests;
+mod works;
 
 use std::time::Duration;
 
@@ -51,13 +53,15 @@ pub(crate) use object::pod_delete::PodDelete;
 pub(crate) use object::{ObjectUndo, inject_object, undo_object};
 pub(crate) use record::{NodeTarget, Undo};
 
+use crate::cluster::Cluster;
 use crate::docker::Docker;
 use crate::embedded::NodeId;
 use crate::experiment::Fault;
-use crate::timeline::{Component, FaultKind, FaultPhase};
+use crate::timeline::{Component, FaultKind, FaultPhase, NodeRole};
 use context::{COMMAND, FaultContext};
 use node_fault::{NodeFault, Undone};
 use object::{ObjectContext, ObjectFault};
+use works::Works;
 
 registry::faults! {
     node {
@@ -131,8 +135,10 @@ pub(crate) async fn inject(
 /// Undoes a fault, and ends when its effect was seen to be gone. May be called any number of times,
 /// also for a fault that was never injected, and by another process.
 ///
-/// Reports `UndoRequested` when it begins, `WoreOff` where the effect was over before, and `Undone`
-/// or `NotUndone` when it ends. A container engine that is away is waited for, for 60 s.
+/// Reports `UndoRequested` when it begins, `WoreOff` where the effect was over before, and
+/// `Reverted` or `NotUndone` when it ends. It is undone when [`stays_up`] and, where the fault takes
+/// the node's heartbeats, [`sends_heartbeat`] say so. A container engine that is away is waited for,
+/// for 60 s.
 /// [`FaultError::Gone`]: the container no longer exists, nothing is left to be undone.
 pub(crate) async fn undo(
     undo: &Undo,
@@ -157,9 +163,33 @@ pub(crate) async fn undo(
             if *wore_off {
                 context.report(FaultPhase::WoreOff, seen.clone());
             }
-            context.report(FaultPhase::Undone, seen.clone());
+            context.report(FaultPhase::Reverted, seen.clone());
         }
         Err(error) => context.report(FaultPhase::NotUndone, error.to_string()),
     }
     result.map(drop)
+}
+
+/// Ends when what was undone runs, and stays up. Says which process does.
+pub(crate) async fn stays_up(undo: &Undo, docker: &Docker) -> Result<String, FaultError> {
+    let mut quiet = |_, _| {};
+    let context = &FaultContext::new(docker, &undo.target, &mut quiet);
+    let machine_is_ours = undo.harm.kind().traits().engine.is_some();
+    works::stays_up(context, &undo.harm.works(), machine_is_ours).await
+}
+
+/// Whether the fault takes its node's heartbeats.
+pub(crate) fn takes_heartbeats(undo: &Undo) -> bool {
+    matches!(undo.harm.works(), Works::Node) && undo.target.role != NodeRole::ExternalLoadBalancer
+}
+
+/// Ends when the node has sent a heartbeat since the call.
+pub(crate) async fn sends_heartbeat(
+    undo: &Undo,
+    docker: &Docker,
+    cluster: &Cluster,
+) -> Result<(), FaultError> {
+    let mut quiet = |_, _| {};
+    let context = &FaultContext::new(docker, &undo.target, &mut quiet);
+    works::sends_heartbeat(context, &undo.harm.works(), cluster).await
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use super::component::Part;
 use super::context::FaultContext;
 use super::error::FaultError;
 use super::record::NodeTarget;
 use super::switch::Switch;
 use crate::embedded::{Action, NodeId};
 use crate::experiment::Fault;
-use crate::timeline::{Component, NodeRole};
+use crate::timeline::NodeRole;
 
 /// A fault on a node. Its value is its record: plain data with all that the undo needs.
 ///
@@ -29,7 +30,8 @@ pub(crate) trait NodeFault: Sized {
     /// call that injects, `Returned` when it comes back, `Confirmed` when the effect was seen.
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError>;
 
-    /// Undoes it, and ends when the effect was seen to be gone.
+    /// Undoes it, and ends when the effect was seen to be gone. Whether what it hit works again is
+    /// verified afterwards, for every fault in the same way (`works.rs`).
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError>;
 
     /// What the undo does, for people: `start container kind-worker (docker start)`.
@@ -39,7 +41,7 @@ pub(crate) trait NodeFault: Sized {
     fn by_hand(&self, container: &str) -> String;
 
     /// The part of the control plane that it hits; `None`: the node itself.
-    fn component(&self) -> Option<Component> {
+    fn part(&self) -> Option<Part> {
         None
     }
 

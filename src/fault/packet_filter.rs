@@ -464,7 +464,7 @@ mod tests {
             let mut phases = Vec::new();
             undo(&plan, &docker, &mut |phase, _| phases.push(phase)).await.unwrap();
             assert_eq!(phases.contains(&FaultPhase::WoreOff), wore_off, "{phases:?}");
-            assert_eq!(phases.last(), Some(&FaultPhase::Undone));
+            assert_eq!(phases.last(), Some(&FaultPhase::Reverted));
         }
     }
 

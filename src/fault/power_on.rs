@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::context::FaultContext;
 use super::error::FaultError;
 use super::node_fault::{ModelNode, Modelled, Undone};
+use super::works::machine_words;
 use crate::docker::{ContainerState, DockerError};
 use crate::embedded::Action;
 use crate::node::AccessErrorKind;
@@ -104,7 +105,8 @@ pub(super) async fn undo(
             }
         }
         if Instant::now() > end {
-            return Err(context.not_undone(text(context, seen).await, TIMEOUT));
+            let log = machine_words(context).await;
+            return Err(context.not_undone(text(seen), TIMEOUT).quoting(log));
         }
     }
     Ok(match moved(context).await? {
@@ -113,19 +115,13 @@ pub(super) async fn undo(
     })
 }
 
-async fn text(context: &FaultContext<'_, '_>, seen: Seen) -> String {
+fn text(seen: Seen) -> &'static str {
     match seen {
-        Seen::Up => "its container is up".into(),
-        Seen::ShuttingDown => "its container is still shutting down".into(),
-        Seen::Silent | Seen::Slow => "its systemd does not answer".into(),
-        Seen::Paused => "its container is still paused".into(),
-        Seen::Down => {
-            let lines = context.docker.last_words(context.container(), 3).await.unwrap_or_default();
-            format!(
-                "its container exits after each start; the end of its log: {};",
-                lines.join(" / ")
-            )
-        }
+        Seen::Up => "its container is up",
+        Seen::ShuttingDown => "its container is still shutting down",
+        Seen::Silent | Seen::Slow => "its systemd does not answer",
+        Seen::Paused => "its container is still paused",
+        Seen::Down => "its container exits after each start",
     }
 }
 
@@ -266,7 +262,7 @@ mod tests {
             for _ in 0..2 {
                 let (result, phases) = heard(&engine, true, &plan).await;
                 result.unwrap();
-                assert_eq!(phases, [FaultPhase::UndoRequested, FaultPhase::Undone]);
+                assert_eq!(phases, [FaultPhase::UndoRequested, FaultPhase::Reverted]);
                 assert!(up(&engine), "{plan:?}");
             }
         }

@@ -46,7 +46,12 @@ macro_rules! faults {
 
             /// The part of the control plane that it hits; `None`: the node itself.
             pub(crate) fn component(&self) -> Option<Component> {
-                match self { $(Self::$node(fault) => fault.component(),)* }
+                match self { $(Self::$node(fault) => fault.part().map(|part| part.component),)* }
+            }
+
+            /// What must work after its undo.
+            fn works(&self) -> Works {
+                match self { $(Self::$node(fault) => Works::of(fault),)* }
             }
 
             fn pod(&self) -> Option<&str> {
@@ -101,7 +106,7 @@ macro_rules! faults {
         /// How long an undo may take until it is verified, where Docker and the API server answer.
         pub(crate) fn undo_timeout(fault: &Fault) -> Duration {
             COMMAND + match fault.kind() {
-                $(FaultKind::$node => <$node_file::$node as NodeFault>::UNDO_TIMEOUT,)*
+                $(FaultKind::$node => <$node_file::$node as NodeFault>::UNDO_TIMEOUT + works::LIMIT * 2,)*
                 $(FaultKind::$object =>
                     <object::$object_file::$object as ObjectFault>::UNDO_TIMEOUT,)*
             }

@@ -172,6 +172,7 @@ impl Switch {
 mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
+    use crate::fault::kubelet::PROCESS;
     use crate::fault::samples::{component_faults, fault, plan_of};
     use crate::fault::{Undo, inject, undo};
     use crate::timeline::{Component, FaultKind};
@@ -196,6 +197,7 @@ mod tests {
                         (0, "2: eth0 inet 172.18.0.3/16\n2: eth0 inet6 fc00::3/64")
                     }
                     () if text == "systemctl is-active kubelet" => (0, "active"),
+                    () if text.contains(PROCESS) => (0, "7 S"),
                     () if text.contains("exec systemd-run") => arming,
                     () if text
                         .contains("systemctl is-active --quiet outage-r-0.timer || exit 75") =>
@@ -262,7 +264,7 @@ mod tests {
                             (0, String::new())
                         }
                     }
-                    text if text == "systemctl is-active kubelet" => (0, "active".into()),
+                    text if text.contains(PROCESS) => (0, "7 S".into()),
                     _ => (0, String::new()),
                 });
             });

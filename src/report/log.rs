@@ -273,6 +273,7 @@ fn fault_phase(fault: &str, target: &str, phase: FaultPhase, detail: &str) -> St
         FaultPhase::Confirmed => "confirmed",
         FaultPhase::UndoRequested => "undo requested",
         FaultPhase::WoreOff => "worn off before the undo",
+        FaultPhase::Reverted => "effect gone",
         FaultPhase::Undone => "undone",
         FaultPhase::NotUndone => "NOT UNDONE",
     };

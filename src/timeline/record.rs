@@ -100,9 +100,11 @@ pub enum FaultPhase {
     UndoRequested,
     /// Its undo found that the effect had been over before.
     WoreOff,
-    /// The effect was seen to be gone.
+    /// The effect was seen to be gone. Earlier timelines have `Undone` alone.
+    Reverted,
+    /// What it hit works again.
     Undone,
-    /// Could not be undone.
+    /// It could not be undone, or what it hit does not work again.
     NotUndone,
 }
 

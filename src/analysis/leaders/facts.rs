@@ -91,28 +91,28 @@ fn of_fault<'a>(
     if frozen && *phase == FaultPhase::UndoRequested && part.is_none_or(|part| part == component) {
         return Some(Fact { when: record.bracket(), what: What::Thaws { node: target } });
     }
+    let same = |other: &Record, wanted: FaultPhase| {
+        matches!(&other.event, Event::Fault { step: of, target: on, component: hit, phase, .. }
+            if (of, on, hit) == (step, target, part) && *phase == wanted)
+    };
+    // The effect is gone before it is verified that all works again.
+    let verified = *phase == FaultPhase::Undone
+        && records.iter().any(|other| other.at <= record.at && same(other, FaultPhase::Reverted));
     let state = match phase {
+        _ if verified => return None,
         FaultPhase::Confirmed if frozen => ProcessState::Stopped,
         FaultPhase::Confirmed if matches!(impact, Impact::MachineOff | Impact::ProcessGone) => {
             ProcessState::Gone
         }
-        FaultPhase::Undone if frozen => ProcessState::Running,
+        FaultPhase::Reverted | FaultPhase::Undone if frozen => ProcessState::Running,
         _ => return None,
     };
-    let asked = if *phase == FaultPhase::Undone {
-        FaultPhase::UndoRequested
-    } else {
-        FaultPhase::Requested
+    let asked = match state {
+        ProcessState::Running => FaultPhase::UndoRequested,
+        ProcessState::Stopped | ProcessState::Gone => FaultPhase::Requested,
     };
-    let asked =
-        records.iter().filter(|other| other.at <= record.at).rev().find(|other| {
-            match &other.event {
-                Event::Fault { step: of, target: on, component: hit, phase, .. } => {
-                    (of, on, hit) == (step, target, part) && *phase == asked
-                }
-                _ => false,
-            }
-        });
+    let earlier = records.iter().filter(|other| other.at <= record.at);
+    let asked = earlier.rev().find(|other| same(other, asked));
     let when = Bracket::new(asked.map_or(record.at, |asked| asked.at), record.at);
     match part {
         None => Some(Fact {

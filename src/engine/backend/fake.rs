@@ -49,6 +49,8 @@ pub(crate) struct FakeBackend {
     pub mishap: Option<(usize, Failure)>,
     /// Whether undoing fails, too.
     pub undo_fails: bool,
+    /// A node that does not work after its undo.
+    pub broken: Option<&'static str>,
     /// A node that could not be brought back as it was.
     pub moves: Option<&'static str>,
     /// What is answered, after the rehearsal, to who asks for the objects of a fault.
@@ -66,6 +68,7 @@ impl FakeBackend {
             truth: Default::default(),
             mishap,
             undo_fails: false,
+            broken: None,
             moves: None,
             no_objects: None,
             boot: Duration::ZERO,
@@ -374,7 +377,7 @@ impl Backend for FakeBackend {
                 let node = &undo.target.node;
                 progress(FaultPhase::UndoRequested, String::new());
                 self.truth.lock().unwrap().down.remove(node);
-                progress(FaultPhase::Undone, String::new());
+                progress(FaultPhase::Reverted, String::new());
                 self.tell_return(node);
                 self.tell_endpoint(node, Change::Changed, true);
             }
@@ -391,6 +394,17 @@ impl Backend for FakeBackend {
             UndoEntry::Namespace { .. } => self.truth.lock().unwrap().namespace = false,
             _ => self.truth.lock().unwrap().probers = false,
         }
+        Ok(())
+    }
+
+    async fn verify(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
+        let UndoEntry::Fault(undo) = undo else { return Ok(()) };
+        self.call("verify").await?;
+        if self.broken == Some(undo.target.node.as_str()) {
+            progress(FaultPhase::NotUndone, "it sends no heartbeat".into());
+            return Err(RunError::failed("it sends no heartbeat"));
+        }
+        progress(FaultPhase::Undone, String::new());
         Ok(())
     }
 }

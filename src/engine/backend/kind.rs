@@ -326,6 +326,10 @@ impl Backend for KindBackend<'_> {
     async fn undo(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
         self.tools.undo(self.scope.run, undo, progress).await
     }
+
+    async fn verify(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
+        self.tools.verify(undo, progress).await
+    }
 }
 
 /// The engine gives what starts the lowest free address. A control plane is known by its own: one

@@ -86,6 +86,11 @@ pub(crate) trait Backend {
     async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), RunError>;
     /// Makes a fault; ends when it is confirmed.
     async fn inject(&self, fault: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError>;
-    /// Takes an undo back; ends when that is verified. Idempotent.
+    /// Undoes an entry; ends when its effect is gone. Idempotent.
     async fn undo(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError>;
+    /// Ends when what was undone works again: only then may its entry be struck. To be called when
+    /// all else is undone that may be in its way. A backend whose undo ends with that does nothing.
+    async fn verify(&self, _undo: &UndoEntry, _progress: Progress<'_>) -> Result<(), RunError> {
+        Ok(())
+    }
 }

@@ -14,7 +14,7 @@ use crate::engine::backend::Progress;
 use crate::engine::error::RunError;
 use crate::engine::undo::back_off::BackOff;
 use crate::engine::undo::ledger::{Access, Entry, Ledger, UndoEntry};
-use crate::engine::undo::rollback::{NotUndone, in_passes};
+use crate::engine::undo::rollback::{Half, NotUndone, in_passes};
 use crate::fault::{self, ObjectUndo};
 use crate::node::{NodeAccess, NodeHandle, NodeState};
 use crate::timeline::{FaultPhase, NodeRole, Ready};
@@ -27,6 +27,8 @@ const API_PATIENCE: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(500);
 /// How often to report what is still waited for.
 const TELL: Duration = Duration::from_secs(10);
+/// What an undo finds where somebody has deleted the cluster.
+const GONE: &str = "its container is gone: nothing is left to undo";
 /// Between two looks whether a cluster is still there.
 const GONE_LOOK: Duration = Duration::from_secs(2);
 
@@ -75,7 +77,7 @@ impl Harmed {
 }
 
 impl Tools {
-    /// Undoes one entry; ends when that is verified.
+    /// Undoes one entry; ends when its effect is gone.
     pub(crate) async fn undo(
         &self,
         run: &str,
@@ -95,6 +97,45 @@ impl Tools {
         }
     }
 
+    /// Ends when what was undone works again: its process stays up, and the node sends heartbeats
+    /// where the fault took them. An undo through the API has read back what it asked for.
+    pub(crate) async fn verify(
+        &self,
+        undo: &UndoEntry,
+        progress: Progress<'_>,
+    ) -> Result<(), RunError> {
+        let UndoEntry::Fault(undo) = undo else { return Ok(()) };
+        match self.works(undo).await {
+            Ok(seen) => {
+                progress(FaultPhase::Undone, seen);
+                Ok(())
+            }
+            Err(why) => {
+                progress(FaultPhase::NotUndone, why.line());
+                Err(why)
+            }
+        }
+    }
+
+    async fn works(&self, undo: &fault::Undo) -> Result<String, RunError> {
+        let runs = match fault::stays_up(undo, &self.docker).await {
+            // Somebody deleted the cluster.
+            Err(error) if error.is_gone() => return Ok(GONE.into()),
+            runs => runs.map_err(RunError::failed_by)?,
+        };
+        if !fault::takes_heartbeats(undo) {
+            return Ok(runs);
+        }
+        let access = Access::Kind { cluster: undo.target.cluster.clone() };
+        if self.cluster.is_none() && self.kind.is_err() {
+            return Ok(format!("{runs}; without kind, nobody can look for its heartbeats"));
+        }
+        let cluster = self.connected(&access).await?;
+        let heard = fault::sends_heartbeat(undo, &self.docker, &cluster).await;
+        heard.map_err(RunError::failed_by)?;
+        Ok(format!("{runs} and sends heartbeats"))
+    }
+
     async fn fault(&self, undo: &fault::Undo, progress: Progress<'_>) -> Result<(), RunError> {
         let mut not_undone = None;
         let mut heard = |phase: FaultPhase, detail: String| match phase {
@@ -105,10 +146,7 @@ impl Tools {
         match (result, not_undone) {
             // A container that is gone needs no undo: somebody deleted the cluster.
             (Err(error), _) if error.is_gone() => {
-                progress(
-                    FaultPhase::Undone,
-                    "its container is gone: nothing is left to undo".into(),
-                );
+                progress(FaultPhase::Reverted, GONE.into());
                 Ok(())
             }
             (Err(error), detail) => {
@@ -312,11 +350,16 @@ pub(crate) async fn all(
     say: &mut dyn FnMut(&Entry, UndoProgress<'_>),
 ) -> Vec<NotUndone> {
     let owed = ledger.pending().iter().rev().cloned().collect();
-    let left = in_passes(owed, async |entry: &Entry| {
-        say(entry, UndoProgress::Begins);
-        patiently(one(entry, &tools_of), |long| say(entry, UndoProgress::GoesOn(long))).await?;
-        ledger.settle(entry.id)?;
-        say(entry, UndoProgress::Ended(Ok(())));
+    let left = in_passes(owed, async |entry: &Entry, half: Half| {
+        if half == Half::Undo {
+            say(entry, UndoProgress::Begins);
+        }
+        let done = one(entry, half, &tools_of);
+        patiently(done, |long| say(entry, UndoProgress::GoesOn(long))).await?;
+        if half == Half::Verify {
+            ledger.settle(entry.id)?;
+            say(entry, UndoProgress::Ended(Ok(())));
+        }
         Ok(())
     });
     let left = left.await;
@@ -337,7 +380,7 @@ pub(crate) async fn faults_only(
         .filter(|entry| entry.undo.fault().is_some())
         .cloned()
         .collect();
-    let left = in_passes(owed, async |entry: &Entry| one(entry, &tools_of).await);
+    let left = in_passes(owed, async |entry: &Entry, half: Half| one(entry, half, &tools_of).await);
     left.await.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
 }
 
@@ -355,9 +398,14 @@ async fn patiently<T>(work: impl Future<Output = T>, mut say: impl FnMut(Duratio
 
 async fn one(
     entry: &Entry,
+    half: Half,
     tools_of: &impl AsyncFn(&str) -> Result<Tools, RunError>,
 ) -> Result<(), RunError> {
-    tools_of(&entry.engine).await?.undo(&entry.run, &entry.undo, &mut |_, _| {}).await
+    let tools = tools_of(&entry.engine).await?;
+    match half {
+        Half::Undo => tools.undo(&entry.run, &entry.undo, &mut |_, _| {}).await,
+        Half::Verify => tools.verify(&entry.undo, &mut |_, _| {}).await,
+    }
 }
 
 #[cfg(test)]

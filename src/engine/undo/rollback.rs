@@ -69,29 +69,47 @@ async fn all(
     recorder: &Recorder,
     ledger: &mut Ledger,
 ) -> Vec<NotUndone> {
-    let left = in_passes(pending_entries, async |entry: &Entry| {
-        undo_entry(&entry.undo, &reporter(&entry.undo, recorder), backend).await?;
-        ledger.settle(entry.id)
+    let left = in_passes(pending_entries, async |entry: &Entry, half: Half| {
+        let reporter = reporter(&entry.undo, recorder);
+        match half {
+            Half::Undo => undo_entry(&entry.undo, &reporter, backend).await,
+            Half::Verify => {
+                verify_entry(&entry.undo, &reporter, backend).await?;
+                ledger.settle(entry.id)
+            }
+        }
     });
     left.await.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
 }
 
-/// Undoes one after the other, each whatever becomes of those before it, and then once more what
-/// failed, as long as a pass has undone something: one may have been in another's way (a drained
-/// node is uncordoned through an API that a later undo brings back). What is left, with why.
+/// The two halves of an undo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Half {
+    Undo,
+    /// Whether it works again. A node's heartbeats need the control plane, which another entry may
+    /// bring back: so this comes after all undos.
+    Verify,
+}
+
+/// Undoes one after the other, each whatever becomes of those before it, then verifies them, and
+/// then once more what failed, as long as a pass has undone something: one may have been in
+/// another's way (a drained node is uncordoned through an API that a later undo brings back). What
+/// is left, with why.
 pub(crate) async fn in_passes(
     mut pending_entries: Vec<Entry>,
-    mut undo_entry: impl AsyncFnMut(&Entry) -> Result<(), RunError>,
+    mut go: impl AsyncFnMut(&Entry, Half) -> Result<(), RunError>,
 ) -> Vec<(Entry, RunError)> {
     loop {
         let before = pending_entries.len();
         let mut failed = Vec::new();
-        for entry in pending_entries {
-            // A bug of ours in one undo must not keep the others from being done.
-            let undone = AssertUnwindSafe(undo_entry(&entry)).catch_unwind().await;
-            if let Err(why) = undone.unwrap_or_else(|panic| Err(RunError::panicked(panic.as_ref())))
-            {
-                failed.push((entry, why));
+        for half in [Half::Undo, Half::Verify] {
+            for entry in std::mem::take(&mut pending_entries) {
+                // A bug of ours in one undo must not keep the others from being done.
+                let gone = AssertUnwindSafe(go(&entry, half)).catch_unwind().await;
+                match gone.unwrap_or_else(|panic| Err(RunError::panicked(panic.as_ref()))) {
+                    Err(why) => failed.push((entry, why)),
+                    Ok(()) => pending_entries.push(entry),
+                }
             }
         }
         if failed.is_empty() || failed.len() == before {
@@ -113,23 +131,27 @@ pub(crate) fn reporter<'a>(undo: &'a UndoEntry, recorder: &'a Recorder) -> Fault
     }
 }
 
-/// Undoes one entry; only then may it be struck from the ledger.
+/// Undoes one entry. It may be struck from the ledger when it is verified, too.
 pub(crate) async fn undo_entry(
     undo: &UndoEntry,
     reporter: &FaultReporter<'_>,
     backend: &impl Backend,
 ) -> Result<(), RunError> {
     let mut progress = |phase, detail| reporter.report(phase, detail);
-    match backend.undo(undo, &mut progress).await {
-        Ok(()) => Ok(()),
-        // A fault's undo has said so itself.
-        Err(error) if reporter.kind.is_some() => Err(error),
-        Err(error) => {
-            reporter.recorder.event(Event::Note {
-                warning: false,
-                text: format!("not undone: {}: {}", undo.describe(), error.line()),
-            });
-            Err(error)
+    backend.undo(undo, &mut progress).await.inspect_err(|error| {
+        // A fault's undo has reported it itself.
+        if reporter.kind.is_none() {
+            let text = format!("not undone: {}: {}", undo.describe(), error.line());
+            reporter.recorder.event(Event::Note { warning: false, text });
         }
-    }
+    })
+}
+
+/// Ends when what was undone works again; only then may it be struck from the ledger.
+pub(crate) async fn verify_entry(
+    undo: &UndoEntry,
+    reporter: &FaultReporter<'_>,
+    backend: &impl Backend,
+) -> Result<(), RunError> {
+    backend.verify(undo, &mut |phase, detail| reporter.report(phase, detail)).await
 }

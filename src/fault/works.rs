@@ -1,0 +1,331 @@
+//! Undone means that it works again: after its undo, what a fault has hit runs, stays up, and its
+//! node sends heartbeats. The same for every fault on a node; else it is not undone, and the error
+//! quotes the node.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::component::Part;
+use super::context::{FaultContext, Look, Wait};
+use super::error::FaultError;
+use super::kubelet;
+use super::node_fault::NodeFault;
+use crate::cluster::Cluster;
+use crate::node::{AccessErrorKind, NodeState};
+use crate::timeline::NodeRole;
+
+/// So long it must be the same process: one that crashes at its start runs for a moment, again and
+/// again (a kubelet without inotify instances for 250 ms, and systemd starts another a second
+/// later).
+const STEADY: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 3000 });
+const LOOK: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 500 });
+/// How long it may take until it works: a node that boots on a busy machine, a control plane whose
+/// API server starts after its etcd.
+pub(super) const LIMIT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 90 });
+/// The bound on asking a node for its last words.
+const ASK: Duration = Duration::from_secs(5);
+/// So much of a log is quoted.
+const LINES: usize = 3;
+const LINE: usize = 240;
+
+/// What must work after an undo.
+#[derive(Clone, Debug)]
+pub(super) enum Works {
+    /// The node: its kubelet runs, and sends heartbeats.
+    Node,
+    /// The kubelet runs; its heartbeats were never gone.
+    Kubelet,
+    /// The control-plane component runs.
+    Component(Part),
+}
+
+impl Works {
+    pub(super) fn of(fault: &impl NodeFault) -> Self {
+        match fault.part() {
+            Some(part) => Self::Component(part),
+            None if fault.pod().is_some() => Self::Kubelet,
+            None => Self::Node,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Component(part) => part.name(),
+            Self::Node | Self::Kubelet => "kubelet",
+        }
+    }
+
+    /// Which process runs.
+    async fn look(&self, context: &FaultContext<'_, '_>) -> Result<Look, FaultError> {
+        // kind's load balancer has no kubelet: its process is the container's.
+        if context.target.role == NodeRole::ExternalLoadBalancer {
+            let state = context.machine().await?;
+            let at = state.started_at.map_or_else(String::new, |at| at.to_string());
+            return Ok(Look::Seen(format!("container started {at}")));
+        }
+        match self {
+            Self::Component(part) => part.process(context).await,
+            Self::Node | Self::Kubelet => kubelet::look(context).await,
+        }
+    }
+
+    /// What it, or else its machine, wrote last.
+    async fn last_words(&self, context: &FaultContext<'_, '_>) -> Vec<String> {
+        let log = match self {
+            Self::Component(part) => {
+                let name = part.name();
+                format!(
+                    "tail -n {LINES} $(ls -t /var/log/pods/kube-system_{name}-*/{name}/*.log | head -n 1)"
+                )
+            }
+            Self::Node | Self::Kubelet => {
+                format!("journalctl --unit=kubelet --lines={LINES} --output=cat --no-pager --quiet")
+            }
+        };
+        let output = context.run_within(ASK, &["sh", "-c", &log]).await;
+        let text = output.ok().filter(|output| output.code == 0).map(|output| output.text());
+        match text.filter(|text| !text.is_empty()) {
+            Some(text) => text.lines().map(str::to_owned).collect(),
+            None => machine_words(context).await,
+        }
+    }
+
+    async fn broken(
+        &self,
+        context: &FaultContext<'_, '_>,
+        seen: String,
+        after: Duration,
+    ) -> FaultError {
+        context.not_undone(seen, after).quoting(self.last_words(context).await)
+    }
+}
+
+/// The end of the container's log: what systemd wrote to the console.
+pub(super) async fn machine_words(context: &FaultContext<'_, '_>) -> Vec<String> {
+    context.docker.last_words(context.container(), LINES).await.unwrap_or_default()
+}
+
+/// A line of a log, as an error quotes it.
+pub(super) fn quoted(line: &str) -> String {
+    let plain: String = line.trim().chars().filter(|c| !c.is_control()).collect();
+    match plain.char_indices().nth(LINE) {
+        Some((end, _)) => format!("{} ...", &plain[..end]),
+        None => plain,
+    }
+}
+
+/// Ends when it has been the same running process for a while. Says which. A node that another has
+/// switched off has nothing inside it that could run: its kubelet and its components start with it.
+pub(super) async fn stays_up(
+    context: &FaultContext<'_, '_>,
+    works: &Works,
+    machine_is_ours: bool,
+) -> Result<String, FaultError> {
+    let (began, mut processes) = (Instant::now(), 0);
+    let (mut since, mut known) = (began, None);
+    loop {
+        let state = context.state().await?;
+        if state == NodeState::Down && !machine_is_ours {
+            return Ok("the node is not running".into());
+        }
+        let seen = match state {
+            NodeState::Up => works.look(context).await.or_else(passing)?,
+            NodeState::Down => Look::NotYet("its container is not running".into()),
+            NodeState::Frozen => Look::NotYet("its container is paused".into()),
+        };
+        match &seen {
+            Look::Seen(process) if known.as_ref() == Some(process) => {
+                if since.elapsed() >= STEADY {
+                    return Ok(format!("{process} has run for {}s", STEADY.as_secs()));
+                }
+            }
+            Look::Seen(process) => {
+                (since, known) = (Instant::now(), Some(process.clone()));
+                processes += 1;
+            }
+            Look::NotYet(_) => known = None,
+        }
+        if began.elapsed() > LIMIT {
+            let seen = match seen {
+                _ if processes > 1 => format!("its {} does not stay up", works.name()),
+                Look::NotYet(seen) => seen,
+                Look::Seen(_) => format!("its {} has only just started", works.name()),
+            };
+            return Err(works.broken(context, seen, LIMIT).await);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// An answer that did not come proves nothing yet: the node may be busy, or go down.
+fn passing(error: FaultError) -> Result<Look, FaultError> {
+    match error {
+        FaultError::Access(access) if access.kind == AccessErrorKind::Timeout => {
+            Ok(Look::NotYet("no command in it ends in time".into()))
+        }
+        FaultError::Access(access)
+            if matches!(access.kind, AccessErrorKind::Down | AccessErrorKind::Refused) =>
+        {
+            Ok(Look::NotYet(access.message))
+        }
+        FaultError::Frozen { .. } => Ok(Look::NotYet("its container is paused".into())),
+        other => Err(other),
+    }
+}
+
+/// Ends when the node has sent a heartbeat after the first look, and so after the undo, whatever
+/// the clocks say. An API server that is away is waited for.
+pub(super) async fn sends_heartbeat(
+    context: &FaultContext<'_, '_>,
+    works: &Works,
+    cluster: &Cluster,
+) -> Result<(), FaultError> {
+    let mut first = None;
+    let wait = Wait { every: LOOK, limit: LIMIT };
+    let heard = context.look_until_seen(wait, async |context| {
+        let now = match cluster.heartbeat_of(&context.target.node).await {
+            Err(error) if error.may_pass() => return Ok(Look::NotYet(error.to_string())),
+            now => now?,
+        };
+        Ok(match first.get_or_insert_with(|| now.clone()) == &now {
+            true => Look::NotYet("no heartbeat of the node has come".into()),
+            false => Look::Seen(String::new()),
+        })
+    });
+    match heard.await? {
+        Look::Seen(_) => Ok(()),
+        Look::NotYet(seen) => Err(works.broken(context, seen, LIMIT).await),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::fake::FakeApi;
+    use crate::docker::fake::{FakeContainer, FakeEngine};
+    use crate::fault::{Undo, samples, sends_heartbeat, stays_up, undo};
+    use crate::timeline::FaultKind;
+    use serde_json::json;
+
+    const WORDS: &str = "too many open files";
+
+    fn plan(kind: FaultKind) -> Undo {
+        samples::plan_of(&samples::fault(kind)).unwrap()
+    }
+
+    /// A node whose kubelet's process is this at each look.
+    fn node(mut process: impl FnMut(&mut FakeContainer) -> String + Send + 'static) -> FakeEngine {
+        let engine = FakeEngine::start();
+        engine.with(|state| {
+            state.script = Box::new(move |node, argv| match argv.join(" ") {
+                text if text.contains(kubelet::PROCESS) => match process(node) {
+                    none if none.is_empty() => (1, none),
+                    process => (0, process),
+                },
+                text if text.contains("journalctl --unit=kubelet") => {
+                    (0, format!("failed to create fsnotify watcher: {WORDS}\n"))
+                }
+                text if text == "systemctl is-system-running" => (0, "running".into()),
+                _ => (0, String::new()),
+            })
+        });
+        engine
+    }
+
+    #[tokio::test]
+    async fn a_kubelet_that_stays_up_works() {
+        let (engine, began) = (node(|_| "7 S".into()), Instant::now());
+        let seen = stays_up(&plan(FaultKind::KubeletStop), &engine.connect().await).await.unwrap();
+        assert!(seen.starts_with("its kubelet, process 7, has run for "), "{seen}");
+        assert!(began.elapsed() >= STEADY);
+    }
+
+    /// Each of its processes is there for two looks, and then another one is.
+    #[tokio::test]
+    async fn a_kubelet_that_crashes_again_and_again_is_not_undone() {
+        for kind in [FaultKind::KubeletStop, FaultKind::KubeletPause, FaultKind::NodeKill] {
+            let mut looks = 0;
+            let engine = node(move |_| {
+                looks += 1;
+                format!("{} S", looks / 2)
+            });
+            let (plan, docker) = (plan(kind), engine.connect().await);
+            undo(&plan, &docker, &mut |_, _| {}).await.unwrap();
+            let error = stays_up(&plan, &docker).await.unwrap_err().to_string();
+            assert!(error.contains("its kubelet does not stay up after 2s; the end"), "{error}");
+            assert!(error.ends_with(WORDS), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_in_which_no_kubelet_comes_up_is_not_undone() {
+        let engine = node(|_| String::new());
+        let error =
+            stays_up(&plan(FaultKind::NodeStop), &engine.connect().await).await.unwrap_err();
+        assert!(error.to_string().contains("its kubelet has no process after 2s"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn only_a_machine_that_a_fault_took_must_be_on() {
+        let engine = node(|_| "7 S".into());
+        engine.worker(|c| c.running = false);
+        let docker = engine.connect().await;
+        stays_up(&plan(FaultKind::NodeDisconnect), &docker).await.unwrap();
+        let error = stays_up(&plan(FaultKind::NodePause), &docker).await.unwrap_err();
+        assert!(error.to_string().contains("its container is not running"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_component_that_crashes_again_and_again_is_not_undone() {
+        let (engine, mut looks) = (FakeEngine::start(), 0);
+        engine.with(|state| {
+            state.script = Box::new(move |_, argv| {
+                looks += 1;
+                match argv.join(" ") {
+                    text if text.contains("echo end") => (0, format!("now {looks} {looks} S\nend")),
+                    text if text.contains("/var/log/pods/kube-system_etcd-") => (0, WORDS.into()),
+                    _ => (0, String::new()),
+                }
+            })
+        });
+        let [stop, ..] = samples::component_faults(crate::timeline::Component::Etcd);
+        let plan = samples::plan_of(&stop).unwrap();
+        let error = stays_up(&plan, &engine.connect().await).await.unwrap_err().to_string();
+        assert!(error.contains("its etcd does not stay up") && error.ends_with(WORDS), "{error}");
+    }
+
+    const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/c-worker";
+
+    /// The worker's Node and its Lease, which is renewed after so many looks.
+    fn api(beats_after: u32) -> FakeApi {
+        let lease = |version: &str| {
+            json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                "metadata": {"name": "c-worker", "resourceVersion": version}, "spec": {}})
+        };
+        let api = FakeApi::with(LEASE, lease("1"));
+        let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "c-worker"},
+            "spec": {}, "status": {"conditions": []}});
+        api.put("/api/v1/nodes/c-worker", node);
+        let mut looks = 0;
+        api.before_each(move |objects, call| {
+            looks += u32::from(call.contains(LEASE));
+            if looks > beats_after {
+                objects.insert(LEASE.into(), lease("2"));
+            }
+            None
+        });
+        api
+    }
+
+    #[tokio::test]
+    async fn a_node_is_undone_when_it_beats() {
+        let (engine, plan) = (node(|_| "7 S".into()), plan(FaultKind::NodeDisconnect));
+        let docker = engine.connect().await;
+        sends_heartbeat(&plan, &docker, &api(3).cluster()).await.unwrap();
+        let error = sends_heartbeat(&plan, &docker, &api(u32::MAX).cluster()).await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("no heartbeat of the node has come after 2s"), "{text}");
+        assert!(text.ends_with(WORDS), "{text}");
+    }
+}

@@ -75,7 +75,7 @@ fn write(runs: &Path) -> std::path::PathBuf {
     encoder.backend("web-559b-47p6z", &mut bytes);
     encoder.backend("web-559b-9xkq2", &mut bytes);
     in_order_of_ending(|attempt| encoder.attempt(attempt, &mut bytes));
-    writer.append(&bytes).and_then(|()| writer.flush()).expect("attempts are written");
+    writer.append(&bytes).and_then(|()| writer.finish()).expect("attempts are written");
     for (slot, phase) in [
         (FAULT, FaultPhase::Requested),
         (FAULT + 300, FaultPhase::Confirmed),

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use crate::stats::Seconds;
+use crate::timeline::ProbeFile;
 use crate::timeline::attempts::{AttemptEncoder, Phases};
 use crate::timeline::record::Endpoint;
-use crate::timeline::store::ProbeFile;
 use crate::timeline::*;
 
 /// The monotonic clock at +0, in milliseconds: 06:23:41.207 on a day in November.
@@ -58,12 +58,13 @@ pub(crate) fn file(span: &ProbeSpan, backends: &[&str], mut attempts: Vec<Attemp
 /// The bytes of [`file`].
 pub(crate) fn bytes(span: &ProbeSpan, backends: &[&str], attempts: &mut [Attempt]) -> Vec<u8> {
     attempts.sort_by_key(|attempt| span.done(attempt));
-    let (mut encoder, mut bytes) =
-        (AttemptEncoder::default(), serde_json::to_vec(span).expect("plain data"));
-    bytes.push(b'\n');
-    backends.iter().for_each(|name| encoder.backend(name, &mut bytes));
-    attempts.iter().for_each(|attempt| encoder.attempt(attempt, &mut bytes));
-    bytes
+    let (mut encoder, mut records, mut file) = (AttemptEncoder::default(), Vec::new(), Vec::new());
+    backends.iter().for_each(|name| encoder.backend(name, &mut records));
+    attempts.iter().for_each(|attempt| encoder.attempt(attempt, &mut records));
+    AttemptWriter::new(&mut file, span)
+        .and_then(|mut writer| writer.append(&records).and_then(|()| writer.finish()))
+        .expect("written to memory");
+    file
 }
 
 /// A small deterministic generator (xorshift64*), so that a seed is a run.

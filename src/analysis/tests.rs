@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::testing::{Prober, Run, article, at, attempt, bytes, file, s, span};
 use super::*;
 use crate::stats::Seconds;
-use crate::timeline::store::ProbeFile;
+use crate::timeline::ProbeFile;
 use crate::timeline::{Attempt, Change, FaultPhase, Outcome, Ready};
 
 const FAULT: Period = Period::Fault { step: 0 };

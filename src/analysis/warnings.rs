@@ -7,7 +7,7 @@ use super::clock::Zero;
 use super::findings::Warning;
 use super::findings::{Completion, FaultFinding, Findings, Period, ProbeFinding};
 use crate::stats::Seconds;
-use crate::timeline::{Event, NodeRole, Record, Timeline, Tuning};
+use crate::timeline::{Damage, Event, Moment, NodeRole, Record, Timeline, Tuning};
 
 /// An attempt sent later than this is late at any rate.
 const LATE: Seconds = Seconds::from_nanos(5_000_000);
@@ -20,7 +20,7 @@ pub(super) fn warnings(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec
     if found.completion == Completion::Died {
         warnings.push(Warning::RunDied);
     }
-    warnings.extend(timeline.damage.iter().map(|what| Warning::Damaged { what: what.clone() }));
+    warnings.extend(timeline.damage.iter().map(|damage| damaged(damage, zero)));
     // What was cut short, or still goes on, had no time to be seen.
     let has_time = !matches!(
         found.completion,
@@ -41,6 +41,17 @@ pub(super) fn warnings(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec
         _ => None,
     }));
     warnings
+}
+
+fn damaged(damage: &Damage, zero: Zero) -> Warning {
+    let at = |moment: Moment| format!("{:+.3}", zero.at(moment));
+    let span = match (damage.from.map(at), damage.until.map(at)) {
+        (Some(from), Some(until)) => format!("; unknown from {from} to {until}"),
+        (Some(from), None) => format!("; unknown from {from} on"),
+        (None, Some(until)) => format!("; unknown until {until}"),
+        (None, None) => String::new(),
+    };
+    Warning::Damaged { what: format!("{damage}{span}") }
 }
 
 fn of_fault(fault: &FaultFinding, probes: &[ProbeFinding], timeline: &Timeline) -> Vec<Warning> {

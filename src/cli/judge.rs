@@ -174,3 +174,80 @@ fn spreads(views: &[View<'_>]) -> Vec<SpreadReport> {
     }
     by_experiment.into_values().map(SpreadReport::new).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::Warning;
+    use crate::timeline::RunFolder;
+
+    /// A recorded run, written again as this version writes it.
+    fn written_again(name: &str, runs: &Path) -> std::path::PathBuf {
+        let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded").join(name);
+        let mut old = Timeline::read(&recorded).unwrap();
+        old.header.format = crate::timeline::Header::FORMAT.into();
+        let mut folder = RunFolder::create(runs, &old.header).unwrap();
+        old.records.iter().for_each(|record| folder.record(record).unwrap());
+        for file in &old.probes {
+            let span = crate::timeline::ProbeSpan {
+                format: crate::timeline::ProbeSpan::FORMAT.into(),
+                ..file.span.clone()
+            };
+            let mut writer = folder.probe(&span).unwrap();
+            let mut encoder = crate::timeline::attempts::AttemptEncoder::default();
+            let (mut reader, mut records, mut named, mut count) =
+                (file.attempts(), Vec::new(), 0, 0);
+            while let Some(attempt) = reader.next() {
+                reader.backends()[named..]
+                    .iter()
+                    .for_each(|name| encoder.backend(name, &mut records));
+                named = reader.backends().len();
+                encoder.attempt(&attempt, &mut records);
+                count += 1;
+                if count % 10 == 0 {
+                    writer.append(&std::mem::take(&mut records)).unwrap();
+                }
+            }
+            writer.append(&records).and_then(|()| writer.finish()).unwrap();
+        }
+        folder.path().to_owned()
+    }
+
+    /// What a report says of a run, without its warnings.
+    fn numbers(run: &Judged) -> serde_json::Value {
+        let mut report = serde_json::to_value(json::Report::new(&run.view())).unwrap();
+        report["findings"].as_object_mut().unwrap().remove("warnings");
+        report
+    }
+
+    /// Nobody believes a number that a bad disk has changed.
+    #[test]
+    fn no_changed_byte_changes_a_number_under_pass_in_silence() {
+        let runs = tempfile::tempdir().unwrap();
+        let folder = written_again("worker-stop", runs.path());
+        let whole = judge(&folder).map_err(|failure| failure.text()).unwrap();
+        assert_eq!((whole.verdict.outcome, whole.timeline.damage.len()), (Outcome::Pass, 0));
+        let whole = numbers(&whole);
+        let mut files: Vec<_> =
+            std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        let mut random = crate::analysis::testing::Random(300);
+        let mut below = |bound: usize| (random.share() * bound as f64) as usize;
+        for number in 0..300 {
+            let path = &files[number % files.len()];
+            let bytes = std::fs::read(path).unwrap();
+            let (at, change) = (below(bytes.len()), 1 + below(255) as u8);
+            let mut changed = bytes.clone();
+            changed[at] ^= change;
+            std::fs::write(path, &changed).unwrap();
+            let what = format!("byte {at} of {} ^ {change}", path.display());
+            if let Ok(run) = judge(&folder) {
+                let warned =
+                    run.findings.warnings.iter().any(|w| matches!(w, Warning::Damaged { .. }));
+                assert_eq!(warned, !run.timeline.damage.is_empty(), "{what}");
+                assert!(warned || numbers(&run) == whole, "{what}");
+            }
+            std::fs::write(path, &bytes).unwrap();
+        }
+    }
+}

@@ -13,8 +13,7 @@ use tokio::task::JoinHandle;
 use crate::agent::AgentMessage;
 use crate::engine::clock;
 use crate::engine::live::Live;
-use crate::timeline::attempts::{AttemptReader, AttemptWriter};
-use crate::timeline::{Event, Moment, ProbeSpan, Record, RunFolder};
+use crate::timeline::{AttemptWriter, Event, Moment, ProbeSpan, Record, RunFolder};
 
 /// What someone who follows a run sees, as it happens.
 #[derive(Clone, Debug)]
@@ -146,7 +145,6 @@ struct Writer {
 struct ProbeFile {
     span: ProbeSpan,
     writer: AttemptWriter<BufWriter<File>>,
-    previous_slot: u64,
 }
 
 /// Whether a probe is failing now, for those who follow.
@@ -169,6 +167,10 @@ impl Writer {
                 else => break,
             }
             self.shared.changed.notify_waiters();
+        }
+        for file in std::mem::take(&mut self.files).into_values() {
+            let finished = file.writer.finish().map_err(|e| format!("cannot write attempts: {e}"));
+            self.kept(finished);
         }
         let synced = self.folder.sync().map_err(|e| e.to_string());
         self.kept(synced);
@@ -204,8 +206,7 @@ impl Writer {
         let probe = span.probe.name.clone();
         let made = self.folder.probe(&span).map_err(|e| e.to_string());
         if let Some(writer) = self.kept(made) {
-            self.files
-                .insert(probe.clone(), ProbeFile { span: span.clone(), writer, previous_slot: 0 });
+            self.files.insert(probe.clone(), ProbeFile { span: span.clone(), writer });
         }
         self.shared.live().probe_started(span);
         self.record(clock::record(Event::ProbeStarted { probe }));
@@ -213,18 +214,17 @@ impl Writer {
 
     fn attempts(&mut self, probe: &str, bytes: &[u8]) {
         let Some(file) = self.files.get_mut(probe) else { return };
+        let mut reader = file.writer.reader(bytes);
         let written = file
             .writer
             .append(bytes)
             .and_then(|()| file.writer.flush())
             .map_err(|e| format!("cannot write attempts: {e}"));
-        let mut reader = AttemptReader::records_after(bytes, file.previous_slot);
         let mut sights = Vec::new();
         let mut live = self.shared.live();
         let Some(state) = live.probes.get_mut(probe) else { return };
         let mood = self.states.entry(probe.to_owned()).or_default();
         for attempt in reader.by_ref() {
-            file.previous_slot = attempt.slot;
             let sent = file.span.sent(&attempt);
             state.ended(attempt.slot);
             if attempt.outcome.is_ok() || attempt.outcome.is_failure() {

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::analysis::Zero;
 use crate::stats::Seconds;
+use crate::timeline::ProbeFile;
 use crate::timeline::attempts::Phases;
-use crate::timeline::store::ProbeFile;
 use crate::timeline::{Attempt, Timeline};
 
 #[derive(Serialize)]

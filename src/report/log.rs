@@ -10,7 +10,7 @@ use std::fmt::{self, Write};
 use super::text::pad;
 use crate::analysis::order::InOrder;
 use crate::analysis::{Findings, Zero, endpoints};
-use crate::timeline::store::ProbeFile;
+use crate::timeline::ProbeFile;
 use crate::timeline::{
     Attempt, Change, Component, Event, FaultPhase, Moment, Ready, Record, Timeline,
 };

@@ -1,62 +1,9 @@
-//! Attempts in a compact file: one for each probe, appended while the run goes on.
+//! Attempts as records of a few bytes each, in the order in which they ended.
 //!
-//! The file is one line of JSON (the [`ProbeSpan`]) and then records of a few bytes each, in the
-//! order in which attempts ended. A record is a byte of flags and unsigned LEB128 numbers;
-//! durations are whole microseconds. A file that ends in the middle of a record (a crash) is read
-//! up to there, and says so. One hour at 1000 attempts a second takes about 30 MB.
+//! A record is a byte of flags and unsigned LEB128 numbers; durations are whole microseconds. One
+//! hour at 1000 attempts a second takes about 30 MB.
 
-use std::io::{self, Write};
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
-
-use super::clock::Moment;
-use super::header::ProbeHeader;
 use super::outcome::{Outcome, Phase};
-
-/// What a file of attempts is about: the first line of the file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ProbeSpan {
-    /// The format, `outage.attempts/v1`.
-    pub format: String,
-    /// The probe.
-    pub probe: ProbeHeader,
-    /// When slot 0 is due.
-    pub start: Moment,
-    /// Nanoseconds between two slots.
-    pub interval_ns: u64,
-    /// The time that the whole of an attempt may take, in nanoseconds.
-    pub timeout_ns: u64,
-    /// How far the prober's clock may be off the runner's, in nanoseconds; 0 where both are one
-    /// clock.
-    pub clock_uncertainty_ns: u64,
-}
-
-impl ProbeSpan {
-    /// The version of the format that this program writes.
-    pub const FORMAT: &'static str = "outage.attempts/v1";
-
-    /// When a slot is due.
-    pub fn due(&self, slot: u64) -> Moment {
-        Moment(self.start.0.saturating_add(slot.saturating_mul(self.interval_ns)))
-    }
-
-    /// When an attempt was sent (its first packet handed to the kernel).
-    pub fn sent(&self, attempt: &Attempt) -> Moment {
-        Moment(self.due(attempt.slot).0.saturating_add(attempt.late_us.saturating_mul(1000)))
-    }
-
-    /// When an attempt's outcome was known.
-    pub fn done(&self, attempt: &Attempt) -> Moment {
-        Moment(self.sent(attempt).0.saturating_add(attempt.duration_us().saturating_mul(1000)))
-    }
-
-    /// The time between two slots.
-    pub fn interval(&self) -> Duration {
-        Duration::from_nanos(self.interval_ns)
-    }
-}
 
 /// One attempt. Times are microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,6 +76,8 @@ const TLS: u8 = 64;
 const ANSWER: u8 = 128;
 /// The tag of a back end's name (even, so no attempt).
 const NAME: u8 = 2;
+/// The tag of a gap: attempts are missing here, the next one counts from the slot that follows.
+const GAP: u8 = 4;
 
 /// Encodes attempts and the names of back ends.
 #[derive(Debug, Default)]
@@ -177,7 +126,14 @@ impl AttemptEncoder {
     }
 }
 
-fn put(out: &mut Vec<u8>, mut number: u64) {
+/// Appends a gap: what was recorded here is lost, and the last of it was an attempt of this slot.
+pub(super) fn put_gap(out: &mut Vec<u8>, previous_slot: u64) {
+    out.push(GAP);
+    put(out, previous_slot);
+}
+
+/// Appends a number as LEB128.
+pub(super) fn put(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -185,60 +141,20 @@ fn put(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-/// Writes a file of attempts: the header line immediately, then what it is given.
-#[derive(Debug)]
-pub struct AttemptWriter<W: Write> {
-    out: W,
-}
-
-impl<W: Write> AttemptWriter<W> {
-    /// Writes the header line.
-    pub fn new(mut out: W, span: &ProbeSpan) -> io::Result<Self> {
-        serde_json::to_writer(&mut out, span)?;
-        out.write_all(b"\n")?;
-        Ok(Self { out })
-    }
-
-    /// Appends encoded records (see [`AttemptEncoder`]), which must be whole.
-    pub fn append(&mut self, records: &[u8]) -> io::Result<()> {
-        self.out.write_all(records)
-    }
-
-    /// Hands what is buffered to the system.
-    pub fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-}
-
-/// Reads a file of attempts, in one pass and without allocating for an attempt.
+/// Reads records, in one pass and without allocating for an attempt.
 #[derive(Clone, Debug)]
 pub struct AttemptReader<'a> {
     bytes: &'a [u8],
     previous_slot: u64,
     backends: Vec<&'a str>,
+    gaps: usize,
     truncated: bool,
 }
 
 impl<'a> AttemptReader<'a> {
-    /// Splits a file into its header and its records. Errors when the header line is missing, cut,
-    /// or of another format.
-    pub fn open(bytes: &'a [u8]) -> Result<(ProbeSpan, Self), String> {
-        let end = bytes.iter().position(|&b| b == b'\n').ok_or("its first line is cut")?;
-        let span: ProbeSpan = serde_json::from_slice(&bytes[..end])
-            .map_err(|e| format!("its first line is not a probe header: {e}"))?;
-        if span.format != ProbeSpan::FORMAT {
-            return Err(format!(
-                "it has the format {}, this program reads {}",
-                span.format,
-                ProbeSpan::FORMAT
-            ));
-        }
-        Ok((span, Self::records(&bytes[end + 1..])))
-    }
-
-    /// Reads bare records, as an agent sends them.
+    /// Reads records from the first on.
     pub fn records(bytes: &'a [u8]) -> Self {
-        Self { bytes, previous_slot: 0, backends: Vec::new(), truncated: false }
+        Self { bytes, previous_slot: 0, backends: Vec::new(), gaps: 0, truncated: false }
     }
 
     /// Reads records that follow an attempt of `previous_slot` in the same file: slots are written
@@ -252,10 +168,30 @@ impl<'a> AttemptReader<'a> {
         &self.backends
     }
 
-    /// Whether the file ended in the middle of a record, or held one that makes no sense (known at
-    /// the end).
+    /// Whether attempts are missing: there is a gap, or the records end in one that cannot be read
+    /// (known at the end).
     pub fn truncated(&self) -> bool {
-        self.truncated
+        self.truncated || self.gaps > 0
+    }
+
+    /// How many gaps were met so far.
+    pub(super) fn gaps(&self) -> usize {
+        self.gaps
+    }
+
+    /// The slot of the last attempt.
+    pub(super) fn previous_slot(&self) -> u64 {
+        self.previous_slot
+    }
+
+    /// The next number, outside of an attempt.
+    pub(super) fn next_number(&mut self) -> Option<u64> {
+        self.number()
+    }
+
+    /// What is left.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// Most numbers have a byte or two.
@@ -288,15 +224,23 @@ impl<'a> AttemptReader<'a> {
         }
     }
 
+    /// What is not an attempt.
     #[cold]
-    fn name(&mut self, tag: u8) -> Option<()> {
-        if tag != NAME {
-            return None;
+    fn other(&mut self, tag: u8) -> Option<()> {
+        let number = self.number()?;
+        match tag {
+            GAP => {
+                self.previous_slot = number;
+                self.gaps += 1;
+            }
+            NAME => {
+                let length = usize::try_from(number).ok()?;
+                let name = std::str::from_utf8(self.bytes.get(..length)?).ok()?;
+                self.bytes = &self.bytes[length..];
+                self.backends.push(name);
+            }
+            _ => return None,
         }
-        let length = usize::try_from(self.number()?).ok()?;
-        let name = std::str::from_utf8(self.bytes.get(..length)?).ok()?;
-        self.bytes = &self.bytes[length..];
-        self.backends.push(name);
         Some(())
     }
 
@@ -306,7 +250,7 @@ impl<'a> AttemptReader<'a> {
         while let Some((&tag, rest)) = self.bytes.split_first() {
             self.bytes = rest;
             let is_attempt = tag & ATTEMPT != 0;
-            let whole = if is_attempt { self.attempt(tag, into) } else { self.name(tag) };
+            let whole = if is_attempt { self.attempt(tag, into) } else { self.other(tag) };
             if whole.is_none() {
                 (self.truncated, self.bytes) = (true, &[]);
             } else if is_attempt {

@@ -13,7 +13,7 @@ use super::record::NodeRole;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Header {
-    /// The format, `outage.timeline/v1`.
+    /// The format, `outage.timeline/v2`.
     pub format: String,
     /// The version of the program that wrote it.
     pub program: String,
@@ -36,8 +36,10 @@ pub struct Header {
 }
 
 impl Header {
-    /// The version of the format that this program writes.
-    pub const FORMAT: &'static str = "outage.timeline/v1";
+    /// The format that this program writes: every line carries a checksum.
+    pub const FORMAT: &'static str = "outage.timeline/v2";
+    /// The format of earlier versions, without checksums.
+    pub(super) const EARLIER: &'static str = "outage.timeline/v1";
 }
 
 /// The three kinds of cluster.

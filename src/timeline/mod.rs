@@ -5,8 +5,11 @@
 //! else.
 
 pub mod attempts;
+mod attempts_file;
+mod checked_line;
 pub mod clock;
 mod component;
+mod damage;
 mod earlier;
 mod fault_kind;
 mod go_duration;
@@ -18,9 +21,11 @@ pub mod record;
 pub mod store;
 mod tuning;
 
-pub use attempts::{Attempt, AttemptReader, AttemptWriter, ProbeSpan};
+pub use attempts::{Attempt, AttemptReader};
+pub use attempts_file::{AttemptWriter, ProbeFile, ProbeSpan};
 pub use clock::{Anchor, Bracket, Moment};
 pub use component::Component;
+pub use damage::{Damage, Extent, Stream};
 pub use fault_kind::{
     Ends, EngineActions, FaultKind, FaultName, FaultTraits, FaultWords, Impact, TargetKind,
 };

@@ -1,15 +1,18 @@
 //! The folder of a run: written while the run goes on, readable after a crash.
 //!
-//! `events.jsonl` has the [`Header`] as its first line and a [`Record`] a line after it;
-//! `<probe>.attempts` has a probe's attempts; `latest` in the runs directory links to the newest
-//! run. Who writes holds a lock on the events, which ends with the process: a folder without an end
+//! `events.jsonl` has the [`Header`] as its first line and a [`Record`] a line after it, each with a
+//! checksum; `<probe>.attempts` has a probe's attempts; `latest` in the runs directory links to the
+//! newest run. Who writes holds a lock on the events, which ends with the process: a folder without an end
 //! whose lock is free is that of a run that died.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::attempts::{AttemptReader, AttemptWriter, ProbeSpan};
+use super::attempts_file::{AttemptWriter, ProbeFile, ProbeSpan};
+use super::checked_line::{self, Checksum};
+use super::clock::Moment;
+use super::damage::{Damage, Extent, Stream};
 use super::header::Header;
 use super::record::{Event, Record};
 
@@ -109,7 +112,11 @@ impl RunFolder {
     pub fn create(runs_dir: &Path, header: &Header) -> Result<Self, StoreError> {
         fs::create_dir_all(runs_dir).map_err(io_error("cannot create", runs_dir))?;
         let path = runs_dir.join(&header.run);
-        fs::create_dir(&path).map_err(io_error("cannot create", &path))?;
+        // What a run records of a cluster is nobody else's business.
+        let mut own = fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut own, 0o700);
+        own.create(&path).map_err(io_error("cannot create", &path))?;
         let file = path.join(EVENTS);
         let events = OpenOptions::new()
             .create_new(true)
@@ -148,8 +155,7 @@ impl RunFolder {
     }
 
     fn line(&mut self, value: &impl serde::Serialize) -> Result<(), StoreError> {
-        let mut line = serde_json::to_vec(value).expect("records are plain data");
-        line.push(b'\n');
+        let line = checked_line::write(value).expect("records are plain data");
         self.events.write_all(&line).map_err(io_error("cannot write", &self.path.join(EVENTS)))
     }
 }
@@ -176,32 +182,10 @@ pub struct Timeline {
     pub records: Vec<Record>,
     /// Each probe's attempts.
     pub probes: Vec<ProbeFile>,
-    /// What could not be read, for people: lines cut by a crash, unknown records.
-    pub damage: Vec<String>,
+    /// What could not be read. A run that is still being written ends where it ends.
+    pub damage: Vec<Damage>,
     /// Whether it was still being written when it was read.
     pub growing: bool,
-}
-
-/// A probe's file of attempts, read but not decoded.
-#[derive(Clone, Debug)]
-pub struct ProbeFile {
-    /// What it is about.
-    pub span: ProbeSpan,
-    /// The file.
-    bytes: Vec<u8>,
-}
-
-impl ProbeFile {
-    /// Takes a whole file.
-    pub fn new(bytes: Vec<u8>) -> Result<Self, String> {
-        let (span, _) = AttemptReader::open(&bytes)?;
-        Ok(Self { span, bytes })
-    }
-
-    /// The attempts, in the order in which they ended.
-    pub fn attempts(&self) -> AttemptReader<'_> {
-        AttemptReader::open(&self.bytes).expect("was opened before").1
-    }
 }
 
 impl Timeline {
@@ -211,30 +195,62 @@ impl Timeline {
         let path = folder.join(EVENTS);
         // Before the text: a run that ends in between is complete, not dead.
         let growing = is_written(&path);
-        let text = fs::read(&path).map_err(io_error("cannot read", &path))?;
-        let text = String::from_utf8_lossy(&text);
-        let mut lines = text.split_inclusive('\n').enumerate();
-        let header = lines.next().map_or("", |(_, line)| line);
+        let bytes = fs::read(&path).map_err(io_error("cannot read", &path))?;
+        let first = bytes.iter().position(|&b| b == b'\n').map_or(bytes.len(), |end| end + 1);
+        let (line, rest) = bytes.split_at(first);
         let header =
-            read_header(header).map_err(|why| StoreError::Format { path: path.clone(), why })?;
-        let (mut records, mut damage) = (Vec::new(), Vec::new());
-        for (number, line) in lines {
-            match serde_json::from_str(line) {
-                Ok(record) => records.push(record),
-                Err(_) if !line.ends_with('\n') && growing => {}
-                Err(_) if !line.ends_with('\n') => {
-                    damage.push(format!("{EVENTS} ends in the middle of line {}", number + 1))
-                }
-                Err(error) => {
-                    damage.push(format!("{EVENTS} line {} cannot be parsed: {error}", number + 1))
-                }
-            }
-        }
+            read_header(line).map_err(|why| StoreError::Format { path: path.clone(), why })?;
+        let is_checked = header.format == Header::FORMAT;
+        let mut damage = Vec::new();
+        let mut records = read_records(rest, is_checked, growing, &mut damage);
         // A record made in one task may be written after a later one of another.
         records.sort_by_key(|record: &Record| record.at);
         super::earlier::complete(&mut records);
         let probes = read_probes(folder, &mut damage)?;
-        Ok(Self { header, records, probes, damage, growing })
+        let mut timeline = Self { header, records, probes, damage: Vec::new(), growing };
+        damage
+            .extend(timeline.probes.iter_mut().flat_map(|probe| std::mem::take(&mut probe.damage)));
+        if growing {
+            damage.retain(|damage| damage.extent == Extent::Part);
+        } else {
+            damage.extend(timeline.ending_early(&damage));
+        }
+        timeline.damage = damage;
+        Ok(timeline)
+    }
+
+    /// The probes whose attempts end before the probe was stopped, and those that have no file.
+    fn ending_early(&self, known: &[Damage]) -> Vec<Damage> {
+        let stopped = self.records.iter().filter_map(|record| match &record.event {
+            Event::ProbeStopped { probe, .. } => Some((probe, record.at)),
+            _ => None,
+        });
+        let damage = |probe: &String, from, why: &str| Damage {
+            stream: Stream::Attempts(probe.clone()),
+            extent: Extent::ToTheEnd,
+            from,
+            until: None,
+            why: why.into(),
+        };
+        let early = |(probe, stopped): (&String, Moment)| {
+            let Some(file) = self.probe(probe) else {
+                return Some(damage(probe, None, "there is no such file"));
+            };
+            match file.finished {
+                Some(true) => None,
+                Some(false) => Some(damage(probe, file.last(), "the file was cut")),
+                None => {
+                    let last = file.last();
+                    let due = last.unwrap_or(file.span.start).plus(file.span.patience());
+                    (due < stopped)
+                        .then(|| damage(probe, last, "no attempts until the probe was stopped"))
+                }
+            }
+        };
+        let is_known = |one: &Damage| {
+            known.iter().any(|other| other.stream == one.stream && other.extent == Extent::ToTheEnd)
+        };
+        stopped.filter_map(early).filter(|one| !is_known(one)).collect()
     }
 
     /// Finds a run by its id, an unambiguous beginning of it, `latest`, or its folder's path.
@@ -300,28 +316,89 @@ pub fn list(runs_dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
 pub fn header_of(folder: &Path) -> Result<Header, StoreError> {
     use io::BufRead;
     let path = folder.join(EVENTS);
-    let mut line = String::new();
+    let mut line = Vec::new();
     io::BufReader::new(File::open(&path).map_err(io_error("cannot read", &path))?)
-        .read_line(&mut line)
+        .read_until(b'\n', &mut line)
         .map_err(io_error("cannot read", &path))?;
     read_header(&line).map_err(|why| StoreError::Format { path, why })
 }
 
-fn read_header(line: &str) -> Result<Header, String> {
+fn read_header(line: &[u8]) -> Result<Header, String> {
     let value: serde_json::Value =
-        serde_json::from_str(line).map_err(|e| format!("its first line is not a header: {e}"))?;
-    match value.get("format").and_then(|f| f.as_str()) {
-        Some(Header::FORMAT) => {
-            serde_json::from_value(value).map_err(|e| format!("its header cannot be parsed: {e}"))
+        serde_json::from_slice(line).map_err(|e| format!("its first line is not a header: {e}"))?;
+    match (value.get("format").and_then(|f| f.as_str()), checked_line::check(line)) {
+        (Some(Header::FORMAT), Checksum::Good) | (Some(Header::EARLIER), Checksum::Missing) => {}
+        (Some(Header::FORMAT), Checksum::Missing) => {
+            return Err("its header has no checksum".into());
         }
-        Some(other) => {
-            Err(format!("it has the format {other}, this program reads {}", Header::FORMAT))
+        (Some(_), Checksum::Bad) => return Err("its header does not match its checksum".into()),
+        (Some(other), _) => {
+            return Err(format!(
+                "it has the format {other}, this program reads {}",
+                Header::FORMAT
+            ));
         }
-        None => Err("its first line names no format".into()),
+        (None, _) => return Err("its first line names no format".into()),
     }
+    serde_json::from_value(value).map_err(|e| format!("its header cannot be parsed: {e}"))
 }
 
-fn read_probes(folder: &Path, damage: &mut Vec<String>) -> Result<Vec<ProbeFile>, StoreError> {
+/// Reads the lines after the header. Of those that can't be read it is said between which others
+/// they are.
+fn read_records(
+    bytes: &[u8],
+    is_checked: bool,
+    growing: bool,
+    damage: &mut Vec<Damage>,
+) -> Vec<Record> {
+    let mut records: Vec<Record> = Vec::new();
+    let (first, mut open) = (damage.len(), false);
+    for (number, line) in bytes.split_inclusive(|&b| b == b'\n').enumerate() {
+        let read = match checked_line::check(line) {
+            Checksum::Bad => Err("does not match its checksum".into()),
+            Checksum::Missing if is_checked => Err("has no checksum".into()),
+            _ => {
+                serde_json::from_slice::<Record>(line).map_err(|e| format!("cannot be parsed: {e}"))
+            }
+        };
+        let last = records.last().map(|record| record.at);
+        match read {
+            Ok(record) => {
+                if std::mem::take(&mut open) {
+                    let one = damage.last_mut().expect("is open");
+                    one.until = Some(record.at);
+                }
+                records.push(record);
+            }
+            // The line that is being written.
+            Err(_) if !line.ends_with(b"\n") && growing => {}
+            Err(_) if open => {}
+            Err(why) => {
+                let cut = !line.ends_with(b"\n");
+                let why = if cut { "is cut".into() } else { why };
+                damage.push(Damage {
+                    stream: Stream::Records,
+                    extent: if cut { Extent::ToTheEnd } else { Extent::Part },
+                    from: last,
+                    until: None,
+                    why: format!("line {} of {EVENTS} {why}", number + 2),
+                });
+                open = true;
+            }
+        }
+    }
+    // Records of several tasks are not quite in the order of their times.
+    let times = |damage: &mut Damage| {
+        (damage.from, damage.until) = match (damage.from, damage.until) {
+            (Some(a), Some(b)) => (Some(a.min(b)), Some(a.max(b))),
+            other => other,
+        };
+    };
+    damage[first..].iter_mut().for_each(times);
+    records
+}
+
+fn read_probes(folder: &Path, damage: &mut Vec<Damage>) -> Result<Vec<ProbeFile>, StoreError> {
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)
         .map_err(io_error("cannot read", folder))?
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -333,8 +410,16 @@ fn read_probes(folder: &Path, damage: &mut Vec<String>) -> Result<Vec<ProbeFile>
         let bytes = fs::read(&path).map_err(io_error("cannot read", &path))?;
         match ProbeFile::new(bytes) {
             Ok(probe) => probes.push(probe),
-            Err(why) => damage
-                .push(format!("{}: {why}", path.file_name().unwrap_or_default().to_string_lossy())),
+            Err(why) => {
+                let probe = path.file_stem().unwrap_or_default().to_string_lossy();
+                damage.push(Damage {
+                    stream: Stream::Attempts(probe.into_owned()),
+                    extent: Extent::ToTheEnd,
+                    from: None,
+                    until: None,
+                    why,
+                });
+            }
         }
     }
     Ok(probes)

@@ -75,7 +75,7 @@ fn found(run: Run) -> Findings {
     analyse(&run.ended(27_000).build())
 }
 
-fn refused(from: i64, to: i64) -> crate::timeline::store::ProbeFile {
+fn refused(from: i64, to: i64) -> crate::timeline::ProbeFile {
     let outcome = |ms: i64| if (from..to).contains(&ms) { Answer::Refused } else { Answer::Ok };
     let attempts =
         (0..1500).map(|slot| attempt(slot, outcome(slot as i64 * 20 - 5000), 1000)).collect();
@@ -366,7 +366,7 @@ fn nothing_asserted_passes_when_it_was_measured() {
 
 /// A probe called `name` of what is no Service, asked every 20 ms from 5 s before +0, refused from
 /// one moment to another.
-fn api(name: &str, from: i64, to: i64) -> crate::timeline::store::ProbeFile {
+fn api(name: &str, from: i64, to: i64) -> crate::timeline::ProbeFile {
     let mut span = span(name, 20, 200);
     span.probe.service = None;
     let outcome = |ms: i64| if (from..to).contains(&ms) { Answer::Refused } else { Answer::Ok };

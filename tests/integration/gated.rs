@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use outage::probe::testing::{Closed, Found, GatedServer, http_probe, probe_while};
 use outage::probe::{NameService, ProbeSpec};
+use outage::timeline::ProbeFile;
 use outage::timeline::attempts::AttemptEncoder;
-use outage::timeline::store::ProbeFile;
 use outage::timeline::{
     Anchor, AttemptWriter, Change, ClusterFacts, ClusterKind, Endpoint, Event, FaultPhase, Header,
     Moment, Record, Timeline, Tuning,
@@ -110,7 +110,7 @@ fn file(found: &Found, named: bool) -> ProbeFile {
         encoder.attempt(&attempt, &mut records);
     }
     AttemptWriter::new(&mut file, &found.span)
-        .and_then(|mut writer| writer.append(&records))
+        .and_then(|mut writer| writer.append(&records).and_then(|()| writer.finish()))
         .unwrap();
     ProbeFile::new(file).unwrap()
 }

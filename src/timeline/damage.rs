@@ -1,0 +1,62 @@
+//! What could not be read of a run's folder.
+
+use std::fmt;
+
+use super::clock::Moment;
+
+/// A stretch of a stream of which nothing is known, because it could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The stream.
+    pub stream: Stream,
+    /// Whether it ends there.
+    pub extent: Extent,
+    /// The last moment before it that is known; `None`: it is unknown from the beginning.
+    pub from: Option<Moment>,
+    /// The first moment after it that is known; `None`: it is unknown to the end.
+    pub until: Option<Moment>,
+    /// What is wrong: a fragment, such as `line 12 does not match its checksum`.
+    pub why: String,
+}
+
+/// A stream of a run's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// The records.
+    Records,
+    /// The attempts of this probe.
+    Attempts(String),
+}
+
+/// How far damage reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// A part is damaged, and what follows it can be read.
+    Part,
+    /// The stream ends early.
+    ToTheEnd,
+}
+
+impl Damage {
+    /// Whether something that was recorded between two moments may be missing.
+    pub fn overlaps(&self, from: Moment, until: Moment) -> bool {
+        self.from.is_none_or(|at| at <= until) && self.until.is_none_or(|at| at >= from)
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.stream {
+            Stream::Records => write!(f, "the timeline")?,
+            Stream::Attempts(probe) => write!(f, "the attempts of {probe}")?,
+        }
+        let plural = matches!(self.stream, Stream::Attempts(_));
+        let what = match (self.extent, plural) {
+            (Extent::Part, false) => "is damaged",
+            (Extent::Part, true) => "are damaged",
+            (Extent::ToTheEnd, false) => "ends early",
+            (Extent::ToTheEnd, true) => "end early",
+        };
+        write!(f, " {what}: {}", self.why)
+    }
+}

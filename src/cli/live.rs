@@ -15,7 +15,9 @@ pub(super) async fn facts(
     env: &Env,
 ) -> Result<(ClusterFacts, Vec<String>), RunError> {
     let paths = kubeconfig_paths(kubeconfig, env.kubeconfig.as_deref(), env.home.as_deref());
-    let cluster = Cluster::from_files(&paths, context).await.map_err(RunError::refused_by)?;
+    let mut tell = |text: &str| complain!("{text}");
+    let cluster =
+        Cluster::from_files(&paths, context, &mut tell).await.map_err(RunError::refused_by)?;
     cluster
         .facts(ClusterKind::Context, cluster.context(), None, &[])
         .await

@@ -10,13 +10,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::ExposeSecret;
 
-use super::connect::Cluster;
+use super::connect::{API_NAME, API_PORT, Cluster};
 use super::error::ClusterError;
-
-/// The port at which kubeadm's API servers listen on their nodes.
-pub(super) const API_PORT: u16 = 6443;
-/// A name that every API server's certificate carries.
-pub(super) const API_NAME: &str = "kubernetes";
 
 /// Where an API server is, and what shows it who asks. What is secret is not shown.
 #[derive(Clone)]
@@ -159,9 +154,7 @@ fn pem(data: Option<&str>, file: Option<&str>, what: &str) -> Result<Option<Vec<
 
 #[cfg(test)]
 mod tests {
-    use kube::config::Kubeconfig;
-
-    use super::super::kubeconfig::choose;
+    use super::super::kubeconfig::{choose, read_text};
     use super::*;
 
     const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n-----END PRIVATE KEY-----\n";
@@ -172,9 +165,8 @@ mod tests {
             "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts:\n- name: c\n  context: {{cluster: c, user: u}}\n\
              clusters:\n- name: c\n  cluster: {{server: '{server}'}}\nusers:\n- name: u\n  user: {user}\n"
         );
-        let chosen = choose(Kubeconfig::from_yaml(&text).unwrap(), None)
-            .await
-            .map_err(|error| error.to_string())?;
+        let chosen =
+            choose(read_text(&text).unwrap(), None).await.map_err(|error| error.to_string())?;
         of_config(&chosen.config)
     }
 

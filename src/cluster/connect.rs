@@ -9,13 +9,14 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::{Body, ConfigExt};
 use kube::config::Kubeconfig;
+use tower::filter::AsyncFilterLayer;
 use tower::{BoxError, ServiceBuilder};
 
-use super::access::{API_NAME, API_PORT};
-use super::error::{ClusterError, chain};
+use super::error::ClusterError;
+use super::exec_plugin::{ExecPlugin, Tell};
 use super::kind_nodes::{NodeContainer, find_kind_cluster};
-use super::kubeconfig::{choose, read_files};
-use super::names::Names;
+use super::kubeconfig::{Chosen, choose, read_files, read_text};
+use super::resolver::Resolver;
 
 /// From the first packet to the end of the TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,6 +26,10 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that was idle for longer is not used again: its server may have died unseen.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+/// The port at which kubeadm's API servers listen on their nodes.
+pub(super) const API_PORT: u16 = 6443;
+/// A name that every API server's certificate carries.
+pub(super) const API_NAME: &str = "kubernetes";
 
 /// One cluster, connected. Cheap to clone. Nothing is retried inside: an outage is as long as it
 /// is.
@@ -32,6 +37,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) struct Cluster {
     client: kube::Client,
     config: Arc<kube::Config>,
+    plugin: Option<Arc<ExecPlugin>>,
     context: String,
     server: String,
     version: String,
@@ -50,24 +56,29 @@ impl Cluster {
     /// Connects by the text of a kubeconfig (kind's), with its current context. Errors when the
     /// server does not answer.
     pub(crate) async fn from_kubeconfig(text: &str) -> Result<Self, ClusterError> {
-        let kubeconfig = Kubeconfig::from_yaml(text)
-            .map_err(|error| ClusterError::Kubeconfig { why: chain(&error) })?;
-        Self::connect(kubeconfig, None).await
+        Self::connect(read_text(text)?, None, &mut |_| {}).await
     }
 
     /// Connects by the user's kubeconfig files (see [`kubeconfig_paths`](super::kubeconfig_paths)),
-    /// which are only read. Default context: the current one. Errors when none of the files is
-    /// there, the context is not, or the server does not answer.
+    /// which are only read. Default context: the current one. `tell` is told what is waited for
+    /// when the user's credential plugin is slow. Errors when none of the files is there, the
+    /// context is not, or the server does not answer.
     pub(crate) async fn from_files(
         paths: &[PathBuf],
         context: Option<&str>,
+        tell: Tell<'_>,
     ) -> Result<Self, ClusterError> {
-        Self::connect(read_files(paths)?, context).await
+        Self::connect(read_files(paths)?, context, tell).await
     }
 
-    async fn connect(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Self, ClusterError> {
-        let chosen = choose(kubeconfig, context).await?;
-        Self::of_config(chosen.config, chosen.context).await
+    async fn connect(
+        kubeconfig: Kubeconfig,
+        context: Option<&str>,
+        tell: Tell<'_>,
+    ) -> Result<Self, ClusterError> {
+        let Chosen { context, config } = choose(kubeconfig, context).await?;
+        let plugin = ExecPlugin::of(&config.auth_info);
+        Self::of_config(config, context, plugin, tell).await
     }
 
     /// The same cluster and user, through the API server on the node at this address. Errors when
@@ -80,15 +91,24 @@ impl Cluster {
             why: format!("{address} is not a valid address"),
         })?;
         config.tls_server_name = Some(API_NAME.to_owned());
-        Self::of_config(config, self.context.clone()).await
+        Self::of_config(config, self.context.clone(), self.plugin.clone(), &mut |_| {}).await
     }
 
-    async fn of_config(config: kube::Config, context: String) -> Result<Self, ClusterError> {
+    async fn of_config(
+        config: kube::Config,
+        context: String,
+        plugin: Option<Arc<ExecPlugin>>,
+        tell: Tell<'_>,
+    ) -> Result<Self, ClusterError> {
         let server = shown(&config.cluster_url);
-        let client =
-            client(&config).map_err(|error| ClusterError::from_kube("connect", &server, error))?;
-        let mut cluster =
-            Self { client, config: Arc::new(config), context, server, version: String::new() };
+        let mut own = config.clone();
+        if let Some(plugin) = &plugin {
+            plugin.credentials(tell).await?.replace_plugin(&mut own.auth_info);
+        }
+        let client = client(&own, plugin.clone())
+            .map_err(|error| ClusterError::from_kube("connect", &server, error))?;
+        let (config, version) = (Arc::new(config), String::new());
+        let mut cluster = Self { client, config, plugin, context, server, version };
         cluster.version = cluster
             .call("read the server's version", cluster.client.apiserver_version())
             .await?
@@ -108,6 +128,7 @@ impl Cluster {
         Self {
             client,
             config,
+            plugin: None,
             context: "fake".into(),
             server: "https://fake".into(),
             version: "v1.34.4".into(),
@@ -181,11 +202,12 @@ fn shown(url: &http::Uri) -> String {
     text.trim_end_matches('/').to_owned()
 }
 
-/// kube's own stack without its retries, with our resolver at the bottom.
-fn client(config: &kube::Config) -> kube::Result<kube::Client> {
+/// kube's own stack without its retries, with our resolver at the bottom, and our own way of asking
+/// the user's credential plugin.
+fn client(config: &kube::Config, plugin: Option<Arc<ExecPlugin>>) -> kube::Result<kube::Client> {
     // A provider that is installed already is this one: there is no other in the tree.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut tcp = HttpConnector::new_with_resolver(Names::from_system());
+    let mut tcp = HttpConnector::new_with_resolver(Resolver::from_system());
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
@@ -201,6 +223,12 @@ fn client(config: &kube::Config) -> kube::Result<kube::Client> {
     let stack = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
+        .option_layer(plugin.map(|plugin| {
+            AsyncFilterLayer::new(move |request| {
+                let plugin = plugin.clone();
+                async move { plugin.authorize(request).await }
+            })
+        }))
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .service(http);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
-use super::namespace::RUN_LABEL;
+use super::labels::RUN_LABEL;
 use super::objects::Deployment;
 
 /// A Deployment's replicas, and whose mark it bears.

@@ -6,11 +6,8 @@ use serde_json::{Value, json};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
-use super::namespace::RUN_LABEL;
+use super::labels::{MIRROR, RUN_LABEL};
 use super::objects::{Node, Pod};
-
-/// Pods that a kubelet runs by itself bear this; they can't be evicted.
-pub(super) const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// What came of asking a pod to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kube::client::AuthError;
+use kube::config::{KubeconfigError, LoadDataError};
 use kube::core::Status;
 
+use super::exec_plugin::{PluginError, clean};
 use super::leftovers::Leftovers;
 
 /// Why the cluster did not do what was asked. Each reads well after "failed to ...: ".
@@ -12,76 +15,38 @@ use super::leftovers::Leftovers;
 pub(crate) enum ClusterError {
     /// No connection to the API server.
     #[error("the API server {server} cannot be reached: {why}")]
-    Unreachable {
-        server: String,
-        /// What the system said.
-        why: String,
-    },
+    Unreachable { server: String, why: String },
     /// It did not answer in time.
     #[error("{what}: no answer from the API server {server} within {} s", within.as_secs())]
-    Timeout {
-        /// What was asked.
-        what: String,
-        server: String,
-        within: Duration,
-    },
+    Timeout { what: String, server: String, within: Duration },
     /// It has not the certificate that the kubeconfig wants, or does not take ours.
     #[error("the certificate of the API server {server} or of this user is not accepted: {why}")]
-    Certificate {
-        server: String,
-        /// What TLS said.
-        why: String,
-    },
+    Certificate { server: String, why: String },
     /// The user's credentials are not accepted, or can't be had.
     #[error("the API server {server} does not accept this user's credentials: {why}")]
-    Unauthorized {
-        server: String,
-        /// What was said.
-        why: String,
-    },
+    Unauthorized { server: String, why: String },
     /// The user may not do this.
     #[error("{what}: not allowed: {why}")]
-    Forbidden {
-        /// What was asked.
-        what: String,
-        /// What the server said.
-        why: String,
-    },
+    Forbidden { what: String, why: String },
     /// Such an object is there already.
     #[error("{what}: {why}")]
-    AlreadyExists {
-        /// What was asked.
-        what: String,
-        /// What the server said.
-        why: String,
-    },
+    AlreadyExists { what: String, why: String },
     /// No such object, or the server has no such kind.
     #[error("{what}: {why}")]
-    NotFound {
-        /// What was asked.
-        what: String,
-        /// What the server said.
-        why: String,
-    },
+    NotFound { what: String, why: String },
     /// The server answered with another error.
     #[error("{what}: {why} (status {code})")]
-    Api {
-        /// What was asked.
-        what: String,
-        code: u16,
-        /// What the server said.
-        why: String,
-    },
+    Api { what: String, code: u16, why: String },
     /// The server's answer was not understood.
     #[error("{what}: unexpected response from the API server: {why}")]
-    Answer {
-        /// What was asked.
-        what: String,
-        why: String,
-    },
-    /// A kubeconfig can't be used.
+    Answer { what: String, why: String },
     #[error("the kubeconfig cannot be used: {why}")]
     Kubeconfig { why: String },
+    /// One of the kubeconfig files can't be used.
+    #[error("the kubeconfig {} cannot be used: {why}", path.display())]
+    KubeconfigFile { path: PathBuf, why: String },
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
     /// None of the kubeconfig files is there.
     #[error("no kubeconfig: {} not found", list_paths(.paths))]
     NoKubeconfig { paths: Vec<PathBuf> },
@@ -94,16 +59,11 @@ pub(crate) enum ClusterError {
     },
     /// Neither the command line nor the kubeconfig names a context.
     #[error("the kubeconfig has no current context")]
-    NoCurrentContext {
-        /// Those that are there.
-        available: Vec<String>,
-    },
+    NoCurrentContext { available: Vec<String> },
     /// It did not come to pass in time.
     #[error("{what} within {} s: {why}", within.as_secs())]
     TooSlow {
-        /// What was waited for.
         what: String,
-        /// For how long.
         within: Duration,
         /// What was seen last.
         why: String,
@@ -147,6 +107,7 @@ impl ClusterError {
             },
             Self::NoCurrentContext { available } => format!("name one with --context; there are: {}", available.join(", ")),
             Self::NamespaceStays { namespace, left, .. } => left.hint(namespace, kubectl),
+            Self::Plugin(error) => return error.hint.clone(),
             _ => return None,
         })
     }
@@ -166,6 +127,7 @@ impl ClusterError {
         matches!(
             self,
             Self::Kubeconfig { .. }
+                | Self::KubeconfigFile { .. }
                 | Self::NoKubeconfig { .. }
                 | Self::NoSuchContext { .. }
                 | Self::NoCurrentContext { .. }
@@ -194,10 +156,10 @@ impl ClusterError {
         match error {
             kube::Error::Api(status) => Self::from_status(what, server, &status),
             kube::Error::SerdeError(error) => Self::Answer { what, why: error.to_string() },
-            kube::Error::Auth(error) => Self::Unauthorized { server, why: chain(&error) },
+            kube::Error::Auth(error) => Self::Kubeconfig { why: auth_problem(error) },
             kube::Error::RustlsTls(error) => Self::Certificate { server, why: chain(&error) },
             kube::Error::Discovery(error) => Self::NotFound { what, why: error.to_string() },
-            kube::Error::InferKubeconfig(error) => Self::Kubeconfig { why: chain(&error) },
+            kube::Error::InferKubeconfig(error) => error.into(),
             other => Self::from_transport(server, &other),
         }
     }
@@ -215,11 +177,78 @@ impl ClusterError {
     }
 
     fn from_transport(server: String, error: &kube::Error) -> Self {
-        let why = chain(error);
-        match find_tls(error) {
-            true => Self::Certificate { server, why },
-            false => Self::Unreachable { server, why },
+        if let Some(plugin) = find::<PluginError>(error) {
+            return Self::Plugin(plugin.clone());
         }
+        let why = chain(error);
+        match find::<rustls::Error>(error) {
+            Some(_) => Self::Certificate { server, why },
+            None => Self::Unreachable { server, why },
+        }
+    }
+}
+
+impl From<KubeconfigError> for ClusterError {
+    fn from(error: KubeconfigError) -> Self {
+        Self::Kubeconfig { why: kubeconfig_problem(&error) }
+    }
+}
+
+/// What is wrong with a kubeconfig. Its text is not quoted: there are secrets in it.
+pub(super) fn kubeconfig_problem(error: &KubeconfigError) -> String {
+    let cannot_be_read = |what: &str, error: &LoadDataError| match error {
+        LoadDataError::ReadFile(error, path) => {
+            format!("the {what} {} cannot be read: {error}", path.display())
+        }
+        LoadDataError::DecodeBase64(error) => format!("its {what} is not valid base64: {error}"),
+        LoadDataError::NoBase64DataOrFile => format!("its user has no {what}"),
+    };
+    match error {
+        KubeconfigError::ReadConfig(error, _) => error.to_string(),
+        KubeconfigError::Parse(error) => {
+            let place = error.location().map_or(String::new(), |at| {
+                format!("line {}, column {}: ", at.line(), at.column())
+            });
+            place + &without_values(&error.without_snippet().to_string())
+        }
+        KubeconfigError::LoadClusterOfContext(name) => format!("it has no cluster {name}"),
+        KubeconfigError::MissingClusterUrl => "its cluster has no `server`".to_owned(),
+        KubeconfigError::LoadCertificateAuthority(error) => {
+            cannot_be_read("certificate authority", error)
+        }
+        KubeconfigError::LoadClientCertificate(error) => {
+            cannot_be_read("client certificate", error)
+        }
+        KubeconfigError::LoadClientKey(error) => cannot_be_read("client key", error),
+        other => other.to_string(),
+    }
+}
+
+/// The first line of a parser's message, without the values that it quotes.
+fn without_values(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    let parts = line.split('"').enumerate();
+    let shown: Vec<&str> =
+        parts.map(|(number, part)| if number % 2 == 1 { "..." } else { part }).collect();
+    shown.join("\"")
+}
+
+/// Why the user has no credentials. The output of a program that should have printed some is not
+/// quoted.
+fn auth_problem(error: AuthError) -> String {
+    match error {
+        AuthError::ReadTokenFile(error, path) => {
+            format!("the token file {} cannot be read: {error}", path.display())
+        }
+        AuthError::AuthExecRun { cmd, out } => {
+            let words = clean(&String::from_utf8_lossy(&out.stderr));
+            let program = cmd.split(' ').next().unwrap_or_default();
+            format!("the program {program} of its user failed: {words} ({})", out.status)
+        }
+        AuthError::AuthExecParse(_) | AuthError::ParseTokenKey(_) => {
+            "the program of its user printed no credentials".to_owned()
+        }
+        other => other.to_string(),
     }
 }
 
@@ -249,13 +278,16 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     }
 }
 
-/// Whether TLS is among the causes. An `io::Error` leaves what it wraps out of its own causes, so
-/// those are looked into as well.
-fn find_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+/// The cause of this type. An `io::Error` leaves what it wraps out of its own causes, so those are
+/// looked into as well.
+fn find<'e, T: std::error::Error + 'static>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> Option<&'e T> {
     let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.is::<rustls::Error>()
-        || wrapped.is_some_and(|inner| find_tls(inner))
-        || error.source().is_some_and(find_tls)
+    error
+        .downcast_ref::<T>()
+        .or_else(|| wrapped.and_then(|inner| find::<T>(inner)))
+        .or_else(|| error.source().and_then(find::<T>))
 }
 
 #[cfg(test)]

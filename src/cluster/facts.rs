@@ -10,8 +10,8 @@ use super::configz::KubeletSettings;
 use super::connect::Cluster;
 use super::error::ClusterError;
 use super::kind_nodes::{NodeContainer, container_of};
+use super::node::Node;
 use super::objects::{Container, Pod};
-use super::query::Node;
 use crate::timeline::{ClusterFacts, ClusterKind, NodeFacts, Tuning, TuningSource};
 use crate::timeline::{format_duration, parse_duration};
 

@@ -6,85 +6,16 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
+use super::kind_error::KindError;
 use super::kind_output::KindOutput;
+use super::process_group::ProcessGroup;
 
 /// For questions that need no more than the engine's answer.
 const ASK_TIMEOUT: Duration = Duration::from_secs(30);
 /// A cluster of many nodes on a slow disk.
 const DELETE_TIMEOUT: Duration = Duration::from_secs(180);
-
-/// Why kind did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum KindError {
-    /// There is no such program.
-    #[error("the program kind is not installed")]
-    NotInstalled,
-    /// It could not be started, or talked to.
-    #[error("{} cannot be run: {source}", path.display())]
-    NotRun {
-        /// The program.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The container engine does not answer kind.
-    #[error("kind cannot reach the container engine: {why}")]
-    Engine {
-        /// What kind said.
-        why: String,
-    },
-    /// A cluster of that name exists.
-    #[error("a kind cluster named {name} already exists")]
-    Exists { name: String },
-    #[error("there is no kind cluster named {name}")]
-    NoSuchCluster { name: String },
-    /// The node image is not here and can't be pulled.
-    #[error("the node image {image} is not present locally and cannot be pulled: {why}")]
-    Image {
-        image: String,
-        /// What kind said.
-        why: String,
-    },
-    /// A port that the cluster wants is in use.
-    #[error("a port that the cluster needs is in use: {why}")]
-    Port {
-        /// What the engine said.
-        why: String,
-    },
-    /// It ended with an error.
-    #[error("kind said: {}", lines.join("\n"))]
-    Failed {
-        /// Its last lines.
-        lines: Vec<String>,
-    },
-    /// It did not end.
-    #[error("kind did not end within {} s", within.as_secs())]
-    TooSlow {
-        /// How long was waited.
-        within: Duration,
-    },
-}
-
-impl KindError {
-    /// What a person can do about it, where there is something.
-    pub(crate) fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::NotInstalled => {
-                "install it from https://kind.sigs.k8s.io/docs/user/quick-start/#installation, \
-                 or use an existing cluster with --context"
-                    .into()
-            }
-            Self::Exists { name } => format!("delete it with `kind delete cluster --name {name}`"),
-            Self::Image { .. } => {
-                "choose a local image with --node-image or OUTAGE_NODE_IMAGE (`docker images kindest/node`)".into()
-            }
-            Self::NoSuchCluster { .. } => "`kind get clusters` lists those that are there".into(),
-            _ => return None,
-        })
-    }
-}
 
 /// The `kind` program.
 #[derive(Clone, Debug)]
@@ -187,7 +118,7 @@ impl Kind {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(self.not_run())?;
-        let mut group = Group::of(&child);
+        let mut group = ProcessGroup::of(&child);
         let mut stdin = child.stdin.take().expect("is piped");
         // A kind that ends before it has read everything says why itself.
         let _ = stdin.write_all(create.config_text.as_bytes()).await;
@@ -217,8 +148,7 @@ impl Kind {
         if self.podman {
             command.env("KIND_EXPERIMENTAL_PROVIDER", "podman");
         }
-        #[cfg(unix)]
-        command.process_group(0);
+        ProcessGroup::own(&mut command);
         command
     }
 
@@ -232,7 +162,7 @@ impl Kind {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(self.not_run())?;
-        let mut group = Group::of(&child);
+        let mut group = ProcessGroup::of(&child);
         let output = tokio::time::timeout(within, child.wait_with_output())
             .await
             .map_err(|_| KindError::TooSlow { within })?;
@@ -262,36 +192,6 @@ fn is_program(path: &Path) -> bool {
     }
     #[cfg(not(unix))]
     path.is_file()
-}
-
-/// The processes that kind starts (docker, ...): they end with it when it is given up.
-struct Group(#[cfg(unix)] Option<rustix::process::Pid>);
-
-impl Group {
-    #[cfg(unix)]
-    fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| rustix::process::Pid::from_raw(id as i32)))
-    }
-
-    #[cfg(not(unix))]
-    fn of(_: &Child) -> Self {
-        Self()
-    }
-
-    /// kind has ended and was waited for: its id may soon be another's.
-    fn ended(&mut self) {
-        #[cfg(unix)]
-        self.0.take();
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        #[cfg(unix)]
-        if let Some(group) = self.0 {
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
-    }
 }
 
 #[cfg(all(test, unix))]

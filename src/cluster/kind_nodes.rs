@@ -2,7 +2,7 @@
 
 use crate::timeline::NodeRole;
 
-use super::query::Node;
+use super::node::Node;
 
 /// A container that carries kind's labels.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! kind's standard error: its progress for people, and the reasons of its failures.
 
-use super::kind::KindError;
+use super::kind_error::KindError;
 
 /// How many lines an error keeps.
 const LAST_LINES: usize = 12;

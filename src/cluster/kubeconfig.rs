@@ -1,11 +1,13 @@
 //! The user's kubeconfig, read and never written.
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use secrecy::ExposeSecret;
 
-use super::error::{ClusterError, chain};
+use super::error::{ClusterError, kubeconfig_problem};
 
 /// Where kubectl would look: the explicit file alone; else the files of a `KUBECONFIG` list; else
 /// `~/.kube/config`.
@@ -32,17 +34,46 @@ pub(crate) fn kubeconfig_paths(
 /// are not there are skipped.
 pub(super) fn read_files(paths: &[PathBuf]) -> Result<Kubeconfig, ClusterError> {
     let mut merged: Option<Kubeconfig> = None;
-    for path in paths.iter().filter(|path| path.exists()) {
-        let next = Kubeconfig::read_from(path)
-            .map_err(|error| ClusterError::Kubeconfig { why: chain(&error) })?;
+    for path in paths {
+        let unusable = |error| ClusterError::KubeconfigFile {
+            path: path.clone(),
+            why: kubeconfig_problem(&error),
+        };
+        let next = match Kubeconfig::read_from(path) {
+            Ok(read) => as_kubectl_reads(read),
+            Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == ErrorKind::NotFound => {
+                continue;
+            }
+            Err(error) => return Err(unusable(error)),
+        };
         merged = Some(match merged {
             None => next,
-            Some(before) => before
-                .merge(next)
-                .map_err(|error| ClusterError::Kubeconfig { why: chain(&error) })?,
+            Some(before) => before.merge(next).map_err(unusable)?,
         });
     }
     merged.ok_or_else(|| ClusterError::NoKubeconfig { paths: paths.to_vec() })
+}
+
+/// A kubeconfig from its text (kind's).
+pub(super) fn read_text(text: &str) -> Result<Kubeconfig, ClusterError> {
+    Ok(as_kubectl_reads(Kubeconfig::from_yaml(text)?))
+}
+
+/// Where kube's reader differs: an empty current context is none, and base64 may have several
+/// lines.
+fn as_kubectl_reads(mut read: Kubeconfig) -> Kubeconfig {
+    let joined = |text: &str| text.replace(['\r', '\n'], "");
+    read.current_context = read.current_context.filter(|name| !name.is_empty());
+    for cluster in read.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+        cluster.certificate_authority_data =
+            cluster.certificate_authority_data.as_deref().map(joined);
+    }
+    for user in read.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
+        user.client_certificate_data = user.client_certificate_data.as_deref().map(joined);
+        let key = user.client_key_data.as_ref().map(|key| joined(key.expose_secret()));
+        user.client_key_data = key.map(Into::into);
+    }
+    read
 }
 
 /// One context of a kubeconfig, ready to connect with.
@@ -53,14 +84,13 @@ pub(super) struct Chosen {
 
 /// Takes one context: the named one, else the current one.
 pub(super) async fn choose(
-    kubeconfig: Kubeconfig,
+    mut kubeconfig: Kubeconfig,
     context: Option<&str>,
 ) -> Result<Chosen, ClusterError> {
     let context = context_name(&kubeconfig, context)?;
-    refuse_proxy(&kubeconfig, &context)?;
+    complete_cluster(&mut kubeconfig, &context)?;
     let options = KubeConfigOptions { context: Some(context.clone()), ..Default::default() };
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await;
-    let config = config.map_err(|error| ClusterError::Kubeconfig { why: chain(&error) })?;
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
     Ok(Chosen { context, config })
 }
 
@@ -79,24 +109,58 @@ fn context_name(kubeconfig: &Kubeconfig, asked: Option<&str>) -> Result<String, 
     Err(ClusterError::NoSuchContext { name: name.to_owned(), available })
 }
 
-/// A proxy of the kubeconfig's can't be ignored: what it leads to may be reachable no other way.
-fn refuse_proxy(kubeconfig: &Kubeconfig, context: &str) -> Result<(), ClusterError> {
-    let cluster = kubeconfig
-        .contexts
-        .iter()
-        .find(|named| named.name == context)
-        .and_then(|named| named.context.as_ref());
-    let cluster = cluster
-        .and_then(|context| kubeconfig.clusters.iter().find(|named| named.name == context.cluster));
-    let proxy = cluster
-        .and_then(|named| named.cluster.as_ref()?.proxy_url.as_deref())
-        .filter(|url| !url.is_empty());
-    match proxy {
-        Some(url) => Err(ClusterError::Kubeconfig {
-            why: format!("its cluster is behind the proxy {url}, which is not supported"),
-        }),
-        None => Ok(()),
+/// Completes the server's URL, and refuses what is not supported.
+fn complete_cluster(kubeconfig: &mut Kubeconfig, context: &str) -> Result<(), ClusterError> {
+    let Kubeconfig { contexts, clusters, auth_infos, .. } = kubeconfig;
+    let named = contexts.iter().find(|named| named.name == context);
+    let Some(context) = named.and_then(|named| named.context.as_ref()) else { return Ok(()) };
+    let user = auth_infos.iter().find(|named| Some(&named.name) == context.user.as_ref());
+    let user = user.and_then(|named| named.auth_info.as_ref());
+    let cluster = clusters.iter_mut().find(|named| named.name == context.cluster);
+    let Some(cluster) = cluster.and_then(|named| named.cluster.as_mut()) else { return Ok(()) };
+    // What a proxy leads to may be reachable no other way.
+    if let Some(url) = cluster.proxy_url.as_deref().filter(|url| !url.is_empty()) {
+        let url = without_password(url);
+        let why = format!("its cluster is behind the proxy {url}, which is not supported");
+        return Err(ClusterError::Kubeconfig { why });
     }
+    if let Some(server) = cluster.server.take().filter(|server| !server.is_empty()) {
+        cluster.server = Some(complete_server(&server, speaks_tls(cluster, user))?);
+    }
+    Ok(())
+}
+
+/// Whether a server without a scheme is asked through TLS, by client-go's rule.
+fn speaks_tls(cluster: &kube::config::Cluster, user: Option<&AuthInfo>) -> bool {
+    let has_authority =
+        cluster.certificate_authority.is_some() || cluster.certificate_authority_data.is_some();
+    let has_certificate = user.is_some_and(|user| {
+        user.client_certificate.is_some() || user.client_certificate_data.is_some()
+    });
+    has_authority || has_certificate || cluster.insecure_skip_tls_verify == Some(true)
+}
+
+/// A server's URL; a host, with or without a port, gets a scheme as client-go gives it one.
+fn complete_server(server: &str, tls: bool) -> Result<String, ClusterError> {
+    let has_scheme = server.contains("://");
+    let scheme = if tls { "https" } else { "http" };
+    let url = if has_scheme { server.to_owned() } else { format!("{scheme}://{server}") };
+    let is_valid = url.parse::<http::Uri>().is_ok_and(|parsed| {
+        matches!(parsed.scheme_str(), Some("http" | "https"))
+            && parsed.host().is_some_and(|host| !host.is_empty())
+            && (has_scheme || parsed.path() == "/")
+    });
+    if is_valid {
+        return Ok(url);
+    }
+    let server = without_password(server);
+    let why = format!("its server {server} is neither an http(s) URL nor HOST:PORT");
+    Err(ClusterError::Kubeconfig { why })
+}
+
+/// A URL as it may be shown.
+fn without_password(url: &str) -> &str {
+    url.rsplit_once('@').map_or(url, |(_, host)| host)
 }
 
 #[cfg(test)]
@@ -104,7 +168,7 @@ mod tests {
     use super::*;
 
     fn config(text: &str) -> Kubeconfig {
-        Kubeconfig::from_yaml(text).unwrap()
+        read_text(text).unwrap()
     }
 
     fn sample(current: &str) -> Kubeconfig {
@@ -169,5 +233,71 @@ mod tests {
             read_files(&[folder.path().join("missing")]),
             Err(ClusterError::NoKubeconfig { .. })
         ));
+    }
+
+    /// What clientcmd and client-go's `DefaultServerURL` make of it.
+    #[tokio::test]
+    async fn a_server_without_a_scheme_gets_client_gos() {
+        for (server, more, user, url) in [
+            ("localhost:8080", "", "", Some("http://localhost:8080/")),
+            ("10.0.0.1", "", "", Some("http://10.0.0.1/")),
+            ("[::1]:8080", "", "", Some("http://[::1]:8080/")),
+            ("a:1", ", insecure-skip-tls-verify: true", "", Some("https://a:1/")),
+            ("a:1", "", "client-certificate: /c", Some("https://a:1/")),
+            ("http://a:1/k8s", ", insecure-skip-tls-verify: true", "", Some("http://a:1/k8s")),
+            ("a:1/k8s", "", "", None),
+            ("/foo bar", "", "", None),
+            ("https://", "", "", None),
+            ("ftp://a:1", "", "", None),
+        ] {
+            let text = format!(
+                "current-context: c\ncontexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n\
+                 clusters: [{{name: c, cluster: {{server: '{server}'{more}}}}}]\n\
+                 users: [{{name: u, user: {{{user}}}}}]\n"
+            );
+            let chosen = choose(config(&text), None).await;
+            let found = chosen.as_ref().ok().map(|chosen| chosen.config.cluster_url.to_string());
+            assert_eq!(found.as_deref(), url, "{server}{more} {user}");
+            if let Err(error) = chosen {
+                assert!(error.to_string().contains(server), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn base64_may_have_several_lines_and_an_empty_context_is_none() {
+        let read = config(
+            "current-context: ''\nclusters:\n- name: c\n  cluster:\n    certificate-authority-data: |\n      QUJD\n      REVG\n\
+             users:\n- name: u\n  user:\n    client-key-data: |\n      QUJD\n      REVG\n",
+        );
+        assert_eq!(read.current_context, None);
+        let cluster = read.clusters[0].cluster.as_ref().unwrap();
+        assert_eq!(cluster.certificate_authority_data.as_deref(), Some("QUJDREVG"));
+        let user = read.auth_infos[0].auth_info.as_ref().unwrap();
+        assert_eq!(user.client_key_data.as_ref().unwrap().expose_secret(), "QUJDREVG");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_named_and_its_secrets_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let good = folder.path().join("good");
+        std::fs::write(&good, "current-context: a\n").unwrap();
+        for text in [
+            "users:\n- name: u\n  user:\n    token: hunter2\n   bad: [x\n",
+            "users: [{name: u, user: {token: [hunter2]}}]\n",
+            "users: [{name: u, user: hunter2}]\n",
+            "users: hunter2\n",
+            "clusters: [{name: c, cluster: {insecure-skip-tls-verify: hunter2}}]\n",
+        ] {
+            let bad = folder.path().join("bad");
+            std::fs::write(&bad, text).unwrap();
+            let error = read_files(&[good.clone(), bad.clone()]).unwrap_err().to_string();
+            let named = format!("the kubeconfig {} cannot be used: line ", bad.display());
+            assert!(error.starts_with(&named) && error.contains("column"), "{error}");
+            assert!(!error.contains("hunter2") && !error.contains('\n'), "{error}");
+        }
+        let error = read_files(&[good, folder.path().to_owned()]).unwrap_err().to_string();
+        let named = format!("the kubeconfig {} cannot be used: ", folder.path().display());
+        assert!(error.starts_with(&named) && error.contains("directory"), "{error}");
     }
 }

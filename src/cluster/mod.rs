@@ -8,22 +8,27 @@ mod connect;
 mod deployment;
 mod drain;
 mod error;
+mod exec_plugin;
 mod facts;
 #[cfg(test)]
 pub(crate) mod fake;
 mod inventory;
 mod kind;
+mod kind_error;
 mod kind_nodes;
 mod kind_output;
 mod kubeconfig;
+mod labels;
 mod leases;
 mod leftovers;
-mod names;
 mod namespace;
+mod node;
 pub(crate) mod objects;
 mod placement;
+mod process_group;
 mod query;
 mod readiness;
+mod resolver;
 mod workload;
 
 pub(crate) use access::ApiAccess;
@@ -34,12 +39,14 @@ pub(crate) use deployment::Scale;
 pub(crate) use drain::{Cordon, Evicted};
 pub(crate) use error::ClusterError;
 pub(crate) use error::chain as innermost;
-pub(crate) use kind::{Kind, KindCreate, KindError};
+pub(crate) use kind::{Kind, KindCreate};
+pub(crate) use kind_error::KindError;
 pub(crate) use kind_nodes::NodeContainer;
 pub(crate) use kubeconfig::kubeconfig_paths;
+pub(crate) use node::{Node, node_ready};
 pub(crate) use placement::{Placement, onto, turned};
-pub(crate) use query::{ClusterDns, Node, Pod, Service};
-pub(crate) use query::{endpoints_endpoints, node_ready, pod_ready, slice_endpoints};
+pub(crate) use query::{ClusterDns, Pod, Service};
+pub(crate) use query::{endpoints_endpoints, pod_ready, slice_endpoints};
 pub(crate) use workload::Workload;
 
 #[cfg(test)]

@@ -10,12 +10,11 @@ use tokio::time::{Instant, sleep};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
+use super::labels::RUN_LABEL;
 use super::leftovers::Leftovers;
 use super::objects::Pod;
 use crate::timeline::Ready;
 
-/// The label whose value is the run's id.
-pub(crate) const RUN_LABEL: &str = "outage.run";
 /// The label that everybody's tools look at, and our value of it.
 const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "outage");
 /// Between two looks.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
-use super::namespace::RUN_LABEL;
+use super::labels::RUN_LABEL;
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
 

@@ -10,31 +10,15 @@ use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::connect::Cluster;
-use super::drain::MIRROR;
-use super::error::ClusterError;
-use super::objects;
-use crate::timeline::{Endpoint, NodeRole, Ready};
 
-/// The label of a control-plane node (its value is empty).
-const CONTROL_PLANE_LABELS: [&str; 2] =
-    ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
+use super::error::ClusterError;
+use super::labels::MIRROR;
+use super::node::{Node, read_node};
+use super::objects;
+use crate::timeline::Endpoint;
+
 /// Objects a page.
 const PAGE: u32 = 500;
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Node {
-    pub name: String,
-    /// Its role, by label.
-    pub role: NodeRole,
-    pub labels: BTreeMap<String, String>,
-    /// Its Ready condition; Unknown where it has none yet.
-    pub ready: Ready,
-    /// Its internal addresses, in the node's own order.
-    pub addresses: Vec<String>,
-    /// Whether it is cordoned.
-    pub unschedulable: bool,
-    pub kubelet: String,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pod {
@@ -199,38 +183,6 @@ pub(super) fn selector(labels: &BTreeMap<String, String>) -> String {
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
-fn read_node(node: objects::Node) -> Node {
-    let ready = node_ready(&node);
-    let labels = node.metadata.labels.unwrap_or_default();
-    let status = node.status.unwrap_or_default();
-    let control_plane = CONTROL_PLANE_LABELS.iter().any(|label| labels.contains_key(*label));
-    let addresses = status.addresses.unwrap_or_default();
-    Node {
-        name: node.metadata.name.unwrap_or_default(),
-        role: if control_plane { NodeRole::ControlPlane } else { NodeRole::Worker },
-        labels,
-        ready,
-        addresses: addresses
-            .into_iter()
-            .filter(|entry| entry.type_ == "InternalIP")
-            .map(|entry| entry.address)
-            .collect(),
-        unschedulable: node.spec.and_then(|spec| spec.unschedulable).unwrap_or(false),
-        kubelet: status.node_info.map(|info| info.kubelet_version).unwrap_or_default(),
-    }
-}
-
-/// A node's Ready condition; Unknown where it has none yet.
-pub(crate) fn node_ready(node: &objects::Node) -> Ready {
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
-    let ready = conditions.and_then(|all| all.iter().find(|condition| condition.type_ == "Ready"));
-    match ready.map(|condition| condition.status.as_str()) {
-        Some("True") => Ready::True,
-        Some("False") => Ready::False,
-        _ => Ready::Unknown,
-    }
-}
-
 /// Whether a pod's Ready condition is True.
 pub(crate) fn pod_ready(pod: &objects::Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
@@ -328,26 +280,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn a_node_is_read_by_its_labels_and_conditions() {
-        let node = read_node(
-            serde_json::from_value(json!({
-                "metadata": {"name": "a", "labels": {"node-role.kubernetes.io/control-plane": ""}},
-                "spec": {"unschedulable": true},
-                "status": {
-                    "conditions": [{"type": "MemoryPressure", "status": "True"}, {"type": "Ready", "status": "False"}],
-                    "addresses": [{"type": "Hostname", "address": "a"}, {"type": "InternalIP", "address": "172.18.0.2"}],
-                },
-            }))
-            .unwrap(),
-        );
-        assert_eq!(
-            (node.role, node.ready, node.unschedulable),
-            (NodeRole::ControlPlane, Ready::False, true)
-        );
-        assert_eq!(node.addresses, ["172.18.0.2"]);
-    }
 
     #[test]
     fn a_nil_ready_is_ready_and_an_endpoint_counts_once() {

@@ -15,7 +15,7 @@ use crate::workload::Manifest;
 
 async fn cluster() -> Cluster {
     let path = std::env::var_os("OUTAGE_TEST_KUBECONFIG").expect("OUTAGE_TEST_KUBECONFIG");
-    Cluster::from_files(&[PathBuf::from(path)], None).await.unwrap()
+    Cluster::from_files(&[PathBuf::from(path)], None, &mut |_| {}).await.unwrap()
 }
 
 async fn make(cluster: &Cluster, run: &str, text: &str) -> String {

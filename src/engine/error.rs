@@ -62,6 +62,8 @@ impl Hinted for ClusterError {
                 | Self::Certificate { .. }
                 | Self::Unauthorized { .. }
                 | Self::Kubeconfig { .. }
+                | Self::KubeconfigFile { .. }
+                | Self::Plugin(_)
                 | Self::NoKubeconfig { .. }
                 | Self::NoSuchContext { .. }
                 | Self::NoCurrentContext { .. }

@@ -12,6 +12,7 @@ mod embedded;
 mod gated;
 mod ha;
 mod kind;
+mod kubeconfig;
 mod layers;
 mod offline;
 mod outages;
@@ -24,7 +25,14 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     // Each in a folder of its own: at the same time. They mostly wait.
-    let alone = [layers(), docs::tests(), dependencies::tests(), offline::tests(), agent::tests()];
+    let alone = [
+        layers(),
+        docs::tests(),
+        dependencies::tests(),
+        offline::tests(),
+        kubeconfig::tests(),
+        agent::tests(),
+    ];
     // One cluster is shared, or a model beats in real time, and time is measured: one after the
     // other.
     let in_turn = [outages::tests(), embedded::tests(), suite::tests(), kind::tests(), ha::tests()];

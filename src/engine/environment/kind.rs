@@ -336,8 +336,11 @@ pub(crate) async fn of_context(
     kubeconfig: &[PathBuf],
     context: Option<&str>,
     environment: &Environment<'_>,
+    say: Say<'_>,
 ) -> Result<ClusterHandle, RunError> {
-    let cluster = Cluster::from_files(kubeconfig, context).await.map_err(RunError::refused_by)?;
+    let mut tell = |text: &str| say(Preparing::Detail(text));
+    let cluster =
+        Cluster::from_files(kubeconfig, context, &mut tell).await.map_err(RunError::refused_by)?;
     let docker = connect(environment).await?;
     let mut all = Vec::new();
     for name in docker.kind_clusters().await.map_err(RunError::refused_by)? {

@@ -161,7 +161,7 @@ pub(crate) async fn find(
     match wanted {
         ClusterSpec::Kind { config } => kind::find(config, environment, say).await,
         ClusterSpec::Context { kubeconfig, context } => {
-            kind::of_context(kubeconfig, context.as_deref(), environment).await.map(there)
+            kind::of_context(kubeconfig, context.as_deref(), environment, say).await.map(there)
         }
         ClusterSpec::Embedded { config } => {
             embedded::start(config, environment, say).await.map(there)

@@ -270,7 +270,7 @@ impl Tools {
             // The user's file may be gone by now, or call its contexts otherwise: it was found to
             // be this cluster of kind's.
             Access::Context { kubeconfig, context, cluster } => {
-                match Cluster::from_files(kubeconfig, Some(context)).await {
+                match Cluster::from_files(kubeconfig, Some(context), &mut |_| {}).await {
                     Err(gone) if gone.is_of_kubeconfig() && self.kind.is_ok() => {
                         self.kind_access(cluster).await.map_err(|kind| instead_of(gone, &kind))
                     }

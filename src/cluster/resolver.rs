@@ -1,4 +1,4 @@
-//! Names of API servers, resolved without the C library: in a static binary its look-up fails where
+//! Resolver of API servers, resolved without the C library: in a static binary its look-up fails where
 //! the system's differs.
 
 use std::future::Future;
@@ -13,11 +13,11 @@ use tower_service::Service;
 
 /// Resolves names by the system's hosts file and name servers. Addresses never come here.
 #[derive(Clone)]
-pub(super) struct Names {
+pub(super) struct Resolver {
     resolver: Result<TokioResolver, String>,
 }
 
-impl Names {
+impl Resolver {
     /// Reads the system's configuration. A machine without one can still reach addresses and
     /// `localhost`.
     pub(super) fn from_system() -> Self {
@@ -26,7 +26,7 @@ impl Names {
     }
 }
 
-impl Service<Name> for Names {
+impl Service<Name> for Resolver {
     type Response = std::vec::IntoIter<SocketAddr>;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, io::Error>> + Send>>;
@@ -41,7 +41,7 @@ impl Service<Name> for Names {
     }
 }
 
-impl Names {
+impl Resolver {
     async fn resolve(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
         let found: Vec<IpAddr> = if name.trim_end_matches('.').eq_ignore_ascii_case("localhost") {
             vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
@@ -69,7 +69,7 @@ mod tests {
 
     #[tokio::test]
     async fn localhost_needs_no_name_server() {
-        let names = Names { resolver: Err("none".into()) };
+        let names = Resolver { resolver: Err("none".into()) };
         assert_eq!(
             names.resolve("LocalHost").await.unwrap()[0].ip(),
             IpAddr::from(Ipv4Addr::LOCALHOST)

@@ -1,0 +1,84 @@
+//! A node of Kubernetes, as far as it is looked at.
+
+use std::collections::BTreeMap;
+
+use super::objects;
+use crate::timeline::{NodeRole, Ready};
+
+/// The label of a control-plane node (its value is empty).
+const CONTROL_PLANE_LABELS: [&str; 2] =
+    ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Node {
+    pub name: String,
+    /// Its role, by label.
+    pub role: NodeRole,
+    pub labels: BTreeMap<String, String>,
+    /// Its Ready condition; Unknown where it has none yet.
+    pub ready: Ready,
+    /// Its internal addresses, in the node's own order.
+    pub addresses: Vec<String>,
+    /// Whether it is cordoned.
+    pub unschedulable: bool,
+    pub kubelet: String,
+}
+
+pub(super) fn read_node(node: objects::Node) -> Node {
+    let ready = node_ready(&node);
+    let labels = node.metadata.labels.unwrap_or_default();
+    let status = node.status.unwrap_or_default();
+    let control_plane = CONTROL_PLANE_LABELS.iter().any(|label| labels.contains_key(*label));
+    let addresses = status.addresses.unwrap_or_default();
+    Node {
+        name: node.metadata.name.unwrap_or_default(),
+        role: if control_plane { NodeRole::ControlPlane } else { NodeRole::Worker },
+        labels,
+        ready,
+        addresses: addresses
+            .into_iter()
+            .filter(|entry| entry.type_ == "InternalIP")
+            .map(|entry| entry.address)
+            .collect(),
+        unschedulable: node.spec.and_then(|spec| spec.unschedulable).unwrap_or(false),
+        kubelet: status.node_info.map(|info| info.kubelet_version).unwrap_or_default(),
+    }
+}
+
+/// A node's Ready condition; Unknown where it has none yet.
+pub(crate) fn node_ready(node: &objects::Node) -> Ready {
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let ready = conditions.and_then(|all| all.iter().find(|condition| condition.type_ == "Ready"));
+    match ready.map(|condition| condition.status.as_str()) {
+        Some("True") => Ready::True,
+        Some("False") => Ready::False,
+        _ => Ready::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_node_is_read_by_its_labels_and_conditions() {
+        let node = read_node(
+            serde_json::from_value(json!({
+                "metadata": {"name": "a", "labels": {"node-role.kubernetes.io/control-plane": ""}},
+                "spec": {"unschedulable": true},
+                "status": {
+                    "conditions": [{"type": "MemoryPressure", "status": "True"}, {"type": "Ready", "status": "False"}],
+                    "addresses": [{"type": "Hostname", "address": "a"}, {"type": "InternalIP", "address": "172.18.0.2"}],
+                },
+            }))
+            .unwrap(),
+        );
+        assert_eq!(
+            (node.role, node.ready, node.unschedulable),
+            (NodeRole::ControlPlane, Ready::False, true)
+        );
+        assert_eq!(node.addresses, ["172.18.0.2"]);
+    }
+}

@@ -1,0 +1,37 @@
+//! The processes that a program of ours starts: they end with it when it is given up.
+
+use tokio::process::{Child, Command};
+
+/// Kills the whole group of a program when it is dropped before the program has ended.
+pub(super) struct ProcessGroup(#[cfg(unix)] Option<rustix::process::Pid>);
+
+impl ProcessGroup {
+    /// Has a command run in a group of its own, which the terminal's Ctrl-C does not reach.
+    pub(super) fn own(command: &mut Command) {
+        #[cfg(unix)]
+        command.process_group(0);
+    }
+
+    /// The group of a child that was started in its own.
+    pub(super) fn of(child: &Child) -> Self {
+        #[cfg(unix)]
+        return Self(child.id().and_then(|id| rustix::process::Pid::from_raw(id as i32)));
+        #[cfg(not(unix))]
+        Self()
+    }
+
+    /// The program has ended and was waited for: its id may soon be another's.
+    pub(super) fn ended(&mut self) {
+        #[cfg(unix)]
+        self.0.take();
+    }
+}
+
+impl Drop for ProcessGroup {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Some(group) = self.0 {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+}

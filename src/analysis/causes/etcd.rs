@@ -10,11 +10,31 @@ use crate::timeline::{Component, Event, Impact, Needs};
 type Spans = fn(&FaultFinding) -> Vec<Span>;
 
 impl Sources<'_> {
-    /// The node's etcd member does not answer, or knows of no leader.
-    pub(super) fn member_away(&self, node: &str) -> IntervalSet {
+    /// The node's etcd member knows of no leader, or is down: it does not answer, and its process
+    /// was not running at some time meanwhile.
+    pub(super) fn member_away(&self, node: &str) -> Vec<Span> {
+        let mut away = self.member_spans(node, |answers, has_leader| answers && !has_leader);
+        let gone = self.member_gone(node);
+        away.extend(self.member_silent(node).into_iter().filter(|silent| gone.meets(silent)));
+        away
+    }
+
+    /// The node's etcd member did not answer in time, and nothing else shows that it was down: on
+    /// a node without a free processor that may be whoever asked.
+    pub(super) fn member_unseen(&self, node: &str) -> IntervalSet {
+        let gone = self.member_gone(node);
+        let silent = self.member_silent(node).into_iter();
+        IntervalSet::Union(silent.filter(|silent| !gone.meets(silent)).collect())
+    }
+
+    fn member_silent(&self, node: &str) -> Vec<Span> {
+        self.member_spans(node, |answers, _| !answers)
+    }
+
+    fn member_spans(&self, node: &str, wanted: fn(bool, bool) -> bool) -> Vec<Span> {
         self.spans(self.timeline.records.iter().filter_map(|record| match &record.event {
             Event::EtcdMember { node: on, answers, has_leader, .. } if on == node => {
-                Some((record.bracket(), !(*answers && *has_leader)))
+                Some((record.bracket(), wanted(*answers, *has_leader)))
             }
             _ => None,
         }))
@@ -75,10 +95,8 @@ impl Sources<'_> {
     /// The same for the etcd member on the API server's node.
     pub(super) fn member_returned(&self, node: &str) -> IntervalSet {
         let ask = |needs: &Needs| matches!(needs, Needs::ApiServer { node: Some(on), etcd: true } if on == node);
-        let IntervalSet::Union(away) = self.member_away(node) else {
-            return IntervalSet::Union(Vec::new());
-        };
-        self.until_answered(away.iter().map(|away| away.until).filter(|until| *until != NEVER), ask)
+        let until = self.member_away(node).into_iter().map(|away| away.until);
+        self.until_answered(until.filter(|until| *until != NEVER), ask)
     }
 }
 

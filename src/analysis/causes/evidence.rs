@@ -58,7 +58,7 @@ impl<'a> Sources<'a> {
         let mut causes = vec![(Cause::Nodes, self.node_away(node))];
         if etcd {
             causes.push((Cause::Etcd, self.etcd_away()));
-            causes.push((Cause::EtcdMember, self.member_away(node)));
+            causes.push((Cause::EtcdMember, IntervalSet::Union(self.member_away(node))));
             causes.extend(self.etcd_useless());
         }
         causes.push((Cause::ApiServers, self.process_away(Component::ApiServer, node)));
@@ -69,6 +69,7 @@ impl<'a> Sources<'a> {
             Cause::Unseen,
             IntervalSet::any(vec![self.unseen(node), self.blind(Component::Etcd, etcd)]),
         ));
+        causes.extend(etcd.then(|| (Cause::Unseen, self.member_unseen(node))));
         causes
     }
 
@@ -244,7 +245,8 @@ impl<'a> Sources<'a> {
         }
         let changes =
             leaders::processes(records, component).into_iter().filter(|(on, ..)| *on == node);
-        self.spans(changes.map(|(_, when, state)| (when, state != ProcessState::Running)))
+        let away = changes.map(|(_, when, state)| (when, state != ProcessState::Running));
+        IntervalSet::Union(self.spans(away))
     }
 
     pub(super) fn without_leader(&self, component: Component) -> IntervalSet {
@@ -318,7 +320,7 @@ impl<'a> Sources<'a> {
     }
 
     /// The times in which something was away, from all changes.
-    pub(super) fn spans(&self, changes: impl Iterator<Item = (Bracket, bool)>) -> IntervalSet {
+    pub(super) fn spans(&self, changes: impl Iterator<Item = (Bracket, bool)>) -> Vec<Span> {
         let (mut spans, mut open): (Vec<Span>, Option<When>) = (Vec::new(), None);
         for (when, away) in changes.map(|(when, away)| (self.zero.when(when), away)) {
             match (open, away) {
@@ -333,7 +335,7 @@ impl<'a> Sources<'a> {
             }
         }
         spans.extend(open.map(|from| Span { from, until: NEVER }));
-        IntervalSet::Union(spans)
+        spans
     }
 }
 

@@ -97,6 +97,14 @@ impl IntervalSet {
         }
     }
 
+    /// Whether it may hold at some moment of a span.
+    pub(super) fn meets(&self, span: &Span) -> bool {
+        let mut edges = span.edges().to_vec();
+        self.edges(&mut edges);
+        let inside = |edge: &Seconds| span.from.earliest <= *edge && *edge < span.until.latest;
+        edges.iter().filter(|edge| inside(edge)).any(|edge| self.at(*edge) != Known::No)
+    }
+
     /// Adds the moments at which what is known of it may change.
     pub(super) fn edges(&self, into: &mut Vec<Seconds>) {
         match self {

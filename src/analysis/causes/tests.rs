@@ -55,13 +55,23 @@ impl Run {
 
     /// A word of an etcd member.
     fn says(self, ms: i64, node: &str, has_leader: bool, is_leader: bool) -> Self {
-        let event = Event::EtcdMember {
-            node: node.into(),
-            answers: true,
-            has_leader,
-            is_leader,
-            leader_changes: 0,
-        };
+        self.member_says(ms, node, true, has_leader, is_leader)
+    }
+
+    fn silent(self, ms: i64, node: &str) -> Self {
+        self.member_says(ms, node, false, false, false)
+    }
+
+    fn member_says(
+        self,
+        ms: i64,
+        node: &str,
+        answers: bool,
+        has_leader: bool,
+        is_leader: bool,
+    ) -> Self {
+        let (node, leader_changes) = (node.into(), 0);
+        let event = Event::EtcdMember { node, answers, has_leader, is_leader, leader_changes };
         self.event(ms, event).since(ms - 250)
     }
 
@@ -282,6 +292,20 @@ fn where_nobody_looked_nothing_is_reported() {
         Event::ObserverGap { node: "cp".into(), until: Some(at(8000)), reason: "no word".into() };
     let run = Run::new().planes(1).harmed("kubeletStop", "cp", None).event(8000, gap).since(2000);
     insta::assert_snapshot!(run.asks_any(&[(3000, 9000)]).causes("api"), @"5.9s to 6.1s: 5s to 5.1s not observed, 900ms to 1s unexplained");
+}
+
+/// On a node without a free processor etcd's metrics come too late, as does all else.
+#[test]
+fn an_etcd_member_that_did_not_answer_in_time_is_not_seen_to_be_down() {
+    let silent = |run: Run| run.silent(1000, "cp").says(19_000, "cp", true, true);
+    let errors: [&[(i64, i64)]; 3] = [&[(1000, 9000)], &[], &[]];
+    let scheduler = Some(Component::Scheduler);
+    let run = silent(Run::new().planes(3).harmed("componentKill", "cp", scheduler));
+    insta::assert_snapshot!(run.asks_each(errors).causes("api@cp"), @"7.9s to 8.1s: 7.9s to 8.1s not observed, 0s to 100ms unexplained");
+    let run = silent(Run::new().planes(3).harmed("componentKill", "cp", Some(ETCD)));
+    let run = run.process_of(900, "cp", ETCD, 1, Gone).process_of(12_000, "cp", ETCD, 9, Running);
+    let causes = run.asks_each(errors).causes("api@cp");
+    assert!(causes.contains("7.9s to 8.1s its etcd member down"), "{causes}");
 }
 
 #[test]

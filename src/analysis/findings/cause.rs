@@ -16,7 +16,7 @@ pub enum Cause {
     Nodes,
     /// No etcd member led, or fewer ran than are a quorum.
     Etcd,
-    /// The etcd member of the probed API server did not answer, or knew of no leader.
+    /// The etcd member of the probed API server was down, or knew of no leader.
     EtcdMember,
     /// It is shutting down and no longer answers.
     EtcdEnding,

@@ -65,13 +65,19 @@ pub struct DecidedClaim {
 impl DecidedClaim {
     /// A claim by the verdicts of its experiment's runs: of each only what decides it.
     pub fn new(claim: &Claim, verdicts: &[&Verdict]) -> Self {
-        let own: Vec<Verdict> = verdicts.iter().map(|verdict| verdict.on(claim)).collect();
-        let gravest = Worst::of(own.iter());
-        Self::decided(
-            claim,
-            gravest.as_ref().map(|gravest| gravest.outcome),
-            gravest.map_or(String::new(), |gravest| gravest.figures),
-        )
+        let (outcome, figures) = match Worst::on(claim, verdicts) {
+            Some(worst) => (Some(worst.outcome), worst.figures),
+            None => (None, String::new()),
+        };
+        Self::decided(claim, outcome, figures)
+    }
+
+    /// A claim by runs on the embedded model, which can only agree with itself: it stays open.
+    pub fn modelled(claim: &Claim, verdicts: &[&Verdict]) -> Self {
+        let shown = Worst::on(claim, verdicts).map_or(String::new(), |worst| {
+            format!("{}, {}; ", worst.outcome.word(), worst.figures)
+        });
+        Self::open(claim, &format!("on the embedded model: {shown}only a real cluster decides it"))
     }
 
     /// A claim of an experiment that was not carried out, for this reason.
@@ -98,6 +104,12 @@ pub struct Worst {
 }
 
 impl Worst {
+    /// The worst of these by what decides a claim alone.
+    fn on(claim: &Claim, verdicts: &[&Verdict]) -> Option<Self> {
+        let own: Vec<Verdict> = verdicts.iter().map(|verdict| verdict.on(claim)).collect();
+        Self::of(own.iter())
+    }
+
     /// The worst of these.
     pub fn of<'v>(verdicts: impl Iterator<Item = &'v Verdict> + Clone) -> Option<Self> {
         let gravest = verdicts.clone().max_by_key(|verdict| verdict.outcome)?;
@@ -256,6 +268,21 @@ mod tests {
             Decision::Open,
             "of a file that was changed by hand"
         );
+    }
+
+    #[test]
+    fn a_model_decides_no_claim() {
+        let good = Verdict::new(None, vec![assertion("recovery", Outcome::Pass, None)]);
+        for (verdict, shown) in
+            [(good, "PASS, recovery 9s, within 7s"), (mixed(), "FAIL, detection 9s")]
+        {
+            let decided = DecidedClaim::modelled(&claim(PassMeans::Confirmed), &[&verdict]);
+            assert_eq!(decided.decision, Decision::Open);
+            assert!(
+                decided.figures.starts_with(&format!("on the embedded model: {shown}")),
+                "{decided:?}"
+            );
+        }
     }
 
     #[test]

@@ -187,9 +187,14 @@ impl Row {
         let refused =
             runs.last().and_then(View::refused).filter(|_| runs.iter().all(View::is_refused));
         let outcome = gravest.as_ref().map(|gravest| gravest.outcome).filter(|_| refused.is_none());
+        let real = runs.iter().filter(|view| !view.is_modelled());
+        let real: Vec<&Verdict> = real.map(|view| view.verdict).collect();
         let decided = |claim: &Claim| match &part.status {
             ExperimentStatus::NotRun(_, why) => DecidedClaim::open(claim, why),
-            ExperimentStatus::Ran(_) => DecidedClaim::new(claim, &verdicts),
+            ExperimentStatus::Ran(_) if real.is_empty() && !verdicts.is_empty() => {
+                DecidedClaim::modelled(claim, &verdicts)
+            }
+            ExperimentStatus::Ran(_) => DecidedClaim::new(claim, &real),
         };
         let (not_run, figures) = match &part.status {
             ExperimentStatus::NotRun(state, why) => (Some(*state), why.clone()),

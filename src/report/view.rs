@@ -69,7 +69,13 @@ impl<'a> View<'a> {
 
     /// The same, decided.
     pub fn decided(&self) -> Vec<DecidedClaim> {
-        self.claims().iter().map(|claim| DecidedClaim::new(claim, &[self.verdict])).collect()
+        let decide = if self.is_modelled() { DecidedClaim::modelled } else { DecidedClaim::new };
+        self.claims().iter().map(|claim| decide(claim, &[self.verdict])).collect()
+    }
+
+    /// Whether it ran on the embedded model.
+    pub fn is_modelled(&self) -> bool {
+        self.timeline.header.cluster.kind == ClusterKind::Embedded
     }
 
     /// From the first record to the last.

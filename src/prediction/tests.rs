@@ -194,6 +194,18 @@ fn a_stateful_sets_pod_on_a_dead_node_is_never_replaced() {
 }
 
 #[test]
+fn nobody_is_left_to_notice_the_loss_of_the_only_control_plane() {
+    // With the defaults a detection takes longer than the 30 s of the fault.
+    let default = Tuning::default().completed("v1.34.4");
+    let parsed = parsed("control-plane-down");
+    assert_eq!(traps(&parsed.experiment, &cluster(&parsed, default)), []);
+    let several = Topology::kind("k", 3, 2).nodes.into_iter().map(|node| (node.name, node.role));
+    let several = ClusterModel::new(several, default, "v1.34.4").with_workload(&parsed.workload);
+    let found = traps(&parsed.experiment, &several);
+    assert!(found.iter().any(|(_, trap)| trap.name == "hold-below-detection"), "{found:?}");
+}
+
+#[test]
 fn a_sticky_client_loses_all_or_nothing() {
     let tried = with_service(&web("Deployment", "[]", "sessionAffinity: ClientIP"), 15).unwrap();
     let share = tried[0].forecast.failed_share.summary();

@@ -9,6 +9,7 @@ mod objects;
 mod radius;
 mod references;
 mod simultaneous;
+mod steady_state;
 mod timing;
 mod together;
 
@@ -29,6 +30,7 @@ pub(super) fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
     claims::check(&check);
     harm::check(&check);
     timing::check(&check);
+    steady_state::check(&check, files);
     together::check(&check);
     fitting::check(&check);
     simultaneous::check(&check);

@@ -5,6 +5,9 @@
 //! end's neighbours as well as from a living one's. Only at the end they do, when an endpoint has
 //! left: that nothing is sent to the dead any more shows in others' answers alone.
 //!
+//! Where no fault hit any of them, whatever fails is at least one of them: an edge is bounded by the
+//! answers of all of them, or by as many draws as would have hit one.
+//!
 //! A client that keeps its connections draws no back ends: its neighbouring successes show that its
 //! own way worked. The window of such a probe is what clients of its kind saw, and not how long a
 //! back end was away.
@@ -13,13 +16,23 @@ use std::collections::VecDeque;
 
 use super::classes::Classes;
 use super::findings::{Burst, Edge, Gap, Period, Proof, When, Window};
-use super::segment::{Observation, Segment, Success};
+use super::segment::{FEWEST_APART, Observation, Segment, Success, UNKNOWN_DRAWS};
 use crate::stats::{Between, Seconds, draws_to_exclude, share_at_least};
 use crate::timeline::Outcome;
 
 /// Successes before a failure of which the slowest tells how long it was on its way: of 20 alike,
 /// one is the slowest with 5 %.
 const NEIGHBOURS: usize = 19;
+
+/// What was seen before a burst.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before {
+    pub last: Option<Success>,
+    /// The last proof that those that may fail did answer.
+    pub hit: Option<Success>,
+    /// The end of the burst before it, as far as it is proven.
+    pub healed: Option<Seconds>,
+}
 
 /// A burst that has begun.
 #[derive(Debug)]
@@ -32,11 +45,12 @@ pub(super) struct Open {
     last_sent: Seconds,
     waited_until: Seconds,
     draws_before: Vec<Success>,
-    last_before: Option<Success>,
-    hit_before: Option<Success>,
+    before: Before,
     draws_after: Vec<Success>,
     first_success_after: Option<Success>,
     hit_after: Option<Success>,
+    /// The back ends that have answered since, where any may be the one that fails.
+    answered_after: Vec<u32>,
     failed: u64,
     in_flight: u64,
     seen: u64,
@@ -54,8 +68,7 @@ impl Open {
         first: Observation,
         first_in_flight: bool,
         draws: &VecDeque<Success>,
-        last_before: Option<Success>,
-        hit_before: Option<Success>,
+        before: Before,
     ) -> Self {
         Self {
             first: Success { sent: first.sent, done: first.done },
@@ -68,11 +81,11 @@ impl Open {
             last_sent: first.sent,
             waited_until: first.done,
             draws_before: draws.iter().copied().collect(),
-            last_before,
-            hit_before,
+            before,
             draws_after: Vec::new(),
             first_success_after: None,
             hit_after: None,
+            answered_after: Vec::new(),
             failed: 0,
             in_flight: 0,
             seen: 0,
@@ -90,10 +103,17 @@ impl Open {
         self.successes
     }
 
-    /// Takes a success; `hit` when a back end that was hit answered. No more than `keep` draws are
-    /// kept.
+    /// Takes a success; `hit` when a back end that was hit answered; `any_of` as of the segment. No
+    /// more than `keep` draws are kept.
     #[inline]
-    pub(super) fn success(&mut self, success: Success, seen: Observation, hit: bool, keep: usize) {
+    pub(super) fn success(
+        &mut self,
+        seen: Observation,
+        hit: bool,
+        any_of: Option<u32>,
+        keep: usize,
+    ) {
+        let success = Success { sent: seen.sent, done: seen.done };
         self.seen += 1;
         self.successes += 1;
         self.streak = 0;
@@ -104,9 +124,18 @@ impl Open {
         if seen.draw && self.draws_after.len() < keep {
             self.draws_after.push(success);
         }
-        if hit {
-            self.hit_after = self.hit_after.or(Some(success));
+        if self.hit_after.is_none() && (hit || self.all_answered(seen.backend, any_of)) {
+            self.hit_after = Some(success);
         }
+    }
+
+    /// Whether this answer is the last of as many back ends as there are.
+    fn all_answered(&mut self, backend: Option<u32>, any_of: Option<u32>) -> bool {
+        let (Some(backend), Some(all)) = (backend, any_of) else { return false };
+        if !self.answered_after.contains(&backend) {
+            self.answered_after.push(backend);
+        }
+        self.answered_after.len() >= all as usize
     }
 
     /// Takes a failure.
@@ -129,23 +158,23 @@ impl Open {
             self.first_after_request = self.first_after_request.or(Some(seen.sent));
         }
         self.draws_after.clear();
+        self.answered_after.clear();
         (self.first_success_after, self.hit_after) = (None, None);
     }
 
     /// How many draws prove an edge. Where successes lie between failures although all back ends
     /// were hit, or the share isn't known, the share that was seen failing inside the window (its
-    /// lower bound) takes its place.
-    fn draws_needed(&self, miss: Option<f64>) -> Option<u64> {
+    /// lower bound) takes its place; where that says nothing, as many as would make a further
+    /// failure another burst. No more than are kept.
+    fn draws_needed(&self, miss: Option<f64>) -> u64 {
         let mixed = self.seen_at_last > self.failed;
-        match miss {
-            Some(miss) if miss > 0.0 || !mixed => draws_to_exclude(miss),
-            _ => draws_to_exclude(
-                1.0 - share_at_least(
-                    self.failed.saturating_sub(2),
-                    self.seen_at_last.saturating_sub(2),
-                ),
-            ),
-        }
+        let inside = |count: u64| count.saturating_sub(2);
+        let seen = share_at_least(inside(self.failed), inside(self.seen_at_last));
+        let needed = match miss.filter(|miss| *miss > 0.0 || !mixed) {
+            Some(miss) => draws_to_exclude(miss),
+            None => draws_to_exclude(1.0 - seen).map(|needed| needed.min(UNKNOWN_DRAWS)),
+        };
+        needed.unwrap_or(FEWEST_APART)
     }
 
     /// Ends it, with its brackets. `limit` bounds the end where nothing else does.
@@ -179,7 +208,7 @@ impl Open {
     /// without an answer had done so, at 5 %, within the time of the slowest of its neighbours.
     fn start_latest(&self) -> Seconds {
         let before = self.draws_before.iter().rev().take(NEIGHBOURS);
-        let neighbours = before.chain(&self.last_before).chain(&self.first_success_after);
+        let neighbours = before.chain(&self.before.last).chain(&self.first_success_after);
         let slowest = neighbours.map(|s| s.done - s.sent).max().unwrap_or(Seconds::ZERO);
         let own = self.first.done - self.first.sent;
         let transit = if slowest > Seconds::ZERO { slowest.min(own) } else { own };
@@ -193,7 +222,7 @@ impl Open {
 
     fn start_bound(
         &self,
-        needed: Option<u64>,
+        needed: u64,
         segment: &Segment,
         start_of_data: Seconds,
         kept: bool,
@@ -202,19 +231,18 @@ impl Open {
             // What was sent before the request and answered was not harmed, whichever back end it
             // went to.
             return self
-                .last_before
+                .before
+                .last
                 .map_or((start_of_data, Proof::StartOfData), |s| (s.sent, Proof::Neighbour));
         }
-        let neighbour = self
-            .last_before
-            .filter(|_| kept || needed == Some(1))
-            .map(|s| (s.sent, Proof::Neighbour));
-        let draws = needed.and_then(|k| {
-            let place = self.draws_before.len().checked_sub(usize::try_from(k).ok()?)?;
-            Some((self.draws_before[place].sent, Proof::Draws { attempts: k }))
-        });
-        let hit = self.hit_before.map(|s| (s.sent, Proof::BackEnd));
-        let proofs = [hit, neighbour, draws.filter(|_| needed != Some(1) && hit.is_none())];
+        let neighbour =
+            self.before.last.filter(|_| kept || needed == 1).map(|s| (s.sent, Proof::Neighbour));
+        let draws = self.draws_before.iter().nth_back(needed as usize - 1);
+        let draws = draws.map(|s| (s.sent, Proof::Draws { attempts: needed }));
+        let hit = self.before.hit.map(|s| (s.sent, Proof::BackEnd));
+        // What was healed before cannot have begun to fail earlier.
+        let healed = self.before.healed.map(|at| (at.min(self.first.sent), Proof::BurstBefore));
+        let proofs = [hit, neighbour, draws.filter(|_| needed != 1 && hit.is_none()), healed];
         let best = proofs
             .into_iter()
             .flatten()
@@ -224,22 +252,17 @@ impl Open {
         if best.0 < segment.from { (segment.from, segment.limit()) } else { best }
     }
 
-    fn end_bound(
-        &self,
-        needed: Option<u64>,
-        segment: &Segment,
-        kept: bool,
-    ) -> Option<(Seconds, Proof)> {
+    fn end_bound(&self, needed: u64, segment: &Segment, kept: bool) -> Option<(Seconds, Proof)> {
         let neighbour = self
             .first_success_after
-            .filter(|_| kept || needed == Some(1))
+            .filter(|_| kept || needed == 1)
             .map(|s| (s.done, Proof::Neighbour));
         let in_rotation =
             self.hit_after.is_some_and(|hit| segment.left.is_none_or(|left| left > hit.done));
-        let draws = needed.filter(|k| *k > 1 && !in_rotation).and_then(|k| {
-            let draw = self.draws_after.get(usize::try_from(k).ok()? - 1)?;
-            Some((draw.done, Proof::Draws { attempts: k }))
-        });
+        let draws = self.draws_after.get(needed as usize - 1);
+        let draws = draws
+            .filter(|_| needed > 1 && !in_rotation)
+            .map(|draw| (draw.done, Proof::Draws { attempts: needed }));
         let hit = self.hit_after.map(|s| (s.done, Proof::BackEnd));
         [hit, neighbour, draws].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
@@ -263,6 +286,15 @@ pub(super) struct Part {
 }
 
 impl Part {
+    /// When its end is proven; where only the next failure bounds it, when it can have been at
+    /// the earliest.
+    pub(super) fn healed(&self) -> Seconds {
+        match self.end {
+            (when, Proof::NextFailure) => when.earliest,
+            (when, _) => when.latest,
+        }
+    }
+
     fn burst(&self, uncertainty: Seconds) -> Burst {
         let edge = |(when, proof): (When, Proof)| {
             let when =

@@ -9,6 +9,7 @@ mod burst;
 mod causes;
 mod classes;
 mod clock;
+mod disturbance;
 pub mod endpoints;
 mod faults;
 pub mod findings;
@@ -35,9 +36,9 @@ mod warnings;
 
 pub use clock::Zero;
 pub use findings::{
-    Cause, CausePart, Completion, FaultFinding, Findings, InEffect, LeaderFinding, LeaderGap,
-    LeaderLoss, OldLeader, OtherNode, Period, PodFinding, ProbeFinding, Proof, Recovered,
-    ServiceFinding, Tally, Warning, When, Window,
+    Cause, CausePart, Completion, Disturbance, FaultFinding, Findings, InEffect, LeaderFinding,
+    LeaderGap, LeaderLoss, OldLeader, OtherNode, Period, PodFinding, ProbeFinding, Proof,
+    Recovered, ServiceFinding, Tally, Warning, When, Window,
 };
 pub use recovering::Recovering;
 
@@ -57,7 +58,7 @@ pub fn analyse(timeline: &Timeline) -> Findings {
     let steady_since = steady_before.as_ref().and_then(|steady| steady.held_since);
     let steady_since = steady_since.filter(|since| harmed.is_none_or(|harmed| *since <= harmed));
     let run = probes::Run { zero, steady_since, faults: &faults, end, records: &timeline.records };
-    let mut probes: Vec<_> = timeline.probes.iter().map(|file| probes::probe(file, &run)).collect();
+    let mut probes = probes::probes(&timeline.probes, &run);
     probes.sort_by_key(|probe| (probe.control, started(timeline, &probe.name)));
     let first_fault = faults.first().map_or(Moment(u64::MAX), |_| Moment(origin.monotonic_ns));
     let unheard = unheard(timeline, &faults);

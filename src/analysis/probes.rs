@@ -6,9 +6,10 @@ use hdrhistogram::Histogram;
 
 use super::classes::Classes;
 use super::clock::Zero;
+use super::disturbance;
 use super::findings::{
-    EndpointFinding, FaultFinding, Lateness, Period, PeriodTally, ProbeFinding, ServiceFinding,
-    Tally, When,
+    Disturbance, EndpointFinding, FaultFinding, Lateness, Period, PeriodTally, ProbeFinding,
+    ServiceFinding, Tally, When,
 };
 use super::in_effect::{AttemptResult, StepTracker};
 use super::late::late;
@@ -36,9 +37,23 @@ pub(super) struct Run<'a> {
     pub records: &'a [Record],
 }
 
-/// What a probe's clients noticed.
-pub(super) fn probe(file: &ProbeFile, run: &Run<'_>) -> ProbeFinding {
-    let mut pass = Pass::new(&file.span, run);
+/// What each probe's clients noticed.
+pub(super) fn probes(files: &[ProbeFile], run: &Run<'_>) -> Vec<ProbeFinding> {
+    let mut found: Vec<_> = files.iter().map(|file| probe(file, run, &[])).collect();
+    let disturbed: Vec<_> =
+        found.iter().map(|probe| disturbance::of_failures(probe, &found)).collect();
+    for ((probe, times), file) in found.iter_mut().zip(disturbed).zip(files) {
+        if !times.is_empty() {
+            probe.undisturbed = Some(Box::new(self::probe(file, run, &times)));
+        }
+        probe.disturbances = times;
+    }
+    found
+}
+
+/// What a probe's clients noticed, but for the failures of these times.
+fn probe(file: &ProbeFile, run: &Run<'_>, disturbed: &[Disturbance]) -> ProbeFinding {
+    let mut pass = Pass::new(&file.span, run, disturbed);
     let faults = run.faults;
     let mut attempts = InOrder::new(&file.span, file.attempts());
     while attempts.advance() {
@@ -69,6 +84,8 @@ struct Pass<'a> {
     named: usize,
     steps: Vec<StepTracker>,
     gaps: Gaps,
+    disturbed: &'a [Disturbance],
+    stalls: Vec<Disturbance>,
 }
 
 /// The longest time between two attempts that say something, from the first fault on.
@@ -89,7 +106,7 @@ impl Gaps {
 }
 
 impl<'a> Pass<'a> {
-    fn new(span: &'a ProbeSpan, run: &Run<'_>) -> Self {
+    fn new(span: &'a ProbeSpan, run: &Run<'_>, disturbed: &'a [Disturbance]) -> Self {
         let segments = segments(span, run);
         let start = run.zero.at(span.start);
         Self {
@@ -116,6 +133,8 @@ impl<'a> Pass<'a> {
                 last: None,
                 longest: Seconds::ZERO,
             },
+            disturbed,
+            stalls: Vec::new(),
         }
     }
 
@@ -141,6 +160,9 @@ impl<'a> Pass<'a> {
         let done =
             Seconds::from_nanos(sent.as_nanos().saturating_add(micros(attempt.duration_us())));
         let (ok, failed) = (attempt.outcome.is_ok(), attempt.outcome.is_failure());
+        if failed && self.disturbed.iter().any(|times| times.overlaps(sent, done)) {
+            return;
+        }
         let segment = self.tracker.enter(sent, done, failed);
         let tally = &mut self.tallies[segment];
         let mut result = AttemptResult::Succeeded;
@@ -161,6 +183,9 @@ impl<'a> Pass<'a> {
         *if failed { &mut tally.failed } else { &mut tally.ok } += 1;
         if self.segments[segment].period != Period::Settling {
             self.late.saturating_record(attempt.late_us);
+            if attempt.late_us.saturating_mul(1000) > self.span.timeout_ns {
+                disturbance::add_stall(&mut self.stalls, Seconds::from_nanos(due), done);
+            }
         }
         self.series.count(sent, failed);
         self.gaps.take(sent);
@@ -209,6 +234,8 @@ impl<'a> Pass<'a> {
             recovered: self.steps.iter().filter_map(StepTracker::recovered).collect(),
             blind_below: blind_below(span, faults, self.gaps.longest.max(interval)),
             lateness: Lateness { p50: late(0.5), p99: late(0.99), max: late(1.0) },
+            disturbances: self.stalls,
+            undisturbed: None,
             clock_uncertainty: Seconds::from_nanos(clamp(span.clock_uncertainty_ns)),
             truncated,
             series: self.series.finish(),
@@ -223,20 +250,13 @@ fn clamp(number: u64) -> i64 {
 /// The parts of the run, by the steady state, each fault's request and its undo's.
 fn segments(span: &ProbeSpan, run: &Run<'_>) -> Vec<Segment> {
     let first = if run.steady_since.is_some() { Period::Settling } else { Period::Before };
-    let mut segments = vec![Segment {
-        period: first,
-        from: Seconds::from_nanos(i64::MIN),
-        miss: None,
-        left: None,
-    }];
-    segments.extend(run.steady_since.map(|from| Segment {
-        period: Period::Before,
-        from,
-        miss: None,
-        left: None,
-    }));
+    let before = |period, from| Segment { period, from, miss: None, any_of: None, left: None };
+    let mut segments = vec![before(first, Seconds::from_nanos(i64::MIN))];
+    segments.extend(run.steady_since.map(|from| before(Period::Before, from)));
     for faults in run.faults.chunk_by(|a, b| a.overlap == b.overlap) {
-        let (miss, left, step) = (miss(span, faults), left(span, faults), faults[0].overlap);
+        let (known, left, step) = (miss(span, faults), left(span, faults), faults[0].overlap);
+        let any_of = backends(span, faults).filter(|all| *all > 0 && known.is_none());
+        let miss = known.or(any_of.map(|all| 1.0 - 1.0 / f64::from(all)));
         // While one of them has no undo, none is over.
         let undone: Option<Vec<Seconds>> =
             faults.iter().map(|fault| fault.undo_requested).collect();
@@ -245,11 +265,9 @@ fn segments(span: &ProbeSpan, run: &Run<'_>) -> Vec<Segment> {
             (Period::Fault { step }, Some(faults[0].requested)),
             (Period::AfterUndo { step }, undone),
         ];
-        segments.extend(
-            parts
-                .into_iter()
-                .filter_map(|(period, from)| Some(Segment { period, from: from?, miss, left })),
-        );
+        segments.extend(parts.into_iter().filter_map(|(period, from)| {
+            Some(Segment { period, from: from?, miss, any_of, left })
+        }));
     }
     segments
 }
@@ -278,6 +296,11 @@ fn is_hit(service: &ServiceFinding, name: &str) -> bool {
         .hit
         .iter()
         .any(|endpoint| endpoint.pod.as_deref() == Some(name) || endpoint.address == name)
+}
+
+/// How many back ends the Service that a probe asks had when faults began.
+fn backends(span: &ProbeSpan, faults: &[FaultFinding]) -> Option<u32> {
+    Some(faults.iter().find_map(|fault| service_of(span, fault))?.endpoints)
 }
 
 /// The share of attempts that go to back ends that overlapping faults did not hit. A target that is

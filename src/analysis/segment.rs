@@ -8,7 +8,9 @@ use crate::timeline::Outcome;
 /// million to chance.
 const APART: f64 = 1e-6;
 /// And no fewer than this; so many where the share isn't known.
-const FEWEST_APART: u64 = 20;
+pub(super) const FEWEST_APART: u64 = 20;
+/// Successes that are kept where the share of dead back ends isn't known.
+pub(super) const UNKNOWN_DRAWS: u64 = 300;
 
 /// A part of the run, and what is known of the back ends that were hit in it.
 #[derive(Clone, Debug)]
@@ -17,9 +19,11 @@ pub(super) struct Segment {
     pub period: Period,
     /// Where it begins.
     pub from: Seconds,
-    /// The share of attempts that go to back ends that were not hit: 0 where all were. `None`: not
-    /// known.
+    /// The share of attempts that go to back ends that were not hit: 0 where all were; where none
+    /// was, that of all but one, since whatever fails is at least one. `None`: not known.
     pub miss: Option<f64>,
+    /// How many back ends there are, where it isn't known which one fails; `None` where it is.
+    pub any_of: Option<u32>,
     /// When the first endpoint that was hit was no longer sent to; `None` while all were.
     pub left: Option<Seconds>,
 }

@@ -516,8 +516,85 @@ fn answers_of_others_prove_the_end_where_an_endpoint_left() {
     assert_eq!(window(&left, FAULT).start.proof, Proof::BackEnd);
 }
 
+/// Two back ends that no fault hit, which answer in turns; these moments (in ms) time out.
+fn unharmed_backends(named: bool, endpoints: bool, fails: impl Fn(i64) -> bool) -> Findings {
+    let attempts = scripted(|ms| match fails(ms) {
+        true => Outcome::Timeout(crate::timeline::Phase::Connect),
+        false => Outcome::Ok,
+    });
+    let attempts = attempts.into_iter().map(|attempt| {
+        let backend = (named && attempt.outcome.is_ok()).then_some(attempt.slot as u32 / 2 % 2);
+        Attempt { backend, ..attempt }
+    });
+    let web = file(&span("web", 20, 200), &["web-0", "web-1"], attempts.collect());
+    let run = if endpoints { Run::new().endpoints(2, 0) } else { Run::new() };
+    analyse(&run.kill(5000).probe(web).ended(26_000).build())
+}
+
+/// A single request that timed out after the undo was "still failing" until the end of the data.
+#[test]
+fn an_end_is_recognised_where_no_fault_hit_a_back_end() {
+    let end = |named, endpoints| {
+        let found = unharmed_backends(named, endpoints, |ms| ms == 6000);
+        let window = window(&found, AFTER);
+        assert!(!window.open && window.failed == 1, "{window:?}");
+        let start = window.start;
+        ((start.proof, start.when.earliest), (window.end.proof, window.end.when.latest))
+    };
+    let draws = |attempts| Proof::Draws { attempts };
+    // Both have answered again after 40 ms.
+    let own = ((Proof::BackEnd, s(5.94)), (Proof::BackEnd, s(6.041)));
+    assert_eq!(end(true, true), own);
+    assert_eq!(end(false, true), ((draws(5), s(5.9)), (draws(5), s(6.101))));
+    assert_eq!(end(false, false), ((draws(20), s(5.6)), (draws(20), s(6.401))));
+}
+
+#[test]
+fn two_failures_with_an_answer_between_them_end() {
+    let found = scripted_kill(scripted(|ms| match ms {
+        16_000 | 16_040 => Outcome::Refused,
+        _ => Outcome::Ok,
+    }));
+    let window = window(&found, AFTER);
+    assert_eq!((window.open, window.end.proof), (false, Proof::Draws { attempts: 20 }));
+}
+
+/// Without so many draws as prove its start, a burst began at the undo, before one that had ended.
+#[test]
+fn a_burst_begins_no_earlier_than_the_one_before_it_ended() {
+    let fails = |ms| (6000..6200).contains(&ms) || ms == 6640;
+    let found = unharmed_backends(false, false, fails);
+    let bursts = &window(&found, AFTER).bursts;
+    assert_eq!(bursts.len(), 2);
+    assert_eq!(bursts[0].end.when.latest, bursts[1].start.when.earliest);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(50) })]
+
+    /// Whatever fails, bursts follow each other, each inside its own brackets, and one that was
+    /// followed by enough answers has ended.
+    #[test]
+    fn bursts_follow_each_other(seed in 1u64.., rate in 0.001f64..0.2, named: bool, endpoints: bool, from in 6000i64..10_000, length in 0i64..8000) {
+        let mut random = super::testing::Random(seed);
+        let fails: Vec<bool> = (0..1500).map(|_| random.share() < rate).collect();
+        let found = unharmed_backends(named, endpoints, |ms| {
+            (from..from + length).contains(&ms) && fails[((ms + 5000) / 20) as usize]
+        });
+        for window in &found.probes[0].windows {
+            prop_assert!(!window.open, "{window:?}");
+            for burst in &window.bursts {
+                prop_assert!(burst.start.when.earliest <= burst.first_failure, "{burst:?}");
+                prop_assert!(burst.last_failure <= burst.end.when.latest, "{burst:?}");
+            }
+            for two in window.bursts.windows(2) {
+                let (before, after) = (two[0].end, two[1].start.when);
+                prop_assert!(before.when.earliest <= after.earliest, "{two:?}");
+                let healed = before.proof != Proof::NextFailure;
+                prop_assert!(!healed || before.when.latest <= after.earliest.max(two[1].first_failure), "{two:?}");
+            }
+        }
+    }
 
     /// With all back ends shut, both edges hold the truth, always, and are at most 1.2 periods
     /// wide.

@@ -9,15 +9,13 @@
 
 use std::collections::VecDeque;
 
-use super::burst::{Open, Part, merge};
+use super::burst::{Before, Open, Part, merge};
 use super::findings::{Period, Proof, Window};
-use super::segment::{Observation, Segment, Success};
+use super::segment::{Observation, Segment, Success, UNKNOWN_DRAWS};
 use crate::stats::{Seconds, draws_to_exclude};
 
-/// Successes that are kept where the share of dead back ends isn't known.
-const UNKNOWN_DRAWS: usize = 300;
-/// And never more than this.
-const MOST_DRAWS: usize = 5000;
+/// Never more successes than this are kept.
+const MOST_DRAWS: u64 = 5000;
 /// Bursts of a window that are told apart.
 const MOST_BURSTS: usize = 1000;
 
@@ -58,13 +56,8 @@ impl Tracker {
     /// `uncertainty` is that of the prober's clock; `kept` says that the probe keeps its
     /// connections.
     pub(super) fn new(segments: Vec<Segment>, uncertainty: Seconds, kept: bool) -> Self {
-        let needed = |s: &Segment| match s.miss {
-            Some(miss) => draws_to_exclude(miss)
-                .map_or(UNKNOWN_DRAWS, |k| k.min(MOST_DRAWS as u64) as usize)
-                .max(UNKNOWN_DRAWS),
-            None => UNKNOWN_DRAWS,
-        };
-        let keep = segments.iter().map(needed).max().unwrap_or(1);
+        let needed = segments.iter().filter_map(|segment| draws_to_exclude(segment.miss?)).max();
+        let keep = needed.unwrap_or(0).clamp(UNKNOWN_DRAWS, MOST_DRAWS) as usize;
         let (draws, windows, backends) =
             (VecDeque::with_capacity(keep + 1), Vec::new(), Vec::new());
         let end_of_data = Seconds::from_nanos(i64::MIN);
@@ -118,7 +111,7 @@ impl Tracker {
         let backend = seen.backend.and_then(|index| self.backends.get_mut(index as usize));
         if let Some(open) = &mut self.open {
             let hit = backend.as_ref().is_some_and(|b| b.hit_in[self.current]);
-            open.success(success, seen, hit, self.keep);
+            open.success(seen, hit, self.segments[self.current].any_of, self.keep);
         }
         if !seen.proves {
             return;
@@ -140,10 +133,14 @@ impl Tracker {
         self.backends.push(BackEnd { last: None, hit_in });
     }
 
-    /// The last success of the back ends that were hit.
+    /// The last success of the back ends that were hit; where that isn't known, the last moment
+    /// from which on as many answered as there are.
     fn last_of_hit(&self) -> Option<Success> {
-        let hit = self.backends.iter().filter(|b| b.hit_in[self.current]);
-        hit.filter_map(|b| b.last).max_by_key(|success| success.sent)
+        let all = self.segments[self.current].any_of;
+        let may_fail = self.backends.iter().filter(|b| all.is_some() || b.hit_in[self.current]);
+        let mut last: Vec<Success> = may_fail.filter_map(|b| b.last).collect();
+        last.sort_unstable_by_key(|success| success.sent);
+        last.iter().nth_back(all.unwrap_or(1) as usize - 1).copied()
     }
 
     fn failure(&mut self, seen: Observation) {
@@ -158,8 +155,12 @@ impl Tracker {
             self.close(Proof::NextFailure, seen.sent);
         }
         if self.open.is_none() {
-            self.open =
-                Some(Open::new(seen, in_flight, &self.draws, self.last, self.last_of_hit()));
+            let before = Before {
+                last: self.last,
+                hit: self.last_of_hit(),
+                healed: self.parts.last().map(Part::healed),
+            };
+            self.open = Some(Open::new(seen, in_flight, &self.draws, before));
         }
         if let Some(open) = &mut self.open {
             open.failure(seen, in_flight);

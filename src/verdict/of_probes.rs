@@ -3,7 +3,7 @@
 use super::rules::Finding;
 use super::validity;
 use crate::analysis::findings::Burst;
-use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding};
+use crate::analysis::{Disturbance, FaultFinding, Findings, InEffect, Period, ProbeFinding};
 use crate::stats::Seconds;
 
 /// Judges a probe. One that asks several servers (`PROBE@NODE`) is judged by the worst of them,
@@ -42,15 +42,23 @@ pub(super) fn lasted(found: &Findings, name: &str, bound: Seconds) -> Finding {
     each_probe(found, name, |probe| {
         let overlap =
             |step| found.faults.iter().find(|fault| fault.step == step).map(|fault| fault.overlap);
-        let steps = probe.in_effect.iter().filter_map(|held| overlap(held.step));
-        let judged = steps.map(|step| lasted_in(found, probe, step, bound));
-        let own =
-            validity::of_failures(found, probe).or_else(|| validity::of_a_failure(found, probe));
-        Finding::worst(judged, "no fault was in effect").pass_inconclusive_if(own)
+        validity::either_way(probe, |probe, taken_off| {
+            let steps = probe.in_effect.iter().filter_map(|held| overlap(held.step));
+            let judged = steps.map(|step| lasted_in(found, probe, step, bound, taken_off));
+            Finding::worst(judged, "no fault was in effect")
+        })
+        .pass_inconclusive_if(validity::of_lateness(probe))
     })
 }
 
-fn lasted_in(found: &Findings, probe: &ProbeFinding, step: u32, bound: Seconds) -> Finding {
+/// `taken_off`: times in which nothing counts as a failure.
+fn lasted_in(
+    found: &Findings,
+    probe: &ProbeFinding,
+    step: u32,
+    bound: Seconds,
+    taken_off: &[Disturbance],
+) -> Finding {
     let Some(window) = probe.window(Period::Fault { step }) else {
         let why = validity::of_successes(found, probe);
         return Finding::failed("shorter than expected").measured("none seen").inconclusive_if(why);
@@ -65,7 +73,7 @@ fn lasted_in(found: &Findings, probe: &ProbeFinding, step: u32, bound: Seconds) 
         if endless { format!("{} at least", burst.length.least) } else { burst.length.to_string() };
     let of = if count > 1 { format!(", the longest of {count} bursts") } else { String::new() };
     let finding = match burst.length.least {
-        least if least >= bound => Finding::passed(""),
+        least if least - within(taken_off, burst) >= bound => Finding::passed(""),
         _ if window.length.most < bound => Finding::failed("shorter than expected"),
         _ if window.bursts.iter().any(|burst| burst.length.most >= bound) => Finding::unknown(
             format!("the bound lies within the measured range, {:.3}", burst.length),
@@ -76,6 +84,16 @@ fn lasted_in(found: &Findings, probe: &ProbeFinding, step: u32, bound: Seconds) 
         )),
     };
     finding.measured(format!("for {length}{of}")).pass_inconclusive_if(interrupted(burst, bound))
+}
+
+/// How much of a burst these times are.
+fn within(times: &[Disturbance], burst: &Burst) -> Seconds {
+    let inside = |times: &Disturbance| {
+        let (from, until) =
+            (times.from.max(burst.first_failure), times.until.min(burst.last_failure));
+        (until - from).or_zero()
+    };
+    times.iter().fold(Seconds::ZERO, |sum, times| sum + inside(times))
 }
 
 /// Why a burst may be two failures and nothing between them.
@@ -95,17 +113,19 @@ pub(super) fn no_success(found: &Findings, name: &str, during: Option<&str>) -> 
         during.is_none() || found.faults.iter().any(of_step)
     };
     each_probe(found, name, |probe| {
-        let steps = probe.in_effect.iter().filter(|held| meant(held.step)).map(|held| {
+        let step = |probe: &ProbeFinding, held: &InEffect| {
             let (ok, all) = (held.tally.ok, held.tally.judged());
             let finding = match held.first_success {
                 Some(first) => Finding::failed(format!("an attempt sent at {first:+.3} succeeded")),
                 None => Finding::passed(""),
             };
             let measured = (all > 0).then(|| format!("{ok} of {all}"));
-            let issue =
-                validity::of_step(probe, held).or_else(|| validity::of_failures(found, probe));
+            let issue = validity::of_step(probe, held).or_else(|| validity::of_lateness(probe));
             Finding { measured, ..finding }.pass_inconclusive_if(issue)
-        });
-        Finding::worst(steps, "no fault was in effect")
+        };
+        validity::either_way(probe, |probe, _| {
+            let steps = probe.in_effect.iter().filter(|held| meant(held.step));
+            Finding::worst(steps.map(|held| step(probe, held)), "no fault was in effect")
+        })
     })
 }

@@ -333,9 +333,8 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
 
 fn with_probe(found: &Findings, name: &str, judge: impl Fn(&ProbeFinding) -> Finding) -> Finding {
     each_probe(found, name, |probe| {
-        judge(probe)
-            .fail_inconclusive_if(validity::of_a_failure(found, probe))
-            .inconclusive_if(validity::of_failures(found, probe))
+        validity::either_way(probe, |probe, _| judge(probe))
+            .inconclusive_if(validity::of_lateness(probe))
     })
 }
 

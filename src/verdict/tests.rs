@@ -7,7 +7,7 @@ use crate::analysis::testing::{Prober, Run, article, attempt, file, pods_asked, 
 use crate::analysis::{Findings, analyse};
 use crate::experiment::Bound;
 use crate::prediction::{ClusterModel, Predictions};
-use crate::timeline::{Change, Event, Outcome as Answer, Phase, Ready};
+use crate::timeline::{Change, Event, Outcome as Answer, Phase, ProbeFile, Ready};
 use Outcome::{Fail, Inconclusive, Pass};
 
 fn ms(ms: u64) -> Duration {
@@ -75,7 +75,7 @@ fn found(run: Run) -> Findings {
     analyse(&run.ended(27_000).build())
 }
 
-fn refused(from: i64, to: i64) -> crate::timeline::ProbeFile {
+fn refused(from: i64, to: i64) -> ProbeFile {
     let outcome = |ms: i64| if (from..to).contains(&ms) { Answer::Refused } else { Answer::Ok };
     let attempts =
         (0..1500).map(|slot| attempt(slot, outcome(slot as i64 * 20 - 5000), 1000)).collect();
@@ -308,14 +308,15 @@ fn a_sick_prober_decides_nothing() {
         file(&span, &[], (0..1500).map(|slot| attempt(slot, answer(slot), 1000)).collect())
     };
     let judged = |fails, bound| outcome(&found(harmed().probe(control(fails))), window(bound));
-    assert_eq!(judged(|_| false, 8000), Pass);
-    assert_eq!(judged(|slot| slot > 250 && slot.is_multiple_of(20), 8000), Inconclusive);
-    // One moment's standstill may have made the window longer, but not shorter.
-    assert_eq!(
-        (judged(|slot| slot == 400, 8000), judged(|slot| slot == 400, 1000)),
-        (Pass, Inconclusive)
-    );
-    assert_eq!(judged(|_| false, 1000), Fail);
+    assert_eq!((judged(|_| false, 8000), judged(|_| false, 1000)), (Pass, Fail));
+    // An unhealthy host may have made the window longer, but not shorter.
+    let sick = |slot: u64| slot > 250 && slot.is_multiple_of(20);
+    assert_eq!((judged(sick, 8000), judged(sick, 1000)), (Pass, Inconclusive));
+    // Its failures were at 3 s; without them errors lasted from 1 s to 4 s still.
+    let moment = |slot| slot == 400;
+    assert_eq!((judged(moment, 8000), judged(moment, 1000)), (Pass, Fail));
+    let other = |slot: u64| slot == 1000;
+    assert_eq!(judged(other, 1000), Fail, "nothing else failed then");
     let late =
         |slot| crate::timeline::Attempt { late_us: 150_000, ..attempt(slot, Answer::Ok, 1000) };
     let late = file(&span("web", 20, 200), &[], (0..1500).map(late).collect());
@@ -323,6 +324,47 @@ fn a_sick_prober_decides_nothing() {
         outcome(&found(Run::new().endpoints(1, 1).kill(15_000).probe(late)), no_errors()),
         Inconclusive
     );
+}
+
+/// Only a failure that would change the verdict leaves it open.
+#[test]
+fn failures_of_the_prober_itself_are_taken_off_the_bound() {
+    let judged = |control: ProbeFile, bound| {
+        let run = Run::new().endpoints(2, 1).kill(15_000).probe(api("api", 1000, 14_000));
+        one(&found(run.probe(control)), at_least(bound))
+    };
+    let control = |from, to| {
+        let mut control = api("control", from, to);
+        (control.span.probe.control, control.span.probe.needs) = (true, None);
+        control
+    };
+    assert_eq!(judged(control(5000, 5040), 12_000).0, Pass);
+    let why = "the control probe control failed too, from +4.980s to +8.001s: the prober's host was unhealthy";
+    assert_eq!(judged(control(5000, 8000), 12_000), (Inconclusive, why.into()));
+    assert_eq!(judged(control(5000, 8000), 9000).0, Pass);
+    // Of what failed at the end nothing is sure; nothing is shorter than nothing.
+    assert_eq!(judged(control(5000, 14_000), 9000).0, Inconclusive);
+    assert_eq!(judged(control(5000, 8000), 14_000).0, Fail);
+    let mut elsewhere = control(5000, 14_000);
+    elsewhere.span.probe.from = "fast-detection-worker2".into();
+    assert_eq!(judged(elsewhere, 9000).0, Pass, "the control probe of another prober");
+}
+
+#[test]
+fn a_stall_of_the_prober_counts_only_where_it_failed() {
+    let judged = |stalled: i64| {
+        let answer = |slot: u64| {
+            let ms = slot as i64 * 20 - 5000;
+            let late_us = if (stalled..stalled + 200).contains(&ms) { 300_000 } else { 0 };
+            let answer = if ms == 2000 { Answer::Timeout(Phase::Connect) } else { Answer::Ok };
+            crate::timeline::Attempt { late_us, ..attempt(slot, answer, 1000) }
+        };
+        let web = file(&span("web", 20, 200), &[], (0..1500).map(answer).collect());
+        one(&found(Run::new().endpoints(2, 1).kill(15_000).probe(web)), no_errors())
+    };
+    assert_eq!(judged(8000).0, Fail);
+    let (open, why) = judged(1800);
+    assert_eq!((open, why.starts_with("the prober stalled from +1.800s to")), (Inconclusive, true));
 }
 
 #[test]
@@ -366,7 +408,7 @@ fn nothing_asserted_passes_when_it_was_measured() {
 
 /// A probe called `name` of what is no Service, asked every 20 ms from 5 s before +0, refused from
 /// one moment to another.
-fn api(name: &str, from: i64, to: i64) -> crate::timeline::ProbeFile {
+fn api(name: &str, from: i64, to: i64) -> ProbeFile {
     let mut span = span(name, 20, 200);
     span.probe.service = None;
     let outcome = |ms: i64| if (from..to).contains(&ms) { Answer::Refused } else { Answer::Ok };

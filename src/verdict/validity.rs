@@ -1,13 +1,15 @@
 //! What keeps a run, or a probe, from deciding anything.
 
-use crate::analysis::{Completion, FaultFinding, Findings, InEffect, ProbeFinding, Tally};
+use super::Outcome;
+use super::rules::Finding;
+use crate::analysis::{
+    Completion, Disturbance, FaultFinding, Findings, InEffect, ProbeFinding, Tally,
+};
 use crate::stats::Seconds;
 use crate::timeline::Component;
 
 /// A prober that could not make more than this share of its attempts was blind.
 const MOST_BLIND: f64 = 0.05;
-/// A control probe that failed more often than this was on a sick machine.
-const MOST_SICK: f64 = 0.01;
 /// Fewer attempts than these show nothing by not succeeding.
 const FEWEST: u64 = 3;
 
@@ -38,37 +40,26 @@ pub(super) fn of_run(found: &Findings) -> Option<String> {
     })
 }
 
-/// Why the failures of a probe may be the prober's own.
-pub(super) fn of_failures(found: &Findings, probe: &ProbeFinding) -> Option<String> {
-    let sick = |p: &&ProbeFinding| {
-        p.control && p.since_fault().failed_share().is_some_and(|share| share > MOST_SICK)
-    };
-    if let Some(control) = found.probes.iter().find(sick) {
-        return Some(format!(
-            "the control probe {} failed too: the prober's host was unhealthy",
-            control.name
-        ));
-    }
+/// Judges a probe with and without the failures that may be the prober's own: what is the same
+/// either way is decided.
+pub(super) fn either_way(
+    probe: &ProbeFinding,
+    judge: impl Fn(&ProbeFinding, &[Disturbance]) -> Finding,
+) -> Finding {
+    let finding = judge(probe, &[]);
+    let Some(undisturbed) = &probe.undisturbed else { return finding };
+    let same = judge(undisturbed, &probe.disturbances).outcome == finding.outcome;
+    let open = same || finding.outcome == Outcome::Inconclusive;
+    finding.inconclusive_if(probe.disturbances.first().filter(|_| !open).map(Disturbance::words))
+}
+
+/// Why a prober that was late all the time decides nothing.
+pub(super) fn of_lateness(probe: &ProbeFinding) -> Option<String> {
     let half = Seconds::from_nanos(probe.timeout.as_nanos() / 2);
     let late = probe.lateness.p99 > half;
     late.then(|| {
         format!("the prober was late: 1% of its attempts by more than {}", probe.lateness.p99)
     })
-}
-
-/// Why a probe's failures may be a moment's standstill of the prober's machine: enough to doubt
-/// that something took too long, not that it was in time.
-pub(super) fn of_a_failure(found: &Findings, probe: &ProbeFinding) -> Option<String> {
-    if let Some(control) =
-        found.probes.iter().find(|other| other.control && other.since_fault().failed > 0)
-    {
-        return Some(format!(
-            "the control probe {} failed as well: the prober's host stalled briefly",
-            control.name
-        ));
-    }
-    let late = probe.lateness.max > probe.timeout;
-    late.then(|| format!("the prober stalled: one attempt was {} late", probe.lateness.max))
 }
 
 /// Why a probe's successes prove nothing.

@@ -19,7 +19,8 @@ pub use cause::{Cause, CausePart};
 pub use fault::{Detected, EndpointFinding, FaultFinding, NodeCount, NodeFinding, ServiceFinding};
 pub use leader::{Blind, LeaderFinding, LeaderGap, LeaderLoss, LeaderTerm, OldLeader};
 pub use probe::{
-    InEffect, LateFinding, Lateness, Period, PeriodTally, ProbeFinding, Recovered, Series, Tally,
+    Disturbance, DisturbanceCause, InEffect, LateFinding, Lateness, Period, PeriodTally,
+    ProbeFinding, Recovered, Series, Tally,
 };
 pub use warning::Warning;
 pub use window::{Burst, ClassCount, Edge, Gap, Proof, Window};

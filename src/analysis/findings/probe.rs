@@ -56,12 +56,65 @@ pub struct ProbeFinding {
     pub blind_below: Option<Seconds>,
     /// How late attempts were sent.
     pub lateness: Lateness,
+    /// When it saw failures while the prober itself was disturbed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disturbances: Vec<Disturbance>,
+    /// The same without the failures in those times: what it saw if they were the prober's own.
+    #[serde(skip)]
+    pub undisturbed: Option<Box<ProbeFinding>>,
     /// How far the prober's clock may be off the runner's.
     pub clock_uncertainty: Seconds,
     /// Whether its file was truncated.
     pub truncated: bool,
     /// Attempts over time.
     pub series: Series,
+}
+
+/// A time in which failures may be the prober's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Disturbance {
+    /// When it began.
+    pub from: Seconds,
+    /// When it ended.
+    pub until: Seconds,
+    /// What disturbed the prober.
+    pub cause: DisturbanceCause,
+}
+
+/// What disturbed a prober.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum DisturbanceCause {
+    /// Its control probe failed.
+    Control {
+        /// The control probe.
+        probe: String,
+    },
+    /// An attempt was sent later than its timeout.
+    Stall,
+}
+
+impl Disturbance {
+    /// Whether it has a moment in common with this time.
+    pub fn overlaps(&self, from: Seconds, until: Seconds) -> bool {
+        self.from <= until && from <= self.until
+    }
+
+    /// In words, with its time.
+    pub fn words(&self) -> String {
+        let Self { from, until, cause } = self;
+        match cause {
+            DisturbanceCause::Control { probe } => format!(
+                "the control probe {probe} failed too, from {from:+.3} to {until:+.3}: the prober's host was unhealthy"
+            ),
+            DisturbanceCause::Stall => {
+                format!("the prober stalled from {from:+.3} to {until:+.3}")
+            }
+        }
+    }
 }
 
 impl ProbeFinding {

@@ -105,6 +105,8 @@ pub enum Proof {
     FaultRequest,
     /// Only the request of an undo.
     UndoRequest,
+    /// Only the end of the burst before it.
+    BurstBefore,
     /// Only the beginning of the data.
     StartOfData,
     /// Only the failure with which the next burst begins.
@@ -122,6 +124,7 @@ impl Proof {
             Proof::Draws { attempts } => format!("{attempts} in a row succeeded"),
             Proof::FaultRequest => "bounded only by the fault's request".into(),
             Proof::UndoRequest => "bounded only by the undo's request".into(),
+            Proof::BurstBefore => "bounded only by the end of the previous burst".into(),
             Proof::StartOfData => "bounded only by the start of the data".into(),
             Proof::NextFailure => "bounded only by the next failure".into(),
             Proof::EndOfData => "bounded only by the end of the data".into(),

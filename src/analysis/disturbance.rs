@@ -1,0 +1,54 @@
+//! When a prober was itself disturbed: its control probe failed, or it stalled. What its probes saw
+//! fail then may be the prober's own, so that it is also judged without those failures.
+
+use super::findings::{Disturbance, DisturbanceCause, ProbeFinding};
+use crate::stats::Seconds;
+
+/// A control probe that failed more often than this was on an unhealthy machine from its first
+/// failure to its last one.
+const MOST_SICK: f64 = 0.01;
+/// So many stalls are told apart; the last one goes on.
+const MOST_STALLS: usize = 1000;
+
+/// Adds a stall to those before it, which began no later.
+pub(super) fn add_stall(stalls: &mut Vec<Disturbance>, from: Seconds, until: Seconds) {
+    let all = stalls.len();
+    match stalls.last_mut() {
+        Some(last) if from <= last.until || all == MOST_STALLS => {
+            last.until = last.until.max(until);
+        }
+        _ => stalls.push(Disturbance { from, until, cause: DisturbanceCause::Stall }),
+    }
+}
+
+/// When a probe saw failures while its prober was disturbed, by its own stalls and its prober's
+/// control probe.
+pub(super) fn of_failures(probe: &ProbeFinding, probes: &[ProbeFinding]) -> Vec<Disturbance> {
+    if probe.control {
+        return Vec::new();
+    }
+    let controls = probes.iter().filter(|other| other.control && other.from == probe.from);
+    let met = |disturbance: &Disturbance| {
+        let mut bursts = probe.windows.iter().flat_map(|window| &window.bursts);
+        bursts.any(|burst| disturbance.overlaps(burst.first_failure, burst.waited_until))
+    };
+    probe.disturbances.iter().cloned().chain(controls.flat_map(of_control)).filter(met).collect()
+}
+
+fn of_control(control: &ProbeFinding) -> Vec<Disturbance> {
+    let bursts = control.windows.iter().flat_map(|window| &window.bursts);
+    let cause = || DisturbanceCause::Control { probe: control.name.clone() };
+    let times = bursts.map(|burst| Disturbance {
+        from: burst.start.when.earliest,
+        until: burst.waited_until.max(burst.end.when.latest),
+        cause: cause(),
+    });
+    let sick = control.since_fault().failed_share().is_some_and(|share| share > MOST_SICK);
+    match sick {
+        true => times
+            .reduce(|all, next| Disturbance { until: all.until.max(next.until), ..all })
+            .into_iter()
+            .collect(),
+        false => times.collect(),
+    }
+}

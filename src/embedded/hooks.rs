@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::api::{ApiError, Deletion, Hooks, Operation, Proxied};
+use super::api::{ApiError, Deletion, Hooks, Proxied};
 use super::network::Ports;
 use super::objects::{pod, service, system};
 use super::store::{Kind, kinds, object};
@@ -99,12 +99,7 @@ impl Shared {
 pub(super) struct ClusterHooks(pub Arc<Shared>);
 
 impl Hooks for ClusterHooks {
-    fn admit(
-        &self,
-        kind: &'static Kind,
-        _operation: Operation,
-        object: &mut Value,
-    ) -> Result<(), ApiError> {
+    fn admit(&self, kind: &'static Kind, object: &mut Value) -> Result<(), ApiError> {
         match kind.plural {
             "services" => return self.0.admit_service(object),
             "pods" => pod::admit(object),
@@ -160,7 +155,7 @@ mod tests {
         let hooks = ClusterHooks(Arc::new(shared(&block)));
         let mut service =
             json!({"spec": {"ports": [{"port": 18_090}, {"port": 18_091, "targetPort": "http"}]}});
-        hooks.admit(&kinds::SERVICES, Operation::Create, &mut service).unwrap();
+        hooks.admit(&kinds::SERVICES, &mut service).unwrap();
         assert_eq!(service["spec"]["clusterIP"], block.service(1).to_string());
         assert_eq!(
             (
@@ -170,10 +165,10 @@ mod tests {
             (&18_090.into(), &"http".into())
         );
         let once = service.clone();
-        hooks.admit(&kinds::SERVICES, Operation::Update, &mut service).unwrap();
+        hooks.admit(&kinds::SERVICES, &mut service).unwrap();
         assert_eq!(service, once);
         let mut headless = json!({"spec": {"clusterIP": "None"}});
-        hooks.admit(&kinds::SERVICES, Operation::Create, &mut headless).unwrap();
+        hooks.admit(&kinds::SERVICES, &mut headless).unwrap();
         assert_eq!(headless["spec"]["clusterIP"], "None");
     }
 

@@ -3,8 +3,8 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use super::kind::Answer;
 use super::lookup::Lookup;
+use super::protocol::Answer;
 use super::socket::TcpSocket;
 use crate::timeline::attempts::Phases;
 use crate::timeline::{Attempt, Moment, Outcome, Phase};

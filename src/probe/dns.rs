@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::kind::Protocol;
+use super::protocol::{NameLookup, Protocol};
 
 /// The address of a name: A, or AAAA where there is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,15 +14,18 @@ pub struct DnsQuestion {
     pub cached: bool,
 }
 
-impl DnsQuestion {
-    /// The name with the dot at its end, so that no search domain is tried.
-    pub(super) fn absolute_name(&self) -> String {
-        format!("{}.", self.name.trim_end_matches('.'))
+#[derive(Debug)]
+pub(super) struct Dns(NameLookup);
+
+impl Dns {
+    pub(super) fn new(question: &DnsQuestion) -> Self {
+        let name = format!("{}.", question.name.trim_end_matches('.'));
+        Self(NameLookup { name, cached: question.cached })
     }
 }
 
-impl Protocol for DnsQuestion {
-    fn lookup(&self) -> Option<&DnsQuestion> {
-        Some(self)
+impl Protocol for Dns {
+    fn lookup(&self) -> Option<&NameLookup> {
+        Some(&self.0)
     }
 }

@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::channel::{Channel, Link, Task};
-use super::kind::{Malformed, Protocol};
 use super::lookup::Step;
 use super::names::NameService;
 use super::ports::Ports;
+use super::protocol::{Malformed, Protocol};
 use super::socket::{TcpSocket, outcome_of};
 use super::state::ProbeState;
 use crate::timeline::{Outcome, Phase};

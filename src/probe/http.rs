@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::http_answer::{Expected, HttpAnswer};
-use super::kind::{Answer, Exchange, Protocol};
-use super::spec::Secret;
+use super::protocol::{Answer, Exchange, Protocol};
+use super::secret::Secret;
 use super::tls::{Tls, TlsQuestion};
 
 /// An HTTP request.

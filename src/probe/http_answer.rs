@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::chunked::Chunked;
-use super::kind::{Answer, Malformed};
+use super::protocol::{Answer, Malformed};
 use crate::timeline::Outcome;
 
 /// A head longer than this is not an answer.

@@ -10,6 +10,7 @@
 
 mod channel;
 mod chunked;
+mod connect;
 pub mod control;
 mod dns;
 mod drive;
@@ -23,11 +24,12 @@ mod pacer;
 mod poller;
 mod ports;
 mod prober;
+mod protocol;
 mod recorder;
+mod secret;
 mod socket;
 pub mod spec;
 mod state;
-mod tcp;
 #[doc(hidden)]
 pub mod testing;
 #[cfg(test)]
@@ -39,5 +41,6 @@ pub use http::{Body, HttpQuestion};
 pub use kind::Question;
 pub use names::NameService;
 pub use prober::{Prober, ProberError, Sink};
-pub use spec::{Destination, ProbeSpec, Secret};
+pub use secret::Secret;
+pub use spec::{Destination, ProbeSpec};
 pub use tls::{Identity, TlsQuestion};

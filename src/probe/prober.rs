@@ -163,7 +163,7 @@ impl Prober {
     /// packet.
     fn open(&mut self, probe: usize, slot: Slot) -> io::Result<Channel> {
         if let Some(lookup) = self.probes[probe].protocol.lookup() {
-            let name = lookup.absolute_name();
+            let name = lookup.name.clone();
             return self.look_up(probe, slot, &name);
         }
         let address = match &self.probes[probe].destination {

@@ -1,6 +1,5 @@
 //! What a prober is asked to do: fully resolved questions, which travel to agents as JSON.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -53,14 +52,4 @@ pub enum Destination {
         /// The port.
         port: u16,
     },
-}
-
-/// Something that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret<T>(pub T);
-
-impl<T> fmt::Debug for Secret<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
 }

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::kind::Protocol;
 use super::names::NameService;
 use super::pacer::{Pacer, Slot};
+use super::protocol::Protocol;
 use super::recorder::Recorder;
 use super::spec::{Destination, ProbeSpec};
 use crate::timeline::attempts::Phases;

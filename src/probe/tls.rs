@@ -1,5 +1,4 @@
-//! TLS: for probes of `https` URLs, and as a probe of its own, which succeeds when the handshake
-//! completes.
+//! TLS handshakes: of probes of `https` URLs, and as a probe of its own.
 
 use std::io;
 use std::sync::Arc;
@@ -15,8 +14,7 @@ use rustls::{
 
 use serde::{Deserialize, Serialize};
 
-use super::kind::Protocol;
-use super::spec::Secret;
+use super::secret::Secret;
 use crate::timeline::TlsCause;
 
 /// How TLS is spoken.
@@ -76,12 +74,6 @@ impl Tls {
     /// Begins a handshake.
     pub(super) fn connect(&self) -> Result<ClientConnection, rustls::Error> {
         ClientConnection::new(Arc::clone(&self.config), self.name.clone())
-    }
-}
-
-impl Protocol for Tls {
-    fn tls(&self) -> Option<&Tls> {
-        Some(self)
     }
 }
 

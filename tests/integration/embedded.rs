@@ -43,14 +43,19 @@ pub(crate) fn tests() -> Vec<Trial> {
             a_cluster_in_the_foreground_ends_on_ctrl_c,
         ),
     ];
-    let kubectl =
-        test("embedded::a_real_kubectl_sees_the_node_go", a_real_kubectl_sees_the_node_go);
-    if kubectl_program().is_none() {
+    let no_kubectl = kubectl_program().is_none();
+    if no_kubectl {
         eprintln!(
-            "the test of the embedded cluster with a real kubectl is skipped: none on PATH, and KUBECTL names none"
+            "the tests of the embedded cluster with a real kubectl are skipped: none on PATH, and KUBECTL names none"
         );
     }
-    tests.push(kubectl.with_ignored_flag(kubectl_program().is_none()));
+    let with_kubectl = [
+        test("embedded::a_real_kubectl_sees_the_node_go", a_real_kubectl_sees_the_node_go),
+        test("embedded::kubectl_reads", kubectl_reads),
+        test("embedded::kubectl_writes", kubectl_writes),
+        test("embedded::kubectl_is_refused_plainly", kubectl_is_refused_plainly),
+    ];
+    tests.extend(with_kubectl.map(|test| test.with_ignored_flag(no_kubectl)));
     tests
 }
 
@@ -65,7 +70,7 @@ fn kubectl_program() -> Option<PathBuf> {
 }
 
 /// The program as on a machine that has nothing: no engine, no kind, no kubectl.
-fn start(home: &Home, arguments: &[&str]) -> Started {
+pub(crate) fn start(home: &Home, arguments: &[&str]) -> Started {
     home.start_with(arguments, |command| {
         command.env("PATH", "/nowhere").env("DOCKER_HOST", "unix:///nowhere.sock");
     })
@@ -299,15 +304,21 @@ fn a_dry_run_shows_targets_and_undo() {
     assert_clean(&home);
 }
 
-fn a_cluster_in_the_foreground_ends_on_ctrl_c() {
-    let home = Home::new();
+/// A cluster in the foreground, and its kubeconfig.
+pub(crate) fn cluster(home: &Home) -> (Started, PathBuf) {
     let kubeconfig = home.path().join("kubeconfig");
-    let running = start(&home, &["cluster", "--kubeconfig-out", &kubeconfig.to_string_lossy()]);
+    let running = start(home, &["cluster", "--kubeconfig-out", &kubeconfig.to_string_lossy()]);
     let began = Instant::now();
     while !kubeconfig.exists() {
         assert!(began.elapsed() < MINUTE, "{}", running.said());
         std::thread::sleep(Duration::from_millis(20));
     }
+    (running, kubeconfig)
+}
+
+fn a_cluster_in_the_foreground_ends_on_ctrl_c() {
+    let home = Home::new();
+    let (running, kubeconfig) = cluster(&home);
     let text = std::fs::read_to_string(&kubeconfig).unwrap();
     let address =
         text.lines().find_map(|line| line.trim().strip_prefix("server: http://")).unwrap();
@@ -418,4 +429,170 @@ fn a_node_that_boots_takes_the_next_fault() {
         "{faults:#?}"
     );
     assert_clean(&home);
+}
+
+/// A kubectl user's cluster: `web` runs in it.
+struct Kubectl {
+    home: Home,
+    kubeconfig: PathBuf,
+    _cluster: Started,
+}
+
+impl Kubectl {
+    fn new() -> Self {
+        let home = Home::new();
+        let (cluster, kubeconfig) = cluster(&home);
+        home.copy(&["experiments/workloads"], |text| text);
+        let kubectl = Self { home, kubeconfig, _cluster: cluster };
+        kubectl.prints("apply -f experiments/workloads/web.yaml", &["deployment.apps/web created"]);
+        kubectl.prints("rollout status deployment/web --timeout=60s", &["successfully rolled out"]);
+        kubectl
+    }
+
+    /// The words of a command stand between spaces; whether it succeeded, and what it printed.
+    fn run(&self, command: &str) -> (bool, String) {
+        let output = Command::new(kubectl_program().unwrap())
+            .args(["--kubeconfig", &self.kubeconfig.to_string_lossy()])
+            .args(command.split(' '))
+            .current_dir(self.home.path())
+            .env("HOME", self.home.path())
+            .env("EDITOR", "sed -i s/worker_processes.1/worker_processes.2/")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+    }
+
+    #[track_caller]
+    fn prints(&self, command: &str, texts: &[&str]) -> String {
+        let (success, printed) = self.run(command);
+        assert!(success, "kubectl {command}:\n{printed}");
+        for text in texts {
+            assert!(
+                printed.contains(text),
+                "kubectl {command} does not print {text:?}:\n{printed}"
+            );
+        }
+        printed
+    }
+}
+
+fn kubectl_reads() {
+    let kubectl = Kubectl::new();
+    let pods = kubectl.prints("get pods -o name", &["pod/web-"]);
+    let pod = pods.lines().next().unwrap();
+    for (command, texts) in [
+        ("version", &["Server Version: v1."][..]),
+        ("api-resources", &["deployments", "endpointslices", "leases"]),
+        ("get nodes -o wide", &["INTERNAL-IP", "control-plane", "Ready"]),
+        ("get all", &["deployment.apps/web", "service/web", "replicaset.apps/web-"]),
+        (
+            "get cm,ep,endpointslices,events,leases,ns,sa,secrets -A -o wide",
+            &["kube-node-lease", "SuccessfulCreate", "HOLDER", "endpoints/web", "Active"],
+        ),
+        ("get pods -o yaml", &["kind: Pod", "podIP: 127."]),
+        ("get pods -o json", &["\"kind\": \"Pod\""]),
+        ("get pods -l app=web --show-labels", &["pod-template-hash="]),
+        ("get pods --field-selector=status.phase=Running", &["web-"]),
+        ("get pods -A --sort-by=.metadata.name", &["kube-system", "kube-apiserver-"]),
+        ("get deploy web -o jsonpath={.status.readyReplicas}", &["2"]),
+        ("get pods -w --request-timeout=2s", &["web-"]),
+        ("describe nodes", &["Ready", "True", "KubeletReady", "Non-terminated Pods"]),
+        ("describe pods", &["Controlled By:  ReplicaSet/web-", "Successfully assigned"]),
+        ("describe deployment web", &["2 desired | 2 updated | 2 total | 2 available"]),
+        ("describe service web", &["Endpoints:", "127."]),
+        ("events", &["Scheduled"]),
+        ("rollout history deployment/web", &["REVISION"]),
+        ("wait --for=condition=Available deployment/web --timeout=10s", &["condition met"]),
+        ("get --raw /readyz", &["ok"]),
+        ("get --raw /api/v1/nodes", &["NodeList"]),
+    ] {
+        kubectl.prints(command, texts);
+    }
+    kubectl.prints(&format!("get {pod}"), &["1/1", "Running"]);
+    let node = kubectl.prints("get nodes -o jsonpath={.items[1].metadata.name}", &["-worker"]);
+    let configz = format!("get --raw /api/v1/nodes/{node}/proxy/configz");
+    kubectl.prints(&configz, &["nodeStatusUpdateFrequency"]);
+}
+
+fn kubectl_writes() {
+    let kubectl = Kubectl::new();
+    let node = kubectl.prints("get nodes -o jsonpath={.items[1].metadata.name}", &["-worker"]);
+    for (command, texts) in [
+        ("create namespace x", &["namespace/x created"][..]),
+        ("create deployment two --image=nginx:1 --port=80 -n x", &["created"]),
+        ("create configmap m --from-literal=a=b -n x", &["created"]),
+        ("create serviceaccount s -n x", &["created"]),
+        ("create service clusterip two --tcp=80:80 -n x", &["created"]),
+        ("expose deployment two --name=three --port=80 -n x", &["service/three exposed"]),
+        ("run one --image=nginx:1 -n x", &["pod/one created"]),
+        ("apply -f experiments/workloads/web.yaml", &["deployment.apps/web unchanged"]),
+        ("apply -f experiments/workloads/web.yaml --dry-run=server", &["(server dry run)"]),
+        (
+            "apply -f experiments/workloads/web.yaml --server-side --force-conflicts",
+            &["deployment.apps/web serverside-applied"],
+        ),
+        ("diff -f experiments/workloads/web.yaml", &[]),
+        ("replace -f experiments/workloads/web.yaml", &["deployment.apps/web replaced"]),
+        ("scale deployment/web --replicas=3", &["scaled"]),
+        ("scale deployment/web --current-replicas=3 --replicas=2", &["scaled"]),
+        ("edit configmap web", &["configmap/web edited"]),
+        ("get configmap web -o yaml", &["worker_processes.2"]),
+        ("set image deployment/web *=nginx:2", &["image updated"]),
+        ("rollout status deployment/web --timeout=60s", &["successfully rolled out"]),
+        ("rollout restart deployment/web", &["restarted"]),
+        ("rollout undo deployment/web", &["rolled back"]),
+        (r#"patch deployment web -p {"spec":{"replicas":1}}"#, &["patched"]),
+        (
+            r#"patch deployment web --type=json -p [{"op":"replace","path":"/spec/replicas","value":2}]"#,
+            &["patched"],
+        ),
+        (r#"patch deployment web --type=merge -p {"spec":{"replicas":1}}"#, &["patched"]),
+        ("get deployment web -o jsonpath={.spec.replicas}", &["1"]),
+        ("label deployment web a=b", &["labeled"]),
+        ("annotate deployment web a=b", &["annotated"]),
+        (&format!("cordon {node}"), &["cordoned"]),
+        ("get nodes", &["SchedulingDisabled"]),
+        (&format!("drain {node} --force --timeout=60s"), &["drained"]),
+        (&format!("uncordon {node}"), &["uncordoned"]),
+        (&format!("taint nodes {node} a=b:NoSchedule"), &["tainted"]),
+        (&format!("taint nodes {node} a-"), &["untainted"]),
+        ("delete pods -l app=web", &["deleted"]),
+        ("delete pod one -n x --grace-period=0 --force", &["force deleted"]),
+        ("delete -f experiments/workloads/web.yaml", &["deployment.apps \"web\" deleted"]),
+        ("delete namespace x", &["namespace \"x\" deleted"]),
+        ("get pods -A -l app=two", &["No resources found"]),
+    ] {
+        kubectl.prints(command, texts);
+    }
+}
+
+fn kubectl_is_refused_plainly() {
+    let kubectl = Kubectl::new();
+    let pods = kubectl.prints("get pods -o name", &[]);
+    let logs = format!("logs {}", pods.lines().next().unwrap());
+    let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: x}\n";
+    kubectl.home.file("job.yaml", job);
+    let invalid =
+        "apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec: {ports: [{port: 0}]}\n";
+    kubectl.home.file("invalid.yaml", invalid);
+    for (command, text) in [
+        (logs.as_str(), "this cluster is a model: its pods have no log"),
+        ("top nodes", "Metrics API not available"),
+        ("explain pod", "not found in OpenAPI schema"),
+        ("get jobs", "doesn't have a resource type \"jobs\""),
+        ("get pod nope", "pods \"nope\" not found"),
+        ("get pods --field-selector=spec.x=y", "field label not supported: spec.x"),
+        ("create job x --image=x", "could not find the requested resource"),
+        ("create secret generic s --from-literal=a=b", "send it as JSON or YAML"),
+        ("apply -f job.yaml --validate=false", "no matches for kind \"Job\""),
+        ("apply -f invalid.yaml", "spec.ports[0].port: Invalid value: 0"),
+        ("delete deployment web --cascade=orphan", "leaves no orphans"),
+        ("scale deployment/web --replicas=100000", "takes no more than 1000"),
+    ] {
+        let (success, printed) = kubectl.run(command);
+        assert!(!success, "kubectl {command} succeeded:\n{printed}");
+        assert!(printed.contains(text), "kubectl {command} does not say {text:?}:\n{printed}");
+    }
 }

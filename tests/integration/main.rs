@@ -11,6 +11,7 @@ mod docs;
 mod embedded;
 mod gated;
 mod ha;
+mod kills;
 mod kind;
 mod kubeconfig;
 mod layers;
@@ -35,7 +36,14 @@ fn main() -> ExitCode {
     ];
     // One cluster is shared, or a model beats in real time, and time is measured: one after the
     // other.
-    let in_turn = [outages::tests(), embedded::tests(), suite::tests(), kind::tests(), ha::tests()];
+    let in_turn = [
+        outages::tests(),
+        embedded::tests(),
+        suite::tests(),
+        kills::tests(),
+        kind::tests(),
+        ha::tests(),
+    ];
     let failed = [run(AT_ONCE, alone.into_iter().flatten()), run(1, in_turn.into_iter().flatten())];
     if failed.contains(&true) { ExitCode::from(101) } else { ExitCode::SUCCESS }
 }

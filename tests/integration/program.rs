@@ -128,15 +128,25 @@ impl Started {
     }
 
     /// Waits until it says something.
+    #[track_caller]
     pub(crate) fn wait_for(&mut self, text: &str, limit: Duration) {
+        self.said_within(text, limit).unwrap_or_else(|why| panic!("{why}"));
+    }
+
+    /// Waits until it says something; what it said instead.
+    pub(crate) fn said_within(&mut self, text: &str, limit: Duration) -> Result<(), String> {
         let began = Instant::now();
         while !self.said().contains(text) {
-            assert!(began.elapsed() < limit, "never said {text:?}, but:\n{}", self.said());
+            if began.elapsed() > limit {
+                return Err(format!("never said {text:?}, but:\n{}", self.said()));
+            }
             if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
-                panic!("ended with {status} and never said {text:?}, but:\n{}", self.said());
+                let said = self.said();
+                return Err(format!("ended with {status} and never said {text:?}, but:\n{said}"));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+        Ok(())
     }
 
     /// Sends it a signal: `INT`, `TERM`, `HUP`, `KILL`.

@@ -1,119 +1,75 @@
-//! What Kubernetes fills in where a client says nothing, as far as anybody here looks at it.
+//! What Kubernetes fills in where a client says nothing, as far as anybody looks at it here.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::embedded::store::Kind;
 use crate::embedded::store::object::{as_map, map_mut};
 
 /// Fills in what is absent.
 pub(super) fn fill_in(kind: &Kind, object: &mut Value) {
+    fill(object, &defaults(kind));
     match kind.plural {
         "namespaces" => {
             let name = object["metadata"]["name"].clone();
             let labels = as_map(map_mut(object, "metadata").entry("labels").or_insert(Value::Null));
             labels.insert("kubernetes.io/metadata.name".to_owned(), name);
-            set(map_mut(object, "spec"), "finalizers", json!(["kubernetes"]));
-            set(map_mut(object, "status"), "phase", "Active".into());
         }
-        "nodes" => drop(map_mut(object, "spec")),
-        "pods" => {
-            pod_spec(object.get_mut("spec"));
-            set(map_mut(object, "status"), "phase", "Pending".into());
+        "services" => {
+            let ports = object["spec"]["ports"].as_array_mut();
+            for port in ports.into_iter().flatten().filter(|port| port["targetPort"].is_null()) {
+                port["targetPort"] = port["port"].clone();
+            }
         }
-        "services" => service(object),
-        "deployments" => deployment(object),
-        "replicasets" => replicas(object),
-        "secrets" => set(as_map(object), "type", "Opaque".into()),
+        "deployments" if object["spec"]["strategy"]["type"] == "RollingUpdate" => {
+            let rolling = json!({"rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}});
+            fill(&mut object["spec"]["strategy"], &rolling);
+        }
         _ => {}
     }
 }
 
-fn set(members: &mut Map<String, Value>, field: &str, value: Value) {
-    if members.get(field).is_none_or(Value::is_null) {
-        members.insert(field.to_owned(), value);
+/// A list of one item is about every item that is there.
+fn defaults(kind: &Kind) -> Value {
+    match kind.plural {
+        "namespaces" => json!({"spec": {}, "status": {"phase": "Active"}}),
+        "nodes" => json!({"spec": {}}),
+        "pods" => json!({"spec": pod(), "status": {"phase": "Pending"}}),
+        "services" => json!({
+            "spec": {
+                "type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster",
+                "ports": [{"protocol": "TCP"}],
+            },
+            "status": {"loadBalancer": {}},
+        }),
+        "deployments" => json!({"spec": {
+            "replicas": 1, "strategy": {"type": "RollingUpdate"}, "template": {"spec": pod()},
+        }}),
+        "replicasets" => json!({"spec": {"replicas": 1, "template": {"spec": pod()}}}),
+        "secrets" => json!({"type": "Opaque"}),
+        _ => Value::Null,
     }
 }
 
-fn set_all(members: &mut Map<String, Value>, defaults: Value) {
-    if let Value::Object(defaults) = defaults {
-        defaults.into_iter().for_each(|(field, value)| set(members, &field, value));
-    }
+/// What admission does not add when the pod is made.
+fn pod() -> Value {
+    json!({"containers": [{"ports": [{"protocol": "TCP"}]}]})
 }
 
-fn items<'a>(
-    object: &'a mut Map<String, Value>,
-    field: &str,
-) -> impl Iterator<Item = &'a mut Map<String, Value>> {
-    object
-        .get_mut(field)
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object_mut)
-}
-
-/// A spec that is absent stays so: it is refused afterwards.
-fn pod_spec(spec: Option<&mut Value>) {
-    let Some(spec) = spec.and_then(Value::as_object_mut) else { return };
-    set_all(
-        spec,
-        json!({"restartPolicy": "Always", "terminationGracePeriodSeconds": 30, "dnsPolicy": "ClusterFirst",
-            "schedulerName": "default-scheduler", "securityContext": {}, "enableServiceLinks": true}),
-    );
-    for container in items(spec, "containers") {
-        let latest = container.get("image").and_then(Value::as_str).is_none_or(|image| {
-            let name = image.rsplit('/').next().unwrap_or_default();
-            name.ends_with(":latest") || !name.contains([':', '@'])
-        });
-        let pull = if latest { "Always" } else { "IfNotPresent" };
-        set_all(
-            container,
-            json!({"imagePullPolicy": pull, "resources": {}, "terminationMessagePath": "/dev/termination-log",
-                "terminationMessagePolicy": "File"}),
-        );
-        items(container, "ports").for_each(|port| set(port, "protocol", "TCP".into()));
-        for probe in ["readinessProbe", "livenessProbe", "startupProbe"] {
-            if let Some(probe) = container.get_mut(probe).and_then(Value::as_object_mut) {
-                set_all(
-                    probe,
-                    json!({"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}),
-                );
-            }
+fn fill(value: &mut Value, defaults: &Value) {
+    let Value::Object(defaults) = defaults else {
+        if value.is_null() {
+            *value = defaults.clone();
         }
-    }
-}
-
-fn service(object: &mut Value) {
-    let spec = map_mut(object, "spec");
-    let defaults = json!({"type": "ClusterIP", "sessionAffinity": "None", "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
-        "internalTrafficPolicy": "Cluster"});
-    set_all(spec, defaults);
-    for port in items(spec, "ports") {
-        set(port, "protocol", "TCP".into());
-        let number = port.get("port").cloned().unwrap_or_default();
-        set(port, "targetPort", number);
-    }
-    set(map_mut(object, "status"), "loadBalancer", json!({}));
-}
-
-fn replicas(object: &mut Value) {
-    let spec = map_mut(object, "spec");
-    set(spec, "replicas", 1.into());
-    pod_spec(spec.get_mut("template").and_then(|template| template.get_mut("spec")));
-}
-
-fn deployment(object: &mut Value) {
-    replicas(object);
-    let spec = map_mut(object, "spec");
-    set_all(
-        spec,
-        json!({"strategy": {"type": "RollingUpdate"}, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}),
-    );
-    let strategy = as_map(&mut spec["strategy"]);
-    set(strategy, "type", "RollingUpdate".into());
-    if strategy["type"] == "RollingUpdate" {
-        let rolling = as_map(strategy.entry("rollingUpdate").or_insert(Value::Null));
-        set_all(rolling, json!({"maxUnavailable": "25%", "maxSurge": "25%"}));
+        return;
+    };
+    let members = as_map(value);
+    for (field, default) in defaults {
+        if let Value::Array(each) = default {
+            let items = members.get_mut(field).and_then(Value::as_array_mut);
+            items.into_iter().flatten().for_each(|item| fill(item, &each[0]));
+        } else {
+            fill(members.entry(field).or_insert(Value::Null), default);
+        }
     }
 }
 
@@ -142,7 +98,7 @@ mod tests {
             service["spec"]["ports"][1],
             json!({"port": 53, "protocol": "UDP", "targetPort": 5353})
         );
-        let pod = json!({"containers": [{"name": "a", "image": "r:5000/nginx"}, {"name": "b", "image": "nginx:1.22"}], "restartPolicy": "Never"});
+        let pod = json!({"containers": [{"ports": [{"containerPort": 80}, {"containerPort": 53, "protocol": "UDP"}]}]});
         let deployment = filled(
             &kinds::DEPLOYMENTS,
             json!({"spec": {"replicas": 0, "template": {"spec": pod}}}),
@@ -152,15 +108,8 @@ mod tests {
             (&spec["replicas"], &spec["strategy"]["rollingUpdate"]["maxSurge"]),
             (&0.into(), &"25%".into())
         );
-        let pod = &spec["template"]["spec"];
-        assert_eq!(
-            (&pod["restartPolicy"], &pod["terminationGracePeriodSeconds"]),
-            (&"Never".into(), &30.into())
-        );
-        assert_eq!(
-            (&pod["containers"][0]["imagePullPolicy"], &pod["containers"][1]["imagePullPolicy"]),
-            (&"Always".into(), &"IfNotPresent".into())
-        );
+        let ports = &spec["template"]["spec"]["containers"][0]["ports"];
+        assert_eq!((&ports[0]["protocol"], &ports[1]["protocol"]), (&"TCP".into(), &"UDP".into()));
     }
 
     #[test]

@@ -7,9 +7,9 @@ use super::ApiError;
 use super::hooks::Deletion;
 use super::query::Query;
 use super::read::Selection;
-use super::server::Served;
-use super::target::{Target, stored};
-use super::write::check_preconditions;
+use super::served::Served;
+use super::target::Target;
+use super::write::{check_preconditions, is_dry};
 use crate::embedded::store::{Object, StoreError, Writer, kinds, object};
 
 /// How a client wants it.
@@ -18,7 +18,6 @@ pub(super) struct Options {
     grace: Option<u32>,
     uid: String,
     revision: String,
-    orphan: bool,
     dry: bool,
 }
 
@@ -27,23 +26,18 @@ impl Options {
         let text = |pointer: &str| {
             body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
         };
-        let asked = body["gracePeriodSeconds"]
-            .as_i64()
-            .or(query.number("gracePeriodSeconds").and_then(|grace| grace.try_into().ok()));
-        let grace = match asked.map(u32::try_from) {
-            None => None,
-            Some(Ok(grace)) => Some(grace),
-            Some(Err(_)) => {
-                return Err(ApiError::bad_request("gracePeriodSeconds must not be negative"));
-            }
-        };
-        let policy = Some(text("/propagationPolicy")).filter(|policy| !policy.is_empty());
+        let grace = body["gracePeriodSeconds"].as_i64().map(u32::try_from).transpose();
+        if text("/propagationPolicy") == "Orphan" {
+            return Err(ApiError::bad_request(
+                "the embedded cluster leaves no orphans: what an object owns goes with it",
+            ));
+        }
         Ok(Self {
-            grace,
+            grace: grace
+                .map_err(|_| ApiError::bad_request("gracePeriodSeconds must not be negative"))?,
             uid: text("/preconditions/uid"),
             revision: text("/preconditions/resourceVersion"),
-            orphan: policy.as_deref().unwrap_or(query.text("propagationPolicy")) == "Orphan",
-            dry: !body["dryRun"].is_null() || super::write::is_dry(query)?,
+            dry: !body["dryRun"].is_null() || is_dry(query)?,
         })
     }
 }
@@ -56,49 +50,39 @@ pub(super) fn one(
     name: &str,
     options: &Options,
 ) -> Result<Value, ApiError> {
-    let kind = stored(target.kind);
-    let refused = |error| ApiError::of_store(error, target.kind, name);
-    let before = served
-        .store
-        .get(kind, &target.namespace, name)
-        .ok_or_else(|| refused(StoreError::NotFound))?;
-    let check =
-        |now: &Value| check_preconditions(target.kind, name, now, &options.uid, &options.revision);
-    check(&before)?;
-    let ends = match served.hooks.deletion(kind, &before, options.grace) {
-        Deletion::Now if object::has_finalizers(&before) => Deletion::Later(0),
-        ends => ends,
+    let (kind, namespace) = (target.kind, target.namespace.as_str());
+    let found = served.store.get(kind, namespace, name);
+    let before = found.ok_or_else(|| ApiError::not_found(kind, name))?;
+    let check = |now: &Value| match object::uid(now) == object::uid(&before) {
+        true => check_preconditions(kind, name, now, &options.uid, &options.revision),
+        false => Err(ApiError::not_found(kind, name)),
     };
+    check(&before)?;
     if options.dry {
         return Ok(Value::clone(&before));
     }
-    if options.orphan {
-        orphan(served, &before);
-    }
-    let same = |now: &Value| match object::uid(now) == object::uid(&before) {
-        true => check(now),
-        false => Err(refused(StoreError::NotFound)),
+    let refused = |error: Refused| match error {
+        Refused::Store(error) => ApiError::of_store(error, kind, name),
+        Refused::Api(error) => error,
     };
-    match ends {
+    let store = &served.store;
+    match served.hooks.deletion(kind, &before, options.grace) {
         Deletion::Now => {
-            let gone =
-                served.store.remove_if(kind, &target.namespace, name, Writer::Client, |now| {
-                    same(now).map_err(Refused::Api)
-                });
-            let gone = gone.map_err(|error| error.into_api(target, name))?;
+            let gone = store.remove_if(kind, namespace, name, Writer::Client, |now| {
+                check(now).map_err(Refused::Api)
+            });
+            let gone = gone.map_err(refused)?;
             // Pods and namespaces are answered with themselves, as in Kubernetes.
             let shows = kind == &kinds::PODS || kind == &kinds::NAMESPACES;
             Ok(if shows { Value::clone(&gone) } else { success(target, &gone) })
         }
         Deletion::Later(grace) => {
-            let marked =
-                served.store.update(kind, &target.namespace, name, Writer::Client, |now| {
-                    same(now).map_err(Refused::Api)?;
-                    mark(now, grace);
-                    Ok(())
-                });
-            let marked = marked.map_err(|error: Refused| error.into_api(target, name))?;
-            Ok(Value::clone(&marked))
+            let marked = store.update(kind, namespace, name, Writer::Client, |now| {
+                check(now).map_err(Refused::Api)?;
+                mark(now, grace);
+                Ok(())
+            });
+            Ok(Value::clone(&*marked.map_err(refused)?))
         }
     }
 }
@@ -111,7 +95,7 @@ pub(super) fn all(
     options: &Options,
 ) -> Result<Vec<Object>, ApiError> {
     let selection = Selection::of(target, query)?;
-    let mut objects = served.store.list(stored(target.kind), target.scope());
+    let mut objects = served.store.list(target.kind, target.scope());
     objects.retain(|object| selection.matches(object));
     for object in &objects {
         let of = Target { namespace: object::namespace(object).to_owned(), ..target.clone() };
@@ -126,9 +110,8 @@ pub(super) fn all(
 
 /// Sets when it is to be gone; a later request can only hasten it.
 fn mark(object: &mut Value, grace: u32) {
-    let sooner = |before: &Value| before.as_u64().is_none_or(|before| u64::from(grace) < before);
-    let again = object::is_deleted(object);
-    if again && !sooner(&object["metadata"]["deletionGracePeriodSeconds"]) {
+    let before = object["metadata"]["deletionGracePeriodSeconds"].as_u64();
+    if object::is_deleted(object) && before.is_some_and(|before| before <= grace.into()) {
         return;
     }
     if object["kind"] == kinds::NAMESPACES.kind {
@@ -138,30 +121,6 @@ fn mark(object: &mut Value, grace: u32) {
     let meta = object::meta_mut(object);
     meta.insert("deletionTimestamp".to_owned(), object::timestamp(at).into());
     meta.insert("deletionGracePeriodSeconds".to_owned(), grace.into());
-}
-
-/// Lets those go that an object owns, so that they outlive it.
-fn orphan(served: &Served, owner: &Value) {
-    let owned = |reference: &Value| reference["uid"] == object::uid(owner);
-    for kind in kinds::ALL {
-        for dependent in served.store.list(kind, Some(object::namespace(owner))) {
-            let references = dependent["metadata"]["ownerReferences"].as_array();
-            if references.is_some_and(|references| references.iter().any(owned)) {
-                served.store.modify(
-                    kind,
-                    object::namespace(&dependent),
-                    object::name(&dependent),
-                    |dependent| {
-                        if let Some(Value::Array(references)) =
-                            object::meta_mut(dependent).get_mut("ownerReferences")
-                        {
-                            references.retain(|reference| !owned(reference));
-                        }
-                    },
-                );
-            }
-        }
-    }
 }
 
 fn success(target: &Target, gone: &Value) -> Value {
@@ -182,14 +141,5 @@ enum Refused {
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
-    }
-}
-
-impl Refused {
-    fn into_api(self, target: &Target, name: &str) -> ApiError {
-        match self {
-            Self::Store(error) => ApiError::of_store(error, target.kind, name),
-            Self::Api(error) => error,
-        }
     }
 }

@@ -15,11 +15,6 @@ pub(super) fn version(version: &str) -> Value {
         "goVersion": "", "compiler": "", "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH)})
 }
 
-/// All kinds that have a path.
-pub(super) fn kinds() -> impl Iterator<Item = &'static Kind> {
-    kinds::ALL.into_iter().chain([&kinds::NEW_EVENTS])
-}
-
 /// The answer of `/api`.
 pub(super) fn core_versions(address: &str) -> Value {
     json!({"kind": "APIVersions", "versions": ["v1"],
@@ -28,69 +23,37 @@ pub(super) fn core_versions(address: &str) -> Value {
 
 /// The answer of `/apis`.
 pub(super) fn groups() -> Value {
-    let mut names: Vec<(&str, &str)> = kinds()
-        .map(|kind| (kind.group, kind.version))
-        .filter(|(group, _)| !group.is_empty())
-        .collect();
-    names.dedup();
-    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": names.iter().map(|(group, version)| self::group(group, version)).collect::<Vec<_>>()})
-}
-
-fn group(group: &str, version: &str) -> Value {
-    let version = json!({"groupVersion": format!("{group}/{version}"), "version": version});
-    json!({"name": group, "versions": [version], "preferredVersion": version})
-}
-
-/// The answer of `/apis/<group>`; `None` where there is no such group.
-pub(super) fn one_group(name: &str) -> Option<Value> {
-    let kind = kinds().find(|kind| kind.group == name && !name.is_empty())?;
-    let mut group = group(kind.group, kind.version);
-    group["kind"] = "APIGroup".into();
-    group["apiVersion"] = "v1".into();
-    Some(group)
+    let mut named: Vec<&Kind> =
+        kinds::ALL.into_iter().filter(|kind| !kind.group.is_empty()).collect();
+    named.dedup_by_key(|kind| kind.group);
+    let group = |kind: &&Kind| {
+        let version = json!({"groupVersion": kind.api_version(), "version": kind.version});
+        json!({"name": kind.group, "versions": [version], "preferredVersion": version})
+    };
+    let groups: Vec<Value> = named.iter().map(group).collect();
+    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
 
 /// The answer of `/api/v1` and `/apis/<group>/<version>`; `None` where there is nothing of it.
 pub(super) fn resources(group: &str, version: &str) -> Option<Value> {
+    let all = kinds::ALL.into_iter();
     let of: Vec<&Kind> =
-        kinds().filter(|kind| (kind.group, kind.version) == (group, version)).collect();
+        all.filter(|kind| (kind.group, kind.version) == (group, version)).collect();
     let first = of.first()?;
     let resources: Vec<Value> = of.iter().flat_map(|kind| with_parts(kind)).collect();
-    Some(
-        json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": first.api_version(), "resources": resources}),
-    )
+    Some(json!({"kind": "APIResourceList", "apiVersion": "v1",
+        "groupVersion": first.api_version(), "resources": resources}))
 }
 
 fn with_parts(kind: &Kind) -> Vec<Value> {
-    let mut resource = json!({"name": kind.plural, "singularName": kind.singular(), "namespaced": kind.namespaced, "kind": kind.kind,
-        "verbs": VERBS});
-    if !kind.short.is_empty() {
-        resource["shortNames"] = kind.short.into();
-    }
-    if kind.in_all {
-        resource["categories"] = ["all"].as_slice().into();
-    }
-    let part = |name: &str| json!({"name": format!("{}/{name}", kind.plural), "singularName": "", "namespaced": kind.namespaced});
-    let mut all = vec![resource];
-    if kind.has_status {
-        let mut status = part("status");
-        status["kind"] = kind.kind.into();
-        status["verbs"] = ["get", "patch", "update"].as_slice().into();
-        all.push(status);
-    }
+    let categories = if kind.in_all { &["all"][..] } else { &[] };
+    let mut all = vec![
+        json!({"name": kind.plural, "singularName": kind.singular(), "kind": kind.kind,
+        "namespaced": kind.namespaced, "verbs": VERBS, "shortNames": kind.short, "categories": categories}),
+    ];
     if kind.has_scale {
-        let mut scale = part("scale");
-        for (field, value) in [("group", "autoscaling"), ("version", "v1"), ("kind", "Scale")] {
-            scale[field] = value.into();
-        }
-        scale["verbs"] = ["get", "patch", "update"].as_slice().into();
-        all.push(scale);
-    }
-    if kind == &kinds::NODES {
-        let mut proxy = part("proxy");
-        proxy["kind"] = "NodeProxyOptions".into();
-        proxy["verbs"] = ["get"].as_slice().into();
-        all.push(proxy);
+        all.push(json!({"name": format!("{}/scale", kind.plural), "singularName": "", "kind": "Scale",
+            "group": "autoscaling", "version": "v1", "namespaced": true, "verbs": ["get", "patch", "update"]}));
     }
     all
 }
@@ -108,7 +71,7 @@ mod tests {
             .iter()
             .map(|group| group["name"].as_str().unwrap())
             .collect();
-        assert_eq!(names, ["apps", "discovery.k8s.io", "coordination.k8s.io", "events.k8s.io"]);
+        assert_eq!(names, ["apps", "discovery.k8s.io", "coordination.k8s.io"]);
         let of = |group: &str| {
             let resources =
                 resources(group, "v1").unwrap()["resources"].as_array().unwrap().clone();
@@ -117,20 +80,9 @@ mod tests {
                 .map(|resource| resource["name"].as_str().unwrap().to_owned())
                 .collect::<Vec<_>>()
         };
-        let apps = [
-            "deployments",
-            "deployments/status",
-            "deployments/scale",
-            "replicasets",
-            "replicasets/status",
-            "replicasets/scale",
-        ];
+        let apps = ["deployments", "deployments/scale", "replicasets", "replicasets/scale"];
         assert_eq!(of("apps"), apps);
-        assert!(
-            of("").contains(&"nodes/proxy".to_owned())
-                && resources("batch", "v1").is_none()
-                && one_group("batch").is_none()
-        );
+        assert!(of("").contains(&"nodes".to_owned()) && resources("batch", "v1").is_none());
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl ApiError {
         let mut error =
             Self::new(422, "Invalid", format!("{qualified} \"{name}\" is invalid: {list}"))
                 .about(kind.kind, kind, name);
-        let cause = |(field, why): &(String, String)| json!({"reason": reason_of(why), "message": why, "field": field});
+        let cause = |(field, why): &(String, String)| json!({"message": why, "field": field});
         error.details["causes"] = causes.iter().map(cause).collect();
         error
     }
@@ -118,19 +118,6 @@ impl ApiError {
     }
 }
 
-/// Kubernetes' word for a cause, by the words that begin its text.
-fn reason_of(why: &str) -> &'static str {
-    [
-        ("Required value", "FieldValueRequired"),
-        ("Not found", "FieldValueNotFound"),
-        ("Forbidden", "FieldValueForbidden"),
-        ("Duplicate value", "FieldValueDuplicate"),
-    ]
-    .iter()
-    .find_map(|(words, reason)| why.starts_with(words).then_some(*reason))
-    .unwrap_or("FieldValueInvalid")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,8 +139,8 @@ mod tests {
             "Pod \"\" is invalid: metadata.name: Required value: name or generateName is required"
         );
         assert_eq!(
-            (&invalid["code"], &invalid["details"]["causes"][0]["reason"]),
-            (&422.into(), &"FieldValueRequired".into())
+            (&invalid["code"], &invalid["details"]["causes"][0]["field"]),
+            (&422.into(), &"metadata.name".into())
         );
         assert_eq!(ApiError::no_such_path().status().get("details"), None);
     }

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::ApiError;
 use super::table::{self, Include};
-use super::{ApiError, new_events};
-use crate::embedded::store::{Kind, kinds};
+use crate::embedded::store::Kind;
 
 /// A form of objects and lists of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Form {
 
     pub(super) fn object(self, kind: &'static Kind, object: &Value) -> Value {
         match self {
-            Self::Plain => plain(kind, object),
+            Self::Plain => object.clone(),
             Self::Table(include) => table::table(
                 kind,
                 &[object],
@@ -65,18 +65,16 @@ impl Form {
 
     /// A list with its metadata.
     pub(super) fn list(self, kind: &'static Kind, objects: &[&Value], meta: Value) -> Value {
-        let items = |form: &dyn Fn(&Value) -> Value| {
-            objects.iter().map(|object| form(object)).collect::<Vec<_>>()
-        };
         match self {
             Self::Plain => {
-                json!({"kind": format!("{}List", kind.kind), "apiVersion": kind.api_version(), "metadata": meta,
-                "items": items(&|object| plain(kind, object))})
+                json!({"kind": format!("{}List", kind.kind), "apiVersion": kind.api_version(),
+                    "metadata": meta, "items": objects})
             }
             Self::Table(include) => table::table(kind, objects, meta, include),
             Self::Metadata => {
-                json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": meta,
-                "items": items(&metadata)})
+                let items: Vec<Value> = objects.iter().map(|object| metadata(object)).collect();
+                json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
+                    "metadata": meta, "items": items})
             }
         }
     }
@@ -95,10 +93,6 @@ impl Form {
             Self::Metadata => metadata(&json!({"metadata": meta})),
         }
     }
-}
-
-fn plain(kind: &'static Kind, object: &Value) -> Value {
-    if kind == &kinds::NEW_EVENTS { new_events::from_core(object) } else { object.clone() }
 }
 
 pub(super) fn metadata(object: &Value) -> Value {

@@ -7,15 +7,6 @@ use serde_json::Value;
 use super::ApiError;
 use crate::embedded::store::Kind;
 
-/// What a client wants to do to an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operation {
-    /// To make it.
-    Create,
-    /// To change it.
-    Update,
-}
-
 /// What a deletion does immediately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deletion {
@@ -34,17 +25,12 @@ pub(crate) type Proxied =
 pub(crate) trait Hooks: Send + Sync + 'static {
     /// Completes an object that a client makes or changes (a Service's ClusterIP, a pod's service
     /// account), or refuses it. Called after defaults were filled in and before the object is
-    /// checked, and not for a status alone. Default: takes it as it is.
-    fn admit(
-        &self,
-        _kind: &'static Kind,
-        _operation: Operation,
-        _object: &mut Value,
-    ) -> Result<(), ApiError> {
+    /// checked. Default: takes it as it is.
+    fn admit(&self, _kind: &'static Kind, _object: &mut Value) -> Result<(), ApiError> {
         Ok(())
     }
 
-    /// How an object without finalizers is deleted. `grace` are the seconds that the client asks
+    /// How an object is deleted. `grace` are the seconds that the client asks
     /// for; 0 is force. Default: immediately.
     fn deletion(&self, _kind: &'static Kind, _object: &Value, _grace: Option<u32>) -> Deletion {
         Deletion::Now

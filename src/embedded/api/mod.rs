@@ -11,7 +11,6 @@ mod error;
 mod form;
 mod hooks;
 mod kubeconfig;
-mod new_events;
 mod openapi;
 mod patch;
 mod port;
@@ -21,6 +20,7 @@ mod read;
 mod respond;
 mod route;
 mod scale;
+mod served;
 mod server;
 mod table;
 mod target;
@@ -30,7 +30,7 @@ mod write;
 
 pub(crate) use availability::Availability;
 pub(crate) use error::ApiError;
-pub(crate) use hooks::{Deletion, Hooks, Operation, Proxied};
+pub(crate) use hooks::{Deletion, Hooks, Proxied};
 pub(crate) use server::ApiServer;
 
 #[cfg(test)]

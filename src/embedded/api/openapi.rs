@@ -3,15 +3,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::discovery::kinds;
-use crate::embedded::store::Kind;
+use crate::embedded::store::{Kind, kinds};
 
 /// The answer of `/openapi/v3`.
 pub(super) fn index() -> Value {
-    let paths: Map<String, Value> = kinds()
-        .map(root)
-        .map(|root| (root.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{root}")})))
-        .collect();
+    let url = |root: &str| json!({"serverRelativeURL": format!("/openapi/v3/{root}")});
+    let roots = kinds::ALL.into_iter().map(root);
+    let paths: Map<String, Value> = roots.map(|root| (root.clone(), url(&root))).collect();
     json!({"paths": paths})
 }
 
@@ -25,7 +23,8 @@ fn root(kind: &Kind) -> String {
 
 /// The answer of `/openapi/v3/<root>`; `None` where there is nothing of it.
 pub(super) fn of_group(of: &str) -> Option<Value> {
-    let paths: Map<String, Value> = kinds().filter(|kind| root(kind) == of).map(path).collect();
+    let paths: Map<String, Value> =
+        kinds::ALL.into_iter().filter(|kind| root(kind) == of).map(path).collect();
     (!paths.is_empty()).then(|| {
         json!({"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1"}, "paths": paths,
         "components": {"schemas": {}}})

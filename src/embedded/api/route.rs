@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
@@ -13,13 +12,10 @@ use super::form::Form;
 use super::patch::Patch;
 use super::query::Query;
 use super::respond::{Answer, json, text};
-use super::server::Served;
+use super::served::Served;
 use super::target::Target;
 use super::{ApiError, Availability, body, delete, discovery, openapi, read, scale, watch, write};
-
-/// How long the API server waits for an etcd that has no quorum (7 s: its own 5 s and two
-/// elections).
-const ETCD_TIMEOUT: Duration = Duration::from_secs(7);
+use crate::embedded::store::kinds;
 
 /// What a client asks.
 struct Ask {
@@ -81,7 +77,6 @@ async fn dispatch(served: &Arc<Served>, ask: &Ask) -> Result<Answer, ApiError> {
         ["api"] => Ok(json(200, &discovery::core_versions(&served.address.to_string()))),
         ["api", version] => found(discovery::resources("", version)),
         ["apis"] => Ok(json(200, &discovery::groups())),
-        ["apis", group] => found(discovery::one_group(group)),
         ["apis", group, version] => found(discovery::resources(group, version)),
         ["openapi", "v3"] => Ok(json(200, &openapi::index())),
         ["openapi", "v3", root @ ..] => found(openapi::of_group(&root.join("/"))),
@@ -102,20 +97,20 @@ fn health(served: &Served) -> Answer {
 async fn objects(served: &Arc<Served>, ask: &Ask, target: &Target) -> Result<Answer, ApiError> {
     let watches = ask.method == Method::GET && ask.query.flag("watch");
     if !from_cache(ask, target, watches) {
-        etcd(served).await?;
+        served.etcd().await?;
     }
     let form = Form::of(&ask.accept, ask.query.text("includeObject"))?;
     match (&target.name, target.part.as_deref()) {
         _ if watches => watch::watch(served, target, &ask.query, form),
-        (None, _) => collection(served, ask, target, form).await,
+        (None, _) => collection(served, ask, target, form),
         (Some(name), None) => one(served, ask, target, name, form),
-        (Some(name), Some("status")) if target.kind.has_status => {
-            one(served, ask, target, name, form)
-        }
         (Some(name), Some("scale")) if target.kind.has_scale => scaled(served, ask, target, name),
-        (Some(name), Some("proxy"))
-            if target.kind.plural == "nodes" && ask.method == Method::GET =>
-        {
+        (Some(name), Some("eviction")) if target.kind == &kinds::PODS => {
+            let eviction = body::read(&ask.content_type, &ask.body)?;
+            let options = delete::Options::read(&eviction["deleteOptions"], &ask.query)?;
+            Ok(json(201, &delete::one(served, target, name, &options)?))
+        }
+        (Some(name), Some("proxy")) if target.kind == &kinds::NODES => {
             let (content_type, answer) = served.hooks.node_proxy(name, &target.rest).await?;
             Ok(text(200, content_type, answer))
         }
@@ -129,27 +124,14 @@ async fn objects(served: &Arc<Served>, ask: &Ask, target: &Target) -> Result<Ans
 
 /// Whether the API server can answer this from its cache: what may be old, and watches.
 fn from_cache(ask: &Ask, target: &Target, watches: bool) -> bool {
-    let may_be_old =
-        ask.query.text("resourceVersion") == "0" && ask.query.text("continue").is_empty();
+    let may_be_old = ask.query.text("resourceVersion") == "0";
     watches
         || (ask.method == Method::GET && (may_be_old || target.part.as_deref() == Some("proxy")))
 }
 
-/// Waits for etcd as long as the API server does.
-async fn etcd(served: &Served) -> Result<(), ApiError> {
-    let back = served.availability.until(|now| now != Availability::EtcdDown);
-    let waited = tokio::time::timeout(ETCD_TIMEOUT, back).await;
-    waited.map_err(|_| ApiError::new(500, "", "etcdserver: request timed out"))
-}
-
-async fn collection(
-    served: &Arc<Served>,
-    ask: &Ask,
-    target: &Target,
-    form: Form,
-) -> Result<Answer, ApiError> {
+fn collection(served: &Served, ask: &Ask, target: &Target, form: Form) -> Result<Answer, ApiError> {
     match ask.method {
-        Method::GET => read::list(served, target, &ask.query, form).await,
+        Method::GET => read::list(served, target, &ask.query, form),
         Method::POST if target.kind.namespaced && target.namespace.is_empty() => {
             Err(ApiError::bad_request("an empty namespace may not be set during creation"))
         }
@@ -172,7 +154,6 @@ async fn collection(
     }
 }
 
-/// One object, or its status.
 fn one(
     served: &Served,
     ask: &Ask,
@@ -192,9 +173,7 @@ fn one(
             let patch = Patch::read(&ask.content_type, &ask.body)?;
             Ok(shown(&*write::patch(served, target, name, &patch, dry)?))
         }
-        Method::DELETE if target.part.is_none() => {
-            Ok(json(200, &delete::one(served, target, name, &options(ask)?)?))
-        }
+        Method::DELETE => Ok(json(200, &delete::one(served, target, name, &options(ask)?)?)),
         _ => Err(not_allowed()),
     }
 }
@@ -207,10 +186,12 @@ fn scaled(served: &Served, ask: &Ask, target: &Target, name: &str) -> Result<Ans
             scale::of(&*found.ok_or_else(|| ApiError::not_found(target.kind, name))?)
         }
         Method::PUT => {
-            scale::replace(served, target, name, &body::read(&ask.content_type, &ask.body)?, dry)?
+            let sent = body::read(&ask.content_type, &ask.body)?;
+            scale::change(served, target, name, dry, |_| Ok(sent.clone()))?
         }
         Method::PATCH => {
-            scale::patch(served, target, name, &Patch::read(&ask.content_type, &ask.body)?, dry)?
+            let patch = Patch::read(&ask.content_type, &ask.body)?;
+            scale::change(served, target, name, dry, |scale| patch.apply(scale))?
         }
         _ => return Err(not_allowed()),
     };

@@ -2,67 +2,41 @@
 
 use serde_json::{Value, json};
 
-use super::patch::Patch;
-use super::server::Served;
+use super::served::Served;
 use super::target::Target;
 use super::{ApiError, write};
-use crate::embedded::store::{LabelSelector, object};
+use crate::embedded::store::object;
 
 /// The scale of an object.
 pub(super) fn of(object: &Value) -> Value {
     let meta = &object["metadata"];
-    let selector = &object["spec"]["selector"];
     json!({"kind": "Scale", "apiVersion": "autoscaling/v1",
         "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"],
             "resourceVersion": meta["resourceVersion"], "creationTimestamp": meta["creationTimestamp"]},
         "spec": {"replicas": object["spec"]["replicas"]},
-        "status": {"replicas": object["status"]["replicas"].as_u64().unwrap_or(0),
-            "selector": LabelSelector::of_object(selector).to_string()}})
+        "status": {"replicas": object["status"]["replicas"].as_u64().unwrap_or(0)}})
 }
 
-/// Changes it.
-pub(super) fn patch(
-    served: &Served,
-    target: &Target,
-    name: &str,
-    patch: &Patch,
-    dry: bool,
-) -> Result<Value, ApiError> {
-    set(served, target, name, dry, |scale| patch.apply(scale))
-}
-
-/// Puts another in its place.
-pub(super) fn replace(
-    served: &Served,
-    target: &Target,
-    name: &str,
-    sent: &Value,
-    dry: bool,
-) -> Result<Value, ApiError> {
-    set(served, target, name, dry, |_| Ok(sent.clone()))
-}
-
-fn set(
+/// Changes the scale of an object, from what it is to what `new` makes of it.
+pub(super) fn change(
     served: &Served,
     target: &Target,
     name: &str,
     dry: bool,
     new: impl Fn(&Value) -> Result<Value, ApiError>,
 ) -> Result<Value, ApiError> {
-    let changed =
-        write::change(served, &Target { part: None, ..target.clone() }, name, dry, |before| {
-            let scale = new(&of(before))?;
-            write::check_preconditions(
-                target.kind,
-                name,
-                before,
-                object::uid(&scale),
-                object::meta(&scale, "resourceVersion"),
-            )?;
-            let mut new = before.clone();
-            let replicas = scale["spec"]["replicas"].as_u64().unwrap_or(0);
-            object::map_mut(&mut new, "spec").insert("replicas".to_owned(), replicas.into());
-            Ok(new)
-        });
+    let changed = write::change(served, target, name, dry, |before| {
+        let scale = new(&of(before))?;
+        let mut new = before.clone();
+        let replicas = scale["spec"]["replicas"].as_u64().unwrap_or(0);
+        object::map_mut(&mut new, "spec").insert("replicas".to_owned(), replicas.into());
+        for field in ["uid", "resourceVersion"]
+            .into_iter()
+            .filter(|field| !scale["metadata"][field].is_null())
+        {
+            new["metadata"][field] = scale["metadata"][field].clone();
+        }
+        Ok(new)
+    });
     changed.map(|changed| of(&changed))
 }

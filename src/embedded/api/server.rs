@@ -14,23 +14,13 @@ use super::access::Access;
 use super::availability::Switch;
 use super::hooks::Hooks;
 use super::port::Port;
+use super::served::Served;
 use super::{Availability, kubeconfig, route};
 use crate::embedded::EmbeddedError;
 use crate::embedded::store::Store;
 
 /// Between two tries when the system has nothing left to listen or accept with.
 const TRY_AGAIN: Duration = Duration::from_millis(50);
-
-/// What answers need.
-pub(super) struct Served {
-    pub(super) store: Store,
-    pub(super) hooks: Box<dyn Hooks>,
-    /// Such as `v1.34.0`.
-    pub(super) version: String,
-    pub(super) address: SocketAddr,
-    pub(super) access: Access,
-    pub(super) availability: Switch,
-}
 
 /// A Kubernetes API server over a store, on plain HTTP. Ends when it is dropped.
 pub(crate) struct ApiServer {

@@ -29,7 +29,7 @@ impl Target {
             ["apis", group, version, rest @ ..] => (*group, *version, rest),
             _ => return Err(ApiError::no_such_path()),
         };
-        let kind_of = |plural: &str| kind(group, version, plural);
+        let kind_of = |plural: &str| kinds::find(group, version, plural);
         match rest {
             ["namespaces", namespace, plural, rest @ ..]
                 if kind_of(plural).is_some_and(|kind| kind.namespaced) =>
@@ -62,17 +62,6 @@ impl Target {
     pub(super) fn scope(&self) -> Option<&str> {
         (!self.namespace.is_empty()).then_some(self.namespace.as_str())
     }
-}
-
-/// The kind of a path.
-fn kind(group: &str, version: &str, plural: &str) -> Option<&'static Kind> {
-    let all = kinds::ALL.into_iter().chain([&kinds::NEW_EVENTS]);
-    all.into_iter().find(|kind| (kind.group, kind.version, kind.plural) == (group, version, plural))
-}
-
-/// The kind whose objects these really are.
-pub(super) fn stored(kind: &'static Kind) -> &'static Kind {
-    if kind == &kinds::NEW_EVENTS { &kinds::EVENTS } else { kind }
 }
 
 #[cfg(test)]

@@ -43,6 +43,10 @@ pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>) -> Resu
     let mut causes = Vec::new();
     name(kind, object, &mut causes);
     labels(object, &mut causes);
+    if !object["metadata"]["finalizers"].is_null() {
+        let why = "Forbidden: the embedded cluster has none".to_owned();
+        causes.push(("metadata.finalizers".to_owned(), why));
+    }
     match kind.plural {
         "pods" => pod_spec(&object["spec"], "spec", &mut causes),
         "services" => service(&object["spec"], &mut causes),
@@ -231,6 +235,8 @@ mod tests {
         assert_eq!(causes(&NAMESPACES, labelled("-a"), None), ["metadata.labels"]);
         assert_eq!(causes(&NAMESPACES, labelled(&"a".repeat(64)), None), ["metadata.labels"]);
         assert!(causes(&NAMESPACES, labelled("20261122-7f3a"), None).is_empty());
+        let held = json!({"metadata": {"name": "a", "finalizers": ["x/y"]}});
+        assert_eq!(causes(&CONFIG_MAPS, held, None), ["metadata.finalizers"]);
     }
 
     #[test]

@@ -13,10 +13,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::form::Form;
 use super::query::Query;
-use super::read::{Selection, revision_of};
+use super::read::Selection;
 use super::respond::{Answer, answer};
-use super::server::Served;
-use super::target::{Target, stored};
+use super::served::Served;
+use super::target::Target;
 use super::{ApiError, Availability};
 use crate::embedded::store::{Change, Feed, Kind, Object, StoreError, object};
 
@@ -65,8 +65,7 @@ impl Watching {
     ) -> Result<Self, ApiError> {
         let asked = revision_of(query)?.filter(|revision| *revision > 0);
         let initial = query.text("sendInitialEvents");
-        let now = served.store.snapshot(stored(target.kind), target.scope(), None);
-        let now = now.map_err(|error| ApiError::expired(error.to_string()))?;
+        let now = served.store.snapshot(target.kind, target.scope());
         let after = asked.filter(|_| initial != "true").unwrap_or(now.revision);
         let lives = query
             .number("timeoutSeconds")
@@ -78,7 +77,7 @@ impl Watching {
             namespace: target.scope().map(str::to_owned),
             selection: Selection::of(target, query)?,
             form,
-            feed: served.store.follow_kind(stored(target.kind), after),
+            feed: served.store.follow_kind(target.kind, after),
             first: None,
             until: Instant::now() + lives.min(LONGEST),
             bookmarks: query.flag("allowWatchBookmarks").then(|| Instant::now() + BOOKMARKS),
@@ -162,6 +161,15 @@ impl Watching {
     fn line(&self, what: &str, object: &Value) -> String {
         line(what, self.form.object(self.kind, object))
     }
+}
+
+/// The revision that a client names; `None` where it names none.
+fn revision_of(query: &Query) -> Result<Option<u64>, ApiError> {
+    let text = query.text("resourceVersion");
+    let revision = Some(text).filter(|text| !text.is_empty()).map(str::parse).transpose();
+    revision.map_err(|_| {
+        ApiError::bad_request(format!("Invalid value: \"{text}\": resourceVersion is not a number"))
+    })
 }
 
 fn line(what: &str, object: Value) -> String {

@@ -2,12 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::hooks::{Deletion, Operation};
 use super::patch::Patch;
 use super::query::Query;
-use super::server::Served;
-use super::target::{Target, stored};
-use super::{ApiError, defaults, new_events, validate};
+use super::served::Served;
+use super::target::Target;
+use super::{ApiError, defaults, validate};
 use crate::embedded::store::{Kind, Object, StoreError, Writer, kinds, object};
 
 /// How often a change begins anew because somebody else was faster.
@@ -33,8 +32,8 @@ pub(super) fn create(
     sent: Value,
     dry: bool,
 ) -> Result<Object, ApiError> {
-    let kind = stored(target.kind);
-    let mut new = to_stored(target, sent)?;
+    let kind = target.kind;
+    let mut new = as_stored(target, sent)?;
     name_it(&mut new);
     if object::revision(&new) != 0 {
         return Err(ApiError::bad_request(
@@ -46,17 +45,15 @@ pub(super) fn create(
         object::as_map(&mut new).shift_remove("status");
     }
     defaults::fill_in(kind, &mut new);
-    served.hooks.admit(kind, Operation::Create, &mut new)?;
+    served.hooks.admit(kind, &mut new)?;
     validate::check(kind, &new, None)?;
     let name = object::name(&new).to_owned();
+    let exists = || ApiError::already_exists(kind, &name);
     if !dry {
-        return served
-            .store
-            .create(kind, new, Writer::Client)
-            .map_err(|error| ApiError::of_store(error, target.kind, &name));
+        return served.store.create(kind, new, Writer::Client).map_err(|_| exists());
     }
     match served.store.get(kind, &target.namespace, &name) {
-        Some(_) => Err(ApiError::already_exists(target.kind, &name)),
+        Some(_) => Err(exists()),
         None => {
             object::set_type(&mut new, kind);
             Ok(new.into())
@@ -64,7 +61,7 @@ pub(super) fn create(
     }
 }
 
-/// Puts an object (or its status) in the place of the one that is there.
+/// Puts an object in the place of the one that is there.
 pub(super) fn replace(
     served: &Served,
     target: &Target,
@@ -72,7 +69,7 @@ pub(super) fn replace(
     sent: Value,
     dry: bool,
 ) -> Result<Object, ApiError> {
-    let new = to_stored(target, sent)?;
+    let new = as_stored(target, sent)?;
     if object::name(&new) != name {
         let message = format!(
             "the name of the object ({}) does not match the name on the URL ({name})",
@@ -83,7 +80,7 @@ pub(super) fn replace(
     change(served, target, name, dry, |_| Ok(new.clone()))
 }
 
-/// Changes an object (or its status). One that is applied and not there is made.
+/// Changes an object. One that is applied and not there is made.
 pub(super) fn patch(
     served: &Served,
     target: &Target,
@@ -91,18 +88,16 @@ pub(super) fn patch(
     patch: &Patch,
     dry: bool,
 ) -> Result<Object, ApiError> {
-    let changed = change(served, target, name, dry, |before| {
-        let mut new = patch.apply(&outside(target.kind, before))?;
-        // What is not stored under this name is another object.
-        let meta = object::meta_mut(&mut new);
-        meta.insert("name".to_owned(), name.into());
-        to_stored(target, new)
-    });
+    // What is not stored under this name is another object.
+    let named = |mut object: Value| {
+        object::meta_mut(&mut object).insert("name".to_owned(), name.into());
+        object
+    };
+    let changed =
+        change(served, target, name, dry, |before| as_stored(target, named(patch.apply(before)?)));
     match (changed, patch.creates()) {
-        (Err(error), Some(applied)) if error.code == 404 && target.part.is_none() => {
-            let mut applied = applied.clone();
-            object::meta_mut(&mut applied).insert("name".to_owned(), name.into());
-            create(served, target, applied, dry)
+        (Err(error), Some(applied)) if error.code == 404 => {
+            create(served, target, named(applied.clone()), dry)
         }
         (changed, _) => changed,
     }
@@ -117,30 +112,22 @@ pub(super) fn change(
     dry: bool,
     new: impl Fn(&Value) -> Result<Value, ApiError>,
 ) -> Result<Object, ApiError> {
-    let kind = stored(target.kind);
-    let refused = |error: StoreError| ApiError::of_store(error, target.kind, name);
+    let (kind, namespace) = (target.kind, target.namespace.as_str());
     for _ in 0..TRIES {
-        let before = served
-            .store
-            .get(kind, &target.namespace, name)
-            .ok_or_else(|| refused(StoreError::NotFound))?;
+        let found = served.store.get(kind, namespace, name);
+        let before = found.ok_or_else(|| ApiError::not_found(kind, name))?;
         let mut new = new(&before)?;
-        check_preconditions(
-            target.kind,
-            name,
-            &before,
-            object::meta(&new, "uid"),
-            object::meta(&new, "resourceVersion"),
-        )?;
-        match target.part.as_deref() {
-            Some("status") => new = with_status(&before, &mut new),
-            _ => complete(served, kind, &before, &mut new)?,
-        }
+        let meta = |field| object::meta(&new, field);
+        check_preconditions(kind, name, &before, meta("uid"), meta("resourceVersion"))?;
+        keep_what_is_not_the_clients(kind, &before, &mut new);
+        defaults::fill_in(kind, &mut new);
+        served.hooks.admit(kind, &mut new)?;
+        validate::check(kind, &new, Some(&before))?;
         if dry {
             object::set_type(&mut new, kind);
             return Ok(new.into());
         }
-        let written = served.store.update(kind, &target.namespace, name, Writer::Client, |now| {
+        let written = served.store.update(kind, namespace, name, Writer::Client, |now| {
             if object::revision(now) != object::revision(&before) {
                 return Err(StoreError::Conflict { why: OLD.to_owned() });
             }
@@ -148,25 +135,11 @@ pub(super) fn change(
             Ok(())
         });
         match written {
-            Ok(written) => return Ok(finish_deletion(served, kind, &before, written)),
             Err(StoreError::Conflict { .. }) => {}
-            Err(error) => return Err(refused(error)),
+            written => return written.map_err(|error| ApiError::of_store(error, kind, name)),
         }
     }
-    Err(ApiError::conflict(target.kind, name, OLD))
-}
-
-/// Fills in what a client leaves out, and checks the whole.
-fn complete(
-    served: &Served,
-    kind: &'static Kind,
-    before: &Value,
-    new: &mut Value,
-) -> Result<(), ApiError> {
-    keep_what_is_not_the_clients(kind, before, new);
-    defaults::fill_in(kind, new);
-    served.hooks.admit(kind, Operation::Update, new)?;
-    validate::check(kind, new, Some(before))
+    Err(ApiError::conflict(kind, name, OLD))
 }
 
 /// Errors when the object is not the one that the client means. Empty means any.
@@ -190,22 +163,17 @@ pub(super) fn check_preconditions(
     }
 }
 
-/// An object as its kind's path shows it.
-fn outside(kind: &'static Kind, object: &Value) -> Value {
-    if kind == &kinds::NEW_EVENTS { new_events::from_core(object) } else { object.clone() }
-}
-
 /// A sent object as it is stored: of the path's kind, in the path's namespace.
-fn to_stored(target: &Target, mut sent: Value) -> Result<Value, ApiError> {
+fn as_stored(target: &Target, mut sent: Value) -> Result<Value, ApiError> {
     let kind = target.kind;
     if !sent.is_object() {
         return Err(ApiError::bad_request("the object provided is not an object"));
     }
     validate::check_shape(kind, &sent)?;
-    let says = |field: &str, expected: &str| {
-        sent[field].as_str().is_none_or(|said| said.is_empty() || said == expected)
+    let is = |field: &str, expected: &str| {
+        sent[field].as_str().is_none_or(|given| given.is_empty() || given == expected)
     };
-    if !says("kind", kind.kind) || !says("apiVersion", &kind.api_version()) {
+    if !is("kind", kind.kind) || !is("apiVersion", &kind.api_version()) {
         let message = format!(
             "the object provided is unrecognized (must be of type {}): {} {}",
             kind.kind, sent["apiVersion"], sent["kind"]
@@ -224,7 +192,7 @@ fn to_stored(target: &Target, mut sent: Value) -> Result<Value, ApiError> {
         true => drop(meta.insert("namespace".to_owned(), target.namespace.clone().into())),
         false => drop(meta.shift_remove("namespace")),
     }
-    Ok(if kind == &kinds::NEW_EVENTS { new_events::to_core(&sent) } else { sent })
+    Ok(sent)
 }
 
 /// Makes a name of `generateName`.
@@ -257,62 +225,26 @@ fn check_namespace(served: &Served, kind: &'static Kind, new: &Value) -> Result<
     }
 }
 
-/// The object as it was, with another status.
-fn with_status(before: &Value, sent: &mut Value) -> Value {
-    let mut new = before.clone();
-    match sent.get_mut("status").map(Value::take) {
-        Some(status) => drop(object::as_map(&mut new).insert("status".to_owned(), status)),
-        None => drop(object::as_map(&mut new).shift_remove("status")),
-    }
-    new
-}
-
-/// The status, and that it is being deleted.
+/// The status, that it is being deleted, and a Service's address where the client names none.
 fn keep_what_is_not_the_clients(kind: &Kind, before: &Value, new: &mut Value) {
+    let mut keep = |map: &str, field: &str| {
+        let members = if map.is_empty() { object::as_map(new) } else { object::map_mut(new, map) };
+        let was = if map.is_empty() { before.get(field) } else { before[map].get(field) };
+        match was {
+            Some(was) => drop(members.insert(field.to_owned(), was.clone())),
+            None => drop(members.shift_remove(field)),
+        }
+    };
     if kind.has_status {
-        match before.get("status") {
-            Some(status) => drop(object::as_map(new).insert("status".to_owned(), status.clone())),
-            None => drop(object::as_map(new).shift_remove("status")),
+        keep("", "status");
+    }
+    keep("metadata", "deletionTimestamp");
+    keep("metadata", "deletionGracePeriodSeconds");
+    if kind == &kinds::SERVICES && new["spec"]["clusterIP"].is_null() {
+        for field in ["clusterIP", "clusterIPs"] {
+            if let Some(was) = before["spec"].get(field) {
+                object::map_mut(new, "spec").insert(field.to_owned(), was.clone());
+            }
         }
     }
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
-        match before["metadata"].get(field) {
-            Some(value) => drop(object::meta_mut(new).insert(field.to_owned(), value.clone())),
-            None => drop(object::meta_mut(new).shift_remove(field)),
-        }
-    }
-    // A replaced Service keeps its address where the client does not name it, as in Kubernetes.
-    for field in ["clusterIP", "clusterIPs"].into_iter().filter(|_| kind == &kinds::SERVICES) {
-        let was = &before["spec"][field];
-        if new["spec"][field].is_null() && !was.is_null() {
-            object::map_mut(new, "spec").insert(field.to_owned(), was.clone());
-        }
-    }
-}
-
-/// Takes away what only its finalizers held.
-fn finish_deletion(
-    served: &Served,
-    kind: &'static Kind,
-    before: &Value,
-    written: Object,
-) -> Object {
-    let freed = object::is_deleted(&written)
-        && object::has_finalizers(before)
-        && !object::has_finalizers(&written);
-    if freed && served.hooks.deletion(kind, &written, None) == Deletion::Now {
-        let same = |now: &Value| match object::uid(now) == object::uid(&written) {
-            true => Ok(()),
-            false => Err(StoreError::NotFound),
-        };
-        // Somebody else may have been faster.
-        let _ = served.store.remove_if(
-            kind,
-            object::namespace(&written),
-            object::name(&written),
-            Writer::Client,
-            same,
-        );
-    }
-    written
 }

@@ -115,6 +115,7 @@ impl Driver {
             object::namespace(wanted),
             object::name(wanted),
             |object| {
+                deployment::set_revision(object, &updated);
                 deployment::set_status(object, new, all, at);
             },
         );

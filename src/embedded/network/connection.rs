@@ -10,12 +10,20 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::pod::Life;
 use crate::model::Backend;
 
 /// The longest head of a request, and the most that waits while a pod hangs.
 const LONGEST: usize = 16 * 1024;
 const MOST_HEADERS: usize = 64;
+
+/// A pod's behavior, and which life of its container this is: a connection does not outlive it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Life {
+    /// What it does.
+    pub behavior: Backend,
+    /// How often it was started.
+    pub number: u32,
+}
 
 /// Serves a connection until either side ends it.
 pub(super) async fn serve(mut stream: TcpStream, pod: &str, mut life: watch::Receiver<Life>) {

@@ -8,18 +8,9 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::connection;
+use super::connection::{self, Life};
 use super::listener::listen;
 use crate::model::Backend;
-
-/// A pod's behavior, and which life of its container this is: a connection does not outlive it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Life {
-    /// What it does.
-    pub behavior: Backend,
-    /// How often it was started.
-    pub number: u32,
-}
 
 /// A pod's server. Cheap to clone; its ports close when the last clone is gone.
 #[derive(Clone, Debug)]

@@ -3,8 +3,15 @@
 use serde_json::{Value, json};
 
 use super::Condition;
-use super::replica_set::{Tally, replicas};
+use super::replica_set::{REVISION, Tally, replicas};
 use crate::embedded::store::object;
+
+/// Notes which revision of it is the present one. kubectl's `rollout undo` relies on that note.
+pub(crate) fn set_revision(deployment: &mut Value, present: &Value) {
+    let annotations = object::meta_mut(deployment).entry("annotations").or_insert(Value::Null);
+    let revision = present["metadata"]["annotations"][REVISION].clone();
+    object::as_map(annotations).insert(REVISION.into(), revision);
+}
 
 /// Sets a Deployment's status. `updated` is of the ReplicaSet of its present template, `all` of all
 /// of them.

@@ -6,6 +6,8 @@ use crate::embedded::store::object;
 
 /// The label by which the pods of a Deployment's ReplicaSets are told apart.
 pub(crate) const HASH_LABEL: &str = "pod-template-hash";
+/// Which of a Deployment's ReplicaSets it is, by age.
+pub(crate) const REVISION: &str = "deployment.kubernetes.io/revision";
 /// What Kubernetes makes names of: no vowels, no digits that look like letters.
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
@@ -39,7 +41,7 @@ pub(crate) fn of_deployment(deployment: &Value, revision: u64) -> Value {
             "labels": template["metadata"]["labels"],
             "annotations": {
                 "deployment.kubernetes.io/desired-replicas": replicas(deployment).to_string(),
-                "deployment.kubernetes.io/revision": revision.to_string(),
+                REVISION: revision.to_string(),
             },
             "ownerReferences": super::owned_by(deployment),
         },

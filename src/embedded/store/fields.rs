@@ -11,32 +11,18 @@ pub(crate) struct FieldSelector(Vec<(String, bool, String)>);
 /// The fields by which a kind can be selected, beside its name and namespace.
 fn selectable(kind: &Kind) -> &'static [&'static str] {
     match kind.plural {
-        "pods" => &[
-            "spec.nodeName",
-            "spec.restartPolicy",
-            "spec.schedulerName",
-            "spec.serviceAccountName",
-            "spec.hostNetwork",
-            "status.phase",
-            "status.podIP",
-            "status.nominatedNodeName",
-        ],
+        "pods" => &["spec.nodeName", "spec.serviceAccountName", "status.phase", "status.podIP"],
         "nodes" => &["spec.unschedulable"],
         "services" => &["spec.clusterIP", "spec.type"],
         "namespaces" => &["status.phase"],
         "secrets" => &["type"],
-        "replicasets" => &["status.replicas"],
         "events" => &[
             "involvedObject.kind",
             "involvedObject.namespace",
             "involvedObject.name",
             "involvedObject.uid",
-            "involvedObject.apiVersion",
-            "involvedObject.resourceVersion",
             "involvedObject.fieldPath",
             "reason",
-            "reportingComponent",
-            "source",
             "type",
         ],
         _ => &[],
@@ -61,11 +47,6 @@ impl FieldSelector {
         Ok(Self(all))
     }
 
-    /// Whether it asks for nothing, and so takes everything.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Whether this object is meant.
     pub(crate) fn matches(&self, object: &Value) -> bool {
         self.0.iter().all(|(field, is, wanted)| (text_of(object, field) == *wanted) == *is)
@@ -82,14 +63,9 @@ fn condition(part: &str) -> Option<(&str, bool, &str)> {
 
 /// A field's value; what is absent is empty, and a flag that is absent is false.
 fn text_of(object: &Value, field: &str) -> String {
-    if field == "source" {
-        return object["source"]["component"].as_str().unwrap_or_default().to_owned();
-    }
     match field.split('.').fold(object, |value, member| &value[member]) {
         Value::String(text) => text.clone(),
-        Value::Null if ["spec.unschedulable", "spec.hostNetwork"].contains(&field) => {
-            "false".to_owned()
-        }
+        Value::Null if field == "spec.unschedulable" => "false".to_owned(),
         Value::Null => String::new(),
         other => other.to_string(),
     }

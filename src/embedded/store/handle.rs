@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::feed::Feed;
 use super::object::{self, Object};
 use super::state::{Change, Snapshot, State, Writer};
 use super::{Kind, StoreError};
@@ -55,21 +54,12 @@ impl Store {
 
     /// All objects of a kind (of one namespace), by namespace and name.
     pub(crate) fn list(&self, kind: &Kind, namespace: Option<&str>) -> Vec<Object> {
-        self.state()
-            .snapshot(kind, namespace, None)
-            .expect("the newest revision is always known")
-            .objects
+        self.snapshot(kind, namespace).objects
     }
 
-    /// All objects of a kind as they are, or as they were at a revision (one that is still to come
-    /// counts as the newest). Errors with [`StoreError::Expired`] when it is too old.
-    pub(crate) fn snapshot(
-        &self,
-        kind: &Kind,
-        namespace: Option<&str>,
-        at: Option<u64>,
-    ) -> Result<Snapshot, StoreError> {
-        self.state().snapshot(kind, namespace, at)
+    /// The same, with the revision at which they are so.
+    pub(crate) fn snapshot(&self, kind: &Kind, namespace: Option<&str>) -> Snapshot {
+        self.state().snapshot(kind, namespace)
     }
 
     /// Takes a new object, whose metadata has its name and its namespace. uid, creationTimestamp,
@@ -172,20 +162,20 @@ impl Store {
     /// All writes after a revision, as they come. One that begins at a [`Snapshot`]'s revision
     /// misses nothing and doubles nothing.
     pub(crate) fn follow(&self, after: u64) -> Feed {
-        Feed::new(self.clone(), None, after, self.0.newest.subscribe())
+        self.feed(None, after)
     }
 
     /// All writes to one kind of objects after a revision, as they come.
     pub(crate) fn follow_kind(&self, kind: &'static Kind, after: u64) -> Feed {
-        Feed::new(self.clone(), Some(kind), after, self.0.newest.subscribe())
+        self.feed(Some(kind), after)
+    }
+
+    fn feed(&self, kind: Option<&'static Kind>, after: u64) -> Feed {
+        Feed { store: self.clone(), kind, after, newest: self.0.newest.subscribe() }
     }
 
     /// What is known after a revision, and the revision up to which that is all.
-    pub(super) fn changes(
-        &self,
-        kind: Option<&Kind>,
-        after: u64,
-    ) -> Result<(Vec<Change>, u64), StoreError> {
+    fn changes(&self, kind: Option<&Kind>, after: u64) -> Result<(Vec<Change>, u64), StoreError> {
         let state = self.state();
         Ok((state.changes(kind, after)?, state.revision()))
     }
@@ -205,6 +195,40 @@ impl Store {
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic in between leaves the content whole: every write is one insertion.
         self.0.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// All writes after a revision (to one kind of objects), as they come. There is no queue: who
+/// follows reads the store's history at their own pace.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    store: Store,
+    kind: Option<&'static Kind>,
+    after: u64,
+    newest: watch::Receiver<u64>,
+}
+
+impl Feed {
+    /// The next writes: at least one, and all that are known. May be dropped and called again:
+    /// nothing is lost. Errors with [`StoreError::Expired`] when it is too far behind: list again,
+    /// and follow from there.
+    pub(crate) async fn next(&mut self) -> Result<Vec<Change>, StoreError> {
+        loop {
+            self.newest.mark_unchanged();
+            let (changes, newest) = self.store.changes(self.kind, self.after)?;
+            // A client may name a revision that is still to come.
+            self.after = self.after.max(newest);
+            if !changes.is_empty() {
+                return Ok(changes);
+            }
+            // The sender lives as long as the store that is held here.
+            let _ = self.newest.changed().await;
+        }
+    }
+
+    /// The revision up to which everything was given.
+    pub(crate) fn at(&self) -> u64 {
+        self.after
     }
 }
 
@@ -279,21 +303,13 @@ mod tests {
     }
 
     #[test]
-    fn the_past_is_as_it_was() {
+    fn a_snapshot_is_of_one_kind_and_namespace() {
         let store = Store::new();
-        store.put(&CONFIG_MAPS, object("a", 1));
         store.put(&CONFIG_MAPS, object("b", 1));
-        let past = store.revision();
         store.put(&CONFIG_MAPS, object("a", 2));
-        store.remove(&CONFIG_MAPS, "n", "b");
-        store.put(&CONFIG_MAPS, object("c", 1));
-        store.put(&LEASES, object("a", 1));
-        let then = store.snapshot(&CONFIG_MAPS, None, Some(past)).unwrap();
-        assert_eq!(
-            (then.revision, names(&then), &then.objects[0]["data"]["value"]),
-            (past, vec!["a", "b"], &"1".into())
-        );
-        assert_eq!(names(&store.snapshot(&CONFIG_MAPS, Some("n"), None).unwrap()), ["a", "c"]);
+        store.put(&LEASES, object("c", 1));
+        let now = store.snapshot(&CONFIG_MAPS, Some("n"));
+        assert_eq!((now.revision, names(&now)), (store.revision(), vec!["a", "b"]));
         assert!(store.list(&CONFIG_MAPS, Some("other")).is_empty());
     }
 
@@ -310,11 +326,10 @@ mod tests {
         };
         assert!(expired(store.follow(after_a).next().await));
         assert!(expired(store.follow_kind(&CONFIG_MAPS, after_a - 1).next().await));
-        assert!(
-            store.snapshot(&CONFIG_MAPS, None, Some(after_a)).is_ok(),
-            "nothing happened to them since"
-        );
-        assert!(store.snapshot(&LEASES, None, Some(after_a)).is_err());
+        assert!(expired(store.follow_kind(&LEASES, after_a).next().await));
+        store.put(&CONFIG_MAPS, object("b", 1));
+        let since = store.follow_kind(&CONFIG_MAPS, after_a).next().await;
+        assert_eq!(since.unwrap().len(), 1, "nothing else happened to them since");
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ pub(crate) struct Kind {
     pub group: &'static str,
     /// The version in the group.
     pub version: &'static str,
-    /// The resource's name in paths. No two kinds with objects of their own share it.
+    /// The resource's name in paths. No two kinds share it.
     pub plural: &'static str,
     /// The name of one object's type.
     pub kind: &'static str,
@@ -76,9 +76,6 @@ pub(crate) static SERVICES: Kind = Kind {
 pub(crate) static ENDPOINTS: Kind =
     Kind { plural: "endpoints", kind: "Endpoints", short: &["ep"], ..PLAIN };
 pub(crate) static EVENTS: Kind = Kind { plural: "events", kind: "Event", short: &["ev"], ..PLAIN };
-/// The same events in their newer form. They have no objects of their own.
-pub(crate) static NEW_EVENTS: Kind =
-    Kind { group: "events.k8s.io", plural: "events", kind: "Event", short: &["ev"], ..PLAIN };
 pub(crate) static SERVICE_ACCOUNTS: Kind =
     Kind { plural: "serviceaccounts", kind: "ServiceAccount", short: &["sa"], ..PLAIN };
 pub(crate) static CONFIG_MAPS: Kind =
@@ -117,7 +114,7 @@ pub(crate) static REPLICA_SETS: Kind = Kind {
     ..PLAIN
 };
 
-/// All kinds with objects of their own, in the order in which discovery names them.
+/// All kinds, in the order in which discovery names them.
 pub(crate) static ALL: [&Kind; 13] = [
     &NAMESPACES,
     &NODES,
@@ -133,6 +130,12 @@ pub(crate) static ALL: [&Kind; 13] = [
     &ENDPOINT_SLICES,
     &LEASES,
 ];
+
+/// The kind of a path.
+pub(crate) fn find(group: &str, version: &str, plural: &str) -> Option<&'static Kind> {
+    let wanted = (group, version, plural);
+    ALL.into_iter().find(|kind| (kind.group, kind.version, kind.plural) == wanted)
+}
 
 impl Kind {
     /// `v1`, or `apps/v1`.

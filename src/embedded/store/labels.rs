@@ -77,20 +77,6 @@ impl LabelSelector {
     }
 }
 
-impl std::fmt::Display for LabelSelector {
-    /// In the form of a query.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let text = |(key, condition): &(String, Condition)| match condition {
-            Condition::In(values) if values.len() == 1 => format!("{key}={}", values[0]),
-            Condition::In(values) => format!("{key} in ({})", values.join(",")),
-            Condition::NotIn(values) => format!("{key} notin ({})", values.join(",")),
-            Condition::Exists => key.clone(),
-            Condition::Absent => format!("!{key}"),
-        };
-        f.write_str(&self.0.iter().map(text).collect::<Vec<_>>().join(","))
-    }
-}
-
 /// At the commas outside of brackets.
 fn split(text: &str) -> Vec<&str> {
     let mut inside = false;

@@ -1,10 +1,8 @@
 //! The objects of the embedded cluster: what etcd and the API server's cache are to a real one.
 //!
-//! One revision counts all writes. The last of them are kept as history: watches, pages of a list
-//! and lists at an old revision are all read from it.
+//! One revision counts all writes. The last of them are kept as history, from which watches read.
 
 mod error;
-mod feed;
 mod fields;
 mod handle;
 pub(crate) mod kinds;
@@ -13,10 +11,9 @@ pub(crate) mod object;
 mod state;
 
 pub(crate) use error::StoreError;
-pub(crate) use feed::Feed;
 pub(crate) use fields::FieldSelector;
-pub(crate) use handle::Store;
+pub(crate) use handle::{Feed, Store};
 pub(crate) use kinds::Kind;
 pub(crate) use labels::LabelSelector;
 pub(crate) use object::Object;
-pub(crate) use state::{Change, Snapshot, Writer};
+pub(crate) use state::{Change, Writer};

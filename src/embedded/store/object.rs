@@ -37,11 +37,6 @@ pub(crate) fn is_deleted(object: &Value) -> bool {
     !object["metadata"]["deletionTimestamp"].is_null()
 }
 
-/// Whether somebody wants to finish something before it goes.
-pub(crate) fn has_finalizers(object: &Value) -> bool {
-    object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
-}
-
 /// The metadata, made where there is none.
 pub(crate) fn meta_mut(object: &mut Value) -> &mut Map<String, Value> {
     map_mut(object, "metadata")

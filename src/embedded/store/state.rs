@@ -29,7 +29,7 @@ pub(crate) struct Change {
     pub after: Option<Object>,
 }
 
-/// All objects of a kind as they were at one revision.
+/// All objects of a kind at one revision.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
     pub revision: u64,
@@ -76,40 +76,12 @@ impl State {
         self.objects.get(kind.plural)?.get(&place(namespace, name))
     }
 
-    /// All objects of a kind, as they are or as they were at a revision.
-    pub(super) fn snapshot(
-        &self,
-        kind: &Kind,
-        namespace: Option<&str>,
-        at: Option<u64>,
-    ) -> Result<Snapshot, StoreError> {
-        let revision = at.unwrap_or(self.revision).min(self.revision);
-        self.check_known(Some(kind), revision)?;
-        let objects = self.objects.get(kind.plural);
-        let mut objects: BTreeMap<(&str, &str), &Object> = objects
-            .into_iter()
-            .flatten()
-            .map(|((namespace, name), object)| ((namespace.as_str(), name.as_str()), object))
-            .collect();
-        for change in self.since(revision).rev().filter(|change| change.kind.plural == kind.plural)
-        {
-            match (&change.before, &change.after) {
-                (Some(before), _) => {
-                    objects.insert((object::namespace(before), object::name(before)), before);
-                }
-                (None, Some(after)) => {
-                    objects.remove(&(object::namespace(after), object::name(after)));
-                }
-                (None, None) => {}
-            }
-        }
-        let wanted = |place: &(&str, &str)| namespace.is_none_or(|namespace| place.0 == namespace);
-        let objects = objects
-            .into_iter()
-            .filter(|(place, _)| wanted(place))
-            .map(|(_, object)| object.clone())
-            .collect();
-        Ok(Snapshot { revision, objects })
+    /// All objects of a kind (in one namespace).
+    pub(super) fn snapshot(&self, kind: &Kind, namespace: Option<&str>) -> Snapshot {
+        let all = self.objects.get(kind.plural).into_iter().flatten();
+        let wanted = all.filter(|(place, _)| namespace.is_none_or(|wanted| place.0 == wanted));
+        let objects = wanted.map(|(_, object)| object.clone()).collect();
+        Snapshot { revision: self.revision, objects }
     }
 
     /// All writes after a revision (to one kind of objects).
@@ -135,7 +107,7 @@ impl State {
         }
     }
 
-    fn since(&self, revision: u64) -> impl DoubleEndedIterator<Item = &Change> {
+    fn since(&self, revision: u64) -> impl Iterator<Item = &Change> {
         let first = self.history.partition_point(|change| change.revision <= revision);
         self.history.range(first..)
     }

@@ -8,35 +8,22 @@ use crate::embedded::store::object::as_map;
 const DIRECTIVE: &str = "$patch";
 const RETAIN: &str = "$retainKeys";
 const ORDER: &str = "$setElementOrder/";
-const TAKE: &str = "$deleteFromPrimitiveList/";
 
 /// By which member the items of a list are told apart; `None` for a list that is replaced as a
 /// whole. By the `patchMergeKey` of Kubernetes' types.
 fn key_of(field: &str, items: &[Value]) -> Option<&'static str> {
     Some(match field {
-        "containers"
-        | "initContainers"
-        | "ephemeralContainers"
-        | "volumes"
-        | "env"
-        | "imagePullSecrets"
-        | "secrets" => "name",
+        "containers" | "initContainers" | "volumes" | "env" | "imagePullSecrets" => "name",
         // Containers' ports and Services' ports.
         "ports" if items.iter().any(|item| item.get("containerPort").is_some()) => "containerPort",
         "ports" => "port",
         "volumeMounts" => "mountPath",
-        "volumeDevices" => "devicePath",
-        "hostAliases" | "podIPs" => "ip",
-        "conditions" | "addresses" => "type",
+        "hostAliases" => "ip",
+        "conditions" => "type",
         "ownerReferences" => "uid",
         "topologySpreadConstraints" => "topologyKey",
         _ => return None,
     })
-}
-
-/// Lists of plain values that are sets.
-fn is_set(field: &str) -> bool {
-    ["finalizers"].contains(&field)
 }
 
 pub(super) fn apply(target: &mut Value, patch: &Value) {
@@ -65,14 +52,6 @@ pub(super) fn apply(target: &mut Value, patch: &Value) {
     }
     for (field, value) in patch.iter().filter(|(field, _)| !field.starts_with('$')) {
         member(members, field, value, patch);
-    }
-    let taken = patch
-        .iter()
-        .filter_map(|(field, taken)| Some((field.strip_prefix(TAKE)?, taken.as_array()?)));
-    for (list, taken) in taken {
-        if let Some(Value::Array(items)) = members.get_mut(list) {
-            items.retain(|item| !taken.contains(item));
-        }
     }
 }
 
@@ -130,11 +109,6 @@ fn list(target: &mut Vec<Value>, field: &str, items: &[Value], order: Option<&Ve
                 };
                 target.sort_by_key(place);
             }
-        }
-        None if is_set(field) => {
-            let new: Vec<Value> =
-                items.iter().filter(|item| !target.contains(item)).cloned().collect();
-            target.extend(new);
         }
         None => *target = items.to_vec(),
     }
@@ -194,11 +168,6 @@ mod tests {
         );
         let expected = json!({"conditions": [{"type": "Ready", "status": "Unknown"}], "strategy": {"type": "Recreate"}});
         assert_eq!(node, expected);
-        let set = patched(
-            json!({"finalizers": ["a", "b"]}),
-            json!({"$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"]}),
-        );
-        assert_eq!(set, json!({"finalizers": ["b", "c"]}));
         assert_eq!(
             patched(json!({"taints": [{"key": "a"}]}), json!({"taints": [{"key": "b"}]})),
             json!({"taints": [{"key": "b"}]})

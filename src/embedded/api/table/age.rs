@@ -3,10 +3,6 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub(super) fn age(object: &Value) -> Value {
-    since(&object["metadata"]["creationTimestamp"]).into()
-}
-
 /// How long ago a moment was; `<unknown>` where there is none.
 pub(super) fn since(moment: &Value) -> String {
     let then = moment.as_str().and_then(|text| text.parse::<Timestamp>().ok());

@@ -13,7 +13,7 @@ use crate::timeline::Moment;
 /// The bound on calls that only ask.
 pub(super) const ASK: Duration = Duration::from_secs(10);
 /// bollard's own bound on an answer's first byte: out of the way, since each call here has its own.
-pub(super) const NEVER: Duration = Duration::from_secs(7 * 24 * 3600);
+const NEVER: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Docker 20.10 speaks this.
 const OLDEST_API: (u32, u32) = (1, 41);
 
@@ -91,6 +91,25 @@ impl Docker {
             jiff::Timestamp::now() - jiff::SignedDuration::try_from(half).unwrap_or_default();
         Ok(Some(EngineClock { offset: engine.duration_since(middle), uncertainty: half }))
     }
+}
+
+/// An answer as plain JSON: bollard refuses one that has a word which it does not know, such as
+/// Podman's state `stopped`, and then gives what came.
+pub(super) async fn bounded_json<T: serde::Serialize>(
+    what: &str,
+    limit: Duration,
+    call: impl Future<Output = Result<T, bollard::errors::Error>>,
+) -> Result<serde_json::Value, DockerError> {
+    let call = async {
+        match call.await {
+            Ok(answer) => Ok(serde_json::to_value(answer)?),
+            Err(bollard::errors::Error::JsonDataError { contents, .. }) => {
+                Ok(serde_json::from_str(&contents)?)
+            }
+            Err(error) => Err(error),
+        }
+    };
+    bounded(what, limit, call).await
 }
 
 /// Awaits a call for at most `limit`, and puts its error into our words. bollard's futures are

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use bollard::models::{ContainerInspectResponse, ContainerSummary, EndpointSettings};
 use bollard::query_parameters::{ListContainersOptions, LogsOptions};
 use futures_util::TryStreamExt;
+use serde_json::Value;
 
-use super::client::{ASK, Docker, bounded};
+use super::client::{ASK, Docker, bounded, bounded_json};
 use super::error::DockerError;
 use crate::timeline::NodeRole;
 
@@ -40,7 +40,7 @@ pub(crate) struct ContainerState {
     /// The container's full id.
     pub id: String,
     pub name: String,
-    /// Whether it has a process. A paused container is running, too.
+    /// Whether it has a process. One that is paused, or being stopped, is running, too.
     pub running: bool,
     /// Whether it is frozen.
     pub paused: bool,
@@ -61,17 +61,21 @@ pub(crate) struct ContainerState {
     pub pid: Option<i64>,
 }
 
+impl ContainerState {
+    /// Whether it has really ended since its last start: an engine may say "not running" of one
+    /// that is still shutting down.
+    pub(crate) fn has_ended(&self) -> bool {
+        !self.running && self.finished_at >= self.started_at
+    }
+}
+
 impl Docker {
     /// The containers of a kind cluster, by kind's labels, in the order of their names; empty when
     /// there is no such cluster. kind's load balancer is among them.
     pub(crate) async fn kind_nodes(&self, cluster: &str) -> Result<Vec<Container>, DockerError> {
         let what = format!("list the containers of kind cluster {cluster}");
-        let mut nodes: Vec<_> = self
-            .labelled(&what, format!("{CLUSTER}={cluster}"))
-            .await?
-            .into_iter()
-            .filter_map(container)
-            .collect();
+        let found = self.labelled(&what, format!("{CLUSTER}={cluster}")).await?;
+        let mut nodes: Vec<_> = found.iter().filter_map(container).collect();
         nodes.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(nodes)
     }
@@ -79,14 +83,15 @@ impl Docker {
     /// The names of all kind clusters that this engine has containers of, running or not.
     pub(crate) async fn kind_clusters(&self) -> Result<BTreeSet<String>, DockerError> {
         let found = self.labelled("list the kind clusters", CLUSTER.into()).await?;
-        Ok(found.into_iter().filter_map(|summary| summary.labels?.remove(CLUSTER)).collect())
+        Ok(found.iter().filter_map(|summary| text(&summary["Labels"][CLUSTER])).collect())
     }
 
     /// The state of a container, by its id or name. Errors with `NoSuchContainer` when it does not
     /// exist.
     pub(crate) async fn inspect(&self, container: &str) -> Result<ContainerState, DockerError> {
         let what = format!("inspect container {container}");
-        bounded(&what, ASK, self.bollard.inspect_container(container, None)).await.map(state)
+        let found = bounded_json(&what, ASK, self.bollard.inspect_container(container, None));
+        Ok(state(&found.await?))
     }
 
     /// The last lines that a container wrote, without colours and empty ones: why it ended, often.
@@ -119,15 +124,14 @@ impl Docker {
         Ok(said[said.len().saturating_sub(lines)..].to_vec())
     }
 
-    async fn labelled(
-        &self,
-        what: &str,
-        label: String,
-    ) -> Result<Vec<ContainerSummary>, DockerError> {
+    async fn labelled(&self, what: &str, label: String) -> Result<Vec<Value>, DockerError> {
         let filters = HashMap::from([("label".to_owned(), vec![label])]);
         let options =
             ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
-        bounded(what, ASK, self.bollard.list_containers(Some(options))).await
+        match bounded_json(what, ASK, self.bollard.list_containers(Some(options))).await? {
+            Value::Array(containers) => Ok(containers),
+            _ => Ok(Vec::new()),
+        }
     }
 }
 
@@ -144,76 +148,79 @@ fn plain_text(text: &str) -> String {
     })
 }
 
-/// Docker writes `/name`, Podman `name`.
-fn plain(name: &str) -> String {
-    name.trim_start_matches('/').to_owned()
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
 }
 
-fn container(summary: ContainerSummary) -> Option<Container> {
-    let labels = summary.labels?;
-    let role = match labels.get(ROLE)?.as_str() {
+/// Docker writes `/name`, Podman `name`.
+fn plain(name: &Value) -> Option<String> {
+    Some(name.as_str()?.trim_start_matches('/').to_owned())
+}
+
+fn container(summary: &Value) -> Option<Container> {
+    let labels = &summary["Labels"];
+    let role = match labels[ROLE].as_str()? {
         "control-plane" => NodeRole::ControlPlane,
         "worker" => NodeRole::Worker,
         "external-load-balancer" => NodeRole::ExternalLoadBalancer,
         _ => return None,
     };
     Some(Container {
-        id: summary.id?,
-        name: plain(summary.names?.first()?),
-        cluster: labels.get(CLUSTER)?.clone(),
+        id: text(&summary["Id"])?,
+        name: plain(&summary["Names"][0])?,
+        cluster: text(&labels[CLUSTER])?,
         role,
-        addresses: addresses(summary.network_settings.and_then(|n| n.networks)),
-        image: summary.image.unwrap_or_default(),
-        running: summary
-            .state
-            .is_some_and(|s| matches!(s.as_ref(), "running" | "paused" | "stopping")),
+        addresses: addresses(summary),
+        image: text(&summary["Image"]).unwrap_or_default(),
+        running: matches!(summary["State"].as_str(), Some("running" | "paused" | "stopping")),
     })
 }
 
-fn state(found: ContainerInspectResponse) -> ContainerState {
-    let state = found.state.unwrap_or_default();
-    let running = state.running.unwrap_or(false);
+/// An engine may add states: what is not known is taken for none of these.
+fn state(found: &Value) -> ContainerState {
+    let state = &found["State"];
+    let is = |field: &str| state[field] == true;
+    let pid = state["Pid"].as_i64().filter(|&pid| pid > 0);
+    // Podman says `Running: false` of one that is still stopping.
+    let running = is("Running") || pid.is_some();
     ContainerState {
-        id: found.id.unwrap_or_default(),
-        name: plain(&found.name.unwrap_or_default()),
+        id: text(&found["Id"]).unwrap_or_default(),
+        name: plain(&found["Name"]).unwrap_or_default(),
         running,
-        paused: state.paused.unwrap_or(false),
-        restarting: state.restarting.unwrap_or(false),
-        dead: state.dead.unwrap_or(false),
-        exit_code: state.exit_code.filter(|_| !running),
-        started_at: stamp(state.started_at),
-        finished_at: stamp(state.finished_at),
-        restart_count: found.restart_count.unwrap_or(0),
-        addresses: addresses(found.network_settings.and_then(|n| n.networks)),
-        pid: state.pid.filter(|&pid| pid > 0),
+        paused: is("Paused"),
+        restarting: is("Restarting"),
+        dead: is("Dead"),
+        exit_code: state["ExitCode"].as_i64().filter(|_| !running),
+        started_at: stamp(&state["StartedAt"]),
+        finished_at: stamp(&state["FinishedAt"]),
+        restart_count: found["RestartCount"].as_i64().unwrap_or(0),
+        addresses: addresses(found),
+        pid,
     }
 }
 
 /// The engine's zero time means never.
-fn stamp(text: Option<String>) -> Option<jiff::Timestamp> {
-    text?.parse().ok().filter(|t: &jiff::Timestamp| t.as_second() > 0)
+fn stamp(value: &Value) -> Option<jiff::Timestamp> {
+    value.as_str()?.parse().ok().filter(|at: &jiff::Timestamp| at.as_second() > 0)
 }
 
-fn addresses(networks: Option<HashMap<String, EndpointSettings>>) -> Addresses {
-    let parse = |text: Option<String>| text.and_then(|t| t.parse().ok());
+fn addresses(container: &Value) -> Addresses {
+    let networks = container["NetworkSettings"]["Networks"].as_object();
+    let of = |end: &Value| -> Vec<IpAddr> {
+        let fields = ["IPAddress", "GlobalIPv6Address"].into_iter();
+        fields.filter_map(|field| end[field].as_str()?.parse().ok()).collect()
+    };
+    let networks = networks.into_iter().flatten();
     networks
-        .into_iter()
-        .flatten()
-        .map(|(network, end)| {
-            (
-                network,
-                parse(end.ip_address)
-                    .into_iter()
-                    .chain(parse(end.global_ipv6_address))
-                    .collect::<Vec<_>>(),
-            )
-        })
+        .map(|(network, end)| (network.clone(), of(end)))
         .filter(|(_, found)| !found.is_empty())
         .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::docker::fake::FakeEngine;
 
@@ -242,6 +249,31 @@ mod tests {
     fn colours_are_left_out() {
         assert_eq!(plain_text("a [\x1b[0;1;31mFAILED\x1b[0m] b\n"), "a [FAILED] b\n");
         assert_eq!(plain_text("\x1b[0;1;3"), "");
+    }
+
+    /// As Podman 4.3 answers of a container that is being stopped, and after that.
+    #[tokio::test]
+    async fn a_state_that_docker_does_not_have_is_read() {
+        let engine = FakeEngine::start();
+        let docker = engine.connect().await;
+        let still = json!({
+            "Status": "stopping", "Running": false, "Pid": 4242, "ExitCode": 0,
+            "StartedAt": "2026-11-22T07:01:00Z", "FinishedAt": "2026-11-22T06:00:00Z",
+        });
+        let state = async |state: serde_json::Value| {
+            engine.worker(|c| c.reported_state = Some(state));
+            docker.inspect("c-worker").await.unwrap()
+        };
+        let stopping = state(still.clone()).await;
+        assert!(stopping.running && !stopping.has_ended() && stopping.pid == Some(4242));
+        let mut ended = still;
+        ended["Pid"] = 0.into();
+        let without_end = state(ended.clone()).await;
+        assert!(!without_end.running && !without_end.has_ended(), "it has ended before its start");
+        ended["Status"] = "stopped".into();
+        ended["FinishedAt"] = "2026-11-22T07:01:10Z".into();
+        assert!(state(ended).await.has_ended());
+        assert_eq!(docker.kind_nodes("c").await.unwrap().len(), 2, "and it is listed");
     }
 
     #[tokio::test]

@@ -125,9 +125,6 @@ impl DockerError {
             Bollard::DockerResponseServerError { status_code, message } => {
                 Self::of_answer(what, status_code, message)
             }
-            Bollard::RequestTimeoutError => {
-                Self::Timeout { what: what.into(), after: super::client::NEVER }
-            }
             Bollard::SocketNotFoundError(path) => Self::Unreachable {
                 what: what.into(),
                 why: Unreachable::NotThere,

@@ -53,6 +53,8 @@ pub(crate) struct FakeContainer {
     pub exit_code: i64,
     pub ip: &'static str,
     pub boots: u32,
+    /// What an inspection says of its state instead of Docker's words.
+    pub reported_state: Option<Value>,
     /// For scripts: whatever is going on inside.
     pub inside: BTreeMap<String, String>,
 }
@@ -68,6 +70,7 @@ impl FakeContainer {
             exit_code: 0,
             ip,
             boots: 1,
+            reported_state: None,
             inside: BTreeMap::new(),
         };
         (name.into(), container)
@@ -296,7 +299,11 @@ fn list(state: &State, query: &str) -> Value {
     let summary = |c: &FakeContainer| {
         json!({
             "Id": format!("id-{}", c.name), "Names": [format!("/{}", c.name)], "Image": "kindest/node",
-            "State": if c.running { "running" } else { "exited" },
+            "State": match &c.reported_state {
+                Some(state) => state["Status"].as_str().unwrap_or_default(),
+                None if c.running => "running",
+                None => "exited",
+            },
             "Labels": {"io.x-k8s.kind.cluster": "c", "io.x-k8s.kind.role": c.role},
             "NetworkSettings": networks(c),
         })
@@ -356,14 +363,17 @@ fn container(state: &mut State, name: &str, call: &[&str], body: &[u8]) -> (u16,
 }
 
 fn inspect(c: &FakeContainer) -> Value {
-    let (never, then) = ("0001-01-01T00:00:00Z", "2026-11-22T07:00:00.123456789Z");
+    let never = "0001-01-01T00:00:00Z".to_owned();
     let started = format!("2026-11-22T07:{:02}:00Z", c.boots);
+    let ended = format!("2026-11-22T07:{:02}:30.123456789Z", c.boots - u32::from(c.running));
+    let state = json!({
+        "Status": if c.running { "running" } else { "exited" },
+        "Running": c.running, "Paused": c.paused, "Pid": if c.running { 4242 } else { 0 }, "ExitCode": c.exit_code,
+        "StartedAt": started, "FinishedAt": if c.exit_code == 0 { never } else { ended },
+    });
     json!({
         "Id": format!("id-{}", c.name), "Name": format!("/{}", c.name), "RestartCount": 0,
-        "State": {
-            "Running": c.running, "Paused": c.paused, "Pid": if c.running { 4242 } else { 0 }, "ExitCode": c.exit_code,
-            "StartedAt": started, "FinishedAt": if c.exit_code == 0 { never } else { then },
-        },
+        "State": c.reported_state.as_ref().unwrap_or(&state),
         "NetworkSettings": networks(c),
     })
 }

@@ -88,7 +88,7 @@ pub(crate) enum FaultError {
     },
 }
 
-fn list(addresses: &[IpAddr]) -> String {
+pub(super) fn list(addresses: &[IpAddr]) -> String {
     if addresses.is_empty() {
         return "none".into();
     }
@@ -127,9 +127,9 @@ impl FaultError {
                 Some(format!("`docker unpause {container}`, then try again"))
             }
             Self::AddressChanged { .. } => Some(
-                "the engine gave its address to another container: stop the nodes and start them \
-                 in their old order, or recreate the cluster (a cluster with several control \
-                 planes does not survive this: kind#1689)"
+                "the container engine gave it another address when it started: stop the nodes and \
+                 start them in their old order (Docker gives the lowest free address), or recreate \
+                 the cluster (one with several control planes does not survive this: kind#1689)"
                     .into(),
             ),
             Self::Api(error) => error.hint(),

@@ -57,6 +57,7 @@ use crate::cluster::Cluster;
 use crate::docker::Docker;
 use crate::embedded::NodeId;
 use crate::experiment::Fault;
+use crate::node::{AccessError, AccessErrorKind};
 use crate::timeline::{Component, FaultKind, FaultPhase, NodeRole};
 use context::{COMMAND, FaultContext};
 use node_fault::{NodeFault, Undone};
@@ -87,7 +88,7 @@ registry::faults! {
     }
 }
 
-/// How long a container engine that does not answer is waited for in an undo.
+/// How long an undo is tried again where the container engine does not answer, or refuses.
 const AWAY: Duration = Duration::from_secs(60);
 /// Between two attempts of an undo.
 const RETRY: Duration = Duration::from_millis(500);
@@ -137,8 +138,8 @@ pub(crate) async fn inject(
 ///
 /// Reports `UndoRequested` when it begins, `WoreOff` where the effect was over before, and
 /// `Reverted` or `NotUndone` when it ends. It is undone when [`stays_up`] and, where the fault takes
-/// the node's heartbeats, [`sends_heartbeat`] say so. A container engine that is away is waited for,
-/// for 60 s.
+/// the node's heartbeats, [`sends_heartbeat`] say so. Where the container engine is away or
+/// refuses, it is asked again for 60 s.
 /// [`FaultError::Gone`]: the container no longer exists, nothing is left to be undone.
 pub(crate) async fn undo(
     undo: &Undo,
@@ -150,8 +151,9 @@ pub(crate) async fn undo(
     let until = tokio::time::Instant::now() + AWAY;
     let result = loop {
         match undo.harm.undo(&context).await {
-            Err(FaultError::Access(error))
-                if error.may_pass() && tokio::time::Instant::now() < until =>
+            // Whatever the engine or the node answers: a start that was refused may succeed next.
+            Err(FaultError::Access(AccessError { kind, .. }))
+                if kind != AccessErrorKind::Down && tokio::time::Instant::now() < until =>
             {
                 tokio::time::sleep(RETRY).await;
             }

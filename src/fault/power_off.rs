@@ -54,6 +54,7 @@ pub(super) async fn until_seen(
 pub(super) fn ended(state: &ContainerState) -> Option<String> {
     let at =
         state.finished_at.map_or_else(String::new, |at| format!(" at {at} by the engine's clock"));
-    (!state.running)
+    state
+        .has_ended()
         .then(|| format!("container exited with {}{at}", state.exit_code.unwrap_or_default()))
 }

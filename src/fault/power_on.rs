@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::context::FaultContext;
-use super::error::FaultError;
+use super::error::{FaultError, list};
 use super::node_fault::{ModelNode, Modelled, Undone};
 use super::works::machine_words;
 use crate::docker::{ContainerState, DockerError};
@@ -203,9 +203,11 @@ async fn moved(context: &FaultContext<'_, '_>) -> Result<Option<String>, FaultEr
         if !before.iter().all(|address| after.contains(address)) {
             let (node, before) = (context.node(), before.clone());
             return match context.target.role {
-                NodeRole::Worker => {
-                    Ok(Some("the engine gave it another address, its old one is taken".into()))
-                }
+                NodeRole::Worker => Ok(Some(format!(
+                    "the engine gave it another address: it was {} and is {}",
+                    list(&before),
+                    list(&after)
+                ))),
                 _ => Err(FaultError::AddressChanged { node, before, after }),
             };
         }
@@ -304,6 +306,19 @@ mod tests {
             let (result, phases) = heard(&engine, true, &plan).await;
             assert!(result.unwrap_err().is_gone());
             assert_eq!(phases, [FaultPhase::UndoRequested, FaultPhase::NotUndone]);
+        }
+    }
+
+    /// As an engine that is just starting, or says what its client does not understand.
+    #[tokio::test]
+    async fn an_undo_goes_on_whatever_the_engine_answers() {
+        for call in ["json", "start"] {
+            let engine = FakeEngine::start();
+            let [_, kill, _] = plans();
+            heard(&engine, false, &kill).await.0.unwrap();
+            engine.with(|state| state.refuse = Some((call.into(), 500, "not now".into())));
+            heard(&engine, true, &kill).await.0.unwrap();
+            assert!(up(&engine), "{call}");
         }
     }
 

@@ -106,13 +106,6 @@ pub struct AccessError {
     pub hint: Option<&'static str>,
 }
 
-impl AccessError {
-    /// Whether the same call may work a little later, the node being as it is.
-    pub(crate) fn may_pass(&self) -> bool {
-        matches!(self.kind, AccessErrorKind::Away | AccessErrorKind::Timeout)
-    }
-}
-
 impl fmt::Display for AccessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

@@ -332,9 +332,18 @@ impl Backend for KindBackend<'_> {
     }
 }
 
-/// The engine gives what starts the lowest free address. A control plane is known by its own: one
-/// that would come back with another is not switched off.
+/// Docker gives what starts the lowest free address, Podman the next one. A control plane is known
+/// by its own: one that would come back with another is not switched off.
 async fn keeps_its_address(docker: &Docker, target: &NodeTarget) -> Result<(), RunError> {
+    if docker.is_podman() {
+        return Err(RunError::refused(format!(
+            "{} would come back with another address: Podman gives a container that starts the \
+             next address, not its old one",
+            target.node
+        ))
+        .caused_by("certificates and etcd know a control plane by its address")
+        .hint("use `nodePause` or `nodeDisconnect`, which keep the address"));
+    }
     for (network, addresses) in &target.addresses {
         let Some(own) = addresses
             .iter()
@@ -382,4 +391,23 @@ fn too_fast(specs: &[ProbeSpec], place: &Place) -> Option<String> {
             place.describe()
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::fake::FakeEngine;
+
+    #[tokio::test]
+    async fn a_control_plane_on_podman_is_not_switched_off() {
+        let engine = FakeEngine::start();
+        engine.with(|state| state.podman = true);
+        let docker = engine.connect().await;
+        let plane = &docker.kind_nodes("c").await.unwrap()[0];
+        let error = keeps_its_address(&docker, &NodeTarget::new("c-control-plane", plane))
+            .await
+            .unwrap_err();
+        assert!(error.message.contains("Podman gives"), "{error}");
+        assert!(!error.hint.unwrap().contains("kind delete"), "a new cluster is no better");
+    }
 }

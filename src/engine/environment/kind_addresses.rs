@@ -51,8 +51,8 @@ fn names(certificate: &str, address: IpAddr) -> bool {
 fn moved(name: &str, member: &str, addresses: &[IpAddr]) -> RunError {
     let now = addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
     RunError::refused(format!("{member} came back with another address ({now}) than the one it was created with in cluster {name}"))
-        .caused_by("the other etcd members know it by its old address, which the container \
-             engine has given to another container")
+        .caused_by("the other etcd members know it by its old address; a container engine may \
+             give another one to a container that starts")
         .hint(format!("run `kind delete cluster --name {name}` to let the next run recreate it (kind#1689)"))
 }
 

@@ -27,6 +27,8 @@ const TAKEN_IN: Duration = Duration::from_secs(5);
 /// How often to report what is still waited for.
 const FIRST_TELL: Duration = Duration::from_secs(5);
 const TELL: Duration = Duration::from_secs(10);
+/// How long probes and watches may take to stop.
+const STOPPING: Duration = Duration::from_secs(30);
 /// Probes go on for so long after the recovery, so that its edge has a neighbour.
 const TAIL: Duration = Duration::from_millis(500);
 
@@ -90,11 +92,21 @@ pub(crate) async fn carry_out(
     // goes last.
     let mut not_undone = rollback::faults(job.run_ref.run, backend, recorder, ledger).await;
     recorder.event(Event::Stage { name: Event::CLEAN_UP.into() });
-    backend.stop_probes().await;
-    backend.stop_watching().await;
+    let stopped = async {
+        backend.stop_probes().await;
+        backend.stop_watching().await;
+    };
+    // What hangs here ends with this process.
+    let _ = tokio::time::timeout(STOPPING, stopped).await;
     not_undone.extend(rollback::rest(job.run_ref.run, backend, recorder, ledger).await);
+    // All was measured by now: the report is the same, the exit code is not.
+    let late = abort.signal().filter(|_| stop.is_none()).map(|signal| {
+        let text = format!("{signal} while the run was cleaning up, which it completed");
+        recorder.event(Event::Note { warning: false, text });
+        Stop::Interrupted(signal)
+    });
     recorder.event(Event::Ended);
-    RunEnd { stop, not_undone }
+    RunEnd { stop: stop.or(late), not_undone }
 }
 
 async fn forward_until_stopped(

@@ -567,6 +567,33 @@ async fn an_interruption_at_any_time_is_undone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_signal_during_the_clean_up_is_an_interruption_of_a_run_that_was_measured() {
+    let whole = simulate(FakeBackend::new(None), None, 1).await;
+    let began = whole.timeline.header.anchor.monotonic;
+    let cleans_up = |record: &&Record| matches!(&record.event, Event::Stage { name } if name == Event::CLEAN_UP);
+    let clean_up = whole.timeline.records.iter().find(cleans_up).unwrap().at.since(began);
+    let at = clean_up + Duration::from_millis(5);
+    let run = simulate(FakeBackend::new(None), Some(at), 1).await;
+    assert_eq!(run.end.stop, Some(Stop::Interrupted("SIGINT")));
+    run.assert_nothing_is_lost("interrupted while cleaning up");
+    let interrupted = |record: &Record| matches!(record.event, Event::Interrupted { .. });
+    assert!(!run.timeline.records.iter().any(interrupted), "what was measured stands");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clean_up_that_hangs_ends_and_leaves_its_entries_in_the_ledger() {
+    let mut backend = FakeBackend::new(None);
+    backend.undo_mishap = Some(Failure::Hangs);
+    // The step's own undo hangs, too, until somebody loses patience.
+    let run = simulate(backend, Some(Duration::from_secs(60)), 3).await;
+    assert_eq!(run.end.not_undone.len(), 3, "{:?}", run.end);
+    run.assert_nothing_is_lost("the undo hangs");
+    let records = &run.timeline.records;
+    let ended = records.last().unwrap().at.since(run.timeline.header.anchor.monotonic);
+    assert!(ended < Duration::from_secs(60 + 600 + 30), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_timeline_that_cannot_be_written_ends_the_run_and_everything_is_undone() {
     let dir = tempfile::tempdir().unwrap();
     let folder = RunFolder::create(dir.path(), &header()).unwrap();
@@ -596,7 +623,7 @@ async fn a_timeline_that_cannot_be_written_ends_the_run_and_everything_is_undone
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_undone_is_named_and_stays_pending() {
     let mut backend = FakeBackend::new(None);
-    backend.undo_fails = true;
+    backend.undo_mishap = Some(Failure::Fails);
     let run = simulate(backend, None, 3).await;
     assert_eq!(
         run.end.not_undone.len(),

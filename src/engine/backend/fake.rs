@@ -47,8 +47,8 @@ pub(crate) struct FakeBackend {
     pub truth: Arc<Mutex<Truth>>,
     /// Which call, counted from 0, goes wrong and how.
     pub mishap: Option<(usize, Failure)>,
-    /// Whether undoing fails, too.
-    pub undo_fails: bool,
+    /// What undoing does instead of succeeding.
+    pub undo_mishap: Option<Failure>,
     /// A node that does not work after its undo.
     pub broken: Option<&'static str>,
     /// A node that could not be brought back as it was.
@@ -67,7 +67,7 @@ impl FakeBackend {
         Self {
             truth: Default::default(),
             mishap,
-            undo_fails: false,
+            undo_mishap: None,
             broken: None,
             moves: None,
             no_objects: None,
@@ -368,9 +368,13 @@ impl Backend for FakeBackend {
 
     async fn undo(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
         tokio::time::sleep(Duration::from_millis(10)).await;
-        if self.undo_fails {
-            progress(FaultPhase::NotUndone, "was told to fail".into());
-            return Err(RunError::failed("undo was told to fail"));
+        match self.undo_mishap {
+            Some(Failure::Hangs) => std::future::pending().await,
+            Some(_) => {
+                progress(FaultPhase::NotUndone, "was told to fail".into());
+                return Err(RunError::failed("undo was told to fail"));
+            }
+            None => {}
         }
         match undo {
             UndoEntry::Fault(undo) => {

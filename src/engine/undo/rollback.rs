@@ -1,15 +1,24 @@
 //! The undo at the end of every run, however it ends.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::time::{Instant, timeout_at};
 
 use crate::engine::backend::Backend;
 use crate::engine::error::RunError;
 use crate::engine::fault_reporter::FaultReporter;
 use crate::engine::recorder::Recorder;
 use crate::engine::undo::ledger::{Entry, FaultRef, Ledger, UndoEntry};
-use crate::timeline::Event;
+use crate::timeline::{Event, FaultPhase};
+
+/// How long a run may try to undo its faults, and how long the rest of its clean-up may take: the
+/// lock must come free for `recover` and the watchdog, who go on from the ledger.
+const FAULTS: Duration = Duration::from_secs(600);
+const REST: Duration = Duration::from_secs(150);
+/// The same while a fault is not undone, which may be why the rest can't be done.
+const REST_UNDER_FAULT: Duration = Duration::from_secs(20);
 
 /// Something that could not be undone. It stays in the ledger.
 #[derive(Clone, Debug)]
@@ -39,18 +48,20 @@ pub(crate) async fn faults(
     if !pending_entries.is_empty() {
         recorder.event(Event::Stage { name: Event::UNDO.into() });
     }
-    all(pending_entries, backend, recorder, ledger).await
+    all(pending_entries, FAULTS, backend, recorder, ledger).await
 }
 
-/// Undoes all else of a run, the last first.
+/// Undoes all else of a run, the last first; a short try while a fault of it is not undone.
 pub(crate) async fn rest(
     run: &str,
     backend: &impl Backend,
     recorder: &Recorder,
     ledger: &mut Ledger,
 ) -> Vec<NotUndone> {
+    let under_fault = !pending(run, ledger, |undo| undo.fault().is_some()).is_empty();
+    let limit = if under_fault { REST_UNDER_FAULT } else { REST };
     let pending_entries = pending(run, ledger, |undo| undo.fault().is_none());
-    all(pending_entries, backend, recorder, ledger).await
+    all(pending_entries, limit, backend, recorder, ledger).await
 }
 
 fn pending(run: &str, ledger: &Ledger, which: impl Fn(&UndoEntry) -> bool) -> Vec<Entry> {
@@ -65,19 +76,26 @@ fn pending(run: &str, ledger: &Ledger, which: impl Fn(&UndoEntry) -> bool) -> Ve
 
 async fn all(
     pending_entries: Vec<Entry>,
+    limit: Duration,
     backend: &impl Backend,
     recorder: &Recorder,
     ledger: &mut Ledger,
 ) -> Vec<NotUndone> {
+    let end = Instant::now() + limit;
     let left = in_passes(pending_entries, async |entry: &Entry, half: Half| {
         let reporter = reporter(&entry.undo, recorder);
-        match half {
-            Half::Undo => undo_entry(&entry.undo, &reporter, backend).await,
-            Half::Verify => {
-                verify_entry(&entry.undo, &reporter, backend).await?;
-                ledger.settle(entry.id)
+        let go = async {
+            match half {
+                Half::Undo => undo_entry(&entry.undo, &reporter, backend).await,
+                Half::Verify => verify_entry(&entry.undo, &reporter, backend).await,
             }
-        }
+        };
+        timeout_at(end, go).await.unwrap_or_else(|_| {
+            let text = format!("the run stopped trying after {} s", limit.as_secs());
+            reporter.report(FaultPhase::NotUndone, text.clone());
+            Err(RunError::failed(text))
+        })?;
+        if half == Half::Verify { ledger.settle(entry.id) } else { Ok(()) }
     });
     left.await.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
 }

@@ -362,13 +362,10 @@ pub(super) struct Agent {
 
 #[derive(Debug, Args)]
 pub(super) struct Watchdog {
-    /// The cluster whose ledger is watched.
-    #[arg(long)]
-    pub cluster: String,
     /// The run whose faults are watched.
     #[arg(long)]
     pub run: String,
-    /// The state directory.
+    /// The cluster's state directory.
     #[arg(long)]
     pub state_dir: PathBuf,
     /// Seconds until a dead run's faults are undone.

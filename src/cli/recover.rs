@@ -11,20 +11,20 @@ use crate::engine::abort::Abort;
 use crate::engine::environment::embedded_folder;
 use crate::engine::environment::kind::find_kind_program;
 use crate::engine::environment::state_dir::StateDir;
-use crate::engine::error::RunError;
+use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::undo::ledger::{Entry, Ledger};
 use crate::engine::undo::recover::{self, Harmed, Tools, UndoProgress};
 use crate::engine::undo::watchdog;
 
-/// Undoes, or lists, what is owed to every cluster. One that can't be recovered does not keep the
+/// Undoes, or lists, what was left behind in every cluster. One that can't be recovered does not keep the
 /// others from it.
 pub(super) fn recover(args: &Recover, env: &Env) -> Result<u8, Failure> {
     let mut codes = Vec::new();
     if embedded(args, env) {
         codes.push(exit::PASS);
     }
-    for cluster in StateDir::clusters(&env.state_dir) {
-        match of_cluster(&cluster, args, env) {
+    for state in StateDir::all(&env.state_dir) {
+        match of_cluster(&state, args, env) {
             Ok(code) => codes.extend(code),
             Err(failure) => codes.push(failure.report()),
         }
@@ -51,33 +51,37 @@ fn embedded(args: &Recover, env: &Env) -> bool {
     !found.is_empty()
 }
 
-/// The exit code of one cluster; `None` when nothing is owed to it.
-fn of_cluster(cluster: &str, args: &Recover, env: &Env) -> Result<Option<u8>, Failure> {
-    let state = StateDir::open(&env.state_dir, cluster)?;
-    let ledger = Ledger::open(&state.ledger())?;
+/// The exit code of one cluster; `None` when there is nothing to undo in it.
+fn of_cluster(state: &StateDir, args: &Recover, env: &Env) -> Result<Option<u8>, Failure> {
+    // What can't be read can't be undone.
+    let unreadable = |error| RunError { kind: RunErrorKind::NotUndone, ..error };
+    let ledger = Ledger::open(&state.ledger()).map_err(unreadable)?;
     if ledger.pending().is_empty() {
         return Ok(None);
     }
     if args.dry_run {
-        list(cluster, &ledger);
+        listing(state, &ledger).iter().for_each(|line| print(line));
         return Ok(Some(exit::PASS));
     }
-    undo(&state, args.docker_host.as_deref(), env).map(Some)
+    undo(state, args.docker_host.as_deref(), env).map(Some)
 }
 
-fn list(cluster: &str, ledger: &Ledger) {
-    print(&format!("cluster {cluster}:"));
-    for entry in ledger.pending().iter().rev() {
-        print(&format!(
-            "  {} (run {}, {})",
-            entry.undo.describe(),
-            entry.run,
-            entry.at.strftime("%Y-%m-%d %H:%M:%S UTC")
-        ));
-    }
+/// What is left in a cluster, the last first; of one that a run is using, that it is that run's.
+fn listing(state: &StateDir, ledger: &Ledger) -> Vec<String> {
+    let engine = ledger.pending().first().map_or("", |entry| &entry.engine);
+    let in_use = match state.look() {
+        Ok(_) => String::new(),
+        Err(busy) => format!(", not left behind ({})", busy.message),
+    };
+    let mut lines = vec![format!("cluster {} on {engine}{in_use}:", state.cluster())];
+    lines.extend(ledger.pending().iter().rev().map(|entry| {
+        let at = entry.at.strftime("%Y-%m-%d %H:%M:%S UTC");
+        format!("  {} (run {}, {at})", entry.undo.describe(), entry.run)
+    }));
+    lines
 }
 
-/// Undoes all that is owed to one cluster. A run that is going on undoes for itself: its lock
+/// Undoes all that is left in one cluster. A run that is going on undoes for itself: its lock
 /// refuses us.
 fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Failure> {
     let _lock = state.lock()?;
@@ -122,14 +126,19 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
     })
 }
 
-/// Where another engine is named than the one on which something is owed: an error unless it has
-/// the cluster, for what is gone is taken for undone.
-async fn knowing(tools: Tools, cluster: &str, other: &str, owed: &str) -> Result<Tools, RunError> {
+/// Where another engine is named than the one of the entry: an error unless it has the cluster, for
+/// what is gone counts as undone.
+async fn knowing(
+    tools: Tools,
+    cluster: &str,
+    other: &str,
+    engine: &str,
+) -> Result<Tools, RunError> {
     match tools.docker.kind_nodes(cluster).await.map_err(RunError::failed_by)? {
         containers if containers.is_empty() => Err(RunError::failed(format!(
             "the container engine {other} has no containers of cluster {cluster}"
         ))
-        .hint(format!("the faults to undo are on {owed}; leave out --docker-host to use it"))),
+        .hint(format!("the faults to undo are on {engine}; leave out --docker-host to use it"))),
         _ => Ok(tools),
     }
 }
@@ -146,6 +155,23 @@ pub(super) async fn tools(engine: &str, env: &EngineEnv, path: &OsStr) -> Result
 mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
+    use crate::engine::undo::ledger::{RunRef, UndoEntry};
+
+    #[test]
+    fn what_a_living_run_has_recorded_is_not_left_behind() {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateDir::of_kind(root.path(), "c", "unix:///d.sock").make().unwrap();
+        let mut ledger = Ledger::open(&state.ledger()).unwrap();
+        let run_ref = RunRef { run: "r", engine: "unix:///d.sock" };
+        ledger.record(run_ref, UndoEntry::KindCluster { name: "c".into() }).unwrap();
+        let lock = state.lock().unwrap();
+        let lines = listing(&state, &ledger);
+        assert!(lines[0].contains("not left behind (another run"), "{lines:?}");
+        drop(lock);
+        let lines = listing(&state, &ledger);
+        assert_eq!(lines[0], "cluster c on unix:///d.sock:");
+        assert!(lines[1].starts_with("  delete the partially created kind cluster c (run r, "));
+    }
 
     #[tokio::test]
     async fn another_engine_must_know_the_cluster() {

@@ -20,7 +20,7 @@ const RETRY: Duration = Duration::from_secs(10);
 pub(super) fn watchdog(args: &Watchdog) -> Result<u8, Failure> {
     // Away from the terminal: its Ctrl-C and its end are for the run.
     let _ = rustix::process::setsid();
-    let state = StateDir::open(&args.state_dir, &args.cluster)?;
+    let state = StateDir::at(args.state_dir.clone()).make()?;
     // Who has started us waits for this word, and may be dead by now: then the more is watched.
     let mut out = std::io::stdout();
     let _ = writeln!(out, "{}", watchdog::WATCHES).and_then(|()| out.flush());

@@ -121,6 +121,12 @@ impl Endpoint {
         &self.address
     }
 
+    /// What an address leads to: two ways to one socket are one engine.
+    pub(crate) fn identity(address: &str) -> String {
+        let place = address.split_once("://").map_or(address, |(_, place)| place);
+        fs::canonicalize(place).map_or(place.to_owned(), |path| path.display().to_string())
+    }
+
     pub(crate) fn socket(&self) -> Option<&Path> {
         self.address.strip_prefix("unix://").map(Path::new)
     }

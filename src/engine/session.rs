@@ -258,9 +258,8 @@ fn arm(
     dead_man: Duration,
 ) -> LocalBoxFuture<'static, Result<(), RunError>> {
     let arguments = [
-        ("--cluster", handle.state.cluster().to_owned()),
         ("--run", run.to_owned()),
-        ("--state-dir", environment.state_dir.display().to_string()),
+        ("--state-dir", handle.state.path().display().to_string()),
         ("--deadline-secs", dead_man.as_secs().to_string()),
         ("--docker-host", engine.to_owned()),
     ];

@@ -787,8 +787,15 @@ fn a_cluster_that_is_deleted_under_the_run() {
     run.wait_for("nodeStop confirmed", 4 * MINUTE);
     // What a run that was killed now would leave.
     let dead = Home::new();
-    let ledger = format!("state/outage/clusters/{CLUSTER}/ledger.jsonl");
-    dead.file(&ledger, &std::fs::read_to_string(lab.home.path().join(&ledger)).unwrap());
+    let clusters = std::fs::read_dir(lab.home.path().join("state/outage/clusters")).unwrap();
+    let of_cluster =
+        |path: &std::path::PathBuf| path.to_string_lossy().contains(&format!("{CLUSTER}@"));
+    let state = clusters.map(|entry| entry.unwrap().path()).find(of_cluster).unwrap();
+    // An earlier version kept it by the cluster's name alone.
+    dead.file(
+        &format!("state/outage/clusters/{CLUSTER}/ledger.jsonl"),
+        &std::fs::read_to_string(state.join("ledger.jsonl")).unwrap(),
+    );
     delete(CLUSTER);
     let output = run.finish();
     assert!([1, 3].contains(&output.code), "{}", output.stderr);

@@ -184,7 +184,7 @@ fn nothing_recorded_nothing_pending() {
 fn a_ledger_that_is_not_understood_is_refused() {
     let home = Home::new();
     home.file("state/outage/clusters/a/ledger.jsonl", "{\"owed\": \"what?\"}\n");
-    home.run(&["recover"]).exits(4).says("another version");
+    home.run(&["recover"]).exits(5).says("another version");
 }
 
 fn completions_and_schema() {

@@ -72,7 +72,8 @@ pub(crate) async fn start(
 
 fn place(environment: &Environment<'_>) -> Result<(Option<Folder>, StateDir, Lock), RunError> {
     if environment.only_look {
-        let (state, lock) = StateDir::look(&Path::new(environment.state_dir).join(NAME), NAME)?;
+        let state = StateDir::nameless(&Path::new(environment.state_dir).join(NAME), NAME);
+        let lock = state.look()?;
         return Ok((None, state, lock));
     }
     let (folder, state, lock) = Folder::make(environment.state_dir)?;

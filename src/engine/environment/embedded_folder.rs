@@ -39,7 +39,7 @@ impl Folder {
             crate::engine::seed::fresh() & 0xffff
         ));
         let folder = Self { path, state_dir: state_dir.to_owned() };
-        let state = StateDir::open(&folder.path, NAME)?;
+        let state = StateDir::nameless(&folder.path, NAME).make()?;
         let lock = state.lock()?;
         Ok((folder, state, lock))
     }
@@ -91,7 +91,7 @@ fn find_left(state_dir: &Path) -> Vec<PathBuf> {
     // Nobody is between the making of a folder and its lock: who is there has the gate. The look at
     // a lock is short.
     let mut left: Vec<PathBuf> =
-        entries.filter(|path| StateDir::look(path, NAME).is_ok()).collect();
+        entries.filter(|path| StateDir::nameless(path, NAME).look().is_ok()).collect();
     left.sort();
     left
 }
@@ -151,7 +151,7 @@ mod tests {
         let (living, _state, _lock) = Folder::make(root.path()).unwrap();
         let dead = || {
             let path = root.path().join(NAME).join("1-dead");
-            drop(StateDir::open(&path, NAME).unwrap().lock().unwrap());
+            drop(StateDir::nameless(&path, NAME).make().unwrap().lock().unwrap());
             // One that died before it had a lock.
             let early = root.path().join(NAME).join("2-early");
             fs::create_dir(&early).unwrap();

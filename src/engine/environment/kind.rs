@@ -9,15 +9,14 @@ use crate::cluster::{Cluster, Kind, KindCreate, KindError, NodeContainer};
 use crate::docker::{Container, Docker, Endpoint};
 use crate::engine::abort::Abort;
 use crate::engine::environment::differences::differences;
-use crate::engine::environment::inotify;
 use crate::engine::environment::kind_addresses::refuse_moved;
 use crate::engine::environment::provision::{
-    ClusterHandle, Environment, Found, Nodes, Preparing, Say, claim, refuse_owed,
+    Claim, ClusterHandle, Environment, Found, Nodes, Preparing, Say, claim, refuse_pending,
 };
-use crate::engine::environment::state_dir::{Lock, StateDir};
+use crate::engine::environment::{inotify, left_behind};
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::undo::ledger::{Access, Ledger, RunRef, UndoEntry};
-use crate::engine::undo::recover::Harmed;
+use crate::engine::undo::recover::{Harmed, Tools};
 use crate::kind_config::KindConfig;
 use crate::plan::Node;
 use crate::timeline::{ClusterKind, NodeRole, Ready};
@@ -53,7 +52,7 @@ pub(crate) async fn find(
     let name = config.name.as_str();
     let docker = connect(environment).await?;
     let kind = kind_program(environment, &docker)?;
-    let claimed = claim(environment, name)?;
+    let claimed = take(name, &docker, &Ok(kind.clone()), environment, say).await?;
     let clusters = kind.clusters().await.map_err(RunError::refused_by)?;
     if !clusters.iter().any(|other| other == name) {
         return Ok(Found::Absent(name.to_owned()));
@@ -63,6 +62,29 @@ pub(crate) async fn find(
     handle.warnings.extend(inotify::warning(clusters.len() - 1));
     refuse_other_settings(config, &handle)?;
     Ok(Found::ClusterHandle(Box::new(handle)))
+}
+
+/// Takes the lock, and strikes from the ledger what an earlier run left and is undone by now.
+/// Refused while something is not.
+async fn take(
+    name: &str,
+    docker: &Docker,
+    kind: &Result<Kind, RunError>,
+    environment: &Environment<'_>,
+    say: Say<'_>,
+) -> Result<Claim, RunError> {
+    let claimed = claim(environment, name)?;
+    if !environment.only_look {
+        let tools = || Tools {
+            docker: docker.clone(),
+            kind: kind.clone(),
+            cluster: None,
+            harmed: Harmed::default(),
+        };
+        left_behind::strike_undone(&claimed.state, tools, say).await?;
+    }
+    refuse_pending(&claimed.state)?;
+    Ok(claimed)
 }
 
 async fn connect(environment: &Environment<'_>) -> Result<Docker, RunError> {
@@ -94,15 +116,16 @@ pub(in crate::engine) async fn make(
     let name = config.name.as_str();
     let docker = connect(environment).await?;
     let kind = kind_program(environment, &docker)?;
-    let (state, lock) = claim(environment, name)?;
-    let mut ledger = Ledger::open(&state.ledger())?;
+    let claimed = claim(environment, name)?;
+    refuse_pending(&claimed.state)?;
+    let mut ledger = Ledger::open(&claimed.state.ledger())?;
     let others = kind.clusters().await.map_err(RunError::refused_by)?.len();
     inotify::warning(others)
         .into_iter()
         .for_each(|text| say(Preparing::Detail(&format!("warning: {text}"))));
     say(Preparing::Step(&format!("creating the kind cluster {name}")));
     // kind wants a file for the kubeconfig; the user's own would have its context switched.
-    let kubeconfig = state.scratch("kubeconfig");
+    let kubeconfig = claimed.state.scratch("kubeconfig");
     let run_ref = RunRef { run: "cluster", engine: environment.engine()?.docker_host() };
     let pending = ledger.record(run_ref, UndoEntry::KindCluster { name: name.to_owned() })?;
     let create = KindCreate {
@@ -117,7 +140,7 @@ pub(in crate::engine) async fn make(
             KindError::Exists { .. } => Half::NotOurs(RunError::refused_by(error)),
             other => Half::Ours(RunError::refused_by(other)),
         })?;
-        joined(name, docker, &kind, (state, lock), environment).await.map_err(Half::Ours)
+        joined(name, docker, &kind, claimed, environment).await.map_err(Half::Ours)
     };
     let made = tokio::select! {
         made = whole => made,
@@ -149,7 +172,7 @@ async fn joined(
     name: &str,
     docker: Docker,
     kind: &Kind,
-    claimed: (StateDir, Lock),
+    claimed: Claim,
     environment: &Environment<'_>,
 ) -> Result<ClusterHandle, RunError> {
     let containers = docker.kind_nodes(name).await.map_err(RunError::refused_by)?;
@@ -187,7 +210,7 @@ async fn of_kind(
     name: &str,
     docker: Docker,
     kind: &Kind,
-    claimed: (StateDir, Lock),
+    claimed: Claim,
     environment: &Environment<'_>,
 ) -> Result<ClusterHandle, RunError> {
     let containers = docker.kind_nodes(name).await.map_err(RunError::refused_by)?;
@@ -205,7 +228,7 @@ pub(in crate::engine) async fn look_again(handle: &mut ClusterHandle) -> Result<
     let name = handle.state.cluster();
     let containers = nodes.docker.kind_nodes(name).await.map_err(RunError::refused_by)?;
     refuse_stopped(name, &nodes.docker, &containers).await?;
-    refuse_owed(&handle.state)?;
+    refuse_pending(&handle.state)?;
     let engine = Some(nodes.docker.describe().to_owned());
     let facts =
         handle.cluster.facts(ClusterKind::Kind, name, engine, &node_containers(&containers)).await;
@@ -252,7 +275,7 @@ async fn handle(
     cluster: Cluster,
     access: Access,
     containers: Vec<Container>,
-    (state, lock): (StateDir, Lock),
+    Claim { state, lock }: Claim,
     environment: &Environment<'_>,
 ) -> Result<ClusterHandle, RunError> {
     let described = Some(docker.describe().to_owned());
@@ -365,7 +388,8 @@ pub(crate) async fn of_context(
     };
     refuse_moved(&name, &docker, &containers).await?;
     // The same lock as a run that reaches the cluster by its name.
-    let claimed = claim(environment, &name)?;
+    let kind = kind_program(environment, &docker);
+    let claimed = take(&name, &docker, &kind, environment, say).await?;
     handle(&name, docker, cluster, access, containers, claimed, environment).await
 }
 

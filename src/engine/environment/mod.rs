@@ -9,6 +9,7 @@ pub(crate) mod embedded_folder;
 pub(in crate::engine) mod inotify;
 pub(crate) mod kind;
 pub(in crate::engine) mod kind_addresses;
+pub(in crate::engine) mod left_behind;
 pub(crate) mod provision;
 pub(crate) mod restore;
 pub(crate) mod state_dir;

@@ -13,7 +13,7 @@ use crate::engine::environment::embedded::{self, EmbeddedNodes};
 use crate::engine::environment::kind::{self, KindNodes};
 use crate::engine::environment::state_dir::{Lock, StateDir};
 use crate::engine::error::RunError;
-use crate::engine::undo::ledger::Ledger;
+use crate::engine::undo::ledger::{Entry, Ledger};
 use crate::kind_config::KindConfig;
 use crate::plan::Node;
 use crate::timeline::{ClusterFacts, Ready};
@@ -169,41 +169,56 @@ pub(crate) async fn find(
     }
 }
 
-/// Takes a cluster's lock and refuses while a dead run's faults are not undone.
+/// A cluster's state directory, and its lock.
+pub(in crate::engine) struct Claim {
+    pub state: StateDir,
+    pub lock: Lock,
+}
+
+/// Takes the lock of a kind cluster. Refused while another run has it.
 pub(in crate::engine) fn claim(
     environment: &Environment<'_>,
     cluster: &str,
-) -> Result<(StateDir, Lock), RunError> {
-    let (state, lock) = match environment.only_look {
-        true => StateDir::look(environment.state_dir, cluster)?,
-        false => {
-            let state = StateDir::open(environment.state_dir, cluster)?;
-            let lock = state.lock()?;
-            (state, lock)
-        }
+) -> Result<Claim, RunError> {
+    let engine = environment.engine()?.docker_host();
+    let state = StateDir::of_kind(environment.state_dir, cluster, engine);
+    let lock = match environment.only_look {
+        true => state.look()?,
+        false => state.clone().make()?.lock()?,
     };
-    refuse_owed(&state)?;
-    Ok((state, lock))
+    if let Some(earlier) = StateDir::of_earlier_versions(environment.state_dir, cluster) {
+        earlier.look()?;
+        refuse_pending_on(&earlier, Some(engine))?;
+    }
+    Ok(Claim { state, lock })
 }
 
 /// Refuses while something is not undone.
-pub(in crate::engine) fn refuse_owed(state: &StateDir) -> Result<(), RunError> {
+pub(in crate::engine) fn refuse_pending(state: &StateDir) -> Result<(), RunError> {
+    refuse_pending_on(state, None)
+}
+
+/// The same for what is to be undone on one engine.
+fn refuse_pending_on(state: &StateDir, engine: Option<&str>) -> Result<(), RunError> {
     let ledger = Ledger::open(&state.ledger())?;
-    let owed: Vec<String> = ledger.pending().iter().map(|entry| entry.undo.describe()).collect();
-    if owed.is_empty() {
+    let is_there = |entry: &&Entry| {
+        engine.is_none_or(|one| Endpoint::identity(one) == Endpoint::identity(&entry.engine))
+    };
+    let pending: Vec<&Entry> = ledger.pending().iter().filter(is_there).collect();
+    if pending.is_empty() {
         return Ok(());
     }
-    // Each fault has its own watchdog, and the first whose time has come takes back all that is
-    // owed.
-    let watched = ledger.pending().iter().filter_map(|entry| entry.watched_until).min();
-    let (cluster, owed) = (state.cluster(), owed.join("; "));
+    // Each fault has its own watchdog, and the first whose time has come undoes everything.
+    let watched = pending.iter().filter_map(|entry| entry.watched_until).min();
+    let what: Vec<String> = pending.iter().map(|entry| entry.undo.describe()).collect();
+    let (cluster, what) = (state.cluster(), what.join("; "));
     Err(RunError::refused(format!(
-        "an earlier run in cluster {cluster} died and left something to undo: {owed}"
+        "an earlier run in cluster {cluster} died and left something to undo: {what}"
     ))
     .hint(what_undoes(watched, jiff::Timestamp::now())))
 }
 
-/// What undoes what a dead run owes: its watchdog, if that lives, at `watched` (or before that: the
+/// What undoes what a dead run has left: its watchdog, if that lives, at `watched` (or before that: the
 /// one of a fault that was undone waits for the others' faults, too); or a person, immediately.
 fn what_undoes(watched: Option<jiff::Timestamp>, now: jiff::Timestamp) -> String {
     match watched.map(|until| until.duration_since(now).as_secs()) {
@@ -218,11 +233,11 @@ mod tests {
     use super::*;
     use crate::engine::undo::ledger::{Access, RunRef, UndoEntry};
 
-    /// A step and the one inside it: the first whose time has come takes back both.
+    /// A step and the one inside it: the first whose time has come undoes both.
     #[test]
     fn the_first_watchdog_undoes_what_all_watch() {
         let root = tempfile::tempdir().unwrap();
-        let state = StateDir::open(root.path(), "c").unwrap();
+        let state = StateDir::nameless(root.path(), "c").make().unwrap();
         let mut ledger = Ledger::open(&state.ledger()).unwrap();
         for seconds in [3600, 100, 900] {
             let (name, access) = (format!("n{seconds}"), Access::Kind { cluster: "c".into() });
@@ -235,12 +250,39 @@ mod tests {
                 )
                 .unwrap();
         }
-        let hint = refuse_owed(&state).unwrap_err().hint.unwrap();
+        let hint = refuse_pending(&state).unwrap_err().hint.unwrap();
         let left = hint
             .strip_prefix("its watchdog undoes that in ")
             .and_then(|rest| rest.split(' ').next())
             .unwrap();
         assert!((1..=100).contains(&left.parse::<u64>().unwrap()), "{hint}");
+    }
+
+    /// A ledger as earlier versions kept it: one a name, whatever the engine.
+    #[test]
+    fn an_earlier_versions_ledger_refuses_on_its_own_engine() {
+        let root = tempfile::tempdir().unwrap();
+        let earlier = StateDir::nameless(root.path(), "c").make().unwrap();
+        let mut ledger = Ledger::open(&earlier.ledger()).unwrap();
+        let run_ref = RunRef { run: "r", engine: "unix:///docker.sock" };
+        ledger.record(run_ref, UndoEntry::KindCluster { name: "c".into() }).unwrap();
+        let claimed = |engine: &str| {
+            let engine = Endpoint { address: engine.into(), origin: "a test".into() };
+            let environment = Environment {
+                engine: Ok(engine),
+                path: OsStr::new(""),
+                program: PathBuf::new(),
+                agent_binary: None,
+                state_dir: root.path(),
+                node_image: None,
+                allow_context: None,
+                only_look: false,
+                dead_man_margin: Duration::ZERO,
+            };
+            claim(&environment, "c").map(drop)
+        };
+        assert!(claimed("unix:///docker.sock").unwrap_err().message.contains("left something"));
+        assert_eq!(claimed("unix:///podman.sock"), Ok(()));
     }
 
     #[test]

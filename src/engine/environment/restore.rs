@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::engine::abort::Abort;
 use crate::engine::environment::kind::{self, KindNodes};
-use crate::engine::environment::provision::{ClusterHandle, Nodes, Preparing, Say, refuse_owed};
+use crate::engine::environment::provision::{ClusterHandle, Nodes, Preparing, Say, refuse_pending};
 use crate::engine::error::RunError;
 use crate::engine::undo::back_off::BackOff;
 use crate::engine::undo::ledger::{Entry, Ledger};
@@ -37,7 +37,7 @@ pub(crate) async fn restore(
     say: Say<'_>,
 ) -> Result<(), RunError> {
     settle(handle, say).await?;
-    refuse_owed(&handle.state)?;
+    refuse_pending(&handle.state)?;
     wait(handle, abort, say).await?;
     kind::look_again(handle).await
 }

@@ -1,12 +1,15 @@
 //! The state directory of a cluster: its lock and its undo ledger, in one place whatever the runs
-//! directory is.
+//! directory is. Clusters of one name on two container engines are two clusters.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use crate::docker::Endpoint;
 use crate::engine::error::RunError;
 
+/// Where the clusters' directories are, below the program's state directory.
+const CLUSTERS: &str = "clusters";
 const LOCK: &str = "lock";
 
 /// Where lock and ledger of one cluster lie.
@@ -17,9 +20,42 @@ pub(crate) struct StateDir {
 }
 
 impl StateDir {
-    /// The directory of a cluster below the program's state directory; made when absent.
-    pub(crate) fn open(root: &Path, cluster: &str) -> Result<Self, RunError> {
-        let path = Self::place(root, cluster);
+    /// The directory of a kind cluster below the program's state directory `root`.
+    pub(crate) fn of_kind(root: &Path, cluster: &str, engine: &str) -> Self {
+        let engine = Endpoint::identity(engine);
+        let name = format!("{}@{}", plain(cluster), plain(engine.trim_start_matches('/')));
+        Self { path: root.join(CLUSTERS).join(name), cluster: cluster.to_owned() }
+    }
+
+    /// Where earlier versions kept it, whatever the engine; `None` when they did not.
+    pub(crate) fn of_earlier_versions(root: &Path, cluster: &str) -> Option<Self> {
+        let state = Self::nameless(root, cluster);
+        state.path.exists().then_some(state)
+    }
+
+    /// The directory of a cluster that needs no container engine.
+    pub(crate) fn nameless(root: &Path, cluster: &str) -> Self {
+        Self { path: root.join(CLUSTERS).join(plain(cluster)), cluster: cluster.to_owned() }
+    }
+
+    /// All that are below the program's state directory, by name.
+    pub(crate) fn all(root: &Path) -> Vec<Self> {
+        let entries = fs::read_dir(root.join(CLUSTERS)).into_iter().flatten().flatten();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        paths.sort();
+        paths.into_iter().map(Self::at).collect()
+    }
+
+    /// The one of this path.
+    pub(crate) fn at(path: PathBuf) -> Self {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let cluster = name.split('@').next().unwrap_or_default().to_owned();
+        Self { path, cluster }
+    }
+
+    /// Makes it when absent.
+    pub(crate) fn make(self) -> Result<Self, RunError> {
+        let path = &self.path;
         fs::create_dir_all(&path).map_err(|e| {
             RunError::refused(format!("cannot create the state directory {}", path.display()))
                 .because(&e)
@@ -28,30 +64,17 @@ impl StateDir {
                     what_helps(&e)
                 ))
         })?;
-        Ok(Self { path, cluster: cluster.to_owned() })
+        Ok(self)
     }
 
-    /// The same for one who only looks: nothing is made. Refused when a run has the lock, which is
-    /// not kept from others for longer than the look takes.
-    pub(crate) fn look(root: &Path, cluster: &str) -> Result<(Self, Lock), RunError> {
-        let state = Self { path: Self::place(root, cluster), cluster: cluster.to_owned() };
-        let lock =
-            if state.path.join(LOCK).exists() { state.lock()? } else { Lock { _file: None } };
-        Ok((state, lock))
+    /// Takes the lock where there is one, and makes nothing: for who only looks. Refused when a run
+    /// has it.
+    pub(crate) fn look(&self) -> Result<Lock, RunError> {
+        if self.path.join(LOCK).exists() { self.lock() } else { Ok(Lock { _file: None }) }
     }
 
-    fn place(root: &Path, cluster: &str) -> PathBuf {
-        let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-        root.join("clusters").join(cluster.chars().map(safe).collect::<String>())
-    }
-
-    /// The clusters that have a directory here, by their directory's name.
-    pub(crate) fn clusters(root: &Path) -> Vec<String> {
-        let entries = fs::read_dir(root.join("clusters")).into_iter().flatten().flatten();
-        let mut names: Vec<String> =
-            entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(crate) fn cluster(&self) -> &str {
@@ -140,6 +163,12 @@ impl StateDir {
     }
 }
 
+/// As the name of a file, or a part of it.
+fn plain(text: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    text.chars().map(safe).collect()
+}
+
 /// Who has a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holder {
@@ -183,20 +212,37 @@ mod tests {
     #[test]
     fn a_second_run_is_refused_until_the_first_ends() {
         let root = tempfile::tempdir().unwrap();
-        let state = StateDir::open(root.path(), "kind-a").unwrap();
+        let of = |cluster, engine| StateDir::of_kind(root.path(), cluster, engine).make().unwrap();
+        let state = of("kind-a", "unix:///d.sock");
         let first = state.lock().unwrap();
         let refused = state.lock().unwrap_err();
         assert!(refused.message.contains(&std::process::id().to_string()), "{refused}");
-        StateDir::open(root.path(), "kind-b").unwrap().lock().expect("another cluster is free");
+        of("kind-b", "unix:///d.sock").lock().expect("another cluster is free");
+        of("kind-a", "unix:///run/podman.sock").lock().expect("and that of another engine");
         drop(first);
         state.lock().expect("free again");
-        assert_eq!(StateDir::clusters(root.path()), ["kind-a", "kind-b"]);
+        let all = StateDir::all(root.path());
+        let names: Vec<&str> = all.iter().map(StateDir::cluster).collect();
+        assert_eq!(names, ["kind-a", "kind-a", "kind-b"]);
+        assert!(all[0].path().ends_with("kind-a@d.sock"), "{all:?}");
+    }
+
+    #[test]
+    fn two_ways_to_a_socket_lead_to_one_lock() {
+        let root = tempfile::tempdir().unwrap();
+        let (socket, link) = (root.path().join("d.sock"), root.path().join("link.sock"));
+        fs::write(&socket, "").unwrap();
+        std::os::unix::fs::symlink(&socket, &link).unwrap();
+        let of = |socket: &Path| {
+            StateDir::of_kind(root.path(), "c", &format!("unix://{}", socket.display()))
+        };
+        assert_eq!(of(&socket).path(), of(&link).path());
     }
 
     #[test]
     fn a_watchdog_that_undoes_is_told_as_such() {
         let root = tempfile::tempdir().unwrap();
-        let state = StateDir::open(root.path(), "kind-a").unwrap();
+        let state = StateDir::nameless(root.path(), "kind-a").make().unwrap();
         let undoing = state.lock_as(Holder::Watchdog).unwrap();
         let refused = state.lock().unwrap_err();
         let by = format!("its watchdog (process {}) is undoing", std::process::id());
@@ -222,11 +268,12 @@ mod tests {
     #[test]
     fn a_look_leaves_nothing_and_respects_the_lock() {
         let root = tempfile::tempdir().unwrap();
-        let (looked, _lock) = StateDir::look(root.path(), "kind-a").unwrap();
-        assert!(!looked.ledger().exists() && StateDir::clusters(root.path()).is_empty());
-        let held = StateDir::open(root.path(), "kind-a").unwrap().lock().unwrap();
-        assert!(StateDir::look(root.path(), "kind-a").is_err());
+        let state = StateDir::nameless(root.path(), "kind-a");
+        let _lock = state.look().unwrap();
+        assert!(!state.ledger().exists() && StateDir::all(root.path()).is_empty());
+        let held = state.clone().make().unwrap().lock().unwrap();
+        assert!(state.look().is_err());
         drop(held);
-        StateDir::look(root.path(), "kind-a").expect("free again");
+        state.look().expect("free again");
     }
 }

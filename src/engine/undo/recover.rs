@@ -343,14 +343,24 @@ pub(crate) enum UndoProgress<'a> {
 }
 
 /// Undoes all that a ledger has, the last first, each on the engine for which it was written. `say`
-/// is told each one and how it goes, and in the end how it went.
+/// hears of each one, how it goes, and in the end how it went.
 pub(crate) async fn all(
     ledger: &mut Ledger,
     tools_of: impl AsyncFn(&str) -> Result<Tools, RunError>,
     say: &mut dyn FnMut(&Entry, UndoProgress<'_>),
 ) -> Vec<NotUndone> {
-    let owed = ledger.pending().iter().rev().cloned().collect();
-    let left = in_passes(owed, async |entry: &Entry, half: Half| {
+    those(ledger, |_| true, tools_of, say).await
+}
+
+/// The same for some of them.
+pub(crate) async fn those(
+    ledger: &mut Ledger,
+    which: impl Fn(&Entry) -> bool,
+    tools_of: impl AsyncFn(&str) -> Result<Tools, RunError>,
+    say: &mut dyn FnMut(&Entry, UndoProgress<'_>),
+) -> Vec<NotUndone> {
+    let entries = ledger.pending().iter().rev().filter(|entry| which(entry)).cloned().collect();
+    let left = in_passes(entries, async |entry: &Entry, half: Half| {
         if half == Half::Undo {
             say(entry, UndoProgress::Begins);
         }

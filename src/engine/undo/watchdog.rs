@@ -1,4 +1,4 @@
-//! The watchdog for nodes that can't carry one: a detached process that undoes what is owed when
+//! The watchdog for faults that no timer in a node undoes: a detached process that undoes them when
 //! the run has died.
 
 use std::path::Path;
@@ -52,7 +52,7 @@ async fn begin(mut command: Command) -> Result<(), RunError> {
 /// What a watchdog finds.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// No fault is owed any more.
+    /// No fault is left to undo.
     Clean,
     /// The run is dead: its lock is ours now, and so is the undoing.
     Dead(Lock),
@@ -61,13 +61,13 @@ pub(crate) enum Found {
     Stuck,
 }
 
-/// Waits, in the watchdog's process, until the ledger owes no fault, or until `deadline` has passed
+/// Waits, in the watchdog's process, until the ledger has no fault left, or until `deadline` has passed
 /// and the run is dead or stands still. A run that is slow and beats is left alone.
 pub(crate) fn wait(state: &StateDir, run: &str, deadline: Duration) -> Found {
     let began = Instant::now();
     loop {
         std::thread::sleep(LOOK);
-        if !owes_fault(state, run) {
+        if !has_fault(state, run) {
             return Found::Clean;
         }
         if began.elapsed() < deadline {
@@ -96,7 +96,7 @@ pub(crate) async fn beating<T>(state: &StateDir, work: impl Future<Output = T>) 
     work.await
 }
 
-fn owes_fault(state: &StateDir, run: &str) -> bool {
+fn has_fault(state: &StateDir, run: &str) -> bool {
     // A ledger that can't be read now may be readable at the next look.
     let Ok(ledger) = Ledger::open(&state.ledger()) else { return true };
     ledger.pending().iter().any(|entry| entry.run == run && entry.undo.fault().is_some())
@@ -110,8 +110,8 @@ mod tests {
     use crate::fault::{self, NodeTarget};
     use crate::timeline::NodeRole;
 
-    fn owing(root: &Path) -> (StateDir, Ledger, u64) {
-        let state = StateDir::open(root, "a").unwrap();
+    fn with_a_fault(root: &Path) -> (StateDir, Ledger, u64) {
+        let state = StateDir::nameless(root, "a").make().unwrap();
         let mut ledger = Ledger::open(&state.ledger()).unwrap();
         let target = NodeTarget {
             node: "w".into(),
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_dead_run_is_undone_after_the_deadline_and_a_living_one_is_left_alone() {
         let root = tempfile::tempdir().unwrap();
-        let (state, ledger, _) = owing(root.path());
+        let (state, ledger, _) = with_a_fault(root.path());
         assert_eq!(
             ledger.pending().iter().map(|entry: &Entry| entry.run.as_str()).collect::<Vec<_>>(),
             ["r"]
@@ -189,17 +189,17 @@ mod tests {
     #[test]
     fn nothing_pending_nothing_to_watch() {
         let root = tempfile::tempdir().unwrap();
-        let (state, mut ledger, id) = owing(root.path());
+        let (state, mut ledger, id) = with_a_fault(root.path());
         ledger.settle(id).unwrap();
         assert!(matches!(wait(&state, "r", Duration::from_secs(3600)), Found::Clean));
-        let (state, ..) = owing(&root.path().join("other"));
+        let (state, ..) = with_a_fault(&root.path().join("other"));
         assert!(matches!(wait(&state, "another run", Duration::from_secs(3600)), Found::Clean));
     }
 
     #[test]
     fn a_run_that_stands_still_is_undone_although_it_has_the_lock() {
         let root = tempfile::tempdir().unwrap();
-        let (state, ..) = owing(root.path());
+        let (state, ..) = with_a_fault(root.path());
         let _lock = state.lock().unwrap();
         state.beat();
         let long_ago = std::time::SystemTime::now() - STANDSTILL * 2;

@@ -56,7 +56,7 @@ impl StateDir {
     /// Makes it when absent.
     pub(crate) fn make(self) -> Result<Self, RunError> {
         let path = &self.path;
-        fs::create_dir_all(&path).map_err(|e| {
+        fs::create_dir_all(path).map_err(|e| {
             RunError::refused(format!("cannot create the state directory {}", path.display()))
                 .because(&e)
                 .hint(format!(

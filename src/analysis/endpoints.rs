@@ -77,7 +77,8 @@ impl Scope<'_> {
         let changes: Vec<Seen<'_>> =
             self.after.iter().filter_map(|record| Seen::of(record, name)).collect();
         let hit = endpoints.values().filter(|endpoint| is_on(endpoint, self.target));
-        let hit: Vec<EndpointFinding> = hit.map(|endpoint| self.fate(endpoint, &changes)).collect();
+        let hit: Vec<EndpointFinding> =
+            hit.map(|endpoint| self.follow(endpoint, &changes)).collect();
         ServiceFinding {
             service: name.to_owned(),
             endpoints: endpoints.len() as u32,
@@ -109,7 +110,7 @@ impl Scope<'_> {
         all.map(|seen| self.when(seen.record))
     }
 
-    fn fate(&self, endpoint: &Endpoint, changes: &[Seen<'_>]) -> EndpointFinding {
+    fn follow(&self, endpoint: &Endpoint, changes: &[Seen<'_>]) -> EndpointFinding {
         let left =
             changes.iter().position(|seen| key(seen.endpoint) == key(endpoint) && !seen.ready());
         // In the place of a pod that was hit itself another may come, on its own node too: that is

@@ -7,16 +7,16 @@ use super::clock::Zero;
 use super::findings::{PodFinding, When};
 use crate::timeline::{Change, Event, Moment, PodIdentity, Record};
 
-/// Every pod that a watch saw, in the order in which they were first seen. `harmed`: the first
+/// Every pod that a watch saw, in the order in which they were first seen. `first_fault`: the first
 /// fault's request.
-pub(super) fn pods(records: &[Record], harmed: Moment, zero: Zero) -> Vec<PodFinding> {
+pub(super) fn pods(records: &[Record], first_fault: Moment, zero: Zero) -> Vec<PodFinding> {
     let mut found: Vec<PodFinding> = Vec::new();
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     for record in records {
         let Event::Pod { pod, change, node, ready, identity, .. } = &record.event else { continue };
         // Older timelines name no uid: their pods are known by their names.
         let key = if identity.uid.is_empty() { pod } else { &identity.uid };
-        let after = record.at >= harmed;
+        let after = record.at >= first_fault;
         let place = *places.entry(key).or_insert_with(|| {
             let appeared =
                 (after && *change != Change::Baseline).then(|| zero.when(record.bracket()));
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use crate::analysis::testing::{Run, at, s};
 
-    fn told(run: Run) -> Vec<PodFinding> {
+    fn pods_of(run: Run) -> Vec<PodFinding> {
         let timeline = run.build();
         let zero = Zero::of(&timeline).0;
         pods(&timeline.records, at(0), zero)
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn who_comes_after_the_fault_has_appeared() {
         let run = Run::new().pod(-9000, Change::Baseline, "a", 0, true).kill(15_000);
-        let found = told(
+        let found = pods_of(
             run.pod(4000, Change::Changed, "b", 0, false)
                 .pod(6000, Change::Changed, "b", 0, true)
                 .pod(7000, Change::Deleted, "a", 0, false),
@@ -106,7 +106,7 @@ mod tests {
             .pod(-9000, Change::Baseline, "a", 2, true)
             .pod(-8000, Change::Changed, "a", 3, true)
             .kill(15_000);
-        let found = told(run.pod(2000, Change::Changed, "a", 4, true).since(500).pod(
+        let found = pods_of(run.pod(2000, Change::Changed, "a", 4, true).since(500).pod(
             3000,
             Change::Changed,
             "a",

@@ -59,21 +59,21 @@ mod tests {
     use crate::analysis::{Zero, analyse};
     use crate::timeline::{Ready, Timeline};
 
-    /// What is said while a run goes on, and what is found afterwards; in milliseconds after +0.
+    /// What is followed while a run goes on, and what is found afterwards; in milliseconds after +0.
     fn both(run: &Timeline) -> (Moment, f64) {
         let mut following = Recovering::new(run.header.anchor.clone());
-        let mut said = None;
+        let mut followed = None;
         for record in &run.records {
             following.take(record);
             if let Event::SteadyState { before: false, held_since, .. } = record.event {
-                said = Some(following.back(held_since));
+                followed = Some(following.back(held_since));
             }
         }
         let found = analyse(run);
         let report = found.last_undone().unwrap() + found.recovery.unwrap().most;
-        let said = said.unwrap();
-        assert_eq!(Zero::of(run).0.at(said), report);
-        (said, report.as_f64())
+        let followed = followed.unwrap();
+        assert_eq!(Zero::of(run).0.at(followed), report);
+        (followed, report.as_f64())
     }
 
     #[test]

@@ -63,8 +63,8 @@ impl Known {
     }
 }
 
-fn is_fresh(known: &mut Option<jiff::Timestamp>, told: Option<jiff::Timestamp>) -> bool {
-    told.is_some() && known.replace(told.unwrap_or_default()) != told
+fn is_fresh(known: &mut Option<jiff::Timestamp>, stated: Option<jiff::Timestamp>) -> bool {
+    stated.is_some() && known.replace(stated.unwrap_or_default()) != stated
 }
 
 #[cfg(test)]
@@ -115,8 +115,8 @@ mod tests {
     #[test]
     fn what_a_blind_watch_caught_up_with_must_say_so_itself() {
         assert_eq!(heard(Run::new().lease(3000, "06:23:41Z").since(100)), None);
-        let told = Run::new().lease(3000, "06:23:43.5Z").since(100);
-        assert_eq!(heard(told), Some(Bracket { earliest: at(2000), latest: at(3000) }));
+        let stated = Run::new().lease(3000, "06:23:43.5Z").since(100);
+        assert_eq!(heard(stated), Some(Bracket { earliest: at(2000), latest: at(3000) }));
         assert_eq!(
             heard(Run::new().lease(3000, "06:23:41Z").since(2100)),
             Some(Bracket { earliest: at(2100), latest: at(3000) })

@@ -10,7 +10,7 @@ pub struct Claim {
     pub id: String,
     /// What is claimed, in a sentence.
     pub says: String,
-    /// Who says so. Default: not said.
+    /// Who says so. Default: none.
     pub source: Option<String>,
     /// What it means for the claim that the experiment passes. Default: confirmed.
     #[serde(default)]
@@ -32,7 +32,7 @@ impl Claim {
         self.by.is_empty() || self.by.iter().any(|by| means(by, expectation))
     }
 
-    /// What a fail means, said or not.
+    /// What a fail means, given or by default.
     pub fn fail_means(&self) -> FailMeans {
         self.fail_means.unwrap_or(match self.pass_means {
             PassMeans::Confirmed => FailMeans::Refuted,

@@ -129,8 +129,8 @@ fn why_not(expectation: &Expectation, faults: &[PlannedFault]) -> Option<(String
 /// its node.
 fn undetected(of: Option<&str>, faults: &[PlannedFault]) -> Option<(String, String)> {
     // What drains a node leaves it well, unless another fault takes it.
-    let harmed = faults.iter().any(|named| named.fault.harms_node());
-    let noticed = |fault: &Fault| is_on_node(fault) && (fault.harms_node() || harmed);
+    let node_hit = faults.iter().any(|named| named.fault.harms_node());
+    let noticed = |fault: &Fault| is_on_node(fault) && (fault.harms_node() || node_hit);
     let other = judged_for_detection(of, faults, PlannedFault::facts)
         .into_iter()
         .find(|named| !noticed(named.fault))?;

@@ -80,7 +80,7 @@ mod tests {
     const METRICS: &str = "HTTP/1.0 200 OK\r\n\r\n# TYPE etcd_server_has_leader gauge\netcd_server_has_leader 1\n\
         etcd_server_is_leader 0\netcd_server_leader_changes_seen_total 3\netcd_server_leader_changes_seen_total_x 9\n";
 
-    fn told(answer: &'static str) -> Member {
+    fn answered(answer: &'static str) -> Member {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
@@ -95,15 +95,15 @@ mod tests {
     #[test]
     fn a_member_says_whether_it_leads() {
         assert_eq!(
-            told(METRICS),
+            answered(METRICS),
             Member { answers: true, has_leader: true, is_leader: false, leader_changes: 3 }
         );
     }
 
     #[test]
     fn what_is_no_etcd_does_not_answer() {
-        assert_eq!(told("HTTP/1.0 404 Not Found\r\n\r\n"), Member::default());
-        assert_eq!(told(""), Member::default());
+        assert_eq!(answered("HTTP/1.0 404 Not Found\r\n\r\n"), Member::default());
+        assert_eq!(answered(""), Member::default());
     }
 
     #[test]

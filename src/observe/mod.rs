@@ -55,7 +55,7 @@ impl Observer {
         Self { node: node.to_owned(), proc: "/proc".into(), metrics: METRICS }
     }
 
-    /// Observes until it is told to stop.
+    /// Observes until `stop` is set.
     pub(crate) fn run(&self, stop: &AtomicBool, report: &(dyn Fn(Observation) + Sync)) {
         std::thread::scope(|scope| {
             // One is enough: it says only that something has changed.
@@ -72,7 +72,7 @@ impl Observer {
         report: &(dyn Fn(Observation) + Sync),
     ) {
         let mut table = process::Table::new(&self.proc);
-        let (mut last, mut told) = (None, None);
+        let (mut last, mut last_report) = (None, None);
         while !stop.load(Ordering::Relaxed) {
             let began = Instant::now();
             let changes = table.look();
@@ -80,16 +80,16 @@ impl Observer {
             if let Some(gap) = last.and_then(|last| self.gap(last, at)) {
                 report(Observation::Record(gap));
             }
-            let said = !changes.is_empty();
+            let has_changes = !changes.is_empty();
             for event in changes.into_iter().map(|change| change.event(&self.node)) {
                 report(Observation::Record(Record { at, since: last, event }));
             }
-            if said {
+            if has_changes {
                 let _ = etcd.try_send(());
             }
-            if said || told.is_none_or(|told| at.since(told) >= HEARTBEAT) {
+            if has_changes || last_report.is_none_or(|last| at.since(last) >= HEARTBEAT) {
                 report(Observation::ObservedUntil(at));
-                told = Some(at);
+                last_report = Some(at);
             }
             last = Some(at);
             std::thread::sleep(LOOK.saturating_sub(began.elapsed()));
@@ -160,9 +160,9 @@ mod tests {
             proc: node.path().into(),
             metrics: ([127, 0, 0, 1], 9).into(),
         };
-        let (stop, said) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+        let (stop, seen) = (AtomicBool::new(false), Mutex::new(Vec::new()));
         let states = || {
-            let read = |said: &Observation| match said {
+            let read = |seen: &Observation| match seen {
                 Observation::Record(Record {
                     since,
                     event: Event::Process { component: Component::Etcd, pid, state, .. },
@@ -170,7 +170,7 @@ mod tests {
                 }) => Some((since.is_some(), *pid, *state)),
                 _ => None,
             };
-            said.lock().unwrap().iter().filter_map(read).collect::<Vec<_>>()
+            seen.lock().unwrap().iter().filter_map(read).collect::<Vec<_>>()
         };
         let until = |count| {
             let deadline = Instant::now() + Duration::from_secs(10);
@@ -179,7 +179,7 @@ mod tests {
             }
         };
         std::thread::scope(|scope| {
-            scope.spawn(|| observer.run(&stop, &|what| said.lock().unwrap().push(what)));
+            scope.spawn(|| observer.run(&stop, &|what| seen.lock().unwrap().push(what)));
             until(1);
             node.process(7, "etcd", "T");
             until(2);
@@ -193,19 +193,19 @@ mod tests {
             (true, None, ProcessState::Gone),
         ];
         assert_eq!(states(), expected);
-        let said = said.into_inner().unwrap();
-        let silent = |said: &Observation| {
+        let seen = seen.into_inner().unwrap();
+        let silent = |seen: &Observation| {
             matches!(
-                said,
+                seen,
                 Observation::Record(Record { event: Event::EtcdMember { answers: false, .. }, .. })
             )
         };
         assert_eq!(
-            said.iter().filter(|said| silent(said)).count(),
+            seen.iter().filter(|seen| silent(seen)).count(),
             1,
-            "nobody listens there, and it is said once"
+            "nobody listens there, and it is reported once"
         );
-        assert!(said.iter().any(|said| matches!(said, Observation::ObservedUntil(_))));
+        assert!(seen.iter().any(|seen| matches!(seen, Observation::ObservedUntil(_))));
     }
 
     #[test]

@@ -189,7 +189,7 @@ mod tests {
         json!({"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "name": pod}, "nodeName": "n", "conditions": {"ready": ready}})
     }
 
-    fn said(events: Vec<Event>) -> Vec<(String, Change, bool)> {
+    fn changes(events: Vec<Event>) -> Vec<(String, Change, bool)> {
         let read = |event| match event {
             Event::Endpoint { change, endpoint, .. } => {
                 (endpoint.pod.unwrap(), change, endpoint.ready)
@@ -203,19 +203,19 @@ mod tests {
     fn only_what_is_new_is_reported() {
         let mut cache = WatchCache::<Slices>::new();
         let one = |ready| slice("s", json!([endpoint("a", ready), endpoint("b", true)]));
-        let first = said(cache.put(&one(true), Change::Baseline));
+        let first = changes(cache.put(&one(true), Change::Baseline));
         assert_eq!(
             first,
             [("a".into(), Change::Baseline, true), ("b".into(), Change::Baseline, true)]
         );
         assert!(cache.put(&one(true), Change::Changed).is_empty());
         assert_eq!(
-            said(cache.put(&one(false), Change::Changed)),
+            changes(cache.put(&one(false), Change::Changed)),
             [("a".into(), Change::Changed, false)]
         );
         let left = cache.put(&slice("s", json!([endpoint("a", false)])), Change::Changed);
-        assert_eq!(said(left), [("b".into(), Change::Deleted, true)]);
-        assert_eq!(said(cache.remove(&one(false))), [("a".into(), Change::Deleted, false)]);
+        assert_eq!(changes(left), [("b".into(), Change::Deleted, true)]);
+        assert_eq!(changes(cache.remove(&one(false))), [("a".into(), Change::Deleted, false)]);
         assert!(cache.rows.is_empty() && cache.keys.is_empty());
     }
 
@@ -226,7 +226,7 @@ mod tests {
         assert!(cache.put(&slice("t", json!([endpoint("a", false)])), Change::Changed).is_empty());
         // It moves to the other slice, which then counts alone.
         assert_eq!(
-            said(cache.remove(&slice("s", json!([])))),
+            changes(cache.remove(&slice("s", json!([])))),
             [("a".into(), Change::Changed, false)]
         );
     }
@@ -241,9 +241,9 @@ mod tests {
     fn what_two_servers_tell_is_reported_once_by_the_first() {
         let mut cache = WatchCache::<Slices>::new();
         let ready = |version, ready| at_version(version, "s", json!([endpoint("a", ready)]));
-        assert_eq!(said(cache.replace(&[ready(5, true)], Some(6), Change::Baseline)).len(), 1);
+        assert_eq!(changes(cache.replace(&[ready(5, true)], Some(6), Change::Baseline)).len(), 1);
         assert_eq!(
-            said(cache.put(&ready(8, false), Change::Changed)),
+            changes(cache.put(&ready(8, false), Change::Changed)),
             [("a".into(), Change::Changed, false)]
         );
         // The other server is late: its list and its stream tell what is known.
@@ -253,16 +253,19 @@ mod tests {
         cache.put(&at_version(12, "t", json!([endpoint("b", true)])), Change::Changed);
         assert!(cache.replace(&[ready(8, false)], Some(11), Change::Changed).is_empty());
         // One that is gone does not come back with an old word, but with a new one.
-        assert_eq!(said(cache.remove(&ready(15, false))), [("a".into(), Change::Deleted, false)]);
+        assert_eq!(
+            changes(cache.remove(&ready(15, false))),
+            [("a".into(), Change::Deleted, false)]
+        );
         assert!(cache.put(&ready(14, true), Change::Changed).is_empty());
         assert!(cache.remove(&ready(15, false)).is_empty());
         assert_eq!(
-            said(cache.put(&ready(20, true), Change::Changed)),
+            changes(cache.put(&ready(20, true), Change::Changed)),
             [("a".into(), Change::Changed, true)]
         );
         // A list that is as new as what is known is believed where it has nothing.
         assert_eq!(
-            said(cache.replace(&[ready(20, true)], Some(21), Change::Changed)),
+            changes(cache.replace(&[ready(20, true)], Some(21), Change::Changed)),
             [("b".into(), Change::Deleted, true)]
         );
         assert!(
@@ -282,7 +285,7 @@ mod tests {
             Some(41),
             Change::Changed,
         );
-        assert_eq!(said(back), [("a".into(), Change::Changed, false)]);
+        assert_eq!(changes(back), [("a".into(), Change::Changed, false)]);
     }
 
     #[test]
@@ -300,6 +303,6 @@ mod tests {
             ("a".into(), Change::Changed, false),
             ("b".into(), Change::Deleted, true),
         ];
-        assert_eq!(said(again), expected);
+        assert_eq!(changes(again), expected);
     }
 }

@@ -295,7 +295,7 @@ async fn two_servers_are_one_sight() {
     let (record, ready, change) = seen.node().await;
     assert_eq!((record.since, ready, change), (None, Ready::Unknown, Change::Changed));
     sleep(Duration::from_millis(4500)).await;
-    // It thaws and tells the same; nobody says it again. Then it alone tells.
+    // Unfrozen, it reports the same, which is not recorded again. Then it alone reports.
     first.node("Unknown");
     first.set(|state| state.frozen = false);
     sleep(Duration::from_millis(1500)).await;

@@ -216,8 +216,8 @@ impl<W: Watched> Source<'_, W> {
     }
 
     fn lost(&self, from: Moment, reason: String) -> bool {
-        let told = self.shared().health.lost(self.number, from, reason);
-        match told {
+        let lost = self.shared().health.lost(self.number, from, reason);
+        match lost {
             Some(record) => self.follow.send(record),
             None => !self.follow.out.is_closed(),
         }
@@ -277,14 +277,14 @@ impl<W: Watched> Source<'_, W> {
         // here before the first word.
         let backlog = Moment::now().plus(BACKLOG);
         loop {
-            let said = match timeout_at(began + STREAM + SLACK, stream.next()).await {
-                Ok(Some(Ok(said))) => said,
+            let answer = match timeout_at(began + STREAM + SLACK, stream.next()).await {
+                Ok(Some(Ok(answer))) => answer,
                 Ok(Some(Err(error))) => return Stream::Broken(brief(&error)),
                 Ok(None) => return place.ended(began.elapsed()),
                 Err(_) => return Stream::Broken("no response from the API server".to_owned()),
             };
             let at = Moment::now();
-            let taken = take(said, &mut self.shared().cache, place);
+            let taken = take(answer, &mut self.shared().cache, place);
             match taken {
                 Ok(events) => {
                     place.alive = at;
@@ -303,7 +303,7 @@ impl<W: Watched> Source<'_, W> {
 }
 
 impl Place {
-    /// A stream that lived as long as it was asked to ended because the server, living, said so.
+    /// A stream that lasted as long as it was asked to was ended by a server that is alive.
     fn ended(&mut self, lived: Duration) -> Stream {
         if lived + EARLY < STREAM {
             return Stream::Broken("the API server closed the watch".to_owned());
@@ -313,7 +313,7 @@ impl Place {
     }
 }
 
-/// Brings the cache and the place up to what the server said.
+/// Brings the cache and the place up to what the server answered.
 fn take<W: Watched>(
     event: WatchEvent<W::Object>,
     cache: &mut WatchCache<W>,

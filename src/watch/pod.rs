@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn a_restart_and_a_successor_of_the_same_name_are_reported() {
         let mut cache = WatchCache::<Pods>::new();
-        let told = |events: Vec<Event>| {
+        let changes = |events: Vec<Event>| {
             let tell = |event| match event {
                 Event::Pod { change, identity, .. } => {
                     (change, identity.uid, identity.restarts, identity.ending)
@@ -90,19 +90,19 @@ mod tests {
             events.into_iter().map(tell).collect::<Vec<_>>()
         };
         assert_eq!(
-            told(cache.put(&pod("u1", 0, json!({})), Change::Baseline)),
+            changes(cache.put(&pod("u1", 0, json!({})), Change::Baseline)),
             [(Change::Baseline, "u1".into(), 0, false)]
         );
         assert_eq!(
-            told(cache.put(&pod("u1", 1, json!({})), Change::Changed)),
+            changes(cache.put(&pod("u1", 1, json!({})), Change::Changed)),
             [(Change::Changed, "u1".into(), 1, false)]
         );
         let ending = pod("u1", 1, json!({"deletionTimestamp": "2026-11-22T08:54:23Z"}));
         assert_eq!(
-            told(cache.put(&ending, Change::Changed)),
+            changes(cache.put(&ending, Change::Changed)),
             [(Change::Changed, "u1".into(), 1, true)]
         );
-        let mut successor = told(cache.put(&pod("u2", 0, json!({})), Change::Changed));
+        let mut successor = changes(cache.put(&pod("u2", 0, json!({})), Change::Changed));
         successor.sort_by_key(|(_, uid, ..)| uid.clone());
         let expected =
             [(Change::Deleted, "u1".into(), 1, true), (Change::Changed, "u2".into(), 0, false)];

@@ -26,7 +26,7 @@ async fn docker(args: &[&str]) {
     assert!(output.status.success(), "{args:?}: {output:?}");
 }
 
-/// Thaws a container, also when the test fails.
+/// Unpauses a container, also when the test fails.
 struct Paused(String);
 
 impl Paused {

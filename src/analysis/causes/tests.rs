@@ -16,14 +16,14 @@ use crate::timeline::{
 use FaultPhase::{Confirmed, Requested, UndoRequested, Undone};
 use ProcessState::{Gone, Running};
 
-const PLANES: [&str; 3] = ["cp", "cp2", "cp3"];
+const CONTROL_PLANES: [&str; 3] = ["cp", "cp2", "cp3"];
 const ETCD: Component = Component::Etcd;
 const SERVER: Component = Component::ApiServer;
 
 impl Run {
-    /// On control planes, all of which are observed. The balancer before several is not a node that
+    /// On control control_planes, all of which are observed. The balancer before several is not a node that
     /// the API knows.
-    fn planes(mut self, count: usize) -> Self {
+    fn control_planes(mut self, count: usize) -> Self {
         let node = |name: &&str| NodeFacts {
             name: (*name).into(),
             role: NodeRole::ControlPlane,
@@ -31,8 +31,8 @@ impl Run {
             kubelet: String::new(),
             container: None,
         };
-        self.0.header.cluster.nodes = PLANES[..count].iter().map(node).collect();
-        for (plane, pid) in PLANES[..count].iter().zip(1..) {
+        self.0.header.cluster.nodes = CONTROL_PLANES[..count].iter().map(node).collect();
+        for (plane, pid) in CONTROL_PLANES[..count].iter().zip(1..) {
             self = self
                 .process_of(-9000, plane, ETCD, pid, Running)
                 .process_of(-9000, plane, SERVER, pid, Running);
@@ -75,7 +75,7 @@ impl Run {
         self.event(ms, event).since(ms - 250)
     }
 
-    fn harm(
+    fn phase(
         self,
         ms: i64,
         kind: &str,
@@ -91,12 +91,12 @@ impl Run {
     }
 
     /// From 0 s for 10 s, there after 100 ms.
-    fn harmed(self, kind: &str, target: &str, component: Option<Component>) -> Self {
+    fn faulted(self, kind: &str, target: &str, component: Option<Component>) -> Self {
         let run = self
-            .harm(0, kind, target, component, Requested)
-            .harm(100, kind, target, component, Confirmed);
-        run.harm(10_000, kind, target, component, UndoRequested)
-            .harm(10_100, kind, target, component, Undone)
+            .phase(0, kind, target, component, Requested)
+            .phase(100, kind, target, component, Confirmed);
+        run.phase(10_000, kind, target, component, UndoRequested)
+            .phase(10_100, kind, target, component, Undone)
     }
 
     /// A probe that asks ten times a second and sees errors in these times.
@@ -122,18 +122,18 @@ impl Run {
         let ask = |run: Run, (node, fails): (&&str, &[(i64, i64)])| {
             run.asks(&format!("api@{node}"), needs(node), fails)
         };
-        PLANES.iter().zip(fails).fold(self, ask)
+        CONTROL_PLANES.iter().zip(fails).fold(self, ask)
     }
 
     /// The parts of the windows of a probe, in words.
     fn causes(self, probe: &str) -> String {
         let found = analyse(&self.ended(20_000).build());
         let probe = found.probes.iter().find(|of| of.name == probe).expect("the probe");
-        probe.windows.iter().map(said).collect::<Vec<_>>().join("\n")
+        probe.windows.iter().map(words_of).collect::<Vec<_>>().join("\n")
     }
 }
 
-fn said(window: &Window) -> String {
+fn words_of(window: &Window) -> String {
     let part = |part: &CausePart| format!("{} {}", part.length, part.cause.words());
     format!("{}: {}", window.length, window.causes.iter().map(part).collect::<Vec<_>>().join(", "))
 }
@@ -142,7 +142,8 @@ fn said(window: &Window) -> String {
 fn a_lost_leader_costs_an_election_and_then_a_check() {
     // The first etcd leader's node is killed; another leads after 1.6 s, and the balancer goes on
     // asking the dead server until 2.4 s.
-    let run = Run::new().planes(3).harmed("nodeKill", "cp", None).says(1700, "cp2", true, true);
+    let run =
+        Run::new().control_planes(3).faulted("nodeKill", "cp", None).says(1700, "cp2", true, true);
     let run =
         run.asks_any(&[(100, 2400)]).asks_each([&[(100, 12_000)], &[(100, 1600)], &[(100, 1600)]]);
     insta::assert_snapshot!(run.causes("api"), @"2.2s to 2.4s: 1.35s to 1.7s etcd without a leader or a quorum, 0s to 251ms API server down, 0s to 151ms etcd back, API server not yet, 600ms to 1s load balancer health check, 0s to 201ms unexplained");
@@ -151,8 +152,8 @@ fn a_lost_leader_costs_an_election_and_then_a_check() {
 #[test]
 fn a_direct_question_hangs_on_its_own_server() {
     let run = Run::new()
-        .planes(3)
-        .harmed("componentStop", "cp2", Some(SERVER))
+        .control_planes(3)
+        .faulted("componentStop", "cp2", Some(SERVER))
         .process_of(80, "cp2", SERVER, 2, Gone);
     let run =
         run.process_of(10_500, "cp2", SERVER, 9, Running).asks_each([&[], &[(100, 10_900)], &[]]);
@@ -164,7 +165,10 @@ fn a_direct_question_hangs_on_its_own_server() {
 
 #[test]
 fn a_lost_quorum_is_etcds() {
-    let run = Run::new().planes(3).harmed("nodeKill", "cp2", None).harmed("nodeKill", "cp3", None);
+    let run = Run::new()
+        .control_planes(3)
+        .faulted("nodeKill", "cp2", None)
+        .faulted("nodeKill", "cp3", None);
     let run = run
         .says(1200, "cp", false, false)
         .says(11_000, "cp", true, true)
@@ -177,7 +181,7 @@ fn a_lost_quorum_is_etcds() {
 
 #[test]
 fn the_only_control_plane_is_a_node_and_then_a_server_that_starts() {
-    let run = Run::new().planes(1).harmed("nodeKill", "cp", None);
+    let run = Run::new().control_planes(1).faulted("nodeKill", "cp", None);
     let run = run
         .process_of(10_800, "cp", ETCD, 8, Running)
         .says(11_500, "cp", true, true)
@@ -190,9 +194,9 @@ fn the_only_control_plane_is_a_node_and_then_a_server_that_starts() {
 
 #[test]
 fn a_server_that_is_stopped_takes_its_time_to_end_and_to_start() {
-    let stop = |run: Run, ms, phase| run.harm(ms, "componentStop", "cp", Some(SERVER), phase);
+    let stop = |run: Run, ms, phase| run.phase(ms, "componentStop", "cp", Some(SERVER), phase);
     let run = stop(
-        stop(Run::new().planes(1), 0, Requested).process_of(7980, "cp", SERVER, 1, Gone),
+        stop(Run::new().control_planes(1), 0, Requested).process_of(7980, "cp", SERVER, 1, Gone),
         8000,
         Confirmed,
     );
@@ -207,13 +211,13 @@ fn a_server_that_is_stopped_takes_its_time_to_end_and_to_start() {
 /// The only etcd: told to end at 0 s, gone at 3 s, there again at 10.2 s and leading at 10.5 s; its
 /// API server finds it at 14 s.
 fn etcd_stopped() -> Run {
-    let harm = |run: Run, ms, phase| run.harm(ms, "componentStop", "cp", Some(ETCD), phase);
-    let run = harm(Run::new().planes(1), 0, Requested)
+    let phase = |run: Run, ms, phase| run.phase(ms, "componentStop", "cp", Some(ETCD), phase);
+    let run = phase(Run::new().control_planes(1), 0, Requested)
         .process_of(3000, "cp", ETCD, 1, Gone)
         .says(3000, "cp", false, false);
-    let run = harm(harm(run, 3100, Confirmed), 10_000, UndoRequested)
+    let run = phase(phase(run, 3100, Confirmed), 10_000, UndoRequested)
         .process_of(10_200, "cp", ETCD, 9, Running);
-    harm(run, 10_300, Undone).says(10_500, "cp", true, true).asks_any(&[(100, 14_000)])
+    phase(run, 10_300, Undone).says(10_500, "cp", true, true).asks_any(&[(100, 14_000)])
 }
 
 #[test]
@@ -228,21 +232,21 @@ fn an_etcd_that_is_stopped_takes_its_time_to_end_and_to_be_found_again() {
 fn an_etcd_without_its_data_is_of_no_use() {
     let (kind, etcd) = ("etcdDataLoss", Some(ETCD));
     let run = Run::new()
-        .planes(1)
-        .harm(0, kind, "cp", etcd, Requested)
+        .control_planes(1)
+        .phase(0, kind, "cp", etcd, Requested)
         .process_of(3000, "cp", ETCD, 1, Gone);
     let run = run
-        .harm(3100, kind, "cp", etcd, FaultPhase::Returned)
+        .phase(3100, kind, "cp", etcd, FaultPhase::Returned)
         .process_of(4000, "cp", ETCD, 8, Running);
     let run = run.says(3000, "cp", false, false).says(4500, "cp", true, true);
     let run = run
         .says(12_000, "cp", false, false)
         .says(13_300, "cp", true, true)
-        .harm(4100, kind, "cp", etcd, Confirmed)
-        .harm(10_000, kind, "cp", etcd, UndoRequested);
+        .phase(4100, kind, "cp", etcd, Confirmed)
+        .phase(10_000, kind, "cp", etcd, UndoRequested);
     let run =
         run.process_of(12_000, "cp", ETCD, 8, Gone).process_of(13_000, "cp", ETCD, 9, Running);
-    insta::assert_snapshot!(run.harm(13_100, kind, "cp", etcd, Undone).asks_any(&[(100, 14_000)]).causes("api"), @r"
+    insta::assert_snapshot!(run.phase(13_100, kind, "cp", etcd, Undone).asks_any(&[(100, 14_000)]).causes("api"), @r"
     9.8s to 10s: 1.25s to 1.55s etcd without a leader or a quorum, 2.85s to 3s etcd shutting down, 5.4s to 5.75s etcd without its data
     3.9s to 4s: 1.05s to 1.55s etcd without a leader or a quorum, 1.75s to 2.05s etcd shutting down, 600ms to 901ms etcd back, API server not yet, 0s to 301ms unexplained
     ");
@@ -251,8 +255,8 @@ fn an_etcd_without_its_data_is_of_no_use() {
 #[test]
 fn a_balancer_that_is_down_is_no_check() {
     let run = Run::new()
-        .planes(3)
-        .harmed("nodeStop", "lb", None)
+        .control_planes(3)
+        .faulted("nodeStop", "lb", None)
         .asks_any(&[(100, 10_000)])
         .asks_each([&[], &[], &[]]);
     insta::assert_snapshot!(run.causes("api"), @"9.8s to 10s: 9.8s to 10s load balancer down, 0s to 100ms load balancer health check");
@@ -278,9 +282,14 @@ fn a_lease_that_nobody_holds_is_what_a_canary_waits_for() {
             },
         )
     };
+    let run = lease(
+        Run::new().control_planes(3).process_of(-9000, "cp", keeper, 5, Running),
+        -8000,
+        "cp_1",
+        4,
+    );
     let run =
-        lease(Run::new().planes(3).process_of(-9000, "cp", keeper, 5, Running), -8000, "cp_1", 4);
-    let run = run.harmed("componentKill", "cp", Some(keeper)).process_of(50, "cp", keeper, 5, Gone);
+        run.faulted("componentKill", "cp", Some(keeper)).process_of(50, "cp", keeper, 5, Gone);
     let run =
         lease(run, 9000, "cp2_1", 5).asks("scheduling", Needs::Leader(keeper), &[(100, 9100)]);
     insta::assert_snapshot!(run.causes("scheduling"), @"8.9s to 9.1s: 8.9s to 9s kube-scheduler without a leader, 0s to 151ms unexplained");
@@ -290,29 +299,34 @@ fn a_lease_that_nobody_holds_is_what_a_canary_waits_for() {
 fn where_nobody_looked_nothing_is_reported() {
     let gap =
         Event::ObserverGap { node: "cp".into(), until: Some(at(8000)), reason: "no word".into() };
-    let run = Run::new().planes(1).harmed("kubeletStop", "cp", None).event(8000, gap).since(2000);
+    let run = Run::new()
+        .control_planes(1)
+        .faulted("kubeletStop", "cp", None)
+        .event(8000, gap)
+        .since(2000);
     insta::assert_snapshot!(run.asks_any(&[(3000, 9000)]).causes("api"), @"5.9s to 6.1s: 5s to 5.1s not observed, 900ms to 1s unexplained");
 }
 
 /// On a node without a free processor etcd's metrics come too late, as does all else.
 #[test]
 fn an_etcd_member_that_did_not_answer_in_time_is_not_seen_to_be_down() {
-    let silent = |run: Run| run.silent(1000, "cp").says(19_000, "cp", true, true);
-    let errors: [&[(i64, i64)]; 3] = [&[(1000, 9000)], &[], &[]];
-    let scheduler = Some(Component::Scheduler);
-    let run = silent(Run::new().planes(3).harmed("componentKill", "cp", scheduler));
-    insta::assert_snapshot!(run.asks_each(errors).causes("api@cp"), @"7.9s to 8.1s: 7.9s to 8.1s not observed, 0s to 100ms unexplained");
-    let run = silent(Run::new().planes(3).harmed("componentKill", "cp", Some(ETCD)));
-    let run = run.process_of(900, "cp", ETCD, 1, Gone).process_of(12_000, "cp", ETCD, 9, Running);
-    let causes = run.asks_each(errors).causes("api@cp");
-    assert!(causes.contains("7.9s to 8.1s its etcd member down"), "{causes}");
+    let causes = |component, run: Run| {
+        let run = run.faulted("componentKill", "cp2", Some(component));
+        let run = run.silent(1000, "cp2").says(19_000, "cp2", true, false);
+        run.asks_each([&[], &[(1000, 9000)], &[]]).causes("api@cp2")
+    };
+    let control_planes = || Run::new().control_planes(3);
+    insta::assert_snapshot!(causes(Component::Scheduler, control_planes()), @"7.9s to 8.1s: 7.9s to 8.1s not observed, 0s to 100ms unexplained");
+    let gone = control_planes().process_of(900, "cp2", ETCD, 2, Gone);
+    let gone = causes(ETCD, gone.process_of(12_000, "cp2", ETCD, 9, Running));
+    assert!(gone.contains("7.9s to 8.1s its etcd member down"), "{gone}");
 }
 
 #[test]
 fn between_two_bursts_nothing_was_away() {
     let run = Run::new()
-        .planes(1)
-        .harmed("kubeletStop", "cp", None)
+        .control_planes(1)
+        .faulted("kubeletStop", "cp", None)
         .asks_any(&[(1000, 2000), (6000, 7000)]);
     insta::assert_snapshot!(run.causes("api"), @"5.9s to 6.1s: 3.9s to 4.1s recovered in between, 1.8s to 2.2s unexplained");
 }

@@ -104,7 +104,7 @@ pub struct OldLeader {
     pub node: String,
     /// The node of its successor.
     pub next: String,
-    /// From when both ran: the successor had taken over, and it had been thawed.
+    /// From when both ran: the successor had taken over, and it had been unfrozen.
     pub from: When,
     /// When it stopped leading (its process ended, or it reported so); `None`: not by the end of the timeline.
     pub until: Option<When>,

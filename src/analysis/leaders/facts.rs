@@ -28,7 +28,7 @@ pub(super) enum What<'a> {
     /// known.
     Process { node: &'a str, pid: Option<u32>, state: ProcessState },
     /// What is frozen on a node is asked to go on.
-    Thaws { node: &'a str },
+    Unfreezes { node: &'a str },
     /// The node's power: what runs there is gone, is frozen, or runs again if it was frozen.
     Power { node: &'a str, state: ProcessState },
 }
@@ -37,14 +37,14 @@ pub(super) enum What<'a> {
 pub(super) fn facts(records: &[Record], component: Component) -> Vec<Fact<'_>> {
     let observed = records.iter().any(|record| matches!(record.event, Event::Process { .. }));
     let mut facts: Vec<Fact<'_>> =
-        records.iter().filter_map(|record| said(record, component)).collect();
+        records.iter().filter_map(|record| reported(record, component)).collect();
     facts
         .extend(records.iter().filter_map(|record| of_fault(records, record, component, observed)));
     facts.sort_by_key(|fact| fact.when.latest);
     facts
 }
 
-fn said(record: &Record, component: Component) -> Option<Fact<'_>> {
+fn reported(record: &Record, component: Component) -> Option<Fact<'_>> {
     let what = match &record.event {
         Event::Lease { namespace, name, change, holder, transitions, lasts_s, .. }
             if namespace == LEADER_LEASES
@@ -89,7 +89,7 @@ fn of_fault<'a>(
     let impact = fault.traits().impact;
     let frozen = matches!(impact, Impact::MachineFrozen | Impact::ProcessFrozen);
     if frozen && *phase == FaultPhase::UndoRequested && part.is_none_or(|part| part == component) {
-        return Some(Fact { when: record.bracket(), what: What::Thaws { node: target } });
+        return Some(Fact { when: record.bracket(), what: What::Unfreezes { node: target } });
     }
     let same = |other: &Record, wanted: FaultPhase| {
         matches!(&other.event, Event::Fault { step: of, target: on, component: hit, phase, .. }
@@ -135,7 +135,7 @@ fn narrowed(records: &[Record], node: &str, state: ProcessState, when: Bracket) 
     };
     let inside = |at: Moment| when.holds(at).then_some(at);
     let engine = records.iter().find_map(|record| match &record.event {
-        Event::Docker { container, action: said, .. } if container == node && said == action => {
+        Event::Docker { container, action: seen, .. } if container == node && seen == action => {
             inside(record.at)
         }
         _ => None,

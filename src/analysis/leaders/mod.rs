@@ -11,7 +11,8 @@ mod terms;
 mod tests;
 
 use super::clock::Zero;
-use super::findings::{Blind, LeaderFinding, LeaderGap, LeaderTerm, OldLeader};
+use super::findings::{Blind, LeaderFinding, LeaderGap, LeaderTerm, OldLeader, Unreadable};
+use super::unreadable::Lost;
 use crate::stats::{Between, Seconds};
 use crate::timeline::{
     Bracket, Component, Event, Moment, NodeRole, ProcessState, Record, Timeline,
@@ -40,8 +41,12 @@ pub(super) fn leaders(timeline: &Timeline, zero: Zero) -> Vec<LeaderFinding> {
     let control_planes: Vec<String> = control_planes.collect();
     let found =
         LED.into_iter().filter_map(|component| leader(&timeline.records, component, zero, last));
+    let unreadable = || Lost { damage: &timeline.damage, zero }.records().into_iter().map(unread);
     found
-        .map(|leaders| LeaderFinding { control_planes: control_planes.clone(), ..leaders })
+        .map(|mut leaders| {
+            leaders.blind.extend(unreadable());
+            LeaderFinding { control_planes: control_planes.clone(), ..leaders }
+        })
         .collect()
 }
 
@@ -49,11 +54,11 @@ pub(super) fn leaders(timeline: &Timeline, zero: Zero) -> Vec<LeaderFinding> {
 /// with the last thing they saw.
 fn looked_until(records: &[Record], facts: &[facts::Fact<'_>], last: Moment) -> Moment {
     let ends = |record: &&Record| matches!(&record.event, Event::Stage { name } if name == Event::CLEAN_UP);
-    let told = facts.iter().map(|fact| fact.when.latest).max();
+    let last_fact = facts.iter().map(|fact| fact.when.latest).max();
     records
         .iter()
         .find(ends)
-        .map_or(last, |record| told.map_or(record.at, |told| told.max(record.at)))
+        .map_or(last, |record| last_fact.map_or(record.at, |at| at.max(record.at)))
 }
 
 fn leader(
@@ -118,6 +123,11 @@ fn lived_on(old: &terms::Old<'_>, zero: Zero, end: Moment) -> OldLeader {
 fn length(from: Bracket, until: Bracket, zero: Zero) -> Between {
     let (from, until) = (zero.when(from), zero.when(until));
     Between::new((until.earliest - from.latest).or_zero(), (until.latest - from.earliest).or_zero())
+}
+
+fn unread(time: Unreadable) -> Blind {
+    let from = time.from.unwrap_or(Seconds::from_nanos(i64::MIN));
+    Blind { from, until: time.until, why: format!("the timeline could not be read {time}") }
 }
 
 /// A time in which somebody did not see.

@@ -74,17 +74,17 @@ struct Replaced<'a> {
     /// Since when it ran alongside its successor.
     beside: Option<Bracket>,
     /// When it was asked to go on, if it was frozen.
-    thawed: Option<Moment>,
+    unfrozen: Option<Moment>,
 }
 
 impl Replaced<'_> {
-    /// Since when it ran, where it has ended by `end`: one that was thawed may have ended before
+    /// Since when it ran, where it has ended by `end`: one that was unfrozen may have ended before
     /// the next look.
     fn ran_from(&self, end: Bracket) -> Option<Bracket> {
-        let unseen = |thawed: Moment| {
-            (thawed <= end.latest).then(|| Bracket::new(thawed.max(end.earliest), end.latest))
+        let unseen = |unfrozen: Moment| {
+            (unfrozen <= end.latest).then(|| Bracket::new(unfrozen.max(end.earliest), end.latest))
         };
-        self.beside.or(self.thawed.and_then(unseen))
+        self.beside.or(self.unfrozen.and_then(unseen))
     }
 }
 
@@ -108,7 +108,7 @@ pub(super) fn walk<'a>(facts: &[Fact<'a>], known: Moment) -> Terms<'a> {
             }
             What::Resigns { node, loss } => walk.resigns(*node, *loss, *when),
             What::Process { node, pid, state } => walk.process(node, *pid, *state, *when),
-            What::Thaws { node } => walk.thaws(node, when.latest),
+            What::Unfreezes { node } => walk.unfreezes(node, when.latest),
             What::Power { node, state } => walk.power(node, *state, *when),
         }
     }
@@ -167,7 +167,7 @@ impl<'a> Walk<'a> {
                 pid: old.pid,
                 next,
                 beside,
-                thawed: None,
+                unfrozen: None,
             });
         }
         self.found.held.push(Term { node: old.node, from: old.from, until: Some(until) });
@@ -204,7 +204,7 @@ impl<'a> Walk<'a> {
         let frozen = self.gap.as_ref().is_some_and(|gap| gap.loss == LeaderLoss::Frozen);
         match state {
             ProcessState::Stopped => self.open(when, LeaderLoss::Frozen),
-            // One that thaws after its lease has expired leads no more, unless it renews it before
+            // One that unfreezes after its lease has expired leads no more, unless it renews it before
             // another takes it.
             _ if frozen && leader.expiry().is_none_or(|expiry| when.latest < expiry.earliest) => {
                 self.close(when, node)
@@ -227,11 +227,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn thaws(&mut self, node: &str, at: Moment) {
+    fn unfreezes(&mut self, node: &str, at: Moment) {
         self.replaced
             .iter_mut()
             .filter(|old| old.node == node)
-            .for_each(|old| old.thawed = Some(at));
+            .for_each(|old| old.unfrozen = Some(at));
     }
 
     fn open(&mut self, from: Bracket, loss: LeaderLoss) {

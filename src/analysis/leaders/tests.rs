@@ -169,7 +169,7 @@ fn a_frozen_leader_that_thaws_too_late_lives_on_beside_its_successor() {
     assert_eq!(only_gap(&found_), (LeaderLoss::Frozen, between(16.0, 16.05)));
     let [old] = &found_.old[..] else { panic!("{found_:#?}") };
     assert_eq!((&*old.node, &*old.next, old.length), ("a", "b", between(1.15, 1.25)));
-    // One that never thawed did not believe anything; one that still runs has not given up.
+    // One that never continued did not believe anything; one that still runs has not given up.
     assert!(found(frozen().process(26_200, "a", 1, Gone).ended(30_000)).old.is_empty());
     // One that ended between two looks ran for less than that.
     let thaw = Event::Fault {

@@ -228,7 +228,7 @@ impl Open {
         kept: bool,
     ) -> (Seconds, Proof) {
         if self.first_in_flight {
-            // What was sent before the request and answered was not harmed, whichever back end it
+            // What was sent before the request and answered was not affected, whichever back end it
             // went to.
             return self
                 .before
@@ -248,7 +248,7 @@ impl Open {
             .flatten()
             .max_by_key(|(at, _)| *at)
             .unwrap_or((start_of_data, Proof::StartOfData));
-        // Nothing was harmed earlier.
+        // No fault was in effect earlier.
         if best.0 < segment.from { (segment.from, segment.limit()) } else { best }
     }
 

@@ -1,7 +1,8 @@
 //! When a prober was itself disturbed: its control probe failed, or it stalled. What its probes saw
 //! fail then may be the prober's own, so that it is also judged without those failures.
 
-use super::findings::{Disturbance, DisturbanceCause, ProbeFinding};
+use super::findings::{Disturbance, DisturbanceCause, ProbeFinding, Unreadable};
+use super::unreadable::Lost;
 use crate::stats::Seconds;
 
 /// A control probe that failed more often than this was on an unhealthy machine from its first
@@ -23,16 +24,38 @@ pub(super) fn add_stall(stalls: &mut Vec<Disturbance>, from: Seconds, until: Sec
 
 /// When a probe saw failures while its prober was disturbed, by its own stalls and its prober's
 /// control probe.
-pub(super) fn of_failures(probe: &ProbeFinding, probes: &[ProbeFinding]) -> Vec<Disturbance> {
+pub(super) fn of_failures(
+    probe: &ProbeFinding,
+    probes: &[ProbeFinding],
+    lost: &Lost<'_>,
+) -> Vec<Disturbance> {
     if probe.control {
         return Vec::new();
     }
+    let (Some(asked), timeout) = (probe.asked, probe.timeout) else { return Vec::new() };
+    let unreadable = |control: &str, times: Vec<Unreadable>| {
+        let disturbance = |time: Unreadable| Disturbance {
+            from: time.from.unwrap_or(asked.earliest),
+            until: time.until.unwrap_or(asked.latest + timeout),
+            cause: DisturbanceCause::Unreadable { probe: control.to_owned() },
+        };
+        times.into_iter().map(disturbance).collect::<Vec<_>>()
+    };
+    // Whose a control probe was shows in its own file.
+    let gone = lost.probes().filter(|name| probes.iter().all(|probe| probe.name != *name));
+    let gone = gone.filter(|name| name.starts_with("control"));
+    let gone = gone.flat_map(|name| unreadable(name, lost.attempts(name)));
     let controls = probes.iter().filter(|other| other.control && other.from == probe.from);
     let met = |disturbance: &Disturbance| {
         let mut bursts = probe.windows.iter().flat_map(|window| &window.bursts);
         bursts.any(|burst| disturbance.overlaps(burst.first_failure, burst.waited_until))
     };
-    probe.disturbances.iter().cloned().chain(controls.flat_map(of_control)).filter(met).collect()
+    let controls = controls.flat_map(|control| {
+        let mut times = of_control(control);
+        times.extend(unreadable(&control.name, control.unreadable.clone()));
+        times
+    });
+    probe.disturbances.iter().cloned().chain(controls).chain(gone).filter(met).collect()
 }
 
 fn of_control(control: &ProbeFinding) -> Vec<Disturbance> {

@@ -32,13 +32,14 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod tracker;
+mod unreadable;
 mod warnings;
 
 pub use clock::Zero;
 pub use findings::{
     Cause, CausePart, Completion, Disturbance, FaultFinding, Findings, InEffect, LeaderFinding,
     LeaderGap, LeaderLoss, OldLeader, OtherNode, Period, PodFinding, ProbeFinding, Proof,
-    Recovered, ServiceFinding, Tally, Warning, When, Window,
+    Recovered, ServiceFinding, Tally, Unreadable, Warning, When, Window,
 };
 pub use recovering::Recovering;
 
@@ -54,10 +55,14 @@ pub fn analyse(timeline: &Timeline) -> Findings {
         .at(timeline.records.last().map_or(timeline.header.anchor.monotonic, |record| record.at));
     let steady_after = steady(timeline, zero, false);
     let steady_before = steady(timeline, zero, true);
-    let harmed = faults.first().map(|fault| fault.requested);
+    let requested = faults.first().map(|fault| fault.requested);
     let steady_since = steady_before.as_ref().and_then(|steady| steady.held_since);
-    let steady_since = steady_since.filter(|since| harmed.is_none_or(|harmed| *since <= harmed));
-    let run = probes::Run { zero, steady_since, faults: &faults, end, records: &timeline.records };
+    let steady_since = steady_since.filter(|since| requested.is_none_or(|at| *since <= at));
+    let lost = unreadable::Lost { damage: &timeline.damage, zero };
+    let unreadable = lost.records().into_iter();
+    let unreadable = unreadable.filter(|time| requested.is_some_and(|at| time.overlaps(at, None)));
+    let run =
+        probes::Run { zero, steady_since, faults: &faults, end, records: &timeline.records, lost };
     let mut probes = probes::probes(&timeline.probes, &run);
     probes.sort_by_key(|probe| (probe.control, started(timeline, &probe.name)));
     let first_fault = faults.first().map_or(Moment(u64::MAX), |_| Moment(origin.monotonic_ns));
@@ -73,6 +78,7 @@ pub fn analyse(timeline: &Timeline) -> Findings {
         other_nodes: other_nodes::other_nodes(timeline, &faults, zero),
         leaders: leaders::leaders(timeline, zero),
         heartbeats: heartbeats::heartbeats(&timeline.records, first_fault),
+        unreadable: unreadable.collect(),
         warnings: Vec::new(),
         origin,
         faults,

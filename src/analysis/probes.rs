@@ -9,7 +9,7 @@ use super::clock::Zero;
 use super::disturbance;
 use super::findings::{
     Disturbance, EndpointFinding, FaultFinding, Lateness, Period, PeriodTally, ProbeFinding,
-    ServiceFinding, Tally, When,
+    ServiceFinding, Tally, Unreadable, When,
 };
 use super::in_effect::{AttemptResult, StepTracker};
 use super::late::late;
@@ -17,6 +17,7 @@ use super::order::InOrder;
 use super::segment::{Observation, Segment};
 use super::series::SeriesBuilder;
 use super::tracker::Tracker;
+use super::unreadable::Lost;
 use crate::stats::{Seconds, draws_to_exclude};
 use crate::timeline::ProbeFile;
 use crate::timeline::{Attempt, Outcome, ProbeSpan, Record};
@@ -35,13 +36,14 @@ pub(super) struct Run<'a> {
     /// Its last moment.
     pub end: Seconds,
     pub records: &'a [Record],
+    pub lost: Lost<'a>,
 }
 
 /// What each probe's clients noticed.
 pub(super) fn probes(files: &[ProbeFile], run: &Run<'_>) -> Vec<ProbeFinding> {
     let mut found: Vec<_> = files.iter().map(|file| probe(file, run, &[])).collect();
     let disturbed: Vec<_> =
-        found.iter().map(|probe| disturbance::of_failures(probe, &found)).collect();
+        found.iter().map(|probe| disturbance::of_failures(probe, &found, &run.lost)).collect();
     for ((probe, times), file) in found.iter_mut().zip(disturbed).zip(files) {
         if !times.is_empty() {
             probe.undisturbed = Some(Box::new(self::probe(file, run, &times)));
@@ -64,7 +66,12 @@ fn probe(file: &ProbeFile, run: &Run<'_>, disturbed: &[Disturbance]) -> ProbeFin
         pass.take(attempts.current());
     }
     let late = late(run.records, &file.span, run.zero, &pass.segments, &pass.pending);
-    ProbeFinding { late, ..pass.finish(faults, attempts.reader().truncated()) }
+    let found = pass.finish(faults, attempts.reader().truncated());
+    let mut unreadable = run.lost.attempts(&found.name);
+    if found.truncated && unreadable.is_empty() {
+        unreadable.push(Unreadable { from: found.asked.map(|asked| asked.latest), until: None });
+    }
+    ProbeFinding { late, unreadable, ..found }
 }
 
 struct Pass<'a> {
@@ -238,6 +245,7 @@ impl<'a> Pass<'a> {
             undisturbed: None,
             clock_uncertainty: Seconds::from_nanos(clamp(span.clock_uncertainty_ns)),
             truncated,
+            unreadable: Vec::new(),
             series: self.series.finish(),
         }
     }

@@ -312,14 +312,14 @@ fn a_gap_that_closed_is_reported_once() {
     let gap = |until| Event::WatchGap { watch: "nodes".into(), until, reason: "refused".into() };
     let run = || Run::new().endpoints(1, 1).kill(15_000).event(3000, gap(None)).since(2000);
     let warned = |run: Run| analyse(&run.ended(20_000).build()).warnings;
-    let told = |until| Warning::WatchGap {
+    let warning = |until| Warning::WatchGap {
         watch: "nodes".into(),
         from: s(2.0),
         until,
         reason: "refused".into(),
     };
-    assert_eq!(warned(run()), [told(None)]);
-    assert_eq!(warned(run().event(5000, gap(Some(at(5000)))).since(2000)), [told(Some(s(5.0)))]);
+    assert_eq!(warned(run()), [warning(None)]);
+    assert_eq!(warned(run().event(5000, gap(Some(at(5000)))).since(2000)), [warning(Some(s(5.0)))]);
 }
 
 #[test]
@@ -370,11 +370,11 @@ fn a_stop_that_the_engine_saw_was_not_without_effect() {
         let die = Event::Docker { container, action, engine_time: None, exit_code: None };
         died.into_iter().fold(run, |run, ms| run.event(ms, die.clone())).ended(5000).build()
     };
-    let told = |timeline| {
+    let warns = |timeline| {
         analyse(&timeline).warnings.iter().any(|w| matches!(w, Warning::FaultNotConfirmed { .. }))
     };
-    assert!(told(stopped(None)));
-    assert!(!told(stopped(Some(2100))), "it died of the interrupt");
+    assert!(warns(stopped(None)));
+    assert!(!warns(stopped(Some(2100))), "it died of the interrupt");
 }
 
 #[test]

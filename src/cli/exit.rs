@@ -1,6 +1,6 @@
 //! The exit codes: one table, in `--help` and in docs/commands.md (a test compares them).
 
-/// Pass: every expectation was met.
+/// Pass: every expectation was met. Also a run without expectations, which is not judged.
 pub(super) const PASS: u8 = 0;
 /// Fail: an expectation was not met.
 pub(super) const FAIL: u8 = 1;
@@ -25,7 +25,7 @@ pub(super) fn gravest(codes: impl IntoIterator<Item = u8>) -> u8 {
 /// The table as help shows it.
 pub(super) const HELP: &str = "\
 Exit codes:
-  0    pass
+  0    pass, or a run without expectations
   1    fail
   2    bad usage, or an invalid experiment
   3    inconclusive, or an error during the run that was undone

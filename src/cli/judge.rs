@@ -41,7 +41,7 @@ impl Judged {
     pub(super) fn code(&self) -> u8 {
         match self.verdict.outcome {
             _ if self.view().is_refused() => exit::REFUSED,
-            Outcome::Pass => exit::PASS,
+            Outcome::Pass | Outcome::Measured => exit::PASS,
             Outcome::Fail => exit::FAIL,
             Outcome::Inconclusive => exit::INCONCLUSIVE,
         }

@@ -40,7 +40,7 @@ impl Decision {
             (Some(Outcome::Pass), PassMeans::Refuted, _)
             | (Some(Outcome::Fail), _, FailMeans::Refuted) => Decision::Refuted,
             (Some(Outcome::Fail), _, FailMeans::Open)
-            | (Some(Outcome::Inconclusive) | None, ..) => Decision::Open,
+            | (Some(Outcome::Inconclusive | Outcome::Measured) | None, ..) => Decision::Open,
         }
     }
 }
@@ -232,7 +232,7 @@ mod tests {
             figures(&Verdict::new(Some("the run died".into()), vec![doubted])),
             "the run died"
         );
-        assert_eq!(figures(&Verdict::new(None, Vec::new())), "measured; nothing was asserted");
+        assert_eq!(figures(&Verdict::new(None, Vec::new())), "no expectations: nothing was judged");
     }
 
     #[test]

@@ -89,6 +89,7 @@ fn case(name: &str, status: TestCaseStatus, output: &str) -> TestCase {
 
 fn status(outcome: Outcome, why: &str, text: &str) -> TestCaseStatus {
     match outcome {
+        Outcome::Measured => TestCaseStatus::skipped(),
         Outcome::Pass => TestCaseStatus::success(),
         Outcome::Fail => non_success(NonSuccessKind::Failure, outcome.word(), why, text),
         Outcome::Inconclusive => non_success(NonSuccessKind::Error, outcome.word(), why, text),

@@ -205,8 +205,8 @@ fn terminal_of_a_run_that_asserts_nothing() {
     experiment.expect.clear();
     let text = terminal(&Judged::new(article(), experiment), 100);
     assert!(
-        text.contains("  Measured; nothing was asserted.\n")
-            && text.lines().next().unwrap().ends_with("PASS"),
+        text.contains("  No expectations: nothing was judged.\n")
+            && text.lines().next().unwrap().ends_with("MEASURED"),
         "{text}"
     );
 }

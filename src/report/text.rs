@@ -65,6 +65,7 @@ pub fn hang(lead: &str, text: &str, columns: usize) -> String {
 /// Colours a text as its outcome; as it is when no colour is wanted.
 pub(super) fn judged(text: &str, outcome: Outcome, style: &Style) -> String {
     let colour = match outcome {
+        Outcome::Measured => anstyle::AnsiColor::Cyan,
         Outcome::Pass => anstyle::AnsiColor::Green,
         Outcome::Inconclusive => anstyle::AnsiColor::Yellow,
         Outcome::Fail => anstyle::AnsiColor::Red,

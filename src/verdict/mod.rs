@@ -4,6 +4,8 @@
 //! interval, a fault that was not confirmed or hit nothing that the probe asks, a probe that was blind or late, a steady state that
 //! never held, a run that was cut short.
 
+mod faults;
+mod finding;
 mod leaders;
 mod of_probes;
 mod pods_and_objects;
@@ -21,11 +23,13 @@ use crate::experiment::{Claim, Expectation};
 use crate::prediction::Predictions;
 use rules::Run;
 
-/// The three verdicts; the later ones dominate.
+/// The verdicts; the later ones dominate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
+    /// Nothing was expected, so that nothing was judged.
+    Measured,
     /// What was expected was measured.
     Pass,
     /// What was measured proves neither.
@@ -38,6 +42,7 @@ impl Outcome {
     /// As reports print it.
     pub fn word(self) -> &'static str {
         match self {
+            Outcome::Measured => "MEASURED",
             Outcome::Pass => "PASS",
             Outcome::Inconclusive => "INCONCLUSIVE",
             Outcome::Fail => "FAIL",
@@ -57,7 +62,7 @@ pub struct Verdict {
     /// Why the whole run decides nothing, if so.
     #[serde(rename = "doubt")]
     pub issue: Option<String>,
-    /// Each expectation, in the experiment's order. None: nothing was asserted.
+    /// Each expectation, in the experiment's order. None: nothing was judged.
     pub assertions: Vec<Assertion>,
 }
 
@@ -66,9 +71,11 @@ impl Verdict {
     pub fn new(issue: Option<String>, assertions: Vec<Assertion>) -> Self {
         let outcome = match &issue {
             Some(_) => Outcome::Inconclusive,
-            None => {
-                assertions.iter().map(|assertion| assertion.outcome).max().unwrap_or(Outcome::Pass)
-            }
+            None => assertions
+                .iter()
+                .map(|assertion| assertion.outcome)
+                .max()
+                .unwrap_or(Outcome::Measured),
         };
         let summary = issue.clone().unwrap_or_else(|| summary(outcome, &assertions));
         Self { outcome, summary, issue, assertions }
@@ -139,7 +146,7 @@ fn summary(outcome: Outcome, assertions: &[Assertion]) -> String {
     let count = |wanted| assertions.iter().filter(|a| a.outcome == wanted).count();
     let all = assertions.len();
     match outcome {
-        Outcome::Pass if all == 0 => "measured; nothing was asserted".into(),
+        Outcome::Measured => "no expectations: nothing was judged".into(),
         Outcome::Pass => format!("{all} of {all} expectations met"),
         Outcome::Fail => format!("{} of {all} expectations not met", count(Outcome::Fail)),
         Outcome::Inconclusive => {

@@ -1,6 +1,6 @@
 //! Rules on what a probe's clients must have seen: that it failed, and for long enough.
 
-use super::rules::Finding;
+use super::finding::Finding;
 use super::validity;
 use crate::analysis::findings::Burst;
 use crate::analysis::{Disturbance, FaultFinding, Findings, InEffect, Period, ProbeFinding};
@@ -48,6 +48,7 @@ pub(super) fn lasted(found: &Findings, name: &str, bound: Seconds) -> Finding {
             Finding::worst(judged, "no fault was in effect")
         })
         .pass_inconclusive_if(validity::of_lateness(probe))
+        .fail_inconclusive_if(validity::of_unreadable_faults(found, probe))
     })
 }
 
@@ -83,7 +84,10 @@ fn lasted_in(
             window.length
         )),
     };
-    finding.measured(format!("for {length}{of}")).pass_inconclusive_if(interrupted(burst, bound))
+    let until = Some(burst.last_failure);
+    let open = interrupted(burst, bound)
+        .or_else(|| validity::of_unreadable(probe, burst.first_failure, until));
+    finding.measured(format!("for {length}{of}")).pass_inconclusive_if(open)
 }
 
 /// How much of a burst these times are.

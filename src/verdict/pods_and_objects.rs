@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::rules::{Finding, missing, moment};
+use super::faults::{missing, moment};
+use super::finding::Finding;
 use crate::analysis::{FaultFinding, Findings, PodFinding};
 use crate::stats::Seconds;
 
@@ -50,7 +51,7 @@ pub(super) fn rescheduled(found: &Findings, service: &str, bound: Seconds) -> Fi
     let judge = |fault: &FaultFinding| {
         let service = fault.service(service).filter(|service| !service.hit.is_empty())?;
         Some(match service.replaced {
-            Some(when) => moment(fault, when, bound),
+            Some(when) => moment(found, fault, when, bound),
             None => missing(found, fault, bound, "endpoints", "not rescheduled"),
         })
     };
@@ -124,7 +125,7 @@ pub(super) fn restarted(
     bound: Seconds,
 ) -> Finding {
     let judge = |(pod, fault): (&PodFinding, &FaultFinding)| match pod.restarted {
-        Some(when) => moment(fault, when, bound),
+        Some(when) => moment(found, fault, when, bound),
         None if pod.left.is_some() => Finding::failed(format!("{} was deleted", pod.pod)),
         None => missing(found, fault, bound, "pods", "not restarted"),
     };

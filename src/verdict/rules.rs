@@ -2,106 +2,15 @@
 
 use std::time::Duration;
 
+use super::faults::{facts, missing, moment};
+use super::finding::{Finding, Limits};
 use super::of_probes::each_probe;
-use super::{Assertion, Outcome, leaders, pods_and_objects, validity};
-use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding, When};
-use crate::experiment::feasibility::{FaultFacts, judged_for_detection};
+use super::{Assertion, leaders, pods_and_objects, validity};
+use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding};
+use crate::experiment::feasibility::judged_for_detection;
 use crate::experiment::{Bound, Expectation};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
-
-/// What a rule finds.
-pub(super) struct Finding {
-    pub(super) outcome: Outcome,
-    pub(super) measured: Option<String>,
-    pub(super) why: Option<String>,
-    /// The prediction that was the bound.
-    pub(super) predicted: Option<Seconds>,
-    /// What the measurement can't show.
-    pub(super) note: Option<String>,
-}
-
-impl Finding {
-    fn new(outcome: Outcome, why: Option<String>) -> Self {
-        Self { outcome, measured: None, why, predicted: None, note: None }
-    }
-
-    pub(super) fn unknown(why: impl Into<String>) -> Self {
-        Self::new(Outcome::Inconclusive, Some(why.into()))
-    }
-
-    pub(super) fn failed(why: impl Into<String>) -> Self {
-        Self::new(Outcome::Fail, Some(why.into()))
-    }
-
-    pub(super) fn passed(measured: impl Into<String>) -> Self {
-        Self::new(Outcome::Pass, None).measured(measured)
-    }
-
-    pub(super) fn measured(self, measured: impl Into<String>) -> Self {
-        Self { measured: Some(measured.into()), ..self }
-    }
-
-    /// The worst of several; `otherwise` says why there is none. The last among equals.
-    pub(super) fn worst(all: impl Iterator<Item = Self>, otherwise: impl Into<String>) -> Self {
-        all.max_by_key(|finding| finding.outcome).unwrap_or_else(|| Self::unknown(otherwise))
-    }
-
-    /// A measured length against its bounds.
-    pub(super) fn bounded(length: Between, limits: impl Into<Limits>, measured: String) -> Self {
-        let limits = limits.into();
-        let (outcome, why) = if limits.least <= length.least && length.most <= limits.most {
-            (Outcome::Pass, None)
-        } else if length.least > limits.most {
-            (Outcome::Fail, Some("longer than expected".into()))
-        } else if length.most < limits.least {
-            (Outcome::Fail, Some("shorter than expected".into()))
-        } else {
-            (
-                Outcome::Inconclusive,
-                Some(format!("the bound lies within the measured range, {length:.3}")),
-            )
-        };
-        Self::new(outcome, why).measured(measured)
-    }
-
-    /// The same, no longer decided.
-    pub(super) fn inconclusive_if(self, why: Option<String>) -> Self {
-        match why {
-            Some(why) => Self { outcome: Outcome::Inconclusive, why: Some(why), ..self },
-            None => self,
-        }
-    }
-
-    pub(super) fn fail_inconclusive_if(self, why: Option<String>) -> Self {
-        if self.outcome == Outcome::Fail { self.inconclusive_if(why) } else { self }
-    }
-
-    pub(super) fn pass_inconclusive_if(self, why: Option<String>) -> Self {
-        if self.outcome == Outcome::Pass { self.inconclusive_if(why) } else { self }
-    }
-}
-
-/// How long something may take.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// No less than this.
-    pub(super) least: Seconds,
-    /// No more than this.
-    pub(super) most: Seconds,
-}
-
-impl Limits {
-    pub(super) fn new(least: Option<Duration>, most: Seconds) -> Self {
-        Self { least: least.map_or(Seconds::ZERO, Seconds::from), most }
-    }
-}
-
-impl From<Seconds> for Limits {
-    fn from(most: Seconds) -> Self {
-        Self::new(None, most)
-    }
-}
 
 /// What is judged.
 pub(super) struct Run<'a> {
@@ -162,9 +71,11 @@ pub(super) fn assertion(
     issue: Option<&str>,
 ) -> Assertion {
     let (subject, bound) = words(expectation);
-    let unharmed = run.found.faults.is_empty();
-    let finding =
-        if unharmed { Finding::unknown("no fault was injected") } else { rule(run, expectation) };
+    let finding = if run.found.faults.is_empty() {
+        Finding::unknown("no fault was injected")
+    } else {
+        rule(run, expectation)
+    };
     let finding = if awaits_nothing(expectation) {
         finding.pass_inconclusive_if(validity::of_effect(run.found))
     } else {
@@ -338,49 +249,17 @@ fn with_probe(found: &Findings, name: &str, judge: impl Fn(&ProbeFinding) -> Fin
     })
 }
 
-pub(super) fn moment(fault: &FaultFinding, when: When, limits: impl Into<Limits>) -> Finding {
-    let length = Between::new(when.earliest - fault.requested, when.latest - fault.requested);
-    Finding::bounded(length, limits, format!("{length:.3}"))
-}
-
-/// What did not happen: judged only when there was time for it, and someone looked.
-pub(super) fn missing(
-    found: &Findings,
-    fault: &FaultFinding,
-    bound: Seconds,
-    watched: &str,
-    what: &str,
-) -> Finding {
-    let lasted = fault.undo_requested.map(|undo| undo - fault.requested);
-    match lasted {
-        None => Finding::unknown(format!("{what}, and the fault has no undo")),
-        Some(_) if found.watch_gaps(watched).next().is_some() => {
-            Finding::unknown(format!("{what}, but the watch was down"))
-        }
-        Some(lasted) if lasted < bound => {
-            Finding::unknown(format!("{what} in the {lasted} of the fault"))
-        }
-        Some(lasted) => Finding::failed(format!("{what} in the {lasted} of the fault")),
-    }
-}
-
 fn detection(found: &Findings, fault: &FaultFinding, limits: Limits) -> Finding {
     match &fault.node.detected {
         _ if fault.node.ready_before == Some(false) => {
             Finding::unknown(format!("{} was not Ready before the fault", fault.target))
         }
-        Some(detected) => moment(fault, detected.at, limits),
+        Some(detected) => moment(found, fault, detected.at, limits),
         None if fault.node.ready_before.is_none() => {
             Finding::unknown(format!("the state of {} before the fault is not known", fault.target))
         }
         None => missing(found, fault, limits.most, "nodes", "not detected"),
     }
-}
-
-/// A fault that was carried out, as the rules of feasibility see it.
-pub(super) fn facts(fault: &FaultFinding) -> FaultFacts<'_> {
-    let impact = fault.kind.traits().impact;
-    FaultFacts { step: fault.name.as_deref(), component: fault.component, impact }
 }
 
 /// On each fault that it is judged on.
@@ -421,8 +300,8 @@ fn detection_after(found: &Findings, fault: &FaultFinding, name: &str, limits: L
     };
     // The object's own time (whole seconds, cut) shows since when it had been so if the watch was
     // down.
-    let earliest =
-        detected.transition.map_or(detected.at.earliest, |own| own.max(detected.at.earliest));
+    let earliest = found.shown(detected.at, requested).earliest;
+    let earliest = detected.transition.map_or(earliest, |own| own.max(earliest));
     if detected.at.latest < requested {
         let why = format!("detected before the undo of {name} was requested");
         let early = format!("{} before it", requested - detected.at.latest);
@@ -468,7 +347,7 @@ fn removal(found: &Findings, fault: &FaultFinding, name: &str, bound: Seconds) -
             Finding::unknown(format!("no endpoint of {name} was on {}", fault.target))
         }
         Some(service) => match service.removed {
-            Some(when) => moment(fault, when, bound),
+            Some(when) => moment(found, fault, when, bound),
             None => missing(found, fault, bound, "endpoints", "an endpoint was not removed"),
         },
     }
@@ -508,16 +387,17 @@ fn failed_share(found: &Findings, probe: &ProbeFinding, bound: f64) -> Finding {
     };
     let measured = format!("{} ({} of {})", percent(share), since.failed, since.judged());
     if share > bound {
-        return Finding::failed("more than expected").measured(measured);
+        return Finding::failed("more than expected")
+            .measured(measured)
+            .inconclusive_if(validity::of_unreadable_faults(found, probe));
     }
     let mut faults = found.faults.iter().filter(|_| since.failed == 0);
-    let unharmed = faults.find_map(|fault| validity::of_hit(fault, probe));
-    Finding::passed(measured)
-        .pass_inconclusive_if(validity::of_successes(found, probe).or(unharmed))
+    let missed = faults.find_map(|fault| validity::of_hit(fault, probe));
+    Finding::passed(measured).pass_inconclusive_if(validity::of_successes(found, probe).or(missed))
 }
 
 /// A probe whose back ends no fault hit may still be expected to see no error, so that is not a
-/// reason for doubt.
+/// reason to leave it open.
 fn no_errors(found: &Findings, probe: &ProbeFinding) -> Finding {
     let since = probe.since_fault();
     let measured = format!("{} of {} failed", since.failed, since.judged());
@@ -548,17 +428,20 @@ fn nodes_untouched(found: &Findings) -> Finding {
     }
     let unseen = found.other_nodes.iter().find(|other| other.ready_before != Some(true));
     let blind = found.watch_gaps("nodes").any(|gap| gap.until.is_none());
+    let unreadable = found.faults.first().and_then(|first| found.unreadable_since(first.requested));
     let issue = match unseen {
         _ if found.other_nodes.is_empty() => Some("every node was hit".to_owned()),
         Some(other) => Some(format!("{} was not known to be Ready before the fault", other.node)),
-        None => blind.then(|| "the watch of nodes was down to the end".to_owned()),
+        None => blind.then(|| "the watch of nodes was down to the end".to_owned()).or(unreadable),
     };
     Finding::passed(measured).pass_inconclusive_if(issue)
 }
 
 fn recovery(found: &Findings, bound: Seconds) -> Finding {
     if let Some(took) = found.recovery {
-        return Finding::bounded(took, bound, took.to_string());
+        let undone = found.last_undone().unwrap_or(Seconds::ZERO);
+        return Finding::bounded(took, bound, took.to_string())
+            .fail_inconclusive_if(found.unreadable_since(undone));
     }
     match (found.last_undone(), &found.steady_after) {
         (None, _) => Finding::unknown("the undo was not confirmed"),

@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use super::*;
-use crate::analysis::testing::{Prober, Run, article, attempt, file, pods_asked, pods_wait, span};
+use crate::analysis::testing::{
+    Prober, Run, article, at, attempt, file, pods_asked, pods_wait, span,
+};
 use crate::analysis::{Findings, analyse};
 use crate::experiment::Bound;
 use crate::prediction::{ClusterModel, Predictions};
-use crate::timeline::{Change, Event, Outcome as Answer, Phase, ProbeFile, Ready};
+use crate::timeline::{
+    Change, Damage, Event, Extent, Outcome as Answer, Phase, ProbeFile, Ready, Stream,
+};
 use Outcome::{Fail, Inconclusive, Pass};
 
 fn ms(ms: u64) -> Duration {
@@ -61,7 +65,7 @@ fn outcome(found: &Findings, expectation: Expectation) -> Outcome {
 }
 
 /// A kill of the only back end at +0, undone at 15 s; errors from 1 s to 4 s.
-fn harmed() -> Run {
+fn killed() -> Run {
     let run = Run::new().endpoints(1, 1).kill(15_000).node(
         -9000,
         Change::Baseline,
@@ -96,7 +100,7 @@ fn the_article_passes_as_a_whole() {
 
 #[test]
 fn a_window_is_judged_on_its_upper_end() {
-    let found = found(harmed());
+    let found = found(killed());
     assert_eq!([outcome(&found, window(3100)), outcome(&found, window(2900))], [Pass, Fail]);
     let (outcome, why) = one(&found, window(3000));
     assert_eq!(outcome, Inconclusive);
@@ -114,25 +118,25 @@ fn a_window_that_stays_open_can_only_fail() {
 
 #[test]
 fn no_errors_count_only_when_the_fault_could_cause_them() {
-    let unharmed = |hit| found(Run::new().endpoints(2, hit).kill(15_000).probe(refused(0, 0)));
+    let unaffected = |hit| found(Run::new().endpoints(2, hit).kill(15_000).probe(refused(0, 0)));
     assert_eq!(
-        [outcome(&unharmed(1), window(1000)), outcome(&unharmed(0), window(1000))],
+        [outcome(&unaffected(1), window(1000)), outcome(&unaffected(0), window(1000))],
         [Pass, Inconclusive]
     );
     assert_eq!(
-        [outcome(&unharmed(1), share(0.0)), outcome(&unharmed(0), share(0.0))],
+        [outcome(&unaffected(1), share(0.0)), outcome(&unaffected(0), share(0.0))],
         [Pass, Inconclusive]
     );
     assert_eq!(
-        [outcome(&unharmed(1), no_errors()), outcome(&unharmed(0), no_errors())],
+        [outcome(&unaffected(1), no_errors()), outcome(&unaffected(0), no_errors())],
         [Pass, Pass]
     );
-    assert_eq!(outcome(&found(harmed()), no_errors()), Fail);
+    assert_eq!(outcome(&found(killed()), no_errors()), Fail);
 }
 
 #[test]
 fn a_share_is_exact() {
-    let found = found(harmed());
+    let found = found(killed());
     let since = found.probes[0].since_fault();
     let exact = since.failed as f64 / since.judged() as f64;
     assert_eq!(
@@ -143,7 +147,7 @@ fn a_share_is_exact() {
 
 #[test]
 fn what_was_not_noticed_fails_only_when_there_was_time() {
-    let found = found(harmed());
+    let found = found(killed());
     assert_eq!(
         [outcome(&found, detection(15_000)), outcome(&found, detection(15_001))],
         [Fail, Inconclusive]
@@ -159,7 +163,7 @@ fn what_was_not_noticed_fails_only_when_there_was_time() {
 #[test]
 fn a_detection_may_be_too_soon() {
     let seen = found(
-        harmed().node(6000, Change::Changed, Ready::Unknown, "NodeStatusUnknown").since(3000),
+        killed().node(6000, Change::Changed, Ready::Unknown, "NodeStatusUnknown").since(3000),
     );
     let judged = |least| {
         let (within, at_least) = (Bound::Fixed(ms(7000)), Some(ms(least)));
@@ -198,13 +202,13 @@ fn what_the_undo_removed_was_not_removed_by_the_fault() {
 
 #[test]
 fn a_blind_watch_leaves_it_open() {
-    let run = harmed().node(6000, Change::Changed, Ready::Unknown, "NodeStatusUnknown").since(3000);
+    let run = killed().node(6000, Change::Changed, Ready::Unknown, "NodeStatusUnknown").since(3000);
     let seen = found(run);
     let bounds = [2999, 5000, 6000].map(|bound| outcome(&seen, detection(bound)));
     assert_eq!(bounds, [Fail, Inconclusive, Pass]);
     let gap =
         Event::WatchGap { watch: "nodes".into(), until: None, reason: "connection refused".into() };
-    assert_eq!(outcome(&found(harmed().event(2000, gap)), detection(7000)), Inconclusive);
+    assert_eq!(outcome(&found(killed().event(2000, gap)), detection(7000)), Inconclusive);
 }
 
 #[test]
@@ -215,14 +219,14 @@ fn a_steady_state_that_did_not_come_back_fails_when_it_was_waited_for() {
             Event::SteadyStateMissed { before: false, conditions: vec!["1 of 3 nodes".into()] },
         )
     };
-    let missed = found(missed(harmed()));
+    let missed = found(missed(killed()));
     assert_eq!(
         [outcome(&missed, recovery(10_000)), outcome(&missed, recovery(11_000))],
         [Fail, Inconclusive]
     );
-    let back = found(harmed().beat(16_000, "06:23:57Z", Ready::True).steady(26_000, false, 21_400));
+    let back = found(killed().beat(16_000, "06:23:57Z", Ready::True).steady(26_000, false, 21_400));
     assert_eq!([outcome(&back, recovery(6000)), outcome(&back, recovery(5999))], [Pass, Fail]);
-    assert_eq!(outcome(&found(harmed()), recovery(6000)), Inconclusive);
+    assert_eq!(outcome(&found(killed()), recovery(6000)), Inconclusive);
 }
 
 /// The watch still says Ready of a node that was away for less than detection takes: that it is
@@ -260,13 +264,13 @@ fn a_recovery_needs_a_sign_of_life() {
 
 #[test]
 fn a_run_that_was_cut_short_decides_nothing() {
-    let died = analyse(&harmed().build());
-    let interrupted = found(harmed().event(3000, Event::Interrupted { signal: "SIGTERM".into() }));
+    let died = analyse(&killed().build());
+    let interrupted = found(killed().event(3000, Event::Interrupted { signal: "SIGTERM".into() }));
     let failed = found(
-        harmed()
+        killed()
             .event(3000, Event::Failed { error: "the API server is gone".into(), refused: false }),
     );
-    let never_steady = found(harmed().event(
+    let never_steady = found(killed().event(
         -100,
         Event::SteadyStateMissed { before: true, conditions: vec!["2 of 3 nodes".into()] },
     ));
@@ -307,7 +311,7 @@ fn a_sick_prober_decides_nothing() {
         let answer = |slot: u64| if fails(slot) { Answer::Refused } else { Answer::Ok };
         file(&span, &[], (0..1500).map(|slot| attempt(slot, answer(slot), 1000)).collect())
     };
-    let judged = |fails, bound| outcome(&found(harmed().probe(control(fails))), window(bound));
+    let judged = |fails, bound| outcome(&found(killed().probe(control(fails))), window(bound));
     assert_eq!((judged(|_| false, 8000), judged(|_| false, 1000)), (Pass, Fail));
     // An unhealthy host may have made the window longer, but not shorter.
     let sick = |slot: u64| slot > 250 && slot.is_multiple_of(20);
@@ -326,17 +330,18 @@ fn a_sick_prober_decides_nothing() {
     );
 }
 
+fn control(from: i64, to: i64) -> ProbeFile {
+    let mut control = api("control", from, to);
+    control.span.probe.control = true;
+    control
+}
+
 /// Only a failure that would change the verdict leaves it open.
 #[test]
 fn failures_of_the_prober_itself_are_taken_off_the_bound() {
     let judged = |control: ProbeFile, bound| {
         let run = Run::new().endpoints(2, 1).kill(15_000).probe(api("api", 1000, 14_000));
         one(&found(run.probe(control)), at_least(bound))
-    };
-    let control = |from, to| {
-        let mut control = api("control", from, to);
-        (control.span.probe.control, control.span.probe.needs) = (true, None);
-        control
     };
     assert_eq!(judged(control(5000, 5040), 12_000).0, Pass);
     let why = "the control probe control failed too, from +4.980s to +8.001s: the prober's host was unhealthy";
@@ -367,6 +372,52 @@ fn a_stall_of_the_prober_counts_only_where_it_failed() {
     assert_eq!((open, why.starts_with("the prober stalled from +1.800s to")), (Inconclusive, true));
 }
 
+fn unreadable(mut run: Run, stream: Stream, from: i64, until: Option<i64>) -> Run {
+    let extent = if until.is_some() { Extent::Part } else { Extent::ToTheEnd };
+    let (from, until) = (Some(at(from)), until.map(at));
+    run.0.damage.push(Damage { stream, extent, from, until, why: "a test".into() });
+    run
+}
+
+#[test]
+fn records_that_cannot_be_read_decide_nothing_that_they_may_have_shown() {
+    let unknown = |run: Run| run.node(6000, Change::Changed, Ready::Unknown, "NodeStatusUnknown");
+    let judged = |run: Run, from, until, within| {
+        outcome(&found(unreadable(run, Stream::Records, from, Some(until))), detection(within))
+    };
+    // Nothing was detected in 15 s, as far as can be read.
+    assert_eq!(judged(killed(), 2000, 2100, 7000), Inconclusive);
+    assert_eq!(judged(killed(), -3000, -2000, 7000), Fail);
+    // It was detected after 6 s, or earlier.
+    let bounds = [1900, 5000, 7000].map(|within| judged(unknown(killed()), 2000, 2100, within));
+    assert_eq!(bounds, [Fail, Inconclusive, Pass]);
+    assert_eq!(judged(unknown(killed()), 7000, 8000, 5000), Fail, "it had been detected");
+    let (judged, why) = one(
+        &found(unreadable(killed(), Stream::Records, 2000, Some(2100))),
+        Expectation::NodesUntouched,
+    );
+    assert_eq!(judged, Inconclusive, "{why}");
+}
+
+#[test]
+fn attempts_that_cannot_be_read_decide_nothing_that_they_may_have_shown() {
+    let judged = |probe: &str, from, until, expect: Expectation| {
+        let run = Run::new().endpoints(1, 1).kill(15_000).probe(refused(0, 0));
+        let run = run.probe(api("api", 1000, 14_000)).probe(control(0, 0));
+        outcome(&found(unreadable(run, Stream::Attempts(probe.into()), from, until)), expect)
+    };
+    assert_eq!(judged("web", -3000, Some(-2000), no_errors()), Pass);
+    assert_eq!(judged("web", 2000, Some(2100), no_errors()), Inconclusive);
+    assert_eq!(judged("web", 2000, None, window(1000)), Inconclusive);
+    assert_eq!(judged("api", 5000, Some(6000), at_least(12_000)), Inconclusive);
+    assert_eq!(judged("api", 14_500, Some(14_600), at_least(12_000)), Pass);
+    assert_eq!(judged("api", 14_500, Some(14_600), at_least(14_000)), Inconclusive);
+    // Where nothing shows that the prober was well, failures may be its own, and successes not.
+    assert_eq!(judged("control", 5000, None, at_least(12_000)), Inconclusive);
+    assert_eq!(judged("control", 13_500, None, at_least(12_000)), Pass);
+    assert_eq!(judged("control", 5000, None, no_errors()), Pass);
+}
+
 #[test]
 fn a_blind_prober_can_prove_failures_but_no_success() {
     let blind = |failures: bool| {
@@ -390,7 +441,7 @@ fn a_blind_prober_can_prove_failures_but_no_success() {
 
 #[test]
 fn fail_dominates_inconclusive_dominates_pass() {
-    let found = found(harmed());
+    let found = found(killed());
     let judged = |expect: &[Expectation]| unpredicted(&found, expect).outcome;
     assert_eq!(judged(&[window(8000), window(3000)]), Inconclusive);
     assert_eq!(judged(&[window(8000), window(3000), window(100)]), Fail);
@@ -398,11 +449,11 @@ fn fail_dominates_inconclusive_dominates_pass() {
 }
 
 #[test]
-fn nothing_asserted_passes_when_it_was_measured() {
-    let verdict = unpredicted(&found(harmed()), &[]);
+fn a_run_without_expectations_is_measured_and_not_judged() {
+    let verdict = unpredicted(&found(killed()), &[]);
     assert_eq!(
         (verdict.outcome, verdict.summary.as_str()),
-        (Pass, "measured; nothing was asserted")
+        (Outcome::Measured, "no expectations: nothing was judged")
     );
 }
 
@@ -567,11 +618,11 @@ fn three_accepted_attempts_decide() {
 /// A fault that was over long before its undo shows nothing by what it did not cause.
 #[test]
 fn a_fault_that_wore_off_shows_nothing() {
-    let unharmed = || Run::new().endpoints(2, 1).kill(15_000).probe(refused(0, 0));
+    let unaffected = || Run::new().endpoints(2, 1).kill(15_000).probe(refused(0, 0));
     let start = |ms| {
         let (container, action) = ("fast-detection-worker".into(), "start".into());
         one(
-            &found(unharmed().event(
+            &found(unaffected().event(
                 ms,
                 Event::Docker { container, action, engine_time: None, exit_code: None },
             )),
@@ -595,7 +646,7 @@ fn a_fault_that_wore_off_shows_nothing() {
     assert_eq!(filtered(&[(15_400, WoreOff), (15_400, Undone)]), Inconclusive);
     assert_eq!(filtered(&[(15_400, Undone), (16_000, WoreOff), (16_000, Undone)]), Pass);
     assert_eq!(
-        outcome(&found(harmed().event(9000, started())), window(8000)),
+        outcome(&found(killed().event(9000, started())), window(8000)),
         Pass,
         "what did happen did"
     );
@@ -760,7 +811,7 @@ fn a_probe_that_was_away_at_the_undo_is_back_with_its_first_success_that_lasts()
 #[test]
 fn an_unknown_probe_is_no_pass() {
     let expectation = Expectation::NoErrors { probe: "other".into() };
-    assert_eq!(outcome(&found(harmed()), expectation), Inconclusive);
+    assert_eq!(outcome(&found(killed()), expectation), Inconclusive);
 }
 
 #[test]

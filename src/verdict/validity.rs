@@ -1,7 +1,7 @@
 //! What keeps a run, or a probe, from deciding anything.
 
 use super::Outcome;
-use super::rules::Finding;
+use super::finding::Finding;
 use crate::analysis::{
     Completion, Disturbance, FaultFinding, Findings, InEffect, ProbeFinding, Tally,
 };
@@ -31,13 +31,31 @@ pub(super) fn of_run(found: &Findings) -> Option<String> {
         return Some("the steady state was never reached before the fault".into());
     }
     let unconfirmed = found.faults.iter().find(|fault| fault.confirmed.is_none());
-    unconfirmed.map(|fault| {
+    let unconfirmed = unconfirmed.map(|fault| {
         format!(
             "{} of {} was not confirmed",
             fault.kind,
             Component::on(fault.component, &fault.target)
         )
-    })
+    });
+    // A fault without an undo may have had one.
+    let endless = found.faults.iter().filter(|fault| fault.undo_requested.is_none());
+    unconfirmed.or_else(|| endless.filter_map(|one| found.unreadable_since(one.requested)).next())
+}
+
+/// Why it is not known what a probe saw in a time.
+pub(super) fn of_unreadable(
+    probe: &ProbeFinding,
+    from: Seconds,
+    until: Option<Seconds>,
+) -> Option<String> {
+    let time = probe.unreadable.iter().find(|time| time.overlaps(from, until))?;
+    Some(format!("attempts of {} could not be read {time}", probe.name))
+}
+
+/// The same from the first fault to the last undo.
+pub(super) fn of_unreadable_faults(found: &Findings, probe: &ProbeFinding) -> Option<String> {
+    of_unreadable(probe, found.faults.first()?.requested, found.last_undo_requested())
 }
 
 /// Judges a probe with and without the failures that may be the prober's own: what is the same
@@ -67,13 +85,16 @@ pub(super) fn of_successes(found: &Findings, probe: &ProbeFinding) -> Option<Str
     let since = probe.since_fault();
     let unasked = (since.judged() == 0)
         .then(|| format!("no conclusive attempt of {} after the fault", probe.name));
-    unasked.or_else(|| of_attempts(probe, since, found.last_undo_requested()))
+    unasked
+        .or_else(|| of_unreadable_faults(found, probe))
+        .or_else(|| of_attempts(probe, since, found.last_undo_requested()))
 }
 
 /// Why nothing is shown by what a step's attempts did not do: there were none, or too few.
 pub(super) fn of_step(probe: &ProbeFinding, held: &InEffect) -> Option<String> {
     let thin = (held.tally.judged() < FEWEST).then(|| too_few(probe, held.tally.judged()));
-    thin.or_else(|| of_acceptance(probe, held))
+    thin.or_else(|| of_unreadable(probe, held.from, held.until))
+        .or_else(|| of_acceptance(probe, held))
         .or_else(|| of_attempts(probe, held.tally, held.until))
 }
 
@@ -111,9 +132,6 @@ fn of_attempts(probe: &ProbeFinding, tally: Tally, until: Option<Seconds>) -> Op
             tally.blind,
             tally.judged() + tally.blind
         ));
-    }
-    if probe.truncated {
-        return Some(format!("the attempts file of {} is truncated", probe.name));
     }
     let reach = probe.asked.map(|asked| asked.latest);
     let short = matches!((reach, until), (Some(reach), Some(undo)) if reach + probe.timeout + probe.interval < undo);

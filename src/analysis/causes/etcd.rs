@@ -47,7 +47,7 @@ impl Sources<'_> {
 
     /// No member leads, or fewer are there than are a quorum.
     pub(super) fn etcd_away(&self) -> IntervalSet {
-        let members = self.planes().into_iter().map(|node| self.member_gone(node));
+        let members = self.control_planes().into_iter().map(|node| self.member_gone(node));
         IntervalSet::any(vec![
             self.without_leader(Component::Etcd),
             self.no_quorum_without(members),
@@ -68,7 +68,7 @@ impl Sources<'_> {
                 )
             };
             let useless = self
-                .planes()
+                .control_planes()
                 .into_iter()
                 .map(|node| IntervalSet::any(vec![self.member_gone(node), of(node)]));
             let some = IntervalSet::Union(faults().flat_map(spans).collect());
@@ -79,8 +79,8 @@ impl Sources<'_> {
 
     /// Where so many of these members hold what is wrong with one that the others are no quorum.
     fn no_quorum_without(&self, members: impl Iterator<Item = IntervalSet>) -> IntervalSet {
-        let planes = self.planes().len();
-        IntervalSet::AtLeast(planes - planes / 2, members.collect())
+        let control_planes = self.control_planes().len();
+        IntervalSet::AtLeast(control_planes - control_planes / 2, members.collect())
     }
 
     /// etcd could be asked again, and who was failing then had no answer yet: an API server looks

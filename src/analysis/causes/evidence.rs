@@ -45,7 +45,7 @@ impl<'a> Sources<'a> {
     pub(super) fn of(&self, needs: &Needs) -> Evidence {
         let mut causes = match needs {
             // Whose nodes are not known has nothing that could be looked at.
-            _ if self.planes().is_empty() => Vec::new(),
+            _ if self.control_planes().is_empty() => Vec::new(),
             Needs::ApiServer { node: Some(node), etcd } => self.of_one(node, *etcd),
             Needs::ApiServer { node: None, etcd } => self.of_any(*etcd),
             Needs::Leader(component) => self.of_leader(*component),
@@ -75,8 +75,9 @@ impl<'a> Sources<'a> {
 
     fn of_any(&self, etcd: bool) -> Evidence {
         let mut causes = self.of_all_servers(etcd);
-        if self.planes().len() > 1 {
-            let answers = self.planes().iter().map(|node| self.answers(node, etcd)).collect();
+        if self.control_planes().len() > 1 {
+            let answers =
+                self.control_planes().iter().map(|node| self.answers(node, etcd)).collect();
             causes.push((Cause::BalancerCheck, IntervalSet::any(answers)));
         }
         causes.extend(etcd.then(|| (Cause::EtcdReturned, self.etcd_returned())));
@@ -100,10 +101,10 @@ impl<'a> Sources<'a> {
 
     /// What takes the API down for all clients of its one address.
     fn of_all_servers(&self, etcd: bool) -> Evidence {
-        let planes = self.planes();
+        let control_planes = self.control_planes();
         let mut causes = vec![(
             Cause::Nodes,
-            IntervalSet::all(planes.iter().map(|node| self.node_away(node)).collect()),
+            IntervalSet::all(control_planes.iter().map(|node| self.node_away(node)).collect()),
         )];
         if etcd {
             causes.push((Cause::Etcd, self.etcd_away()));
@@ -111,7 +112,7 @@ impl<'a> Sources<'a> {
         }
         causes.push((
             Cause::ApiServers,
-            IntervalSet::all(planes.iter().map(|node| self.server_away(node)).collect()),
+            IntervalSet::all(control_planes.iter().map(|node| self.server_away(node)).collect()),
         ));
         let ending =
             |node: &str| IntervalSet::any(vec![self.server_away(node), self.server_ending(node)]);
@@ -138,9 +139,9 @@ impl<'a> Sources<'a> {
         this: impl Fn(&str) -> IntervalSet,
         not_well: impl Fn(&str) -> IntervalSet,
     ) -> IntervalSet {
-        let planes = self.planes();
+        let control_planes = self.control_planes();
         let of = |what: &dyn Fn(&str) -> IntervalSet| {
-            planes.iter().map(|node| what(node)).collect::<Vec<_>>()
+            control_planes.iter().map(|node| what(node)).collect::<Vec<_>>()
         };
         IntervalSet::all(vec![IntervalSet::any(of(&this)), IntervalSet::all(of(&not_well))])
     }
@@ -155,7 +156,7 @@ impl<'a> Sources<'a> {
             .map(|node| node.name.as_str())
     }
 
-    pub(super) fn planes(&self) -> Vec<&'a str> {
+    pub(super) fn control_planes(&self) -> Vec<&'a str> {
         self.nodes(NodeRole::ControlPlane).collect()
     }
 
@@ -282,9 +283,9 @@ impl<'a> Sources<'a> {
 
     /// Each API server may have been down: it was, or was not observed.
     fn servers_unseen(&self) -> IntervalSet {
-        let planes = self.planes().into_iter();
+        let control_planes = self.control_planes().into_iter();
         IntervalSet::all(
-            planes
+            control_planes
                 .map(|node| IntervalSet::any(vec![self.unseen(node), self.server_away(node)]))
                 .collect(),
         )
@@ -316,7 +317,7 @@ impl<'a> Sources<'a> {
     /// All API servers were asked directly, and none answered.
     fn all_fail(&self, etcd: bool) -> IntervalSet {
         let fails = |node: &str| IntervalSet::any(self.direct(node, etcd).map(failing).collect());
-        IntervalSet::all(self.planes().into_iter().map(fails).collect())
+        IntervalSet::all(self.control_planes().into_iter().map(fails).collect())
     }
 
     /// The times in which something was away, from all changes.

@@ -8,6 +8,7 @@ mod warning;
 mod window;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 #[cfg(test)]
 use schemars::JsonSchema;
@@ -60,6 +61,9 @@ pub struct Findings {
     pub leaders: Vec<LeaderFinding>,
     /// The heartbeats that were seen before the first fault, by node.
     pub heartbeats: Vec<HeartbeatFinding>,
+    /// Times after the first fault's request whose records could not be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<Unreadable>,
     /// What makes the numbers less reliable.
     pub warnings: Vec<Warning>,
 }
@@ -86,15 +90,65 @@ pub struct WatchGap {
     pub until: Option<Seconds>,
 }
 
+/// A time of which something that was recorded could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Unreadable {
+    /// The last moment before it that is known; `None`: it began with the run.
+    pub from: Option<Seconds>,
+    /// The first moment after it that is known; `None`: it lasted to the end.
+    pub until: Option<Seconds>,
+}
+
+impl Unreadable {
+    /// Whether it has a moment in common with this time; `until` `None`: to the end.
+    pub fn overlaps(&self, from: Seconds, until: Option<Seconds>) -> bool {
+        self.from.zip(until).is_none_or(|(own, until)| own <= until)
+            && self.until.is_none_or(|own| own >= from)
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.from, self.until) {
+            (Some(from), Some(until)) => write!(f, "from {from:+.3} to {until:+.3}"),
+            (Some(from), None) => write!(f, "from {from:+.3} on"),
+            (None, Some(until)) => write!(f, "until {until:+.3}"),
+            (None, None) => write!(f, "at any time"),
+        }
+    }
+}
+
 impl Findings {
-    /// When a watch was down, after the first fault.
+    /// When a watch was down, after the first fault, or what it saw could not be read.
     pub fn watch_gaps(&self, wanted: &str) -> impl Iterator<Item = WatchGap> {
-        self.warnings.iter().filter_map(move |warning| match warning {
+        let gaps = self.warnings.iter().filter_map(move |warning| match warning {
             Warning::WatchGap { watch, from, until, .. } if watch == wanted => {
                 Some(WatchGap { from: *from, until: *until })
             }
             _ => None,
-        })
+        });
+        let unreadable = self.unreadable.iter().map(|time| WatchGap {
+            from: time.from.unwrap_or(Seconds::from_nanos(i64::MIN)),
+            until: time.until,
+        });
+        gaps.chain(unreadable)
+    }
+
+    /// A moment after `since` that a record shows, where an earlier record that could not be read
+    /// may have shown it, too.
+    pub fn shown(&self, when: When, since: Seconds) -> When {
+        let missed = self.unreadable.iter().filter(|time| time.overlaps(since, Some(when.latest)));
+        let earliest = missed.map(|time| time.from.map_or(since, |from| from.max(since)));
+        let earliest = earliest.fold(when.earliest, Seconds::min);
+        When { earliest, ..when }
+    }
+
+    /// Why what no record since then shows may have been so all the same.
+    pub fn unreadable_since(&self, since: Seconds) -> Option<String> {
+        let time = self.unreadable.iter().find(|time| time.overlaps(since, None))?;
+        Some(format!("the timeline could not be read {time}"))
     }
 
     /// When the last of all faults was over, which is when its undo was confirmed, if it has one; `None` without any, or when one never was.

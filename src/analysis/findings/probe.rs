@@ -4,8 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::When;
 use super::window::{ClassCount, Window};
+use super::{Unreadable, When};
 use crate::stats::Seconds;
 use crate::timeline::ProbeKind;
 
@@ -66,6 +66,9 @@ pub struct ProbeFinding {
     pub clock_uncertainty: Seconds,
     /// Whether its file was truncated.
     pub truncated: bool,
+    /// Times of which attempts could not be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<Unreadable>,
     /// Attempts over time.
     pub series: Series,
 }
@@ -93,6 +96,11 @@ pub enum DisturbanceCause {
         /// The control probe.
         probe: String,
     },
+    /// What its control probe saw could not be read.
+    Unreadable {
+        /// The control probe.
+        probe: String,
+    },
     /// An attempt was sent later than its timeout.
     Stall,
 }
@@ -109,6 +117,9 @@ impl Disturbance {
         match cause {
             DisturbanceCause::Control { probe } => format!(
                 "the control probe {probe} failed too, from {from:+.3} to {until:+.3}: the prober's host was unhealthy"
+            ),
+            DisturbanceCause::Unreadable { probe } => format!(
+                "attempts of the control probe {probe} could not be read from {from:+.3} to {until:+.3}: failures may be the prober's own"
             ),
             DisturbanceCause::Stall => {
                 format!("the prober stalled from {from:+.3} to {until:+.3}")

@@ -7,7 +7,8 @@ use crate::analysis::findings::LeaderTerm;
 use crate::analysis::{FaultFinding, Findings, LeaderFinding, When};
 use crate::stats::{Between, Seconds};
 use crate::timeline::Component;
-use crate::verdict::rules::{Finding, facts};
+use crate::verdict::faults::facts;
+use crate::verdict::finding::Finding;
 
 /// A new leader, from the request of each fault that hit the old one.
 pub(crate) fn change(found: &Findings, component: Component, bound: Seconds) -> Finding {
@@ -63,9 +64,9 @@ fn costs_quorum(found: &Findings, fault: &FaultFinding, members: &[String]) -> b
 fn alone_until(found: &Findings, leaders: &LeaderFinding, fault: &FaultFinding) -> Option<Seconds> {
     let undone =
         |other: &FaultFinding| fault.undo_requested.is_some_and(|undo| other.requested >= undo);
-    let harms = |other: &FaultFinding| hits(other, leaders) || shakes(found, other, leaders);
+    let affects = |other: &FaultFinding| hits(other, leaders) || shakes(found, other, leaders);
     let later = found.faults.iter().filter(|other| other.requested > fault.requested);
-    later.filter(|other| undone(other) || harms(other)).map(|other| other.requested).min()
+    later.filter(|other| undone(other) || affects(other)).map(|other| other.requested).min()
 }
 
 /// The successor of a leader that a fault cost its place: the one that led at its request was lost

@@ -4,7 +4,7 @@ mod change;
 #[cfg(test)]
 mod tests;
 
-use super::rules::{Finding, Limits};
+use super::finding::{Finding, Limits};
 use crate::analysis::{FaultFinding, Findings, LeaderFinding, LeaderGap, OldLeader};
 use crate::stats::{Between, Seconds};
 use crate::timeline::Component;
@@ -69,17 +69,17 @@ fn blind(leaders: &LeaderFinding, since: Seconds, bound: Seconds) -> Option<Stri
 pub(super) fn old(found: &Findings, component: Component, limits: Limits) -> Finding {
     with_leaders(found, component, |leaders, first| {
         let after = |old: &&OldLeader| old.until.is_none_or(|until| until.latest > first.requested);
+        let unreadable = found.unreadable_since(first.requested);
         let Some(old) = leaders.old.iter().filter(after).max_by_key(|old| old.length.most) else {
             return Finding::unknown("no old leader was seen to run alongside a new one");
         };
         if old.until.is_some() {
-            return Finding::bounded(
-                old.length,
-                limits,
-                format!("{:.3}, on {}", old.length, old.node),
-            );
+            let measured = format!("{:.3}, on {}", old.length, old.node);
+            return Finding::bounded(old.length, limits, measured).inconclusive_if(unreadable);
         }
         let why = format!("still running on {} at the end of the run", old.node);
-        if old.length.least > limits.most { Finding::failed(why) } else { Finding::unknown(why) }
+        let longer = old.length.least > limits.most;
+        if longer { Finding::failed(why) } else { Finding::unknown(why) }
+            .inconclusive_if(unreadable)
     })
 }

@@ -33,7 +33,7 @@ fn lease(run: Run, ms: i64, node: &str, transitions: i32) -> Run {
     run.event(ms, Event::Lease { namespace, name, change, holder, renewed, transitions, lasts_s })
 }
 
-/// The harmed node's scheduler leads; the node dies at +0, for 40 s.
+/// The faulted node's scheduler leads; the node dies at +0, for 40 s.
 fn led() -> Run {
     lease(observed(Run::new().kill(40_000)), -500, WORKER, 1)
 }
@@ -128,8 +128,8 @@ fn what_must_take_its_time_is_judged_on_its_lower_end() {
     );
     let elsewhere = || renewed(lease(Run::new().kill(40_000), -500, OTHER, 1), 9000, OTHER, 1);
     assert_eq!(long(elsewhere(), 1000, 30_000), Inconclusive, "nobody looked");
-    let thawed = || process(renewed(frozen(), 16_000, OTHER, 2), 30_000, 1, Running);
-    let gone = || process(thawed(), 32_000, 1, Gone).since(31_900);
+    let unfrozen = || process(renewed(frozen(), 16_000, OTHER, 2), 30_000, 1, Running);
+    let gone = || process(unfrozen(), 32_000, 1, Gone).since(31_900);
     let lived = |least| {
         let (at_most, at_least) = (Duration::from_secs(15), Some(Duration::from_millis(least)));
         judged(gone(), &Expectation::OldLeader { component: COMPONENT, at_most, at_least }).0
@@ -174,7 +174,7 @@ fn fault(
 }
 
 /// A fault of a kind, on the leader's node and on a part of it.
-fn harmed(kind: &str, component: Option<Component>) -> Run {
+fn faulted(kind: &str, component: Option<Component>) -> Run {
     let run = fault(observed(Run::new()), 0, (kind, component, WORKER), (0, 40_000));
     renewed(lease(run, -500, WORKER, 1), 16_000, OTHER, 2)
 }
@@ -240,7 +240,7 @@ fn a_part_on_another_node_costs_no_leader_its_place_while_there_is_a_quorum() {
 #[test]
 fn a_leader_that_changes_by_itself_was_not_changed_by_a_fault() {
     let of =
-        |kind: &str, component| judged(harmed(kind, component), &change(Duration::from_secs(30)));
+        |kind: &str, component| judged(faulted(kind, component), &change(Duration::from_secs(30)));
     let by_itself =
         "the leader was on fast-detection-worker, which no fault hit: it changed by itself";
     for (kind, component) in [
@@ -271,23 +271,23 @@ fn a_lease_that_nobody_takes_is_a_gap_without_an_end() {
 
 #[test]
 fn a_leader_that_goes_on_is_no_change() {
-    let thawed = || renewed(process(frozen(), 5000, 1, Running), 9000, WORKER, 1);
-    assert_eq!(outcomes(thawed, change, &[40_000, 40_001]), [Fail, Inconclusive]);
+    let unfrozen = || renewed(process(frozen(), 5000, 1, Running), 9000, WORKER, 1);
+    assert_eq!(outcomes(unfrozen, change, &[40_000, 40_001]), [Fail, Inconclusive]);
     assert_eq!(
-        outcomes(thawed, gap, &[4800, 4799]),
+        outcomes(unfrozen, gap, &[4800, 4799]),
         [Inconclusive, Fail],
-        "it was thawed long before the undo"
+        "it was unfrozen long before the undo"
     );
 }
 
 #[test]
 fn an_old_leader_must_give_up_in_time() {
     let replaced = || renewed(frozen(), 16_000, OTHER, 2);
-    let thawed = || process(replaced(), 30_000, 1, Running);
+    let unfrozen = || process(replaced(), 30_000, 1, Running);
     assert_eq!(
-        outcomes(|| process(thawed(), 32_000, 1, Gone).since(31_900), old, &[2000, 1950, 1800]),
+        outcomes(|| process(unfrozen(), 32_000, 1, Gone).since(31_900), old, &[2000, 1950, 1800]),
         [Pass, Inconclusive, Fail]
     );
-    assert_eq!(outcomes(thawed, old, &[29_000, 31_000]), [Fail, Inconclusive]);
+    assert_eq!(outcomes(unfrozen, old, &[29_000, 31_000]), [Fail, Inconclusive]);
     assert_eq!(outcomes(replaced, old, &[60_000]), [Inconclusive]);
 }

@@ -1,0 +1,46 @@
+//! How soon after a fault something was seen, or not.
+
+use super::finding::{Finding, Limits};
+use crate::analysis::{FaultFinding, Findings, When};
+use crate::experiment::feasibility::FaultFacts;
+use crate::stats::{Between, Seconds};
+
+/// A fault that was carried out, as the rules of feasibility see it.
+pub(super) fn facts(fault: &FaultFinding) -> FaultFacts<'_> {
+    let impact = fault.kind.traits().impact;
+    FaultFacts { step: fault.name.as_deref(), component: fault.component, impact }
+}
+
+pub(super) fn moment(
+    found: &Findings,
+    fault: &FaultFinding,
+    when: When,
+    limits: impl Into<Limits>,
+) -> Finding {
+    let when = found.shown(when, fault.requested);
+    let length = Between::new(when.earliest - fault.requested, when.latest - fault.requested);
+    Finding::bounded(length, limits, format!("{length:.3}"))
+}
+
+/// What did not happen: judged only when there was time for it, and someone looked.
+pub(super) fn missing(
+    found: &Findings,
+    fault: &FaultFinding,
+    bound: Seconds,
+    watched: &str,
+    what: &str,
+) -> Finding {
+    let lasted = fault.undo_requested.map(|undo| undo - fault.requested);
+    match lasted {
+        None => Finding::unknown(format!("{what}, and the fault has no undo")),
+        Some(_) if found.watch_gaps(watched).next().is_some() => {
+            let unreadable = found.unreadable_since(fault.requested);
+            let why = unreadable.unwrap_or_else(|| "the watch was down".into());
+            Finding::unknown(format!("{what}, but {why}"))
+        }
+        Some(lasted) if lasted < bound => {
+            Finding::unknown(format!("{what} in the {lasted} of the fault"))
+        }
+        Some(lasted) => Finding::failed(format!("{what} in the {lasted} of the fault")),
+    }
+}

@@ -7,8 +7,9 @@ use kube::client::AuthError;
 use kube::config::{KubeconfigError, LoadDataError};
 use kube::core::Status;
 
-use super::exec_plugin::{PluginError, clean};
+use super::exec_plugin::PluginError;
 use super::leftovers::Leftovers;
+use super::readable::readable;
 
 /// Why the cluster did not do what was asked. Each reads well after "failed to ...: ".
 #[derive(Debug, thiserror::Error)]
@@ -241,7 +242,7 @@ fn auth_problem(error: AuthError) -> String {
             format!("the token file {} cannot be read: {error}", path.display())
         }
         AuthError::AuthExecRun { cmd, out } => {
-            let words = clean(&String::from_utf8_lossy(&out.stderr));
+            let words = readable(&String::from_utf8_lossy(&out.stderr));
             let program = cmd.split(' ').next().unwrap_or_default();
             format!("the program {program} of its user failed: {words} ({})", out.status)
         }

@@ -23,6 +23,7 @@ use tokio::time::{sleep, timeout};
 use tower::BoxError;
 
 use super::process_group::ProcessGroup;
+use super::readable::readable;
 
 /// After which it is reported what is waited for.
 const SLOW: Duration = Duration::from_secs(5);
@@ -256,7 +257,7 @@ impl ExecPlugin {
         match error.kind() {
             // Not a script whose interpreter is missing.
             ErrorKind::NotFound if !Path::new(self.name()).exists() => {
-                let hint = self.exec.install_hint.as_deref().map(clean);
+                let hint = self.exec.install_hint.as_deref().map(readable);
                 let hint = hint.filter(|hint| !hint.is_empty()).unwrap_or_else(|| {
                     "install it, or add its folder to PATH; kubectl needs it, too".to_owned()
                 });
@@ -271,7 +272,7 @@ impl ExecPlugin {
     }
 
     fn error(&self, problem: impl Into<String>) -> PluginError {
-        PluginError { command: clean(self.name()), problem: problem.into(), hint: None }
+        PluginError { command: readable(self.name()), problem: problem.into(), hint: None }
     }
 }
 
@@ -307,7 +308,7 @@ impl Words {
     }
 
     fn keep(&mut self, line: &str) -> String {
-        let line = clean(line);
+        let line = readable(line);
         if !line.is_empty() {
             self.last.push_back(line.clone());
         }
@@ -321,20 +322,4 @@ impl Words {
         let lines: Vec<&str> = self.last.iter().map(String::as_str).collect();
         (!lines.is_empty()).then(|| lines.join("; "))
     }
-}
-
-/// A plugin's text as it may be shown: without control characters, and without what looks like a
-/// token or a key.
-pub(super) fn clean(text: &str) -> String {
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
-    let shown = words
-        .filter(|word| !word.is_empty())
-        .map(|word| if looks_secret(word) { "[hidden]" } else { word });
-    shown.collect::<Vec<_>>().join(" ")
-}
-
-/// A long word that is neither a path nor a URL without a query.
-fn looks_secret(word: &str) -> bool {
-    let longest = word.split(['/', '.', ',', '"', '\'', '=', ':', '&', '?']).map(str::len).max();
-    word.contains("eyJ") || word.contains("k8s-aws-v1.") || longest.unwrap_or(0) >= 40
 }

@@ -181,6 +181,7 @@ pub(crate) struct Waiting {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Terminated {
     pub exit_code: i32,
+    pub finished_at: Option<Time>,
 }
 
 /// What is read of a Service's spec.

@@ -15,7 +15,7 @@ use crate::yaml::Diagnostic;
 /// Objects that the server can make in a namespace.
 #[derive(Clone, Debug)]
 pub(crate) struct Workload {
-    objects: Vec<Known>,
+    pub(super) objects: Vec<Known>,
 }
 
 impl Workload {
@@ -31,11 +31,11 @@ impl Workload {
 
 /// An object of a kind that the server has.
 #[derive(Clone, Debug)]
-struct Known {
-    resource: ApiResource,
-    label: String,
+pub(super) struct Known {
+    pub(super) resource: ApiResource,
+    pub(super) label: String,
     file: String,
-    object: DynamicObject,
+    pub(super) object: DynamicObject,
 }
 
 #[derive(Clone)]
@@ -45,8 +45,9 @@ struct ServerKind {
 }
 
 impl Cluster {
-    /// Checks that the server knows every object's kind, and that it belongs to a namespace;
-    /// nothing is created. The inner error has all problems together, at their places.
+    /// Checks that the server knows every object's kind, that it belongs to a namespace, and that
+    /// the server would take it; nothing is created. The inner error has all problems together, at
+    /// their places.
     pub(crate) async fn check_workload(
         &self,
         manifest: &Manifest,
@@ -57,7 +58,12 @@ impl Cluster {
                 known.insert(version.to_owned(), self.kinds_of(version).await?);
             }
         }
-        Ok(sort_out(manifest, &known))
+        let workload = match sort_out(manifest, &known) {
+            Ok(workload) => workload,
+            Err(problems) => return Ok(Err(problems)),
+        };
+        let refused = self.refusals(manifest, &workload).await?;
+        Ok(if refused.is_empty() { Ok(workload) } else { Err(refused) })
     }
 
     /// All kinds of an apiVersion; none where the server does not have it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::timeline::leader::{LEADER_LEASES, node_of};
 use crate::timeline::{
-    Change, Component, Endpoint, Event, Moment, ProbeSpan, ProcessState, Ready, Record,
+    Change, Component, Endpoint, Event, Moment, Outcome, ProbeSpan, ProcessState, Ready, Record,
 };
 
 /// How far back attempts are kept for the steady state: no condition may ask for longer.
@@ -55,7 +55,7 @@ pub(crate) struct NodeState {
 #[derive(Debug)]
 pub(crate) struct ProbeState {
     pub span: ProbeSpan,
-    recent: VecDeque<(Moment, bool)>,
+    recent: VecDeque<(Moment, Outcome)>,
     /// The first slot without an outcome, and those after it that have one.
     open: u64,
     ended: BTreeSet<u64>,
@@ -176,10 +176,10 @@ impl ProbeState {
     }
 
     /// Takes in an attempt; those that say nothing of the service are left out.
-    pub(crate) fn attempt(&mut self, sent: Moment, ok: bool) {
+    pub(crate) fn attempt(&mut self, sent: Moment, outcome: Outcome) {
         // Attempts end out of order: a hanging one comes in after later ones that did not hang.
         let place = self.recent.iter().rposition(|(other, _)| *other <= sent).map_or(0, |i| i + 1);
-        self.recent.insert(place, (sent, ok));
+        self.recent.insert(place, (sent, outcome));
         let horizon = sent.minus(HORIZON);
         while self.recent.front().is_some_and(|(other, _)| *other < horizon) {
             self.recent.pop_front();
@@ -193,13 +193,29 @@ impl ProbeState {
         let until = now.min(self.span.due(self.open));
         let from = until.minus(hold);
         let within = self.recent.iter().filter(|(sent, _)| *sent >= from && *sent <= until);
-        let (total, ok) =
-            within.fold((0, 0), |(total, good), (_, ok)| (total + 1, good + u32::from(*ok)));
+        let (total, ok) = within.fold((0, 0), |(total, good), (_, outcome)| {
+            (total + 1, good + u32::from(outcome.is_ok()))
+        });
         let due = (hold.as_nanos() as u64 / self.span.interval_ns) as u32;
         // One whose outcome is overdue covers nothing.
         let fresh = until.plus(self.overdue() + hold / 10) >= now;
         let covered = fresh && self.span.start <= from && total + total / 10 + 1 >= due;
         Share { total, ok, covered }
+    }
+
+    /// How the attempts failed that were sent in the last `hold`, the most frequent way first.
+    pub(crate) fn failures(&self, hold: Duration, now: Moment) -> Vec<(Outcome, u32)> {
+        let from = now.minus(hold);
+        let mut failures: Vec<(Outcome, u32)> = Vec::new();
+        let within = self.recent.iter().filter(|(sent, outcome)| *sent >= from && !outcome.is_ok());
+        for (_, outcome) in within {
+            match failures.iter_mut().find(|(known, _)| known == outcome) {
+                Some((_, count)) => *count += 1,
+                None => failures.push((*outcome, 1)),
+            }
+        }
+        failures.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        failures
     }
 
     /// By when after its due moment an attempt should have its outcome.
@@ -210,7 +226,8 @@ impl ProbeState {
     /// When the first success after the last failure was sent; without a failure, the first success
     /// that is known.
     pub(crate) fn ok_since(&self) -> Option<Moment> {
-        let after_failure = self.recent.iter().rposition(|(_, ok)| !ok).map_or(0, |i| i + 1);
+        let after_failure =
+            self.recent.iter().rposition(|(_, outcome)| !outcome.is_ok()).map_or(0, |i| i + 1);
         self.recent.get(after_failure).map(|(sent, _)| *sent)
     }
 }
@@ -261,6 +278,10 @@ pub(crate) mod tests {
         }
     }
 
+    fn outcome(ok: bool) -> Outcome {
+        if ok { Outcome::Ok } else { Outcome::Refused }
+    }
+
     fn at(ms: u64) -> Moment {
         Moment(ms * 1_000_000)
     }
@@ -269,7 +290,7 @@ pub(crate) mod tests {
     fn a_probe_is_steady_only_when_its_attempts_cover_the_time() {
         let mut probe = ProbeState::new(ProbeSpan { start: at(2000), ..span("web", 10) });
         for slot in 0..40 {
-            probe.attempt(at(2000 + slot * 100), slot != 5);
+            probe.attempt(at(2000 + slot * 100), outcome(slot != 5));
             probe.ended(slot);
         }
         let hold = Duration::from_secs(1);
@@ -287,7 +308,7 @@ pub(crate) mod tests {
         slow.timeout_ns = 10_000_000_000;
         let mut probe = ProbeState::new(slow);
         for slot in [0, 1, 2, 3, 4, 6, 7] {
-            probe.attempt(at(slot * 1000), true);
+            probe.attempt(at(slot * 1000), Outcome::Ok);
             probe.ended(slot);
         }
         let share = probe.share(Duration::from_secs(4), at(8000));
@@ -296,7 +317,7 @@ pub(crate) mod tests {
             (4, true),
             "slot 5 may still fail: those from 1 to 5 s count"
         );
-        probe.attempt(at(5000), false);
+        probe.attempt(at(5000), Outcome::Refused);
         probe.ended(5);
         assert_eq!(probe.share(Duration::from_secs(4), at(8000)).ratio(), 0.75);
     }
@@ -305,7 +326,7 @@ pub(crate) mod tests {
     fn a_late_failure_takes_its_place_by_when_it_was_sent() {
         let mut probe = ProbeState::new(span("web", 10));
         for (sent, ok) in [(0, true), (200, true), (300, true), (100, false)] {
-            probe.attempt(at(sent), ok);
+            probe.attempt(at(sent), outcome(ok));
         }
         assert_eq!(probe.ok_since(), Some(at(200)));
     }

@@ -5,12 +5,13 @@
 //!    '-> run.rs (the order of things) -> backend/ (all that may be done to the backend: kind, embedded, a fake one)
 //!           |-> plan/ (the method on the nodes, before any fault), method.rs (step by step)
 //!           |-> undo/ (the undo ledger, and the undo)
-//!           '-> recorder.rs (the one task that writes the timeline) -> live.rs -> steady_state.rs
+//!           '-> recorder.rs (the one task that writes the timeline) -> live.rs -> steady_state.rs -> diagnosis.rs
 //! ```
 
 pub(crate) mod abort;
 pub(crate) mod backend;
 pub(crate) mod clock;
+mod diagnosis;
 pub(crate) mod environment;
 pub(crate) mod error;
 pub(crate) mod fault_reporter;

@@ -228,7 +228,7 @@ impl Writer {
             let sent = file.span.sent(&attempt);
             state.ended(attempt.slot);
             if attempt.outcome.is_ok() || attempt.outcome.is_failure() {
-                state.attempt(sent, attempt.outcome.is_ok());
+                state.attempt(sent, attempt.outcome);
                 sights.extend(mood.feel(probe, sent, attempt.outcome));
             }
         }

@@ -10,6 +10,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::engine::abort::Abort;
 use crate::engine::backend::Backend;
 use crate::engine::clock;
+use crate::engine::diagnosis::{Diagnosis, described, out_of_inotify};
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::method::Method;
 use crate::engine::recorder::Recorder;
@@ -174,17 +175,22 @@ async fn forward(
         began,
     );
     stage(recorder, "steady state");
-    if !reach(&steady, true, job.experiment.steady_state_timeout, recorder).await {
-        return Err(RunError::failed("steady state not reached; no fault was injected")
-            .hint("`kubectl outage describe run latest` lists what was seen"));
-    }
+    let limit = job.experiment.steady_state_timeout;
+    let missed = |what: &str, why: Diagnosis| {
+        why.explain(RunError::failed(format!("steady state {what}; no fault was injected")))
+    };
+    reach(&steady, true, limit, backend, recorder)
+        .await
+        .map_err(|why| missed("not reached", why))?;
     take_inventory(job, backend, recorder, true).await?;
     let mut seed = Seed::new(job.seed);
     tokio::time::sleep(phase(job.tuning, &mut seed)).await;
     // It must hold when the fault is injected, not only a while before.
     let holds_still = SteadyState::since(&steady.judge(&recorder.live(), clock::now())).is_some();
-    if !holds_still && !reach(&steady, true, job.experiment.steady_state_timeout, recorder).await {
-        return Err(RunError::failed("steady state lost again; no fault was injected"));
+    if !holds_still {
+        reach(&steady, true, limit, backend, recorder)
+            .await
+            .map_err(|why| missed("lost again", why))?;
     }
     let (seed, ledger, state) = (RefCell::new(seed), RefCell::new(ledger), RefCell::default());
     let method = Method {
@@ -208,7 +214,8 @@ async fn forward(
         undone.harmed,
         undone.at,
     );
-    reach(&recovery, false, job.experiment.steady_state_timeout, recorder).await;
+    // That it was missed is in the timeline, and the verdict's business.
+    let _ = reach(&recovery, false, limit, &*backend, recorder).await;
     take_inventory(job, backend, recorder, false).await?;
     tokio::time::sleep(TAIL).await;
     backend.finish_probes().await;
@@ -293,20 +300,33 @@ async fn workload_ready(
     loop {
         let readiness = backend.workload_readiness().await?;
         if let Some(why) = readiness.stuck {
-            return Err(RunError::failed("the workload cannot become ready").caused_by(why));
+            let pods = backend.pod_problems().await;
+            let words = pods.iter().filter_map(|pod| {
+                let words = pod.last_words.as_ref()?;
+                Some(format!("Pod/{}: its last words: {words}", pod.pod))
+            });
+            let error = RunError::failed("the workload cannot become ready").caused_by(why);
+            return Err(words.fold(error, RunError::caused_by).maybe_hint(out_of_inotify(&pods)));
         }
         if readiness.ready {
             return Ok(());
         }
         if waiting.is_over() {
             let limit = job.experiment.workload_timeout.as_secs();
-            return Err(RunError::failed(format!(
+            let pods = backend.pod_problems().await;
+            let error = RunError::failed(format!(
                 "the workload was not ready within {limit} s; waiting for {}",
                 readiness.waiting.join(", ")
-            ))
-            .hint(what_helps(&readiness.waiting)));
+            ));
+            return Err(described(&pods)
+                .into_iter()
+                .fold(error, RunError::caused_by)
+                .hint(what_helps(&readiness.waiting))
+                .maybe_hint(out_of_inotify(&pods)));
         }
-        waiting.tell(&readiness.waiting);
+        if waiting.is_due() {
+            waiting.tell(&readiness.waiting);
+        }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
@@ -339,11 +359,12 @@ impl<'a> Waiting<'a> {
         self.began.elapsed() >= self.limit
     }
 
-    /// Says what is missing, when it is time to.
+    /// Whether it is time to say what is missing.
+    fn is_due(&self) -> bool {
+        tokio::time::Instant::now() >= self.tell
+    }
+
     fn tell(&mut self, missing: &[String]) {
-        if tokio::time::Instant::now() < self.tell {
-            return;
-        }
         self.tell += TELL;
         let text =
             format!("still waiting, {} s at most: {}", self.limit.as_secs(), missing.join("; "));
@@ -351,23 +372,31 @@ impl<'a> Waiting<'a> {
     }
 }
 
-/// Waits for the steady state and records it, or that it was missed.
-async fn reach(steady: &SteadyState, before: bool, limit: Duration, recorder: &Recorder) -> bool {
+/// Waits for the steady state and records it, or that it was missed, and why.
+async fn reach(
+    steady: &SteadyState,
+    before: bool,
+    limit: Duration,
+    backend: &impl Backend,
+    recorder: &Recorder,
+) -> Result<(), Diagnosis> {
     let mut waiting = Waiting::new(limit, recorder);
     loop {
         let judged = steady.judge(&recorder.live(), clock::now());
-        let texts = |held: bool| -> Vec<String> {
-            judged.iter().filter(|c| c.since.is_some() == held).map(|c| c.text.clone()).collect()
-        };
         if let Some(held_since) = SteadyState::since(&judged) {
-            recorder.event(Event::SteadyState { before, held_since, conditions: texts(true) });
-            return true;
+            let conditions = judged.into_iter().map(|condition| condition.text).collect();
+            recorder.event(Event::SteadyState { before, held_since, conditions });
+            return Ok(());
         }
         if waiting.is_over() {
-            recorder.event(Event::SteadyStateMissed { before, conditions: texts(false) });
-            return false;
+            let why = Diagnosis::of(&judged, &backend.pod_problems().await);
+            let conditions = why.causes.clone();
+            recorder.event(Event::SteadyStateMissed { before, conditions });
+            return Err(why);
         }
-        waiting.tell(&texts(false));
+        if waiting.is_due() {
+            waiting.tell(&Diagnosis::of(&judged, &backend.pod_problems().await).causes);
+        }
         recorder.changed().await;
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::engine::live::Live;
 use crate::experiment::{Condition, Quantity};
-use crate::timeline::{Moment, Ready};
+use crate::timeline::{Moment, Outcome, Ready};
 
 /// A condition, judged.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,22 @@ pub(crate) struct Judged {
     pub text: String,
     /// Since when it holds; `None`: it does not.
     pub since: Option<Moment>,
+    pub about: About,
+}
+
+/// What a condition is about, and what it lacks.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum About {
+    Nodes {
+        missing: Vec<String>,
+    },
+    Endpoints,
+    Probe {
+        /// How its last attempts failed, and how many of them.
+        failures: Vec<(Outcome, u32)>,
+    },
+    Watch,
+    Heartbeat,
 }
 
 /// The steady state of an experiment, and what else a run adds to it.
@@ -71,6 +87,7 @@ impl SteadyState {
         let blind = live.blind.iter().map(|(watch, why)| Judged {
             text: format!("the watch of {watch} is down ({why})"),
             since: None,
+            about: About::Watch,
         });
         let heard = self.heard.iter().map(|node| self.heard_of(node, live));
         self.conditions
@@ -109,6 +126,7 @@ impl SteadyState {
         Judged {
             text: format!("{node} has sent a heartbeat since"),
             since: since.map(|_| self.began),
+            about: About::Heartbeat,
         }
     }
 
@@ -144,6 +162,7 @@ impl SteadyState {
         Judged {
             text,
             since: if wanted == 0 { Some(self.began) } else { since.get(wanted - 1).copied() },
+            about: About::Nodes { missing: missing.into_iter().map(str::to_owned).collect() },
         }
     }
 
@@ -151,19 +170,39 @@ impl SteadyState {
         let ready = live.endpoints_of(service).iter().filter(|e| e.ready).count() as u32;
         let changed = live.endpoints_changed.get(service).copied().unwrap_or(self.began);
         let since = (ready >= at_least).then_some(changed.max(self.began));
-        Judged { text: format!("{ready} ready endpoints of {service}, {at_least} wanted"), since }
+        let text = format!("{ready} ready endpoints of {service}, {at_least} wanted");
+        Judged { text, since, about: About::Endpoints }
     }
 
     fn probe(&self, name: &str, ratio: f64, hold: Duration, live: &Live, now: Moment) -> Judged {
         let Some(probe) = live.probes.get(name) else {
-            return Judged { text: format!("probe {name} has not started"), since: None };
+            let about = About::Probe { failures: Vec::new() };
+            return Judged { text: format!("probe {name} has not started"), since: None, about };
         };
         let share = probe.share(hold, now);
         let holds = share.covered && share.ratio() >= ratio;
         let all_ok = share.ok == share.total;
         let since = if all_ok { probe.ok_since() } else { Some(now.minus(hold)) };
-        let text = format!("probe {name}: {} of {} answered in {hold:?}", share.ok, share.total);
-        Judged { text, since: if holds { since.map(|s| s.max(self.began)) } else { None } }
+        let failures = probe.failures(hold, now);
+        let mut text =
+            format!("probe {name}: {} of {} answered in {hold:?}", share.ok, share.total);
+        if !failures.is_empty() {
+            let labels: Vec<String> = failures
+                .iter()
+                .map(|(outcome, count)| format!("{} x{count}", label(*outcome)))
+                .collect();
+            text += &format!(" ({} from {})", labels.join(", "), probe.span.probe.target);
+        }
+        let since = since.filter(|_| holds).map(|since| since.max(self.began));
+        Judged { text, since, about: About::Probe { failures } }
+    }
+}
+
+/// An outcome with its cause, where it is known: `TLS: unknown issuer`.
+fn label(outcome: Outcome) -> String {
+    match outcome.cause() {
+        Some(cause) => format!("{}: {cause}", outcome.label()),
+        None => outcome.label(),
     }
 }
 
@@ -281,10 +320,35 @@ mod tests {
         let steady = SteadyState::new(vec![condition], Vec::new(), Duration::ZERO, secs(0.0));
         for slot in 0..30u32 {
             let probe = live.probes.get_mut("web").unwrap();
-            probe.attempt(secs(f64::from(slot) / 10.0), true);
+            probe.attempt(secs(f64::from(slot) / 10.0), Outcome::Ok);
             probe.ended(slot.into());
         }
         assert_eq!(SteadyState::since(&steady.judge(&live, secs(0.5))), None);
         assert_eq!(SteadyState::since(&steady.judge(&live, secs(3.0))), Some(secs(0.0)));
+    }
+
+    #[test]
+    fn a_probe_that_is_not_met_says_what_it_got() {
+        let mut live = Live::default();
+        live.probe_started(span("web", 10));
+        let condition = Condition::Probe {
+            name: "web".into(),
+            success_ratio: 1.0,
+            hold: Duration::from_secs(1),
+        };
+        let steady = SteadyState::new(vec![condition], Vec::new(), Duration::ZERO, secs(0.0));
+        let probe = live.probes.get_mut("web").unwrap();
+        for slot in 0..30u32 {
+            let outcome = if slot % 5 == 0 { Outcome::Refused } else { Outcome::Status(404) };
+            probe.attempt(secs(f64::from(slot) / 10.0), outcome);
+            probe.ended(slot.into());
+        }
+        let judged = steady.judge(&live, secs(2.95));
+        assert_eq!(
+            judged[0].text,
+            "probe web: 0 of 10 answered in 1s (status 404 x8, refused x2 from web)"
+        );
+        let failures = vec![(Outcome::Status(404), 8), (Outcome::Refused, 2)];
+        assert_eq!(judged[0].about, About::Probe { failures });
     }
 }

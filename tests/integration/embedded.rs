@@ -36,6 +36,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("embedded::a_killed_run_blocks_no_other", a_killed_run_blocks_no_other),
         test("embedded::a_probe_from_a_pod_is_refused", a_probe_from_a_pod_is_refused),
         test("embedded::a_kind_that_it_lacks_is_refused", a_kind_that_it_lacks_is_refused),
+        test(
+            "embedded::what_the_api_refuses_is_known_before_anything_is_made",
+            what_the_api_refuses_is_known_before_anything_is_made,
+        ),
         test("embedded::settings_that_cannot_be_are_refused", settings_that_cannot_be_are_refused),
         test("embedded::a_dry_run_shows_targets_and_undo", a_dry_run_shows_targets_and_undo),
         test(
@@ -266,6 +270,19 @@ fn a_kind_that_it_lacks_is_refused() {
         .exits(4)
         .says("no StatefulSet in apps/v1");
     assert_clean(&home);
+}
+
+fn what_the_api_refuses_is_known_before_anything_is_made() {
+    let home = Home::new();
+    let file = altered(&home, "worker-stop-fast", &[]);
+    home.copy(&["experiments/workloads"], |text| {
+        text.replace("replicas: 2", "replicas: -1").replace("port: 80", "port: 80000")
+    });
+    run(&home, &["run", "-f", &file, "--cluster", "embedded"])
+        .exits(4)
+        .says("Deployment/web: spec.replicas: Invalid value: -1")
+        .says("Service/web: spec.ports[0].port: Invalid value: 80000");
+    assert!(!home.runs().join("latest").exists(), "nothing was begun");
 }
 
 fn settings_that_cannot_be_are_refused() {

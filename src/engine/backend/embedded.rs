@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::agent::{self, AgentHandle, AgentMessage};
+use crate::cluster::PodProblem;
 use crate::embedded::{Action, Embedded, NodeId};
 use crate::engine::backend::run_scope::{ProberGroup, RunScope};
 use crate::engine::backend::{Backend, Progress, Readiness};
@@ -192,6 +193,10 @@ impl Backend for EmbeddedBackend<'_> {
 
     async fn workload_readiness(&self) -> Result<Readiness, RunError> {
         self.scope.workload_readiness().await
+    }
+
+    async fn pod_problems(&self) -> Vec<PodProblem> {
+        self.scope.pod_problems().await
     }
 
     async fn start_probes(

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::agent::{self, AgentHandle, AgentMessage};
-use crate::cluster::Pod;
+use crate::cluster::{Pod, PodProblem};
 use crate::docker::{Container, Docker};
 use crate::engine::backend::run_scope::{ProberGroup, RunScope};
 use crate::engine::backend::{Backend, Progress, Readiness};
@@ -222,6 +222,10 @@ impl Backend for KindBackend<'_> {
 
     async fn workload_readiness(&self) -> Result<Readiness, RunError> {
         self.scope.workload_readiness().await
+    }
+
+    async fn pod_problems(&self) -> Vec<PodProblem> {
+        self.scope.pod_problems().await
     }
 
     async fn start_probes(

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::agent::AgentMessage;
+use crate::cluster::PodProblem;
 use crate::engine::error::RunError;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::UndoEntry;
@@ -47,6 +48,11 @@ pub(crate) trait Backend {
     async fn create_workload(&self) -> Result<(), RunError>;
     /// How ready the workload is.
     async fn workload_readiness(&self) -> Result<Readiness, RunError>;
+    /// The pods that are not well, of the cluster's own and of the run's; none where nobody can
+    /// tell.
+    async fn pod_problems(&self) -> Vec<PodProblem> {
+        Vec::new()
+    }
     /// Starts all probes; `at_risk` are nodes that a fault may hit. Returns the nodes that host
     /// one.
     async fn start_probes(

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::agent::{AgentHandle, AgentMessage};
 use crate::canary::{self, CanaryHandle};
-use crate::cluster::{Cluster, Workload};
+use crate::cluster::{Cluster, PodProblem, Workload};
 use crate::engine::backend::Readiness;
 use crate::engine::error::RunError;
 use crate::engine::plan::canaries::canaries;
@@ -146,6 +146,14 @@ impl RunScope<'_> {
         let readiness =
             self.cluster.readiness(&self.namespace).await.map_err(RunError::failed_by)?;
         Ok(Readiness { ready: readiness.ready, waiting: readiness.waiting, stuck: readiness.stuck })
+    }
+
+    pub(crate) async fn pod_problems(&self) -> Vec<PodProblem> {
+        let mut problems = Vec::new();
+        for namespace in ["kube-system", self.namespace.as_str()] {
+            problems.extend(self.cluster.pod_problems(namespace).await.unwrap_or_default());
+        }
+        problems
     }
 
     /// Every object that the cluster holds now.

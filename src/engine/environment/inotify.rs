@@ -1,32 +1,86 @@
 //! A limit of Linux that several kind clusters on one machine run into: each of their nodes needs
-//! some inotify instances, and a node that gets none does not come up, or not come up again.
+//! some inotify instances. A node that gets none does not start, a kubelet that gets none starts
+//! again and again, and kube-proxy ends with "too many open files".
 
 use std::fs;
+use std::path::Path;
 
-/// The kernel's default is 128; kind's known issues ask for 512.
-const FEW: u32 = 256;
+use crate::timeline::NodeRole;
+
 const LIMIT: &str = "/proc/sys/fs/inotify/max_user_instances";
+/// What raises the limit. kind's known issues ask for 512; the kernel's default is 128.
+pub(crate) const RAISE: &str = "`sudo sysctl fs.inotify.max_user_instances=512`";
+/// Of a node's kubelet alone. Counted on Kubernetes 1.34 nodes, as the next ones.
+pub(crate) const KUBELET: u32 = 7;
+/// systemd 4, containerd 1, kube-proxy 1.
+const NODE: u32 = KUBELET + 6;
+/// The API server 6, the controller manager 7.
+const CONTROL_PLANE: u32 = NODE + 13;
 
-/// What a person should know before nodes are started beside those of so many other kind clusters.
-/// The limit is this machine's: nothing is said where the engine's is another and this one has
-/// none.
-pub(crate) fn warning(others: usize) -> Option<String> {
-    let limit = fs::read_to_string(LIMIT).ok()?.trim().parse().ok()?;
-    said(limit, others)
+/// The instances that nodes of these roles use.
+pub(crate) fn needs(roles: impl IntoIterator<Item = NodeRole>) -> u32 {
+    let of = |role| match role {
+        NodeRole::ControlPlane => CONTROL_PLANE,
+        NodeRole::Worker => NODE,
+        NodeRole::ExternalLoadBalancer => 0,
+    };
+    roles.into_iter().map(of).sum()
 }
 
-fn said(limit: u32, others: usize) -> Option<String> {
-    let clusters = if others == 1 {
-        "another kind cluster is running".to_owned()
-    } else {
-        format!("{others} other kind clusters are running")
-    };
-    (limit < FEW && others > 0).then(|| {
+/// There are fewer inotify instances left than something needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shortage {
+    limit: u32,
+    used: u32,
+    needed: u32,
+}
+
+impl Shortage {
+    /// A lowercase fragment.
+    pub(crate) fn describe(&self) -> String {
+        let Self { limit, used, needed } = self;
         format!(
-            "fs.inotify.max_user_instances is {limit} and {clusters}: nodes may fail to start or \
-             restart; raise it with `sudo sysctl fs.inotify.max_user_instances=512`"
+            "fs.inotify.max_user_instances is {limit}, {used} are in use and {needed} more are needed"
         )
-    })
+    }
+}
+
+/// Whether this machine lacks the instances that are needed. `running` are the nodes that the
+/// container engine has: what they use is assumed where the processes can't be seen. `None` also
+/// where the machine is not Linux (the engine's is another one then).
+pub(crate) fn shortage(
+    running: impl IntoIterator<Item = NodeRole>,
+    needed: u32,
+) -> Option<Shortage> {
+    let limit = fs::read_to_string(LIMIT).ok()?.trim().parse().ok()?;
+    let used = count(Path::new("/proc")).max(needs(running));
+    lacks(limit, used, needed)
+}
+
+fn lacks(limit: u32, used: u32, needed: u32) -> Option<Shortage> {
+    (used + needed > limit).then_some(Shortage { limit, used, needed })
+}
+
+/// The instances of root's processes, as far as this user may see them: the limit is a user's, and
+/// the nodes' processes are root's.
+fn count(proc: &Path) -> u32 {
+    let processes = fs::read_dir(proc).into_iter().flatten().flatten();
+    let of_root = processes.filter(|process| process.metadata().is_ok_and(|meta| is_roots(&meta)));
+    let is_instance = |file: &fs::DirEntry| {
+        fs::read_link(file.path()).is_ok_and(|target| target == Path::new("anon_inode:inotify"))
+    };
+    let of = |process: fs::DirEntry| {
+        let files = fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
+        files.filter(is_instance).count() as u32
+    };
+    of_root.map(of).sum()
+}
+
+fn is_roots(file: &fs::Metadata) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::fs::MetadataExt::uid(file) == 0;
+    #[cfg(not(unix))]
+    false
 }
 
 #[cfg(test)]
@@ -34,15 +88,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_instances_and_many_clusters_are_worth_a_word() {
-        assert_eq!(said(128, 0), None);
-        assert_eq!(said(512, 3), None);
-        let told = said(128, 1).unwrap();
-        assert!(
-            told.contains("is 128 and another kind cluster is running")
-                && told.contains("`sudo sysctl"),
-            "{told}"
+    fn three_clusters_are_more_than_the_default() {
+        let cluster = [NodeRole::ControlPlane, NodeRole::Worker, NodeRole::Worker];
+        let of = |clusters: usize| needs(cluster.into_iter().cycle().take(3 * clusters));
+        assert_eq!(lacks(128, of(1), of(1)), None);
+        let third = lacks(128, of(2), of(1)).unwrap();
+        assert_eq!(
+            third.describe(),
+            "fs.inotify.max_user_instances is 128, 104 are in use and 52 more are needed"
         );
-        assert!(said(128, 2).unwrap().contains("2 other kind clusters are running"));
+        assert_eq!(lacks(512, of(2), of(1)), None);
+        assert!(lacks(128, 125, KUBELET).is_some());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn instances_are_counted_by_what_files_are_open() {
+        let proc = tempfile::tempdir().unwrap();
+        let files = proc.path().join("17/fd");
+        fs::create_dir_all(&files).unwrap();
+        for (number, target) in
+            ["anon_inode:inotify", "/dev/null", "anon_inode:inotify"].iter().enumerate()
+        {
+            std::os::unix::fs::symlink(target, files.join(number.to_string())).unwrap();
+        }
+        let ours = is_roots(&fs::metadata(proc.path()).unwrap());
+        assert_eq!(count(proc.path()), if ours { 2 } else { 0 });
     }
 }

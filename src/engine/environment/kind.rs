@@ -58,8 +58,16 @@ pub(crate) async fn find(
         return Ok(Found::Absent(name.to_owned()));
     }
     say(Preparing::Step(&format!("kind cluster {name} exists")));
+    let running = running_nodes(&docker).await?;
     let mut handle = of_kind(name, docker, &kind, claimed, environment).await?;
-    handle.warnings.extend(inotify::warning(clusters.len() - 1));
+    let shortage = inotify::shortage(running, inotify::KUBELET);
+    handle.warnings.extend(shortage.map(|shortage| {
+        format!(
+            "{}: a node may fail to restart; raise it with {}",
+            shortage.describe(),
+            inotify::RAISE
+        )
+    }));
     refuse_other_settings(config, &handle)?;
     Ok(Found::ClusterHandle(Box::new(handle)))
 }
@@ -85,6 +93,16 @@ async fn take(
     }
     refuse_pending(&claimed.state)?;
     Ok(claimed)
+}
+
+/// The nodes of all kind clusters that the engine runs.
+async fn running_nodes(docker: &Docker) -> Result<Vec<NodeRole>, RunError> {
+    let mut roles = Vec::new();
+    for cluster in docker.kind_clusters().await.map_err(RunError::refused_by)? {
+        let nodes = docker.kind_nodes(&cluster).await.map_err(RunError::refused_by)?;
+        roles.extend(nodes.iter().filter(|node| node.running).map(|node| node.role));
+    }
+    Ok(roles)
 }
 
 async fn connect(environment: &Environment<'_>) -> Result<Docker, RunError> {
@@ -119,10 +137,13 @@ pub(in crate::engine) async fn make(
     let claimed = claim(environment, name)?;
     refuse_pending(&claimed.state)?;
     let mut ledger = Ledger::open(&claimed.state.ledger())?;
-    let others = kind.clusters().await.map_err(RunError::refused_by)?.len();
-    inotify::warning(others)
-        .into_iter()
-        .for_each(|text| say(Preparing::Detail(&format!("warning: {text}"))));
+    let needs = inotify::needs(config.nodes.iter().map(|node| node.role));
+    if let Some(shortage) = inotify::shortage(running_nodes(&docker).await?, needs) {
+        let (why, raise) = (shortage.describe(), inotify::RAISE);
+        say(Preparing::Detail(&format!(
+            "warning: {why}: nodes may fail to start; raise it with {raise}"
+        )));
+    }
     say(Preparing::Step(&format!("creating the kind cluster {name}")));
     // kind wants a file for the kubeconfig; the user's own would have its context switched.
     let kubeconfig = claimed.state.scratch("kubeconfig");

@@ -1,0 +1,38 @@
+//! Other programs' texts, as they may be shown.
+
+/// A text in one line, without control characters, and without what looks like a token or a key.
+pub(super) fn readable(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let words = line.split(|c: char| c.is_whitespace() || c.is_control());
+        let shown = words
+            .filter(|word| !word.is_empty())
+            .map(|word| if looks_secret(word) { "[hidden]" } else { word });
+        shown.collect::<Vec<_>>().join(" ")
+    });
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// Names, paths and hosts are shorter between their separators.
+fn looks_secret(word: &str) -> bool {
+    let parts = word.split(['/', '.', ',', '"', '\'', '=', ':', '&', '?', '-']);
+    word.contains("eyJ")
+        || word.contains("k8s-aws-v1.")
+        || parts.map(str::len).max().unwrap_or(0) >= 40
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_and_control_characters_are_not_shown() {
+        let text = "log in at https://login.example/device?code=ABC\n\n\u{1b}[31mtoken eyJhbGciOiJIUzI1NiJ9.e30.x\r\n";
+        assert_eq!(
+            readable(text),
+            "log in at https://login.example/device?code=ABC; [31mtoken [hidden]"
+        );
+        assert_eq!(readable(&format!("key={}", "a1".repeat(30))), "[hidden]");
+        let name = "kube-proxy-config-fast-detection-control-plane-7fb5c9d4b8-x2x7q is not ready";
+        assert_eq!(readable(name), name);
+    }
+}

@@ -1,0 +1,140 @@
+//! Why what is waited for does not come: what is missing, and what the cluster knows of it.
+
+use crate::cluster::PodProblem;
+use crate::engine::environment::inotify;
+use crate::engine::error::RunError;
+use crate::engine::steady_state::{About, Judged};
+use crate::timeline::Outcome;
+
+/// So many pods are named: with one cause, many look alike.
+const MOST_PODS: usize = 5;
+
+/// What is missing first, then why, most likely first.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Diagnosis {
+    pub causes: Vec<String>,
+    pub hint: String,
+}
+
+impl Diagnosis {
+    /// By the conditions, of which those that are not met count, and the pods that are not well.
+    pub(crate) fn of(judged: &[Judged], pods: &[PodProblem]) -> Self {
+        let missing: Vec<&Judged> = judged.iter().filter(|one| one.since.is_none()).collect();
+        let mut causes: Vec<String> = missing.iter().map(|one| one.text.clone()).collect();
+        causes.extend(described(pods));
+        let about = missing.iter().map(|one| &one.about);
+        Self { causes, hint: hint(pods, about) }
+    }
+
+    pub(crate) fn explain(self, error: RunError) -> RunError {
+        self.causes.into_iter().fold(error, RunError::caused_by).hint(self.hint)
+    }
+}
+
+/// The pods that are not well, those whose last words are known first.
+pub(crate) fn described(pods: &[PodProblem]) -> Vec<String> {
+    let mut sorted: Vec<&PodProblem> = pods.iter().collect();
+    sorted.sort_by_key(|pod| pod.last_words.is_none());
+    let more = sorted.len().saturating_sub(MOST_PODS);
+    let named = sorted.into_iter().take(MOST_PODS).map(ToString::to_string);
+    named.chain((more > 0).then(|| format!("{more} more pods are not ready"))).collect()
+}
+
+fn hint<'a>(pods: &[PodProblem], missing: impl Iterator<Item = &'a About>) -> String {
+    if let Some(hint) = out_of_inotify(pods) {
+        return hint;
+    }
+    if let Some(PodProblem { namespace, pod, .. }) =
+        pods.iter().find(|pod| pod.namespace == "kube-system")
+    {
+        return format!(
+            "`kubectl -n {namespace} describe pod {pod}` shows more; it must run first"
+        );
+    }
+    let by_condition = missing.filter_map(|about| match about {
+        About::Nodes { missing } => missing
+            .first()
+            .map(|node| format!("`kubectl describe node {node}` shows why it is not Ready")),
+        About::Probe { failures } => failures.iter().find_map(|(outcome, _)| match outcome {
+            Outcome::Status(code) => Some(format!(
+                "the probe is answered, with status {code}: check its `path` and `port`, or \
+                 which statuses are its `success`"
+            )),
+            _ => None,
+        }),
+        _ => None,
+    });
+    by_condition
+        .last()
+        .unwrap_or_else(|| "`kubectl outage describe run latest` lists what was seen".to_owned())
+}
+
+/// What raises the limit that stops several clusters on one machine.
+pub(crate) fn out_of_inotify(pods: &[PodProblem]) -> Option<String> {
+    let words = |pod: &PodProblem| {
+        let words = pod.last_words.as_deref().unwrap_or_default();
+        words.contains("too many open files") || words.contains("inotify")
+    };
+    pods.iter().any(words).then(|| {
+        format!(
+            "this machine is out of inotify instances, which every kind cluster needs: {}, or \
+             delete clusters that are not needed",
+            inotify::RAISE
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(namespace: &str, name: &str, last_words: Option<&str>) -> PodProblem {
+        PodProblem::example(namespace, name, last_words)
+    }
+
+    fn unmet(text: &str, about: About) -> Judged {
+        Judged { text: text.into(), since: None, about }
+    }
+
+    #[test]
+    fn a_machine_without_inotify_instances_is_named() {
+        let pods = [
+            pod("outage-7f3a", "web", None),
+            pod(
+                "kube-system",
+                "kube-proxy-x",
+                Some("run.go:74] command failed err=\"failed complete: too many open files\""),
+            ),
+        ];
+        let judged = [unmet(
+            "probe web: 0 of 100 answered in 2s",
+            About::Probe { failures: vec![(Outcome::Refused, 100)] },
+        )];
+        let found = Diagnosis::of(&judged, &pods);
+        assert!(
+            found.causes[0].starts_with("probe web") && found.causes[1].contains("kube-proxy-x"),
+            "{found:?}"
+        );
+        assert!(found.hint.contains("inotify") && found.hint.contains("sudo sysctl"), "{found:?}");
+    }
+
+    #[test]
+    fn the_hint_is_about_the_most_likely_cause() {
+        let nodes = || unmet("2 of 3 nodes ready", About::Nodes { missing: vec!["w".into()] });
+        let probe = |outcome| unmet("probe web", About::Probe { failures: vec![(outcome, 9)] });
+        let hint = |judged: &[Judged], pods: &[PodProblem]| Diagnosis::of(judged, pods).hint;
+        assert!(
+            hint(&[nodes()], &[pod("kube-system", "coredns", None)])
+                .contains("describe pod coredns")
+        );
+        assert!(hint(&[nodes()], &[]).contains("describe node w"));
+        assert!(hint(&[probe(Outcome::Status(404))], &[]).contains("status 404"));
+        assert!(hint(&[probe(Outcome::Refused)], &[]).contains("describe run latest"));
+    }
+
+    #[test]
+    fn many_pods_are_counted() {
+        let pods = vec![pod("a", "p", None); 9];
+        assert_eq!(described(&pods).last().unwrap(), "4 more pods are not ready");
+    }
+}

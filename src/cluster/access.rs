@@ -27,7 +27,6 @@ pub(crate) struct ApiAccess {
     pub authorization: Option<String>,
 }
 
-/// How TLS is spoken to an API server.
 #[derive(Clone)]
 pub(crate) struct ApiTls {
     /// The name that its certificate must carry.
@@ -36,8 +35,14 @@ pub(crate) struct ApiTls {
     pub insecure: bool,
     /// Who may vouch for it, as DER. Default: who vouches for the web's.
     pub roots: Option<Vec<Vec<u8>>>,
-    /// The client's certificates and its key, as DER.
-    pub identity: Option<(Vec<Vec<u8>>, Vec<u8>)>,
+    pub identity: Option<ClientIdentity>,
+}
+
+/// A client's certificates and their key, as DER.
+#[derive(Clone)]
+pub(crate) struct ClientIdentity {
+    pub chain: Vec<Vec<u8>>,
+    pub key: Vec<u8>,
 }
 
 impl fmt::Debug for ApiAccess {
@@ -117,10 +122,7 @@ fn authorization(user: &AuthInfo) -> Result<Option<String>, String> {
     }))
 }
 
-/// Certificates and key.
-type Identity = (Vec<Vec<u8>>, Vec<u8>);
-
-fn identity(user: &AuthInfo) -> Result<Option<Identity>, String> {
+fn identity(user: &AuthInfo) -> Result<Option<ClientIdentity>, String> {
     let certificate = pem(
         user.client_certificate_data.as_deref(),
         user.client_certificate.as_deref(),
@@ -135,7 +137,7 @@ fn identity(user: &AuthInfo) -> Result<Option<Identity>, String> {
     let chain = chain.map_err(|error| format!("the client certificate cannot be read: {error}"))?;
     let key = PrivateKeyDer::from_pem_slice(&key)
         .map_err(|error| format!("the client key cannot be read: {error}"))?;
-    Ok(Some((chain, key.secret_der().to_vec())))
+    Ok(Some(ClientIdentity { chain, key: key.secret_der().to_vec() }))
 }
 
 /// A PEM text, from the kubeconfig itself or from the file that it names.
@@ -184,7 +186,7 @@ mod tests {
         );
         let tls = found.tls.as_ref().unwrap();
         assert_eq!((tls.server_name.as_str(), tls.insecure), ("127.0.0.1", false));
-        let (chain, key) = tls.identity.as_ref().unwrap();
+        let ClientIdentity { chain, key } = tls.identity.as_ref().unwrap();
         assert_eq!((chain.as_slice(), key.len()), (&[vec![0, 1, 2]][..], 48));
         let found = access("http://127.64.0.1:6443", "{token: hunter2}").await.unwrap();
         assert!(found.tls.is_none());

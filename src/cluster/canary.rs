@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::connect::Cluster;
-use super::error::ClusterError;
+use super::error::{ClusterError, causes};
 use super::objects::{Deployment, Nothing, Part, Pod};
-use crate::timeline::{Outcome, Phase};
+use crate::timeline::{Outcome, Phase, TlsCause};
 
 /// The label of whatever a canary makes. Its value is the probe's name.
 pub(crate) const CANARY_LABEL: &str = "outage.canary";
@@ -20,7 +20,7 @@ pub(crate) const CANARY_LABEL: &str = "outage.canary";
 pub(crate) const CANARY_PREFIX: &str = "outage-canary-";
 /// No scheduler has this name: the pods of a canary's Deployment need no node, and trouble none.
 const NO_SCHEDULER: &str = "outage.none";
-/// Where no node tells its images (the embedded cluster's don't), none is pulled either.
+/// Where no node lists its images (the embedded cluster's don't), none is pulled either.
 const ANY_IMAGE: &str = "registry.k8s.io/pause";
 
 /// A node, as far as its images go.
@@ -219,26 +219,22 @@ fn outcome(error: &kube::Error) -> Outcome {
     }
 }
 
-/// The first cause that has a class. An `io::Error` leaves what it wraps out of its own causes.
-fn transport(error: &(dyn std::error::Error + 'static)) -> Outcome {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return match error.kind() {
-                io::ErrorKind::ConnectionRefused => Outcome::Refused,
-                io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-                    Outcome::Unreachable
-                }
-                io::ErrorKind::TimedOut => Outcome::Timeout(Phase::Accepted),
-                _ if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-                    Outcome::Tls(crate::timeline::TlsCause::Other)
-                }
-                _ => Outcome::Reset(Phase::Accepted),
-            };
+/// The class of the first cause that has one.
+fn transport(error: &kube::Error) -> Outcome {
+    let class = |cause: &(dyn std::error::Error + 'static)| {
+        if cause.is::<rustls::Error>() {
+            return Some(Outcome::Tls(TlsCause::Other));
         }
-        next = error.source();
-    }
-    Outcome::Reset(Phase::Accepted)
+        match cause.downcast_ref::<io::Error>()?.kind() {
+            io::ErrorKind::ConnectionRefused => Some(Outcome::Refused),
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                Some(Outcome::Unreachable)
+            }
+            io::ErrorKind::TimedOut => Some(Outcome::Timeout(Phase::Accepted)),
+            _ => None,
+        }
+    };
+    causes(error).find_map(class).unwrap_or(Outcome::Reset(Phase::Accepted))
 }
 
 #[cfg(test)]

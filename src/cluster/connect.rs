@@ -9,13 +9,15 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::{Body, ConfigExt};
 use kube::config::Kubeconfig;
+use tokio::time::Instant;
 use tower::filter::AsyncFilterLayer;
 use tower::{BoxError, ServiceBuilder};
 
 use super::error::ClusterError;
-use super::exec_plugin::{ExecPlugin, Tell};
+use super::exec_plugin::{ExecPlugin, Notify};
 use super::kind_nodes::{NodeContainer, find_kind_cluster};
 use super::kubeconfig::{Chosen, choose, read_files, read_text};
+use super::patience::patiently;
 use super::resolver::Resolver;
 
 /// From the first packet to the end of the TLS handshake.
@@ -59,26 +61,32 @@ impl Cluster {
         Self::connect(read_text(text)?, None, &mut |_| {}).await
     }
 
+    /// The same for a cluster that has just been created: its API server may not listen yet.
+    pub(crate) async fn of_new(text: &str, within: Duration) -> Result<Self, ClusterError> {
+        let until = Instant::now() + within;
+        patiently(until, ClusterError::may_pass, || Self::from_kubeconfig(text)).await
+    }
+
     /// Connects by the user's kubeconfig files (see [`kubeconfig_paths`](super::kubeconfig_paths)),
-    /// which are only read. Default context: the current one. `tell` is told what is waited for
+    /// which are only read. Default context: the current one. `notify` takes what is waited for
     /// when the user's credential plugin is slow. Errors when none of the files is there, the
     /// context is not, or the server does not answer.
     pub(crate) async fn from_files(
         paths: &[PathBuf],
         context: Option<&str>,
-        tell: Tell<'_>,
+        notify: Notify<'_>,
     ) -> Result<Self, ClusterError> {
-        Self::connect(read_files(paths)?, context, tell).await
+        Self::connect(read_files(paths)?, context, notify).await
     }
 
     async fn connect(
         kubeconfig: Kubeconfig,
         context: Option<&str>,
-        tell: Tell<'_>,
+        notify: Notify<'_>,
     ) -> Result<Self, ClusterError> {
         let Chosen { context, config } = choose(kubeconfig, context).await?;
         let plugin = ExecPlugin::of(&config.auth_info);
-        Self::of_config(config, context, plugin, tell).await
+        Self::of_config(config, context, plugin, notify).await
     }
 
     /// The same cluster and user, through the API server on the node at this address. Errors when
@@ -94,16 +102,26 @@ impl Cluster {
         Self::of_config(config, self.context.clone(), self.plugin.clone(), &mut |_| {}).await
     }
 
+    /// The same where the API server may have started a moment ago, and not listen yet.
+    pub(crate) async fn directly_within(
+        &self,
+        address: &str,
+        within: Duration,
+    ) -> Result<Self, ClusterError> {
+        let refuses = |error: &ClusterError| matches!(error, ClusterError::Refused { .. });
+        patiently(Instant::now() + within, refuses, || self.directly(address)).await
+    }
+
     async fn of_config(
         config: kube::Config,
         context: String,
         plugin: Option<Arc<ExecPlugin>>,
-        tell: Tell<'_>,
+        notify: Notify<'_>,
     ) -> Result<Self, ClusterError> {
         let server = shown(&config.cluster_url);
         let mut own = config.clone();
         if let Some(plugin) = &plugin {
-            plugin.credentials(tell).await?.replace_plugin(&mut own.auth_info);
+            plugin.credentials(notify).await?.replace_plugin(&mut own.auth_info);
         }
         let client = client(&own, plugin.clone())
             .map_err(|error| ClusterError::from_kube("connect", &server, error))?;
@@ -148,12 +166,10 @@ impl Cluster {
         &self.version
     }
 
-    /// The kubeconfig, as kube understood it.
     pub(super) fn config(&self) -> &kube::Config {
         &self.config
     }
 
-    /// kube's client, for watches.
     pub(crate) fn client(&self) -> kube::Client {
         self.client.clone()
     }
@@ -250,7 +266,7 @@ mod tests {
     async fn a_server_that_is_not_there_is_named() {
         let error = Cluster::from_kubeconfig(&kubeconfig("https://localhost:9")).await.unwrap_err();
         assert!(
-            matches!(&error, ClusterError::Unreachable { server, .. } if server == "https://localhost:9"),
+            matches!(&error, ClusterError::Refused { server, .. } if server == "https://localhost:9"),
             "{error:?}"
         );
         assert!(error.to_string().to_lowercase().contains("refused"), "{error}");
@@ -269,5 +285,15 @@ mod tests {
         let text = kubeconfig(&format!("https://{}", silent.local_addr().unwrap()));
         let error = Cluster::from_kubeconfig(&text).await.unwrap_err();
         assert!(error.is_unreachable(), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_refuses_is_asked_again_until_the_limit() {
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let text = kubeconfig(&format!("http://{address}"));
+        let began = Instant::now();
+        let error = Cluster::of_new(&text, Duration::from_secs(30)).await.unwrap_err();
+        assert!(matches!(error, ClusterError::Refused { .. }), "{error:?}");
+        assert!(began.elapsed() >= Duration::from_secs(30));
     }
 }

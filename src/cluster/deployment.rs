@@ -5,22 +5,20 @@ use serde_json::{Value, json};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
-use super::labels::RUN_LABEL;
+use super::labels::{mark_of, marked};
 use super::objects::Deployment;
 
-/// A Deployment's replicas, and whose mark it bears.
+/// A Deployment's replicas, and which run has marked it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Scale {
     /// The Deployment's uid: another one of its name has another.
     pub uid: String,
-    /// The version that was read.
     pub version: String,
     pub wanted: u32,
-    /// It has so many that are not ending, as far as its controller has seen the newest wish;
+    /// It has so many that are not ending, as far as its controller has seen the newest spec;
     /// `None`: it has not.
     pub there: Option<u32>,
     pub ready: u32,
-    /// The mark of a run that has scaled it.
     pub mark: Option<String>,
 }
 
@@ -72,9 +70,7 @@ impl Cluster {
 
 /// A label that is null is taken away.
 fn patch(seen: &Scale, to: u32, mark: Option<&str>) -> Value {
-    let metadata =
-        json!({"uid": seen.uid, "resourceVersion": seen.version, "labels": {RUN_LABEL: mark}});
-    json!({"metadata": metadata, "spec": {"replicas": to}})
+    json!({"metadata": marked(&seen.uid, &seen.version, mark), "spec": {"replicas": to}})
 }
 
 fn read(found: Deployment) -> Scale {
@@ -84,7 +80,7 @@ fn read(found: Deployment) -> Scale {
     let seen = status.observed_generation >= found.metadata.generation;
     let wanted = found.spec.and_then(|spec| spec.replicas);
     Scale {
-        mark: found.metadata.labels.and_then(|labels| labels.get(RUN_LABEL).cloned()),
+        mark: mark_of(&found.metadata),
         uid: found.metadata.uid.unwrap_or_default(),
         version: found.metadata.resource_version.unwrap_or_default(),
         wanted: count(Some(wanted.unwrap_or(1))),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
-use super::labels::{MIRROR, RUN_LABEL};
+use super::labels::{MIRROR, mark_of, marked};
 use super::objects::{Node, Pod};
 
 /// What came of asking a pod to leave.
@@ -18,16 +18,13 @@ pub(crate) enum Evicted {
     NotNow,
 }
 
-/// Whether pods may come to a node, and whose mark it bears.
+/// Whether pods may come to a node, and which run has marked it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cordon {
     /// The node's uid: another one of its name has another.
     pub uid: String,
-    /// The version that was read.
     pub version: String,
-    /// No pod may come.
     pub cordoned: bool,
-    /// The mark of a run that has cordoned it.
     pub mark: Option<String>,
 }
 
@@ -47,8 +44,7 @@ impl Cluster {
         mark: Option<&str>,
     ) -> Result<(), ClusterError> {
         let api: Api<Node> = Api::all(self.client());
-        let metadata =
-            json!({"uid": seen.uid, "resourceVersion": seen.version, "labels": {RUN_LABEL: mark}});
+        let metadata = marked(&seen.uid, &seen.version, mark);
         let body = json!({"metadata": metadata, "spec": {"unschedulable": mark.map(|_| true)}});
         let what =
             format!("{} the node {node}", if mark.is_some() { "cordon" } else { "uncordon" });
@@ -138,7 +134,7 @@ impl Cluster {
 fn read(found: Node) -> Cordon {
     Cordon {
         cordoned: found.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false),
-        mark: found.labels().get(RUN_LABEL).cloned(),
+        mark: mark_of(&found.metadata),
         uid: found.uid().unwrap_or_default(),
         version: found.resource_version().unwrap_or_default(),
     }

@@ -120,7 +120,7 @@ mod tests {
 
     const WEB: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: two\n  selector: {}\n";
 
-    fn told(status: Value) -> Vec<String> {
+    fn found(status: Value) -> Vec<String> {
         let manifest = Manifest::of_texts([("w.yaml", WEB)]);
         let status: Status = serde_json::from_value(status).unwrap();
         refusals(&manifest.objects()[0], &status).iter().map(ToString::to_string).collect()
@@ -130,7 +130,7 @@ mod tests {
     fn gos_words_are_translated() {
         let message = "Deployment in version \"v1\" cannot be handled as a Deployment: json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32";
         assert_eq!(
-            told(json!({"code": 400, "reason": "BadRequest", "message": message})),
+            found(json!({"code": 400, "reason": "BadRequest", "message": message})),
             [
                 "w.yaml:5:13: error: Deployment/web: spec.replicas: must be a whole number, not a string"
             ]
@@ -163,14 +163,14 @@ mod tests {
                 "Invalid value: `selector` does not match template `labels`",
             ),
         ];
-        let told =
-            told(json!({"code": 422, "message": "is invalid: ..", "details": {"causes": causes}}));
+        let texts =
+            found(json!({"code": 422, "message": "is invalid: ..", "details": {"causes": causes}}));
         assert!(
-            told[0].starts_with("w.yaml:5:")
-                && told[0].contains("Deployment/web: spec.replicas: Invalid value: -1"),
-            "{told:?}"
+            texts[0].starts_with("w.yaml:5:")
+                && texts[0].contains("Deployment/web: spec.replicas: Invalid value: -1"),
+            "{texts:?}"
         );
-        assert!(told[1].contains("spec.template.metadata.labels: Invalid value"), "{told:?}");
+        assert!(texts[1].contains("spec.template.metadata.labels: Invalid value"), "{texts:?}");
     }
 
     #[test]
@@ -182,7 +182,7 @@ mod tests {
             (400, "admission webhook \"a\" does not support dry run"),
             (500, "failed calling webhook"),
         ] {
-            assert_eq!(told(json!({"code": code, "message": message})), Vec::<String>::new());
+            assert_eq!(found(json!({"code": code, "message": message})), Vec::<String>::new());
         }
     }
 }

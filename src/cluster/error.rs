@@ -1,5 +1,6 @@
 //! What can go wrong with a cluster, in words for people.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,10 +15,11 @@ use super::readable::readable;
 /// Why the cluster did not do what was asked. Each reads well after "failed to ...: ".
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClusterError {
-    /// No connection to the API server.
     #[error("the API server {server} cannot be reached: {why}")]
     Unreachable { server: String, why: String },
-    /// It did not answer in time.
+    /// Nothing listens at the API server's address.
+    #[error("the API server {server} cannot be reached: {why}")]
+    Refused { server: String, why: String },
     #[error("{what}: no answer from the API server {server} within {} s", within.as_secs())]
     Timeout { what: String, server: String, within: Duration },
     /// It has not the certificate that the kubeconfig wants, or does not take ours.
@@ -26,19 +28,15 @@ pub(crate) enum ClusterError {
     /// The user's credentials are not accepted, or can't be had.
     #[error("the API server {server} does not accept this user's credentials: {why}")]
     Unauthorized { server: String, why: String },
-    /// The user may not do this.
     #[error("{what}: not allowed: {why}")]
     Forbidden { what: String, why: String },
-    /// Such an object is there already.
     #[error("{what}: {why}")]
     AlreadyExists { what: String, why: String },
     /// No such object, or the server has no such kind.
     #[error("{what}: {why}")]
     NotFound { what: String, why: String },
-    /// The server answered with another error.
     #[error("{what}: {why} (status {code})")]
     Api { what: String, code: u16, why: String },
-    /// The server's answer was not understood.
     #[error("{what}: unexpected response from the API server: {why}")]
     Answer { what: String, why: String },
     #[error("the kubeconfig cannot be used: {why}")]
@@ -48,10 +46,8 @@ pub(crate) enum ClusterError {
     KubeconfigFile { path: PathBuf, why: String },
     #[error(transparent)]
     Plugin(#[from] PluginError),
-    /// None of the kubeconfig files is there.
     #[error("no kubeconfig: {} not found", list_paths(.paths))]
     NoKubeconfig { paths: Vec<PathBuf> },
-    /// The kubeconfig has no context of that name.
     #[error("no context {name} in the kubeconfig")]
     NoSuchContext {
         name: String,
@@ -63,12 +59,7 @@ pub(crate) enum ClusterError {
     NoCurrentContext { available: Vec<String> },
     /// It did not come to pass in time.
     #[error("{what} within {} s: {why}", within.as_secs())]
-    TooSlow {
-        what: String,
-        within: Duration,
-        /// What was seen last.
-        why: String,
-    },
+    TooSlow { what: String, within: Duration, why: String },
     /// A namespace that was deleted stays.
     #[error("the namespace {namespace} was not deleted within {} s: {}", within.as_secs(), left.why())]
     NamespaceStays { namespace: String, within: Duration, left: Leftovers },
@@ -88,12 +79,14 @@ impl ClusterError {
     /// a kubeconfig of its own.
     pub(crate) fn hint_through(&self, kubectl: &str) -> Option<String> {
         Some(match self {
-            Self::Unreachable { .. } | Self::Timeout { .. } => format!(
+            Self::Unreachable { .. } | Self::Refused { .. } | Self::Timeout { .. } => format!(
                 "is the cluster running, and no active fault taking its API server down? \
                  `{kubectl} cluster-info` uses the same connection"
             ),
             Self::Certificate { .. } => {
-                "a recreated kind cluster has a new certificate: run `kind export kubeconfig --name NAME`".into()
+                "a recreated cluster has a new certificate; of a kind cluster, `kind export kubeconfig --name NAME` \
+                 fetches it"
+                    .into()
             }
             Self::Unauthorized { .. } => {
                 format!("`{kubectl} auth whoami` with the same context shows whether the credentials are still valid")
@@ -120,7 +113,7 @@ impl ClusterError {
 
     /// Whether the server could not be asked at all (as opposed to: answered with an error).
     pub(crate) fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Refused { .. } | Self::Timeout { .. })
     }
 
     /// Whether the kubeconfig shows no way to any server.
@@ -178,13 +171,17 @@ impl ClusterError {
     }
 
     fn from_transport(server: String, error: &kube::Error) -> Self {
-        if let Some(plugin) = find::<PluginError>(error) {
+        if let Some(plugin) = causes(error).find_map(|cause| cause.downcast_ref::<PluginError>()) {
             return Self::Plugin(plugin.clone());
         }
         let why = chain(error);
-        match find::<rustls::Error>(error) {
-            Some(_) => Self::Certificate { server, why },
-            None => Self::Unreachable { server, why },
+        if causes(error).any(|cause| cause.is::<rustls::Error>()) {
+            return Self::Certificate { server, why };
+        }
+        let kinds = causes(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+        match kinds.map(std::io::Error::kind).any(|kind| kind == ErrorKind::ConnectionRefused) {
+            true => Self::Refused { server, why },
+            false => Self::Unreachable { server, why },
         }
     }
 }
@@ -279,16 +276,14 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     }
 }
 
-/// The cause of this type. An `io::Error` leaves what it wraps out of its own causes, so those are
-/// looked into as well.
-fn find<'e, T: std::error::Error + 'static>(
+/// An error and its causes. An `io::Error` leaves what it wraps out of its own causes.
+pub(super) fn causes<'e>(
     error: &'e (dyn std::error::Error + 'static),
-) -> Option<&'e T> {
-    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error
-        .downcast_ref::<T>()
-        .or_else(|| wrapped.and_then(|inner| find::<T>(inner)))
-        .or_else(|| error.source().and_then(find::<T>))
+) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| error.source())
+    })
 }
 
 #[cfg(test)]

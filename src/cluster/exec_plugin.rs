@@ -37,7 +37,7 @@ const LAST_LINES: usize = 5;
 const EXPIRING: SignedDuration = SignedDuration::from_secs(60);
 
 /// Takes what a person should know while something takes long.
-pub(super) type Tell<'a> = &'a mut (dyn FnMut(&str) + Send);
+pub(super) type Notify<'a> = &'a mut (dyn FnMut(&str) + Send);
 
 /// Why a plugin gave no credentials.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -108,12 +108,12 @@ impl ExecPlugin {
     }
 
     /// The credentials; the plugin runs when there are none, or when they are about to expire.
-    pub(super) async fn credentials(&self, tell: Tell<'_>) -> Result<Credentials, PluginError> {
+    pub(super) async fn credentials(&self, notify: Notify<'_>) -> Result<Credentials, PluginError> {
         let mut held = self.held.lock().await;
         if let Some(known) = held.as_ref().filter(|known| !known.is_expiring()) {
             return Ok(known.clone());
         }
-        let printed = self.run(tell).await?;
+        let printed = self.run(notify).await?;
         Ok(held.insert(self.read(&printed)?).clone())
     }
 
@@ -152,13 +152,13 @@ impl ExecPlugin {
     }
 
     /// What it prints.
-    async fn run(&self, tell: Tell<'_>) -> Result<Vec<u8>, PluginError> {
+    async fn run(&self, notify: Notify<'_>) -> Result<Vec<u8>, PluginError> {
         let interactive = self.is_interactive()?;
         let mut child =
             self.command(interactive).spawn().map_err(|error| self.not_started(&error))?;
         let mut group = (!interactive).then(|| ProcessGroup::of(&child));
         let mut words = Words::of(&mut child);
-        let finished = timeout(TIMEOUT, self.listen(&mut child, &mut words, tell)).await;
+        let finished = timeout(TIMEOUT, self.listen(&mut child, &mut words, notify)).await;
         let (status, printed) = match finished {
             Ok(Ok(finished)) => finished,
             Ok(Err(error)) => return Err(self.not_started(&error)),
@@ -194,7 +194,7 @@ impl ExecPlugin {
         &self,
         child: &mut Child,
         words: &mut Words,
-        tell: Tell<'_>,
+        notify: Notify<'_>,
     ) -> std::io::Result<(ExitStatus, Vec<u8>)> {
         let mut stdout = child.stdout.take().expect("is piped");
         let finished = async {
@@ -209,11 +209,11 @@ impl ExecPlugin {
         loop {
             tokio::select! {
                 finished = &mut finished => return finished,
-                line = words.next() => if is_slow { tell(&line) },
+                line = words.next() => if is_slow { notify(&line) },
                 () = &mut slow, if !is_slow => {
                     is_slow = true;
-                    tell(&format!("waiting for the credential plugin {}", self.name()));
-                    words.last.iter().for_each(|line| tell(line));
+                    notify(&format!("waiting for the credential plugin {}", self.name()));
+                    words.last.iter().for_each(|line| notify(line));
                 }
             }
         }

@@ -1,6 +1,5 @@
 //! Every object that the cluster holds, by uid: what was there can be compared with what is.
 
-use std::future::Future;
 use std::time::Duration;
 
 use kube::ResourceExt;
@@ -11,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
+use super::patience::{RETRY, patiently};
 use crate::timeline::{ObjectName, UnreadKind};
 
 /// Kinds whose objects come and go by themselves.
@@ -24,7 +24,6 @@ const PAGE: u32 = 500;
 /// How long what may pass is asked for again, in all: an API server whose store has just come back
 /// answers some kinds late.
 const PATIENCE: Duration = Duration::from_secs(60);
-const RETRY: Duration = Duration::from_secs(1);
 
 impl Cluster {
     /// All objects of all kinds that can be listed, but for those that come and go by themselves,
@@ -34,7 +33,7 @@ impl Cluster {
         &self,
     ) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), ClusterError> {
         let until = Instant::now() + PATIENCE;
-        let mut kinds = patiently(until, || self.kinds()).await?;
+        let mut kinds = patiently(until, ClusterError::may_pass, || self.kinds()).await?;
         let mut objects = Vec::new();
         loop {
             let mut unread = Vec::new();
@@ -99,19 +98,6 @@ impl Cluster {
     }
 }
 
-/// Asks until it is answered, or refused for good, or for too long.
-async fn patiently<T, F: Future<Output = Result<T, ClusterError>>>(
-    until: Instant,
-    ask: impl Fn() -> F,
-) -> Result<T, ClusterError> {
-    loop {
-        match ask().await {
-            Err(error) if error.may_pass() && Instant::now() < until => sleep(RETRY).await,
-            answer => return answer,
-        }
-    }
-}
-
 fn given_up((resource, error): (ApiResource, ClusterError)) -> UnreadKind {
     UnreadKind { kind: kind_of(&resource), why: error.to_string() }
 }
@@ -140,7 +126,7 @@ fn named(resource: &ApiResource, object: PartialObjectMeta<DynamicObject>) -> Op
     })
 }
 
-/// A status is nobody's wish: what controllers write there does not count.
+/// Without the status: what controllers write there does not count.
 fn content(resource: &ApiResource, metadata: &ObjectMeta) -> Option<String> {
     let kind = resource.kind.as_str();
     let version = || metadata.resource_version.clone().filter(|_| PLAIN.contains(&kind));
@@ -275,8 +261,8 @@ mod tests {
         let (began, until) = (Instant::now(), Instant::now());
         tokio::time::advance(RETRY).await;
         let resource = ApiResource::erase::<Pod>(&());
-        let told = slow.of_kind_until(until, &resource).await.unwrap_err().to_string();
-        assert!(told.starts_with("the pods were not listed within 60 s"), "{told}");
+        let error = slow.of_kind_until(until, &resource).await.unwrap_err().to_string();
+        assert!(error.starts_with("the pods were not listed within 60 s"), "{error}");
         assert_eq!(began.elapsed(), RETRY, "it is not even asked");
         let (objects, unread) = slow.inventory().await.unwrap();
         assert!(objects.is_empty() && unread.len() == 2, "{unread:?}");

@@ -17,7 +17,6 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(30);
 /// A cluster of many nodes on a slow disk.
 const DELETE_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// The `kind` program.
 #[derive(Clone, Debug)]
 pub(crate) struct Kind {
     path: PathBuf,
@@ -25,11 +24,9 @@ pub(crate) struct Kind {
     podman: bool,
 }
 
-/// A cluster to be made.
 pub(crate) struct KindCreate<'a> {
     /// Its name. It overrides the config's.
     pub name: &'a str,
-    /// The kind config.
     pub config_text: &'a str,
     /// The node image. Default: the config's, else kind's own.
     pub image: Option<&'a str>,
@@ -56,7 +53,6 @@ impl Kind {
         Self { podman: true, ..self }
     }
 
-    /// The names of all its clusters.
     pub(crate) async fn clusters(&self) -> Result<Vec<String>, KindError> {
         Ok(self
             .ask(&["get", "clusters"])

@@ -1,4 +1,4 @@
-//! Which kind cluster the nodes of an API belong to: told by addresses, for names can be chosen.
+//! Which kind cluster the nodes of an API belong to, by address: names can be chosen.
 
 use crate::timeline::NodeRole;
 
@@ -9,11 +9,9 @@ use super::node::Node;
 pub(crate) struct NodeContainer {
     /// The label `io.x-k8s.kind.cluster`.
     pub cluster: String,
-    /// The container's id.
     pub id: String,
     /// The container's name, which is also the node's.
     pub name: String,
-    /// The label `io.x-k8s.kind.role`.
     pub role: NodeRole,
     /// Its addresses on Docker's networks.
     pub addresses: Vec<String>,

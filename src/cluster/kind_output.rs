@@ -140,7 +140,7 @@ mod tests {
         );
         assert_eq!(
             failed.to_string(),
-            "kind said: ERROR: failed to init\nCommand Output: timed out waiting\nlast"
+            "kind failed: ERROR: failed to init\nCommand Output: timed out waiting\nlast"
         );
     }
 }

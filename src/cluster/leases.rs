@@ -1,4 +1,4 @@
-//! Leases, as the API tells them at this moment: who leads, and who gives signs of life.
+//! Leases as they are now: who leads, and which nodes are alive.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::timeline::leader::{LEADER_LEASES, node_of};
 /// Where each node renews its Lease.
 const NODE_LEASES: &str = "kube-node-lease";
 
-/// What a node's kubelet has said last.
+/// A node's last heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Heartbeat {
     /// The version of its Lease; `None`: it has none.

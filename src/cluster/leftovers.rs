@@ -6,7 +6,6 @@ use k8s_openapi::api::core::v1::Namespace;
 /// What is left in a namespace that stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Leftovers {
-    /// What Kubernetes says of it.
     why: Option<String>,
     /// The kinds of the objects that are left, as kubectl takes them: `configmaps`,
     /// `widgets.example.com`.
@@ -14,23 +13,21 @@ pub(crate) struct Leftovers {
 }
 
 impl Leftovers {
-    /// Reads a namespace's conditions.
     pub(crate) fn of(namespace: &Namespace) -> Self {
         let conditions =
             namespace.status.iter().flat_map(|status| status.conditions.iter().flatten());
-        let told: Vec<(&str, &str)> = conditions
+        let unmet: Vec<(&str, &str)> = conditions
             .filter(|condition| condition.status == "True")
             .filter_map(|condition| Some((condition.type_.as_str(), condition.message.as_deref()?)))
             .collect();
-        let remaining = told.iter().filter(|(kind, _)| *kind == "NamespaceContentRemaining");
-        let messages: Vec<&str> = told.iter().map(|(_, message)| *message).collect();
+        let remaining = unmet.iter().filter(|(kind, _)| *kind == "NamespaceContentRemaining");
+        let messages: Vec<&str> = unmet.iter().map(|(_, message)| *message).collect();
         Self {
             why: (!messages.is_empty()).then(|| messages.join("; ")),
             kinds: remaining.flat_map(|(_, message)| kinds(message)).collect(),
         }
     }
 
-    /// What keeps it.
     pub(crate) fn why(&self) -> String {
         self.why.clone().unwrap_or_else(|| "it is still being deleted".into())
     }

@@ -25,6 +25,7 @@ mod leftovers;
 mod namespace;
 mod node;
 pub(crate) mod objects;
+mod patience;
 mod placement;
 mod pod_problems;
 mod process_group;
@@ -34,7 +35,7 @@ mod readiness;
 mod resolver;
 mod workload;
 
-pub(crate) use access::ApiAccess;
+pub(crate) use access::{ApiAccess, ClientIdentity};
 pub(crate) use canary::{CANARY_LABEL, CANARY_PREFIX, CanaryClient};
 pub(crate) use canary_object::CANARY_OBJECT;
 pub(crate) use connect::Cluster;
@@ -51,6 +52,7 @@ pub(crate) use placement::{Placement, onto, turned};
 pub(crate) use pod_problems::PodProblem;
 pub(crate) use query::{ClusterDns, Pod, Service};
 pub(crate) use query::{endpoints_endpoints, pod_ready, slice_endpoints};
+pub(crate) use readiness::Readiness;
 pub(crate) use workload::Workload;
 
 #[cfg(test)]

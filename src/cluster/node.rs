@@ -12,14 +12,11 @@ const CONTROL_PLANE_LABELS: [&str; 2] =
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
     pub name: String,
-    /// Its role, by label.
     pub role: NodeRole,
     pub labels: BTreeMap<String, String>,
-    /// Its Ready condition; Unknown where it has none yet.
     pub ready: Ready,
     /// Its internal addresses, in the node's own order.
     pub addresses: Vec<String>,
-    /// Whether it is cordoned.
     pub unschedulable: bool,
     pub kubelet: String,
 }

@@ -14,7 +14,6 @@ use serde::Deserialize;
 pub(crate) struct Part<K, Spec, Status> {
     #[serde(default)]
     pub metadata: ObjectMeta,
-    /// What is wanted.
     pub spec: Option<Spec>,
     pub status: Option<Status>,
     #[serde(skip)]
@@ -60,23 +59,17 @@ pub(crate) struct Nothing {}
 pub(crate) struct Condition {
     #[serde(rename = "type")]
     pub type_: String,
-    /// `True`, `False` or `Unknown`.
     pub status: String,
-    /// Why, in a word.
     pub reason: Option<String>,
-    /// Why, in a sentence.
     pub message: Option<String>,
-    /// Since when.
     pub last_transition_time: Option<Time>,
-    /// When it was last said (nodes only).
+    /// Nodes only.
     pub last_heartbeat_time: Option<Time>,
 }
 
-/// What is read of a node's spec.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NodeSpec {
-    /// Whether it is cordoned.
     pub unschedulable: Option<bool>,
     pub taints: Option<Vec<Taint>>,
 }
@@ -87,7 +80,6 @@ pub(crate) struct Taint {
     pub effect: String,
 }
 
-/// What is read of a node's status.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NodeStatus {
@@ -98,62 +90,49 @@ pub(crate) struct NodeStatus {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct NodeAddress {
-    /// `InternalIP`, `Hostname` ...
     #[serde(rename = "type")]
     pub type_: String,
     pub address: String,
 }
 
-/// What is read of a node's system.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NodeInfo {
     pub kubelet_version: String,
 }
 
-/// What is read of a pod's spec.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PodSpec {
-    /// The node that it is bound to.
     pub node_name: Option<String>,
-    /// Whether it shares its node's network.
     pub host_network: Option<bool>,
     pub containers: Option<Vec<Container>>,
 }
 
-/// What is read of a pod's container.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Container {
     pub command: Option<Vec<String>>,
     pub args: Option<Vec<String>>,
 }
 
-/// What is read of a pod's status.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PodStatus {
-    /// `Pending`, `Running` ...
     pub phase: Option<String>,
-    /// Why, in a word.
     pub reason: Option<String>,
-    /// Why, in a sentence.
     pub message: Option<String>,
     #[serde(rename = "podIP")]
     pub pod_ip: Option<String>,
     pub conditions: Option<Vec<Condition>>,
     pub container_statuses: Option<Vec<ContainerStatus>>,
-    /// Those that come before.
     pub init_container_statuses: Option<Vec<ContainerStatus>>,
 }
 
-/// What is read of a container's status.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ContainerStatus {
     pub name: String,
     pub image: String,
-    /// How often it was started again.
     #[serde(default)]
     pub restart_count: i32,
     /// Its id, as `containerd://...`.
@@ -170,7 +149,6 @@ pub(crate) struct ContainerState {
     pub terminated: Option<Terminated>,
 }
 
-/// What a container waits for.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Waiting {
     pub reason: Option<String>,
@@ -184,13 +162,11 @@ pub(crate) struct Terminated {
     pub finished_at: Option<Time>,
 }
 
-/// What is read of a Service's spec.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct ServiceSpec {
     #[serde(rename = "clusterIP")]
     pub cluster_ip: Option<String>,
     pub ports: Option<Vec<ServicePort>>,
-    /// The labels of its pods.
     pub selector: Option<BTreeMap<String, String>>,
 }
 
@@ -198,38 +174,29 @@ pub(crate) struct ServiceSpec {
 pub(crate) struct ServicePort {
     pub name: Option<String>,
     pub port: i32,
-    /// `TCP`, `UDP` or `SCTP`.
     pub protocol: Option<String>,
 }
 
-/// How many pods a controller is to have.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Wanted {
-    /// So many. Default: 1.
+    /// Default: 1.
     pub replicas: Option<i32>,
 }
 
-/// How many pods a Deployment or a StatefulSet has.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Rollout {
-    /// The generation that its controller has seen.
     pub observed_generation: Option<i64>,
-    /// Pods of it, but for those that are ending.
     pub replicas: Option<i32>,
-    /// Ready for a while.
     pub available_replicas: Option<i32>,
-    /// Of the newest form.
     pub updated_replicas: Option<i32>,
     pub ready_replicas: Option<i32>,
     pub conditions: Option<Vec<Condition>>,
 }
 
-/// How many pods a DaemonSet has.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DaemonSetStatus {
-    /// The generation that its controller has seen.
     pub observed_generation: Option<i64>,
     #[serde(default)]
     pub number_ready: i32,
@@ -237,21 +204,15 @@ pub(crate) struct DaemonSetStatus {
     pub desired_number_scheduled: i32,
 }
 
-/// What is read of a Job's spec.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct JobSpec {
-    /// It is done when so many pods have succeeded.
     pub completions: Option<i32>,
-    /// So many pods at the same time.
     pub parallelism: Option<i32>,
 }
 
-/// What is read of a Job's status.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct JobStatus {
-    /// Pods that have succeeded.
     pub succeeded: Option<i32>,
-    /// Pods that are ready.
     pub ready: Option<i32>,
 }
 

@@ -8,28 +8,25 @@ use serde_json::{Map, Value, json};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
-use super::labels::RUN_LABEL;
+use super::labels::{mark_of, marked};
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
 
-/// What a Deployment's pods ask of nodes, and whose mark it bears.
+/// What a Deployment's pods ask of nodes, and which run has marked it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Placement {
     /// The Deployment's uid: another one of its name has another.
     pub uid: String,
-    /// The version that was read.
     pub version: String,
     /// The `affinity` of its pods; null: none.
     pub affinity: Value,
     /// The labels by which it knows its pods.
     pub labels: BTreeMap<String, String>,
-    /// It is to have so many pods.
     pub wanted: u32,
     pub ready: u32,
     /// Whether all of them are as they are to be, as far as its controller has seen the newest
-    /// wish.
+    /// spec.
     pub settled: bool,
-    /// The mark of a run that has changed it.
     pub mark: Option<String>,
 }
 
@@ -59,8 +56,7 @@ impl Cluster {
         affinity: &Value,
         mark: Option<&str>,
     ) -> Result<(), ClusterError> {
-        let metadata =
-            json!({"uid": seen.uid, "resourceVersion": seen.version, "labels": {RUN_LABEL: mark}});
+        let metadata = marked(&seen.uid, &seen.version, mark);
         let spec = json!({"template": {"spec": {"affinity": turned(&seen.affinity, affinity)}}});
         let (params, patch) =
             (PatchParams::default(), Patch::Merge(json!({"metadata": metadata, "spec": spec})));
@@ -120,7 +116,7 @@ fn read(found: &DynamicObject) -> Placement {
         settled: observed >= metadata.generation
             && count("/status/updatedReplicas") == wanted
             && count("/status/replicas") == wanted,
-        mark: metadata.labels.as_ref().and_then(|labels| labels.get(RUN_LABEL).cloned()),
+        mark: mark_of(metadata),
     }
 }
 

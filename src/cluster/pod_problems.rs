@@ -1,7 +1,5 @@
-//! Pods that are not well, and why, as far as Kubernetes knows it: what to read when something is
-//! waited for in vain.
-
-use std::collections::BTreeMap;
+//! Pods that are not well, and why, as far as Kubernetes knows it: what explains a wait that
+//! does not end.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1 as core;
@@ -10,7 +8,7 @@ use kube::api::{Api, ListParams, LogParams};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
-use super::objects::{ContainerStatus, Pod, PodStatus};
+use super::objects::{Condition, ContainerStatus, Pod, PodStatus, Waiting};
 use super::query::pod_ready;
 use super::readable::readable;
 
@@ -27,7 +25,7 @@ pub(crate) struct PodProblem {
     pub namespace: String,
     pub pod: String,
     pub node: Option<String>,
-    /// `CrashLoopBackOff of container kube-proxy, last exit code 1, 12 restarts`
+    /// `CrashLoopBackOff of container kube-proxy (image i), last exit code 1, 12 restarts`
     pub why: String,
     /// The last lines of the container that ended.
     pub last_words: Option<String>,
@@ -101,10 +99,11 @@ fn pod_problem(pod: &Pod, now: Timestamp) -> Option<PodProblem> {
     if pod_ready(pod) && ended.is_none() {
         return None;
     }
-    let why = match (ended, waiting_container(&status)) {
-        (Some(container), _) => ended_container(container),
-        (None, Some(why)) => why,
-        (None, None) => unready(&status, phase),
+    let waiting = containers(&status).find(|container| waiting(container).is_some());
+    let why = match (ended.or(waiting), unscheduled(&status)) {
+        (Some(container), _) => described(container),
+        (None, Some(why)) => format!("{phase}, not scheduled: {}", readable(why)),
+        (None, None) => format!("{phase}, not ready"),
     };
     Some(PodProblem {
         namespace: pod.namespace().unwrap_or_default(),
@@ -116,7 +115,7 @@ fn pod_problem(pod: &Pod, now: Timestamp) -> Option<PodProblem> {
     })
 }
 
-fn containers(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
+pub(super) fn containers(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
     let init = status.init_container_statuses.iter().flatten();
     init.chain(status.container_statuses.iter().flatten())
 }
@@ -127,41 +126,34 @@ fn has_ended_lately(container: &ContainerStatus, now: Timestamp) -> bool {
     container.restart_count > 0 && at.is_some_and(|at| now.duration_since(at.0) < RECENT)
 }
 
-fn ended_container(container: &ContainerStatus) -> String {
-    let state = container.state.as_ref();
-    let waiting = state.and_then(|state| state.waiting.as_ref());
+fn waiting(container: &ContainerStatus) -> Option<&Waiting> {
+    container.state.as_ref()?.waiting.as_ref().filter(|waiting| waiting.reason.is_some())
+}
+
+/// What a container waits for: `ErrImagePull of container c (image no/such:1): not found`.
+pub(super) fn described(container: &ContainerStatus) -> String {
+    let waiting = waiting(container);
     let what = waiting.and_then(|waiting| waiting.reason.as_deref()).unwrap_or("a restart");
     let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
     let code = last.map_or(String::new(), |end| format!(", last exit code {}", end.exit_code));
     let restarts = match container.restart_count {
-        1 => "1 restart".to_owned(),
-        count => format!("{count} restarts"),
+        0 => String::new(),
+        1 => ", 1 restart".to_owned(),
+        count => format!(", {count} restarts"),
     };
-    format!("{what} of container {}{code}, {restarts}", container.name)
+    let message = waiting.and_then(|waiting| waiting.message.as_deref()).map(readable);
+    let message = message.filter(|text| !text.is_empty());
+    let message = message.map_or(String::new(), |message| format!(": {message}"));
+    let (name, image) = (&container.name, &container.image);
+    format!("{what} of container {name} (image {image}){code}{restarts}{message}")
 }
 
-fn waiting_container(status: &PodStatus) -> Option<String> {
-    containers(status).find_map(|container| {
-        let waiting = container.state.as_ref()?.waiting.as_ref()?;
-        let reason = waiting.reason.as_deref()?;
-        let message = waiting.message.as_deref().map(readable).filter(|text| !text.is_empty());
-        let message = message.map_or(String::new(), |message| format!(": {message}"));
-        Some(format!("{reason} of container {}{message}", container.name))
-    })
-}
-
-/// By its conditions: not scheduled, or running and not ready.
-fn unready(status: &PodStatus, phase: &str) -> String {
-    let conditions = status.conditions.iter().flatten();
-    let unmet: BTreeMap<&str, &str> = conditions
-        .filter(|condition| condition.status == "False")
-        .filter_map(|condition| Some((condition.type_.as_str(), condition.message.as_deref()?)))
-        .collect();
-    let why = ["PodScheduled", "ContainersReady", "Ready"].iter().find_map(|kind| unmet.get(kind));
-    match why {
-        Some(why) => format!("{phase}, {}", readable(why)),
-        None => format!("{phase}, not ready"),
-    }
+/// Why no node takes a pod.
+pub(super) fn unscheduled(status: &PodStatus) -> Option<&str> {
+    let mut conditions = status.conditions.iter().flatten();
+    let is_it =
+        |condition: &&Condition| condition.type_ == "PodScheduled" && condition.status == "False";
+    Some(conditions.find(is_it)?.message.as_deref().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -191,14 +183,18 @@ mod tests {
                 json!({"phase": "Running", "conditions": ready, "containerStatuses": container(json!({}), finished)}),
             )
         };
-        let told = "Pod kube-system/p on w: a restart of container c, last exit code 1, 7 restarts";
-        assert_eq!(running("2026-11-22T06:24:00Z").as_deref(), Some(told));
+        let text = "Pod kube-system/p on w: a restart of container c (image i), last exit code 1, 7 restarts";
+        assert_eq!(running("2026-11-22T06:24:00Z").as_deref(), Some(text));
         assert_eq!(running("2026-11-22T05:24:00Z"), None);
         let waiting = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}});
         let crashing = problem(
             json!({"phase": "Running", "containerStatuses": container(waiting, "2026-11-22T06:24:00Z")}),
         );
-        assert!(crashing.unwrap().contains(": CrashLoopBackOff of container c, last exit code 1"));
+        assert!(
+            crashing
+                .unwrap()
+                .contains(": CrashLoopBackOff of container c (image i), last exit code 1")
+        );
     }
 
     #[test]
@@ -206,12 +202,12 @@ mod tests {
         let unscheduled = json!([{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}]);
         assert_eq!(
             problem(json!({"phase": "Pending", "conditions": unscheduled})).unwrap(),
-            "Pod kube-system/p on w: Pending, 0/3 nodes are available"
+            "Pod kube-system/p on w: Pending, not scheduled: 0/3 nodes are available"
         );
         let waiting = json!([{"name": "c", "image": "i", "state": {"waiting": {"reason": "ErrImagePull", "message": "no such\nimage"}}}]);
         assert_eq!(
             problem(json!({"phase": "Pending", "containerStatuses": waiting})).unwrap(),
-            "Pod kube-system/p on w: ErrImagePull of container c: no such; image"
+            "Pod kube-system/p on w: ErrImagePull of container c (image i): no such; image"
         );
         assert_eq!(problem(json!({"phase": "Succeeded"})), None);
     }

@@ -17,18 +17,15 @@ use super::node::{Node, read_node};
 use super::objects;
 use crate::timeline::Endpoint;
 
-/// Objects a page.
 const PAGE: u32 = 500;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pod {
     pub name: String,
     pub uid: String,
-    /// The node that it is bound to.
     pub node: Option<String>,
     pub ip: Option<String>,
     pub ready: bool,
-    /// Whether it shares its node's network.
     pub host_network: bool,
     /// Its containers that run, by name, with their ids (`containerd://...`).
     pub running: Vec<(String, String)>,
@@ -49,20 +46,17 @@ pub(crate) struct Service {
 pub(crate) struct ServicePort {
     pub name: Option<String>,
     pub port: u16,
-    /// `TCP`, `UDP` or `SCTP`.
     pub protocol: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClusterDns {
-    /// The ClusterIP of its Service.
     pub address: IpAddr,
     /// The cluster's domain as the kubelets have it. Default: `cluster.local`.
     pub domain: String,
 }
 
 impl Cluster {
-    /// All nodes, by name.
     pub(crate) async fn nodes(&self) -> Result<Vec<Node>, ClusterError> {
         let nodes = self
             .list_all::<objects::Node>(
@@ -100,7 +94,6 @@ impl Cluster {
         Ok(pods)
     }
 
-    /// A Service. Errors when there is none of that name.
     pub(crate) async fn service(
         &self,
         namespace: &str,
@@ -183,7 +176,6 @@ pub(super) fn selector(labels: &BTreeMap<String, String>) -> String {
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
-/// Whether a pod's Ready condition is True.
 pub(crate) fn pod_ready(pod: &objects::Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     conditions.is_some_and(|all| {

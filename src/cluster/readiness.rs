@@ -1,4 +1,4 @@
-//! Whether a workload is ready, what it waits for, and whether the waiting is in vain.
+//! Whether a workload is ready, what it waits for, and whether it can ever become ready.
 
 use k8s_openapi::api::core::v1::Event;
 use kube::api::{Api, ListParams};
@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::connect::Cluster;
 use super::error::ClusterError;
 use super::objects::{ContainerStatus, DaemonSet, Deployment, Job, Pod, Service, StatefulSet};
+use super::pod_problems::{containers, described, unscheduled};
 use super::query::pod_ready;
 
 /// Reasons for which a container waits that more waiting seldom cures.
@@ -23,10 +24,8 @@ const HOPELESS: [&str; 9] = [
     "ImageInspectError",
 ];
 
-/// How far a workload has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Readiness {
-    /// Whether everything is ready.
     pub ready: bool,
     /// What is not, and how far it is: `Deployment/web: 1 of 2 available`.
     pub waiting: Vec<String>,
@@ -168,14 +167,8 @@ fn pod(object: &Pod) -> Option<String> {
     if object.metadata.deletion_timestamp.is_some() || phase == "Succeeded" || pod_ready(object) {
         return None;
     }
-    let unscheduled =
-        object.status.iter().flat_map(|status| status.conditions.iter().flatten()).find_map(
-            |condition| {
-                let is_it = condition.type_ == "PodScheduled" && condition.status == "False";
-                is_it.then(|| condition.message.clone().unwrap_or_default())
-            },
-        );
-    let why = unscheduled.map_or(String::new(), |why| format!(", not scheduled: {why}"));
+    let why = object.status.as_ref().and_then(unscheduled);
+    let why = why.map_or(String::new(), |why| format!(", not scheduled: {why}"));
     Some(format!("Pod/{}: {phase}{why}", object.name_any()))
 }
 
@@ -198,12 +191,7 @@ fn stuck_pod(object: &Pod) -> Option<String> {
     if object.metadata.deletion_timestamp.is_some() {
         return None;
     }
-    let containers = status
-        .init_container_statuses
-        .iter()
-        .flatten()
-        .chain(status.container_statuses.iter().flatten());
-    let hopeless = containers.filter_map(hopeless_container).next();
+    let hopeless = containers(status).find_map(hopeless_container);
     let owned = object.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty());
     let failed = status.phase.as_deref() == Some("Failed") && !owned;
     let why = hopeless.or_else(|| {
@@ -216,24 +204,8 @@ fn stuck_pod(object: &Pod) -> Option<String> {
 
 fn hopeless_container(container: &ContainerStatus) -> Option<String> {
     let waiting = container.state.as_ref()?.waiting.as_ref()?;
-    let reason = waiting.reason.as_deref().filter(|reason| HOPELESS.contains(reason))?;
-    let exit = container
-        .last_state
-        .as_ref()
-        .and_then(|state| state.terminated.as_ref())
-        .map(|end| format!(", last exit code {}", end.exit_code));
-    let message = waiting
-        .message
-        .as_deref()
-        .filter(|message| !message.is_empty())
-        .map(|message| format!(": {message}"));
-    Some(format!(
-        "{reason} of container {} (image {}){}{}",
-        container.name,
-        container.image,
-        exit.unwrap_or_default(),
-        message.unwrap_or_default()
-    ))
+    let is_hopeless = waiting.reason.as_deref().is_some_and(|reason| HOPELESS.contains(&reason));
+    is_hopeless.then(|| described(container))
 }
 
 fn stuck_deployment(object: &Deployment) -> Option<String> {

@@ -59,6 +59,7 @@ impl Hinted for ClusterError {
         matches!(
             self,
             Self::Unreachable { .. }
+                | Self::Refused { .. }
                 | Self::Certificate { .. }
                 | Self::Unauthorized { .. }
                 | Self::Kubeconfig { .. }

@@ -49,17 +49,17 @@ impl Observers {
         let mut observers = Self::default();
         let mut begun = Vec::new();
         for post in posts {
-            let (tell, told) = oneshot::channel();
+            let (begin, has_begun) = oneshot::channel();
             let known = NodeHistory::of(&post.node.name);
             let watch = Watch {
                 post,
                 out: out.clone(),
                 stop: observers.stop.clone(),
-                begun: Some(tell),
+                begun: Some(begin),
                 known,
             };
             observers.tasks.spawn(watch.keep());
-            begun.push(told);
+            begun.push(has_begun);
         }
         let _ = tokio::time::timeout(BEGIN, futures_util::future::join_all(begun)).await;
         observers
@@ -104,7 +104,7 @@ impl Watch {
         }
     }
 
-    /// Passes on what an observer reports. Returns why it ended; `None`: it was told to.
+    /// Passes on what an observer reports. Returns why it ended; `None`: it was asked to.
     async fn listen(
         &mut self,
         handle: AgentHandle,

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::cluster::{Cluster, Workload};
+use crate::cluster::{Cluster, ClusterError, Workload};
 use crate::docker::Container;
 use crate::engine::abort::Abort;
 use crate::engine::backend::Backend;
@@ -70,23 +70,31 @@ fn refused(problems: &[Diagnostic]) -> RunError {
     error
 }
 
+/// How long an API server of a new cluster may take to listen, on a busy machine.
+const API_STARTS: Duration = Duration::from_secs(60);
+
 /// Errors when an API server that the (spelled out) experiment asks at its own address can't be
 /// reached from here.
 async fn refuse_unreachable(experiment: &Experiment, cluster: &Cluster) -> Result<(), RunError> {
     for probe in &experiment.probes {
         let Ask::Api { server: ApiServer::On { address, .. }, .. } = &probe.ask else { continue };
-        if let Err(error) = cluster.directly(address).await {
-            return Err(RunError::refused(format!(
-                "probe {} cannot reach its API server from this machine",
-                probe.name
-            ))
-            .because(&error)
-            .hint(
-                "if the container engine runs in a virtual machine (as on a Mac), nodes \
-                     cannot be reached from here: use `server: balancer`, which goes through the \
-                     published port",
-            ));
-        }
+        let Err(error) = cluster.directly_within(address, API_STARTS).await else { continue };
+        let refused = RunError::refused(format!(
+            "probe {} cannot reach its API server from this machine",
+            probe.name
+        ))
+        .because(&error);
+        return Err(refused.hint(match error {
+            ClusterError::Refused { .. } => {
+                "the node is reached, and no API server listens there: `kubectl -n kube-system \
+                 get pods -o wide` shows whether it runs"
+            }
+            _ => {
+                "a container engine in a virtual machine (as on a Mac) or without root has nodes \
+                 that cannot be reached from here: use `server: balancer`, which goes through \
+                 the published port"
+            }
+        }));
     }
     Ok(())
 }

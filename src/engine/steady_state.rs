@@ -1,4 +1,4 @@
-//! The steady state: what must hold before any harm, and come back afterwards.
+//! The steady state: what must hold before the first fault, and again afterwards.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(crate) struct SteadyState {
     conditions: Vec<Condition>,
     /// A node counts only when it has been Ready for so long: its kubelet's beat is then regular.
     settle: Duration,
-    /// Nodes that must be there, whatever the watch has told so far.
+    /// Nodes that must be there, whatever the watch has listed so far.
     nodes: Vec<String>,
     /// Nodes that must have been heard of since `began`: what is known of them may be older than
     /// what was done to them.
@@ -59,12 +59,12 @@ impl SteadyState {
     }
 
     /// As a recovery must reach it: with as many ready endpoints as there were in `live`, and a
-    /// sign of life from every node that was harmed, after `from`.
+    /// sign of life from every node that a fault hit, after `from`.
     pub(crate) fn recovered(
         mut self,
         live: &Live,
         services: &[String],
-        harmed: Vec<String>,
+        hit: Vec<String>,
         from: Moment,
     ) -> Self {
         for service in services {
@@ -77,7 +77,7 @@ impl SteadyState {
         }
         // A restarted kubelet's phase no longer matters, and nothing held before the undo counts.
         self.settle = Duration::ZERO;
-        self.heard = harmed;
+        self.heard = hit;
         self.began = from;
         self
     }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::agent::AgentMessage;
 use crate::cluster::PodProblem;
+pub(crate) use crate::cluster::Readiness;
 use crate::engine::error::RunError;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::UndoEntry;
@@ -22,15 +23,6 @@ use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
 
 /// What becomes known while a fault is made or undone: how far it is, and what was seen.
 pub(crate) type Progress<'a> = &'a mut dyn FnMut(FaultPhase, String);
-
-/// How ready a workload is.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Readiness {
-    pub ready: bool,
-    pub waiting: Vec<String>,
-    /// Why it can never become ready, with the hint: there is no use in waiting.
-    pub stuck: Option<String>,
-}
 
 /// A cluster, its containers, and the probers in it. Every future may be dropped at any await.
 #[allow(async_fn_in_trait)] // one runtime, one thread: no bound is needed

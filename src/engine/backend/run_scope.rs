@@ -143,9 +143,7 @@ impl RunScope<'_> {
 
     /// How ready the workload is.
     pub(crate) async fn workload_readiness(&self) -> Result<Readiness, RunError> {
-        let readiness =
-            self.cluster.readiness(&self.namespace).await.map_err(RunError::failed_by)?;
-        Ok(Readiness { ready: readiness.ready, waiting: readiness.waiting, stuck: readiness.stuck })
+        self.cluster.readiness(&self.namespace).await.map_err(RunError::failed_by)
     }
 
     pub(crate) async fn pod_problems(&self) -> Vec<PodProblem> {

@@ -198,7 +198,7 @@ async fn joined(
 ) -> Result<ClusterHandle, RunError> {
     let containers = docker.kind_nodes(name).await.map_err(RunError::refused_by)?;
     let text = kind.kubeconfig(name).await.map_err(RunError::refused_by)?;
-    let cluster = Cluster::from_kubeconfig(&text).await.map_err(RunError::refused_by)?;
+    let cluster = Cluster::of_new(&text, JOINING).await.map_err(RunError::refused_by)?;
     let wanted = containers
         .iter()
         .filter(|container| container.role != NodeRole::ExternalLoadBalancer)

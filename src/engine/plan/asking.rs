@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::cluster::{ApiAccess, CANARY_OBJECT, ClusterDns, ClusterError};
+use crate::cluster::{ApiAccess, CANARY_OBJECT, ClientIdentity, ClusterDns, ClusterError};
 use crate::engine::error::RunError;
 use crate::engine::plan::placement::{Asked, Place, Placement, address};
 use crate::experiment::{ApiServer, ApiVerb, Ask, DnsName, Probe, Target};
@@ -193,7 +193,7 @@ fn api_question(access: ApiAccess, verb: ApiVerb, namespace: &str, probe: &str) 
         insecure: tls.insecure,
         server_name: tls.server_name,
         roots: tls.roots,
-        identity: tls.identity.map(|(chain, key)| Secret(Identity { chain, key })),
+        identity: tls.identity.map(|ClientIdentity { chain, key }| Secret(Identity { chain, key })),
     });
     let question = HttpQuestion {
         headers: vec![("Accept".into(), "application/json".into())],

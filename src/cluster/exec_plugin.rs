@@ -119,10 +119,13 @@ impl ExecPlugin {
 
     /// Puts the token into a request.
     pub(super) async fn authorize(
-        &self,
+        self: Arc<Self>,
         mut request: Request<Body>,
     ) -> Result<Request<Body>, BoxError> {
-        if let Some(token) = self.credentials(&mut |_| {}).await?.token {
+        // A call has a shorter limit than the plugin: it ends the call, and not the plugin.
+        let plugin = self.clone();
+        let asked = tokio::spawn(async move { plugin.credentials(&mut |_| {}).await });
+        if let Some(token) = asked.await??.token {
             let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
                 .map_err(|_| self.error("printed a token that is not valid in a request"))?;
             value.set_sensitive(true);
@@ -321,5 +324,57 @@ impl Words {
     fn quoted(&self) -> Option<String> {
         let lines: Vec<&str> = self.last.iter().map(String::as_str).collect();
         (!lines.is_empty()).then(|| lines.join("; "))
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn plugin(script: &str) -> Arc<ExecPlugin> {
+        let exec = serde_json::json!({"command": "/bin/sh", "args": ["-c", script],
+            "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never"});
+        let user = AuthInfo { exec: serde_json::from_value(exec).unwrap(), ..AuthInfo::default() };
+        ExecPlugin::of(&user).unwrap()
+    }
+
+    async fn token(plugin: &Arc<ExecPlugin>) -> String {
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        let request = plugin.clone().authorize(request).await.unwrap();
+        request.headers()[header::AUTHORIZATION].to_str().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_token_is_kept_until_it_is_about_to_expire() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = folder.path().join("runs");
+        let printed = |expires: &str| {
+            format!(
+                "echo >> {0}; echo '{{\"status\": {{\"token\": \"t'$(wc -l < {0} | tr -d ' ')'\", \
+                 \"expirationTimestamp\": \"{expires}\"}}}}'",
+                runs.display()
+            )
+        };
+        let lasting = plugin(&printed("2099-01-01T00:00:00Z"));
+        assert_eq!(
+            (token(&lasting).await, token(&lasting).await),
+            ("Bearer t1".into(), "Bearer t1".into())
+        );
+        let expired = plugin(&printed("2020-01-01T00:00:00Z"));
+        assert_eq!(
+            (token(&expired).await, token(&expired).await),
+            ("Bearer t2".into(), "Bearer t3".into())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_certificate_takes_the_plugins_place() {
+        let status = "{\"status\": {\"clientCertificateData\": \"C\", \"clientKeyData\": \"K\"}}";
+        let credentials =
+            plugin(&format!("echo '{status}'")).credentials(&mut |_| {}).await.unwrap();
+        let mut user = AuthInfo { exec: Some(ExecConfig::default()), ..AuthInfo::default() };
+        credentials.replace_plugin(&mut user);
+        assert!(user.exec.is_none() && user.token.is_none());
+        assert_eq!(user.client_certificate_data.as_deref(), Some("Qw=="));
     }
 }

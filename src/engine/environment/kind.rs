@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::cluster::{Cluster, Kind, KindCreate, KindError, NodeContainer};
 use crate::docker::{Container, Docker, Endpoint};
 use crate::engine::abort::Abort;
+use crate::engine::diagnosis::{described, out_of_inotify};
 use crate::engine::environment::differences::differences;
 use crate::engine::environment::kind_addresses::refuse_moved;
 use crate::engine::environment::provision::{
@@ -210,21 +211,36 @@ async fn joined(
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     };
-    tokio::time::timeout(JOINING, all_ready).await.map_err(|_| {
-        RunError::failed(format!(
-            "the nodes of the new cluster {name} were not all ready within {} s",
-            JOINING.as_secs()
-        ))
-        .hint(
-            "`kubectl describe nodes` may show why; a common cause is \
-                 fs.inotify.max_user_instances (kind's known issues)",
-        )
-    })?;
+    if tokio::time::timeout(JOINING, all_ready).await.is_err() {
+        return Err(not_joined(name, &cluster).await);
+    }
     let mut handle = of_kind(name, docker, kind, claimed, environment).await?;
     if let Nodes::Kind(nodes) = &mut handle.nodes {
         nodes.made = true;
     }
     Ok(handle)
+}
+
+/// What keeps the nodes from being ready: the cluster is deleted before anybody else can look.
+async fn not_joined(name: &str, cluster: &Cluster) -> RunError {
+    let nodes = cluster.nodes().await.unwrap_or_default();
+    let unready = nodes.iter().filter(|node| node.ready != Ready::True);
+    let unready = unready.map(|node| format!("node {} is not Ready", node.name));
+    let pods = cluster.pod_problems("kube-system").await.unwrap_or_default();
+    let shortage = inotify::shortage([], inotify::KUBELET).map(|shortage| shortage.describe());
+    let limit = JOINING.as_secs();
+    let error = RunError::failed(format!(
+        "the nodes of the new cluster {name} were not all ready within {limit} s"
+    ));
+    let is_short = shortage.is_some();
+    let error = unready.chain(shortage).chain(described(&pods)).fold(error, RunError::caused_by);
+    match out_of_inotify(&pods) {
+        Some(hint) => error.hint(hint),
+        None if is_short => error.hint(format!("raise it with {}", inotify::RAISE)),
+        None => error.hint(
+            "`kind create cluster --config FILE --retain` keeps the nodes, to look at their logs",
+        ),
+    }
 }
 
 async fn of_kind(

@@ -276,12 +276,12 @@ fn what_the_api_refuses_is_known_before_anything_is_made() {
     let home = Home::new();
     let file = altered(&home, "worker-stop-fast", &[]);
     home.copy(&["experiments/workloads"], |text| {
-        text.replace("replicas: 2", "replicas: -1").replace("port: 80", "port: 80000")
+        text.replace("{name: web, labels: {app: web}}", "{name: web, labels: {app: a b}}")
     });
     run(&home, &["run", "-f", &file, "--cluster", "embedded"])
         .exits(4)
-        .says("Deployment/web: spec.replicas: Invalid value: -1")
-        .says("Service/web: spec.ports[0].port: Invalid value: 80000");
+        .says("web.yaml:")
+        .says("Deployment/web: metadata.labels: Invalid value");
     assert!(!home.runs().join("latest").exists(), "nothing was begun");
 }
 

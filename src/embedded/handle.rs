@@ -15,10 +15,8 @@ use super::hooks::{ClusterHooks, Shared};
 use super::network::{Block, MOST_NODES, Ports};
 use super::store::Store;
 use crate::model::{Action, Model, NodeId, Settings, Topology};
-use crate::timeline::{NodeRole, Tuning};
+use crate::timeline::{NodeRole, Tolerations, Tuning};
 
-/// The version of Kubernetes whose behaviour is modelled, as the API server says it.
-pub(crate) const KUBERNETES: &str = "v1.34.0+outage.embedded";
 /// The context in the kubeconfig.
 const CONTEXT: &str = "embedded";
 /// Where the API server listens, where it can.
@@ -31,12 +29,12 @@ const SERVICES: usize = 10_000;
 /// What an embedded cluster is to be like.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct EmbeddedSpec {
-    /// What the names of its nodes begin with, as a kind cluster's name does.
-    pub name: String,
-    /// The nodes' roles. Default of kind: one control plane.
-    pub nodes: Vec<NodeRole>,
-    /// Its settings of failure detection; what is `None` is the default of [`KUBERNETES`].
+    pub topology: Topology,
+    /// Such as `v1.34.4`.
+    pub kubernetes: String,
+    /// Its settings of failure detection; what is `None` is the default of that version.
     pub tuning: Tuning,
+    pub tolerations: Tolerations,
     /// The seed of all chance in it.
     pub seed: u64,
 }
@@ -56,16 +54,17 @@ impl Embedded {
     /// Starts one; when this returns, its API answers. Errors with settings that can't be, too many
     /// nodes, and where the system has no loopback addresses but one.
     pub(crate) fn start(spec: EmbeddedSpec) -> Result<Self, EmbeddedError> {
-        let topology = topology(&spec)?;
-        let settings = Settings::of(&spec.tuning, KUBERNETES).map_err(EmbeddedError::Settings)?;
+        refuse_nodes(&spec.topology)?;
+        let topology = spec.topology.clone();
+        let settings =
+            Settings::of(&spec.tuning, &spec.kubernetes).map_err(EmbeddedError::Settings)?;
         let block = Block::claim()?;
         let ports = block.ports();
         let model = Model::new(settings, &topology, spec.seed);
         let (commands, queue) = mpsc::unbounded_channel();
         let (up, started) = std::sync::mpsc::channel();
-        let known = topology.clone();
         let over = Arc::<AtomicBool>::default();
-        let plan = Plan { spec, topology: known, model, block, over: over.clone() };
+        let plan = Plan { spec, model, block, over: over.clone() };
         let work = move || run_cluster(plan, queue, &up);
         let thread = std::thread::Builder::new().name("embedded".into()).spawn(work);
         let thread = thread.map_err(|error| EmbeddedError::Thread { why: error.to_string() })?;
@@ -145,23 +144,21 @@ fn timeout(action: Action) -> Duration {
     grace.saturating_add(TIMEOUT)
 }
 
-fn topology(spec: &EmbeddedSpec) -> Result<Topology, EmbeddedError> {
-    let count = |role| spec.nodes.iter().filter(|have| **have == role).count();
-    let (control_planes, workers) = (count(NodeRole::ControlPlane), count(NodeRole::Worker));
-    let cannot = |why: String| EmbeddedError::Nodes { nodes: spec.nodes.len(), why };
-    if control_planes == 0 {
-        return Err(cannot("one of them must be a control plane".into()));
+fn refuse_nodes(topology: &Topology) -> Result<(), EmbeddedError> {
+    let nodes = topology.nodes.len();
+    let cannot = |why: String| Err(EmbeddedError::Nodes { nodes, why });
+    if topology.with_role(NodeRole::ControlPlane).next().is_none() {
+        return cannot("one of them must be a control plane".into());
     }
-    if control_planes + workers > MOST_NODES {
-        return Err(cannot(format!("the limit is {MOST_NODES}")));
+    if nodes > MOST_NODES {
+        return cannot(format!("the limit is {MOST_NODES}"));
     }
-    Ok(Topology::kind(&spec.name, control_planes, workers))
+    Ok(())
 }
 
 /// What a cluster is made from.
 struct Plan {
     spec: EmbeddedSpec,
-    topology: Topology,
     model: Model,
     block: Block,
     over: Arc<AtomicBool>,
@@ -189,13 +186,17 @@ fn run_cluster(
 }
 
 async fn begin(plan: Plan) -> Result<Driver, EmbeddedError> {
-    let Plan { spec, topology, model, block, over } = plan;
+    let Plan { spec, model, block, over } = plan;
+    let EmbeddedSpec { topology, tuning, tolerations, seed, .. } = spec;
+    // The API server says that it is not the real one.
+    let kubernetes = format!("{}+outage.embedded", spec.kubernetes);
     let addresses = (1..SERVICES).map(|count| block.service(count)).collect();
-    let shared = Arc::new(Shared::new(block.ports(), spec.tuning, topology.clone(), addresses));
+    let shared =
+        Arc::new(Shared::new(block.ports(), tuning, tolerations, topology.clone(), addresses));
     let listen = SocketAddr::new(block.api_server(), shared.ports.reachable(API_PORT, &[]));
     let store = Store::new();
     let api =
-        ApiServer::start(store.clone(), listen, KUBERNETES, ClusterHooks(shared.clone())).await?;
+        ApiServer::start(store.clone(), listen, &kubernetes, ClusterHooks(shared.clone())).await?;
     let entry = |(number, node): (usize, &crate::model::NodeSpec)| NodeEntry {
         name: node.name.clone(),
         address: block.node(number),
@@ -204,13 +205,14 @@ async fn begin(plan: Plan) -> Result<Driver, EmbeddedError> {
     let registry = Registry::of(topology.nodes.iter().enumerate().map(entry).collect());
     let initial = control::InitialObjects {
         topology: &topology,
-        tuning: &spec.tuning,
+        tuning: &tuning,
+        kubernetes: &kubernetes,
         registry: &registry,
         block: &block,
         api: api.address(),
     };
     initial.write(&store);
-    Ok(Driver::new(Parts { model, store, api, block, shared, over, seed: spec.seed }, registry))
+    Ok(Driver::new(Parts { model, store, api, block, shared, over, seed }, registry))
 }
 
 #[cfg(test)]
@@ -222,8 +224,13 @@ mod tests {
     use super::*;
 
     fn spec() -> EmbeddedSpec {
-        let nodes = vec![NodeRole::ControlPlane, NodeRole::Worker, NodeRole::Worker];
-        EmbeddedSpec { name: "a".into(), nodes, tuning: Tuning::default(), seed: 1 }
+        EmbeddedSpec {
+            topology: Topology::kind("a", 1, 2),
+            kubernetes: "v1.34.0".into(),
+            tuning: Tuning::default(),
+            tolerations: Tolerations::default(),
+            seed: 1,
+        }
     }
 
     fn address(embedded: &Embedded) -> SocketAddr {
@@ -373,9 +380,9 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused_in_words() {
         let refused = |spec| Embedded::start(spec).unwrap_err().to_string();
-        let workers = EmbeddedSpec { nodes: vec![NodeRole::Worker], ..spec() };
+        let workers = EmbeddedSpec { topology: Topology::kind("a", 0, 1), ..spec() };
         assert_eq!(refused(workers), "model 1 nodes: one of them must be a control plane");
-        let many = EmbeddedSpec { nodes: vec![NodeRole::ControlPlane; 101], ..spec() };
+        let many = EmbeddedSpec { topology: Topology::kind("a", 101, 0), ..spec() };
         assert_eq!(refused(many), "model 101 nodes: the limit is 100");
         let tuning =
             Tuning { node_monitor_grace_period: Some(Duration::ZERO), ..Tuning::default() };

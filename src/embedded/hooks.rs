@@ -14,7 +14,7 @@ use super::network::Ports;
 use super::objects::{pod, service, system};
 use super::store::{Kind, kinds, object};
 use crate::model::{NodeId, Topology};
-use crate::timeline::{NodeRole, Tuning};
+use crate::timeline::{NodeRole, Tolerations, Tuning};
 
 /// The grace of a pod that asks for none.
 const GRACE_SECONDS: u32 = 30;
@@ -28,6 +28,7 @@ pub(super) struct Shared {
     pub ports: Ports,
     /// The settings of the kubelets.
     pub tuning: Tuning,
+    pub tolerations: Tolerations,
     topology: Topology,
     /// Which kubelets answer, by node.
     answering: watch::Sender<Vec<bool>>,
@@ -42,11 +43,20 @@ impl Shared {
     pub(super) fn new(
         ports: Ports,
         tuning: Tuning,
+        tolerations: Tolerations,
         topology: Topology,
         addresses: Vec<IpAddr>,
     ) -> Self {
         let answering = watch::Sender::new(vec![true; topology.nodes.len()]);
-        Self { ports, tuning, topology, answering, addresses, given: AtomicUsize::new(0) }
+        Self {
+            ports,
+            tuning,
+            tolerations,
+            topology,
+            answering,
+            addresses,
+            given: AtomicUsize::new(0),
+        }
     }
 
     /// Which kubelets answer from now on, by node.
@@ -102,7 +112,7 @@ impl Hooks for ClusterHooks {
     fn admit(&self, kind: &'static Kind, object: &mut Value) -> Result<(), ApiError> {
         match kind.plural {
             "services" => return self.0.admit_service(object),
-            "pods" => pod::admit(object),
+            "pods" => pod::admit(object, self.0.tolerations),
             _ => {}
         }
         Ok(())
@@ -146,7 +156,13 @@ mod tests {
 
     fn shared(block: &Block) -> Shared {
         let addresses: Vec<IpAddr> = (1..10).map(|count| block.service(count)).collect();
-        Shared::new(block.ports(), Tuning::default(), Topology::kind("a", 1, 1), addresses)
+        Shared::new(
+            block.ports(),
+            Tuning::default(),
+            Tolerations::default(),
+            Topology::kind("a", 1, 1),
+            addresses,
+        )
     }
 
     #[test]

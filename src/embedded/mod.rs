@@ -16,6 +16,6 @@ pub(crate) mod network;
 pub(crate) mod objects;
 pub(crate) mod store;
 
-pub(crate) use crate::model::{Action, NodeId};
+pub(crate) use crate::model::{Action, NodeId, NodeSpec, Topology};
 pub(crate) use error::EmbeddedError;
 pub(crate) use handle::{Embedded, EmbeddedSpec};

@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::timeline::{NodeRole, Tuning};
+use crate::timeline::{NodeRole, Tolerations, Tuning};
 use crate::yaml::tree::Node;
 use crate::yaml::{self, Diagnostic, Diagnostics, SourceFile, Span};
 pub(crate) use nodes::version_of_image;
@@ -101,20 +101,6 @@ pub(crate) struct Places {
     pub lease: Option<Span>,
     pub period: Option<Span>,
     pub grace: Option<Span>,
-}
-
-/// The API server's defaults for pods (admission plugin DefaultTolerationSeconds).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tolerations {
-    pub not_ready: Duration,
-    pub unreachable: Duration,
-}
-
-impl Default for Tolerations {
-    fn default() -> Self {
-        let default = Duration::from_secs(300);
-        Self { not_ready: default, unreachable: default }
-    }
 }
 
 /// Reads a kind config with all its problems.

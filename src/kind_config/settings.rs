@@ -10,8 +10,8 @@ use super::documents::{Document, Place};
 use super::flags::{self, Component, Flag};
 use super::nodes::{DeclaredNode, Nodes};
 use super::problems::Problems;
-use super::{KindConfig, KindNode, Places, Tolerations};
-use crate::timeline::{NodeRole, Tuning, TuningSource, parse_duration};
+use super::{KindConfig, KindNode, Places};
+use crate::timeline::{NodeRole, Tolerations, Tuning, TuningSource, parse_duration};
 use crate::yaml::Span;
 use crate::yaml::tree::{Node, quoted};
 

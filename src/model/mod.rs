@@ -49,7 +49,8 @@ pub use risk::{GlitchRisk, Risk};
 pub use scenario::{Scenario, Step};
 pub use settings::{Parameter, Quantity, Settings, Span};
 pub use topology::{
-    Controller, NodeId, NodeSpec, OwnerId, PodId, PodSpec, Routing, Spread, Tolerates, Topology,
+    Controller, NodeId, NodeObject, NodeSpec, OwnerId, PodId, PodSpec, Routing, Spread, Tolerates,
+    Topology,
 };
 pub use traps::{About, FaultPlan, Pods, Trap, traps_of_fault, traps_of_tuning};
 pub use trials::{FaultForecast, Forecast, forecast};

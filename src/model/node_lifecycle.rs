@@ -12,7 +12,7 @@ use super::eviction::{Health as ZoneHealth, Zone};
 use super::machine::Model;
 use super::node::Object;
 use super::settings::{NO_SCHEDULE, Nanos, PASS_WORK, PODS_UNREADY, TAINT_PASS};
-use super::topology::{NodeId, PodId, Topology};
+use super::topology::{NodeId, NodeSpec, PodId, Topology};
 use crate::timeline::Ready;
 
 /// What the controller remembers of a node (`nodeHealthData`).
@@ -40,13 +40,13 @@ pub(super) struct NodeLifecycle {
 
 impl NodeLifecycle {
     pub(super) fn new(topology: &Topology) -> Self {
-        let mut names: Vec<&str> = topology.nodes.iter().map(|node| node.zone.as_str()).collect();
+        let mut names: Vec<&str> = topology.nodes.iter().map(NodeSpec::zone).collect();
         names.sort_unstable();
         names.dedup();
         let places = topology
             .nodes
             .iter()
-            .map(|node| names.binary_search(&node.zone.as_str()).unwrap_or_default())
+            .map(|node| names.binary_search(&node.zone()).unwrap_or_default())
             .collect();
         Self { zones: vec![Zone::new(); names.len()], taint_phase: 0, places, blind: false }
     }

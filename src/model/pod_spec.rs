@@ -1,39 +1,49 @@
 //! A pod, or a template of pods, as Kubernetes writes it: what the model needs to know of it.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::topology::{NodeId, PodSpec, Spread, Tolerates};
+use super::topology::{CONTROL_PLANE, NodeId, NodeObject, PodSpec, Spread, Tolerates};
+use crate::timeline::Tolerations;
 
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
-const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 const HOSTNAME: &str = "kubernetes.io/hostname";
 
 impl PodSpec {
-    /// Reads a pod or a template (they have the same shape) for a cluster of these nodes, given as
-    /// Node objects: their names and labels are looked at. `None` where no node has the labels that
-    /// it asks for.
-    pub fn of_template(template: &Value, nodes: &[(NodeId, Value)]) -> Option<Self> {
+    /// Reads a pod or a template (they have the same shape) for a cluster of these nodes. `None`
+    /// where none of them is one that it asks for.
+    pub fn of_template(
+        template: &Value,
+        nodes: &[NodeObject],
+        defaults: Tolerations,
+    ) -> Option<Self> {
         let spec = &template["spec"];
         let default = Self::default();
-        let only_on = selected(&spec["nodeSelector"], nodes)?;
+        let asks = Asks::of(spec);
+        let fitting: Vec<NodeId> =
+            nodes.iter().filter(|node| asks.for_node(&node.object)).map(|node| node.id).collect();
+        if fitting.is_empty() && !nodes.is_empty() {
+            return None;
+        }
         let named = |name: &str| {
-            nodes.iter().find(|(_, node)| node["metadata"]["name"] == name).map(|(id, _)| *id)
+            nodes.iter().find(|node| node.object["metadata"]["name"] == name).map(|node| node.id)
         };
         let tolerations = spec["tolerations"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let tolerated = |key: &str, default: Duration| {
+            tolerated(tolerations, key).unwrap_or(Tolerates::For(default))
+        };
         Some(Self {
-            tolerates_not_ready: tolerated(tolerations, NOT_READY)
-                .unwrap_or(default.tolerates_not_ready),
-            tolerates_unreachable: tolerated(tolerations, UNREACHABLE)
-                .unwrap_or(default.tolerates_unreachable),
+            tolerates_not_ready: tolerated(NOT_READY, defaults.not_ready),
+            tolerates_unreachable: tolerated(UNREACHABLE, defaults.unreachable),
             tolerates_control_plane: tolerations
                 .iter()
                 .any(|toleration| tolerates(toleration, CONTROL_PLANE, "NoSchedule")),
             spread: if keeps_apart(spec) { Spread::Require } else { Spread::Prefer },
             pinned: spec["nodeName"].as_str().and_then(named),
-            only_on,
+            only_on: if fitting.len() == nodes.len() { Vec::new() } else { fitting },
             stops_in: spec["terminationGracePeriodSeconds"]
                 .as_u64()
                 .map_or(default.stops_in, |grace| default.stops_in.min(Duration::from_secs(grace))),
@@ -42,18 +52,55 @@ impl PodSpec {
     }
 }
 
-/// The nodes with all labels of a nodeSelector: none where it asks for nothing, `None` where no
-/// node has them.
-fn selected(selector: &Value, nodes: &[(NodeId, Value)]) -> Option<Vec<NodeId>> {
-    let Some(wanted) = selector.as_object().filter(|wanted| !wanted.is_empty()) else {
-        return Some(Vec::new());
-    };
-    let has = |node: &Value| {
-        wanted.iter().all(|(key, value)| node["metadata"]["labels"].get(key) == Some(value))
-    };
-    let fitting: Vec<NodeId> =
-        nodes.iter().filter(|(_, node)| has(node)).map(|(id, _)| *id).collect();
-    (!fitting.is_empty()).then_some(fitting)
+/// The nodes that a pod asks for: its nodeSelector and its required node affinity.
+struct Asks<'a> {
+    selector: &'a Value,
+    /// One of them must match.
+    terms: Option<&'a Vec<Value>>,
+}
+
+impl<'a> Asks<'a> {
+    fn of(spec: &'a Value) -> Self {
+        let required =
+            &spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+        Self { selector: &spec["nodeSelector"], terms: required["nodeSelectorTerms"].as_array() }
+    }
+
+    fn for_node(&self, node: &Value) -> bool {
+        let (name, labels) = (&node["metadata"]["name"], &node["metadata"]["labels"]);
+        let mut wanted = self.selector.as_object().into_iter().flatten();
+        let list = |term: &Value, field: &str| term[field].as_array().cloned().unwrap_or_default();
+        let fits = |term: &Value| {
+            let (expressions, fields) = (list(term, "matchExpressions"), list(term, "matchFields"));
+            // A term that asks for nothing matches no node. The only field is the name.
+            (!expressions.is_empty() || !fields.is_empty())
+                && expressions.iter().all(|label| {
+                    let key = label["key"].as_str().unwrap_or_default();
+                    is_met(label, labels.get(key).and_then(Value::as_str))
+                })
+                && fields.iter().all(|field| is_met(field, name.as_str()))
+        };
+        wanted.all(|(key, value)| labels.get(key) == Some(value))
+            && self.terms.is_none_or(|terms| terms.iter().any(fits))
+    }
+}
+
+/// Whether what a node has meets a requirement. One that the API server refuses is never met.
+fn is_met(requirement: &Value, have: Option<&str>) -> bool {
+    let values = requirement["values"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_listed = have.is_some_and(|have| values.iter().any(|value| value == have));
+    let number = |text: Option<&str>| text?.parse::<i64>().ok();
+    let compared =
+        || number(have).zip(number(values.first().and_then(Value::as_str))).map(|(a, b)| a.cmp(&b));
+    match requirement["operator"].as_str() {
+        Some("In") => is_listed,
+        Some("NotIn") => !is_listed,
+        Some("Exists") => have.is_some(),
+        Some("DoesNotExist") => have.is_none(),
+        Some("Gt") => compared() == Some(Ordering::Greater),
+        Some("Lt") => compared() == Some(Ordering::Less),
+        _ => false,
+    }
 }
 
 /// A toleration without a key or an effect is one of every key or effect.
@@ -91,13 +138,15 @@ mod tests {
     use super::*;
 
     fn read(spec: Value) -> Option<PodSpec> {
-        let node =
-            |name: &str, labels: Value| json!({"metadata": {"name": name, "labels": labels}});
+        let node = |id: usize, name: &str, labels: Value| NodeObject {
+            id: NodeId(id),
+            object: json!({"metadata": {"name": name, "labels": labels}}),
+        };
         let nodes = [
-            (NodeId(0), node("cp", json!({CONTROL_PLANE: ""}))),
-            (NodeId(1), node("w", json!({}))),
+            node(0, "cp", json!({CONTROL_PLANE: ""})),
+            node(1, "w", json!({"zone": "a", "cores": "8"})),
         ];
-        PodSpec::of_template(&json!({"spec": spec}), &nodes)
+        PodSpec::of_template(&json!({"spec": spec}), &nodes, Tolerations::default())
     }
 
     #[test]
@@ -145,6 +194,28 @@ mod tests {
         );
         assert_eq!(read(json!({"nodeSelector": {"disk": "fast"}})), None);
         assert!(read(json!({"nodeSelector": {}})).unwrap().only_on.is_empty());
+    }
+
+    #[test]
+    fn required_node_affinity_chooses_nodes_and_preferred_does_not() {
+        let term = |key: &str, operator: &str, values: Value| json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]});
+        let required = |terms: Value| json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}});
+        let on = |terms: Value| read(required(terms)).map(|spec| spec.only_on);
+        let (cp, worker) = (Some(vec![NodeId(0)]), Some(vec![NodeId(1)]));
+        assert_eq!(on(json!([term("zone", "In", json!(["a", "b"]))])), worker);
+        assert_eq!(on(json!([term("zone", "NotIn", json!(["a"]))])), cp, "nor any without it");
+        assert_eq!(on(json!([term("zone", "Exists", json!(null))])), worker);
+        assert_eq!(on(json!([term("zone", "DoesNotExist", json!(null))])), cp);
+        assert_eq!(on(json!([term("cores", "Gt", json!(["4"]))])), worker);
+        assert_eq!(on(json!([term("cores", "Lt", json!(["4"]))])), None);
+        let either =
+            json!([term("zone", "In", json!(["z"])), term("cores", "Exists", json!(null))]);
+        assert_eq!(on(either), worker, "one term is enough");
+        let name = json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["cp"]}]}]);
+        assert_eq!(on(name), cp);
+        assert_eq!(on(json!([{}])), None, "an empty term matches nothing");
+        let preferred = json!({"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": term("zone", "In", json!(["z"]))}]}}});
+        assert_eq!(read(preferred).unwrap().only_on, []);
     }
 
     #[test]

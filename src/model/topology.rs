@@ -1,8 +1,11 @@
 //! What the modelled cluster is made of: nodes, pods and their owners, by index.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::timeline::NodeRole;
+use serde_json::{Value, json};
+
+use crate::timeline::{NodeRole, Tolerations};
 
 /// A node: its place in [`Topology::nodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +62,15 @@ impl Topology {
         self.nodes.iter().position(|node| node.name == name).map(NodeId)
     }
 
+    /// As Node objects: names and labels.
+    pub fn objects(&self) -> Vec<NodeObject> {
+        let object = |id: NodeId| {
+            let NodeSpec { name, labels, .. } = &self.nodes[id.0];
+            NodeObject { id, object: json!({"metadata": {"name": name, "labels": labels}}) }
+        };
+        self.ids().map(object).collect()
+    }
+
     /// The nodes with this role.
     pub fn with_role(&self, role: NodeRole) -> impl Iterator<Item = NodeId> + '_ {
         self.ids().filter(move |node| self.nodes[node.0].role == role)
@@ -72,22 +84,42 @@ pub struct NodeSpec {
     pub name: String,
     /// Its role.
     pub role: NodeRole,
-    /// Its zone, as `topology.kubernetes.io/zone` says; empty where nodes have none.
-    pub zone: String,
+    /// Those that it registers with.
+    pub labels: BTreeMap<String, String>,
     /// Whether pods without a toleration are kept off it (the control plane's taint).
     pub tainted: bool,
 }
 
 impl NodeSpec {
-    /// A node without a zone; of the control plane: tainted.
+    /// A node with the labels that kubeadm gives; of the control plane: tainted.
     pub fn new(name: impl Into<String>, role: NodeRole) -> Self {
-        Self {
-            name: name.into(),
-            role,
-            zone: String::new(),
-            tainted: role == NodeRole::ControlPlane,
+        let name = name.into();
+        let mut labels = BTreeMap::from([
+            ("kubernetes.io/hostname".to_owned(), name.clone()),
+            ("kubernetes.io/os".to_owned(), "linux".to_owned()),
+        ]);
+        if role == NodeRole::ControlPlane {
+            labels.insert(CONTROL_PLANE.to_owned(), String::new());
         }
+        Self { name, role, labels, tainted: role == NodeRole::ControlPlane }
     }
+
+    /// `topology.kubernetes.io/zone`; empty where it has none.
+    pub fn zone(&self) -> &str {
+        self.labels.get("topology.kubernetes.io/zone").map_or("", String::as_str)
+    }
+}
+
+/// Label and taint of a control-plane node.
+pub(super) const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+
+/// A Node in the API, as far as the scheduler looks at it.
+#[derive(Clone, Debug)]
+pub struct NodeObject {
+    /// In the model.
+    pub id: NodeId,
+    /// With its metadata.
+    pub object: Value,
 }
 
 /// How long a pod tolerates a NoExecute taint.
@@ -123,12 +155,12 @@ pub struct PodSpec {
 }
 
 impl Default for PodSpec {
-    /// Kubernetes' defaults, ready 1 s after it was bound and ended 100 ms after it was told so.
+    /// Kubernetes' defaults, ready 1 s after it was bound and ended 100 ms after it was asked to.
     fn default() -> Self {
-        let default = Tolerates::For(Duration::from_secs(300));
+        let Tolerations { not_ready, unreachable } = Tolerations::default();
         Self {
-            tolerates_not_ready: default,
-            tolerates_unreachable: default,
+            tolerates_not_ready: Tolerates::For(not_ready),
+            tolerates_unreachable: Tolerates::For(unreachable),
             tolerates_control_plane: false,
             spread: Spread::Prefer,
             pinned: None,

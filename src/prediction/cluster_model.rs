@@ -2,15 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-
 use crate::experiment::NodeSelector;
-use crate::kind_config::{KindConfig, KindNode, Tolerations};
+use crate::kind_config::{KindConfig, KindNode};
 use crate::model::{Controller, NodeId, NodeSpec, PodSpec, Routing, Spread, Tolerates, Topology};
-use crate::timeline::{ClusterFacts, NodeRole, Tuning};
+use crate::timeline::{ClusterFacts, NodeRole, Tolerations, Tuning};
 use crate::workload::Manifest;
-
-const ZONE: &str = "topology.kubernetes.io/zone";
 
 /// More pods than a kind cluster can hold (110 a node): a typo must not use up the memory.
 const MOST_REPLICAS: usize = 10_000;
@@ -20,8 +16,6 @@ const MOST_REPLICAS: usize = 10_000;
 pub struct ClusterModel {
     /// The nodes.
     pub topology: Topology,
-    /// The labels of each node, in the topology's order; empty where they are not known.
-    labels: Vec<BTreeMap<String, String>>,
     /// The settings of failure detection.
     pub tuning: Tuning,
     /// The API server's version, for the defaults of what is not set.
@@ -30,8 +24,7 @@ pub struct ClusterModel {
     pub services: BTreeMap<String, Backends>,
     /// The node that each step of the method hits, where that is known already.
     pub targets: BTreeMap<u32, String>,
-    /// How long pods that say nothing of it stay on a lost node; `None`: Kubernetes' default.
-    default_tolerations: Option<Tolerations>,
+    default_tolerations: Tolerations,
 }
 
 /// The pods behind a Service.
@@ -59,15 +52,14 @@ impl ClusterModel {
         let node = |node: &KindNode| NodeSpec {
             name: node.name.clone(),
             role: node.role,
-            zone: node.labels.get(ZONE).cloned().unwrap_or_default(),
+            labels: node.labels.clone(),
             tainted: node.tainted,
         };
         Self {
             topology: Topology { nodes: config.nodes.iter().map(node).collect() },
-            labels: config.nodes.iter().map(|node| node.labels.clone()).collect(),
             tuning: config.tuning(),
             kubernetes: config.kubernetes.clone(),
-            default_tolerations: Some(config.default_tolerations),
+            default_tolerations: config.default_tolerations,
             ..Self::default()
         }
     }
@@ -89,12 +81,12 @@ impl ClusterModel {
     /// The same with a workload as the scheduler would spread it. Pods that ask for labels that no
     /// node is known to have are left out.
     pub(crate) fn with_workload(mut self, workload: &Manifest) -> Self {
-        let objects = self.node_objects();
+        let nodes = self.topology.objects();
         for service in workload.services() {
             let Some(pods) = workload.behind(&service) else { continue };
             let controller = pods.controller;
-            let template = self.with_tolerations(pods.template);
-            let Some(mut pod) = PodSpec::of_template(&template, &objects) else { continue };
+            let spec = PodSpec::of_template(pods.template, &nodes, self.default_tolerations);
+            let Some(mut pod) = spec else { continue };
             let mut replicas = pods.replicas.min(MOST_REPLICAS);
             if controller == Controller::DaemonSet {
                 let forever = Tolerates::Forever;
@@ -111,59 +103,6 @@ impl ClusterModel {
             self.services.insert(service.name().to_owned(), backends);
         }
         self
-    }
-
-    /// What the admission plugin DefaultTolerationSeconds does where the API server's defaults are
-    /// known.
-    fn with_tolerations(&self, template: &Value) -> Value {
-        let mut template = template.clone();
-        let Some(defaults) = self.default_tolerations else { return template };
-        let spec = &mut template["spec"];
-        if spec.is_null() {
-            *spec = json!({});
-        }
-        // The API server refuses any other spec.
-        let Some(spec) = spec.as_object_mut() else { return template };
-        let tolerations = spec.entry("tolerations").or_insert_with(|| json!([]));
-        if !tolerations.is_array() {
-            *tolerations = json!([]);
-        }
-        let tolerations = tolerations.as_array_mut().expect("was made an array");
-        for (key, length) in
-            [("not-ready", defaults.not_ready), ("unreachable", defaults.unreachable)]
-        {
-            let key = format!("node.kubernetes.io/{key}");
-            let is_its_own = |toleration: &Value| {
-                let is = |field: &str, wanted: &str| {
-                    toleration[field].as_str().is_none_or(|have| have.is_empty() || have == wanted)
-                };
-                is("key", &key) && is("effect", "NoExecute")
-            };
-            if !tolerations.iter().any(is_its_own) {
-                tolerations.push(json!({
-                    "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": length.as_secs(),
-                }));
-            }
-        }
-        template
-    }
-
-    /// The nodes as objects; where their labels are not known, with those that every node of kind
-    /// has.
-    fn node_objects(&self) -> Vec<(NodeId, Value)> {
-        let object = |id: NodeId| {
-            let node = &self.topology.nodes[id.0];
-            if let Some(labels) = self.labels.get(id.0) {
-                return (id, json!({"metadata": {"name": node.name, "labels": labels}}));
-            }
-            let mut labels =
-                json!({"kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux"});
-            if node.role == NodeRole::ControlPlane {
-                labels["node-role.kubernetes.io/control-plane"] = "".into();
-            }
-            (id, json!({"metadata": {"name": node.name, "labels": labels}}))
-        };
-        self.topology.ids().map(object).collect()
     }
 
     /// The same with back ends where they were seen: the Service, the node's name, and how many are
@@ -202,16 +141,11 @@ impl ClusterModel {
             .collect()
     }
 
-    /// The node that a selector finds, the first among equals; `None` when none fits, or labels are
-    /// asked for that are not known.
+    /// The node that a selector finds, the first among equals.
     pub fn find(&self, selector: &NodeSelector, but: &[NodeId]) -> Option<NodeId> {
         let fits = |node: &NodeId| {
             let spec = &self.topology.nodes[node.0];
-            let labels = self.labels.get(node.0);
-            (selector.labels.is_empty()
-                || labels.is_some_and(|labels| {
-                    selector.labels.iter().all(|(name, value)| labels.get(name) == Some(value))
-                }))
+            selector.labels.iter().all(|(name, value)| spec.labels.get(name) == Some(value))
                 && selector.role.is_none_or(|role| role == spec.role)
                 && selector.name.as_ref().is_none_or(|name| name == &spec.name)
                 && !but.contains(node)
@@ -273,16 +207,10 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_that_is_not_a_mapping_gets_no_tolerations() {
-        let config = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: k\n";
-        let model = ClusterModel::of_config(&crate::kind_config::testing::config(config));
-        for spec in [json!("hello"), json!(["hello"]), json!(3)] {
-            let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": spec});
-            assert_eq!(model.with_tolerations(&template), template);
+    fn a_spec_that_is_not_a_mapping_is_a_pod_without_wishes() {
+        for spec in ["hello", "[hello]", "3"] {
+            assert_eq!(placed(1, 2, spec), Some(vec![1, 2]), "{spec}");
         }
-        let template = json!({"metadata": {}});
-        let tolerations = &model.with_tolerations(&template)["spec"]["tolerations"];
-        assert_eq!(tolerations.as_array().map(Vec::len), Some(2));
     }
 
     #[test]

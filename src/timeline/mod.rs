@@ -40,4 +40,4 @@ pub use record::{
     Record, UnreadKind,
 };
 pub use store::{RunFolder, StoreError, Timeline};
-pub use tuning::minor_version;
+pub use tuning::{Tolerations, minor_version};

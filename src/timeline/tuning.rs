@@ -4,6 +4,23 @@ use std::time::Duration;
 
 use super::header::{Tuning, TuningSource};
 
+/// How long the API server lets pods that say nothing of it stay on a lost node (admission plugin
+/// DefaultTolerationSeconds).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tolerations {
+    /// `--default-not-ready-toleration-seconds`.
+    pub not_ready: Duration,
+    /// `--default-unreachable-toleration-seconds`.
+    pub unreachable: Duration,
+}
+
+impl Default for Tolerations {
+    fn default() -> Self {
+        let default = Duration::from_secs(300);
+        Self { not_ready: default, unreachable: default }
+    }
+}
+
 impl Tuning {
     /// What Kubernetes of this version (`v1.34.4`) has when nothing is set; today's where the
     /// version is not understood.

@@ -103,9 +103,10 @@ impl Driver {
     fn pod_created(&mut self, id: PodId, owner: OwnerId, at: jiff::Timestamp) {
         let Some((namespace, name)) = self.registry.owner(owner).cloned() else { return };
         let Some(set) = self.store.get(&kinds::REPLICA_SETS, &namespace, &name) else { return };
-        let object = self
-            .store
-            .put(&kinds::PODS, pod::of_replica_set(&set, &letters(self.random.draw(), 5)));
+        let object = self.store.put(
+            &kinds::PODS,
+            pod::of_replica_set(&set, &letters(self.random.draw(), 5), self.shared.tolerations),
+        );
         self.registry.add_pod(id, key_of(&object));
         self.dirty = true;
         let message = format!("Created pod: {}", object::name(&object));

@@ -8,7 +8,7 @@ use super::registry::Key;
 use crate::embedded::objects::event::EventSpec;
 use crate::embedded::objects::{pod, replica_set};
 use crate::embedded::store::{Change, Object, Writer, kinds, object};
-use crate::model::{Action, NodeId, PodId, PodSpec};
+use crate::model::{Action, NodeId, NodeObject, PodId, PodSpec};
 
 impl Driver {
     /// Takes in what was written. What this cluster's own controllers wrote they know already.
@@ -43,11 +43,7 @@ impl Driver {
             None => {
                 // A template that fits nowhere makes no pods here; in Kubernetes they would be
                 // Pending.
-                let Some(spec) =
-                    PodSpec::of_template(&set["spec"]["template"], &self.node_objects())
-                else {
-                    return;
-                };
+                let Some(spec) = self.pod_spec(&set["spec"]["template"]) else { return };
                 // The number must have its name before its first pod comes.
                 let owner =
                     self.with_model(|model, changed| model.create_owner(now, spec, 0, changed));
@@ -59,10 +55,14 @@ impl Driver {
         }
     }
 
-    fn node_objects(&self) -> Vec<(NodeId, Value)> {
-        let object =
-            |node: NodeId| self.store.get(&kinds::NODES, "", &self.registry.node(node).name);
-        self.nodes().filter_map(|node| Some((node, Value::clone(&*object(node)?)))).collect()
+    /// A pod, or a template, on the nodes as the API has them now.
+    fn pod_spec(&self, template: &Value) -> Option<PodSpec> {
+        let object = |id: NodeId| {
+            let object = self.store.get(&kinds::NODES, "", &self.registry.node(id).name)?;
+            Some(NodeObject { id, object: Value::clone(&object) })
+        };
+        let nodes: Vec<NodeObject> = self.nodes().filter_map(object).collect();
+        PodSpec::of_template(template, &nodes, self.shared.tolerations)
     }
 
     /// ReplicaSets that are gone, and their pods.
@@ -101,7 +101,7 @@ impl Driver {
 
     fn bare_pod(&mut self, key: Key, object: &Object) {
         let now = self.now();
-        let Some(spec) = PodSpec::of_template(object, &self.node_objects()) else {
+        let Some(spec) = self.pod_spec(object) else {
             let unscheduled = object["status"]["conditions"].is_null();
             if unscheduled {
                 self.unschedulable(&key, object);

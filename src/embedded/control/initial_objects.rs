@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use super::registry::Registry;
-use crate::embedded::handle::KUBERNETES;
 use crate::embedded::network::Block;
 use crate::embedded::objects::node::NodeFacts;
 use crate::embedded::objects::{lease, node, system};
@@ -17,6 +16,8 @@ const LEASE_SECONDS: u64 = 40;
 pub(crate) struct InitialObjects<'a> {
     pub topology: &'a Topology,
     pub tuning: &'a Tuning,
+    /// The version.
+    pub kubernetes: &'a str,
     pub registry: &'a Registry,
     pub block: &'a Block,
     /// Where the API server listens.
@@ -44,7 +45,10 @@ impl InitialObjects<'_> {
             (self.registry.nodes[number].address, self.block.pod_cidr(number));
         store.put(
             &kinds::NODES,
-            node::new(NodeFacts { spec, address, pod_cidr: &pod_cidr, version: KUBERNETES }, now),
+            node::new(
+                NodeFacts { spec, address, pod_cidr: &pod_cidr, version: self.kubernetes },
+                now,
+            ),
         );
         let seconds =
             self.tuning.node_lease_duration.map_or(LEASE_SECONDS, |duration| duration.as_secs());

@@ -128,11 +128,11 @@ mod tests {
                 for write in writers {
                     write(&mut object.clone(), at);
                 }
-                pod::admit(&mut object.clone());
+                pod::admit(&mut object.clone(), Default::default());
                 pod::start(&mut object.clone(), address, address, at);
                 deployment::set_status(&mut object.clone(), tally, tally, at);
                 replica_set::of_deployment(&object, 1);
-                pod::of_replica_set(&object, "bcdfg");
+                pod::of_replica_set(&object, "bcdfg", Default::default());
             }
         }
     }

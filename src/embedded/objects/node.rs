@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::Condition;
 use crate::embedded::store::object;
 use crate::model::{NodeSpec, Taint};
-use crate::timeline::{NodeRole, Ready};
+use crate::timeline::Ready;
 
-/// The label of a control-plane node.
+/// The taint of a control-plane node.
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 /// What of a node's status a kubelet reports besides Ready: type, reason and message while all is
 /// well.
@@ -47,8 +47,7 @@ pub(crate) fn new(facts: NodeFacts<'_>, at: jiff::Timestamp) -> Value {
         "metadata": {
             "name": name,
             "labels": {
-                "beta.kubernetes.io/arch": processor, "beta.kubernetes.io/os": "linux",
-                "kubernetes.io/arch": processor, "kubernetes.io/hostname": name, "kubernetes.io/os": "linux",
+                "beta.kubernetes.io/arch": processor, "beta.kubernetes.io/os": "linux", "kubernetes.io/arch": processor,
             },
             "annotations": {"node.alpha.kubernetes.io/ttl": "0"},
         },
@@ -64,14 +63,11 @@ pub(crate) fn new(facts: NodeFacts<'_>, at: jiff::Timestamp) -> Value {
             },
         },
     });
-    if facts.spec.role == NodeRole::ControlPlane {
-        node["metadata"]["labels"][CONTROL_PLANE] = "".into();
+    for (label, value) in &facts.spec.labels {
+        node["metadata"]["labels"][label] = value.as_str().into();
     }
     if facts.spec.tainted {
         node["spec"]["taints"] = json!([{"key": CONTROL_PLANE, "effect": "NoSchedule"}]);
-    }
-    if !facts.spec.zone.is_empty() {
-        node["metadata"]["labels"]["topology.kubernetes.io/zone"] = facts.spec.zone.as_str().into();
     }
     report(&mut node, Ready::True, at);
     node
@@ -146,6 +142,7 @@ pub(crate) fn taint(node: &mut Value, taint: Taint, present: bool, at: jiff::Tim
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timeline::NodeRole;
 
     fn at(second: i64) -> jiff::Timestamp {
         jiff::Timestamp::from_second(1_790_000_000 + second).unwrap()

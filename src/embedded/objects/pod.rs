@@ -7,15 +7,14 @@ use serde_json::{Value, json};
 
 use super::Condition;
 use crate::embedded::store::object;
+use crate::timeline::Tolerations;
 
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
-/// What the admission plugin DefaultTolerationSeconds gives.
-const DEFAULT_TOLERATION_SECONDS: u64 = 300;
 const SERVICE_ACCOUNT: &str = "default";
 
 /// What admission adds to a pod: the default tolerations and the service account. Idempotent.
-pub(crate) fn admit(pod: &mut Value) {
+pub(crate) fn admit(pod: &mut Value, defaults: Tolerations) {
     let spec = object::map_mut(pod, "spec");
     let account =
         spec.get("serviceAccountName").and_then(Value::as_str).filter(|name| !name.is_empty());
@@ -32,10 +31,10 @@ pub(crate) fn admit(pod: &mut Value) {
     spec.entry("terminationGracePeriodSeconds").or_insert_with(|| 30.into());
     let mut tolerations =
         spec.get("tolerations").and_then(Value::as_array).cloned().unwrap_or_default();
-    for key in [NOT_READY, UNREACHABLE] {
+    for (key, length) in [(NOT_READY, defaults.not_ready), (UNREACHABLE, defaults.unreachable)] {
         if !tolerations.iter().any(|toleration| tolerates(toleration, key, "NoExecute")) {
             tolerations.push(json!({
-                "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": DEFAULT_TOLERATION_SECONDS,
+                "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": length.as_secs(),
             }));
         }
     }
@@ -53,7 +52,7 @@ fn tolerates(toleration: &Value, key: &str, effect: &str) -> bool {
 }
 
 /// A pod of a ReplicaSet.
-pub(crate) fn of_replica_set(set: &Value, suffix: &str) -> Value {
+pub(crate) fn of_replica_set(set: &Value, suffix: &str, defaults: Tolerations) -> Value {
     let template = &set["spec"]["template"];
     let set_name = object::name(set);
     let mut pod = json!({
@@ -66,7 +65,7 @@ pub(crate) fn of_replica_set(set: &Value, suffix: &str) -> Value {
     if template["metadata"]["annotations"].is_object() {
         pod["metadata"]["annotations"] = template["metadata"]["annotations"].clone();
     }
-    admit(&mut pod);
+    admit(&mut pod, defaults);
     pod
 }
 
@@ -149,26 +148,19 @@ pub(crate) fn end(pod: &mut Value, grace: u64, at: jiff::Timestamp) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{NodeId, PodSpec, Tolerates};
-
-    const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
-
-    fn nodes() -> Vec<(NodeId, Value)> {
-        let node =
-            |name: &str, labels: Value| json!({"metadata": {"name": name, "labels": labels}});
-        vec![(NodeId(0), node("cp", json!({CONTROL_PLANE: ""}))), (NodeId(1), node("w", json!({})))]
-    }
+    use crate::model::{PodSpec, Tolerates};
 
     #[test]
     fn admission_gives_the_default_tolerations_once() {
         let mut pod = json!({"spec": {"tolerations": [{"key": UNREACHABLE, "operator": "Exists", "tolerationSeconds": 5}]}});
-        admit(&mut pod);
+        let defaults = Tolerations { not_ready: Duration::from_secs(20), ..Tolerations::default() };
+        admit(&mut pod, defaults);
         let once = pod.clone();
-        admit(&mut pod);
+        admit(&mut pod, Tolerations::default());
         assert_eq!(pod, once);
-        let spec = PodSpec::of_template(&pod, &nodes()).unwrap();
+        let spec = PodSpec::of_template(&pod, &[], Tolerations::default()).unwrap();
         assert_eq!(spec.tolerates_unreachable, Tolerates::For(Duration::from_secs(5)));
-        assert_eq!(spec.tolerates_not_ready, Tolerates::For(Duration::from_secs(300)));
+        assert_eq!(spec.tolerates_not_ready, Tolerates::For(Duration::from_secs(20)));
         assert!(!spec.tolerates_control_plane);
     }
 

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use crate::cluster::Cluster;
-use crate::embedded::{Embedded, EmbeddedSpec};
+use crate::embedded::{Embedded, EmbeddedSpec, NodeSpec, Topology};
 use crate::engine::environment::embedded_folder::Folder;
 use crate::engine::environment::provision::{ClusterHandle, Environment, Nodes, Preparing, Say};
 use crate::engine::environment::state_dir::{Lock, StateDir};
 use crate::engine::error::RunError;
-use crate::kind_config::KindConfig;
+use crate::kind_config::{KindConfig, KindNode};
 use crate::timeline::ClusterKind;
 
 /// How the embedded cluster is called: in reports, in its kubeconfig, and below the state
@@ -28,10 +28,17 @@ pub(crate) struct EmbeddedNodes {
 
 /// What the model of a kind cluster is to be like.
 pub(crate) fn spec(config: &KindConfig) -> EmbeddedSpec {
+    let node = |node: &KindNode| NodeSpec {
+        name: node.name.clone(),
+        role: node.role,
+        labels: node.labels.clone(),
+        tainted: node.tainted,
+    };
     EmbeddedSpec {
-        name: config.name.clone(),
-        nodes: config.nodes.iter().map(|node| node.role).collect(),
+        topology: Topology { nodes: config.nodes.iter().map(node).collect() },
+        kubernetes: config.kubernetes.clone(),
         tuning: config.tuning(),
+        tolerations: config.default_tolerations,
         seed: crate::engine::seed::fresh(),
     }
 }
@@ -110,5 +117,24 @@ mod tests {
         assert_eq!(std::fs::read_dir(root.path().join(NAME)).unwrap().count(), 1);
         drop(handle);
         assert!(!root.path().join(NAME).exists());
+    }
+
+    #[test]
+    fn nodes_version_and_tolerations_are_those_of_the_config() {
+        let config = crate::kind_config::testing::config(
+            "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\n\
+             nodes:\n- {role: worker, image: 'kindest/node:v1.31.0', labels: {zone: z}}\n\
+             - {role: control-plane, image: 'kindest/node:v1.31.0'}\n\
+             kubeadmConfigPatches: ['{kind: ClusterConfiguration, apiServer: {extraArgs: {default-unreachable-toleration-seconds: \"20\"}}}']\n",
+        );
+        let spec = spec(&config);
+        assert_eq!(
+            (spec.kubernetes.as_str(), spec.tolerations.unreachable.as_secs()),
+            ("v1.31.0", 20)
+        );
+        let [worker, control_plane] = &spec.topology.nodes[..] else { panic!("{spec:?}") };
+        assert_eq!((worker.name.as_str(), worker.labels["zone"].as_str()), ("a-worker", "z"));
+        assert!(control_plane.tainted && !worker.tainted);
+        assert_eq!(spec.tuning.node_monitor_grace_period, Some(std::time::Duration::from_secs(40)));
     }
 }

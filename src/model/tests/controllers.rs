@@ -209,7 +209,9 @@ fn a_return_within_the_toleration_evicts_nobody() {
 
 fn zoned(zones: &[&str], seed: u64) -> Cluster {
     let mut topology = Topology::kind("k", 1, zones.len() - 1);
-    topology.nodes.iter_mut().zip(zones).for_each(|(node, zone)| node.zone = (*zone).to_owned());
+    topology.nodes.iter_mut().zip(zones).for_each(|(node, zone)| {
+        node.labels.insert("topology.kubernetes.io/zone".into(), (*zone).to_owned());
+    });
     Cluster::of(&tuned(), &topology, seed)
 }
 

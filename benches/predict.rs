@@ -61,6 +61,7 @@ fn scenario() -> Scenario {
         routing: Routing::Any,
         asked_from: NodeId(0),
         timeout: Duration::from_millis(200),
+        leads: None,
         steps: vec![Step::Fault { action: stop, hold: Duration::from_secs(15) }],
         horizon: Duration::from_secs(120),
     }

@@ -10,12 +10,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::EmbeddedError;
 use super::api::ApiServer;
-use super::control::{self, Command, Driver, NodeEntry, Parts, Registry};
+use super::control::{self, Command, Driver, NodeEntry, Parts, Registry, Request};
 use super::hooks::{ClusterHooks, Shared};
 use super::network::{Block, MOST_NODES, Ports};
 use super::store::Store;
 use crate::model::{Action, Model, NodeId, Settings, Topology};
-use crate::timeline::{NodeRole, Tolerations, Tuning};
+use crate::timeline::{NodeRole, Record, Tolerations, Tuning};
 
 /// The context in the kubeconfig.
 const CONTEXT: &str = "embedded";
@@ -45,7 +45,7 @@ pub(crate) struct Embedded {
     kubeconfig: String,
     topology: Topology,
     ports: Ports,
-    commands: Option<mpsc::UnboundedSender<Command>>,
+    requests: Option<mpsc::UnboundedSender<Request>>,
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -61,7 +61,8 @@ impl Embedded {
         let block = Block::claim()?;
         let ports = block.ports();
         let model = Model::new(settings, &topology, spec.seed);
-        let (commands, queue) = mpsc::unbounded_channel();
+        // Unbounded: a run asks for one thing after the other.
+        let (requests, queue) = mpsc::unbounded_channel();
         let (up, started) = std::sync::mpsc::channel();
         let over = Arc::<AtomicBool>::default();
         let plan = Plan { spec, model, block, over: over.clone() };
@@ -73,7 +74,7 @@ impl Embedded {
             kubeconfig,
             topology,
             ports,
-            commands: Some(commands),
+            requests: Some(requests),
             over,
             thread: Some(thread),
         })
@@ -103,8 +104,9 @@ impl Embedded {
     /// shutdown's grace).
     pub(crate) async fn act(&self, action: Action) -> Result<(), EmbeddedError> {
         let (done, effect) = oneshot::channel();
-        let commands = self.commands.as_ref().ok_or(EmbeddedError::Ended)?;
-        commands.send(Command { action, done }).map_err(|_| EmbeddedError::Ended)?;
+        let requests = self.requests.as_ref().ok_or(EmbeddedError::Ended)?;
+        let request = Request::Act(Command { action, done });
+        requests.send(request).map_err(|_| EmbeddedError::Ended)?;
         let within = timeout(action);
         let became = tokio::time::timeout(within, effect)
             .await
@@ -112,15 +114,24 @@ impl Embedded {
         became.map_err(|_| EmbeddedError::Ended)?
     }
 
+    /// Tells an observer of the control plane's processes, as they are now and each change; `None`
+    /// ends that.
+    pub(crate) fn observe(&self, observer: Option<mpsc::UnboundedSender<Record>>) {
+        if let Some(requests) = &self.requests {
+            // A cluster that has ended has no processes.
+            let _ = requests.send(Request::Observe(observer));
+        }
+    }
+
     /// Whether there is nothing left that could be asked anything.
     pub(crate) fn has_ended(&self) -> bool {
-        self.commands.as_ref().is_none_or(mpsc::UnboundedSender::is_closed)
+        self.requests.as_ref().is_none_or(mpsc::UnboundedSender::is_closed)
     }
 
     /// Returns when the cluster ends by itself, which it never should.
     pub(crate) async fn ended(&self) {
-        if let Some(commands) = &self.commands {
-            commands.closed().await;
+        if let Some(requests) = &self.requests {
+            requests.closed().await;
         }
     }
 }
@@ -130,7 +141,7 @@ impl Drop for Embedded {
         // Without anybody who could request anything its thread ends, in the midst of its work if
         // need be.
         self.over.store(true, Ordering::Relaxed);
-        self.commands = None;
+        self.requests = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -167,7 +178,7 @@ struct Plan {
 /// The whole life of a cluster, on its thread.
 fn run_cluster(
     plan: Plan,
-    commands: mpsc::UnboundedReceiver<Command>,
+    requests: mpsc::UnboundedReceiver<Request>,
     up: &std::sync::mpsc::Sender<Result<String, EmbeddedError>>,
 ) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -178,7 +189,7 @@ fn run_cluster(
         match begin(plan).await {
             Ok(driver) => {
                 let _ = up.send(Ok(driver.kubeconfig(CONTEXT)));
-                driver.run(commands).await;
+                driver.run(requests).await;
             }
             Err(error) => drop(up.send(Err(error))),
         }
@@ -222,6 +233,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::timeline::{Component, Event, ProcessState};
 
     fn spec() -> EmbeddedSpec {
         EmbeddedSpec {
@@ -342,6 +354,38 @@ mod tests {
         embedded.act(Action::Kill { node }).await.unwrap();
         let stop = embedded.act(Action::StopKubelet { node }).await.unwrap_err();
         assert_eq!(stop.to_string(), "act inside the node: it is off");
+    }
+
+    #[tokio::test]
+    async fn an_observer_sees_the_processes_of_the_control_plane() {
+        let embedded = Embedded::start(spec()).unwrap();
+        let (observer, mut records) = mpsc::unbounded_channel();
+        embedded.observe(Some(observer));
+        let mut next = async || match records.recv().await.unwrap().event {
+            Event::Process { node, component, pid, state } => {
+                assert_eq!(node, "a-control-plane");
+                (component, pid, state)
+            }
+            other => panic!("{other:?}"),
+        };
+        let mut pids = Vec::new();
+        for component in Component::ALL {
+            let (seen, pid, state) = next().await;
+            assert_eq!((seen, state), (component, ProcessState::Running));
+            pids.push(pid.unwrap());
+        }
+        let node = embedded.node("a-control-plane").unwrap();
+        let component = Component::Scheduler;
+        let pid = Some(pids[Component::ALL.iter().position(|all| *all == component).unwrap()]);
+        embedded.act(Action::PauseComponent { node, component }).await.unwrap();
+        assert_eq!(next().await, (component, pid, ProcessState::Stopped));
+        embedded.act(Action::UnpauseComponent { node, component }).await.unwrap();
+        assert_eq!(next().await, (component, pid, ProcessState::Running));
+        embedded.act(Action::KillComponent { node, component }).await.unwrap();
+        assert_eq!(next().await, (component, None, ProcessState::Gone));
+        let (_, again, state) = next().await;
+        assert_eq!(state, ProcessState::Running);
+        assert!(again.is_some_and(|again| !pids.contains(&again)), "another process: {again:?}");
     }
 
     #[tokio::test]

@@ -11,7 +11,6 @@ use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::error::FaultError;
 use super::node_fault::{ModelNode, Modelled, Plan};
 use super::switch::Switch;
-use crate::embedded::Action;
 use crate::experiment::Fault;
 use crate::timeline::Component;
 
@@ -249,14 +248,9 @@ impl Part {
 }
 
 /// A fault of the model on the part that it names.
-pub(super) fn modelled(
-    fault: &Fault,
-    node: ModelNode<'_>,
-    actions: impl Fn(Component) -> (Action, Action),
-    words: Words,
-) -> Option<Modelled> {
-    let component = fault.component()?;
-    let (inject, undo) = actions(component);
+pub(super) fn modelled(fault: &Fault, node: ModelNode<'_>, words: Words) -> Option<Modelled> {
+    let (component, inject) = (fault.component()?, node.action(fault)?);
+    let undo = inject.undo()?;
     let Words { effect, undone, describe: (verb, rest) } = words;
     let describe = format!("{verb} {} of node {} of the model{rest}", component.name(), node.name);
     Some(Modelled { inject, effect, undo, undone, describe })

@@ -9,7 +9,6 @@ use super::context::FaultContext;
 use super::error::FaultError;
 use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
 use super::switch::{NOTHING, SHORT};
-use crate::embedded::Action;
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
@@ -61,15 +60,9 @@ impl NodeFault for ComponentKill {
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        let node_id = node.id;
-        // The kubelet has started it again by itself, or is about to.
-        let actions = |component| {
-            let kill = Action::KillComponent { node: node_id, component };
-            (kill, Action::StartComponent { node: node_id, component })
-        };
         let words =
             Words { effect: "process gone", undone: "started again", describe: ("wait for", "") };
-        component::modelled(fault, node, actions, words)
+        component::modelled(fault, node, words)
     }
 }
 

@@ -13,7 +13,6 @@ use super::context::FaultContext;
 use super::error::FaultError;
 use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
 use super::switch::SHORT;
-use crate::embedded::Action;
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
@@ -65,17 +64,12 @@ impl NodeFault for ComponentPause {
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        let node_id = node.id;
-        let actions = |component| {
-            let pause = Action::PauseComponent { node: node_id, component };
-            (pause, Action::UnpauseComponent { node: node_id, component })
-        };
         let words = Words {
             effect: "process frozen",
             undone: "process unfrozen",
             describe: ("unfreeze", ""),
         };
-        component::modelled(fault, node, actions, words)
+        component::modelled(fault, node, words)
     }
 }
 

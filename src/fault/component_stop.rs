@@ -13,7 +13,6 @@ use super::context::FaultContext;
 use super::error::FaultError;
 use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
 use super::switch::SHORT;
-use crate::embedded::Action;
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
@@ -73,17 +72,12 @@ impl NodeFault for ComponentStop {
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        let node_id = node.id;
-        let actions = |component| {
-            let stop = Action::StopComponent { node: node_id, component };
-            (stop, Action::StartComponent { node: node_id, component })
-        };
         let words = Words {
             effect: "held down",
             undone: "allowed to start again",
             describe: ("let", " start again"),
         };
-        component::modelled(fault, node, actions, words)
+        component::modelled(fault, node, words)
     }
 }
 

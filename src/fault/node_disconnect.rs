@@ -50,7 +50,7 @@ impl NodeFault for NodeDisconnect {
         self.0.by_hand(container)
     }
 
-    fn modelled(_: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        packet_filter::modelled(node)
+    fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
+        packet_filter::modelled(node.action(fault)?, node)
     }
 }

@@ -140,7 +140,7 @@ pub(crate) struct ModelNode<'a> {
 
 impl ModelNode<'_> {
     pub(super) fn action(&self, fault: &Fault) -> Option<Action> {
-        Action::of_fault(fault.kind(), self.id, fault.grace())
+        Action::of_fault(fault.facts(), self.id).ok()
     }
 }
 

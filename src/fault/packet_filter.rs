@@ -15,7 +15,7 @@ use super::node_fault::{ModelNode, Modelled, Undone};
 use super::switch::{SHORT, Switch};
 use crate::embedded::Action;
 use crate::experiment::Direction;
-use crate::timeline::{FaultKind, FaultPhase};
+use crate::timeline::FaultPhase;
 
 /// Docker and Podman name a container's interfaces eth0, eth1, ...; those of pods are veth... and
 /// others.
@@ -329,16 +329,13 @@ pub(super) fn describe(switch: &Switch, container: &str) -> String {
     format!("remove the packet filter {} from container {container}", switch.mark)
 }
 
-/// A cut from everybody, in both directions, is what the model knows.
-pub(super) fn modelled(node: ModelNode<'_>) -> Option<Modelled> {
-    let inject = Action::of_fault(FaultKind::NodeDisconnect, node.id, None)?;
-    Some(Modelled {
-        inject,
-        effect: "cable cut",
-        undo: inject.undo()?,
-        undone: "cable plugged in",
-        describe: format!("plug in the cable of node {} of the model", node.name),
-    })
+pub(super) fn modelled(inject: Action, node: ModelNode<'_>) -> Option<Modelled> {
+    let (effect, undone, undo) = match inject {
+        Action::CutFromApi { .. } => ("cut off from the API servers", "cut undone", "undo the cut"),
+        _ => ("cable cut", "cable plugged in", "plug in the cable"),
+    };
+    let describe = format!("{undo} of node {} of the model", node.name);
+    Some(Modelled { inject, effect, undo: inject.undo()?, undone, describe })
 }
 
 #[cfg(test)]
@@ -348,6 +345,7 @@ mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
     use crate::fault::{Undo, inject, samples, undo};
+    use crate::timeline::FaultKind;
 
     /// A node's tools as functions of the shell: each filter's rules are a file, the armed switch
     /// is one, and so are failures.

@@ -99,9 +99,7 @@ impl NodeFault for Partition {
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        let all =
-            matches!(fault, Fault::Partition { from: Side::All, direction: Direction::Both, .. });
-        all.then(|| packet_filter::modelled(node))?
+        packet_filter::modelled(node.action(fault)?, node)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::topology::{NodeId, OwnerId, PodId};
 pub use crate::timeline::Component;
-use crate::timeline::FaultKind;
+use crate::timeline::{Cut, FaultFacts, FaultKind};
 
 impl Component {
     pub(super) fn index(self) -> usize {
@@ -53,7 +53,12 @@ pub enum Action {
         /// Which.
         node: NodeId,
     },
-    /// Plugs it in again.
+    /// Drops the packets between a node and the API servers of the others. Its pods can be reached.
+    CutFromApi {
+        /// Which.
+        node: NodeId,
+    },
+    /// Plugs it in again, and drops nothing any more.
     Reconnect {
         /// Which.
         node: NodeId,
@@ -138,6 +143,18 @@ pub enum Action {
 }
 
 impl Action {
+    /// The node that it is done to; `None`: something else.
+    pub fn target(self) -> Option<NodeId> {
+        match self {
+            Action::StopComponent { node, .. }
+            | Action::StartComponent { node, .. }
+            | Action::KillComponent { node, .. }
+            | Action::PauseComponent { node, .. }
+            | Action::UnpauseComponent { node, .. } => Some(node),
+            _ => self.node(),
+        }
+    }
+
     /// The node whose machine, cable or kubelet it is done to; `None`: something else's.
     pub fn node(self) -> Option<NodeId> {
         match self {
@@ -147,6 +164,7 @@ impl Action {
             | Action::Pause { node }
             | Action::Unpause { node }
             | Action::Disconnect { node }
+            | Action::CutFromApi { node }
             | Action::Reconnect { node }
             | Action::StopKubelet { node }
             | Action::StartKubelet { node } => Some(node),
@@ -154,26 +172,53 @@ impl Action {
         }
     }
 
-    /// A fault on a node. `None`: one that is not modelled, or an orderly shutdown without its
-    /// grace. Whether a kubelet is stopped or frozen, nobody hears of it.
-    pub fn of_fault(kind: FaultKind, node: NodeId, grace: Option<Duration>) -> Option<Self> {
-        match kind {
-            FaultKind::NodeStop => Some(Action::Stop { node, grace: grace? }),
-            FaultKind::NodeKill => Some(Action::Kill { node }),
-            FaultKind::NodePause => Some(Action::Pause { node }),
-            FaultKind::NodeDisconnect => Some(Action::Disconnect { node }),
-            FaultKind::KubeletStop | FaultKind::KubeletPause => Some(Action::StopKubelet { node }),
-            _ => None,
+    /// A fault on a node. Whether a kubelet is stopped or frozen, nobody hears of it. Errors say
+    /// why it is not modelled.
+    pub fn of_fault(fault: FaultFacts, node: NodeId) -> Result<Self, &'static str> {
+        let component = fault.component.ok_or("the part of the control plane is not known");
+        match fault.kind {
+            FaultKind::NodeStop => fault
+                .grace
+                .map(|grace| Action::Stop { node, grace })
+                .ok_or("its grace is not known"),
+            FaultKind::NodeKill => Ok(Action::Kill { node }),
+            FaultKind::NodePause => Ok(Action::Pause { node }),
+            FaultKind::NodeDisconnect | FaultKind::Partition => match fault.cut {
+                Some(Cut::All) => Ok(Action::Disconnect { node }),
+                Some(Cut::ApiServer) => Ok(Action::CutFromApi { node }),
+                _ => Err("which packets a cut in one direction, or from some nodes, lets through"),
+            },
+            FaultKind::KubeletStop | FaultKind::KubeletPause => Ok(Action::StopKubelet { node }),
+            FaultKind::ComponentStop => Ok(Action::StopComponent { node, component: component? }),
+            FaultKind::ComponentKill => Ok(Action::KillComponent { node, component: component? }),
+            FaultKind::ComponentPause => Ok(Action::PauseComponent { node, component: component? }),
+            FaultKind::NodeReboot => Err("a node that starts again by itself"),
+            FaultKind::EtcdDataLoss => Err("the data in etcd"),
+            FaultKind::ContainerKill => Err("containers that end one by one"),
+            FaultKind::NodeDrain
+            | FaultKind::PodDelete
+            | FaultKind::DeploymentScale
+            | FaultKind::DeploymentPlace => Err("changes of objects through the API"),
         }
     }
 
-    /// The undo of a fault on a node.
+    /// The undo of a fault on a node. A part that was killed is started again by its kubelet, or is
+    /// about to be.
     pub fn undo(self) -> Option<Action> {
         match self {
             Action::Stop { node, .. } | Action::Kill { node } => Some(Action::Start { node }),
             Action::Pause { node } => Some(Action::Unpause { node }),
-            Action::Disconnect { node } => Some(Action::Reconnect { node }),
+            Action::Disconnect { node } | Action::CutFromApi { node } => {
+                Some(Action::Reconnect { node })
+            }
             Action::StopKubelet { node } => Some(Action::StartKubelet { node }),
+            Action::StopComponent { node, component }
+            | Action::KillComponent { node, component } => {
+                Some(Action::StartComponent { node, component })
+            }
+            Action::PauseComponent { node, component } => {
+                Some(Action::UnpauseComponent { node, component })
+            }
             _ => None,
         }
     }

@@ -10,8 +10,8 @@ use super::change::{Change, Power};
 use super::election::{CONTROLLER_MANAGER, Candidate, SCHEDULER, electing};
 use super::machine::{Model, Process};
 use super::settings::{
-    BOOTED_PODS, COMPONENT_START, ETCD_ELECTION, Nanos, RECONNECT_MOST, RELIST_FIRST, RELIST_MOST,
-    RETRY, THAW,
+    BOOTED_PODS, COMPONENT_START, CONNECTION_GIVEN_UP, ETCD_ELECTION, Nanos, RECONNECT_MOST,
+    RELIST_FIRST, RELIST_MOST, RETRY, THAW,
 };
 use super::topology::NodeId;
 
@@ -50,6 +50,8 @@ pub(super) struct Etcd {
     leader: Option<NodeId>,
     /// Since when no API server served the controllers.
     lost_at: Nanos,
+    /// Whether that one had only stopped answering.
+    lost_silently: bool,
     /// Whether the controllers had an API server.
     controllers_served: bool,
 }
@@ -58,6 +60,8 @@ pub(super) struct Etcd {
 /// earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Cut {
+    /// The API servers are frozen: connections to them stay, and go on when they do.
+    Silence,
     /// No API server answered.
     Api,
     Cable,
@@ -185,11 +189,18 @@ impl Model {
         match (std::mem::replace(&mut self.etcd.controllers_served, served), served) {
             (true, false) => {
                 self.etcd.lost_at = self.now;
+                self.etcd.lost_silently = self
+                    .leading(CONTROLLER_MANAGER)
+                    .is_some_and(|node| self.is_frozen(node, Component::ApiServer));
                 self.agenda.clear(Timer::Informers);
                 self.blind_node_lifecycle();
             }
             (false, true) => {
-                let again = self.reconnects(self.etcd.lost_at);
+                let Etcd { lost_at, lost_silently, .. } = self.etcd;
+                let again = match lost_silently {
+                    true => self.goes_on(lost_at),
+                    false => self.reconnects(lost_at),
+                };
                 self.agenda.set(Timer::Informers, again);
                 self.kick_controllers();
             }
@@ -208,6 +219,22 @@ impl Model {
         tried
     }
 
+    /// When a watch of an API server that was frozen since then brings something again, now that
+    /// the server runs: at once, unless the client has given the connection up.
+    fn goes_on(&mut self, frozen_at: Nanos) -> Nanos {
+        let given_up = frozen_at + CONNECTION_GIVEN_UP;
+        if self.now < given_up { self.now } else { self.reconnects(given_up) }
+    }
+
+    /// Whether a part is there, and does nothing.
+    fn is_frozen(&self, node: NodeId, component: Component) -> bool {
+        let there = &self.nodes[node.0];
+        let process = there.plane.as_ref().map(|plane| plane.process(component));
+        let is_on = matches!(there.power, Power::On | Power::Stopping);
+        is_on
+            && (process == Some(Process::Frozen) || there.frozen && process == Some(Process::Runs))
+    }
+
     /// Controllers look at everything anew.
     pub(super) fn kick_controllers(&mut self) {
         self.want_endpoints();
@@ -224,7 +251,7 @@ impl Model {
                 .plane
                 .as_ref()
                 .is_some_and(|plane| plane.serves[Component::ApiServer.index()]);
-            serves && (at == id.0 || (other.connected && node.connected))
+            serves && (at == id.0 || (other.connected && node.connected && !node.api_cut))
         };
         let reaches =
             node.runs() && self.nodes.iter().enumerate().any(|(at, other)| serving(at, other));
@@ -249,9 +276,14 @@ impl Model {
         match node.power {
             Power::Off | Power::Booting => Cut::Off,
             _ if node.frozen => Cut::Frozen,
-            _ if !node.connected => Cut::Cable,
+            _ if !node.connected || node.api_cut => Cut::Cable,
+            _ if self.is_api_frozen() => Cut::Silence,
             _ => Cut::Api,
         }
+    }
+
+    fn is_api_frozen(&self) -> bool {
+        (0..self.nodes.len()).any(|node| self.is_frozen(NodeId(node), Component::ApiServer))
     }
 
     fn cut_off(&mut self, id: NodeId) {
@@ -273,6 +305,7 @@ impl Model {
                 let again = now + self.random.below((now - lost_at).min(RECONNECT_MOST));
                 (again, again)
             }
+            Some(Cut::Silence) => (now, self.goes_on(lost_at)),
             Some(Cut::Api) | None => (now, self.reconnects(lost_at)),
         };
         self.agenda.set(Timer::Watching(id), watching);

@@ -1,12 +1,16 @@
-//! When a dead node is noticed: the closed form of the kubelet's heartbeats and the controller's passes.
+//! When a dead node is noticed: the closed form of the kubelet's heartbeats and the controller's
+//! passes.
 //!
-//! The controller stamps a heartbeat with its own clock at its own pass, and finds the node dead at the first pass at which more than
-//! the grace period has gone by. Its loop sleeps the monitor period after each pass, so n = ceil(grace / period) passes always
-//! suffice. With a heartbeat every h, NotReady comes between `n p - h` and `n p + p` after the kubelet's last breath where the lease
-//! is the heartbeat, and up to `n p + 2 p` where the node's status is: a changed status makes the controller forget the lease that it
-//! knew, so that its next pass takes the old lease for a renewal (`tryUpdateNodeHealth`). Where the lease is the heartbeat, a status is
-//! posted all the same, every five minutes: of the failures just after one, some are found up to `n p + 2 p` too (with the defaults 31
-//! of 4000 simulated ones). The interval leaves them out.
+//! The controller stamps a heartbeat with its own clock at its own pass, and finds the node dead at
+//! the first pass at which more than the grace period has gone by. Its loop sleeps the monitor
+//! period after each pass, so n = ceil(grace / period) passes always suffice. With a heartbeat every
+//! h, NotReady comes between `n p - h` and `n p + p` after the kubelet's last breath where the lease
+//! is the heartbeat, and up to `n p + 2 p` where the node's status is: a changed status makes the
+//! controller forget the lease that it knew, so that its next pass takes the old lease for a renewal
+//! (`tryUpdateNodeHealth`). Where the lease is the heartbeat, a status is posted all the same, every
+//! five minutes: of the failures just after one, some are found up to `n p + 2 p` too. Where that is
+//! rare, the interval leaves them out and [`Late`] has them; no trial of the machines lies outside
+//! both (`tests/closed_form.rs`).
 //!
 //! Only settings go in, never a measurement of the run.
 
@@ -17,7 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::stats::{Between, Seconds};
-use crate::timeline::{FaultKind, Tuning, minor_version};
+use crate::timeline::{Cut, FaultFacts, Tuning, minor_version};
 
 /// How a fault ends the heartbeats of the node that it hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,16 +35,19 @@ pub enum KubeletEnd {
     },
     /// Not at all: the node goes on reporting.
     Never,
+    /// Some heartbeats may get through.
+    Unknown,
 }
 
 impl KubeletEnd {
-    /// How a kind of fault ends the kubelet.
-    pub fn of_fault(kind: FaultKind, grace: Option<Duration>) -> Self {
-        match (kind.traits().last_heartbeat, grace) {
-            (None, _) => KubeletEnd::Never,
-            (Some(Duration::ZERO), _) => KubeletEnd::AtOnce,
-            (Some(delay), grace) => {
-                KubeletEnd::Within { delay: grace.map_or(delay, |grace| grace.min(delay)) }
+    /// How a fault ends the kubelet.
+    pub fn of_fault(fault: FaultFacts) -> Self {
+        match fault.kind.traits().last_heartbeat {
+            _ if fault.cut == Some(Cut::Partly) => KubeletEnd::Unknown,
+            None => KubeletEnd::Never,
+            Some(Duration::ZERO) => KubeletEnd::AtOnce,
+            Some(delay) => {
+                KubeletEnd::Within { delay: fault.grace.map_or(delay, |grace| grace.min(delay)) }
             }
         }
     }
@@ -49,7 +56,7 @@ impl KubeletEnd {
     fn delay(self) -> Duration {
         match self {
             KubeletEnd::Within { delay } => delay,
-            KubeletEnd::AtOnce | KubeletEnd::Never => Duration::ZERO,
+            _ => Duration::ZERO,
         }
     }
 }
@@ -61,6 +68,14 @@ const WHOLE_SECOND: Duration = Duration::from_secs(1);
 /// A pass takes so long, and the controller's loop sleeps the period *after* it: measured 1.0007 to 1.0011 s for 1 s.
 const PASS_LEAST: f64 = 0.000_7;
 const PASS_MOST: f64 = 0.001_1;
+
+/// A share of failures that an interval may leave out, if it is told.
+const RARELY: f64 = 0.05;
+/// From a leader's last breath until another leads: its lease (15 s), renewed up to 2 s before.
+const TAKEOVER_LEAST: f64 = 13.0;
+/// The same at most: etcd elects a leader (2 s), a follower looks (every 4.4 s) and sees the last
+/// renewal, waits for the lease (15 s), and looks again.
+const TAKEOVER_MOST: f64 = 2.0 + 4.4 + 15.0 + 4.4;
 
 const UPDATE: Duration = Duration::from_secs(10);
 const REPORT: Duration = Duration::from_secs(300);
@@ -91,6 +106,19 @@ pub struct Constant {
     pub source: String,
 }
 
+/// Failures that are detected later than most.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Late {
+    /// Their share of all failures is at most this, 0 to 1.
+    pub share: f64,
+    /// The longest time to their detection.
+    pub most: Seconds,
+    /// Why they take longer: a clause.
+    pub why: String,
+}
+
 /// When a dead node will be detected.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
@@ -98,6 +126,9 @@ pub struct Constant {
 pub struct Prediction {
     /// From the request of the fault until Ready is no longer True.
     pub detection: Between,
+    /// The failures that are detected later than that; `None`: none are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<Late>,
     /// The heartbeat that counts.
     pub heartbeat: Heartbeat,
     /// How often, as configured.
@@ -118,6 +149,11 @@ pub enum Unpredictable {
     /// The fault leaves the heartbeats alone.
     #[error("this fault does not stop the node's heartbeats")]
     StillBeating,
+    /// The fault may let heartbeats through.
+    #[error(
+        "which heartbeats a cut in one direction, or from some nodes, lets through is not known"
+    )]
+    PartlyCut,
     /// The version is needed for a default and not understood.
     #[error(
         "the grace period is not known, and its default depends on the version, which `{0}` does not tell"
@@ -198,8 +234,10 @@ pub fn predict(
     kubernetes: &str,
     end: KubeletEnd,
 ) -> Result<Prediction, Unpredictable> {
-    if end == KubeletEnd::Never {
-        return Err(Unpredictable::StillBeating);
+    match end {
+        KubeletEnd::Never => return Err(Unpredictable::StillBeating),
+        KubeletEnd::Unknown => return Err(Unpredictable::PartlyCut),
+        KubeletEnd::AtOnce | KubeletEnd::Within { .. } => {}
     }
     let mut constants = Vec::new();
     let grace = grace_period(tuning, kubernetes, &mut constants)?;
@@ -213,8 +251,8 @@ pub fn predict(
         return Err(Unpredictable::Flapping { interval: interval.into(), grace: grace.into() });
     }
     let passes = grace.as_nanos().div_ceil(period.as_nanos()) as u32;
-    // A status that is posted at all within a grace period can make the controller forget the lease.
-    let extra = if status_interval(tuning) < grace { 2 } else { 1 };
+    let after_status = share_after_status(tuning);
+    let extra = if beat == Heartbeat::Status || after_status > RARELY { 2 } else { 1 };
     let delay = end.delay();
     if !delay.is_zero() {
         let source = "this kind of fault ended the heartbeats within this of its request, measured on kind with Kubernetes 1.34.4";
@@ -234,9 +272,15 @@ pub fn predict(
     let fewest = (wait / (pass + PASS_MOST)).floor() + 1.0;
     let earliest =
         (fewest * (pass + PASS_LEAST)).max(wait) - JITTER * interval.as_secs_f64() - unseen;
-    let latest = f64::from(passes + extra) * (pass + PASS_MOST) + delay.as_secs_f64();
+    let within = |passes: u32| f64::from(passes) * (pass + PASS_MOST) + delay.as_secs_f64();
+    let late = (extra == 1).then(|| Late {
+        share: after_status,
+        most: within(passes + 2).into(),
+        why: "the node's status was posted just before, and its lease counts once more".into(),
+    });
     Ok(Prediction {
-        detection: Between::new(earliest.into(), latest.into()),
+        detection: Between::new(earliest.into(), within(passes + extra).into()),
+        late,
         heartbeat: beat,
         heartbeat_interval: interval.into(),
         passes,
@@ -244,6 +288,32 @@ pub fn predict(
         period: period.into(),
         constants,
     })
+}
+
+/// The share of failures before which the status was posted later than the lease was renewed.
+fn share_after_status(tuning: &Tuning) -> f64 {
+    let renewal = JITTER * lease_interval(tuning).as_secs_f64();
+    (renewal / 2.0 / status_interval(tuning).as_secs_f64()).min(1.0)
+}
+
+impl Prediction {
+    /// The same where the fault hits the leading controller manager with this probability: then
+    /// another must be elected, which gives every node its whole grace period again.
+    pub fn with_leader_hit(self, share: f64) -> Self {
+        let most = self.latest().as_f64() + TAKEOVER_MOST;
+        if share >= 1.0 {
+            let least = TAKEOVER_LEAST + self.grace.as_f64();
+            return Self { detection: Between::new(least.into(), most.into()), late: None, ..self };
+        }
+        let why = "the leader of the controller managers, or of etcd, was on the node: another is \
+                   elected first";
+        Self { late: Some(Late { share, most: most.into(), why: why.into() }), ..self }
+    }
+
+    /// The longest time to detection.
+    pub fn latest(&self) -> Seconds {
+        self.late.as_ref().map_or(self.detection.most, |late| late.most.max(self.detection.most))
+    }
 }
 
 fn named(
@@ -300,6 +370,7 @@ fn heartbeat_constant(tuning: &Tuning, beat: Heartbeat, interval: Duration) -> C
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timeline::FaultKind;
 
     fn seconds(n: u64) -> Option<Duration> {
         Some(Duration::from_secs(n))
@@ -314,6 +385,10 @@ mod tests {
             node_monitor_grace_period: seconds(4),
             ..Tuning::default()
         }
+    }
+
+    fn facts(kind: FaultKind, grace: Option<Duration>) -> FaultFacts {
+        FaultFacts { kind, grace, component: None, cut: None }
     }
 
     fn range(tuning: &Tuning, version: &str, end: KubeletEnd) -> (f64, f64) {
@@ -345,11 +420,12 @@ mod tests {
     #[test]
     fn an_orderly_stop_takes_longer_but_no_longer_than_its_grace() {
         let at_once = range(&tuned(), "v1.34.4", KubeletEnd::AtOnce);
-        let orderly = range(&tuned(), "v1.34.4", KubeletEnd::of_fault(FaultKind::NodeStop, None));
+        let orderly =
+            range(&tuned(), "v1.34.4", KubeletEnd::of_fault(facts(FaultKind::NodeStop, None)));
         assert_eq!(at_once.0, orderly.0);
         assert!((orderly.1 - at_once.1 - 0.6).abs() < 1e-6);
         let grace = Duration::from_millis(100);
-        let short = KubeletEnd::of_fault(FaultKind::NodeStop, Some(grace));
+        let short = KubeletEnd::of_fault(facts(FaultKind::NodeStop, Some(grace)));
         assert!((range(&tuned(), "v1.34.4", short).1 - at_once.1 - 0.1).abs() < 1e-6);
     }
 
@@ -384,7 +460,7 @@ mod tests {
             Err(Unpredictable::StillBeating)
         );
         assert_eq!(
-            KubeletEnd::of_fault(FaultKind::ComponentStop, None),
+            KubeletEnd::of_fault(facts(FaultKind::ComponentStop, None)),
             KubeletEnd::Never,
             "the kubelet goes on"
         );
@@ -394,6 +470,26 @@ mod tests {
         );
         let zero = Tuning { node_monitor_period: seconds(0), ..tuned() };
         assert_eq!(predict(&zero, "v1.34.4", KubeletEnd::AtOnce), Err(Unpredictable::NoPeriod));
+    }
+
+    #[test]
+    fn what_is_found_later_is_told() {
+        let late = |tuning: &Tuning| predict(tuning, "v1.34.4", KubeletEnd::AtOnce).unwrap().late;
+        assert_eq!(late(&tuned()), None, "the interval has them");
+        let rare = late(&Tuning::default()).unwrap();
+        assert!((rare.most.as_f64() - 60.0).abs() < 0.1 && rare.share < 0.02, "{rare:?}");
+        let often = Tuning { node_status_report_frequency: seconds(60), ..Tuning::default() };
+        assert_eq!(late(&often), None, "too many to be left out");
+        assert!((range(&often, "v1.34.4", KubeletEnd::AtOnce).1 - 60.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn a_leader_that_is_hit_is_replaced_first() {
+        let predicted = || predict(&tuned(), "v1.34.4", KubeletEnd::AtOnce).unwrap();
+        let (maybe, surely) = (predicted().with_leader_hit(0.5), predicted().with_leader_hit(1.0));
+        assert_eq!(maybe.detection, predicted().detection);
+        assert_eq!(maybe.latest(), surely.detection.most);
+        assert!((surely.detection.least.as_f64() - 17.0).abs() < 1e-6, "{:?}", surely.detection);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::action::Component;
 use super::agenda::Timer;
 use super::change::Change;
 use super::machine::Model;
+use super::scenario::Leads;
 use super::settings::{LEASE, Nanos, RENEW_DEADLINE, RETRY, RETRY_JITTER};
 use super::topology::NodeId;
 
@@ -76,17 +77,30 @@ impl Model {
         self.nodes[node.0].plane.as_mut().map(|plane| &mut plane.candidates[which])
     }
 
-    /// A leader drawn among the control control_planes, and everybody at a random phase.
+    /// A leader drawn among the control planes, and everybody at a random phase.
     pub(super) fn begin_election(&mut self, which: usize) {
-        let control_planes: Vec<NodeId> =
-            (0..self.nodes.len()).map(NodeId).filter(|n| self.nodes[n.0].plane.is_some()).collect();
-        let Some(leader) =
-            control_planes.get(self.random.below(control_planes.len() as u64) as usize).copied()
-        else {
-            return;
-        };
+        let candidates = self.control_planes();
+        let drawn = self.random.below(candidates.len() as u64) as usize;
+        if let Some(leader) = candidates.get(drawn) {
+            self.elect(which, *leader);
+        }
+    }
+
+    /// The election with this outcome.
+    pub(super) fn begin_with_leader(&mut self, Leads { component, node }: Leads) {
+        if let Some(which) = electing(component) {
+            self.elect(which, node);
+            self.refresh();
+        }
+    }
+
+    fn control_planes(&self) -> Vec<NodeId> {
+        (0..self.nodes.len()).map(NodeId).filter(|n| self.nodes[n.0].plane.is_some()).collect()
+    }
+
+    fn elect(&mut self, which: usize, leader: NodeId) {
         self.elections[which] = Election { holder: Some((leader, 0)), version: 1 };
-        for node in control_planes {
+        for node in self.control_planes() {
             if let Some(candidate) = self.candidate_mut(node, which) {
                 (candidate.leads, candidate.seen) = (node == leader, Some((1, 0)));
             }

@@ -57,10 +57,10 @@ pub struct NodeState {
     pub frozen: bool,
     /// Whether its cable is plugged in.
     pub connected: bool,
+    /// Whether the way to other nodes' API servers is cut.
+    pub api_cut: bool,
     /// Whether its kubelet runs (it may be frozen with its node).
     pub kubelet: bool,
-    /// Its API server's process, whether or not its machine runs; gone where there never was one.
-    pub api_server: Process,
 }
 
 /// A process, as those see it who talk to it.
@@ -85,7 +85,8 @@ impl NodeState {
             Action::Pause { .. } => self.frozen,
             Action::Unpause { .. } => !self.frozen,
             Action::Disconnect { .. } => !self.connected,
-            Action::Reconnect { .. } => self.connected,
+            Action::CutFromApi { .. } => self.api_cut,
+            Action::Reconnect { .. } => self.connected && !self.api_cut,
             Action::StopKubelet { .. } => !self.kubelet && self.power != Power::Booting,
             Action::StartKubelet { .. } => self.kubelet,
             _ => true,
@@ -244,6 +245,12 @@ impl Model {
     /// part that elects a leader.
     pub fn leader(&self, component: Component) -> Option<NodeId> {
         super::election::electing(component).and_then(|which| self.elections[which].holder())
+    }
+
+    /// The process of a part of the control plane, whether or not its machine runs. `None`: there
+    /// never was one.
+    pub fn process(&self, node: NodeId, component: Component) -> Option<Process> {
+        self.nodes[node.0].plane.as_ref().map(|plane| plane.process(component))
     }
 
     /// Whether a part of the control plane on this node serves (see [`Change::Serves`]).

@@ -41,12 +41,12 @@ pub use action::{Action, Component};
 pub use change::{Backend, Change, Deletion, Power, Taint};
 pub use cost::{Cost, cost};
 pub use detection::{
-    Constant, Heartbeat, KubeletEnd, Prediction, Unpredictable, heartbeat, predict,
+    Constant, Heartbeat, KubeletEnd, Late, Prediction, Unpredictable, heartbeat, predict,
 };
 pub use distribution::{Bin, Distribution, Summary};
 pub use machine::{Effect, Model, NodeState, PodState, Process};
 pub use risk::{GlitchRisk, Risk};
-pub use scenario::{Scenario, Step};
+pub use scenario::{Leads, Scenario, Step};
 pub use settings::{Parameter, Quantity, Settings, Span};
 pub use topology::{
     Controller, NodeId, NodeObject, NodeSpec, OwnerId, PodId, PodSpec, Routing, Spread, Tolerates,

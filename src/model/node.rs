@@ -5,11 +5,11 @@ use super::action::Action;
 use super::change::{Power, Taint};
 use super::control_plane::{Cut, Plane};
 use super::kubelet::Kubelet;
-use super::machine::{NodeState, Process};
+use super::machine::NodeState;
 use super::node_lifecycle::Health;
 use super::settings::{Nanos, Settings};
 use super::topology::NodeSpec;
-use crate::timeline::{Component, NodeRole, Ready};
+use crate::timeline::{NodeRole, Ready};
 
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ pub(super) struct Node {
     pub(super) power: Power,
     pub(super) frozen: bool,
     pub(super) connected: bool,
+    /// Whether the way to other nodes' API servers is cut.
+    pub(super) api_cut: bool,
     /// What was asked of it while it boots, and is done when it is up.
     pub(super) put_off: Vec<Action>,
     /// How many pods are bound to it that are not gone.
@@ -84,6 +86,7 @@ impl Node {
             power: Power::On,
             frozen: false,
             connected: true,
+            api_cut: false,
             put_off: Vec::new(),
             pods: 0,
             control_plane_taint: spec.tainted,
@@ -130,11 +133,8 @@ impl NodeState {
             power: node.power,
             frozen: node.frozen,
             connected: node.connected,
+            api_cut: node.api_cut,
             kubelet: node.kubelet.running,
-            api_server: node
-                .plane
-                .as_ref()
-                .map_or(Process::Gone, |plane| plane.process(Component::ApiServer)),
         }
     }
 }

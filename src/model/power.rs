@@ -10,6 +10,7 @@ use super::settings::{
 };
 use super::topology::{NodeId, PodId};
 use super::workload::{Container, Pod};
+use crate::timeline::Cut;
 
 impl Model {
     pub(super) fn take(&mut self, action: Action) {
@@ -39,8 +40,9 @@ impl Model {
             Action::Start { node } => self.start(node),
             Action::Pause { node } => self.set_frozen(node, true),
             Action::Unpause { node } => self.set_frozen(node, false),
-            Action::Disconnect { node } => self.set_connected(node, false),
-            Action::Reconnect { node } => self.set_connected(node, true),
+            Action::Disconnect { node } => self.cut(node, Some(Cut::All)),
+            Action::CutFromApi { node } => self.cut(node, Some(Cut::ApiServer)),
+            Action::Reconnect { node } => self.cut(node, None),
             Action::StopKubelet { node } => self.want_kubelet(node, false),
             Action::StartKubelet { node } => self.want_kubelet(node, true),
             Action::Ail { node } => self.set_ails(node, true),
@@ -151,11 +153,13 @@ impl Model {
         }
     }
 
-    fn set_connected(&mut self, node: NodeId, connected: bool) {
-        if self.nodes[node.0].connected == connected {
+    fn cut(&mut self, node: NodeId, cut: Option<Cut>) {
+        let there = &mut self.nodes[node.0];
+        let wanted = (cut != Some(Cut::All), cut == Some(Cut::ApiServer));
+        if (there.connected, there.api_cut) == wanted {
             return;
         }
-        self.nodes[node.0].connected = connected;
+        (there.connected, there.api_cut) = wanted;
         self.settle_backends(node);
         self.refresh();
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::action::Action;
+use super::action::{Action, Component};
 use super::topology::{Controller, NodeId, PodSpec, Routing, Topology};
 
 /// A course of events, to be tried many times at random phases.
@@ -22,11 +22,22 @@ pub struct Scenario {
     pub asked_from: NodeId,
     /// After how long a client gives a request up.
     pub timeout: Duration,
+    /// Who leads in the beginning; `None`: the seed draws.
+    pub leads: Option<Leads>,
     /// What happens, one after the other.
     pub steps: Vec<Step>,
     /// How long after the last step a trial is followed at most. It ends sooner when all is well
     /// again.
     pub horizon: Duration,
+}
+
+/// A leader, as a fault that is aimed at one finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leads {
+    /// The controller manager or the scheduler.
+    pub component: Component,
+    /// The node on which it leads.
+    pub node: NodeId,
 }
 
 /// One step.

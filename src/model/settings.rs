@@ -214,6 +214,8 @@ constants! {
         "client-go/tools/cache/reflector.go NewExponentialBackoffManager";
     RELIST_MOST: Nanos = 30 * SECOND, "watches: longest wait before a new connection, plus up to as much again",
         "client-go/tools/cache/reflector.go NewExponentialBackoffManager";
+    CONNECTION_GIVEN_UP: Nanos = 45 * SECOND, "clients: silence until a connection to an API server is given up",
+        "apimachinery/pkg/util/net/http.go: HTTP2_READ_IDLE_TIMEOUT_SECONDS 30, HTTP2_PING_TIMEOUT_SECONDS 15";
     ETCD_ELECTION: Span = Span::millis(1000, 2000), "etcd: its leader is lost until another is elected",
         "etcd's --election-timeout of 1 s, drawn from once to twice of it (raft)";
     COMPONENT_START: Span = Span::millis(1000, 5000), "control plane: a component is started until it serves",

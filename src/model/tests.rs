@@ -9,7 +9,7 @@ mod trials;
 use std::time::Duration;
 
 use super::*;
-use crate::timeline::{FaultKind, Ready, Tuning};
+use crate::timeline::{Cut, FaultFacts, FaultKind, Ready, Tuning};
 
 fn seconds(n: f64) -> Duration {
     Duration::from_secs_f64(n)
@@ -115,9 +115,15 @@ fn one_fault(action: Action, hold: f64) -> Scenario {
         routing: Routing::Any,
         asked_from: NodeId(0),
         timeout: seconds(0.2),
+        leads: None,
         steps: vec![Step::Fault { action, hold: seconds(hold) }],
         horizon: seconds(60.0),
     }
+}
+
+fn facts(kind: FaultKind) -> FaultFacts {
+    let cut = (kind == FaultKind::NodeDisconnect).then_some(Cut::All);
+    FaultFacts { kind, grace: Some(seconds(10.0)), component: None, cut }
 }
 
 fn forecast_one(
@@ -128,6 +134,6 @@ fn forecast_one(
     seed: u64,
 ) -> FaultForecast {
     let settings = Settings::of(tuning, "v1.34.4").unwrap();
-    let action = Action::of_fault(kind, NodeId(1), Some(Duration::from_secs(10))).unwrap();
+    let action = Action::of_fault(facts(kind), NodeId(1)).unwrap();
     forecast(&one_fault(action, hold), &settings, trials, seed).faults.remove(0)
 }

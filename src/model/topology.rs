@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::timeline::{NodeRole, Tolerations};
@@ -196,7 +197,8 @@ impl Controller {
 }
 
 /// To which ready endpoints kube-proxy sends a new connection to a Service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Routing {
     /// To any, at random.
     #[default]

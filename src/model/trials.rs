@@ -82,7 +82,7 @@ impl FaultForecast {
 pub fn forecast(scenario: &Scenario, settings: &Settings, trials: u32, seed: u64) -> Forecast {
     let mut seeds = Random::new(seed);
     let nodes = scenario.steps.iter().filter_map(|step| match step {
-        Step::Fault { action, .. } => action.node(),
+        Step::Fault { action, .. } => action.target(),
         Step::Pause(_) => None,
     });
     let mut forecast = Forecast { trials, faults: nodes.map(FaultForecast::new).collect() };
@@ -111,6 +111,9 @@ impl<'a> Trial<'a> {
         observer: &'a mut Observer,
     ) -> Self {
         let mut model = Model::new(settings.clone(), &scenario.topology, seed);
+        if let Some(leads) = scenario.leads {
+            model.begin_with_leader(leads);
+        }
         let owner = scenario.controller.replaces().then(|| {
             model.settled_owner(scenario.controller, scenario.pod.clone(), scenario.pods.len())
         });
@@ -131,7 +134,7 @@ impl<'a> Trial<'a> {
             match step {
                 Step::Pause(length) => self.advance(nanos(*length)),
                 Step::Fault { action, hold } => {
-                    let Some(node) = action.node() else { continue };
+                    let Some(node) = action.target() else { continue };
                     let hit = scenario.pods.contains(&node);
                     self.fault(*action, node, nanos(*hold));
                     // As a run does: the next fault waits until this one has recovered.
@@ -148,7 +151,8 @@ impl<'a> Trial<'a> {
 
     fn fault(&mut self, action: Action, node: NodeId, hold: Nanos) {
         self.observer.requested(node, self.model.now);
-        if matches!(action, Action::Disconnect { .. }) {
+        // Done at once by the model; on a machine from inside it.
+        if matches!(action, Action::Disconnect { .. } | Action::CutFromApi { .. }) {
             let takes = INSIDE_TAKES.draw(&mut self.chance);
             self.advance(takes);
         }

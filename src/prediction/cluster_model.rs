@@ -1,8 +1,9 @@
 //! The cluster that a prediction starts from: nodes, settings, and where the back ends are.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::experiment::NodeSelector;
+use crate::experiment::{Count, NodeSelector};
 use crate::kind_config::{KindConfig, KindNode};
 use crate::model::{Controller, NodeId, NodeSpec, PodSpec, Routing, Spread, Tolerates, Topology};
 use crate::timeline::{ClusterFacts, NodeRole, Tolerations, Tuning};
@@ -78,15 +79,17 @@ impl ClusterModel {
         }
     }
 
-    /// The same with a workload as the scheduler would spread it. Pods that ask for labels that no
-    /// node is known to have are left out.
+    /// The same with a workload as the scheduler would spread it. Pods that fit no node are nowhere.
     pub(crate) fn with_workload(mut self, workload: &Manifest) -> Self {
         let nodes = self.topology.objects();
         for service in workload.services() {
             let Some(pods) = workload.behind(&service) else { continue };
             let controller = pods.controller;
             let spec = PodSpec::of_template(pods.template, &nodes, self.default_tolerations);
-            let Some(mut pod) = spec else { continue };
+            let Some(mut pod) = spec else {
+                self.services.insert(service.name().to_owned(), Backends::default());
+                continue;
+            };
             let mut replicas = pods.replicas.min(MOST_REPLICAS);
             if controller == Controller::DaemonSet {
                 let forever = Tolerates::Forever;
@@ -141,22 +144,37 @@ impl ClusterModel {
             .collect()
     }
 
-    /// The node that a selector finds, the first among equals.
-    pub fn find(&self, selector: &NodeSelector, but: &[NodeId]) -> Option<NodeId> {
+    /// The nodes that a fault hits: that which is known already, or those that its target finds.
+    pub(super) fn hit_by(&self, step: u32, target: &NodeSelector) -> Vec<NodeId> {
+        let known = self.targets.get(&step).and_then(|name| self.topology.find(name));
+        if let Some(known) = known {
+            return vec![known];
+        }
+        let most = match target.count {
+            Count::Exactly(count) => count as usize,
+            Count::All => usize::MAX,
+        };
+        self.matching(target, &[]).into_iter().take(most).collect()
+    }
+
+    /// The nodes that a selector finds, the best first. Who leads where is not known: any control
+    /// plane may.
+    pub(super) fn matching(&self, selector: &NodeSelector, but: &[NodeId]) -> Vec<NodeId> {
+        let has_plane = selector.leader.or(selector.followers).is_some();
         let fits = |node: &NodeId| {
             let spec = &self.topology.nodes[node.0];
             selector.labels.iter().all(|(name, value)| spec.labels.get(name) == Some(value))
+                && (!has_plane || spec.role == NodeRole::ControlPlane)
                 && selector.role.is_none_or(|role| role == spec.role)
                 && selector.name.as_ref().is_none_or(|name| name == &spec.name)
                 && !but.contains(node)
         };
-        let fitting: Vec<NodeId> = self.topology.ids().filter(fits).collect();
-        let Some(service) = &selector.most_endpoints_of else { return fitting.first().copied() };
-        let backends = self.services.get(service);
-        let count = |node: &NodeId| {
-            backends.map_or(0, |backends| backends.nodes.iter().filter(|at| *at == node).count())
-        };
-        fitting.into_iter().rev().max_by_key(count)
+        let mut fitting: Vec<NodeId> = self.topology.ids().filter(fits).collect();
+        if let Some(service) = &selector.most_endpoints_of {
+            let nodes = self.services.get(service).map_or(&[][..], |backends| &backends.nodes);
+            fitting.sort_by_key(|node| Reverse(nodes.iter().filter(|at| *at == node).count()));
+        }
+        fitting
     }
 }
 
@@ -190,7 +208,10 @@ mod tests {
             Some(vec![2, 2])
         );
         assert_eq!(placed(1, 2, "{nodeName: k-control-plane}"), Some(vec![0, 0]));
-        assert_eq!(placed(1, 2, "{nodeSelector: {disk: fast}}"), None);
+        assert_eq!(placed(1, 2, "{nodeSelector: {disk: fast}}"), Some(vec![]));
+        let affinity = "{affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [\
+            {matchExpressions: [{key: kubernetes.io/hostname, operator: NotIn, values: [k-worker]}]}]}}}}";
+        assert_eq!(placed(1, 2, affinity), Some(vec![2, 2]));
         assert_eq!(placed_by("DaemonSet", 1, 3, "{}"), Some(vec![1, 2, 3]));
         assert_eq!(placed_by("DaemonSet", 1, 3, "{nodeName: k-worker2}"), Some(vec![2]));
     }

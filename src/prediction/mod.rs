@@ -20,12 +20,13 @@ use serde::{Deserialize, Serialize};
 pub use cluster_model::{Backends, ClusterModel};
 pub use traps::traps;
 
-use crate::experiment::{Count, Experiment, Fault, Probe};
+use crate::experiment::{Experiment, Fault, Probe};
 use crate::model::{
-    self, Distribution, FaultForecast, KubeletEnd, Prediction, Settings, Unpredictable,
+    self, Distribution, FaultForecast, KubeletEnd, NodeId, Prediction, Routing, Settings,
+    Unpredictable,
 };
 use crate::stats::{Between, Seconds};
-use crate::timeline::{Header, NodeRole};
+use crate::timeline::{Component, Header, NodeRole};
 
 /// Enough for bounds that one run in a thousand leaves, and done in a blink.
 pub const TRIALS: u32 = 2000;
@@ -60,6 +61,8 @@ pub struct Tried {
     pub node: String,
     /// Of the Service's ready endpoints, how many are on that node, and how many there are.
     pub hit: (u32, u32),
+    /// How the Service chooses among them.
+    pub routing: Routing,
     /// What the tries came to.
     pub forecast: FaultForecast,
 }
@@ -166,6 +169,7 @@ impl Predictions {
             service: probe.and_then(|probe| probe.ask.service()).map(str::to_owned),
             node: self.cluster.topology.nodes[forecast.node.0].name.clone(),
             hit: (hit as u32, scenario.pods.len() as u32),
+            routing: scenario.routing,
             forecast,
         }
     }
@@ -234,53 +238,51 @@ fn of_any_machine(spread: Between) -> Between {
 
 /// Who looks for dead nodes may be dead itself.
 fn not_alone(step: u32, fault: &Fault) -> StepPrediction {
-    let why = "faults that overlap are not modelled".to_owned();
-    StepPrediction {
-        step,
-        fault: fault.kind().name().to_owned(),
-        prediction: None,
-        why_not: Some(why),
-    }
+    of_step(step, fault, Err("faults that overlap are not modelled".to_owned()))
 }
 
-fn closed_form(cluster: &ClusterModel, step: u32, fault: &Fault) -> StepPrediction {
-    if let Some(why) = nobody_notices(cluster, fault) {
-        return StepPrediction {
-            step,
-            fault: fault.kind().name().to_owned(),
-            prediction: None,
-            why_not: Some(why.to_owned()),
-        };
-    }
-    let end = KubeletEnd::of_fault(fault.kind(), fault.grace());
-    let (prediction, why_not) = match model::predict(&cluster.tuning, &cluster.kubernetes, end) {
+fn of_step(step: u32, fault: &Fault, prediction: Result<Prediction, String>) -> StepPrediction {
+    let (prediction, why_not) = match prediction {
         Ok(prediction) => (Some(prediction), None),
-        Err(why) => (None, Some(why.to_string())),
+        Err(why) => (None, Some(why)),
     };
     StepPrediction { step, fault: fault.kind().name().to_owned(), prediction, why_not }
 }
 
-/// Why no controller takes what is hit for dead, where it is known beforehand.
-fn nobody_notices(cluster: &ClusterModel, fault: &Fault) -> Option<&'static str> {
-    if !fault.takes_node() {
-        return None;
-    }
-    match fault.target()?.role {
-        Some(NodeRole::ExternalLoadBalancer) => {
-            Some("the load balancer is not a Kubernetes node: nothing monitors its heartbeats")
-        }
-        _ => takes_all_control_planes(cluster, fault)
-            .then_some("no control plane is left to detect it"),
-    }
+fn closed_form(cluster: &ClusterModel, step: u32, fault: &Fault) -> StepPrediction {
+    let predicted = leader_hit(cluster, step, fault).map_err(str::to_owned).and_then(|leader| {
+        let end = KubeletEnd::of_fault(fault.facts());
+        let prediction = model::predict(&cluster.tuning, &cluster.kubernetes, end)
+            .map_err(|why| why.to_string())?;
+        Ok(match leader {
+            Some(share) => prediction.with_leader_hit(share),
+            None => prediction,
+        })
+    });
+    of_step(step, fault, predicted)
 }
 
-fn takes_all_control_planes(cluster: &ClusterModel, fault: &Fault) -> bool {
-    let planes =
-        cluster.topology.nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).count();
-    let Some(target) = fault.target() else { return false };
-    let hit = match target.count {
-        Count::Exactly(count) => count as usize,
-        Count::All => usize::MAX,
-    };
-    target.role == Some(NodeRole::ControlPlane) && planes > 0 && hit >= planes
+/// How probable it is that the leader of the controller managers is hit, or etcd's; `None`: it is
+/// not. Errors say why no controller takes what is hit for dead, where it is known beforehand.
+fn leader_hit(
+    cluster: &ClusterModel,
+    step: u32,
+    fault: &Fault,
+) -> Result<Option<f64>, &'static str> {
+    let Some(target) = fault.target().filter(|_| fault.takes_node()) else { return Ok(None) };
+    if target.role == Some(NodeRole::ExternalLoadBalancer) {
+        return Err("the load balancer is not a Kubernetes node: nothing monitors its heartbeats");
+    }
+    let is_plane = |node: &NodeId| cluster.topology.nodes[node.0].role == NodeRole::ControlPlane;
+    let planes = cluster.topology.ids().filter(is_plane).count();
+    match cluster.hit_by(step, target).into_iter().filter(is_plane).count() {
+        0 => Ok(None),
+        hit if hit == planes => Err("no control plane is left to detect it"),
+        hit if 2 * (planes - hit) <= planes => {
+            Err("etcd has no majority without it: no controller can detect it")
+        }
+        _ if target.leader == Some(Component::ControllerManager) => Ok(Some(1.0)),
+        // Two leaders, each of them anywhere.
+        hit => Ok(Some(1.0 - (1.0 - hit as f64 / planes as f64).powi(2))),
+    }
 }

@@ -1,8 +1,9 @@
 //! An experiment on a cluster as courses of events that the model can try: one for each probe.
 
 use super::cluster_model::{Backends, ClusterModel};
-use crate::experiment::{Connection, Count, Experiment, From, Numbered, Probe, Step};
-use crate::model::{self, Action, NodeId, Routing, Scenario};
+use crate::experiment::{Connection, Experiment, Fault, From, NodeSelector, Probe, Step};
+use crate::model::{self, Action, Leads, NodeId, Routing, Scenario};
+use crate::timeline::NodeRole;
 
 /// A course of events, and the probe whose view it is.
 pub(super) struct Course<'a> {
@@ -30,6 +31,9 @@ pub(super) fn courses<'a>(
     if let Some(why) = courses.iter().find_map(never_answered) {
         return Err(why);
     }
+    if let Some(why) = experiment.probes.iter().find_map(|probe| nowhere(probe, cluster)) {
+        return Err(why);
+    }
     if courses.is_empty() {
         let nobody = Backends::default();
         courses.push(Course {
@@ -51,6 +55,17 @@ fn never_answered(Course { probe, scenario }: &Course) -> Option<String> {
     })
 }
 
+/// Why a probe's Service has no pods.
+fn nowhere(probe: &Probe, cluster: &ClusterModel) -> Option<String> {
+    let service = probe.ask.service()?;
+    cluster.services.get(service)?.nodes.is_empty().then(|| {
+        format!(
+            "the Service {service} has no pods here: it has no replicas, or no node fits its pods' \
+             nodeSelector, node affinity and tolerations"
+        )
+    })
+}
+
 fn backends<'a>(probe: &Probe, cluster: &'a ClusterModel) -> Option<&'a Backends> {
     // A kept connection to a dead pod hangs until its client gives up: another story.
     let backends = cluster.services.get(probe.ask.service()?)?;
@@ -66,7 +81,7 @@ fn scenario(
 ) -> Scenario {
     let harmed: Vec<NodeId> = steps.iter().filter_map(harmed).collect();
     let asking = probe.and_then(|probe| match &probe.from {
-        From::Node(selector) => cluster.find(selector, &harmed),
+        From::Node(selector) => cluster.matching(selector, &harmed).first().copied(),
         From::Pod { .. } | From::Host => None,
     });
     let standing = || cluster.topology.ids().find(|node| !harmed.contains(node));
@@ -78,6 +93,7 @@ fn scenario(
         routing: backends.routing,
         asked_from: asking.or_else(standing).unwrap_or(NodeId(0)),
         timeout: probe.map_or_else(Default::default, |probe| probe.timeout),
+        leads: leads(experiment, cluster),
         steps: steps.to_vec(),
         horizon: experiment.steady_state_timeout,
     }
@@ -85,7 +101,7 @@ fn scenario(
 
 fn harmed(step: &model::Step) -> Option<NodeId> {
     match step {
-        model::Step::Fault { action, .. } => action.node(),
+        model::Step::Fault { action, .. } => action.target(),
         model::Step::Pause(_) => None,
     }
 }
@@ -95,26 +111,41 @@ fn steps(experiment: &Experiment, cluster: &ClusterModel) -> Result<Vec<model::S
     if steps.iter().any(|step| !step.during.is_empty()) {
         return Err("faults that overlap are not modelled".into());
     }
-    if steps
-        .iter()
-        .filter_map(Numbered::fault)
-        .any(|(fault, _)| fault.target().is_some_and(|target| target.count != Count::default()))
-    {
-        return Err("faults on several nodes at the same time are not modelled".into());
-    }
     let steps = steps.into_iter().map(|step| (step.step, step.number));
     steps
         .map(|(step, number)| match step {
             Step::Pause { hold } => Ok(model::Step::Pause(*hold)),
             Step::Fault { fault, hold, .. } => {
-                let known =
-                    cluster.targets.get(&number).and_then(|name| cluster.topology.find(name));
-                let node = known.or_else(|| cluster.find(fault.target()?, &[]));
-                let node = node.ok_or_else(|| format!("no known node matches {}", fault.kind()))?;
-                let action = Action::of_fault(fault.kind(), node, fault.grace())
-                    .ok_or_else(|| format!("{} is not modelled", fault.kind()))?;
-                Ok(model::Step::Fault { action, hold: *hold })
+                Ok(model::Step::Fault { action: action(fault, number, cluster)?, hold: *hold })
             }
         })
         .collect()
+}
+
+fn action(fault: &Fault, number: u32, cluster: &ClusterModel) -> Result<Action, String> {
+    let modelled = |node| {
+        let what = |what| format!("{} is not predicted: {what} are not modelled", fault.kind());
+        Action::of_fault(fault.facts(), node).map_err(what)
+    };
+    let Some(target) = fault.target() else { return modelled(NodeId(0)) };
+    match cluster.hit_by(number, target)[..] {
+        [node] => modelled(node),
+        [] => Err(format!("no known node matches the target of {}", fault.kind())),
+        _ => Err("faults on several nodes at the same time are not modelled".into()),
+    }
+}
+
+/// Who leads in the beginning, where the first fault is aimed at a leader, or at one who follows.
+fn leads(experiment: &Experiment, cluster: &ClusterModel) -> Option<Leads> {
+    let steps = experiment.steps();
+    let (number, fault) = steps.iter().find_map(|step| Some((step.number, step.fault()?.0)))?;
+    let target = fault.target()?;
+    let node = *cluster.hit_by(number, target).first()?;
+    let NodeSelector { leader, followers, .. } = target;
+    let other = || cluster.topology.with_role(NodeRole::ControlPlane).find(|plane| *plane != node);
+    match (leader, followers) {
+        (Some(component), _) => Some(Leads { component: *component, node }),
+        (None, Some(component)) => Some(Leads { component: *component, node: other()? }),
+        (None, None) => None,
+    }
 }

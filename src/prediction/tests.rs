@@ -223,3 +223,116 @@ fn a_local_policy_leaves_a_node_without_an_endpoint_unanswered() {
         with_service(&web("Deployment", "[]", "internalTrafficPolicy: Local"), 15).unwrap_err();
     assert!(why.contains("`internalTrafficPolicy: Local` and no pod on k-control-plane"), "{why}");
 }
+
+/// The example's method with this fault, on a cluster of three control planes and two workers.
+fn with_fault(fault: &str, hold: u64) -> Predictions {
+    let mut parsed = parsed("worker-stop-fast");
+    let Step::Fault { fault: had, hold: held, .. } = &mut parsed.experiment.method[0] else {
+        unreachable!()
+    };
+    *had = serde_json::from_str(fault).unwrap();
+    *held = Duration::from_secs(hold);
+    let nodes = Topology::kind("k", 3, 2).nodes.into_iter().map(|node| (node.name, node.role));
+    let cluster = ClusterModel::new(nodes, tuned(), "v1.34.4").with_workload(&parsed.workload);
+    Predictions::new(Some(parsed.experiment), cluster, 300, 1)
+}
+
+const ANY: &str = r#""labels": {}, "name": null, "role": null, "mostEndpointsOf": null"#;
+
+#[test]
+fn a_cut_from_the_api_servers_is_noticed_and_fails_nobody() {
+    let target = ANY.replace(r#""role": null"#, r#""role": "worker""#);
+    let partition = |from: &str, direction: &str| {
+        with_fault(
+            &format!(
+                r#"{{"partition": {{"target": {{{target}}}, "from": "{from}", "direction": "{direction}"}}}}"#
+            ),
+            15,
+        )
+    };
+    let cut = partition("apiServer", "both");
+    let forecast = &cut.tried().unwrap()[0].forecast;
+    assert_eq!((forecast.detection.n(), forecast.error_window.n()), (300, 0));
+    assert!(cut.steps[0].prediction.is_some());
+    let all = partition("all", "both");
+    assert_eq!(all.tried().unwrap()[0].forecast.error_window.n(), 300);
+    let partly = partition("all", "in");
+    assert_eq!(
+        partly.tried().unwrap_err(),
+        "partition is not predicted: which packets a cut in one direction, or from some nodes, lets through are not modelled"
+    );
+    assert!(partly.steps[0].why_not.as_deref().unwrap().contains("is not known"));
+}
+
+#[test]
+fn a_fault_on_a_part_of_the_control_plane_is_tried() {
+    let target = ANY.replace(r#""role": null"#, r#""role": "controlPlane""#);
+    let stop = with_fault(
+        &format!(
+            r#"{{"componentStop": {{"component": "kube-scheduler", "target": {{{target}}}}}}}"#
+        ),
+        15,
+    );
+    let forecast = &stop.tried().unwrap()[0].forecast;
+    assert_eq!((forecast.detection.n(), forecast.error_window.n()), (0, 0));
+    assert_eq!(forecast.recovery.n(), 300);
+    assert_eq!(
+        stop.steps[0].why_not.as_deref(),
+        Some("this fault does not stop the node's heartbeats")
+    );
+}
+
+#[test]
+fn a_leader_is_found_and_its_successor_counts_anew() {
+    let kill =
+        |more: &str| with_fault(&format!(r#"{{"nodeKill": {{"target": {{{ANY}, {more}}}}}}}"#), 60);
+    let leader = kill(r#""leader": "kube-controller-manager""#);
+    let tried = leader.tried().unwrap()[0].forecast.detection.summary();
+    assert!(tried.min.unwrap() > 15.0, "{tried:?}");
+    let closed = leader.steps[0].prediction.clone().unwrap();
+    assert!(closed.detection.least.as_f64() <= tried.min.unwrap(), "{closed:?}");
+    let follower = kill(r#""followers": "kube-controller-manager""#);
+    let tried = follower.tried().unwrap()[0].forecast.detection.summary();
+    assert!(tried.max.unwrap() < 13.0, "{tried:?}");
+    let two = kill(r#""count": {"exactly": 2}"#);
+    let target = ANY.replace(r#""role": null"#, r#""role": "controlPlane""#);
+    let majority = with_fault(
+        &format!(r#"{{"nodeKill": {{"target": {{{target}, "count": {{"exactly": 2}}}}}}}}"#),
+        60,
+    );
+    assert!(majority.steps[0].why_not.as_deref().unwrap().contains("no majority"));
+    assert!(two.tried().unwrap_err().contains("several nodes"));
+}
+
+#[test]
+fn pods_that_fit_nowhere_are_told() {
+    let web = web("Deployment", "[]", "ports: [{port: 80}]")
+        .replace("{tolerations: []", "{nodeSelector: {disk: fast}, tolerations: []");
+    let why = with_service(&web, 15).unwrap_err();
+    assert!(why.starts_with("the Service web has no pods here"), "{why}");
+}
+
+/// The API server's flags move pods 20 s after the node is lost.
+#[test]
+fn the_api_servers_tolerations_count_where_pods_have_none() {
+    let config = crate::kind_config::testing::config(
+        "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: k\nnodes: [{role: control-plane}, {role: worker}, {role: worker}]\n\
+         kubeadmConfigPatches:\n- |\n  kind: JoinConfiguration\n  nodeRegistration: {kubeletExtraArgs: {node-status-update-frequency: 4s}}\n\
+         - |\n  kind: ClusterConfiguration\n  apiServer: {extraArgs: {default-not-ready-toleration-seconds: '20', default-unreachable-toleration-seconds: '20'}}\n  \
+         controllerManager: {extraArgs: {node-monitor-period: 4s, node-monitor-grace-period: 16s}}\n",
+    );
+    let mut parsed = parsed("worker-stop-fast");
+    let web = web("Deployment", "[]", "ports: [{port: 80}]");
+    parsed.workload = Manifest::of_texts([("web.yaml", web.as_str())]);
+    let Step::Fault { hold, .. } = &mut parsed.experiment.method[0] else { unreachable!() };
+    *hold = Duration::from_secs(60);
+    let cluster = ClusterModel::of_config(&config).with_workload(&parsed.workload);
+    assert_eq!(traps(&parsed.experiment, &cluster), [], "the pods move in time");
+    let predictions = Predictions::new(Some(parsed.experiment), cluster, 2000, 1);
+    let forecast = &predictions.tried().unwrap()[0].forecast;
+    let moved = forecast.rescheduling.summary();
+    assert_eq!(moved.never, 0);
+    assert!(moved.min.unwrap() > 25.0 && moved.max.unwrap() < 50.0, "{moved:?}");
+    let closed = predictions.steps[0].prediction.clone().unwrap();
+    assert!(forecast.detection.summary().max.unwrap() <= closed.latest().as_f64());
+}

@@ -14,7 +14,7 @@ pub fn traps(experiment: &Experiment, cluster: &ClusterModel) -> Vec<(u32, Trap)
             return Vec::new();
         }
         let plan = FaultPlan {
-            end: KubeletEnd::of_fault(fault.kind(), fault.grace()),
+            end: KubeletEnd::of_fault(fault.facts()),
             hold,
             nodes: 1,
             zone: cluster.topology.nodes.len() as u32,

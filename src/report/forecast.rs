@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::runs::table;
 use super::text::{count, hang, wrap};
-use crate::model::{Bin, Distribution, Summary};
+use crate::model::{Bin, Distribution, Routing, Summary};
 use crate::prediction::{Predictions, StepPrediction, Tried};
 use crate::stats::Seconds;
 
@@ -49,6 +49,8 @@ pub struct Outcome {
     pub endpoints_hit: u32,
     /// All its endpoints.
     pub endpoints: u32,
+    /// How the Service chooses among them.
+    pub routing: Routing,
     /// From the fault's request until the node is not Ready.
     pub detection: Summary,
     /// From the fault's request until the node's last endpoint has left the Service, if before the
@@ -82,6 +84,7 @@ impl Outcome {
             node: tried.node.clone(),
             endpoints_hit: tried.hit.0,
             endpoints: tried.hit.1,
+            routing: tried.routing,
             detection: forecast.detection.summary(),
             endpoint_removal: forecast.endpoint_removal.summary(),
             error_window: forecast.error_window.summary(),
@@ -155,13 +158,24 @@ fn heading(outcome: &Outcome, step: Option<&StepPrediction>) -> String {
     let asked = match (&outcome.probe, &outcome.service) {
         (Some(probe), Some(service)) => {
             let endpoints = count(outcome.endpoints.into(), "endpoint");
-            format!("; {probe} asks {service}, {} of {endpoints} there", outcome.endpoints_hit)
+            let sticky = match outcome.routing {
+                Routing::Sticky => ", and with session affinity all or none of its requests fail",
+                Routing::Any | Routing::Local => "",
+            };
+            format!(
+                "; {probe} asks {service}, {} of {endpoints} there{sticky}",
+                outcome.endpoints_hit
+            )
         }
         _ => "; no probe asks a Service over new connections".into(),
     };
     let bounds = match step.map(|step| (&step.prediction, &step.why_not)) {
         Some((Some(prediction), _)) => {
-            format!(". Detection in {:.1} by the closed form", prediction.detection)
+            let late = prediction.late.as_ref().map_or(String::new(), |late| {
+                let share = (late.share * 1000.0).round() / 10.0;
+                format!("; of up to {share} % within {:.1}: {}", late.most, late.why)
+            });
+            format!(". Detection in {:.1} by the closed form{late}", prediction.detection)
         }
         Some((None, Some(why))) => format!(". No detection: {why}"),
         _ => String::new(),

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::component::Component;
+
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -125,6 +127,30 @@ pub struct FaultWords {
     pub effect: &'static str,
     /// Its end: `node started`.
     pub undo: &'static str,
+}
+
+/// A fault as far as it decides what becomes of its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultFacts {
+    /// Its kind.
+    pub kind: FaultKind,
+    /// How long the node may take to shut down, where it is shut down.
+    pub grace: Option<Duration>,
+    /// The part of the control plane that it hits; `None`: the node itself.
+    pub component: Option<Component>,
+    /// Whose packets it drops; `None`: nobody's.
+    pub cut: Option<Cut>,
+}
+
+/// From whom a node is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// From everybody.
+    All,
+    /// From the API servers of other nodes; its pods can be reached.
+    ApiServer,
+    /// From some nodes, or in one direction: heartbeats may still get through.
+    Partly,
 }
 
 /// What the program must know of a kind of fault.
@@ -301,6 +327,7 @@ const fn traits(kind: FaultKind) -> FaultTraits {
             name: "partition",
             words: words("cut requested", "cut off", "node connected"),
             impact: Impact::SomeNetwork,
+            last_heartbeat: Some(INSIDE),
             ..ON_NODE
         },
         FaultKind::NodeDrain => FaultTraits {

@@ -27,7 +27,8 @@ pub use clock::{Anchor, Bracket, Moment};
 pub use component::Component;
 pub use damage::{Damage, Extent, Stream};
 pub use fault_kind::{
-    Ends, EngineActions, FaultKind, FaultName, FaultTraits, FaultWords, Impact, TargetKind,
+    Cut, Ends, EngineActions, FaultFacts, FaultKind, FaultName, FaultTraits, FaultWords, Impact,
+    TargetKind,
 };
 pub use go_duration::{format_duration, parse_duration};
 pub use header::{

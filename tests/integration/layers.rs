@@ -207,7 +207,25 @@ pub(crate) fn adapters_keep_their_crates() {
 const KINDS_ASKED_FOR: &[(&str, &[&str], &str)] = &[
     (
         "model/action.rs",
-        &["NodeStop", "NodeKill", "NodePause", "NodeDisconnect", "KubeletStop", "KubeletPause"],
+        &[
+            "NodeStop",
+            "NodeKill",
+            "NodeReboot",
+            "NodePause",
+            "NodeDisconnect",
+            "KubeletStop",
+            "KubeletPause",
+            "ComponentStop",
+            "ComponentKill",
+            "ComponentPause",
+            "Partition",
+            "NodeDrain",
+            "EtcdDataLoss",
+            "DeploymentScale",
+            "DeploymentPlace",
+            "PodDelete",
+            "ContainerKill",
+        ],
         "which action of the model a kind is stands there, once",
     ),
     (

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::actions::{Actions, Command};
 use super::events::Events;
+use super::processes::Processes;
 use super::registry::{Key, Registry};
 use crate::embedded::api::{ApiServer, Availability};
 use crate::embedded::hooks::Shared;
@@ -16,9 +17,19 @@ use crate::embedded::network::{Block, ServiceProxy};
 use crate::embedded::store::{Feed, Store};
 use crate::model::{Change, Component, Model, NodeId, NodeState, Power, Process};
 use crate::stats::Random;
+use crate::timeline::Record;
 
 /// A model in which nothing is ever due would be looked at so often.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// What the cluster's owner wants of it.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Act(Command),
+    /// The processes of the control plane from now on, as they are and each change; `None`: no
+    /// longer.
+    Observe(Option<mpsc::UnboundedSender<Record>>),
+}
 
 /// What a driver is made of.
 pub(crate) struct Parts {
@@ -50,6 +61,7 @@ pub(crate) struct Driver {
     pub(super) dirty: bool,
     /// Actions whose effect is still to come.
     pub(super) actions: Actions,
+    pub(super) processes: Option<Processes>,
     over: Arc<AtomicBool>,
     began: Instant,
     began_at: jiff::Timestamp,
@@ -71,6 +83,7 @@ impl Driver {
             proxies: BTreeMap::new(),
             dirty: true,
             actions: Actions::default(),
+            processes: None,
             over: parts.over,
             began: Instant::now(),
             began_at: jiff::Timestamp::now(),
@@ -94,13 +107,16 @@ impl Driver {
     }
 
     /// Drives until nobody can want anything any more.
-    pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+    pub(crate) async fn run(mut self, mut requests: mpsc::UnboundedReceiver<Request>) {
         while !self.is_over() {
             self.settle();
             let due = self.due();
             tokio::select! {
-                command = commands.recv() => match command {
-                    Some(command) => self.execute(command),
+                request = requests.recv() => match request {
+                    Some(Request::Act(command)) => self.execute(command),
+                    Some(Request::Observe(observer)) => {
+                        self.processes = observer.map(Processes::new);
+                    }
                     None => return,
                 },
                 written = self.feed.next() => match written {
@@ -119,10 +135,12 @@ impl Driver {
         // One instant after the other: however much is due, the end of it all is seen in between.
         while let Some(due) = self.model.next().filter(|due| *due <= now && !self.is_over()) {
             self.with_model(|model, changed| model.advance(due, changed));
+            self.report_processes();
         }
         self.reconcile();
         while self.answer_done() {}
         self.reconcile();
+        self.report_processes();
     }
 
     /// Whether nobody wants it any more.
@@ -187,15 +205,16 @@ impl Driver {
         let control_planes =
             || states.iter().filter(|(node, _)| self.shared.is_control_plane(*node));
         let on = |state: &NodeState| matches!(state.power, Power::On | Power::Stopping);
+        let process = |node: NodeId| self.model.process(node, Component::ApiServer);
+        let runs = |node: NodeId| process(node) == Some(Process::Runs);
+        let is_frozen = |node: NodeId| process(node) == Some(Process::Frozen);
         let silent = |state: &NodeState| state.frozen || !state.connected;
         if self.model.api_serves() {
             Availability::Serving
-        } else if control_planes()
-            .any(|(_, state)| on(state) && !silent(state) && state.api_server == Process::Runs)
-        {
+        } else if control_planes().any(|(node, state)| on(state) && !silent(state) && runs(*node)) {
             Availability::EtcdDown
         } else if control_planes()
-            .any(|(_, state)| on(state) && (silent(state) || state.api_server == Process::Frozen))
+            .any(|(node, state)| on(state) && (silent(state) || is_frozen(*node)))
         {
             Availability::Hanging
         } else {

@@ -15,10 +15,11 @@ mod client_writes;
 mod driver;
 mod events;
 mod initial_objects;
+mod processes;
 mod reconcile;
 mod registry;
 
 pub(super) use actions::Command;
-pub(super) use driver::{Driver, Parts};
+pub(super) use driver::{Driver, Parts, Request};
 pub(super) use initial_objects::InitialObjects;
 pub(super) use registry::{NodeEntry, Registry};

@@ -172,6 +172,7 @@ impl Backend for EmbeddedBackend<'_> {
     }
 
     async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), RunError> {
+        self.embedded.observe(Some(out.clone()));
         self.scope.watch(out).await
     }
 
@@ -216,6 +217,7 @@ impl Backend for EmbeddedBackend<'_> {
     }
 
     async fn stop_watching(&mut self) {
+        self.embedded.observe(None);
         self.scope.stop_watching().await;
     }
 

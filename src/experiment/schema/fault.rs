@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Count, NodeSelector, PodSelector};
-use crate::timeline::{Component, FaultKind, Impact, NodeRole, TargetKind};
+use crate::timeline::{Component, Cut, FaultFacts, FaultKind, Impact, NodeRole, TargetKind};
 
 /// Every fault, its fields, and how `decode/method.rs` reads each: the one place where they stand.
 /// A field's reader has its names from there. A new type of a field says below what it is of the
@@ -259,6 +259,22 @@ impl Fault {
     /// How long a node may take to shut down, where it is shut down.
     pub fn grace(&self) -> Option<Duration> {
         if let Fault::NodeStop { grace, .. } = self { Some(*grace) } else { None }
+    }
+
+    /// What decides what becomes of its node.
+    pub fn facts(&self) -> FaultFacts {
+        let cut = match self {
+            Fault::NodeDisconnect { .. } => Some(Cut::All),
+            Fault::Partition { from, direction, .. } => Some(match (from, direction) {
+                (Side::All, Direction::Both) => Cut::All,
+                // What is not sent is not posted, whatever comes in.
+                (Side::ApiServer, Direction::Both | Direction::Out) => Cut::ApiServer,
+                _ => Cut::Partly,
+            }),
+            _ => None,
+        };
+        let component = self.component();
+        FaultFacts { kind: self.kind(), grace: self.grace(), component, cut }
     }
 
     /// The namespace of the objects that it hits, if it is not the run's.

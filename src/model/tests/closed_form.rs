@@ -13,38 +13,64 @@ const KINDS: [FaultKind; 5] = [
     FaultKind::KubeletStop,
 ];
 
-/// The interval of the closed form, and what the machines came to.
-fn both(tuning: &Tuning, kind: usize, trials: u32, seed: u64) -> ((f64, f64), Distribution) {
+/// The closed form, and what the machines came to.
+fn both(tuning: &Tuning, kind: usize, trials: u32, seed: u64) -> (Prediction, Distribution) {
     let kind = KINDS[kind];
-    let prediction = predict(tuning, "v1.34.4", KubeletEnd::of_fault(kind, None)).unwrap();
-    let hold = 2.0 * prediction.detection.most.as_f64() + 1.0;
-    let detection = forecast_one(tuning, kind, hold, trials, seed).detection;
-    ((prediction.detection.least.as_f64(), prediction.detection.most.as_f64()), detection)
+    let prediction = predict(tuning, "v1.34.4", KubeletEnd::of_fault(facts(kind))).unwrap();
+    let hold = 2.0 * prediction.latest().as_f64() + 1.0;
+    (prediction, forecast_one(tuning, kind, hold, trials, seed).detection)
+}
+
+/// Whether all lie in the interval, but for the share that it leaves out.
+fn all_inside(closed: &Prediction, machines: &Distribution) -> bool {
+    let seen = machines.summary();
+    let (least, most) = (closed.detection.least.as_f64(), closed.detection.most.as_f64());
+    let later: u32 =
+        machines.bins(0.001).iter().filter(|bin| bin.from > most).map(|bin| bin.n).sum();
+    // Of so few trials more may lie there by chance.
+    let share = closed.late.as_ref().map_or(0.0, |late| late.share);
+    let expected = share * f64::from(seen.n);
+    let may_be_late = expected + 4.0 * expected.sqrt() + if share > 0.0 { 2.0 } else { 0.0 };
+    seen.never == 0
+        && least <= seen.min.unwrap()
+        && seen.max.unwrap() <= closed.latest().as_f64()
+        && f64::from(later) <= may_be_late
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// Where the status is the heartbeat, for any settings whose grace leaves room for a heartbeat
-    /// and a pass.
+    /// For any settings whose grace leaves room for a heartbeat and a pass: status and lease beat as
+    /// they like, and the status may be posted more rarely than it is looked at, as the flag has it.
+    #[test]
+    fn detections_lie_inside(
+        update in 0.3..10.0f64, rarer in 1.0..60.0f64, lease in 0.5..15.0f64, p in 0.1..8.0f64,
+        room in 1.0..5.0f64, kind in 0..KINDS.len(), seed: u64,
+    ) {
+        let report = update * rarer;
+        let heartbeat = (report + update).min(lease);
+        let tuning = Tuning {
+            node_status_report_frequency: Some(seconds(report)),
+            ..tuning(Some(update), lease, p, 1.1 * heartbeat + 1.2 + p + room * p)
+        };
+        let (closed, machines) = both(&tuning, kind, 60, seed);
+        prop_assert!(all_inside(&closed, &machines), "{closed:?} {:?}", machines.summary());
+    }
+
+    /// Where the status is the heartbeat.
     #[test]
     fn status_detections_lie_inside(h in 0.3..10.0f64, p in 0.1..8.0f64, room in 1.0..5.0f64, kind in 0..KINDS.len(), seed: u64) {
         let grace = 1.1 * h + 1.2 + p + room * p;
-        let ((least, most), detection) = both(&tuning(Some(h), 10.0, p, grace), kind, 40, seed);
-        let seen = detection.summary();
-        prop_assert_eq!((seen.n, seen.never), (40, 0));
-        prop_assert!(least <= seen.min.unwrap() && seen.max.unwrap() <= most, "{least} {seen:?} {most}");
+        let (closed, machines) = both(&tuning(Some(h), 10.0, p, grace), kind, 40, seed);
+        prop_assert!(all_inside(&closed, &machines), "{closed:?} {:?}", machines.summary());
     }
 
-    /// Where the lease is. A status that happened to be posted (every five minutes) just before the
-    /// fault costs one period more.
+    /// Where the lease is.
     #[test]
     fn lease_detections_lie_inside(h in 0.5..15.0f64, p in 0.1..8.0f64, room in 1.0..5.0f64, kind in 0..KINDS.len(), seed: u64) {
         let grace = 1.1 * h + p + room * p;
-        let ((least, most), detection) = both(&tuning(None, h, p, grace), kind, 40, seed);
-        let seen = detection.summary();
-        prop_assert_eq!((seen.n, seen.never), (40, 0));
-        prop_assert!(least <= seen.min.unwrap() && seen.max.unwrap() <= most + p + 0.002, "{least} {seen:?} {most}");
+        let (closed, machines) = both(&tuning(None, h, p, grace), kind, 40, seed);
+        prop_assert!(all_inside(&closed, &machines), "{closed:?} {:?}", machines.summary());
     }
 
     /// From a heartbeat a second on: below it the API's whole seconds hide some.
@@ -63,31 +89,50 @@ proptest! {
     }
 }
 
-/// The defaults: nearly all inside; the few whose status was posted just before, at most one period
-/// later.
+/// Of several control planes one may carry the leader.
 #[test]
-fn the_defaults_lie_inside_but_for_the_status_every_five_minutes() {
-    let ((least, most), detection) = both(&Tuning::default(), 2, 4000, 1);
-    let seen = detection.summary();
-    assert!(
-        least <= seen.min.unwrap() && seen.max.unwrap() <= most + 5.01,
-        "{least} {seen:?} {most}"
-    );
-    let late: u32 = detection.bins(0.1).iter().filter(|bin| bin.from > most).map(|bin| bin.n).sum();
-    let share = f64::from(late) / 4000.0;
-    assert!(share < 0.02, "{share}");
+fn a_control_planes_detections_lie_inside() {
+    let settings = Settings::of(&tuned(), "v1.34.4").unwrap();
+    let end = KubeletEnd::of_fault(facts(FaultKind::NodeKill));
+    let closed = || predict(&tuned(), "v1.34.4", end).unwrap();
+    let kill = |leads| Scenario {
+        topology: Topology::kind("k", 3, 2),
+        leads,
+        ..one_fault(Action::Kill { node: NodeId(0) }, 60.0)
+    };
+    let detection = |leads| forecast(&kill(leads), &settings, 600, 1).faults.remove(0).detection;
+    let any = detection(None);
+    assert!(all_inside(&closed().with_leader_hit(5.0 / 9.0), &any), "{:?}", any.summary());
+    let leader =
+        detection(Some(Leads { component: Component::ControllerManager, node: NodeId(0) }));
+    assert!(all_inside(&closed().with_leader_hit(1.0), &leader), "{:?}", leader.summary());
+}
+
+/// The defaults, and the settings of a public config: the kubelet's flags of 4 s, 4 s, 16 s.
+#[test]
+fn the_defaults_lie_inside_but_for_those_after_a_status() {
+    let flags = Tuning {
+        node_status_update_frequency: Some(seconds(4.0)),
+        node_status_report_frequency: Some(seconds(300.0)),
+        node_monitor_period: Some(seconds(4.0)),
+        node_monitor_grace_period: Some(seconds(16.0)),
+        ..Tuning::default()
+    };
+    for tuning in [Tuning::default(), flags] {
+        let (closed, machines) = both(&tuning, 2, 4000, 1);
+        assert!(all_inside(&closed, &machines), "{closed:?} {:?}", machines.summary());
+        assert!(machines.summary().max.unwrap() > closed.detection.most.as_f64());
+    }
 }
 
 #[test]
 fn the_interval_is_nearly_filled() {
-    for (tuning, beyond) in [(tuned(), 0.0), (Tuning::default(), 5.0)] {
-        let ((least, most), detection) = both(&tuning, 2, 4000, 2);
-        let (seen, slack) = (detection.summary(), 0.06 * (most - least));
-        assert!(seen.min.unwrap() < least + slack, "{least} {seen:?}");
-        assert!(
-            seen.max.unwrap() > most - slack && seen.max.unwrap() <= most + beyond,
-            "{seen:?} {most}"
-        );
+    for tuning in [tuned(), Tuning::default()] {
+        let (closed, machines) = both(&tuning, 2, 4000, 2);
+        let (least, most) = (closed.detection.least.as_f64(), closed.detection.most.as_f64());
+        let (seen, slack) = (machines.summary(), 0.06 * (most - least));
+        assert!(seen.min.unwrap() < least + slack, "{closed:?} {seen:?}");
+        assert!(seen.max.unwrap() > closed.latest().as_f64() - 2.0 * slack, "{closed:?} {seen:?}");
     }
 }
 

@@ -266,3 +266,45 @@ fn a_thawed_controller_manager_finds_nobody_dead() {
         assert!(cluster.model.serves(node, Component::ControllerManager));
     }
 }
+
+/// A watch of an API server that is frozen for less than 45 s goes on with it; one that was broken
+/// is tried again with growing waits.
+#[test]
+fn watches_of_a_frozen_api_server_go_on_when_it_does() {
+    let follows = |away: Action, back: Action, seed| {
+        let mut cluster = Cluster::tuned(1, 2, seed);
+        cluster.owner(0.5, PodSpec::default(), 2);
+        cluster.until(20.0).at(20.0, away).at(25.0, Action::Kill { node: NodeId(2) });
+        cluster.at(60.0, back).until(150.0);
+        let left = cluster
+            .first(60.0, |c| matches!(c, Change::Endpoint { ready, .. } if *ready != Some(true)));
+        let synced =
+            cluster.first(left.unwrap(), |c| matches!(c, Change::ProxySynced { node: NodeId(1) }));
+        synced.unwrap() - left.unwrap()
+    };
+    let frozen = |seed| follows(pause(0), Action::Unpause { node: NodeId(0) }, seed);
+    let held = |down| component(0, Component::ApiServer, down);
+    let stopped = |seed| follows(held(true), held(false), seed);
+    assert!(
+        (0..20).all(|seed| frozen(seed) < 1.2),
+        "{:?}",
+        (0..20).map(frozen).fold(0.0, f64::max)
+    );
+    assert!((0..20).any(|seed| stopped(seed) > 5.0));
+}
+
+/// A node that only the API servers cannot see is lost, and its pods answer.
+#[test]
+fn a_node_that_is_cut_off_from_the_api_servers_keeps_its_pods() {
+    let mut cluster = Cluster::tuned(1, 2, 4);
+    cluster.owner(0.5, PodSpec::default(), 2);
+    cluster.until(20.0).at(20.0, Action::CutFromApi { node: NodeId(1) }).until(35.0);
+    let lost = cluster.became(20.0, 1, Ready::Unknown).unwrap();
+    assert!((22.9..26.5).contains(&lost), "{lost}");
+    let pods = cluster.model.pods();
+    assert!(pods.into_iter().all(|pod| cluster.model.pod(pod).backend == Backend::Answers));
+    assert!(cluster.first(lost, |c| matches!(c, Change::Endpoint { .. })).is_some());
+    cluster.at(35.0, Action::Reconnect { node: NodeId(1) }).until(60.0);
+    assert!(cluster.became(35.0, 1, Ready::True).is_some());
+    assert_eq!(cluster.became(20.0, 2, Ready::Unknown), None);
+}

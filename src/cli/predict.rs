@@ -54,7 +54,10 @@ pub(super) fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
     }
     let unpredictable = all.iter().any(|predicted| predicted.forecast.why_not.is_some());
     match args.output {
-        LintForm::Text => all.iter().for_each(|predicted| show(predicted, env)),
+        LintForm::Text => all
+            .iter()
+            .zip(&experiments)
+            .for_each(|(predicted, parsed)| show(predicted, parsed, env)),
         LintForm::Json => print(&serde_json::to_string_pretty(&all).expect("plain data is JSON")),
         LintForm::Yaml => print(&serde_saphyr::to_string(&all).expect("plain data is YAML")),
     }
@@ -114,10 +117,13 @@ async fn in_cluster(args: &Predict, env: &Env) -> Result<(ClusterModel, String),
     Ok((ClusterModel::of_cluster(&facts), name))
 }
 
-fn show(predicted: &Predicted, env: &Env) {
+fn show(predicted: &Predicted, parsed: &Parsed, env: &Env) {
     // That pods stay where they are is Kubernetes' own way, and no mistake of the experiment's.
     let (notes, warnings): (Vec<&Trap>, Vec<&Trap>) =
         predicted.traps.iter().partition(|trap| trap.about == About::Pods);
+    // Those that were reported at their places, when the experiment was read, are known.
+    let is_new = |trap: &&Trap| parsed.warnings.iter().all(|known| known.message != trap.text);
+    let warnings = warnings.into_iter().filter(is_new);
     let traps: Vec<Diagnostic> =
         predicted.outlook.traps.iter().chain(warnings).map(lint::without_place).collect();
     if !traps.is_empty() {

@@ -18,124 +18,57 @@ impl Component {
 /// nothing. What harms a node that boots is done when it is up, unless it is taken back before; a
 /// frozen machine or an ended kubelet there can't be where the machine is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "fields are named after what they are")]
 pub enum Action {
     /// Shuts a node down in order, as `docker stop` does: its kubelet and its containers end soon,
     /// the machine when the grace is over (a shutdown in a container waits for processes that
     /// ignore SIGTERM).
     Stop {
-        /// Which.
         node: NodeId,
         /// Until the machine is off; Docker gives 10 s.
         grace: Duration,
     },
     /// Takes a node's power: all in it ends immediately.
-    Kill {
-        /// Which.
-        node: NodeId,
-    },
+    Kill { node: NodeId },
     /// Starts a stopped or killed node.
-    Start {
-        /// Which.
-        node: NodeId,
-    },
+    Start { node: NodeId },
     /// Freezes a node: nothing in it runs, its sockets stay.
-    Pause {
-        /// Which.
-        node: NodeId,
-    },
+    Pause { node: NodeId },
     /// Thaws a node.
-    Unpause {
-        /// Which.
-        node: NodeId,
-    },
+    Unpause { node: NodeId },
     /// Cuts a node's cable.
-    Disconnect {
-        /// Which.
-        node: NodeId,
-    },
+    Disconnect { node: NodeId },
     /// Drops the packets between a node and the API servers of the others. Its pods can be reached.
-    CutFromApi {
-        /// Which.
-        node: NodeId,
-    },
+    CutFromApi { node: NodeId },
     /// Plugs it in again, and drops nothing any more.
-    Reconnect {
-        /// Which.
-        node: NodeId,
-    },
+    Reconnect { node: NodeId },
     /// Stops a node's kubelet; its pods go on.
-    StopKubelet {
-        /// Which.
-        node: NodeId,
-    },
+    StopKubelet { node: NodeId },
     /// Starts it again.
-    StartKubelet {
-        /// Which.
-        node: NodeId,
-    },
+    StartKubelet { node: NodeId },
     /// The kubelet lives and reports that its node is not ready (a container runtime that is down):
     /// Ready is False, not Unknown.
-    Ail {
-        /// Which.
-        node: NodeId,
-    },
+    Ail { node: NodeId },
     /// The kubelet reports that its node is ready again.
-    Heal {
-        /// Which.
-        node: NodeId,
-    },
+    Heal { node: NodeId },
     /// Ends a part of the control plane and holds it down (its static pod's manifest is moved
     /// away).
-    StopComponent {
-        /// On which node.
-        node: NodeId,
-        /// Which.
-        component: Component,
-    },
+    StopComponent { node: NodeId, component: Component },
     /// Lets it start again.
-    StartComponent {
-        /// On which node.
-        node: NodeId,
-        /// Which.
-        component: Component,
-    },
+    StartComponent { node: NodeId, component: Component },
     /// Ends a part of the control plane; the kubelet starts it again by itself.
-    KillComponent {
-        /// On which node.
-        node: NodeId,
-        /// Which.
-        component: Component,
-    },
+    KillComponent { node: NodeId, component: Component },
     /// Freezes a part of the control plane.
-    PauseComponent {
-        /// On which node.
-        node: NodeId,
-        /// Which.
-        component: Component,
-    },
+    PauseComponent { node: NodeId, component: Component },
     /// Thaws it.
-    UnpauseComponent {
-        /// On which node.
-        node: NodeId,
-        /// Which.
-        component: Component,
-    },
+    UnpauseComponent { node: NodeId, component: Component },
     /// Sets an owner's number of replicas (an API write: the caller asks
     /// [`super::Model::api_serves`] first).
-    Scale {
-        /// Which.
-        owner: OwnerId,
-        /// How many.
-        replicas: usize,
-    },
+    Scale { owner: OwnerId, replicas: usize },
     /// Deletes an owner and its pods (an API write).
-    DeleteOwner {
-        /// Which.
-        owner: OwnerId,
-    },
+    DeleteOwner { owner: OwnerId },
     /// Deletes a pod: it is Terminating until its kubelet says that it has ended (an API write).
     DeletePod {
-        /// Which.
         pod: PodId,
         /// Whether it is gone immediately, whatever its kubelet says (`--force --grace-period=0`).
         force: bool,

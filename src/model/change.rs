@@ -8,84 +8,40 @@ use crate::timeline::Ready;
 /// One change. All but `Power`, `Backend`, `ProxySynced` and `Serves` are writes to the API, in
 /// their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// A node's condition Ready has another status.
     NodeReady {
-        /// Which.
         node: NodeId,
-        /// Its status.
         ready: Ready,
         /// `KubeletReady`, `KubeletNotReady` or `NodeStatusUnknown`.
         reason: &'static str,
     },
     /// A kubelet's sign of life was written. (A status post that changes Ready comes as `NodeReady`
     /// first.)
-    Beat {
-        /// Whose.
-        node: NodeId,
-        /// Which object.
-        heartbeat: Heartbeat,
-    },
+    Beat { node: NodeId, heartbeat: Heartbeat },
     /// A taint came or went.
-    Taint {
-        /// Whose.
-        node: NodeId,
-        /// Which.
-        taint: Taint,
-        /// Whether it is there now.
-        present: bool,
-    },
+    Taint { node: NodeId, taint: Taint, present: bool },
     /// A ReplicaSet made a pod (those made by [`super::Model::create_pod`] are told as well).
-    PodCreated {
-        /// Which.
-        pod: PodId,
-        /// By whom; `None`: a bare pod.
-        owner: Option<OwnerId>,
-    },
+    PodCreated { pod: PodId, owner: Option<OwnerId> },
     /// The scheduler chose a node.
-    PodBound {
-        /// Which.
-        pod: PodId,
-        /// Where.
-        node: NodeId,
-    },
+    PodBound { pod: PodId, node: NodeId },
     /// Its containers run: phase Running.
-    PodStarted {
-        /// Which.
-        pod: PodId,
-    },
+    PodStarted { pod: PodId },
     /// Its condition Ready has another status, by its kubelet or by the node lifecycle controller.
-    PodReady {
-        /// Which.
-        pod: PodId,
-        /// The status.
-        ready: bool,
-    },
+    PodReady { pod: PodId, ready: bool },
     /// It has a deletion timestamp.
-    PodTerminating {
-        /// Which.
-        pod: PodId,
-        /// Who did it.
-        cause: Deletion,
-    },
+    PodTerminating { pod: PodId, cause: Deletion },
     /// It is gone from the API.
-    PodGone {
-        /// Which.
-        pod: PodId,
-    },
+    PodGone { pod: PodId },
     /// The slices of the Services that select this pod show it so. A pod that is gone has left
     /// them.
     Endpoint {
-        /// Whose.
         pod: PodId,
         /// How; `None`: it has left the slice.
         ready: Option<bool>,
     },
     /// A node's kube-proxy has put into force what it knows: see [`super::Model::routes`].
-    ProxySynced {
-        /// Whose.
-        node: NodeId,
-    },
+    ProxySynced { node: NodeId },
     /// A leader's lease has another holder.
     Leader {
         /// Of the controller manager or the scheduler.
@@ -97,40 +53,22 @@ pub enum Change {
     LeaseRenewed {
         /// Of the controller manager or the scheduler.
         component: Component,
-        /// The holder.
         node: NodeId,
     },
     /// A part of the control plane serves, or serves no more. An API server serves while its etcd
     /// member has a quorum; schedulers and controller managers serve while they lead and reach
     /// their API server.
-    Serves {
-        /// On which node.
-        node: NodeId,
-        /// Which.
-        component: Component,
-        /// Whether it does.
-        serves: bool,
-    },
+    Serves { node: NodeId, component: Component, serves: bool },
     /// What a client of a pod meets.
-    Backend {
-        /// Which.
-        pod: PodId,
-        /// What.
-        backend: Backend,
-    },
+    Backend { pod: PodId, backend: Backend },
     /// A node's machine is in another state.
-    Power {
-        /// Which.
-        node: NodeId,
-        /// How.
-        power: Power,
-    },
+    Power { node: NodeId, power: Power },
 }
 
 /// The node lifecycle controller's taints. The first two of each pair: keep pods off, and drive
 /// them out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taint {
+pub(crate) enum Taint {
     /// `node.kubernetes.io/not-ready:NoSchedule`.
     NotReadyNoSchedule,
     /// `node.kubernetes.io/not-ready:NoExecute`.
@@ -142,16 +80,14 @@ pub enum Taint {
 }
 
 impl Taint {
-    /// All four.
-    pub const ALL: [Taint; 4] = [
+    pub(crate) const ALL: [Taint; 4] = [
         Taint::NotReadyNoSchedule,
         Taint::NotReadyNoExecute,
         Taint::UnreachableNoSchedule,
         Taint::UnreachableNoExecute,
     ];
 
-    /// Its key.
-    pub fn key(self) -> &'static str {
+    pub(crate) fn key(self) -> &'static str {
         match self {
             Taint::NotReadyNoSchedule | Taint::NotReadyNoExecute => "node.kubernetes.io/not-ready",
             Taint::UnreachableNoSchedule | Taint::UnreachableNoExecute => {
@@ -160,8 +96,7 @@ impl Taint {
         }
     }
 
-    /// Its effect.
-    pub fn effect(self) -> &'static str {
+    pub(crate) fn effect(self) -> &'static str {
         match self {
             Taint::NotReadyNoSchedule | Taint::UnreachableNoSchedule => "NoSchedule",
             Taint::NotReadyNoExecute | Taint::UnreachableNoExecute => "NoExecute",
@@ -175,7 +110,7 @@ impl Taint {
 
 /// Who deleted a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deletion {
+pub(crate) enum Deletion {
     /// A user.
     User,
     /// Its ReplicaSet, which has one too many, or is deleted itself.
@@ -186,7 +121,7 @@ pub enum Deletion {
 
 /// What a client of a pod meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backend {
+pub(crate) enum Backend {
     /// Answers.
     Answers,
     /// Connections are refused: the address lives, nothing listens.
@@ -197,7 +132,7 @@ pub enum Backend {
 
 /// The state of a node's machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Power {
+pub(crate) enum Power {
     /// It runs.
     On,
     /// It shuts down in order.

@@ -7,68 +7,14 @@
 use super::action::Component;
 use super::agenda::{NEVER, Timer};
 use super::change::{Change, Power};
-use super::election::{CONTROLLER_MANAGER, Candidate, SCHEDULER, electing};
-use super::machine::{Model, Process};
+use super::cluster::{CONTROLLER_MANAGER, Etcd, SCHEDULER, electing};
+use super::machine::Model;
+use super::node::{Cut, Node, Process};
 use super::settings::{
     BOOTED_PODS, COMPONENT_START, CONNECTION_GIVEN_UP, ETCD_ELECTION, Nanos, RECONNECT_MOST,
     RELIST_FIRST, RELIST_MOST, RETRY, THAW,
 };
-use super::topology::NodeId;
-
-/// The parts of the control plane on one node, by [`Component::index`].
-#[derive(Clone, Debug)]
-pub(super) struct Plane {
-    up: [bool; 4],
-    /// Held down: not to be started again.
-    held: [bool; 4],
-    frozen: [bool; 4],
-    pub(super) serves: [bool; 4],
-    pub(super) candidates: [Candidate; 2],
-}
-
-impl Default for Plane {
-    fn default() -> Self {
-        let candidates = [Candidate::default(); 2];
-        Self { up: [true; 4], held: [false; 4], frozen: [false; 4], serves: [false; 4], candidates }
-    }
-}
-
-impl Plane {
-    /// A part's process, whether or not its machine runs.
-    pub(super) fn process(&self, component: Component) -> Process {
-        match (self.up[component.index()], self.frozen[component.index()]) {
-            (false, _) => Process::Gone,
-            (true, true) => Process::Frozen,
-            (true, false) => Process::Runs,
-        }
-    }
-}
-
-/// etcd as a whole.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Etcd {
-    leader: Option<NodeId>,
-    /// Since when no API server served the controllers.
-    lost_at: Nanos,
-    /// Whether that one had only stopped answering.
-    lost_silently: bool,
-    /// Whether the controllers had an API server.
-    controllers_served: bool,
-}
-
-/// What cut a node's agents off. The later ones take longer to come back from, and hide the
-/// earlier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Cut {
-    /// The API servers are frozen: connections to them stay, and go on when they do.
-    Silence,
-    /// No API server answered.
-    Api,
-    Cable,
-    Frozen,
-    /// Switched off.
-    Off,
-}
+use super::topology::{NodeId, OwnerId};
 
 impl Model {
     pub(super) fn begin(&mut self) {
@@ -96,14 +42,12 @@ impl Model {
 
     /// The etcd members that form a quorum with one another.
     fn members(&self) -> Vec<NodeId> {
-        let all = self.nodes.iter().filter(|node| node.plane.is_some()).count();
-        let lives = |node: &NodeId| self.lives(*node, Component::Etcd);
-        let joined: Vec<_> = (0..self.nodes.len())
-            .map(NodeId)
-            .filter(lives)
-            .filter(|n| all == 1 || self.nodes[n.0].connected)
-            .collect();
-        if 2 * joined.len() > all { joined } else { Vec::new() }
+        let all = self.control_planes();
+        let joins = |node: &NodeId| {
+            self.lives(*node, Component::Etcd) && (all.len() == 1 || self.nodes[node.0].connected)
+        };
+        let joined: Vec<_> = all.iter().copied().filter(joins).collect();
+        if 2 * joined.len() > all.len() { joined } else { Vec::new() }
     }
 
     /// Whether the controllers run, and have an API server to write to.
@@ -132,7 +76,12 @@ impl Model {
 
     fn refresh_etcd(&mut self) {
         let members = self.members();
-        if self.etcd.leader.is_some_and(|leader| !members.contains(&leader)) {
+        // One that is alone, and frozen, has nobody who could lead instead.
+        let is_alone = self.control_planes().len() == 1;
+        let stays = |leader| {
+            members.contains(&leader) || is_alone && self.is_frozen(leader, Component::Etcd)
+        };
+        if self.etcd.leader.is_some_and(|leader| !stays(leader)) {
             self.etcd.leader = None;
         }
         if self.etcd.leader.is_some() || members.is_empty() {
@@ -239,14 +188,14 @@ impl Model {
     pub(super) fn kick_controllers(&mut self) {
         self.want_endpoints();
         self.want_binds();
-        (0..self.owners.len()).for_each(|owner| self.want_owner(super::topology::OwnerId(owner)));
+        (0..self.owners.len()).for_each(|owner| self.want_owner(OwnerId(owner)));
         (0..self.nodes.len()).for_each(|node| self.want_no_schedule(NodeId(node)));
         self.want_taint_pass();
     }
 
     fn refresh_reach(&mut self, id: NodeId) {
         let node = &self.nodes[id.0];
-        let serving = |at: usize, other: &super::node::Node| {
+        let serving = |at: usize, other: &Node| {
             let serves = other
                 .plane
                 .as_ref()
@@ -264,6 +213,10 @@ impl Model {
         let node = &mut self.nodes[id.0];
         node.reaches = reaches;
         if !reaches {
+            if node.cut == Some(Cut::Silence) && cut > Cut::Silence {
+                // Only now are connections lost.
+                node.lost_at = self.now;
+            }
             node.cut = node.cut.max(Some(cut));
             if cut > Cut::Api {
                 self.silence(id);

@@ -11,14 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::detection::{lease_interval, status_interval};
 use crate::timeline::Tuning;
 
-/// How many nodes a cluster may have (Kubernetes' own limit for large clusters).
-pub const MOST_NODES: u32 = 5000;
-
 /// Heartbeats as load.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Cost {
-    /// For how many nodes.
+pub(crate) struct Cost {
     pub nodes: u32,
     /// Posts of the nodes' status, a second.
     pub status_writes_per_second: f64,
@@ -26,13 +22,12 @@ pub struct Cost {
     pub lease_writes_per_second: f64,
     /// Both: requests to the API server, and as many writes to etcd, a second.
     pub writes_per_second: f64,
-    /// The same a minute.
     pub writes_per_minute: f64,
 }
 
 /// What the heartbeats of so many nodes cost. Settings that are not set are Kubernetes' defaults;
 /// one of zero costs nothing.
-pub fn cost(tuning: &Tuning, nodes: u32) -> Cost {
+pub(crate) fn cost(tuning: &Tuning, nodes: u32) -> Cost {
     let rate = |interval: std::time::Duration| match interval.as_secs_f64() {
         0.0 => 0.0,
         seconds => f64::from(nodes) / seconds,
@@ -85,7 +80,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn more_nodes_and_shorter_intervals_cost_more(seconds in 1u64..600, nodes in 1u32..MOST_NODES) {
+        fn more_nodes_and_shorter_intervals_cost_more(seconds in 1u64..600, nodes in 1u32..5000) {
             let here = cost(&every(seconds), nodes).writes_per_second;
             prop_assert!(cost(&every(seconds), nodes + 1).writes_per_second > here);
             prop_assert!(cost(&every(seconds + 1), nodes).writes_per_second < here);

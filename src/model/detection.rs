@@ -77,10 +77,10 @@ const TAKEOVER_LEAST: f64 = 13.0;
 /// renewal, waits for the lease (15 s), and looks again.
 const TAKEOVER_MOST: f64 = 2.0 + 4.4 + 15.0 + 4.4;
 
-const UPDATE: Duration = Duration::from_secs(10);
-const REPORT: Duration = Duration::from_secs(300);
-const LEASE: Duration = Duration::from_secs(40);
-const PERIOD: Duration = Duration::from_secs(5);
+pub(super) const UPDATE: Duration = Duration::from_secs(10);
+pub(super) const REPORT: Duration = Duration::from_secs(300);
+pub(super) const LEASE: Duration = Duration::from_secs(40);
+pub(super) const PERIOD: Duration = Duration::from_secs(5);
 
 /// What the controller counts as the node's heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -328,25 +328,32 @@ fn named(
     value
 }
 
+pub(super) struct DefaultGrace {
+    pub value: Duration,
+    pub source: &'static str,
+}
+
 /// 40 s up to 1.31, 50 s since 1.32.
+pub(super) fn default_grace(kubernetes: &str) -> Result<DefaultGrace, Unpredictable> {
+    let (seconds, source) = match minor_version(kubernetes) {
+        Some(32..) => (50, "Kubernetes' default since 1.32"),
+        Some(_) => (40, "Kubernetes' default up to 1.31"),
+        None => return Err(Unpredictable::Version(kubernetes.to_owned())),
+    };
+    Ok(DefaultGrace { value: Duration::from_secs(seconds), source })
+}
+
 fn grace_period(
     tuning: &Tuning,
     kubernetes: &str,
     constants: &mut Vec<Constant>,
 ) -> Result<Duration, Unpredictable> {
     let name = "--node-monitor-grace-period";
-    if tuning.node_monitor_grace_period.is_some() {
-        return Ok(named(name, tuning.node_monitor_grace_period, Duration::ZERO, constants));
+    if let Some(grace) = tuning.node_monitor_grace_period {
+        return Ok(named(name, Some(grace), grace, constants));
     }
-    let minor =
-        minor_version(kubernetes).ok_or_else(|| Unpredictable::Version(kubernetes.to_owned()))?;
-    let (seconds, since) = if minor >= 32 { (50, "since 1.32") } else { (40, "up to 1.31") };
-    let value = Duration::from_secs(seconds);
-    constants.push(Constant {
-        name: name.into(),
-        value: value.into(),
-        source: format!("Kubernetes' default {since}"),
-    });
+    let DefaultGrace { value, source } = default_grace(kubernetes)?;
+    constants.push(Constant { name: name.into(), value: value.into(), source: source.into() });
     Ok(value)
 }
 

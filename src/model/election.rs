@@ -9,54 +9,12 @@
 use super::action::Component;
 use super::agenda::Timer;
 use super::change::Change;
+use super::cluster::{CONTROLLER_MANAGER, ELECTED, Election, SCHEDULER, electing};
 use super::machine::Model;
+use super::node::Candidate;
 use super::scenario::Leads;
-use super::settings::{LEASE, Nanos, RENEW_DEADLINE, RETRY, RETRY_JITTER};
+use super::settings::{LEASE, RENEW_DEADLINE, RETRY, RETRY_JITTER, jittered};
 use super::topology::NodeId;
-
-/// The places of the two elections.
-pub(super) const CONTROLLER_MANAGER: usize = 0;
-pub(super) const SCHEDULER: usize = 1;
-
-const ELECTED: [Component; 2] = [Component::ControllerManager, Component::Scheduler];
-
-/// Which election a part of the control plane takes part in.
-pub(super) fn electing(component: Component) -> Option<usize> {
-    ELECTED.iter().position(|elected| *elected == component)
-}
-
-/// A leader's lease.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Election {
-    /// The process that holds it: its node, and which life of it.
-    holder: Option<(NodeId, u32)>,
-    /// Counts the writes.
-    version: u64,
-}
-
-impl Election {
-    pub(super) fn holder(&self) -> Option<NodeId> {
-        self.holder.map(|(node, _)| node)
-    }
-}
-
-/// What a process knows of its election.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Candidate {
-    pub(super) leads: bool,
-    life: u32,
-    /// The write that it saw last, and when.
-    seen: Option<(u64, Nanos)>,
-    /// Since when it can't renew.
-    failing: Option<Nanos>,
-}
-
-impl Candidate {
-    /// The process ends; the next one of it knows nothing.
-    pub(super) fn end(&mut self) {
-        *self = Self { life: self.life + 1, ..Self::default() };
-    }
-}
 
 impl Model {
     /// Who leads and knows it, as its lease says.
@@ -94,7 +52,7 @@ impl Model {
         }
     }
 
-    fn control_planes(&self) -> Vec<NodeId> {
+    pub(super) fn control_planes(&self) -> Vec<NodeId> {
         (0..self.nodes.len()).map(NodeId).filter(|n| self.nodes[n.0].plane.is_some()).collect()
     }
 
@@ -140,7 +98,7 @@ impl Model {
 
     fn try_acquire(&mut self, node: NodeId, which: usize, mut candidate: Candidate, reaches: bool) {
         let (now, lease) = (self.now, self.elections[which]);
-        let wait = super::kubelet::jittered(RETRY, RETRY_JITTER, &mut self.random);
+        let wait = jittered(RETRY, RETRY_JITTER, &mut self.random);
         self.agenda.set(Timer::Elector(node, which), now + wait);
         if !reaches {
             return;

@@ -4,9 +4,9 @@
 use super::agenda::Timer;
 use super::change::Change;
 use super::machine::Model;
+use super::pod::{Phase, Pod};
 use super::settings::ENDPOINTS;
 use super::topology::{NodeId, PodId};
-use super::workload::{Phase, Pod};
 
 /// What the slices should show.
 fn wanted(pod: &Pod) -> Option<bool> {

@@ -4,85 +4,9 @@
 use super::agenda::{NEVER, Timer};
 use super::change::{Change, Deletion, Taint};
 use super::machine::Model;
-use super::settings::{
-    EVICTION, EVICTION_REDUCED, EVICTS, LARGE_ZONE, Nanos, TAINT_PASS, UNHEALTHY_ZONE,
-};
+use super::settings::{EVICTS, TAINT_PASS};
 use super::topology::{NodeId, PodId};
 use crate::timeline::Ready;
-
-/// How well a zone is (`ZoneState`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Health {
-    Initial,
-    Normal,
-    /// Most of its nodes, and at least three, are not ready.
-    Partial,
-    /// None of its nodes is ready.
-    Full,
-}
-
-impl Health {
-    /// `ComputeZoneState`.
-    pub(super) fn of(ready: u32, not_ready: u32) -> Self {
-        let share = f64::from(not_ready) / f64::from((ready + not_ready).max(1));
-        match (ready, not_ready) {
-            (0, 1..) => Health::Full,
-            (_, 3..) if share >= UNHEALTHY_ZONE => Health::Partial,
-            _ => Health::Normal,
-        }
-    }
-
-    /// How long a zone of so many nodes waits from one node's taint to the next; [`NEVER`]: for
-    /// ever.
-    pub(super) fn interval(self, nodes: u32) -> Nanos {
-        match self {
-            Health::Partial if nodes > LARGE_ZONE => EVICTION_REDUCED,
-            Health::Partial => NEVER,
-            Health::Initial | Health::Normal | Health::Full => EVICTION,
-        }
-    }
-}
-
-/// A zone of nodes, as the node lifecycle controller treats it.
-#[derive(Clone, Debug)]
-pub(super) struct Zone {
-    pub(super) health: Health,
-    /// Nodes that are to be tainted, in order.
-    queue: Vec<NodeId>,
-    interval: Nanos,
-    /// When the rate allows the next taint.
-    free_at: Nanos,
-}
-
-impl Zone {
-    pub(super) fn new() -> Self {
-        Self { health: Health::Initial, queue: Vec::new(), interval: EVICTION, free_at: 0 }
-    }
-
-    /// `SwapLimiter`: a limiter that held something back hands its emptiness on.
-    pub(super) fn swap_limiter(&mut self, interval: Nanos, now: Nanos) {
-        if self.interval == interval {
-            return;
-        }
-        let empty = self.interval == NEVER || now < self.free_at;
-        self.free_at = match (interval, empty) {
-            (NEVER, _) => NEVER,
-            (_, true) => now + interval,
-            (_, false) => now,
-        };
-        self.interval = interval;
-    }
-
-    fn add(&mut self, node: NodeId) {
-        if !self.queue.contains(&node) {
-            self.queue.push(node);
-        }
-    }
-
-    fn remove(&mut self, node: NodeId) {
-        self.queue.retain(|queued| *queued != node);
-    }
-}
 
 impl Model {
     /// `processTaintBaseEviction`: the taint that follows from a node's condition is asked for,

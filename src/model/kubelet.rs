@@ -11,51 +11,12 @@ use super::agenda::Timer;
 use super::change::{Change, Power};
 use super::detection::Heartbeat;
 use super::machine::Model;
+use super::pod::{Container, Phase};
 use super::settings::{
-    JITTER, KUBELET_STARTED_PODS, LEASE_RETRY_FIRST, LEASE_RETRY_MOST, Nanos, POD_STATUS_SYNC,
-    STATUS_DELAY, Settings,
+    BOOTED_PODS, JITTER, KUBELET_STARTED_PODS, LEASE_RETRY_FIRST, LEASE_RETRY_MOST, Nanos,
+    POD_STATUS_SYNC, STATUS_DELAY, jittered,
 };
 use super::topology::{NodeId, PodId};
-use super::workload::{Container, Phase};
-use crate::stats::Random;
-use crate::timeline::Ready;
-
-#[derive(Clone, Debug)]
-pub(super) struct Kubelet {
-    pub(super) running: bool,
-    /// Whether it is to run.
-    pub(super) wanted: bool,
-    /// Whether it finds its node not ready.
-    pub(super) ails: bool,
-    /// Its last status post; `None` since it was started.
-    reported: Option<Nanos>,
-    /// The wait that makes a status post due: the report frequency, and once after a change half of
-    /// it more or less.
-    report_after: Nanos,
-    lease_retry: Nanos,
-}
-
-impl Kubelet {
-    pub(super) fn new(settings: &Settings) -> Self {
-        Self {
-            running: true,
-            wanted: true,
-            ails: false,
-            reported: Some(0),
-            report_after: settings.status_report,
-            lease_retry: LEASE_RETRY_FIRST,
-        }
-    }
-
-    fn ready(&self) -> (Ready, &'static str) {
-        if self.ails { (Ready::False, "KubeletNotReady") } else { (Ready::True, "KubeletReady") }
-    }
-}
-
-/// The wait of `JitterUntil`: never shorter than the setting.
-pub(super) fn jittered(interval: Nanos, jitter: f64, random: &mut Random) -> Nanos {
-    interval + (interval as f64 * jitter * random.share()) as Nanos
-}
 
 impl Model {
     /// Puts a healthy kubelet's loops at random phases.
@@ -179,7 +140,7 @@ impl Model {
             Container::Running if pod.terminating => pod.stops_in,
             Container::Running => return,
             _ if pod.terminating => return self.agenda.set_by(Timer::Report(id), self.now),
-            _ if pod.phase == Phase::Running => super::settings::BOOTED_PODS.draw(&mut self.random),
+            _ if pod.phase == Phase::Running => BOOTED_PODS.draw(&mut self.random),
             _ => pod.starts_in,
         };
         self.agenda.set_by(Timer::Container(id), self.now + wait);

@@ -8,20 +8,17 @@ use std::time::Duration;
 
 use super::action::{Action, Component};
 use super::agenda::{Agenda, NEVER, Timer};
-use super::change::{Backend, Change, Power, Taint};
-use super::control_plane::Etcd;
-use super::election::Election;
-use super::node::Node;
-use super::node_lifecycle::NodeLifecycle;
+use super::change::Change;
+use super::cluster::{Election, Etcd, NodeLifecycle, electing};
+use super::node::{Node, NodeState, Process};
+use super::pod::{Owner, Pod, PodState};
 use super::settings::{Nanos, Settings};
 use super::topology::{Controller, NodeId, OwnerId, PodId, PodSpec, Topology};
-use super::workload::{Owner, Phase, Pod};
 use crate::stats::Random;
-use crate::timeline::Ready;
 
 /// A modelled cluster.
 #[derive(Clone, Debug)]
-pub struct Model {
+pub(crate) struct Model {
     pub(super) settings: Settings,
     pub(super) now: Nanos,
     pub(super) random: Random,
@@ -37,103 +34,10 @@ pub struct Model {
     pending: Vec<(Nanos, Change)>,
 }
 
-/// A node, as it is now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeState {
-    /// Its condition Ready, as the API has it.
-    pub ready: Ready,
-    /// The condition's reason.
-    pub reason: &'static str,
-    /// Since when it is so: since the model's beginning.
-    pub ready_since: Duration,
-    /// The last status post.
-    pub status_posted: Duration,
-    /// The last renewal of its lease.
-    pub lease_renewed: Duration,
-    pub(super) taints: u8,
-    /// The state of its machine.
-    pub power: Power,
-    /// Whether it is frozen.
-    pub frozen: bool,
-    /// Whether its cable is plugged in.
-    pub connected: bool,
-    /// Whether the way to other nodes' API servers is cut.
-    pub api_cut: bool,
-    /// Whether its kubelet runs (it may be frozen with its node).
-    pub kubelet: bool,
-}
-
-/// A process, as those see it who talk to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Process {
-    /// It runs.
-    Runs,
-    /// It is there, and does nothing.
-    Frozen,
-    /// It is not there.
-    Gone,
-}
-
-impl NodeState {
-    /// What became of an action on this node.
-    pub fn effect(&self, action: Action) -> Effect {
-        let off = self.power == Power::Off;
-        let there = match action {
-            Action::Stop { .. } | Action::Kill { .. } => off,
-            Action::Start { .. } => self.power == Power::On,
-            Action::Pause { .. } | Action::StopKubelet { .. } if off => return Effect::Never,
-            Action::Pause { .. } => self.frozen,
-            Action::Unpause { .. } => !self.frozen,
-            Action::Disconnect { .. } => !self.connected,
-            Action::CutFromApi { .. } => self.api_cut,
-            Action::Reconnect { .. } => self.connected && !self.api_cut,
-            Action::StopKubelet { .. } => !self.kubelet && self.power != Power::Booting,
-            Action::StartKubelet { .. } => self.kubelet,
-            _ => true,
-        };
-        if there { Effect::There } else { Effect::Coming }
-    }
-
-    /// Whether the node has this taint.
-    pub fn has(&self, taint: Taint) -> bool {
-        self.taints & taint.bit() != 0
-    }
-}
-
-/// How far an action's effect is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// It can be seen.
-    There,
-    /// Not yet.
-    Coming,
-    /// It can't be: the machine is off.
-    Never,
-}
-
-/// A pod, as it is now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PodState {
-    /// Its ReplicaSet; `None`: a bare pod.
-    pub owner: Option<OwnerId>,
-    /// Where it is bound to.
-    pub node: Option<NodeId>,
-    /// Its phase.
-    pub phase: Phase,
-    /// Its condition Ready, as the API has it.
-    pub ready: bool,
-    /// Whether it has a deletion timestamp.
-    pub terminating: bool,
-    /// How slices show it; `None`: not in them.
-    pub endpoint: Option<bool>,
-    /// What a client of it meets.
-    pub backend: Backend,
-}
-
 impl Model {
     /// A cluster in which all is well: every node is ready, leaders lead, heartbeats and passes
     /// come at phases that the seed draws. It has no pods.
-    pub fn new(settings: Settings, topology: &Topology, seed: u64) -> Self {
+    pub(crate) fn new(settings: Settings, topology: &Topology, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let wall = random.below(1_000_000_000);
         let mut model = Self {
@@ -156,26 +60,31 @@ impl Model {
     }
 
     /// When something happens next by itself, since the model's beginning. `None`: never.
-    pub fn next(&self) -> Option<Duration> {
+    pub(crate) fn next(&self) -> Option<Duration> {
         let (due, _) = self.agenda.first();
         (due != NEVER).then(|| Duration::from_nanos(due))
     }
 
     /// Lets time pass until `to`, and tells what changes, in order, with its instant. Time never
     /// goes back: an earlier `to` does nothing.
-    pub fn advance(&mut self, to: Duration, changed: &mut dyn FnMut(Duration, Change)) {
+    pub(crate) fn advance(&mut self, to: Duration, changed: &mut dyn FnMut(Duration, Change)) {
         self.run(nanos(to), |at, change| changed(Duration::from_nanos(at), change));
     }
 
     /// Does something at an instant, after all that happens until then.
-    pub fn act(&mut self, at: Duration, action: Action, changed: &mut dyn FnMut(Duration, Change)) {
+    pub(crate) fn act(
+        &mut self,
+        at: Duration,
+        action: Action,
+        changed: &mut dyn FnMut(Duration, Change),
+    ) {
         self.advance(at, changed);
         self.take(action);
         self.flush(&mut |at, change| changed(Duration::from_nanos(at), change));
     }
 
     /// Makes a ReplicaSet, whose pods follow when its controller comes to it (an API write).
-    pub fn create_owner(
+    pub(crate) fn create_owner(
         &mut self,
         at: Duration,
         pod: PodSpec,
@@ -189,7 +98,7 @@ impl Model {
     }
 
     /// Makes a pod that belongs to nobody (an API write).
-    pub fn create_pod(
+    pub(crate) fn create_pod(
         &mut self,
         at: Duration,
         pod: PodSpec,
@@ -202,22 +111,18 @@ impl Model {
     }
 
     /// The time that has come, since the model's beginning.
-    pub fn now(&self) -> Duration {
+    #[cfg(test)]
+    pub(crate) fn now(&self) -> Duration {
         Duration::from_nanos(self.now)
     }
 
-    /// The settings.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
     /// A node as it is now.
-    pub fn node(&self, node: NodeId) -> NodeState {
+    pub(crate) fn node(&self, node: NodeId) -> NodeState {
         self.nodes[node.0].state()
     }
 
     /// A pod as it is now. One that is gone keeps its number and its last state.
-    pub fn pod(&self, pod: PodId) -> PodState {
+    pub(crate) fn pod(&self, pod: PodId) -> PodState {
         let pod = &self.pods[pod.0];
         PodState {
             owner: pod.owner,
@@ -231,36 +136,37 @@ impl Model {
     }
 
     /// All pods that were ever made, those that are gone too.
-    pub fn pods(&self) -> impl Iterator<Item = PodId> + use<> {
+    #[cfg(test)]
+    pub(crate) fn pods(&self) -> impl Iterator<Item = PodId> + use<> {
         (0..self.pods.len()).map(PodId)
     }
 
     /// Whether a node's kube-proxy sends new connections to this pod. (Those of one Service share
     /// them evenly.)
-    pub fn routes(&self, from: NodeId, to: PodId) -> bool {
+    pub(crate) fn routes(&self, from: NodeId, to: PodId) -> bool {
         self.pods[to.0].routed_from(from)
     }
 
     /// Who leads, by the lease: of the controller managers or the schedulers. `None`: nobody, or no
     /// part that elects a leader.
-    pub fn leader(&self, component: Component) -> Option<NodeId> {
-        super::election::electing(component).and_then(|which| self.elections[which].holder())
+    pub(crate) fn leader(&self, component: Component) -> Option<NodeId> {
+        electing(component).and_then(|which| self.elections[which].holder())
     }
 
     /// The process of a part of the control plane, whether or not its machine runs. `None`: there
     /// never was one.
-    pub fn process(&self, node: NodeId, component: Component) -> Option<Process> {
+    pub(crate) fn process(&self, node: NodeId, component: Component) -> Option<Process> {
         self.nodes[node.0].plane.as_ref().map(|plane| plane.process(component))
     }
 
     /// Whether a part of the control plane on this node serves (see [`Change::Serves`]).
-    pub fn serves(&self, node: NodeId, component: Component) -> bool {
+    pub(crate) fn serves(&self, node: NodeId, component: Component) -> bool {
         self.nodes[node.0].plane.as_ref().is_some_and(|plane| plane.serves[component.index()])
     }
 
     /// Whether the API takes writes, asked from outside of the nodes: some API server serves and is
     /// connected.
-    pub fn api_serves(&self) -> bool {
+    pub(crate) fn api_serves(&self) -> bool {
         self.nodes.iter().any(|node| {
             node.connected
                 && node.plane.as_ref().is_some_and(|p| p.serves[Component::ApiServer.index()])

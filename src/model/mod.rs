@@ -9,7 +9,10 @@
 mod action;
 mod agenda;
 mod change;
+mod cluster;
 mod control_plane;
+mod cost;
+mod detection;
 mod distribution;
 mod election;
 mod endpoints;
@@ -19,39 +22,39 @@ mod machine;
 mod node;
 mod node_lifecycle;
 mod observer;
+mod pod;
 mod pod_spec;
 mod power;
 mod proxy;
+mod risk;
 mod scenario;
 mod scheduler;
 mod settings;
 mod topology;
+mod traps;
 mod trials;
 mod workload;
-
-pub mod cost;
-pub mod detection;
-pub mod risk;
-pub mod traps;
 
 #[cfg(test)]
 mod tests;
 
 pub use action::{Action, Component};
-pub use change::{Backend, Change, Deletion, Power, Taint};
-pub use cost::{Cost, cost};
+pub(crate) use change::{Backend, Change, Deletion, Power, Taint};
+pub(crate) use cost::{Cost, cost};
 pub use detection::{
     Constant, Heartbeat, KubeletEnd, Late, Prediction, Unpredictable, heartbeat, predict,
 };
 pub use distribution::{Bin, Distribution, Summary};
-pub use machine::{Effect, Model, NodeState, PodState, Process};
-pub use risk::{GlitchRisk, Risk};
+pub(crate) use machine::Model;
+pub(crate) use node::{Effect, NodeState, Process};
+#[cfg(test)]
+pub(crate) use pod::Phase;
+pub(crate) use risk::{GlitchRisk, Risk};
 pub use scenario::{Leads, Scenario, Step};
 pub use settings::{Parameter, Quantity, Settings, Span};
 pub use topology::{
     Controller, NodeId, NodeObject, NodeSpec, OwnerId, PodId, PodSpec, Routing, Spread, Tolerates,
     Topology,
 };
-pub use traps::{About, FaultPlan, Pods, Trap, traps_of_fault, traps_of_tuning};
+pub(crate) use traps::{About, FaultPlan, Pods, Trap, traps_of_fault, traps_of_tuning};
 pub use trials::{FaultForecast, Forecast, forecast};
-pub use workload::Phase;

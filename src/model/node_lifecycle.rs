@@ -8,49 +8,12 @@
 
 use super::agenda::{NEVER, Timer};
 use super::change::{Change, Taint};
-use super::eviction::{Health as ZoneHealth, Zone};
+use super::cluster::{Zone, ZoneHealth};
 use super::machine::Model;
-use super::node::Object;
-use super::settings::{NO_SCHEDULE, Nanos, PASS_WORK, PODS_UNREADY, TAINT_PASS};
-use super::topology::{NodeId, NodeSpec, PodId, Topology};
+use super::node::{Health, Object};
+use super::settings::{NO_SCHEDULE, PASS_WORK, PODS_UNREADY, TAINT_PASS};
+use super::topology::{NodeId, PodId};
 use crate::timeline::Ready;
-
-/// What the controller remembers of a node (`nodeHealthData`).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Health {
-    /// `probeTimestamp`: the pass at which a sign of life was last seen.
-    pub(super) stamp: Nanos,
-    /// The heartbeat of the status that it knew.
-    heartbeat: u64,
-    /// The renewal of the lease that it knew.
-    lease: Option<Nanos>,
-    /// Whether its pods are still to be marked (`nodesToRetry`).
-    retry: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct NodeLifecycle {
-    pub(super) zones: Vec<Zone>,
-    pub(super) taint_phase: Nanos,
-    /// Which zone each node is in.
-    places: Vec<usize>,
-    /// Whether it looks at a cache that no watch feeds.
-    blind: bool,
-}
-
-impl NodeLifecycle {
-    pub(super) fn new(topology: &Topology) -> Self {
-        let mut names: Vec<&str> = topology.nodes.iter().map(NodeSpec::zone).collect();
-        names.sort_unstable();
-        names.dedup();
-        let places = topology
-            .nodes
-            .iter()
-            .map(|node| names.binary_search(&node.zone()).unwrap_or_default())
-            .collect();
-        Self { zones: vec![Zone::new(); names.len()], taint_phase: 0, places, blind: false }
-    }
-}
 
 impl Model {
     /// Everything has been seen, at random phases.

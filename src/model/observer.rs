@@ -226,19 +226,23 @@ impl Observer {
     /// Which share of new requests would fail now.
     fn failing(&mut self) -> f64 {
         let fails = |pod: &Seen| u32::from(pod.backend != Backend::Answers);
-        if self.routing == Routing::Sticky {
+        if self.routing.is_sticky() {
             return self.sticky_pod().map_or(1.0, |pod| f64::from(fails(&self.pods[pod.0])));
         }
-        let local = |pod: &&Seen| self.routing == Routing::Any || pod.node == Some(self.asked_from);
-        let routed = self.pods.iter().filter(|pod| pod.routed).filter(local);
+        let routed = self.pods.iter().filter(|pod| self.may_ask(pod));
         let (all, dead) = routed.fold((0, 0), |(all, dead), pod| (all + 1, dead + fails(pod)));
         if all == 0 { 1.0 } else { f64::from(dead) / f64::from(all) }
     }
 
+    /// Whether the asking node's kube-proxy sends connections there.
+    fn may_ask(&self, pod: &Seen) -> bool {
+        pod.routed && (!self.routing.is_local() || pod.node == Some(self.asked_from))
+    }
+
     /// The client's pod: another one is drawn when kube-proxy no longer knows it.
     fn sticky_pod(&mut self) -> Option<PodId> {
-        if self.sticky.is_none_or(|pod| !self.pods[pod.0].routed) {
-            let routed = self.pods.iter().enumerate().filter(|(_, pod)| pod.routed);
+        if self.sticky.is_none_or(|pod| !self.may_ask(&self.pods[pod.0])) {
+            let routed = self.pods.iter().enumerate().filter(|(_, pod)| self.may_ask(pod));
             let routed: Vec<PodId> = routed.map(|(at, _)| PodId(at)).collect();
             self.sticky = self.choices.choose(&routed).copied();
         }

@@ -4,12 +4,12 @@ use super::action::{Action, Component};
 use super::agenda::{NEVER, Timer};
 use super::change::{Backend, Change, Power};
 use super::machine::Model;
+use super::pod::{Container, Pod};
 use super::settings::{
     BOOT, INSIDE_TAKES, KILL_TAKES, KUBELET_START, Nanos, ORDERLY_KUBELET, ORDERLY_PODS,
     ORDERLY_REFUSES, POD_STATUS_SYNC,
 };
 use super::topology::{NodeId, PodId};
-use super::workload::{Container, Pod};
 use crate::timeline::Cut;
 
 impl Model {

@@ -34,7 +34,7 @@ const DAY: f64 = 86_400.0;
 /// The risk of one glitch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct GlitchRisk {
+pub(crate) struct GlitchRisk {
     /// For how long all heartbeats that are due are lost.
     pub glitch: Seconds,
     /// The probability that a healthy node becomes NotReady.
@@ -43,7 +43,7 @@ pub struct GlitchRisk {
 
 /// How heartbeats and passes meet, for one tuning.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Risk {
+pub(crate) struct Risk {
     /// The mean interval of heartbeats.
     beat: f64,
     /// The controller's period.
@@ -69,7 +69,7 @@ enum Twice {
 impl Risk {
     /// For a tuning; what is not set is Kubernetes' default. Errors: the period or the heartbeat's
     /// interval is zero.
-    pub fn of(tuning: &Tuning, kubernetes: &str) -> Result<Self, Unpredictable> {
+    pub(crate) fn of(tuning: &Tuning, kubernetes: &str) -> Result<Self, Unpredictable> {
         let tuning = tuning.completed(kubernetes);
         let seconds = |setting: Option<Duration>| setting.unwrap_or_default().as_secs_f64();
         let (period, grace) =
@@ -94,7 +94,7 @@ impl Risk {
     /// The probability that a glitch of this length, at a random phase, makes a healthy node
     /// NotReady. A node that is taken for dead in good health (the grace period is shorter than the
     /// heartbeat's interval) has it for a glitch of nothing, too.
-    pub fn glitch(&self, length: Duration) -> GlitchRisk {
+    pub(crate) fn glitch(&self, length: Duration) -> GlitchRisk {
         let whole = (length.as_secs_f64() / self.beat).floor();
         let rest = length.as_secs_f64() / self.beat - whole;
         // Either `whole` heartbeats are lost, or one more.
@@ -105,7 +105,7 @@ impl Risk {
 
     /// The probability that, on one day, any of `nodes` healthy nodes becomes NotReady, when each
     /// heartbeat is lost with probability `loss`, each for itself.
-    pub fn day(&self, loss: f64, nodes: u32) -> f64 {
+    pub(crate) fn day(&self, loss: f64, nodes: u32) -> f64 {
         let loss = loss.clamp(0.0, 1.0);
         // Of a gap that begins after a heartbeat that came: the chances of m - 1 losses, times what
         // one more adds.

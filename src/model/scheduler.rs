@@ -4,7 +4,7 @@
 use super::action::Component;
 use super::agenda::Timer;
 use super::change::Taint;
-use super::election::SCHEDULER;
+use super::cluster::SCHEDULER;
 use super::machine::Model;
 use super::settings::SCHEDULING;
 use super::topology::{NodeId, PodId, Spread};

@@ -11,9 +11,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::detection::Unpredictable;
+use super::detection::{
+    DefaultGrace, LEASE as LEASE_DURATION, PERIOD, REPORT, UPDATE, Unpredictable, default_grace,
+};
 use crate::stats::{Random, Seconds};
-use crate::timeline::{Tuning, minor_version};
+use crate::timeline::Tuning;
 
 /// Nanoseconds since the model's beginning, or a length of time.
 pub(super) type Nanos = u64;
@@ -46,6 +48,11 @@ impl Span {
     pub fn bounds(self) -> (Duration, Duration) {
         (Duration::from_nanos(self.least), Duration::from_nanos(self.most))
     }
+}
+
+/// The wait of `JitterUntil`: never shorter than the setting.
+pub(super) fn jittered(interval: Nanos, jitter: f64, random: &mut Random) -> Nanos {
+    interval + (interval as f64 * jitter * random.share()) as Nanos
 }
 
 /// A number that the model rests on, as it is listed.
@@ -265,8 +272,13 @@ impl Settings {
             report.1,
         )?;
         let lease = tuning.node_lease_duration.map(|duration| duration / 4);
-        let lease =
-            known(&mut tuned, "nodeLeaseDurationSeconds / 4", lease, RENEWAL, "1.34's default")?;
+        let lease = known(
+            &mut tuned,
+            "nodeLeaseDurationSeconds / 4",
+            lease,
+            LEASE_DURATION / 4,
+            "1.34's default",
+        )?;
         let period = known(
             &mut tuned,
             "--node-monitor-period",
@@ -274,13 +286,17 @@ impl Settings {
             PERIOD,
             "1.34's default",
         )?;
-        let (grace, since) = default_grace(tuning, kubernetes)?;
+        let default = match tuning.node_monitor_grace_period {
+            // Which version it is does not matter.
+            Some(grace) => DefaultGrace { value: grace, source: "" },
+            None => default_grace(kubernetes)?,
+        };
         let grace = known(
             &mut tuned,
             "--node-monitor-grace-period",
             tuning.node_monitor_grace_period,
-            grace,
-            since,
+            default.value,
+            default.source,
         )?;
         if period > grace {
             let (period, grace) =
@@ -310,26 +326,6 @@ impl Settings {
     /// The monitor period.
     pub fn monitor_period(&self) -> Duration {
         Duration::from_nanos(self.monitor_period)
-    }
-}
-
-const UPDATE: Duration = Duration::from_secs(10);
-const REPORT: Duration = Duration::from_secs(300);
-const RENEWAL: Duration = Duration::from_secs(10);
-const PERIOD: Duration = Duration::from_secs(5);
-
-/// 40 s up to 1.31, 50 s since 1.32.
-fn default_grace(
-    tuning: &Tuning,
-    kubernetes: &str,
-) -> Result<(Duration, &'static str), Unpredictable> {
-    match minor_version(kubernetes) {
-        Some(minor) if minor >= 32 => {
-            Ok((Duration::from_secs(50), "Kubernetes' default since 1.32"))
-        }
-        Some(_) => Ok((Duration::from_secs(40), "Kubernetes' default up to 1.31")),
-        None if tuning.node_monitor_grace_period.is_some() => Ok((Duration::ZERO, "")),
-        None => Err(Unpredictable::Version(kubernetes.to_owned())),
     }
 }
 

@@ -207,6 +207,20 @@ pub enum Routing {
     Sticky,
     /// To those on the client's own node (`internalTrafficPolicy: Local`).
     Local,
+    /// Both: to the last one on the client's own node.
+    StickyLocal,
+}
+
+impl Routing {
+    /// Whether only endpoints on the client's own node count.
+    pub fn is_local(self) -> bool {
+        matches!(self, Routing::Local | Routing::StickyLocal)
+    }
+
+    /// Whether a client stays with its endpoint.
+    pub fn is_sticky(self) -> bool {
+        matches!(self, Routing::Sticky | Routing::StickyLocal)
+    }
 }
 
 /// Where the pods of one owner go.

@@ -12,7 +12,7 @@ use crate::timeline::{Tuning, format_duration};
 /// When Kubernetes' clients notice that a connection is dead: `HTTP2_READ_IDLE_TIMEOUT_SECONDS` of
 /// silence, then `HTTP2_PING_TIMEOUT_SECONDS` without an answer
 /// (`apimachinery/pkg/util/net/http.go`).
-pub const HTTP2_HEALTH_CHECK: Duration = Duration::from_secs(30 + 15);
+const HTTP2_HEALTH_CHECK: Duration = Duration::from_secs(30 + 15);
 /// `nodeStatusUpdateFrequency` by default.
 const UPDATE: Duration = Duration::from_secs(10);
 /// A zone of so many not-ready nodes at the most is never "disrupted" (`ComputeZoneState`).
@@ -26,12 +26,9 @@ const SMALL_ZONE: u32 = 50;
 /// What a trap is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum About {
-    /// The kubelet's `nodeStatusUpdateFrequency`.
+pub(crate) enum About {
     NodeStatusUpdateFrequency,
-    /// The controller manager's `--node-monitor-period`.
     NodeMonitorPeriod,
-    /// The controller manager's `--node-monitor-grace-period`.
     NodeMonitorGracePeriod,
     /// How long a fault is held.
     Hold,
@@ -44,20 +41,15 @@ pub enum About {
 /// One warning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Trap {
-    /// Its stable name.
+pub(crate) struct Trap {
     pub name: String,
-    /// What it is about.
     pub about: About,
     /// Whether it is wrong for certain, not only a risk.
     pub certain: bool,
     /// What is so: a lowercase fragment.
     pub text: String,
-    /// Why that matters.
     pub why: String,
-    /// What to do.
     pub hint: String,
-    /// Where it is written.
     pub source: String,
 }
 
@@ -81,7 +73,7 @@ impl Trap {
 
 /// The traps of a tuning on a cluster with so many API servers. What is not set is the default of
 /// this version (`v1.34.4`).
-pub fn traps_of_tuning(tuning: &Tuning, kubernetes: &str, api_servers: u32) -> Vec<Trap> {
+pub(crate) fn traps_of_tuning(tuning: &Tuning, kubernetes: &str, api_servers: u32) -> Vec<Trap> {
     let tuning = &tuning.completed(kubernetes);
     let period = tuning.node_monitor_period.unwrap_or_default();
     let grace = tuning.node_monitor_grace_period.unwrap_or_default();
@@ -195,10 +187,8 @@ fn connection_noticed_late(grace: Duration, api_servers: u32) -> Option<Trap> {
 
 /// A fault, as far as its traps go.
 #[derive(Clone, Debug, PartialEq)]
-pub struct FaultPlan {
-    /// How it ends the heartbeats.
+pub(crate) struct FaultPlan {
     pub end: KubeletEnd,
-    /// How long it is held.
     pub hold: Duration,
     /// How many nodes are not ready at the same time.
     pub nodes: u32,
@@ -212,16 +202,15 @@ pub struct FaultPlan {
 
 /// Pods that should be made anew elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pods {
+pub(crate) struct Pods {
     /// How long they tolerate a node that is not ready (`tolerationSeconds`, 300 s by default);
     /// `None`: for ever.
     pub toleration: Option<Duration>,
-    /// What replaces them.
     pub controller: Controller,
 }
 
 /// The traps of a fault on a cluster of this tuning.
-pub fn traps_of_fault(plan: &FaultPlan, tuning: &Tuning, kubernetes: &str) -> Vec<Trap> {
+pub(crate) fn traps_of_fault(plan: &FaultPlan, tuning: &Tuning, kubernetes: &str) -> Vec<Trap> {
     let Ok(prediction) = predict(&tuning.completed(kubernetes), kubernetes, plan.end) else {
         return Vec::new();
     };

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::action::Action;
 use super::distribution::Distribution;
-use super::machine::{Effect, Model, nanos};
+use super::machine::{Model, nanos};
+use super::node::Effect;
 use super::observer::{Fault, Observer};
 use super::scenario::{Scenario, Step};
 use super::settings::{INSIDE_TAKES, Nanos, Settings, UNDO_CONFIRMED, UNDO_CONFIRMED_BOOT};

@@ -5,83 +5,13 @@ use std::time::Duration;
 use super::agenda::Timer;
 use super::change::{Backend, Change, Deletion};
 use super::machine::{Model, nanos};
+use super::pod::{Container, Owner, Phase, Pod};
 use super::settings::{Nanos, REPLICAS};
-use super::topology::{Controller, NodeId, OwnerId, PodId, PodSpec, Spread, Tolerates};
+use super::topology::{Controller, NodeId, OwnerId, PodId, PodSpec, Tolerates};
 
 /// So many pods a ReplicaSet's controller makes or deletes at a time (pkg/controller/replicaset
 /// BurstReplicas).
 const BURST_REPLICAS: usize = 500;
-
-/// How far a pod is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Not bound, or its containers have not run yet.
-    Pending,
-    /// Its containers ran, as far as the API knows.
-    Running,
-    /// It is out of the API.
-    Gone,
-}
-
-/// A pod's containers, as they really are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Container {
-    /// Not started yet, or not since the last boot.
-    Waiting,
-    Running,
-    /// Ended; its address is still there.
-    Ended,
-    /// Ended, and its address with it.
-    Vanished,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Pod {
-    pub(super) owner: Option<OwnerId>,
-    pub(super) node: Option<NodeId>,
-    pub(super) phase: Phase,
-    pub(super) ready: bool,
-    pub(super) terminating: bool,
-    pub(super) endpoint: Option<bool>,
-    pub(super) container: Container,
-    pub(super) backend: Backend,
-    pub(super) starts_in: Nanos,
-    pub(super) stops_in: Nanos,
-    pub(super) tolerates_not_ready: Tolerates,
-    pub(super) tolerates_unreachable: Tolerates,
-    pub(super) tolerates_control_plane: bool,
-    pub(super) spread: Spread,
-    only_on: Vec<NodeId>,
-    /// By node: whether its kube-proxy sends connections here.
-    pub(super) routed: Vec<bool>,
-}
-
-impl Pod {
-    pub(super) fn gone(&self) -> bool {
-        self.phase == Phase::Gone
-    }
-
-    /// Neither gone nor going.
-    pub(super) fn active(&self) -> bool {
-        !self.gone() && !self.terminating
-    }
-
-    pub(super) fn routed_from(&self, node: NodeId) -> bool {
-        self.routed[node.0]
-    }
-
-    pub(super) fn may_run_on(&self, node: NodeId) -> bool {
-        self.only_on.is_empty() || self.only_on.contains(&node)
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Owner {
-    template: PodSpec,
-    controller: Controller,
-    replicas: usize,
-    deleted: bool,
-}
 
 impl Model {
     pub(super) fn add_owner(

@@ -18,9 +18,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use cluster_model::{Backends, ClusterModel};
-pub use traps::traps;
+pub(crate) use traps::traps;
 
-use crate::experiment::{Experiment, Fault, Probe};
+use crate::experiment::{Count, Experiment, Fault, Probe};
 use crate::model::{
     self, Distribution, FaultForecast, KubeletEnd, NodeId, Prediction, Routing, Settings,
     Unpredictable,
@@ -275,8 +275,14 @@ fn leader_hit(
     }
     let is_plane = |node: &NodeId| cluster.topology.nodes[node.0].role == NodeRole::ControlPlane;
     let planes = cluster.topology.ids().filter(is_plane).count();
-    match cluster.hit_by(step, target).into_iter().filter(is_plane).count() {
+    let hit = cluster.hit_by(step, target);
+    // Of those that another may be hit instead of, nothing is known beforehand.
+    let is_certain = hit.len() == 1 && cluster.targets.contains_key(&step)
+        || cluster.matching(target, &[]).iter().all(is_plane)
+        || target.count == Count::All;
+    match hit.iter().copied().filter(is_plane).count() {
         0 => Ok(None),
+        _ if !is_certain => Ok(None),
         hit if hit == planes => Err("no control plane is left to detect it"),
         hit if 2 * (planes - hit) <= planes => {
             Err("etcd has no majority without it: no controller can detect it")

@@ -2,7 +2,7 @@
 
 use super::cluster_model::{Backends, ClusterModel};
 use crate::experiment::{Connection, Experiment, Fault, From, NodeSelector, Probe, Step};
-use crate::model::{self, Action, Leads, NodeId, Routing, Scenario};
+use crate::model::{self, Action, Leads, NodeId, Scenario};
 use crate::timeline::NodeRole;
 
 /// A course of events, and the probe whose view it is.
@@ -48,7 +48,7 @@ pub(super) fn courses<'a>(
 fn never_answered(Course { probe, scenario }: &Course) -> Option<String> {
     let service = (*probe)?.ask.service()?;
     let here = scenario.asked_from;
-    let answered = scenario.routing != Routing::Local || scenario.pods.contains(&here);
+    let answered = !scenario.routing.is_local() || scenario.pods.contains(&here);
     let node = &scenario.topology.nodes[here.0].name;
     (!answered).then(|| {
         format!("the Service {service} has `internalTrafficPolicy: Local` and no pod on {node}, from which it is asked")

@@ -218,6 +218,14 @@ fn a_sticky_client_loses_all_or_nothing() {
 }
 
 #[test]
+fn a_sticky_client_of_its_own_nodes_pods_loses_nothing_elsewhere() {
+    let both = "sessionAffinity: ClientIP, internalTrafficPolicy: Local";
+    let everywhere = web("DaemonSet", "[{operator: Exists}]", both);
+    let tried = with_service(&everywhere, 15).unwrap();
+    assert_eq!(tried[0].forecast.error_window.n(), 0, "the asking node's own pod answers");
+}
+
+#[test]
 fn a_local_policy_leaves_a_node_without_an_endpoint_unanswered() {
     let why =
         with_service(&web("Deployment", "[]", "internalTrafficPolicy: Local"), 15).unwrap_err();
@@ -266,7 +274,7 @@ fn a_cut_from_the_api_servers_is_noticed_and_fails_nobody() {
 
 #[test]
 fn a_fault_on_a_part_of_the_control_plane_is_tried() {
-    let target = ANY.replace(r#""role": null"#, r#""role": "controlPlane""#);
+    let target = ANY.replace(r#""role": null"#, r#""role": "control-plane""#);
     let stop = with_fault(
         &format!(
             r#"{{"componentStop": {{"component": "kube-scheduler", "target": {{{target}}}}}}}"#
@@ -295,7 +303,7 @@ fn a_leader_is_found_and_its_successor_counts_anew() {
     let tried = follower.tried().unwrap()[0].forecast.detection.summary();
     assert!(tried.max.unwrap() < 13.0, "{tried:?}");
     let two = kill(r#""count": {"exactly": 2}"#);
-    let target = ANY.replace(r#""role": null"#, r#""role": "controlPlane""#);
+    let target = ANY.replace(r#""role": null"#, r#""role": "control-plane""#);
     let majority = with_fault(
         &format!(r#"{{"nodeKill": {{"target": {{{target}, "count": {{"exactly": 2}}}}}}}}"#),
         60,

@@ -1,16 +1,18 @@
 //! What will surprise of an experiment's faults on a cluster, before any harm.
 
 use super::cluster_model::{Backends, ClusterModel};
-use crate::experiment::{Experiment, Fault, Numbered};
-use crate::model::{FaultPlan, KubeletEnd, Pods, Tolerates, Trap, traps_of_fault};
-use crate::timeline::NodeRole;
+use crate::experiment::{Expectation, Experiment, Numbered};
+use crate::model::{About, FaultPlan, KubeletEnd, Pods, Tolerates, Trap, traps_of_fault};
 
 /// The traps of each fault, with its step in the method.
-pub fn traps(experiment: &Experiment, cluster: &ClusterModel) -> Vec<(u32, Trap)> {
+pub(crate) fn traps(experiment: &Experiment, cluster: &ClusterModel) -> Vec<(u32, Trap)> {
     let pods = cluster.services.values().next().map(pods);
+    // Who expects that nothing is detected wants it undone before.
+    let may_end = experiment.expect.contains(&Expectation::NotDetected);
     let of_step = |step: Numbered| {
         let Some((fault, hold)) = step.fault() else { return Vec::new() };
-        if takes_only_control_plane(&step, fault, cluster) {
+        // Nobody is left who could notice that a node is away.
+        if super::leader_hit(cluster, step.number, fault).is_err() {
             return Vec::new();
         }
         let plan = FaultPlan {
@@ -23,23 +25,11 @@ pub fn traps(experiment: &Experiment, cluster: &ClusterModel) -> Vec<(u32, Trap)
         };
         traps_of_fault(&plan, &cluster.tuning, &cluster.kubernetes)
             .into_iter()
+            .filter(|trap| !(may_end && trap.about == About::Hold))
             .map(|trap| (step.number, trap))
             .collect()
     };
     experiment.steps().into_iter().flat_map(of_step).collect()
-}
-
-/// Whether nobody is left who could notice that a node is away.
-fn takes_only_control_plane(step: &Numbered, fault: &Fault, cluster: &ClusterModel) -> bool {
-    let nodes = || cluster.topology.nodes.iter().filter(|n| n.role == NodeRole::ControlPlane);
-    let Some(target) = fault.target().filter(|_| fault.kind().traits().impact.whole_node()) else {
-        return false;
-    };
-    let name = target.name.as_ref().or(cluster.targets.get(&step.number));
-    let is_hit = target.role == Some(NodeRole::ControlPlane)
-        || target.leader.is_some()
-        || name.is_some_and(|name| nodes().any(|node| node.name == *name));
-    is_hit && nodes().count() == 1
 }
 
 fn pods(backends: &Backends) -> Pods {

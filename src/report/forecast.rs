@@ -158,9 +158,9 @@ fn heading(outcome: &Outcome, step: Option<&StepPrediction>) -> String {
     let asked = match (&outcome.probe, &outcome.service) {
         (Some(probe), Some(service)) => {
             let endpoints = count(outcome.endpoints.into(), "endpoint");
-            let sticky = match outcome.routing {
-                Routing::Sticky => ", and with session affinity all or none of its requests fail",
-                Routing::Any | Routing::Local => "",
+            let sticky = match outcome.routing.is_sticky() {
+                true => ", and with session affinity all or none of its requests fail",
+                false => "",
             };
             format!(
                 "; {probe} asks {service}, {} of {endpoints} there{sticky}",

@@ -57,12 +57,12 @@ impl<'a> Service<'a> {
     }
 }
 
-/// How a Service, as the API has it, chooses among its endpoints. Both together: a sticky client of
-/// its own node's endpoints.
+/// How a Service, as the API has it, chooses among its endpoints.
 pub(crate) fn routing(service: &Value) -> Routing {
     let spec = &service["spec"];
     match (spec["internalTrafficPolicy"] == "Local", spec["sessionAffinity"] == "ClientIP") {
-        (true, _) => Routing::Local,
+        (true, true) => Routing::StickyLocal,
+        (true, false) => Routing::Local,
         (false, true) => Routing::Sticky,
         (false, false) => Routing::Any,
     }
@@ -102,6 +102,9 @@ mod tests {
         });
         with("{internalTrafficPolicy: Local}", |service| {
             assert_eq!(service.routing(), Routing::Local);
+        });
+        with("{internalTrafficPolicy: Local, sessionAffinity: ClientIP}", |service| {
+            assert_eq!(service.routing(), Routing::StickyLocal);
         });
     }
 }

@@ -143,6 +143,12 @@ impl Driver {
         self.report_processes();
     }
 
+    fn report_processes(&mut self) {
+        if let Some(processes) = &mut self.processes {
+            processes.report(&self.model, &self.registry);
+        }
+    }
+
     /// Whether nobody wants it any more.
     fn is_over(&self) -> bool {
         self.over.load(Ordering::Relaxed)

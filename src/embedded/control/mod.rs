@@ -14,6 +14,7 @@ mod changes;
 mod client_writes;
 mod driver;
 mod events;
+mod execute;
 mod initial_objects;
 mod processes;
 mod reconcile;

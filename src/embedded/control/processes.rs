@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::driver::Driver;
-use crate::model::{Component, NodeId, Process};
+use super::registry::Registry;
+use crate::model::{Component, Model, NodeId, Process};
 use crate::timeline::{Event, ProcessState, Record};
 
 /// The first process has this number.
@@ -43,33 +43,30 @@ impl Processes {
             }
         }
     }
-}
 
-impl Driver {
-    /// Reports the processes that are not as they were.
-    pub(super) fn report_processes(&mut self) {
-        let Some(mut processes) = self.processes.take() else { return };
-        for node in self.nodes() {
-            for component in Component::ALL {
-                let Some(process) = self.model.process(node, component) else { continue };
-                let seen = processes.seen((node, component), process);
-                if processes.reported.insert((node, component), seen) != Some(seen) {
-                    let event = self.process_event(node, component, seen);
-                    // An observer that is gone is told nothing.
-                    let _ = processes.observer.send(Record::now(event));
-                }
+    /// Reports those that are not as they were. An observer that is gone is told nothing.
+    pub(super) fn report(&mut self, model: &Model, registry: &Registry) {
+        let nodes = (0..registry.nodes.len()).map(NodeId);
+        let keys = nodes.flat_map(|node| Component::ALL.map(|component| (node, component)));
+        for (node, component) in keys {
+            let Some(process) = model.process(node, component) else { continue };
+            let seen = self.seen((node, component), process);
+            if self.reported.insert((node, component), seen) != Some(seen) {
+                let node = registry.node(node).name.clone();
+                let _ = self.observer.send(Record::now(seen.event(node, component)));
             }
         }
-        self.processes = Some(processes);
     }
+}
 
-    fn process_event(&self, node: NodeId, component: Component, seen: Seen) -> Event {
-        let state = match seen.process {
+impl Seen {
+    fn event(self, node: String, component: Component) -> Event {
+        let state = match self.process {
             Process::Runs => ProcessState::Running,
             Process::Frozen => ProcessState::Stopped,
             Process::Gone => ProcessState::Gone,
         };
-        let pid = (state != ProcessState::Gone).then_some(seen.pid);
-        Event::Process { node: self.registry.node(node).name.clone(), component, pid, state }
+        let pid = (state != ProcessState::Gone).then_some(self.pid);
+        Event::Process { node, component, pid, state }
     }
 }

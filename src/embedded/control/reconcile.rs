@@ -16,7 +16,7 @@ use crate::embedded::objects::endpoints::{self, Member};
 use crate::embedded::objects::replica_set::{self, Tally};
 use crate::embedded::objects::{deployment, is_owned_by, selects, system};
 use crate::embedded::store::{Object, kinds, object};
-use crate::model::{NodeId, Routing};
+use crate::model::NodeId;
 use crate::workload::{container_ports, routing};
 
 impl Driver {
@@ -224,7 +224,7 @@ impl Driver {
             let pod = self.store.get(&kinds::PODS, &key.0, &key.1);
             pod.is_some_and(|pod| selects(&service["spec"]["selector"], &pod["metadata"]["labels"]))
         };
-        let local = routing(service) == Routing::Local;
+        let local = routing(service).is_local();
         let of_node = |node: NodeId| -> Vec<PodServer> {
             let routed = pods.iter().filter(|(pod, entry)| {
                 self.model.routes(node, *pod)

@@ -77,7 +77,7 @@ impl Table {
 
     fn choose(&mut self, client: Option<IpAddr>) -> Option<PodServer> {
         let pods = self.routes.get(&client).or_else(|| self.routes.get(&None))?;
-        let sticky = client.filter(|_| self.routing == Routing::Sticky);
+        let sticky = client.filter(|_| self.routing.is_sticky());
         let last = sticky.and_then(|client| self.last.get(&client));
         if let Some(known) = last.filter(|last| pods.iter().any(|pod| pod.is(last))) {
             return Some(known.clone());

@@ -1,5 +1,5 @@
 //! `predict`: what the model expects of an experiment, and of a cluster's settings. Touches no
-//! cluster; reads one where it is told to.
+//! cluster; reads one where `--context` names it.
 
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ use crate::report::forecast::{self, ForecastReport};
 use crate::report::hang;
 use crate::timeline::{NodeRole, Tuning};
 
-/// What is said of one experiment.
+/// What is predicted of one experiment.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Predicted {

@@ -15,7 +15,7 @@ impl Component {
 /// One action, at an instant that the caller gives.
 ///
 /// Each is idempotent: what is so already is left alone. An undo of what was not done changes
-/// nothing. What harms a node that boots is done when it is up, unless it is taken back before; a
+/// nothing. A fault on a node that boots happens when it is up, unless it is undone before; a
 /// frozen machine or an ended kubelet there can't be where the machine is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "fields are named after what they are")]
@@ -34,7 +34,7 @@ pub enum Action {
     Start { node: NodeId },
     /// Freezes a node: nothing in it runs, its sockets stay.
     Pause { node: NodeId },
-    /// Thaws a node.
+    /// Unfreezes a node.
     Unpause { node: NodeId },
     /// Cuts a node's cable.
     Disconnect { node: NodeId },
@@ -60,7 +60,7 @@ pub enum Action {
     KillComponent { node: NodeId, component: Component },
     /// Freezes a part of the control plane.
     PauseComponent { node: NodeId, component: Component },
-    /// Thaws it.
+    /// Unfreezes it.
     UnpauseComponent { node: NodeId, component: Component },
     /// Sets an owner's number of replicas (an API write: the caller asks
     /// [`super::Model::api_serves`] first).

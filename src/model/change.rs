@@ -1,4 +1,4 @@
-//! What an observer of the modelled cluster is told.
+//! What changes in the modelled cluster.
 
 use super::action::Component;
 use super::detection::Heartbeat;
@@ -21,7 +21,7 @@ pub(crate) enum Change {
     Beat { node: NodeId, heartbeat: Heartbeat },
     /// A taint came or went.
     Taint { node: NodeId, taint: Taint, present: bool },
-    /// A ReplicaSet made a pod (those made by [`super::Model::create_pod`] are told as well).
+    /// A ReplicaSet made a pod (those made by [`super::Model::create_pod`] come as well).
     PodCreated { pod: PodId, owner: Option<OwnerId> },
     /// The scheduler chose a node.
     PodBound { pod: PodId, node: NodeId },

@@ -127,7 +127,7 @@ impl Model {
             .leading(CONTROLLER_MANAGER)
             .is_some_and(|node| self.lives(node, Component::ControllerManager));
         if !lives {
-            // One that is frozen finds on its thaw what its watches have brought meanwhile.
+            // One that is frozen finds afterwards what its watches have brought meanwhile.
             return self.end_node_lifecycle();
         }
         if !self.agenda.is_set(Timer::Pass) {
@@ -169,7 +169,7 @@ impl Model {
     }
 
     /// When a watch of an API server that was frozen since then brings something again, now that
-    /// the server runs: at once, unless the client has given the connection up.
+    /// the server runs: immediately, unless the client has given the connection up.
     fn goes_on(&mut self, frozen_at: Nanos) -> Nanos {
         let given_up = frozen_at + CONNECTION_GIVEN_UP;
         if self.now < given_up { self.now } else { self.reconnects(given_up) }
@@ -251,8 +251,8 @@ impl Model {
         let (online, watching) = match self.nodes[id.0].cut {
             Some(Cut::Off) => (now, now + BOOTED_PODS.draw(&mut self.random)),
             Some(Cut::Frozen) => {
-                let thawed = now + THAW.draw(&mut self.random);
-                (thawed, thawed)
+                let unfrozen = now + THAW.draw(&mut self.random);
+                (unfrozen, unfrozen)
             }
             Some(Cut::Cable) => {
                 let again = now + self.random.below((now - lost_at).min(RECONNECT_MOST));
@@ -340,12 +340,12 @@ impl Model {
         plane.frozen[component.index()] = frozen;
         self.refresh();
         if !frozen {
-            self.thaw_components(node);
+            self.unfreeze_components(node);
         }
     }
 
     /// Candidates whose loops stood still go on.
-    pub(super) fn thaw_components(&mut self, node: NodeId) {
+    pub(super) fn unfreeze_components(&mut self, node: NodeId) {
         for component in Component::ALL {
             if let Some(which) = electing(component)
                 && self.lives(node, component)

@@ -69,7 +69,7 @@ const WHOLE_SECOND: Duration = Duration::from_secs(1);
 const PASS_LEAST: f64 = 0.000_7;
 const PASS_MOST: f64 = 0.001_1;
 
-/// A share of failures that an interval may leave out, if it is told.
+/// A share of failures that an interval may leave out, if `late` has it.
 const RARELY: f64 = 0.05;
 /// From a leader's last breath until another leads: its lease (15 s), renewed up to 2 s before.
 const TAKEOVER_LEAST: f64 = 13.0;

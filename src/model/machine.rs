@@ -173,7 +173,7 @@ impl Model {
         })
     }
 
-    /// Adds to what is told.
+    /// Adds a change of now.
     #[inline]
     pub(super) fn emit(&mut self, change: Change) {
         self.pending.push((self.now, change));

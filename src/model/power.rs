@@ -19,14 +19,14 @@ impl Model {
         }
     }
 
-    /// A machine that boots remembers what is done to it then, and forgets what is taken back
+    /// A machine that boots remembers what is done to it then, and forgets what is undone
     /// before.
     fn puts_off(&mut self, action: Action) -> bool {
         let Some(node) = action.node().map(|node| &mut self.nodes[node.0]) else { return false };
         if node.power != Power::Booting {
             return false;
         }
-        node.put_off.retain(|harm| harm.undo() != Some(action));
+        node.put_off.retain(|fault| fault.undo() != Some(action));
         if action.needs_power() && !node.put_off.contains(&action) {
             node.put_off.push(action);
         }
@@ -149,7 +149,7 @@ impl Model {
         self.settle_backends(node);
         self.refresh();
         if !frozen {
-            self.thaw_components(node);
+            self.unfreeze_components(node);
         }
     }
 

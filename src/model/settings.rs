@@ -214,7 +214,7 @@ constants! {
         "component-base/config/v1alpha1/defaults.go";
     RETRY: Nanos = 2 * SECOND, "leader election: retryPeriod",
         "component-base/config/v1alpha1/defaults.go";
-    RETRY_JITTER: f64 = 1.2, "leader election: jitter of a follower's tries",
+    RETRY_JITTER: f64 = 1.2, "leader election: jitter of a follower's attempts",
         "client-go/tools/leaderelection/leaderelection.go JitterFactor";
     // The control plane.
     RELIST_FIRST: Nanos = 800 * MILLISECOND, "watches: first wait before a new connection, doubled each time, plus up to as much again",

@@ -1,4 +1,4 @@
-//! Settings that will surprise: warnings before harm, as pure functions over settings.
+//! Settings that will surprise: warnings before a fault, as pure functions over settings.
 
 use std::time::Duration;
 

@@ -152,7 +152,7 @@ impl<'a> Trial<'a> {
 
     fn fault(&mut self, action: Action, node: NodeId, hold: Nanos) {
         self.observer.requested(node, self.model.now);
-        // Done at once by the model; on a machine from inside it.
+        // On a machine it is done from inside.
         if matches!(action, Action::Disconnect { .. } | Action::CutFromApi { .. }) {
             let takes = INSIDE_TAKES.draw(&mut self.chance);
             self.advance(takes);

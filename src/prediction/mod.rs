@@ -1,7 +1,7 @@
 //! Pure: what the model says of an experiment on a cluster. It never sees the measurement.
 //!
 //! ```text
-//! experiment, ClusterModel -> closed form of the detection, and thousands of tries (scenario.rs) -> Predictions
+//! experiment, ClusterModel -> closed form of the detection, and thousands of trials (scenario.rs) -> Predictions
 //! ```
 
 mod cluster_model;
@@ -30,7 +30,7 @@ use crate::timeline::{Component, Header, NodeRole};
 
 /// Enough for bounds that one run in a thousand leaves, and done in a blink.
 pub const TRIALS: u32 = 2000;
-/// The same tries for the same run, whenever it is reported.
+/// The same trials for the same run, whenever it is reported.
 const SEED: u64 = 1;
 
 /// What the closed form predicts for one fault.
@@ -48,7 +48,7 @@ pub struct StepPrediction {
     pub why_not: Option<String>,
 }
 
-/// What many tries of one fault came to, as one probe sees it.
+/// What many trials of one fault came to, as one probe sees it.
 #[derive(Clone, Debug)]
 pub struct Tried {
     /// The fault's step in the method, from 0.
@@ -63,7 +63,7 @@ pub struct Tried {
     pub hit: (u32, u32),
     /// How the Service chooses among them.
     pub routing: Routing,
-    /// What the tries came to.
+    /// What the trials came to.
     pub forecast: FaultForecast,
 }
 
@@ -98,7 +98,7 @@ pub fn experiment(header: &Header) -> Option<Experiment> {
 }
 
 impl Predictions {
-    /// Of an experiment on a cluster, with so many tries. They are made when they are first asked for.
+    /// Of an experiment on a cluster, with so many trials. They are made when they are first asked for.
     pub fn new(
         experiment: Option<Experiment>,
         cluster: ClusterModel,
@@ -117,17 +117,16 @@ impl Predictions {
         Self { steps, experiment, cluster, trials, seed, tried: OnceCell::new() }
     }
 
-    /// Of a run, from its header; `cluster` is where it stood before any harm.
+    /// Of a run, from its header; `cluster` is where it stood before any fault.
     pub fn of_run(header: &Header, cluster: ClusterModel) -> Self {
         Self::new(experiment(header), cluster, TRIALS, SEED)
     }
 
-    /// How many tries are made.
     pub fn trials(&self) -> u32 {
         self.trials
     }
 
-    /// What the tries came to: for each probe, each fault in order. Errors say why none can be made.
+    /// What the trials came to: for each probe, each fault in order. Errors say why none can be made.
     pub fn tried(&self) -> Result<&[Tried], &str> {
         self.tried.get_or_init(|| self.try_all()).as_deref().map_err(String::as_str)
     }
@@ -174,13 +173,13 @@ impl Predictions {
         }
     }
 
-    /// From the shortest to the longest that something takes that the fault of a step causes, in the closed form and in all tries
+    /// From the shortest to the longest that something takes that the fault of a step causes, in the closed form and in all trials
     /// together; recovery from half to twice of those. Errors say why it is not known.
     pub fn between(&self, quantity: Quantity<'_>, step: u32) -> Result<Between, String> {
         let fault =
             self.steps.iter().find(|fault| fault.step == step).ok_or("there is no such fault")?;
         match (quantity, &fault.prediction) {
-            // The closed form leaves a rare tail out, which the tries have.
+            // The closed form leaves a rare tail out, which the trials have.
             (Quantity::Detection, Some(prediction)) => Ok(self
                 .in_tries(quantity, step)
                 .map_or(prediction.detection, |tried| hull(prediction.detection, tried))),
@@ -197,7 +196,7 @@ impl Predictions {
         let (happened, never) = (distribution.n(), distribution.never());
         match spread(distribution) {
             Some(spread) if happened > never => Ok(spread),
-            _ => Err(format!("it happened in {happened} of {} tries", happened + never)),
+            _ => Err(format!("it happened in {happened} of {} trials", happened + never)),
         }
     }
 
@@ -208,7 +207,7 @@ impl Predictions {
 }
 
 impl Tried {
-    /// What the tries say of a quantity, if it is this probe's or this Service's.
+    /// What the trials say of a quantity, if it is this probe's or this Service's.
     fn of(&self, quantity: Quantity<'_>) -> Option<&Distribution> {
         match quantity {
             Quantity::Detection => Some(&self.forecast.detection),
@@ -263,7 +262,7 @@ fn closed_form(cluster: &ClusterModel, step: u32, fault: &Fault) -> StepPredicti
 }
 
 /// How probable it is that the leader of the controller managers is hit, or etcd's; `None`: it is
-/// not. Errors say why no controller takes what is hit for dead, where it is known beforehand.
+/// not. Errors say why no controller will miss what is hit, where it is known beforehand.
 fn leader_hit(
     cluster: &ClusterModel,
     step: u32,

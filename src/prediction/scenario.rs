@@ -79,12 +79,12 @@ fn scenario(
     backends: &Backends,
     probe: Option<&Probe>,
 ) -> Scenario {
-    let harmed: Vec<NodeId> = steps.iter().filter_map(harmed).collect();
+    let hit: Vec<NodeId> = steps.iter().filter_map(hit).collect();
     let asking = probe.and_then(|probe| match &probe.from {
-        From::Node(selector) => cluster.matching(selector, &harmed).first().copied(),
+        From::Node(selector) => cluster.matching(selector, &hit).first().copied(),
         From::Pod { .. } | From::Host => None,
     });
-    let standing = || cluster.topology.ids().find(|node| !harmed.contains(node));
+    let standing = || cluster.topology.ids().find(|node| !hit.contains(node));
     Scenario {
         topology: cluster.topology.clone(),
         pods: backends.nodes.clone(),
@@ -99,7 +99,7 @@ fn scenario(
     }
 }
 
-fn harmed(step: &model::Step) -> Option<NodeId> {
+fn hit(step: &model::Step) -> Option<NodeId> {
     match step {
         model::Step::Fault { action, .. } => action.target(),
         model::Step::Pause(_) => None,

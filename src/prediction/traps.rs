@@ -1,4 +1,4 @@
-//! What will surprise of an experiment's faults on a cluster, before any harm.
+//! What will surprise of an experiment's faults on a cluster, before they are injected.
 
 use super::cluster_model::{Backends, ClusterModel};
 use crate::experiment::{Expectation, Experiment, Numbered};

@@ -21,19 +21,19 @@ pub struct ForecastReport {
     pub experiment: String,
     /// What it was predicted for, for people.
     pub cluster: String,
-    /// How often it was tried.
+    /// How many trials were simulated.
     pub trials: u32,
-    /// The seed of the tries: the same seed gives the same numbers.
+    /// The seed of the trials: the same seed gives the same numbers.
     pub seed: u64,
     /// When each fault is noticed, by the closed form.
     pub steps: Vec<StepPrediction>,
-    /// What the tries came to, by probe and fault.
+    /// What the trials came to, by probe and fault.
     pub tried: Vec<Outcome>,
-    /// Why there are no tries.
+    /// Why there are none.
     pub why_not: Option<String>,
 }
 
-/// What the tries of one fault came to, as one probe sees it. Times in seconds; shares from 0 to 1.
+/// What the trials of one fault came to, as one probe sees it. Times in seconds; shares from 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
@@ -187,7 +187,7 @@ fn rows(outcome: &Outcome) -> String {
     let all = |summary: &Summary| summary.n + summary.never;
     let rows = outcome.rows().into_iter().filter(|(_, summary, _)| all(summary) > 0).map(
         |(name, summary, say)| {
-            let said = |value: Option<f64>| value.map_or("-".into(), say);
+            let written = |value: Option<f64>| value.map_or("-".into(), say);
             let never = match (summary.never, summary.n) {
                 (0, _) => String::new(),
                 (_, 0) => "always".into(),
@@ -196,7 +196,7 @@ fn rows(outcome: &Outcome) -> String {
                 }
             };
             let values =
-                [summary.min, summary.p05, summary.median, summary.p95, summary.max].map(said);
+                [summary.min, summary.p05, summary.median, summary.p95, summary.max].map(written);
             std::iter::once(name.to_owned()).chain(values).chain([never]).collect()
         },
     );

@@ -55,7 +55,7 @@ impl Actions {
         self.begun.iter().any(|(command, _)| stops(command))
     }
 
-    /// Takes out what this takes back before it could have an effect: what is queued, and what a
+    /// Takes out what this undoes before it could have an effect: what is queued, and what a
     /// node that boots has put off.
     pub(super) fn undone_by(&mut self, undo: Action, boots: bool) -> Vec<Command> {
         let begun = self

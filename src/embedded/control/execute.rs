@@ -1,4 +1,4 @@
-//! Actions on nodes: one after the other on each node, and told when their effect is there.
+//! Actions on nodes: one after the other on each node, and answered when their effect is there.
 
 use std::time::{Duration, Instant};
 
@@ -58,12 +58,12 @@ impl Driver {
     }
 }
 
-/// What became of an action; a start is told before all is up, as on kind.
+/// What became of an action; a start is answered before all is up, as on kind.
 fn effect(action: Action, node: &NodeState, after: Duration) -> Effect {
-    let told = match action {
+    let is_answered = match action {
         Action::Start { .. } => node.power == Power::Booting && after >= NODE_STARTED,
         Action::StartKubelet { .. } => after >= KUBELET_STARTED,
         _ => false,
     };
-    if told { Effect::There } else { node.effect(action) }
+    if is_answered { Effect::There } else { node.effect(action) }
 }

@@ -11,7 +11,7 @@ use crate::timeline::{Event, ProcessState, Record};
 /// The first process has this number.
 const FIRST_PID: u32 = 1001;
 
-/// Who is told of processes, and what they were told.
+/// Who observes processes, and what was reported.
 #[derive(Debug)]
 pub(super) struct Processes {
     /// Unbounded: a part changes some times a minute.
@@ -44,7 +44,7 @@ impl Processes {
         }
     }
 
-    /// Reports those that are not as they were. An observer that is gone is told nothing.
+    /// Reports those that are not as they were. An observer that is gone needs nothing.
     pub(super) fn report(&mut self, model: &Model, registry: &Registry) {
         let nodes = (0..registry.nodes.len()).map(NodeId);
         let keys = nodes.flat_map(|node| Component::ALL.map(|component| (node, component)));

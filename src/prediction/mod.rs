@@ -122,7 +122,7 @@ impl Predictions {
         Self::new(experiment(header), cluster, TRIALS, SEED)
     }
 
-    pub fn trials(&self) -> u32 {
+    pub(crate) fn trials(&self) -> u32 {
         self.trials
     }
 

@@ -238,20 +238,21 @@ impl Drop for Server {
 struct Run {
     cpu_us: f64,
     attempts: f64,
-    said: String,
+    printed: String,
 }
 
 fn run(command: &mut Command, attempts: impl Fn(&str) -> Option<f64>) -> Result<Run> {
     let before = children_us()?;
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output()?;
-    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let attempts = attempts(&said).ok_or_else(|| format!("no number of attempts in {said:?}"))?;
-    Ok(Run { cpu_us: (children_us()? - before) / attempts, attempts, said })
+    let printed = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let attempts =
+        attempts(&printed).ok_or_else(|| format!("no number of attempts in {printed:?}"))?;
+    Ok(Run { cpu_us: (children_us()? - before) / attempts, attempts, printed })
 }
 
 fn compare(seconds: u64, rounds: u64) -> Result<()> {
     let this = std::env::current_exe()?;
-    let first = |said: &str| said.split_whitespace().next()?.parse().ok();
+    let first = |printed: &str| printed.split_whitespace().next()?.parse().ok();
     let oha = Command::new("oha").arg("--version").output().is_ok();
     if !oha {
         println!("oha is not installed: left out (cargo install oha)");
@@ -272,7 +273,7 @@ fn compare(seconds: u64, rounds: u64) -> Result<()> {
                 "round {round} {name:8} {:7.1} us CPU an attempt, {} attempts {}",
                 run.cpu_us,
                 run.attempts,
-                detail(name, &run.said)
+                detail(name, &run.printed)
             );
             runs.push(run);
         }
@@ -299,8 +300,8 @@ fn median(runs: &[Run]) -> Option<f64> {
     all.get(all.len() / 2).copied()
 }
 
-fn detail(name: &str, said: &str) -> String {
-    let words: Vec<&str> = said.split_whitespace().collect();
+fn detail(name: &str, printed: &str) -> String {
+    let words: Vec<&str> = printed.split_whitespace().collect();
     match (name, &*words) {
         ("floor" | "ours", [_, p50, p99, max, failed]) => {
             format!("late p50 {p50} us, p99 {p99} us, max {max} us; {failed} failed")
@@ -327,8 +328,8 @@ fn oha_command(port: &str, seconds: u64) -> Command {
     command
 }
 
-fn oha_attempts(said: &str) -> Option<f64> {
-    let value: serde_json::Value = serde_json::from_str(said).ok()?;
+fn oha_attempts(printed: &str) -> Option<f64> {
+    let value: serde_json::Value = serde_json::from_str(printed).ok()?;
     let count = |name: &str| {
         value[name]
             .as_object()

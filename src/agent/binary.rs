@@ -1,4 +1,4 @@
-//! Whether a program can run on a node: told from its first bytes, before it is uploaded.
+//! Whether a program can run on a node: judged by its first bytes, before it is uploaded.
 
 /// What a processor is called, by Kubernetes, by the kernel, and in an ELF header.
 const PROCESSORS: [(&str, &str, u16); 5] = [
@@ -11,7 +11,7 @@ const PROCESSORS: [(&str, &str, u16); 5] = [
 
 /// Checks that a program is a Linux one for a processor (`amd64` or `x86_64`, `arm64` or `aarch64`;
 /// an empty or unknown name agrees with any). The error says what it is instead.
-pub fn check_binary(program: &[u8], processor: &str) -> Result<(), String> {
+pub(crate) fn check_binary(program: &[u8], processor: &str) -> Result<(), String> {
     let machine =
         elf_machine(program).ok_or_else(|| format!("{} is not a Linux program", kind(program)))?;
     let wanted = PROCESSORS

@@ -6,7 +6,7 @@ use crate::timeline::{Event, Moment, ProbeSpan, Record};
 
 /// How far an agent's clock is ahead of the runner's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Offset {
+pub(crate) struct Offset {
     /// Agent minus runner, in nanoseconds.
     pub ahead_ns: i128,
     /// How far off that may be, either way.
@@ -14,12 +14,11 @@ pub struct Offset {
 }
 
 impl Offset {
-    /// Both read one clock.
-    pub const SAME: Self = Self { ahead_ns: 0, uncertainty_ns: 0 };
+    pub(crate) const SAME: Self = Self { ahead_ns: 0, uncertainty_ns: 0 };
 
     /// What one exchange tells: the agent read its clock at some moment between the ping and the
     /// pong.
-    pub fn of_exchange(ping: Moment, agent: Moment, pong: Moment) -> Self {
+    pub(crate) fn of_exchange(ping: Moment, agent: Moment, pong: Moment) -> Self {
         let half = pong.0.saturating_sub(ping.0).div_ceil(2);
         Self {
             ahead_ns: i128::from(agent.0) - i128::from(ping.0) - i128::from(half),
@@ -28,18 +27,18 @@ impl Offset {
     }
 
     /// Whether the true offset may be `other`'s.
-    pub fn allows(&self, other: Offset) -> bool {
+    pub(crate) fn allows(&self, other: Offset) -> bool {
         self.ahead_ns.abs_diff(other.ahead_ns)
             <= u128::from(self.uncertainty_ns) + u128::from(other.uncertainty_ns)
     }
 
     /// A moment of the agent on the runner's clock.
-    pub fn to_runner(&self, agent: Moment) -> Moment {
+    pub(crate) fn to_runner(&self, agent: Moment) -> Moment {
         Moment((i128::from(agent.0) - self.ahead_ns).clamp(0, i128::from(u64::MAX)) as u64)
     }
 
     /// A span with its start on the runner's clock.
-    pub fn convert(&self, span: ProbeSpan) -> ProbeSpan {
+    pub(crate) fn convert(&self, span: ProbeSpan) -> ProbeSpan {
         ProbeSpan {
             start: self.to_runner(span.start),
             clock_uncertainty_ns: self.uncertainty_ns,
@@ -49,7 +48,7 @@ impl Offset {
 
     /// A record with its moments on the runner's clock; its bracket is wider by as much as that may
     /// be off.
-    pub fn convert_record(&self, mut record: Record) -> Record {
+    pub(crate) fn convert_record(&self, mut record: Record) -> Record {
         let off = Duration::from_nanos(self.uncertainty_ns);
         if let Event::ObserverGap { until, .. } = &mut record.event {
             *until = until.map(|until| self.to_runner(until).plus(off));
@@ -65,7 +64,7 @@ impl Offset {
 
 /// The offset that several exchanges tell. Where the boot ids agree and no exchange speaks against
 /// it, both clocks are one.
-pub fn settle(same_boot: bool, exchanges: &[Offset]) -> Offset {
+pub(crate) fn settle(same_boot: bool, exchanges: &[Offset]) -> Offset {
     if same_boot && exchanges.iter().all(|exchange| exchange.allows(Offset::SAME)) {
         return Offset::SAME;
     }

@@ -33,8 +33,7 @@ const EXCHANGES: usize = 8;
 
 /// Where an agent is to work, and at what.
 #[derive(Clone, Debug)]
-pub struct Placement {
-    /// The node.
+pub(crate) struct Placement {
     pub node: NodeHandle,
     /// The node's processor, as Kubernetes or its kernel calls it. Empty: not known.
     pub processor: String,
@@ -42,7 +41,6 @@ pub struct Placement {
     pub run: String,
     /// The pod whose network and DNS are used, by its uid; `None`: the node's own.
     pub pod_uid: Option<String>,
-    /// What to ask.
     pub probes: Vec<ProbeSpec>,
     /// How the control probe is called (see `probe::control::header`); `None`: there is none.
     pub control: Option<ProbeHeader>,
@@ -52,7 +50,7 @@ pub struct Placement {
 
 /// Uploads `program`, starts it, and returns when its probes have begun. It removes its own file
 /// immediately. Messages come until [`AgentMessage::Ended`]; none comes when this is an error.
-pub async fn deploy(
+pub(crate) async fn deploy(
     access: &dyn NodeAccess,
     placement: Placement,
     program: &[u8],
@@ -85,11 +83,11 @@ pub async fn deploy(
     begun
 }
 
-/// Removes what agents of a run may have left in a node when the runner died, or was told to end,
+/// Removes what agents of a run may have left in a node when the runner died, or was asked to end,
 /// between uploading one and its own removal. May be called any number of times; a file that is not
 /// there is not an error. Errors when the node is not up, or the run's id can't be part of a file's
 /// name.
-pub async fn sweep(
+pub(crate) async fn sweep(
     access: &dyn NodeAccess,
     node: &NodeHandle,
     run: &str,
@@ -168,7 +166,7 @@ impl Link {
         }
     }
 
-    /// The next message; cancel-safe. The end of the stream is an error, which tells what was said
+    /// The next message; cancel-safe. The end of the stream is an error, which quotes what was printed
     /// instead of a frame.
     async fn receive(&mut self) -> Result<FromAgent, String> {
         loop {
@@ -238,7 +236,7 @@ struct Pump {
 }
 
 impl Pump {
-    /// Until bye. Errors when it was not told to end.
+    /// Until bye. Errors when it was not asked to end.
     async fn run(&mut self, first: FromAgent) -> Result<(), String> {
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);

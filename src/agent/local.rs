@@ -16,7 +16,7 @@ const HERE: &str = "host";
 
 /// Begins to ask, on a thread of its own. Errors when the system has none; what is wrong with a
 /// probe comes as [`AgentMessage::Ended`].
-pub fn start(
+pub(crate) fn start(
     probes: Vec<ProbeSpec>,
     control: Option<ProbeHeader>,
     messages: UnboundedSender<AgentMessage>,
@@ -26,7 +26,7 @@ pub fn start(
 
 /// The same, with an address of loopback from which what is on loopback is asked: the embedded
 /// cluster tells its nodes apart by it.
-pub fn start_from(
+pub(crate) fn start_from(
     source: Option<IpAddr>,
     probes: Vec<ProbeSpec>,
     control: Option<ProbeHeader>,

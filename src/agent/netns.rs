@@ -12,22 +12,16 @@ const MAX_FILE: u64 = 64 * 1024;
 
 /// Why a pod's network can't be entered.
 #[derive(Debug, thiserror::Error)]
-pub enum NetnsError {
+pub(crate) enum NetnsError {
     /// No process of the pod runs here.
     #[error("find a process of the pod with uid {0} on this node")]
     NoProcess(String),
-    /// The system refused.
     #[error("{what}: {source}")]
-    Io {
-        /// What was tried.
-        what: String,
-        /// The system's answer.
-        source: io::Error,
-    },
+    Io { what: String, source: io::Error },
 }
 
 /// The network that this process is in.
-pub fn own_names() -> NameService {
+pub(crate) fn own_names() -> NameService {
     let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
     NameService::parse(&text("/etc/resolv.conf"), &text("/etc/hosts"))
 }
@@ -35,7 +29,7 @@ pub fn own_names() -> NameService {
 /// Enters a pod's network with the calling thread, before it makes any socket, and gives how the
 /// pod resolves names.
 #[cfg(target_os = "linux")]
-pub fn enter_pod(uid: &str) -> Result<NameService, NetnsError> {
+pub(crate) fn enter_pod(uid: &str) -> Result<NameService, NetnsError> {
     let process =
         process_of(Path::new("/proc"), uid).ok_or_else(|| NetnsError::NoProcess(uid.into()))?;
     let namespace = process.join("ns/net");
@@ -57,7 +51,7 @@ pub fn enter_pod(uid: &str) -> Result<NameService, NetnsError> {
 
 /// Pods have networks of their own only on Linux.
 #[cfg(not(target_os = "linux"))]
-pub fn enter_pod(uid: &str) -> Result<NameService, NetnsError> {
+pub(crate) fn enter_pod(uid: &str) -> Result<NameService, NetnsError> {
     Err(NetnsError::NoProcess(uid.into()))
 }
 

@@ -119,7 +119,7 @@ pub enum FromAgent {
     },
     /// The last frame.
     Bye {
-        /// What ended it, if it was not told to.
+        /// What ended it, if it was not asked to.
         error: Option<String>,
     },
 }

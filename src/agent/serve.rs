@@ -22,22 +22,19 @@ use crate::timeline::{Moment, ProbeSpan};
 /// How long an agent waits for its first orders.
 const FIRST_HEARTBEAT: Duration = Duration::from_secs(30);
 
-/// Why an agent ended, when it was not told to.
+/// Why an agent ended, when it was not asked to.
 #[derive(Debug, thiserror::Error)]
-pub enum ServeError {
+pub(crate) enum ServeError {
     /// The runner has not been heard of for too long.
     #[error("no message from the runner for {0:?}")]
     Silence(Duration),
-    /// The runner's stream ended without a stop message.
     #[error("the runner closed the connection")]
     StreamEnded,
-    /// A message of the runner is invalid.
     #[error("invalid message from the runner: {0}")]
     Protocol(String),
     /// The probes can't be carried out, or go on.
     #[error("{0}")]
     Probes(String),
-    /// The system refused.
     #[error("cannot start: {0}")]
     Io(#[from] io::Error),
 }
@@ -51,7 +48,7 @@ enum Event {
 /// Serves one runner, until it says so, its stream ends, or it has been silent for too long.
 /// `unlink` is this program's own file, removed immediately: nothing is left behind, however the
 /// agent ends.
-pub fn serve(
+pub(crate) fn serve(
     input: impl Read + Send + 'static,
     output: impl Write + Send + 'static,
     unlink: Option<&Path>,
@@ -186,10 +183,10 @@ impl Agent {
     }
 }
 
-/// Looks at the node until it is told to stop.
+/// Looks at the node until it is asked to stop.
 fn observe(node: &str, stop: &AtomicBool, Outgoing(outbox): &Outgoing) -> Result<(), String> {
-    Observer::of(node).run(stop, &|said| {
-        let message = match said {
+    Observer::of(node).run(stop, &|seen| {
+        let message = match seen {
             Observation::Record(record) => FromAgent::Record(record),
             Observation::ObservedUntil(at) => FromAgent::ObservedUntil(at),
         };
@@ -198,7 +195,7 @@ fn observe(node: &str, stop: &AtomicBool, Outgoing(outbox): &Outgoing) -> Result
     Ok(())
 }
 
-/// Asks, in the network that was named, until it is told to stop. Of this thread alone.
+/// Asks, in the network that was named, until it is asked to stop. Of this thread alone.
 fn probe(start: Start, stop: &AtomicBool, sink: &mut dyn Sink) -> Result<(), String> {
     let names = match &start.pod_uid {
         Some(uid) => netns::enter_pod(uid).map_err(|error| error.to_string())?,

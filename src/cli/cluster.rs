@@ -59,8 +59,15 @@ pub(super) fn default_config() -> KindConfig {
 /// Writes the kubeconfig to a file that does not exist yet, for as long as the cluster is up.
 fn write_out(path: &Path, text: &str) -> Result<Secret, RunError> {
     let cannot = |e: std::io::Error| {
-        let hint = (e.kind() == ErrorKind::AlreadyExists)
-            .then_some("choose a file that does not exist: existing files are never overwritten, since they may hold credentials");
+        let hint = match e.kind() {
+            ErrorKind::AlreadyExists => Some(
+                "choose a file that does not exist: existing files are never overwritten, since they may hold credentials",
+            ),
+            ErrorKind::PermissionDenied => {
+                Some("choose a file in a directory that you may write to")
+            }
+            _ => None,
+        };
         RunError::refused(format!("cannot write {}", path.display())).because(&e).maybe_hint(hint)
     };
     path.parent()

@@ -49,6 +49,9 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
                 "warning: --kubeconfig has no effect without --context: the experiment's own kind cluster is used"
             );
         }
+        if args.cluster == Some(ClusterChoice::Embedded) {
+            warn_of_ignored(args);
+        }
         if args.dry_run {
             args.output.refuse_unplanned()?;
         }
@@ -69,6 +72,19 @@ fn place(args: &Run) -> Place<'_> {
         (Some(ClusterChoice::Embedded), _) => Place::OWN,
         (_, None) => image.map_or(Place::OWN, |version| Place::Own(Kubernetes::Exactly(version))),
         _ => Place::Other,
+    }
+}
+
+/// Flags about machines, which a model has none of.
+fn warn_of_ignored(args: &Run) {
+    let ignored = [
+        ("--node-image", args.node_image.is_some(), "the model has no node images"),
+        ("--delete-cluster", args.delete_cluster, "the model always ends with the run"),
+        ("--agent-binary", args.agent_binary.is_some(), "probes run in this process"),
+        ("--docker-host", args.access.docker_host.is_some(), "the model needs no container engine"),
+    ];
+    for (flag, _, why) in ignored.iter().filter(|(_, given, _)| *given) {
+        complain!("warning: {flag} has no effect with --cluster embedded: {why}");
     }
 }
 

@@ -18,6 +18,9 @@ pub(crate) enum EmbeddedError {
     /// The system gives no addresses.
     #[error("claim addresses on loopback: {why}")]
     NoAddresses { why: String },
+    /// Some program listens there on every address, or there are as many clusters as can be.
+    #[error("claim addresses on loopback: ports {} and {} are taken on all of them", .ports[0], .ports[1])]
+    AddressesTaken { ports: [u16; 2] },
     /// More nodes than the limit is, or no control plane.
     #[error("model {nodes} nodes: {why}")]
     Nodes { nodes: usize, why: String },
@@ -44,10 +47,18 @@ impl EmbeddedError {
     /// What a person can do about it, where there is something.
     pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::PortTaken { .. } => "port 0 lets the system choose a free one".into(),
+            Self::PortTaken { .. } => {
+                "another program took it at this moment; run the command again".into()
+            }
             Self::NoAddresses { .. } => {
                 "it needs addresses in 127.0.0.0/8, as on Linux; elsewhere use --cluster kind"
                     .into()
+            }
+            Self::AddressesTaken { ports } => {
+                format!(
+                    "`ss -ltnp` shows the programs that listen on port {} and {}; stop one",
+                    ports[0], ports[1]
+                )
             }
             Self::Off => {
                 "an earlier step may have stopped or killed the node without starting it again"
@@ -59,5 +70,19 @@ impl EmbeddedError {
             Self::Undone | Self::NoEffect { .. } | Self::Ended => return None,
             Self::NotLoopback { address } => format!("use 127.0.0.1:{}", address.port()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_others_have_are_not_taken_for_a_system_without_any() {
+        let taken = EmbeddedError::AddressesTaken { ports: [26_443, 36_443] };
+        assert!(taken.to_string().contains("ports 26443 and 36443 are taken"), "{taken}");
+        assert!(taken.hint().unwrap().contains("ss -ltnp"));
+        let none = EmbeddedError::NoAddresses { why: "not there".into() };
+        assert!(none.hint().unwrap().contains("--cluster kind"));
     }
 }

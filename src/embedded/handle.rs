@@ -45,6 +45,7 @@ pub(crate) struct Embedded {
     kubeconfig: String,
     topology: Topology,
     ports: Ports,
+    /// Unbounded: each waits for its effect, so there are as many as faults in flight.
     requests: Option<mpsc::UnboundedSender<Request>>,
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -100,7 +101,7 @@ impl Embedded {
     /// Does something to the cluster, and returns when its effect is there: the node is off,
     /// frozen, cut off, or up again. Idempotent. May be dropped; what was begun goes on. Errors
     /// when the cluster has ended, when the node is off and it can't be done there, when it is
-    /// taken back before it is done, and when nothing came of it in a quarter of a minute (after a
+    /// undone before it has an effect, and when nothing came of it in a quarter of a minute (after a
     /// shutdown's grace).
     pub(crate) async fn act(&self, action: Action) -> Result<(), EmbeddedError> {
         let (done, effect) = oneshot::channel();
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_on_its_way_happens_before_it_is_taken_back() {
+    async fn what_is_on_its_way_happens_before_it_is_undone() {
         let embedded = Embedded::start(spec()).unwrap();
         let node = embedded.node("a-worker2").unwrap();
         // A kill takes effect a moment after the call; an immediate start must not find the node up
@@ -332,13 +333,13 @@ mod tests {
     async fn what_is_done_to_a_node_that_boots_happens_when_it_is_up() {
         let embedded = Embedded::start(spec()).unwrap();
         let node = embedded.node("a-worker").unwrap();
-        for harm in [
+        for action in [
             Action::Kill { node },
             Action::Start { node },
             Action::Pause { node },
             Action::Unpause { node },
         ] {
-            embedded.act(harm).await.unwrap();
+            embedded.act(action).await.unwrap();
         }
         // The same with an undo on its heels: it does not wait for what never was.
         embedded.act(Action::Kill { node }).await.unwrap();

@@ -13,7 +13,7 @@ use tokio::io::AsyncWrite;
 
 /// A node, as its access knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeHandle {
+pub(crate) struct NodeHandle {
     /// The node's name in Kubernetes.
     pub name: String,
     /// What tells it from another node of that name, made later: a container's id, a Node's uid.
@@ -22,7 +22,7 @@ pub struct NodeHandle {
 
 /// Whether a command can run in a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeState {
+pub(crate) enum NodeState {
     /// It can.
     Up,
     /// The node is frozen: nothing answers, nothing is lost.
@@ -33,7 +33,7 @@ pub enum NodeState {
 
 /// What a command left behind. A code other than 0 is not an error of the call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Output {
+pub(crate) struct Output {
     /// Its exit code.
     pub code: i64,
     /// What it wrote to stdout.
@@ -57,7 +57,7 @@ impl Output {
 
 /// A file for a node, owned by root.
 #[derive(Clone, Copy, Debug)]
-pub struct NodeFile<'a> {
+pub(crate) struct NodeFile<'a> {
     /// Absolute, in a directory that exists and is not a tmpfs.
     pub path: &'a str,
     /// Its permissions.
@@ -73,14 +73,14 @@ pub(crate) type ProcessOutput = Pin<Box<dyn Stream<Item = io::Result<Vec<u8>>> +
 
 /// Both ends of a running process. When they are dropped it sees the end of its input, and must end
 /// by itself.
-pub struct ProcessStream {
+pub(crate) struct ProcessStream {
     pub input: ProcessInput,
     pub output: ProcessOutput,
 }
 
 /// What kind of obstacle is in the way into a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccessErrorKind {
+pub(crate) enum AccessErrorKind {
     /// The node no longer exists.
     Gone,
     /// The node is frozen.
@@ -97,7 +97,7 @@ pub enum AccessErrorKind {
 
 /// Why a node could not be reached. Fits after "failed to".
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccessError {
+pub(crate) struct AccessError {
     /// What is in the way.
     pub kind: AccessErrorKind,
     /// What was tried, and why it failed.
@@ -118,7 +118,7 @@ impl std::error::Error for AccessError {}
 pub(crate) type Access<'a, T> = BoxFuture<'a, Result<T, AccessError>>;
 
 /// A way into nodes. A call that is dropped may still have its effect.
-pub trait NodeAccess: Send + Sync {
+pub(crate) trait NodeAccess: Send + Sync {
     /// Whether a command can run there. Errors with `Gone` when the node no longer exists.
     fn state<'a>(&'a self, node: &'a NodeHandle) -> Access<'a, NodeState>;
 

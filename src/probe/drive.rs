@@ -188,7 +188,7 @@ impl Driver<'_> {
         socket.flush()?;
         task.enter(Phase::FirstByte);
         // What has been sent just now is not answered yet. But what a known socket had to tell
-        // before may have been told already.
+        // before may have been reported already.
         Ok(if registered { Turn::Next } else { Turn::Wait })
     }
 

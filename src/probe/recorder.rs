@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::timeline::Attempt;
 use crate::timeline::attempts::AttemptEncoder;
 
-/// More back ends than this are not told apart: an answer with a header that differs each time must
+/// More back ends than this are not kept apart: an answer with a header that differs each time must
 /// not fill the memory.
 const MAX_BACKENDS: usize = 4096;
 /// A back end's name is cut here.

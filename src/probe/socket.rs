@@ -84,7 +84,7 @@ impl TcpSocket {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             if let Err(error) = tls.process_new_packets() {
-                // The peer is told why.
+                // The peer learns why.
                 let _ = tls.write_tls(&mut self.stream);
                 return Err(invalid(error));
             }
@@ -123,7 +123,7 @@ impl TcpSocket {
         }
     }
 
-    /// Whether an idle connection can take a request: open, and the peer has not said anything.
+    /// Whether an idle connection can take a request: open, and the peer has sent nothing.
     pub(super) fn check(&mut self) -> io::Result<()> {
         let mut byte = [0];
         let seen =

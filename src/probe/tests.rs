@@ -1,4 +1,4 @@
-//! The prober against servers that do as they are told.
+//! The prober against scripted servers.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

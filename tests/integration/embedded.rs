@@ -154,7 +154,7 @@ fn assert_passed(report: &Value, subject: &str) {
     assert!(judged.iter().all(|assertion| assertion["outcome"] == "pass"), "{judged:#?}");
 }
 
-/// Nothing is owed, nothing lies about.
+/// Nothing is left to undo, and no file is left.
 fn assert_clean(home: &Home) {
     home.run(&["recover", "--dry-run"]).exits(0).prints("nothing");
     let left = home.path().join("state/outage/embedded");
@@ -311,7 +311,12 @@ fn settings_that_cannot_be_are_refused() {
 
 fn a_dry_run_shows_targets_and_undo() {
     let home = Home::new();
-    let output = run(&home, &["run", "node-pause", "--cluster", "embedded", "--dry-run"]);
+    let flags = ["--delete-cluster", "--node-image", "kindest/node:v1.31.0"];
+    let arguments = [&["run", "node-pause", "--cluster", "embedded", "--dry-run"][..], &flags];
+    let output = run(&home, &arguments.concat());
+    for flag in ["--delete-cluster", "--node-image"] {
+        output.says(&format!("warning: {flag} has no effect with --cluster embedded"));
+    }
     output
         .exits(0)
         .prints("fast-detection-worker2")
@@ -569,6 +574,7 @@ fn kubectl_writes() {
         ("get deployment web -o jsonpath={.spec.replicas}", &["1"]),
         ("label deployment web a=b", &["labeled"]),
         ("annotate deployment web a=b", &["annotated"]),
+        ("delete pod one -n x --grace-period=0 --force", &["force deleted"]),
         (&format!("cordon {node}"), &["cordoned"]),
         ("get nodes", &["SchedulingDisabled"]),
         (&format!("drain {node} --force --timeout=60s"), &["drained"]),
@@ -576,7 +582,6 @@ fn kubectl_writes() {
         (&format!("taint nodes {node} a=b:NoSchedule"), &["tainted"]),
         (&format!("taint nodes {node} a-"), &["untainted"]),
         ("delete pods -l app=web", &["deleted"]),
-        ("delete pod one -n x --grace-period=0 --force", &["force deleted"]),
         ("delete -f experiments/workloads/web.yaml", &["deployment.apps \"web\" deleted"]),
         ("delete namespace x", &["namespace \"x\" deleted"]),
         ("get pods -A -l app=two", &["No resources found"]),

@@ -26,11 +26,10 @@ const LOOK: Duration = Duration::from_millis(250);
 const HOLD: Duration = Duration::from_secs(3);
 
 /// Faults that both kinds of cluster can show.
-const FAULTS: [&str; 15] = [
+const FAULTS: [&str; 14] = [
     "nodeStop: {target: {role: worker}, grace: 2s}",
     "nodeKill: {target: {role: worker}}",
     "nodePause: {target: {role: worker}}",
-    "nodeReboot: {target: {role: worker}}",
     "nodeDisconnect: {target: {role: worker}}",
     "partition: {target: {role: worker}}",
     "kubeletStop: {target: {role: worker}}",
@@ -44,7 +43,8 @@ const FAULTS: [&str; 15] = [
     "podDelete: {labels: {app: web}, count: 1}",
 ];
 /// Those that need a real cluster.
-const ON_KIND: [&str; 4] = [
+const ON_KIND: [&str; 5] = [
+    "nodeReboot: {target: {role: worker}}",
     "nodeDrain: {target: {role: worker}}",
     "deploymentPlace: {name: web, on: {role: worker, count: 1}}",
     "containerKill: {labels: {app: web}, count: 1}",

@@ -46,13 +46,18 @@ impl Access {
         })
     }
 
-    pub(super) fn token(&self) -> &str {
-        &self.token
-    }
-
-    /// What goes before the address in the server's URL.
-    pub(super) fn userinfo(&self) -> String {
-        format!("{USER}:{}", self.token)
+    /// A kubeconfig with one cluster, one user and one context, all called `name`, which is current.
+    /// The token is in it twice: kubectl takes it from the URL only, other clients from the user.
+    pub(super) fn kubeconfig(&self, name: &str) -> String {
+        let (address, token) = (&self.hosts[0], &self.token);
+        // A name may be anything that YAML takes for something else ("1e3", "null"): quoted as JSON,
+        // which YAML reads.
+        let name = serde_json::Value::from(name);
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: {name}\npreferences: {{}}\nclusters:\n- name: {name}\n  cluster:\n    \
+         server: http://{USER}:{token}@{address}\nusers:\n- name: {name}\n  user:\n    token: \"{token}\"\ncontexts:\n- name: {name}\n  context:\n    \
+         cluster: {name}\n    user: {name}\n"
+        )
     }
 
     /// Errors when the request is not to be answered.
@@ -106,8 +111,8 @@ mod tests {
     #[test]
     fn only_who_has_the_token_and_is_no_web_page_is_answered() {
         let access = Access::new("127.64.0.1:6443".parse().unwrap()).unwrap();
-        let bearer = format!("Bearer {}", access.token());
-        let basic = format!("Basic {}", BASE64_STANDARD.encode(access.userinfo()));
+        let bearer = format!("Bearer {}", access.token);
+        let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("{USER}:{}", access.token)));
         let host = (HOST, "127.64.0.1:6443");
         for path in
             ["/api", "/apis/apps/v1/deployments", "/", "/versions", "/openapi/v3", "/api/healthz"]
@@ -151,9 +156,7 @@ mod tests {
                 "{path}"
             );
         }
-        assert_ne!(
-            access.token(),
-            Access::new("127.64.0.1:6443".parse().unwrap()).unwrap().token()
-        );
+        let other = Access::new("127.64.0.1:6443".parse().unwrap()).unwrap();
+        assert_ne!(access.token, other.token);
     }
 }

@@ -8,7 +8,7 @@ pub(crate) enum Availability {
     #[default]
     Serving,
     /// It is frozen: connections are accepted (by the kernel) and nothing is answered; watches are
-    /// silent. What waited is answered when it thaws.
+    /// silent. What waited is answered when it is unfrozen.
     Hanging,
     /// It is gone: connections are cut, new ones refused.
     Down,

@@ -232,9 +232,9 @@ async fn a_watch_from_a_forgotten_place_is_reported() {
             client.request_text(http::Request::get(path).body(Vec::new()).unwrap()).await.unwrap()
         }
     };
-    let told: Value = serde_json::from_str(&watch(5).await).unwrap();
+    let last: Value = serde_json::from_str(&watch(5).await).unwrap();
     assert_eq!(
-        (&told["type"], &told["object"]["code"], &told["object"]["reason"]),
+        (&last["type"], &last["object"]["code"], &last["object"]["reason"]),
         (&"ERROR".into(), &410.into(), &"Expired".into())
     );
     assert_eq!(watch(store.revision() - 1).await.lines().count(), 1);
@@ -368,7 +368,7 @@ async fn a_server_that_is_down_refuses_and_comes_back_at_the_same_place() {
 }
 
 #[tokio::test]
-async fn a_frozen_server_answers_when_it_thaws() {
+async fn a_frozen_server_answers_once_unfrozen() {
     let (api, _store, cluster) = served().await;
     api.set_availability(Availability::Hanging);
     let asked = tokio::spawn(async move { cluster.ping().await });

@@ -115,12 +115,11 @@ fn mark(object: &mut Value, grace: u32) {
         return;
     }
     if object["kind"] == kinds::NAMESPACES.kind {
-        object::map_mut(object, "status").insert("phase".to_owned(), "Terminating".into());
+        object["status"]["phase"] = "Terminating".into();
     }
     let at = Timestamp::now() + SignedDuration::from_secs(grace.into());
-    let meta = object::meta_mut(object);
-    meta.insert("deletionTimestamp".to_owned(), object::timestamp(at).into());
-    meta.insert("deletionGracePeriodSeconds".to_owned(), grace.into());
+    object["metadata"]["deletionTimestamp"] = object::timestamp(at).into();
+    object["metadata"]["deletionGracePeriodSeconds"] = grace.into();
 }
 
 fn success(target: &Target, gone: &Value) -> Value {

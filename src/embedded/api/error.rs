@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::embedded::store::{Kind, StoreError};
+use crate::embedded::store::{Cause, Kind, StoreError};
 
 /// A refusal. Becomes a `Status` object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,10 +49,10 @@ impl ApiError {
         Self::new(409, "Conflict", message).about(kind.plural, kind, name)
     }
 
-    /// 422: the object can't be. Each cause is a field and what is wrong with it.
-    pub(crate) fn invalid(kind: &Kind, name: &str, causes: &[(String, String)]) -> Self {
-        let texts: Vec<String> =
-            causes.iter().map(|(field, why)| format!("{field}: {why}")).collect();
+    /// 422: the object can't be. `causes` are all that is wrong with it.
+    pub(crate) fn invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Self {
+        let text = |cause: &Cause| format!("{}: {}", cause.field, cause.message);
+        let texts: Vec<String> = causes.iter().map(text).collect();
         let list =
             if texts.len() == 1 { texts[0].clone() } else { format!("[{}]", texts.join(", ")) };
         let qualified = if kind.group.is_empty() {
@@ -63,7 +63,7 @@ impl ApiError {
         let mut error =
             Self::new(422, "Invalid", format!("{qualified} \"{name}\" is invalid: {list}"))
                 .about(kind.kind, kind, name);
-        let cause = |(field, why): &(String, String)| json!({"message": why, "field": field});
+        let cause = |cause: &Cause| json!({"message": cause.message, "field": cause.field});
         error.details["causes"] = causes.iter().map(cause).collect();
         error
     }
@@ -129,10 +129,7 @@ mod tests {
             ApiError::not_found(&DEPLOYMENTS, "web").message,
             "deployments.apps \"web\" not found"
         );
-        let cause = (
-            "metadata.name".to_owned(),
-            "Required value: name or generateName is required".to_owned(),
-        );
+        let cause = Cause::new("metadata.name", "Required value: name or generateName is required");
         let invalid = ApiError::invalid(&PODS, "", &[cause]).status();
         assert_eq!(
             invalid["message"],

@@ -10,7 +10,6 @@ mod discovery;
 mod error;
 mod form;
 mod hooks;
-mod kubeconfig;
 mod openapi;
 mod patch;
 mod port;

@@ -26,16 +26,16 @@ impl Port {
         if !address.ip().is_loopback() {
             return Err(EmbeddedError::NotLoopback { address });
         }
-        let said = |error: io::Error| match error.kind() {
+        let refused = |error: io::Error| match error.kind() {
             io::ErrorKind::AddrInUse => EmbeddedError::PortTaken { address },
             _ => EmbeddedError::Listen { address, why: error.to_string() },
         };
         // Two that share a port share its connections: whether another cluster of ours is there,
         // only a socket that does not share sees.
         let alone =
-            bound(address, true, false).and_then(|socket| socket.local_addr()).map_err(said)?;
+            bound(address, true, false).and_then(|socket| socket.local_addr()).map_err(refused)?;
         let address = alone.as_socket().unwrap_or(address);
-        let kept = bound(address, false, true).map_err(said)?;
+        let kept = bound(address, false, true).map_err(refused)?;
         Ok(Self { address, _kept: kept })
     }
 

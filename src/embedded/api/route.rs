@@ -14,7 +14,8 @@ use super::query::Query;
 use super::respond::{Answer, json, text};
 use super::served::Served;
 use super::target::Target;
-use super::{ApiError, Availability, body, delete, discovery, openapi, read, scale, watch, write};
+use super::write::Write;
+use super::{ApiError, Availability, body, delete, discovery, openapi, read, scale, watch};
 use crate::embedded::store::kinds;
 
 /// What a client asks.
@@ -25,6 +26,17 @@ struct Ask {
     accept: String,
     content_type: String,
     body: Bytes,
+}
+
+impl Ask {
+    /// The object in the body.
+    fn sent(&self) -> Result<Value, ApiError> {
+        body::read(&self.content_type, &self.body)
+    }
+
+    fn patch(&self) -> Result<Patch, ApiError> {
+        Patch::read(&self.content_type, &self.body)
+    }
 }
 
 /// Answers a request, unless the server is frozen.
@@ -106,8 +118,7 @@ async fn objects(served: &Arc<Served>, ask: &Ask, target: &Target) -> Result<Ans
         (Some(name), None) => one(served, ask, target, name, form),
         (Some(name), Some("scale")) if target.kind.has_scale => scaled(served, ask, target, name),
         (Some(name), Some("eviction")) if target.kind == &kinds::PODS => {
-            let eviction = body::read(&ask.content_type, &ask.body)?;
-            let options = delete::Options::read(&eviction["deleteOptions"], &ask.query)?;
+            let options = delete::Options::read(&ask.sent()?["deleteOptions"], &ask.query)?;
             Ok(json(201, &delete::one(served, target, name, &options)?))
         }
         (Some(name), Some("proxy")) if target.kind == &kinds::NODES => {
@@ -136,12 +147,7 @@ fn collection(served: &Served, ask: &Ask, target: &Target, form: Form) -> Result
             Err(ApiError::bad_request("an empty namespace may not be set during creation"))
         }
         Method::POST => {
-            let made = write::create(
-                served,
-                target,
-                body::read(&ask.content_type, &ask.body)?,
-                write::is_dry(&ask.query)?,
-            )?;
+            let made = Write::new(served, target, &ask.query)?.create(ask.sent()?)?;
             Ok(json(201, &form.object(target.kind, &made)))
         }
         Method::DELETE => {
@@ -162,36 +168,30 @@ fn one(
     form: Form,
 ) -> Result<Answer, ApiError> {
     let shown = |object: &Value| json(200, &form.object(target.kind, object));
-    let dry = write::is_dry(&ask.query)?;
+    let write = Write::new(served, target, &ask.query)?;
     match ask.method {
         Method::GET => read::get(served, target, name, form),
-        Method::PUT => {
-            let sent = body::read(&ask.content_type, &ask.body)?;
-            Ok(shown(&*write::replace(served, target, name, sent, dry)?))
-        }
-        Method::PATCH => {
-            let patch = Patch::read(&ask.content_type, &ask.body)?;
-            Ok(shown(&*write::patch(served, target, name, &patch, dry)?))
-        }
+        Method::PUT => Ok(shown(&*write.replace(ask.sent()?)?)),
+        Method::PATCH => Ok(shown(&*write.patch(&ask.patch()?)?)),
         Method::DELETE => Ok(json(200, &delete::one(served, target, name, &options(ask)?)?)),
         _ => Err(not_allowed()),
     }
 }
 
 fn scaled(served: &Served, ask: &Ask, target: &Target, name: &str) -> Result<Answer, ApiError> {
-    let dry = write::is_dry(&ask.query)?;
+    let write = Write::new(served, target, &ask.query)?;
     let scale = match ask.method {
         Method::GET => {
             let found = served.store.get(target.kind, &target.namespace, name);
             scale::of(&*found.ok_or_else(|| ApiError::not_found(target.kind, name))?)
         }
         Method::PUT => {
-            let sent = body::read(&ask.content_type, &ask.body)?;
-            scale::change(served, target, name, dry, |_| Ok(sent.clone()))?
+            let sent = ask.sent()?;
+            scale::change(&write, |_| Ok(sent.clone()))?
         }
         Method::PATCH => {
-            let patch = Patch::read(&ask.content_type, &ask.body)?;
-            scale::change(served, target, name, dry, |scale| patch.apply(scale))?
+            let patch = ask.patch()?;
+            scale::change(&write, |scale| patch.apply(scale))?
         }
         _ => return Err(not_allowed()),
     };
@@ -199,8 +199,7 @@ fn scaled(served: &Served, ask: &Ask, target: &Target, name: &str) -> Result<Ans
 }
 
 fn options(ask: &Ask) -> Result<delete::Options, ApiError> {
-    let body =
-        if ask.body.is_empty() { Value::Null } else { body::read(&ask.content_type, &ask.body)? };
+    let body = if ask.body.is_empty() { Value::Null } else { ask.sent()? };
     delete::Options::read(&body, &ask.query)
 }
 

@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::served::Served;
-use super::target::Target;
-use super::{ApiError, write};
+use super::ApiError;
+use super::write::Write;
 use crate::embedded::store::object;
 
 /// The scale of an object.
@@ -19,22 +18,18 @@ pub(super) fn of(object: &Value) -> Value {
 
 /// Changes the scale of an object, from what it is to what `new` makes of it.
 pub(super) fn change(
-    served: &Served,
-    target: &Target,
-    name: &str,
-    dry: bool,
+    write: &Write<'_>,
     new: impl Fn(&Value) -> Result<Value, ApiError>,
 ) -> Result<Value, ApiError> {
-    let changed = write::change(served, target, name, dry, |before| {
+    let changed = write.change(|before| {
         let scale = new(&of(before))?;
         let mut new = before.clone();
         let replicas = scale["spec"]["replicas"].as_u64().unwrap_or(0);
         object::map_mut(&mut new, "spec").insert("replicas".to_owned(), replicas.into());
-        for field in ["uid", "resourceVersion"]
-            .into_iter()
-            .filter(|field| !scale["metadata"][field].is_null())
-        {
-            new["metadata"][field] = scale["metadata"][field].clone();
+        for field in ["uid", "resourceVersion"] {
+            if !scale["metadata"][field].is_null() {
+                new["metadata"][field] = scale["metadata"][field].clone();
+            }
         }
         Ok(new)
     });

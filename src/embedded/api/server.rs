@@ -15,7 +15,7 @@ use super::availability::Switch;
 use super::hooks::Hooks;
 use super::port::Port;
 use super::served::Served;
-use super::{Availability, kubeconfig, route};
+use super::{Availability, route};
 use crate::embedded::EmbeddedError;
 use crate::embedded::store::Store;
 
@@ -69,7 +69,7 @@ impl ApiServer {
     /// The text of a kubeconfig whose one context, called `name`, is this server. It has the token
     /// without which nothing is answered.
     pub(crate) fn kubeconfig(&self, name: &str) -> String {
-        kubeconfig::kubeconfig(name, self.served.address, &self.served.access)
+        self.served.access.kubeconfig(name)
     }
 
     /// How it fares from now on.

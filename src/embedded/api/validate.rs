@@ -3,10 +3,7 @@
 use serde_json::Value;
 
 use super::ApiError;
-use crate::embedded::store::{Kind, LabelSelector, object};
-
-/// A field and what is wrong with it.
-type Cause = (String, String);
+use crate::embedded::store::{Cause, Kind, LabelSelector, object};
 
 const MAPS: [&str; 11] = [
     "metadata",
@@ -24,28 +21,47 @@ const MAPS: [&str; 11] = [
 /// A fleet for all of 100 nodes, which is as many as there can be.
 const MOST_REPLICAS: i64 = 1_000;
 
+/// What is wrong with an object, as far as it was looked at.
+#[derive(Default)]
+struct Causes(Vec<Cause>);
+
+impl Causes {
+    fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Cause::new(field, message));
+    }
+
+    fn required(&mut self, field: impl Into<String>) {
+        self.add(field, "Required value");
+    }
+
+    /// Errors where there are any.
+    fn refuse(self, kind: &Kind, object: &Value) -> Result<(), ApiError> {
+        match self.0.as_slice() {
+            [] => Ok(()),
+            causes => Err(ApiError::invalid(kind, object::name(object), causes)),
+        }
+    }
+}
+
 /// Errors with what is not a map and must be one. Kubernetes can't even read such an object.
 pub(super) fn check_shape(kind: &Kind, object: &Value) -> Result<(), ApiError> {
-    let odd = |path: &&str| {
-        object.pointer(&format!("/{path}")).is_some_and(|part| !part.is_object() && !part.is_null())
-    };
-    let cause = |path: &str| (path.replace('/', "."), "Invalid value: must be a map".to_owned());
-    let causes: Vec<Cause> = MAPS.iter().filter(|path| odd(path)).map(|path| cause(path)).collect();
-    if causes.is_empty() {
-        Ok(())
-    } else {
-        Err(ApiError::invalid(kind, object::name(object), &causes))
+    let mut causes = Causes::default();
+    for path in MAPS {
+        let part = object.pointer(&format!("/{path}"));
+        if part.is_some_and(|part| !part.is_object() && !part.is_null()) {
+            causes.add(path.replace('/', "."), "Invalid value: must be a map");
+        }
     }
+    causes.refuse(kind, object)
 }
 
 /// Errors with all that is wrong. `before` is the object that it takes the place of.
 pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>) -> Result<(), ApiError> {
-    let mut causes = Vec::new();
+    let mut causes = Causes::default();
     name(kind, object, &mut causes);
     labels(object, &mut causes);
     if !object["metadata"]["finalizers"].is_null() {
-        let why = "Forbidden: the embedded cluster has none".to_owned();
-        causes.push(("metadata.finalizers".to_owned(), why));
+        causes.add("metadata.finalizers", "Forbidden: the embedded cluster has none");
     }
     match kind.plural {
         "pods" => pod_spec(&object["spec"], "spec", &mut causes),
@@ -53,41 +69,30 @@ pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>) -> Resu
         "deployments" | "replicasets" => workload(object, &mut causes),
         _ => {}
     }
-    for (pointer, path) in before.map_or(&[][..], |_| immutable(kind)) {
-        if before.is_some_and(|before| {
-            before.pointer(pointer).is_some_and(|was| object.pointer(pointer) != Some(was))
-        }) {
-            causes.push(((*path).to_owned(), "Invalid value: field is immutable".to_owned()));
+    for field in before.map_or(&[][..], |_| immutable(kind)) {
+        let of = |object: &Value| object["spec"].get(field).cloned();
+        if before.and_then(of).is_some_and(|was| of(object) != Some(was)) {
+            causes.add(format!("spec.{field}"), "Invalid value: field is immutable");
         }
     }
-    if causes.is_empty() {
-        Ok(())
-    } else {
-        Err(ApiError::invalid(kind, object::name(object), &causes))
-    }
+    causes.refuse(kind, object)
 }
 
-/// What never changes, as a pointer and as a path for people.
-fn immutable(kind: &Kind) -> &'static [(&'static str, &'static str)] {
+/// What of a spec never changes.
+fn immutable(kind: &Kind) -> &'static [&'static str] {
     match kind.plural {
-        "pods" => {
-            &[("/spec/nodeName", "spec.nodeName"), ("/spec/restartPolicy", "spec.restartPolicy")]
-        }
-        "services" => &[("/spec/clusterIP", "spec.clusterIPs[0]")],
-        "deployments" | "replicasets" => &[("/spec/selector", "spec.selector")],
+        "pods" => &["nodeName", "restartPolicy"],
+        "services" => &["clusterIP"],
+        "deployments" | "replicasets" => &["selector"],
         _ => &[],
     }
 }
 
-fn required(field: &str, causes: &mut Vec<Cause>) {
-    causes.push((field.to_owned(), "Required value".to_owned()));
-}
-
-fn name(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
+fn name(kind: &Kind, object: &Value, causes: &mut Causes) {
     let name = object::name(object);
     // Namespaces and Services are single labels of DNS names, the rest may have dots.
     let label = ["namespaces", "services"].contains(&kind.plural);
-    let longest = if label { 63 } else { 253 };
+    let (longest, dots) = if label { (63, "") } else { (253, " (in parts between '.')") };
     let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let part = |part: &str| {
         part.starts_with(letter)
@@ -96,96 +101,85 @@ fn name(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
     };
     let fits = if label { part(name) } else { name.split('.').all(part) };
     if name.is_empty() {
-        causes.push((
-            "metadata.name".to_owned(),
-            "Required value: name or generateName is required".to_owned(),
-        ));
+        causes.add("metadata.name", "Required value: name or generateName is required");
     } else if !fits || name.len() > longest {
-        let why = format!(
-            "Invalid value: \"{name}\": must be at most {longest} characters: lower case letters, digits and '-'{}, beginning and ending with \
-             a letter or digit",
-            if label { "" } else { " (in parts between '.')" }
-        );
-        causes.push(("metadata.name".to_owned(), why));
+        causes.add("metadata.name", format!(
+            "Invalid value: \"{name}\": must be at most {longest} characters: lower case letters, \
+             digits and '-'{dots}, beginning and ending with a letter or digit"
+        ));
     }
 }
 
-fn labels(object: &Value, causes: &mut Vec<Cause>) {
+fn labels(object: &Value, causes: &mut Causes) {
+    let plain = |c: char| c.is_ascii_alphanumeric();
+    let fits = |text: &str| {
+        text.len() <= 63
+            && text.chars().all(|c| plain(c) || "-_.".contains(c))
+            && (text.is_empty() || text.starts_with(plain) && text.ends_with(plain))
+    };
     for (key, value) in object["metadata"]["labels"].as_object().into_iter().flatten() {
-        let plain = |c: char| c.is_ascii_alphanumeric();
-        let fits = |text: &str| {
-            text.len() <= 63
-                && text.chars().all(|c| plain(c) || "-_.".contains(c))
-                && (text.is_empty() || text.starts_with(plain) && text.ends_with(plain))
-        };
         let bare = key.rsplit('/').next().unwrap_or_default();
         if bare.is_empty() || !fits(bare) || !value.as_str().is_some_and(fits) {
-            let why = format!(
+            causes.add("metadata.labels", format!(
                 "Invalid value: {value}: label \"{key}\" must be at most 63 letters, digits, '-', '_' and '.'"
-            );
-            causes.push(("metadata.labels".to_owned(), why));
+            ));
         }
     }
 }
 
-fn pod_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+fn pod_spec(spec: &Value, path: &str, causes: &mut Causes) {
     let containers = spec["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
     if containers.is_empty() {
-        required(&format!("{path}.containers"), causes);
+        causes.required(format!("{path}.containers"));
     }
     for (index, container) in containers.iter().enumerate() {
         let given = |field: &str| container[field].as_str().is_some_and(|text| !text.is_empty());
         for field in ["name", "image"].into_iter().filter(|field| !given(field)) {
-            required(&format!("{path}.containers[{index}].{field}"), causes);
+            causes.required(format!("{path}.containers[{index}].{field}"));
         }
-        if containers[..index]
-            .iter()
-            .any(|other| given("name") && other["name"] == container["name"])
-        {
+        let mut others = containers[..index].iter();
+        if given("name") && others.any(|other| other["name"] == container["name"]) {
             let why = format!("Duplicate value: {}", container["name"]);
-            causes.push((format!("{path}.containers[{index}].name"), why));
+            causes.add(format!("{path}.containers[{index}].name"), why);
         }
     }
 }
 
-fn service(spec: &Value, causes: &mut Vec<Cause>) {
+fn service(spec: &Value, causes: &mut Causes) {
     let ports = spec["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
     if ports.is_empty() && spec["clusterIP"] != "None" && spec["type"] != "ExternalName" {
-        required("spec.ports", causes);
+        causes.required("spec.ports");
     }
     for (index, port) in ports.iter().enumerate() {
         if !port["port"].as_u64().is_some_and(|port| (1..=65_535).contains(&port)) {
-            let why =
-                format!("Invalid value: {}: must be between 1 and 65535, inclusive", port["port"]);
-            causes.push((format!("spec.ports[{index}].port"), why));
+            let why = "must be between 1 and 65535, inclusive";
+            let why = format!("Invalid value: {}: {why}", port["port"]);
+            causes.add(format!("spec.ports[{index}].port"), why);
         }
         if ports.len() > 1 && port["name"].as_str().unwrap_or_default().is_empty() {
-            required(&format!("spec.ports[{index}].name"), causes);
+            causes.required(format!("spec.ports[{index}].name"));
         }
     }
 }
 
-fn workload(object: &Value, causes: &mut Vec<Cause>) {
+fn workload(object: &Value, causes: &mut Causes) {
     let spec = &object["spec"];
     let selector = LabelSelector::of_object(&spec["selector"]);
     let labels = &spec["template"]["metadata"]["labels"];
     if selector.is_empty() {
-        required("spec.selector", causes);
+        causes.required("spec.selector");
     } else if !selector.matches(labels) {
         let why = format!("Invalid value: {labels}: `selector` does not match template `labels`");
-        causes.push(("spec.template.metadata.labels".to_owned(), why));
+        causes.add("spec.template.metadata.labels", why);
     }
-    if spec["replicas"].as_i64().is_none_or(|replicas| replicas < 0) {
-        let why =
-            format!("Invalid value: {}: must be greater than or equal to 0", spec["replicas"]);
-        causes.push(("spec.replicas".to_owned(), why));
-    }
-    if spec["replicas"].as_i64().is_some_and(|replicas| replicas > MOST_REPLICAS) {
-        let why = format!(
-            "Invalid value: {}: the embedded cluster takes no more than {MOST_REPLICAS}",
-            spec["replicas"]
-        );
-        causes.push(("spec.replicas".to_owned(), why));
+    let replicas = &spec["replicas"];
+    let why = match replicas.as_i64() {
+        Some(0..=MOST_REPLICAS) => None,
+        Some(1..) => Some(format!("the embedded cluster takes no more than {MOST_REPLICAS}")),
+        _ => Some("must be greater than or equal to 0".to_owned()),
+    };
+    if let Some(why) = why {
+        causes.add("spec.replicas", format!("Invalid value: {replicas}: {why}"));
     }
     pod_spec(&spec["template"]["spec"], "spec.template.spec", causes);
 }
@@ -274,7 +268,7 @@ mod tests {
         let service = |ip: &str| json!({"metadata": {"name": "a"}, "spec": {"clusterIP": ip, "ports": [{"port": 80}]}});
         assert_eq!(
             causes(&SERVICES, service("10.0.0.2"), Some(service("10.0.0.1"))),
-            ["spec.clusterIPs[0]"]
+            ["spec.clusterIP"]
         );
         assert!(causes(&SERVICES, service("10.0.0.1"), Some(service("10.0.0.1"))).is_empty());
     }

@@ -33,7 +33,7 @@ struct Watching {
     selection: Selection,
     form: Form,
     feed: Feed,
-    /// What is to be said first.
+    /// What is sent first.
     first: Option<String>,
     until: Instant,
     bookmarks: Option<Instant>,

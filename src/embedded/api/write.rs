@@ -25,121 +25,126 @@ pub(super) fn is_dry(query: &Query) -> Result<bool, ApiError> {
     }
 }
 
-/// Makes an object.
-pub(super) fn create(
-    served: &Served,
-    target: &Target,
-    sent: Value,
+/// What a client writes to.
+pub(super) struct Write<'a> {
+    served: &'a Served,
+    target: &'a Target,
+    kind: &'static Kind,
     dry: bool,
-) -> Result<Object, ApiError> {
-    let kind = target.kind;
-    let mut new = as_stored(target, sent)?;
-    name_it(&mut new);
-    if object::revision(&new) != 0 {
-        return Err(ApiError::bad_request(
-            "resourceVersion should not be set on objects to be created",
-        ));
-    }
-    check_namespace(served, kind, &new)?;
-    if kind.has_status && kind != &kinds::NODES {
-        object::as_map(&mut new).shift_remove("status");
-    }
-    defaults::fill_in(kind, &mut new);
-    served.hooks.admit(kind, &mut new)?;
-    validate::check(kind, &new, None)?;
-    let name = object::name(&new).to_owned();
-    let exists = || ApiError::already_exists(kind, &name);
-    if !dry {
-        return served.store.create(kind, new, Writer::Client).map_err(|_| exists());
-    }
-    match served.store.get(kind, &target.namespace, &name) {
-        Some(_) => Err(exists()),
-        None => {
-            object::set_type(&mut new, kind);
-            Ok(new.into())
-        }
-    }
 }
 
-/// Puts an object in the place of the one that is there.
-pub(super) fn replace(
-    served: &Served,
-    target: &Target,
-    name: &str,
-    sent: Value,
-    dry: bool,
-) -> Result<Object, ApiError> {
-    let new = as_stored(target, sent)?;
-    if object::name(&new) != name {
-        let message = format!(
-            "the name of the object ({}) does not match the name on the URL ({name})",
-            object::name(&new)
-        );
-        return Err(ApiError::bad_request(message));
+impl<'a> Write<'a> {
+    pub(super) fn new(
+        served: &'a Served,
+        target: &'a Target,
+        query: &Query,
+    ) -> Result<Self, ApiError> {
+        Ok(Self { served, target, kind: target.kind, dry: is_dry(query)? })
     }
-    change(served, target, name, dry, |_| Ok(new.clone()))
-}
 
-/// Changes an object. One that is applied and not there is made.
-pub(super) fn patch(
-    served: &Served,
-    target: &Target,
-    name: &str,
-    patch: &Patch,
-    dry: bool,
-) -> Result<Object, ApiError> {
-    // What is not stored under this name is another object.
-    let named = |mut object: Value| {
-        object::meta_mut(&mut object).insert("name".to_owned(), name.into());
-        object
-    };
-    let changed =
-        change(served, target, name, dry, |before| as_stored(target, named(patch.apply(before)?)));
-    match (changed, patch.creates()) {
-        (Err(error), Some(applied)) if error.code == 404 => {
-            create(served, target, named(applied.clone()), dry)
-        }
-        (changed, _) => changed,
+    /// The name in the path.
+    fn name(&self) -> &str {
+        self.target.name.as_deref().unwrap_or_default()
     }
-}
 
-/// Changes an object, from what it is to what `new` makes of it; anew when somebody else was
-/// faster.
-pub(super) fn change(
-    served: &Served,
-    target: &Target,
-    name: &str,
-    dry: bool,
-    new: impl Fn(&Value) -> Result<Value, ApiError>,
-) -> Result<Object, ApiError> {
-    let (kind, namespace) = (target.kind, target.namespace.as_str());
-    for _ in 0..TRIES {
-        let found = served.store.get(kind, namespace, name);
-        let before = found.ok_or_else(|| ApiError::not_found(kind, name))?;
-        let mut new = new(&before)?;
-        let meta = |field| object::meta(&new, field);
-        check_preconditions(kind, name, &before, meta("uid"), meta("resourceVersion"))?;
-        keep_what_is_not_the_clients(kind, &before, &mut new);
-        defaults::fill_in(kind, &mut new);
-        served.hooks.admit(kind, &mut new)?;
-        validate::check(kind, &new, Some(&before))?;
-        if dry {
-            object::set_type(&mut new, kind);
-            return Ok(new.into());
+    /// Makes an object.
+    pub(super) fn create(&self, sent: Value) -> Result<Object, ApiError> {
+        let &Self { served, kind, .. } = self;
+        let mut new = as_stored(self.target, sent)?;
+        name_it(&mut new);
+        if object::revision(&new) != 0 {
+            return Err(ApiError::bad_request(
+                "resourceVersion should not be set on objects to be created",
+            ));
         }
-        let written = served.store.update(kind, namespace, name, Writer::Client, |now| {
-            if object::revision(now) != object::revision(&before) {
-                return Err(StoreError::Conflict { why: OLD.to_owned() });
+        check_namespace(served, kind, &new)?;
+        if kind.has_status && kind != &kinds::NODES {
+            object::as_map(&mut new).shift_remove("status");
+        }
+        self.complete(&mut new, None)?;
+        let name = object::name(&new).to_owned();
+        let exists = || ApiError::already_exists(kind, &name);
+        if !self.dry {
+            return served.store.create(kind, new, Writer::Client).map_err(|_| exists());
+        }
+        match served.store.get(kind, &self.target.namespace, &name) {
+            Some(_) => Err(exists()),
+            None => Ok(self.shown(new)),
+        }
+    }
+
+    /// Puts an object in the place of the one that is there.
+    pub(super) fn replace(&self, sent: Value) -> Result<Object, ApiError> {
+        let new = as_stored(self.target, sent)?;
+        let (sent, named) = (object::name(&new), self.name());
+        if sent != named {
+            return Err(ApiError::bad_request(format!(
+                "the name of the object ({sent}) does not match the name on the URL ({named})"
+            )));
+        }
+        self.change(|_| Ok(new.clone()))
+    }
+
+    /// Changes an object. One that is applied and not there is made.
+    pub(super) fn patch(&self, patch: &Patch) -> Result<Object, ApiError> {
+        // What is not stored under this name is another object.
+        let named = |mut object: Value| {
+            object::meta_mut(&mut object).insert("name".to_owned(), self.name().into());
+            object
+        };
+        let changed = self.change(|before| as_stored(self.target, named(patch.apply(before)?)));
+        match (changed, patch.creates()) {
+            (Err(error), Some(applied)) if error.code == 404 => self.create(named(applied.clone())),
+            (changed, _) => changed,
+        }
+    }
+
+    /// Changes an object, from what it is to what `new` makes of it; anew when somebody else was
+    /// faster.
+    pub(super) fn change(
+        &self,
+        new: impl Fn(&Value) -> Result<Value, ApiError>,
+    ) -> Result<Object, ApiError> {
+        let (&Self { served, kind, .. }, name) = (self, self.name());
+        let namespace = self.target.namespace.as_str();
+        for _ in 0..TRIES {
+            let found = served.store.get(kind, namespace, name);
+            let before = found.ok_or_else(|| ApiError::not_found(kind, name))?;
+            let mut new = new(&before)?;
+            let meta = |field| object::meta(&new, field);
+            check_preconditions(kind, name, &before, meta("uid"), meta("resourceVersion"))?;
+            keep_what_is_not_the_clients(kind, &before, &mut new);
+            self.complete(&mut new, Some(&before))?;
+            if self.dry {
+                return Ok(self.shown(new));
             }
-            *now = new;
-            Ok(())
-        });
-        match written {
-            Err(StoreError::Conflict { .. }) => {}
-            written => return written.map_err(|error| ApiError::of_store(error, kind, name)),
+            let written = served.store.update(kind, namespace, name, Writer::Client, |now| {
+                if object::revision(now) != object::revision(&before) {
+                    return Err(StoreError::Conflict { why: OLD.to_owned() });
+                }
+                *now = new;
+                Ok(())
+            });
+            match written {
+                Err(StoreError::Conflict { .. }) => {}
+                written => return written.map_err(|error| ApiError::of_store(error, kind, name)),
+            }
         }
+        Err(ApiError::conflict(kind, name, OLD))
     }
-    Err(ApiError::conflict(kind, name, OLD))
+
+    /// Fills in what a client leaves out, and checks the whole.
+    fn complete(&self, new: &mut Value, before: Option<&Value>) -> Result<(), ApiError> {
+        defaults::fill_in(self.kind, new);
+        self.served.hooks.admit(self.kind, new)?;
+        validate::check(self.kind, new, before)
+    }
+
+    /// What would have been written.
+    fn shown(&self, mut new: Value) -> Object {
+        object::set_type(&mut new, self.kind);
+        new.into()
+    }
 }
 
 /// Errors when the object is not the one that the client means. Empty means any.
@@ -227,24 +232,18 @@ fn check_namespace(served: &Served, kind: &'static Kind, new: &Value) -> Result<
 
 /// The status, that it is being deleted, and a Service's address where the client names none.
 fn keep_what_is_not_the_clients(kind: &Kind, before: &Value, new: &mut Value) {
-    let mut keep = |map: &str, field: &str| {
-        let members = if map.is_empty() { object::as_map(new) } else { object::map_mut(new, map) };
-        let was = if map.is_empty() { before.get(field) } else { before[map].get(field) };
-        match was {
-            Some(was) => drop(members.insert(field.to_owned(), was.clone())),
-            None => drop(members.shift_remove(field)),
-        }
-    };
     if kind.has_status {
-        keep("", "status");
+        match before.get("status") {
+            Some(status) => new["status"] = status.clone(),
+            None => drop(object::as_map(new).shift_remove("status")),
+        }
     }
-    keep("metadata", "deletionTimestamp");
-    keep("metadata", "deletionGracePeriodSeconds");
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+        object::keep(new, before, "metadata", field);
+    }
     if kind == &kinds::SERVICES && new["spec"]["clusterIP"].is_null() {
         for field in ["clusterIP", "clusterIPs"] {
-            if let Some(was) = before["spec"].get(field) {
-                object::map_mut(new, "spec").insert(field.to_owned(), was.clone());
-            }
+            object::keep(new, before, "spec", field);
         }
     }
 }

@@ -47,7 +47,7 @@ impl Block {
                 }
             }
         }
-        Err(EmbeddedError::NoAddresses { why: "all of them are in use".into() })
+        Err(EmbeddedError::AddressesTaken { ports: CLAIM_PORTS })
     }
 
     fn at(&self, third: u8, fourth: u8) -> IpAddr {
@@ -110,7 +110,7 @@ pub(crate) struct Ports {
 
 impl Ports {
     /// For a port that is wanted at an address, beside all that are wanted there: the port itself
-    /// where it can be had, else one that is easily told from it: 8080 for 80. The same each time,
+    /// where it can be had, else one that is easy to recognise: 8080 for 80. The same each time,
     /// and never the same for two.
     pub(crate) fn reachable(&self, wanted: u16, all: &[u16]) -> u16 {
         let (own, others): (BTreeSet<u16>, BTreeSet<u16>) =

@@ -103,7 +103,7 @@ fn request(bytes: &[u8]) -> Request {
     let body: usize =
         value("content-length").and_then(|length| length.trim().parse().ok()).unwrap_or(0);
     let Some(length) = head_length.checked_add(body) else { return Request::Broken };
-    let close = value("connection").is_some_and(|said| said.eq_ignore_ascii_case("close"));
+    let close = value("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
     let keep = !close && parsed.version == Some(1);
     if length > bytes.len() { Request::Half } else { Request::Whole { length, keep, head } }
 }

@@ -120,17 +120,18 @@ mod tests {
         let pod = running().await;
         let mut stream = TcpStream::connect(pod.address).await.unwrap();
         for _ in 0..3 {
-            let said = ask(&mut stream).await.unwrap();
+            let answer = ask(&mut stream).await.unwrap();
             assert!(
-                said.starts_with("HTTP/1.1 200 OK\r\n") && said.contains("X-Backend: web-1\r\n"),
-                "{said}"
+                answer.starts_with("HTTP/1.1 200 OK\r\n")
+                    && answer.contains("X-Backend: web-1\r\n"),
+                "{answer}"
             );
-            assert!(said.ends_with("\r\n\r\nweb-1\n"), "{said}");
+            assert!(answer.ends_with("\r\n\r\nweb-1\n"), "{answer}");
         }
     }
 
     #[tokio::test]
-    async fn a_frozen_pod_is_silent_and_answers_late_after_the_thaw() {
+    async fn a_frozen_pod_is_silent_and_answers_late_once_unfrozen() {
         let pod = running().await;
         let mut old = TcpStream::connect(pod.address).await.unwrap();
         pod.server.behave(Backend::Hangs);

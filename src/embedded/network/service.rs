@@ -104,9 +104,9 @@ mod tests {
         socket.bind(SocketAddr::new(from, 0))?;
         let mut stream = socket.connect(to).await?;
         stream.write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").await?;
-        let mut said = String::new();
-        stream.read_to_string(&mut said).await?;
-        Ok(said.lines().last().unwrap_or_default().to_owned())
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer.lines().last().unwrap_or_default().to_owned())
     }
 
     fn pod(block: &Block, number: usize) -> PodServer {

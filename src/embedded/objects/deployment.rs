@@ -38,14 +38,14 @@ pub(crate) fn set_status(deployment: &mut Value, updated: Tally, all: Tally, at:
         true => ("MinimumReplicasAvailable", "Deployment has minimum availability."),
         false => ("MinimumReplicasUnavailable", "Deployment does not have minimum availability."),
     };
-    let said = if enough { "True" } else { "False" };
-    Condition { kind: "Available", status: said, reason, message, at, seen: None }.set(deployment);
+    let status = if enough { "True" } else { "False" };
+    Condition { kind: "Available", status, reason, message, at, beats: false }.set(deployment);
     let complete = updated.ready >= wanted;
     let (reason, message) = match complete {
         true => ("NewReplicaSetAvailable", "ReplicaSet has successfully progressed."),
         false => ("ReplicaSetUpdated", "ReplicaSet is progressing."),
     };
-    Condition { kind: "Progressing", status: "True", reason, message, at, seen: None }
+    Condition { kind: "Progressing", status: "True", reason, message, at, beats: false }
         .set(deployment);
 }
 

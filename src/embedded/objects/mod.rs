@@ -10,7 +10,7 @@ pub(crate) mod replica_set;
 pub(crate) mod service;
 pub(crate) mod system;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::store::object;
 
@@ -51,8 +51,8 @@ pub(crate) struct Condition<'a> {
     pub message: &'a str,
     /// When it was seen so.
     pub at: jiff::Timestamp,
-    /// Which field says when it was seen last, where the kind has one.
-    pub seen: Option<&'static str>,
+    /// Whether that is a sign of life of who reports it, and so noted.
+    pub beats: bool,
 }
 
 impl Condition<'_> {
@@ -62,25 +62,24 @@ impl Condition<'_> {
         let status = object::map_mut(object, "status");
         let conditions = status.entry("conditions").or_insert_with(|| json!([]));
         let Some(list) = conditions.as_array_mut() else { return };
-        let before = list.iter().position(|condition| condition["type"] == self.kind);
-        let since = before.filter(|place| list[*place]["status"] == self.status);
-        let since = since
-            .map_or(Value::from(at.clone()), |place| list[place]["lastTransitionTime"].clone());
-        let mut new = Map::new();
-        new.insert("type".into(), self.kind.into());
-        new.insert("status".into(), self.status.into());
-        if let Some(seen) = self.seen {
-            new.insert(seen.into(), at.into());
+        let known = list.iter().position(|condition| condition["type"] == self.kind);
+        let place = known.unwrap_or_else(|| {
+            list.push(json!({"type": self.kind}));
+            list.len() - 1
+        });
+        let condition = object::as_map(&mut list[place]);
+        if condition.get("status").is_none_or(|before| before != self.status) {
+            condition.insert("lastTransitionTime".into(), at.clone().into());
         }
-        new.insert("lastTransitionTime".into(), since);
+        condition.insert("status".into(), self.status.into());
+        if self.beats {
+            condition.insert("lastHeartbeatTime".into(), at.into());
+        }
         for (field, text) in [("reason", self.reason), ("message", self.message)] {
-            if !text.is_empty() {
-                new.insert(field.into(), text.into());
+            match text {
+                "" => drop(condition.shift_remove(field)),
+                text => drop(condition.insert(field.into(), text.into())),
             }
-        }
-        match before {
-            Some(place) => list[place] = new.into(),
-            None => list.push(new.into()),
         }
     }
 }
@@ -147,7 +146,7 @@ mod tests {
             reason: "R",
             message: "",
             at,
-            seen: Some("lastHeartbeatTime"),
+            beats: true,
         };
         condition("True", at(0)).set(&mut object);
         condition("True", at(5)).set(&mut object);

@@ -75,53 +75,23 @@ pub(crate) fn new(facts: NodeFacts<'_>, at: jiff::Timestamp) -> Value {
 
 /// A kubelet posts its status.
 pub(crate) fn report(node: &mut Value, ready: Ready, at: jiff::Timestamp) {
+    let mut set = |kind, status, reason, message| {
+        Condition { kind, status, reason, message, at, beats: true }.set(node);
+    };
     for (kind, reason, message) in PRESSURES {
-        beat(kind, "False", reason, message, at).set(node);
+        set(kind, "False", reason, message);
     }
     match ready {
-        Ready::True => {
-            beat("Ready", "True", "KubeletReady", "kubelet is posting ready status", at).set(node)
-        }
-        _ => beat("Ready", "False", "KubeletNotReady", "container runtime network not ready", at)
-            .set(node),
+        Ready::True => set("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+        _ => set("Ready", "False", "KubeletNotReady", "container runtime network not ready"),
     }
 }
 
 /// The node lifecycle controller gives a silent kubelet up.
 pub(crate) fn lose(node: &mut Value, at: jiff::Timestamp) {
     for kind in PRESSURES.iter().map(|(kind, ..)| *kind).chain(["Ready"]) {
-        let seen = last_beat(node, kind);
-        let message = "Kubelet stopped posting node status.";
-        Condition { kind, status: "Unknown", reason: "NodeStatusUnknown", message, at, seen: None }
-            .set(node);
-        put_beat(node, kind, seen);
-    }
-}
-
-fn beat<'a>(
-    kind: &'a str,
-    status: &'a str,
-    reason: &'a str,
-    message: &'a str,
-    at: jiff::Timestamp,
-) -> Condition<'a> {
-    Condition { kind, status, reason, message, at, seen: Some("lastHeartbeatTime") }
-}
-
-fn condition_mut<'a>(node: &'a mut Value, kind: &str) -> Option<&'a mut Value> {
-    let conditions = node.pointer_mut("/status/conditions")?.as_array_mut()?;
-    conditions.iter_mut().find(|condition| condition["type"] == kind)
-}
-
-fn last_beat(node: &mut Value, kind: &str) -> Value {
-    condition_mut(node, kind)
-        .map_or(Value::Null, |condition| condition["lastHeartbeatTime"].clone())
-}
-
-/// What was heard last stays what was heard last.
-fn put_beat(node: &mut Value, kind: &str, seen: Value) {
-    if let Some(condition) = condition_mut(node, kind) {
-        object::as_map(condition).insert("lastHeartbeatTime".into(), seen);
+        let (reason, message) = ("NodeStatusUnknown", "Kubelet stopped posting node status.");
+        Condition { kind, status: "Unknown", reason, message, at, beats: false }.set(node);
     }
 }
 

@@ -83,7 +83,7 @@ pub(crate) fn cannot_schedule(pod: &mut Value, message: &str, at: jiff::Timestam
         reason: "Unschedulable",
         message,
         at,
-        seen: None,
+        beats: false,
     }
     .set(pod);
 }
@@ -131,7 +131,7 @@ pub(crate) fn lose(pod: &mut Value, at: jiff::Timestamp) {
 fn condition(kind: &'static str, so: bool, at: jiff::Timestamp) -> Condition<'static> {
     let status = if so { "True" } else { "False" };
     let reason = if !so && kind.ends_with("Ready") { "ContainersNotReady" } else { "" };
-    Condition { kind, status, reason, message: "", at, seen: None }
+    Condition { kind, status, reason, message: "", at, beats: false }
 }
 
 /// Its deletion was asked for.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::embedded::store::object;
 
-/// The label by which the pods of a Deployment's ReplicaSets are told apart.
+/// The label by which the pods of a Deployment's ReplicaSets are distinguished.
 pub(crate) const HASH_LABEL: &str = "pod-template-hash";
 /// Which of a Deployment's ReplicaSets it is, by age.
 pub(crate) const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -50,7 +50,7 @@ pub(crate) fn of_deployment(deployment: &Value, revision: u64) -> Value {
     })
 }
 
-/// How many replicas are requested; 1 where nothing is said.
+/// How many replicas are requested; 1 by default.
 pub(crate) fn replicas(object: &Value) -> u64 {
     object["spec"]["replicas"].as_u64().unwrap_or(1)
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::embedded::store::object;
+use crate::embedded::store::{Cause, object};
 
 /// Which port each published one stands for, where it is another: `{"8080":80}`.
 const REQUESTED: &str = "embedded.outage/requested-ports";
@@ -17,8 +17,8 @@ const REQUESTED: &str = "embedded.outage/requested-ports";
 const LISTS: [&str; 2] = ["ports", "$setElementOrder/ports"];
 
 fn requested(service: &Value) -> BTreeMap<u16, u16> {
-    let said = service["metadata"]["annotations"][REQUESTED].as_str();
-    said.and_then(|said| serde_json::from_str(said).ok()).unwrap_or_default()
+    let noted = service["metadata"]["annotations"][REQUESTED].as_str();
+    noted.and_then(|noted| serde_json::from_str(noted).ok()).unwrap_or_default()
 }
 
 /// A port that can be; others are for the check of the whole.
@@ -30,16 +30,17 @@ fn ports(service: &Value) -> impl Iterator<Item = &Value> {
     service["spec"]["ports"].as_array().into_iter().flatten()
 }
 
-/// The ports that are there twice, as Kubernetes says it: a field, and what is wrong with it.
-pub(crate) fn duplicates(service: &Value) -> Vec<(String, String)> {
+/// The ports that are there twice, in Kubernetes' words.
+pub(crate) fn duplicates(service: &Value) -> Vec<Cause> {
     let (before, mut seen) = (requested(service), BTreeSet::new());
     let twice = ports(service).enumerate().filter_map(|(index, port)| {
         let published = number(port)?;
         let wanted = before.get(&published).copied().unwrap_or(published);
         let protocol = port["protocol"].as_str().unwrap_or("TCP");
         let value = json!({"port": wanted, "protocol": protocol});
-        (!seen.insert((wanted, protocol)))
-            .then(|| (format!("spec.ports[{index}]"), format!("Duplicate value: {value}")))
+        (!seen.insert((wanted, protocol))).then(|| {
+            Cause::new(format!("spec.ports[{index}]"), format!("Duplicate value: {value}"))
+        })
     });
     twice.collect()
 }
@@ -175,10 +176,8 @@ mod tests {
         assert_eq!(duplicates(&web), []);
         publish(&mut web, reachable);
         web["spec"]["ports"][1]["port"] = 80.into();
-        let twice = (
-            "spec.ports[1]".to_owned(),
-            "Duplicate value: {\"port\":80,\"protocol\":\"TCP\"}".to_owned(),
-        );
+        let twice =
+            Cause::new("spec.ports[1]", "Duplicate value: {\"port\":80,\"protocol\":\"TCP\"}");
         assert_eq!(duplicates(&web), [twice]);
         web["spec"]["ports"][1]["protocol"] = "UDP".into();
         assert_eq!(duplicates(&web), []);

@@ -87,10 +87,10 @@ pub(crate) fn static_pod(
 
 /// What a kubelet says of its settings (`/configz`).
 pub(crate) fn configz(tuning: &Tuning) -> Value {
-    let said = |value: Option<Duration>| value.map(format_duration);
+    let text = |value: Option<Duration>| value.map(format_duration);
     json!({"kubeletconfig": {
-        "nodeStatusUpdateFrequency": said(tuning.node_status_update_frequency),
-        "nodeStatusReportFrequency": said(tuning.node_status_report_frequency),
+        "nodeStatusUpdateFrequency": text(tuning.node_status_update_frequency),
+        "nodeStatusReportFrequency": text(tuning.node_status_report_frequency),
         "nodeLeaseDurationSeconds": tuning.node_lease_duration.map(|value| value.as_secs()),
         "clusterDomain": "cluster.local",
     }})

@@ -6,7 +6,15 @@ use super::Kind;
 
 /// Conditions on an object's fields, all of which must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct FieldSelector(Vec<(String, bool, String)>);
+pub(crate) struct FieldSelector(Vec<Requirement>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Requirement {
+    field: String,
+    /// Whether it must be different.
+    not: bool,
+    value: String,
+}
 
 /// The fields by which a kind can be selected, beside its name and namespace.
 fn selectable(kind: &Kind) -> &'static [&'static str] {
@@ -33,32 +41,35 @@ impl FieldSelector {
     /// Reads the form of a query. Errors with what this kind can't be selected by, in Kubernetes'
     /// words.
     pub(crate) fn parse(text: &str, kind: &Kind) -> Result<Self, String> {
-        let mut all = Vec::new();
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let (field, is, value) = condition(part)
-                .ok_or_else(|| format!("invalid selector: '{part}'; can't understand '{part}'"))?;
-            let own =
-                field == "metadata.name" || (field == "metadata.namespace" && kind.namespaced);
-            if !own && !selectable(kind).contains(&field) {
-                return Err(format!("field label not supported: {field}"));
-            }
-            all.push((field.to_owned(), is, value.to_owned()));
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let all: Vec<Requirement> = parts.map(requirement).collect::<Result<_, _>>()?;
+        let knows = |field: &str| {
+            field == "metadata.name"
+                || (field == "metadata.namespace" && kind.namespaced)
+                || selectable(kind).contains(&field)
+        };
+        match all.iter().find(|requirement| !knows(&requirement.field)) {
+            Some(odd) => Err(format!("field label not supported: {}", odd.field)),
+            None => Ok(Self(all)),
         }
-        Ok(Self(all))
     }
 
     /// Whether this object is meant.
     pub(crate) fn matches(&self, object: &Value) -> bool {
-        self.0.iter().all(|(field, is, wanted)| (text_of(object, field) == *wanted) == *is)
+        let fits = |Requirement { field, not, value }: &Requirement| {
+            (text_of(object, field) == *value) != *not
+        };
+        self.0.iter().all(fits)
     }
 }
 
-fn condition(part: &str) -> Option<(&str, bool, &str)> {
-    if let Some((field, value)) = part.split_once("!=") {
-        return Some((field, false, value));
-    }
-    let (field, value) = part.split_once("==").or_else(|| part.split_once('='))?;
-    Some((field, true, value))
+fn requirement(part: &str) -> Result<Requirement, String> {
+    let unequal = part.split_once("!=");
+    let equal = || part.split_once("==").or_else(|| part.split_once('='));
+    let (field, value) = unequal
+        .or_else(equal)
+        .ok_or_else(|| format!("invalid selector: '{part}'; can't understand '{part}'"))?;
+    Ok(Requirement { field: field.into(), not: unequal.is_some(), value: value.into() })
 }
 
 /// A field's value; what is absent is empty, and a flag that is absent is false.

@@ -283,7 +283,7 @@ mod tests {
             web["metadata"]["deletionTimestamp"] = "2026-11-22T06:23:41Z".into()
         });
         let put = store.put(&DEPLOYMENTS, json!({"metadata": {"name": "web", "namespace": "n"}}));
-        assert!(object::is_deleted(&put), "a deletion is never taken back");
+        assert!(object::is_deleted(&put), "a deletion is never undone");
     }
 
     #[test]

@@ -5,7 +5,6 @@
 pub(crate) struct Kind {
     /// The API group; empty for the core group.
     pub group: &'static str,
-    /// The version in the group.
     pub version: &'static str,
     /// The resource's name in paths. No two kinds share it.
     pub plural: &'static str,
@@ -25,94 +24,53 @@ pub(crate) struct Kind {
     pub has_generation: bool,
 }
 
-/// What most kinds are.
-const PLAIN: Kind = Kind {
-    group: "",
-    version: "v1",
-    plural: "",
-    kind: "",
-    namespaced: true,
-    short: &[],
-    in_all: false,
-    has_status: false,
-    has_scale: false,
-    has_generation: false,
-};
+/// A kind in namespaces, with a name for one object's type and short names for people.
+const fn of(
+    group: &'static str,
+    plural: &'static str,
+    kind: &'static str,
+    short: &'static [&'static str],
+) -> Kind {
+    Kind {
+        group,
+        version: "v1",
+        plural,
+        kind,
+        namespaced: true,
+        short,
+        in_all: false,
+        has_status: false,
+        has_scale: false,
+        has_generation: false,
+    }
+}
 
-pub(crate) static NAMESPACES: Kind = Kind {
-    plural: "namespaces",
-    kind: "Namespace",
-    namespaced: false,
-    short: &["ns"],
-    has_status: true,
-    ..PLAIN
-};
-pub(crate) static NODES: Kind = Kind {
-    plural: "nodes",
-    kind: "Node",
-    namespaced: false,
-    short: &["no"],
-    has_status: true,
-    ..PLAIN
-};
-pub(crate) static PODS: Kind = Kind {
-    plural: "pods",
-    kind: "Pod",
-    short: &["po"],
-    in_all: true,
-    has_status: true,
-    has_generation: true,
-    ..PLAIN
-};
-pub(crate) static SERVICES: Kind = Kind {
-    plural: "services",
-    kind: "Service",
-    short: &["svc"],
-    in_all: true,
-    has_status: true,
-    ..PLAIN
-};
+/// A kind of pods, or of what makes pods.
+const fn workload(kind: Kind, has_scale: bool) -> Kind {
+    Kind { in_all: true, has_status: true, has_scale, has_generation: true, ..kind }
+}
+
+pub(crate) static NAMESPACES: Kind =
+    Kind { namespaced: false, has_status: true, ..of("", "namespaces", "Namespace", &["ns"]) };
+pub(crate) static NODES: Kind =
+    Kind { namespaced: false, has_status: true, ..of("", "nodes", "Node", &["no"]) };
+pub(crate) static PODS: Kind = workload(of("", "pods", "Pod", &["po"]), false);
+pub(crate) static SERVICES: Kind =
+    Kind { in_all: true, has_status: true, ..of("", "services", "Service", &["svc"]) };
 /// The old form of a Service's endpoints.
-pub(crate) static ENDPOINTS: Kind =
-    Kind { plural: "endpoints", kind: "Endpoints", short: &["ep"], ..PLAIN };
-pub(crate) static EVENTS: Kind = Kind { plural: "events", kind: "Event", short: &["ev"], ..PLAIN };
-pub(crate) static SERVICE_ACCOUNTS: Kind =
-    Kind { plural: "serviceaccounts", kind: "ServiceAccount", short: &["sa"], ..PLAIN };
-pub(crate) static CONFIG_MAPS: Kind =
-    Kind { plural: "configmaps", kind: "ConfigMap", short: &["cm"], ..PLAIN };
-pub(crate) static SECRETS: Kind = Kind { plural: "secrets", kind: "Secret", ..PLAIN };
-pub(crate) static ENDPOINT_SLICES: Kind = Kind {
-    group: "discovery.k8s.io",
-    plural: "endpointslices",
-    kind: "EndpointSlice",
-    has_generation: true,
-    ..PLAIN
-};
+pub(crate) static ENDPOINTS: Kind = of("", "endpoints", "Endpoints", &["ep"]);
+pub(crate) static EVENTS: Kind = of("", "events", "Event", &["ev"]);
+pub(crate) static SERVICE_ACCOUNTS: Kind = of("", "serviceaccounts", "ServiceAccount", &["sa"]);
+pub(crate) static CONFIG_MAPS: Kind = of("", "configmaps", "ConfigMap", &["cm"]);
+pub(crate) static SECRETS: Kind = of("", "secrets", "Secret", &[]);
+pub(crate) static ENDPOINT_SLICES: Kind =
+    Kind { has_generation: true, ..of("discovery.k8s.io", "endpointslices", "EndpointSlice", &[]) };
 /// Leases: nodes' heartbeats and leaders' locks.
-pub(crate) static LEASES: Kind =
-    Kind { group: "coordination.k8s.io", plural: "leases", kind: "Lease", ..PLAIN };
-pub(crate) static DEPLOYMENTS: Kind = Kind {
-    group: "apps",
-    plural: "deployments",
-    kind: "Deployment",
-    short: &["deploy"],
-    in_all: true,
-    has_status: true,
-    has_scale: true,
-    has_generation: true,
-    ..PLAIN
-};
-pub(crate) static REPLICA_SETS: Kind = Kind {
-    group: "apps",
-    plural: "replicasets",
-    kind: "ReplicaSet",
-    short: &["rs"],
-    in_all: true,
-    has_status: true,
-    has_scale: true,
-    has_generation: true,
-    ..PLAIN
-};
+pub(crate) static LEASES: Kind = of("coordination.k8s.io", "leases", "Lease", &[]);
+pub(crate) static DEPLOYMENTS: Kind =
+    workload(of("apps", "deployments", "Deployment", &["deploy"]), true);
+pub(crate) static REPLICA_SETS: Kind =
+    workload(of("apps", "replicasets", "ReplicaSet", &["rs"]), true);
 
 /// All kinds, in the order in which discovery names them.
 pub(crate) static ALL: [&Kind; 13] = [

@@ -4,7 +4,13 @@ use serde_json::Value;
 
 /// Conditions on labels, all of which must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LabelSelector(Vec<(String, Condition)>);
+pub(crate) struct LabelSelector(Vec<Requirement>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Requirement {
+    key: String,
+    condition: Condition,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Condition {
@@ -19,7 +25,7 @@ impl LabelSelector {
     /// understood.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let conditions = split(text).into_iter().map(str::trim).filter(|part| !part.is_empty());
-        Ok(Self(conditions.map(condition).collect::<Result<_, _>>()?))
+        Ok(Self(conditions.map(requirement).collect::<Result<_, _>>()?))
     }
 
     /// Reads an object's own form: `{matchLabels: {...}, matchExpressions: [...]}`.
@@ -35,23 +41,18 @@ impl LabelSelector {
                 Some("DoesNotExist") => Condition::Absent,
                 _ => Condition::Exists,
             };
-            all.push((text(&expression["key"]), condition));
+            all.push(Requirement { key: text(&expression["key"]), condition });
         }
         Self(all)
     }
 
     /// Reads a Service's form: `{a: b}`.
     pub(crate) fn of_map(labels: &Value) -> Self {
-        let value =
-            |value: &Value| Condition::In(vec![value.as_str().unwrap_or_default().to_owned()]);
-        Self(
-            labels
-                .as_object()
-                .into_iter()
-                .flatten()
-                .map(|(key, wanted)| (key.clone(), value(wanted)))
-                .collect(),
-        )
+        let requirement = |(key, value): (&String, &Value)| Requirement {
+            key: key.clone(),
+            condition: Condition::In(vec![value.as_str().unwrap_or_default().to_owned()]),
+        };
+        Self(labels.as_object().into_iter().flatten().map(requirement).collect())
     }
 
     /// Whether it asks for nothing, and so takes everything.
@@ -61,7 +62,7 @@ impl LabelSelector {
 
     /// Whether an object with these labels (a map, or null) is meant.
     pub(crate) fn matches(&self, labels: &Value) -> bool {
-        self.0.iter().all(|(key, condition)| {
+        self.0.iter().all(|Requirement { key, condition }| {
             let value = labels.get(key).and_then(Value::as_str);
             match condition {
                 Condition::In(values) => {
@@ -91,7 +92,7 @@ fn split(text: &str) -> Vec<&str> {
     text.split(at_comma).collect()
 }
 
-fn condition(text: &str) -> Result<(String, Condition), String> {
+fn requirement(text: &str) -> Result<Requirement, String> {
     let set = |rest: &str| {
         let values = rest.trim().strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
         let values = values.ok_or_else(|| {
@@ -114,7 +115,7 @@ fn condition(text: &str) -> Result<(String, Condition), String> {
     };
     let key = key.trim();
     match key.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c)) && !key.is_empty() {
-        true => Ok((key.to_owned(), condition)),
+        true => Ok(Requirement { key: key.to_owned(), condition }),
         false => Err(format!("unable to parse requirement: '{text}' has no key")),
     }
 }

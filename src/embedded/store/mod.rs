@@ -10,7 +10,7 @@ mod labels;
 pub(crate) mod object;
 mod state;
 
-pub(crate) use error::StoreError;
+pub(crate) use error::{Cause, StoreError};
 pub(crate) use fields::FieldSelector;
 pub(crate) use handle::{Feed, Store};
 pub(crate) use kinds::Kind;

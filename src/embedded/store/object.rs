@@ -48,6 +48,16 @@ pub(crate) fn map_mut<'a>(object: &'a mut Value, field: &str) -> &'a mut Map<Str
     as_map(members.entry(field).or_insert_with(|| Value::Object(Map::new())))
 }
 
+/// Gives a member of one of an object's maps the value that it has in another object, or takes it
+/// away where that has none.
+pub(crate) fn keep(object: &mut Value, from: &Value, map: &str, field: &str) {
+    let members = map_mut(object, map);
+    match from[map].get(field) {
+        Some(value) => drop(members.insert(field.to_owned(), value.clone())),
+        None => drop(members.shift_remove(field)),
+    }
+}
+
 /// A value as a map; what is none becomes an empty one.
 pub(crate) fn as_map(value: &mut Value) -> &mut Map<String, Value> {
     if !value.is_object() {

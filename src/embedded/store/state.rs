@@ -123,16 +123,11 @@ impl State {
             return Err(StoreError::AlreadyExists);
         }
         object::set_type(&mut new, kind);
-        let serial = self.revision;
-        let meta = object::meta_mut(&mut new);
-        meta.insert("uid".to_owned(), object::new_uid(serial).into());
-        meta.insert(
-            "creationTimestamp".to_owned(),
-            object::timestamp(jiff::Timestamp::now()).into(),
-        );
-        meta.remove("deletionTimestamp");
+        object::meta_mut(&mut new).remove("deletionTimestamp");
+        new["metadata"]["uid"] = object::new_uid(self.revision).into();
+        new["metadata"]["creationTimestamp"] = object::timestamp(jiff::Timestamp::now()).into();
         if kind.has_generation {
-            meta.insert("generation".to_owned(), 1.into());
+            new["metadata"]["generation"] = 1.into();
         }
         Ok(self.write(kind, None, new, by))
     }
@@ -150,31 +145,21 @@ impl State {
         for field in
             ["name", "namespace", "uid", "creationTimestamp", "generation", "resourceVersion"]
         {
-            match before["metadata"].get(field) {
-                Some(value) => {
-                    object::meta_mut(&mut new).insert(field.to_owned(), value.clone());
-                }
-                None => drop(object::meta_mut(&mut new).shift_remove(field)),
-            }
+            object::keep(&mut new, &before, "metadata", field);
         }
-        // A deletion is never taken back.
+        // A deletion is never undone.
         if !object::is_deleted(&new) {
-            for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
-                let was = before["metadata"].get(field).into_iter();
-                was.for_each(|was| {
-                    drop(object::meta_mut(&mut new).insert(field.to_owned(), was.clone()))
-                });
-            }
+            object::keep(&mut new, &before, "metadata", "deletionTimestamp");
+            object::keep(&mut new, &before, "metadata", "deletionGracePeriodSeconds");
         }
         if new == *before {
             return before;
         }
-        let asked = |object: &Value| object::is_deleted(object);
-        if kind.has_generation
-            && (request(&new) != request(&before) || asked(&new) != asked(&before))
-        {
-            let generation = before["metadata"]["generation"].as_u64().unwrap_or(0) + 1;
-            object::meta_mut(&mut new).insert("generation".to_owned(), generation.into());
+        let changed = request(&new) != request(&before)
+            || object::is_deleted(&new) != object::is_deleted(&before);
+        if kind.has_generation && changed {
+            let generation = before["metadata"]["generation"].as_u64().unwrap_or(0);
+            new["metadata"]["generation"] = (generation + 1).into();
         }
         self.write(kind, Some(before), new, by)
     }
@@ -188,13 +173,7 @@ impl State {
     ) -> Option<Object> {
         let before = self.objects.get_mut(kind.plural)?.remove(&place(namespace, name))?;
         self.revision += 1;
-        self.remember(Change {
-            revision: self.revision,
-            kind,
-            by,
-            before: Some(before.clone()),
-            after: None,
-        });
+        self.remember(kind, by, Some(before.clone()), None);
         Some(before)
     }
 
@@ -207,22 +186,23 @@ impl State {
     ) -> Object {
         self.revision += 1;
         object::meta_mut(&mut new)
-            .insert("resourceVersion".to_owned(), self.revision.to_string().into());
+            .insert("resourceVersion".into(), self.revision.to_string().into());
         let place = place(object::namespace(&new), object::name(&new));
         let new = Arc::new(new);
         self.objects.entry(kind.plural).or_default().insert(place, new.clone());
-        self.remember(Change {
-            revision: self.revision,
-            kind,
-            by,
-            before,
-            after: Some(new.clone()),
-        });
+        self.remember(kind, by, before, Some(new.clone()));
         new
     }
 
-    fn remember(&mut self, change: Change) {
-        self.history.push_back(change);
+    fn remember(
+        &mut self,
+        kind: &'static Kind,
+        by: Writer,
+        before: Option<Object>,
+        after: Option<Object>,
+    ) {
+        let revision = self.revision;
+        self.history.push_back(Change { revision, kind, by, before, after });
         if self.history.len() > self.kept
             && let Some(forgotten) = self.history.pop_front()
         {

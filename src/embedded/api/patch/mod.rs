@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::ApiError;
 use super::body;
 use crate::embedded::objects::service;
+use crate::embedded::store::Cause;
 use crate::embedded::store::kinds::SERVICES;
 use crate::embedded::store::object::name;
 
@@ -76,8 +77,8 @@ impl Patch {
             Style::Merge => json_patch::merge(&mut new, &self.content),
             Style::Strategic | Style::Apply => {
                 let content = service::in_published_terms(object, &self.content);
-                let refused = |why| {
-                    ApiError::invalid(&SERVICES, name(object), &[("spec.ports".to_owned(), why)])
+                let refused = |why: String| {
+                    ApiError::invalid(&SERVICES, name(object), &[Cause::new("spec.ports", why)])
                 };
                 strategic::apply(&mut new, &*content.map_err(refused)?);
             }

@@ -1,5 +1,5 @@
 //! Strategic merge patch: a merge patch that knows by which member the items of Kubernetes' lists
-//! are told apart, and some directives.
+//! are matched, and some directives.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ const DIRECTIVE: &str = "$patch";
 const RETAIN: &str = "$retainKeys";
 const ORDER: &str = "$setElementOrder/";
 
-/// By which member the items of a list are told apart; `None` for a list that is replaced as a
+/// By which member the items of a list are matched; `None` for a list that is replaced as a
 /// whole. By the `patchMergeKey` of Kubernetes' types.
 fn key_of(field: &str, items: &[Value]) -> Option<&'static str> {
     Some(match field {

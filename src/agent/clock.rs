@@ -27,18 +27,18 @@ impl Offset {
     }
 
     /// Whether the true offset may be `other`'s.
-    pub(crate) fn allows(&self, other: Offset) -> bool {
+    pub(crate) fn allows(self, other: Offset) -> bool {
         self.ahead_ns.abs_diff(other.ahead_ns)
             <= u128::from(self.uncertainty_ns) + u128::from(other.uncertainty_ns)
     }
 
     /// A moment of the agent on the runner's clock.
-    pub(crate) fn to_runner(&self, agent: Moment) -> Moment {
+    pub(crate) fn to_runner(self, agent: Moment) -> Moment {
         Moment((i128::from(agent.0) - self.ahead_ns).clamp(0, i128::from(u64::MAX)) as u64)
     }
 
     /// A span with its start on the runner's clock.
-    pub(crate) fn convert(&self, span: ProbeSpan) -> ProbeSpan {
+    pub(crate) fn convert(self, span: ProbeSpan) -> ProbeSpan {
         ProbeSpan {
             start: self.to_runner(span.start),
             clock_uncertainty_ns: self.uncertainty_ns,
@@ -48,7 +48,7 @@ impl Offset {
 
     /// A record with its moments on the runner's clock; its bracket is wider by as much as that may
     /// be off.
-    pub(crate) fn convert_record(&self, mut record: Record) -> Record {
+    pub(crate) fn convert_record(self, mut record: Record) -> Record {
         let off = Duration::from_nanos(self.uncertainty_ns);
         if let Event::ObserverGap { until, .. } = &mut record.event {
             *until = until.map(|until| self.to_runner(until).plus(off));

@@ -8,7 +8,7 @@ use super::env::Env;
 use super::{diagnostics, exit, expected_cluster, failure::Failure};
 pub(super) use crate::experiment::Place;
 use crate::experiment::{self, Diagnostic, Diagnostics, Parsed, Source};
-use crate::kind_config::{self, DEFAULT_KUBERNETES, KindConfig, Kubernetes};
+use crate::kind_config::{self, DEFAULT_KUBERNETES, KindConfig, KindNode, Kubernetes};
 use crate::model::About;
 use crate::plan::{self, Known, Nodes, Request};
 use crate::prediction;
@@ -177,7 +177,36 @@ pub(super) fn kind_config(path: &Path, kubernetes: &str, env: &Env) -> Result<Ki
 fn more(parsed: &Parsed, place: Place) -> Vec<Diagnostic> {
     let refused = refused(parsed, place);
     let clean = refused.is_empty() && !parsed.warnings.has_errors();
-    refused.into_iter().chain(if clean { expected(parsed) } else { Vec::new() }).collect()
+    let expected = if clean { expected(parsed) } else { Vec::new() };
+    refused.into_iter().chain(unlabelled(parsed)).chain(expected).collect()
+}
+
+/// Labels that a new node has besides those of its kind config.
+const LABELS_OF_KUBERNETES: &[&str] =
+    &["kubernetes.io/arch", "beta.kubernetes.io/", "node.kubernetes.io/"];
+
+/// Warnings of labels by which no node of the kind config is chosen: someone must add them first.
+fn unlabelled(parsed: &Parsed) -> Vec<Diagnostic> {
+    let Some(config) = &parsed.kind_config else { return Vec::new() };
+    let steps = parsed.experiment.steps();
+    let missing = steps.iter().filter_map(|step| {
+        let (fault, _) = step.fault()?;
+        let labels = &fault.target()?.labels;
+        let is_known = |(name, _): (&String, &String)| {
+            !LABELS_OF_KUBERNETES.iter().any(|own| name.starts_with(own))
+        };
+        let have = |node: &KindNode| labels.iter().all(|(k, v)| node.labels.get(k) == Some(v));
+        if !labels.iter().all(is_known) || config.nodes.iter().any(have) {
+            return None;
+        }
+        let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let message = format!("no node of {} has the label {}", config.path(), labels.join(", "));
+        let place = format!("{}.fault.{}.target.labels", step.place, fault.kind());
+        Some(parsed.warning(&place, message).hint(
+            "set it in the node's `labels` in the kind config; a run that finds no node is refused",
+        ))
+    });
+    missing.collect()
 }
 
 /// What a run would refuse, at its places.

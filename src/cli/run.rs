@@ -20,7 +20,7 @@ use crate::engine::environment::restore;
 use crate::engine::error::RunError;
 use crate::engine::leaders;
 use crate::experiment::{Cluster, Parsed};
-use crate::kind_config::{Kubernetes, version_of_image};
+use crate::kind_config::{DEFAULT_KUBERNETES, Kubernetes, version_of_image};
 use crate::plan;
 
 /// Runs; exits with the gravest code.
@@ -52,6 +52,7 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
         if args.cluster == Some(ClusterChoice::Embedded) {
             warn_of_ignored(args);
         }
+        warn_of_guess(args);
         if args.dry_run {
             args.output.refuse_unplanned()?;
         }
@@ -67,10 +68,12 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
 /// used.
 fn place(args: &Run) -> Place<'_> {
     // kind gives all nodes the image of its command line, whatever the config says.
-    let image = args.node_image.as_deref().and_then(version_of_image);
-    match (args.cluster, &args.access.context) {
-        (Some(ClusterChoice::Embedded), _) => Place::OWN,
-        (_, None) => image.map_or(Place::OWN, |version| Place::Own(Kubernetes::Exactly(version))),
+    match (args.cluster, &args.access.context, &args.node_image) {
+        (Some(ClusterChoice::Embedded), ..) | (_, None, None) => Place::OWN,
+        (_, None, Some(image)) => Place::Own(
+            version_of_image(image)
+                .map_or(Kubernetes::Guess(DEFAULT_KUBERNETES), Kubernetes::Exactly),
+        ),
         _ => Place::Other,
     }
 }
@@ -85,6 +88,15 @@ fn warn_of_ignored(args: &Run) {
     ];
     for (flag, _, why) in ignored.iter().filter(|(_, given, _)| *given) {
         complain!("warning: {flag} has no effect with --cluster embedded: {why}");
+    }
+}
+
+/// Says that the version of the nodes is a guess, where the command names their image.
+fn warn_of_guess(args: &Run) {
+    if let (Place::Own(Kubernetes::Guess(version)), Some(image)) = (place(args), &args.node_image) {
+        complain!(
+            "warning: --node-image {image} names no version: Kubernetes {version} is assumed"
+        );
     }
 }
 
@@ -259,7 +271,8 @@ mod tests {
         assert_eq!(place(&Run { node_image: None, ..run(&["run"]) }), Place::OWN);
         let newer = Place::Own(Kubernetes::Exactly("v1.36.1"));
         assert_eq!(place(&run(&["run", "--node-image", "kindest/node:v1.36.1@sha256:abc"])), newer);
-        assert_eq!(place(&run(&["run", "--node-image", "kindest/node@sha256:abc"])), Place::OWN);
+        let guess = Place::Own(Kubernetes::Guess(DEFAULT_KUBERNETES));
+        assert_eq!(place(&run(&["run", "--node-image", "kindest/node@sha256:abc"])), guess);
         assert_eq!(place(&run(&["run", "--context", "x"])), Place::Other);
         assert_eq!(place(&run(&["run", "--cluster", "embedded"])), Place::OWN);
     }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use json_patch::PatchOperation;
+use json_patch::{PatchErrorKind, PatchOperation};
 use serde_json::{Value as Json, json};
 
 use super::nodes::{DeclaredNode, Nodes};
@@ -129,7 +129,7 @@ impl Document {
             let one = std::slice::from_ref(&operation.operation);
             match json_patch::patch(&mut self.json, one) {
                 Ok(()) => {
-                    let mut pointer = path;
+                    let mut pointer = path.clone();
                     // An item of a list has no name of its own: the list is what was changed.
                     let last = pointer.rsplit('/').next().unwrap_or_default();
                     if last == "-" || last.parse::<usize>().is_ok() {
@@ -146,7 +146,10 @@ impl Document {
                     }
                 }
                 Err(error) => {
-                    let why = error.kind;
+                    let why = match error.kind {
+                        PatchErrorKind::InvalidPointer => format!("nothing is at {path}"),
+                        other => other.to_string(),
+                    };
                     let message = format!(
                         "kind cannot apply this to the {} and does not create the cluster: {why}",
                         self.kind

@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use super::documents::{Document, Place, escaped};
+use super::nodes::DeclaredNode;
 use super::problems::Problems;
 use crate::timeline::minor_version;
 use crate::yaml::suggest;
@@ -117,7 +118,7 @@ pub(super) fn read<'d>(
     problems: &mut Problems,
     document: &'d Document,
     component: Component,
-    kubernetes: &str,
+    node: &DeclaredNode,
 ) -> Vec<Flag<'d>> {
     let pointer = component.pointer();
     let flags = document.json.pointer(pointer).unwrap_or(&Json::Null);
@@ -137,7 +138,7 @@ pub(super) fn read<'d>(
     let all: Vec<Flag> = flags.iter().map(flag).collect();
     for (flag, place) in all.iter().filter_map(|flag| Some((flag, flag.place?))) {
         is_text(problems, flag, place);
-        exists(problems, flag.name, place, component, kubernetes);
+        exists(problems, flag.name, place, component, node);
     }
     all
 }
@@ -169,18 +170,19 @@ fn exists(
     name: &str,
     place: Place,
     component: Component,
-    kubernetes: &str,
+    node: &DeclaredNode,
 ) {
     let who = component.name();
     let removed = REMOVED.iter().find(|flag| flag.name == name && flag.component == component);
     if let Some(Removed { since, hint, .. }) = removed
-        && minor_version(kubernetes).is_some_and(|minor| minor >= *since)
+        && minor_version(&node.kubernetes).is_some_and(|minor| minor >= *since)
     {
         let message = format!(
-            "{} was removed in Kubernetes 1.{since}: {who} of {kubernetes} does not start with it",
-            quoted(name)
+            "{} was removed in Kubernetes 1.{since}: {who} of {} does not start with it",
+            quoted(name),
+            node.version()
         );
-        problems.error(place.key, message).hint(*hint);
+        problems.error_of_version(node, place.key, message).hint(*hint);
         return;
     }
     match FLAGS.iter().find(|(flag, _)| *flag == name) {

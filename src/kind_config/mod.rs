@@ -11,6 +11,7 @@
 mod documents;
 mod fields;
 mod flags;
+mod labels;
 mod nodes;
 mod patches;
 mod problems;
@@ -44,6 +45,8 @@ pub(crate) enum Kubernetes<'a> {
     Default(&'a str),
     /// Of all nodes, whatever their images say.
     Exactly(&'a str),
+    /// The same as a guess: the image that all nodes get does not tell.
+    Guess(&'a str),
 }
 
 /// A kind config and the problems found in it.
@@ -98,6 +101,7 @@ pub(crate) struct Places {
     pub update: Option<Span>,
     /// Whether that is the flag, which beats the config file.
     pub update_is_flag: bool,
+    pub report: Option<Span>,
     pub lease: Option<Span>,
     pub period: Option<Span>,
     pub grace: Option<Span>,

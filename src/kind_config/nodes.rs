@@ -1,11 +1,11 @@
 //! The nodes of a kind config, named as kind names them, and the version of Kubernetes that each
 //! runs.
 
-use super::Kubernetes;
 use super::problems::Problems;
+use super::{Kubernetes, labels};
 use crate::timeline::{NodeRole, minor_version};
 use crate::yaml::suggest;
-use crate::yaml::tree::{Node, quoted};
+use crate::yaml::tree::{Node, Value, quoted};
 
 /// What the file says about its nodes.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +46,7 @@ impl DeclaredNode {
     /// Its version, for people.
     pub(super) fn version(&self) -> String {
         match self.kubernetes_is_assumed {
-            true => format!("{} (assumed: the node has no versioned image)", self.kubernetes),
+            true => format!("{} (assumed: no node image names a version)", self.kubernetes),
             false => self.kubernetes.clone(),
         }
     }
@@ -88,10 +88,13 @@ pub(super) fn read(problems: &mut Problems, root: &Node, kubernetes: Kubernetes<
     let of_image = images.iter().flatten().next().copied();
     let first = items.iter().position(|item| role_of(item) == Some(NodeRole::ControlPlane));
     let of_cluster = first.and_then(|first| images[first]).or(of_image);
-    let (version, forced) = match kubernetes {
+    let (version, is_given) = match kubernetes {
         Kubernetes::Default(version) => (of_cluster.unwrap_or(version), false),
         Kubernetes::Exactly(version) => (version, true),
+        Kubernetes::Guess(version) => (version, false),
     };
+    let images_count = matches!(kubernetes, Kubernetes::Default(_));
+    let of_image = of_image.filter(|_| images_count);
     let mut all: Vec<DeclaredNode> = Vec::new();
     for (item, image) in items.iter().zip(&images) {
         let role = role(problems, item);
@@ -100,9 +103,9 @@ pub(super) fn read(problems: &mut Problems, root: &Node, kubernetes: Kubernetes<
         all.push(DeclaredNode {
             name: format!("{cluster}-{}{number}", role.name()),
             role,
-            kubernetes: image.filter(|_| !forced).unwrap_or(version).to_owned(),
-            kubernetes_is_assumed: image.is_none() && !forced,
-            labels: labels(item),
+            kubernetes: image.filter(|_| images_count).unwrap_or(version).to_owned(),
+            kubernetes_is_assumed: image.filter(|_| images_count).is_none() && !is_given,
+            labels: labels(problems, item),
         });
     }
     if all.is_empty() {
@@ -110,12 +113,12 @@ pub(super) fn read(problems: &mut Problems, root: &Node, kubernetes: Kubernetes<
             name: format!("{cluster}-control-plane"),
             role: NodeRole::ControlPlane,
             kubernetes: version.to_owned(),
-            kubernetes_is_assumed: !forced,
+            kubernetes_is_assumed: !is_given,
             labels: Vec::new(),
         });
     }
     control_planes(problems, root, items, &all);
-    Nodes { cluster, is_named, all, kubernetes_is_assumed: of_image.is_none() && !forced }
+    Nodes { cluster, is_named, all, kubernetes_is_assumed: of_image.is_none() && !is_given }
 }
 
 /// Why a name is not one for a cluster.
@@ -170,7 +173,7 @@ fn role(problems: &mut Problems, node: &Node) -> NodeRole {
         problems
             .error(
                 node.find("role").0.focus(),
-                format!("{} is not a node role: kind refuses it", quoted(role)),
+                format!("unknown node role {}: kind refuses it", quoted(role)),
             )
             .hint("`control-plane` or `worker`");
         // As it was probably meant, so that one slip is one problem.
@@ -181,14 +184,16 @@ fn role(problems: &mut Problems, node: &Node) -> NodeRole {
     })
 }
 
-fn labels(node: &Node) -> Vec<(String, String)> {
-    let Some(crate::yaml::tree::Value::Map(entries)) =
-        node.get("labels").map(|labels| &labels.value)
-    else {
+fn labels(problems: &mut Problems, node: &Node) -> Vec<(String, String)> {
+    let Some(Value::Map(entries)) = node.get("labels").map(|labels| &labels.value) else {
         return Vec::new();
     };
-    let text = |value: &Node| value.text().unwrap_or_default().to_owned();
-    entries.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+    let mut label = |(name, value): &(String, Node)| {
+        let text = value.text().unwrap_or_default();
+        labels::check(problems, value.key.unwrap_or(value.focus()), name, text);
+        (name.clone(), text.to_owned())
+    };
+    entries.iter().map(&mut label).collect()
 }
 
 /// The version that each node's image tells (`kindest/node:v1.34.4@sha256:...`).

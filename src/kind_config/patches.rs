@@ -212,7 +212,8 @@ impl Reading<'_, '_> {
                 node.version(),
                 quoted(version)
             );
-            self.problems.error_of_version(node, at, message).hint(hint);
+            // Whatever the version turns out to be, a patch that names none is applied.
+            self.problems.error(at, message).hint(hint);
         }
         fits
     }

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use super::documents::{Document, Place};
 use super::flags::{self, Component, Flag};
+use super::labels;
 use super::nodes::{DeclaredNode, Nodes};
 use super::problems::Problems;
 use super::{KindConfig, KindNode, Places};
@@ -59,8 +60,9 @@ pub(super) fn read(
 ) -> KindConfig {
     let first = nodes.first_control_plane();
     let kubernetes = nodes.kubernetes().to_owned();
-    let shared =
-        first.map(|first| shared(problems, &documents[first], &kubernetes)).unwrap_or_default();
+    let shared = first
+        .map(|first| shared(problems, &documents[first], &nodes.all[first]))
+        .unwrap_or_default();
     let asked = Tuning {
         node_status_update_frequency: shared.update.map(|set| set.value),
         node_status_report_frequency: shared.report.map(|set| set.value),
@@ -91,6 +93,7 @@ pub(super) fn read(
             places: Places {
                 update: registration.update.or(shared.update).map(|set| set.at),
                 update_is_flag: registration.update.is_some(),
+                report: shared.report.map(|set| set.at),
                 lease: shared.lease.map(|set| set.at),
                 period: shared.period.map(|set| set.at),
                 grace: shared.grace.map(|set| set.at),
@@ -114,7 +117,7 @@ fn document<'d>(documents: &'d [Document], kind: &str) -> &'d Document {
     documents.iter().find(|document| document.kind == kind).expect("kind writes it for every node")
 }
 
-fn shared(problems: &mut Problems, documents: &[Document], kubernetes: &str) -> Shared {
+fn shared(problems: &mut Problems, documents: &[Document], node: &DeclaredNode) -> Shared {
     let kubelet = document(documents, "KubeletConfiguration");
     let mut field = |name: &str, read: fn(&mut Problems, &str, &Json, Place) -> Option<Set>| {
         let place = kubelet.place(&format!("/{name}"))?;
@@ -128,7 +131,7 @@ fn shared(problems: &mut Problems, documents: &[Document], kubernetes: &str) -> 
     };
     let cluster = document(documents, "ClusterConfiguration");
     for component in [Component::ApiServer, Component::ControllerManager, Component::Scheduler] {
-        for Flag { name, value, place } in flags::read(problems, cluster, component, kubernetes) {
+        for Flag { name, value, place } in flags::read(problems, cluster, component, node) {
             let Some(place) = place else { continue };
             let seconds = || Some(Duration::from_secs(value.as_str()?.parse().ok()?));
             let tolerations = &mut shared.tolerations;
@@ -162,16 +165,19 @@ fn registration(problems: &mut Problems, document: &Document, node: &DeclaredNod
     if node.role == NodeRole::ControlPlane {
         found.labels.insert(CONTROL_PLANE.to_owned(), String::new());
     }
-    for Flag { name, value, place } in
-        flags::read(problems, document, Component::Kubelet, &node.kubernetes)
-    {
+    for Flag { name, value, place } in flags::read(problems, document, Component::Kubelet, node) {
         match (name, place, value.as_str()) {
             ("node-status-update-frequency", Some(place), _) => {
                 found.update = duration(problems, name, value, place);
             }
-            ("node-labels", _, Some(text)) => {
-                let pairs = text.split(',').filter_map(|pair| pair.trim().split_once('='));
-                found.labels.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            ("node-labels", place, Some(text)) => {
+                for (name, value) in text.split(',').filter_map(|pair| pair.trim().split_once('='))
+                {
+                    if let Some(place) = place {
+                        labels::check(problems, place.value, name, value);
+                    }
+                    found.labels.insert(name.to_owned(), value.to_owned());
+                }
             }
             _ => {}
         }

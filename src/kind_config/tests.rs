@@ -158,14 +158,14 @@ fn types_ports_mounts_and_gates_are_kinds() {
         ),
         ("networking: {apiServerPort: 0x100000000}", "`apiServerPort` must be a whole number"),
         ("networking: {apiServerPort: '80'}", "`apiServerPort` must be a whole number"),
-        ("featureGates: {Fancy: 3}", "`Fancy` must be booleans"),
+        ("featureGates: {Fancy: 3}", "`Fancy` must be a boolean"),
         (
             "featureGates: [Fancy]",
             "`featureGates` must be a mapping of names to booleans, found a list",
         ),
-        ("runtimeConfig: {api/alpha: {}}", "`api/alpha` must be strings"),
+        ("runtimeConfig: {api/alpha: {}}", "`api/alpha` must be a string"),
         ("nodes: {role: worker}", "`nodes` must be a list, found a mapping"),
-        ("nodes: [{role: boss}]", "`boss` is not a node role"),
+        ("nodes: [{role: boss}]", "unknown node role `boss`"),
         ("nodes: [{role: worker}]", "there is no control-plane node"),
         ("nodes: [{labels: [a]}]", "`labels` must be a mapping of names to strings"),
         (
@@ -239,7 +239,7 @@ fn a_patch_of_another_kubeadm_is_ignored_and_reported() {
     let Reading { config, problems } = with(LIST);
     assert_eq!(
         problems.to_string(),
-        "kind.yaml:7:15: warning: kind writes `kubeadm.k8s.io/v1beta3` for Kubernetes v1.34.0 (assumed: the node has no versioned image) and silently ignores a patch of \
+        "kind.yaml:7:15: error: kind writes `kubeadm.k8s.io/v1beta3` for Kubernetes v1.34.0 (assumed: no node image names a version) and silently ignores a patch of \
          `kubeadm.k8s.io/v1beta4` (leave `apiVersion` out: kind then matches by kind alone)"
     );
     let config = config.unwrap();
@@ -322,7 +322,7 @@ fn flags_that_kubernetes_no_longer_has() {
     let flags = "kubeadmConfigPatches: ['{kind: ClusterConfiguration, controllerManager: {extraArgs: {pod-eviction-timeout: 30s, \
         enable-taint-manager: \"true\"}}}']\n";
     let diagnostics = with(flags).problems.to_string();
-    assert!(diagnostics.contains("error: `pod-eviction-timeout` was removed in Kubernetes 1.27: the controller manager of v1.34.0 does not start with it"), "{diagnostics}");
+    assert!(diagnostics.contains("warning: `pod-eviction-timeout` was removed in Kubernetes 1.27: the controller manager of v1.34.0 (assumed: no node image names a version) does not start with it"), "{diagnostics}");
     assert!(
         diagnostics.contains("tolerationSeconds")
             && diagnostics.contains("`enable-taint-manager` was removed"),
@@ -330,6 +330,52 @@ fn flags_that_kubernetes_no_longer_has() {
     );
     let file = Arc::new(SourceFile { name: "kind.yaml".into(), text: format!("{HEAD}{flags}") });
     assert_eq!(read(&file, Kubernetes::Exactly("v1.26.0")).problems.to_string(), "");
+    assert!(read(&file, Kubernetes::Exactly("v1.34.0")).problems.has_errors(), "it is certain");
+}
+
+#[test]
+fn labels_with_which_a_kubelet_does_not_start() {
+    let labelled =
+        |label: &str| with(&format!("nodes: [{{role: control-plane, labels: {{{label}}}}}]\n"));
+    for fine in [
+        "a: b",
+        "example.com/disk: ssd",
+        "topology.kubernetes.io/zone: a",
+        "a: ''",
+        "node.kubernetes.io/x: y",
+        "sub.node.kubernetes.io/x: y",
+    ] {
+        assert_eq!(labelled(fine).problems.to_string(), "", "{fine}");
+    }
+    for wrong in [
+        "node-role.kubernetes.io/worker: ''",
+        "k8s.io/a: b",
+        "a b: c",
+        "a: 'b c'",
+        "-a: b",
+        "a/b/c: d",
+    ] {
+        let problems = labelled(wrong).problems.to_string();
+        assert!(
+            problems.contains("error: ") && problems.contains("its kubelet does not start"),
+            "{wrong}: {problems}"
+        );
+    }
+    let flag = "kubeadmConfigPatches: ['{kind: InitConfiguration, nodeRegistration: {kubeletExtraArgs: {node-labels: \"a=b,node-role.kubernetes.io/x=\"}}}']\n";
+    assert!(
+        with(flag)
+            .problems
+            .to_string()
+            .contains("label `node-role.kubernetes.io/x`: its kubelet does not start")
+    );
+}
+
+#[test]
+fn an_image_without_a_version_leaves_the_version_a_guess() {
+    let text = format!("{HEAD}nodes: [{{role: control-plane, image: \"kindest/node:v1.31.0\"}}]\n");
+    let file = Arc::new(SourceFile { name: "kind.yaml".into(), text });
+    let config = read(&file, Kubernetes::Guess("v1.34.0")).config.unwrap();
+    assert_eq!((config.kubernetes.as_str(), config.kubernetes_is_assumed), ("v1.34.0", true));
 }
 
 #[test]
@@ -372,7 +418,7 @@ fn json_patches_that_do_nothing_or_fail() {
         "[{op: add, path: /apiServer/certSANs/-, value: x}]",
     );
     let diagnostics = with(&other).problems.to_string();
-    assert!(diagnostics.contains("kind.yaml:7:12: warning: kind writes `kubeadm.k8s.io/v1beta3` for Kubernetes v1.34.0 (assumed: the node has no versioned image) and silently ignores a patch of `kubeadm.k8s.io/v1beta2`"), "{diagnostics}");
+    assert!(diagnostics.contains("kind.yaml:7:12: error: kind writes `kubeadm.k8s.io/v1beta3` for Kubernetes v1.34.0 (assumed: no node image names a version) and silently ignores a patch of `kubeadm.k8s.io/v1beta2`"), "{diagnostics}");
     assert_eq!(with(&other.replace("v1beta2", "v1beta3")).problems.to_string(), "");
     let failing = |operation: &str| {
         with(&json_patch("v1beta3", "ClusterConfiguration", operation)).problems.to_string()

@@ -41,7 +41,7 @@ impl KindConfig {
             .map_err(|why| Diagnostics::from(self.error(why.to_string())))?;
         let file = Arc::new(SourceFile { name: self.file.name.clone(), text });
         let version = match self.kubernetes_is_assumed {
-            true => Kubernetes::Default(&self.kubernetes),
+            true => Kubernetes::Guess(&self.kubernetes),
             false => Kubernetes::Exactly(&self.kubernetes),
         };
         let tuned = read(&file, version).usable()?;

@@ -14,12 +14,12 @@ pub(super) fn check_type(problems: &mut Problems, key: &str, value: &Node, kind:
     if value.is_null() {
         return;
     }
-    let entries = |wanted: &str, problems: &mut Problems, fits: &dyn Fn(&Node) -> bool| {
+    let mut entries = |one: &str, fits: &dyn Fn(&Node) -> bool| {
         let Value::Map(entries) = &value.value else {
-            return mistyped(problems, key, value, wanted);
+            return mistyped(problems, key, value, &format!("a mapping of names to {one}s"));
         };
         for (name, entry) in entries.iter().filter(|(_, entry)| !entry.is_null() && !fits(entry)) {
-            mistyped(problems, name, entry, wanted.rsplit(' ').next().unwrap_or(wanted));
+            mistyped(problems, name, entry, &format!("a {one}"));
         }
     };
     match kind {
@@ -34,10 +34,8 @@ pub(super) fn check_type(problems: &mut Problems, key: &str, value: &Node, kind:
         Type::Texts if !matches!(value.value, Value::List(_)) && key != "kubeadmConfigPatches" => {
             mistyped(problems, key, value, "a list of strings");
         }
-        Type::TextMap => entries("a mapping of names to strings", problems, &is_scalar),
-        Type::BoolMap => {
-            entries("a mapping of names to booleans", problems, &|entry| truth(entry).is_some());
-        }
+        Type::TextMap => entries("string", &is_scalar),
+        Type::BoolMap => entries("boolean", &|entry| truth(entry).is_some()),
         _ => {}
     }
 }

@@ -54,6 +54,7 @@ fn problem(trap: &Trap, on: &str) -> Diagnostic {
 fn place(about: About, places: Places) -> Option<Span> {
     match about {
         About::NodeStatusUpdateFrequency => places.update,
+        About::NodeStatusReportFrequency => places.report.or(places.update),
         About::NodeMonitorPeriod => places.period.or(places.grace),
         _ => places.grace.or(places.update).or(places.lease),
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::detection::{Heartbeat, KubeletEnd, heartbeat, predict, status_interval};
+use super::detection::{Heartbeat, KubeletEnd, REPORT, heartbeat, predict, status_interval};
 use super::topology::Controller;
 use crate::stats::Seconds;
 use crate::timeline::{Tuning, format_duration};
@@ -28,6 +28,7 @@ const SMALL_ZONE: u32 = 50;
 #[serde(rename_all = "camelCase")]
 pub(crate) enum About {
     NodeStatusUpdateFrequency,
+    NodeStatusReportFrequency,
     NodeMonitorPeriod,
     NodeMonitorGracePeriod,
     /// How long a fault is held.
@@ -101,17 +102,32 @@ fn status_that_does_not_beat(tuning: &Tuning) -> Option<Trap> {
         written(update),
         written(report)
     );
+    // Any other value was set.
+    let cause = match report == REPORT {
+        true => {
+            "5m by default, which the flag --node-status-update-frequency does not change".into()
+        }
+        false => format!("which is set to {}", written(report)),
+    };
     let why = format!(
-        "an unchanged status is posted every nodeStatusReportFrequency, which the flag \
-         --node-status-update-frequency leaves at 5m; the heartbeat is the lease, every {}",
+        "an unchanged status is posted every nodeStatusReportFrequency, {cause}; the heartbeat is \
+         the lease, every {}",
         written(interval)
     );
-    let hint = "set nodeStatusUpdateFrequency in a KubeletConfiguration, where the report frequency follows it, or set \
-                nodeStatusReportFrequency too";
+    let hint = match report == REPORT {
+        true => {
+            "set nodeStatusUpdateFrequency in a KubeletConfiguration, where the report frequency \
+             follows it, or set nodeStatusReportFrequency too"
+        }
+        false => {
+            "leave nodeStatusReportFrequency out: it then follows the nodeStatusUpdateFrequency \
+             of a KubeletConfiguration"
+        }
+    };
     let source = "kubernetes#80172; pkg/kubelet/apis/config/v1beta1/defaults.go";
     Some(Trap::new(
         "status-does-not-beat",
-        About::NodeStatusUpdateFrequency,
+        About::NodeStatusReportFrequency,
         text,
         why,
         hint,

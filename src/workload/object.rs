@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::kinds::{self, Unserved};
 use crate::yaml::json;
 use crate::yaml::tree::{self, Node, quoted};
 use crate::yaml::{Diagnostic, SourceFile, Span};
@@ -83,6 +84,25 @@ impl Object {
                 .hint("put it in quotes"),
             _ => self.error("metadata", format!("a {} without a name", self.kind())),
         }
+    }
+
+    /// A type that the API server would not know.
+    pub(crate) fn unserved(&self) -> Option<Diagnostic> {
+        let what = |which: &str| {
+            format!("{which} has no kind {} in `{}`", quoted(self.kind()), self.api_version())
+        };
+        Some(match kinds::unserved(self.api_version(), self.kind())? {
+            Unserved::Never { hint } => self.error("kind", what("Kubernetes")).hint_if(hint),
+            Unserved::OtherVersion { hint } => {
+                let at = self.span("apiVersion");
+                Diagnostic::warning(what("Kubernetes 1.34")).at(&self.file, at).hint(hint)
+            }
+        })
+    }
+
+    /// Whether it lives outside of namespaces.
+    pub(crate) fn is_cluster_scoped(&self) -> bool {
+        kinds::is_cluster_scoped(self.kind())
     }
 
     fn not_texts(&self) -> Vec<Diagnostic> {

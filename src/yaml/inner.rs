@@ -71,11 +71,19 @@ fn begun(text: &str) -> &str {
 
 fn pieces(text: &str, lines: Option<&[Line]>) -> Vec<Piece> {
     let mut all = vec![Piece { text: String::new(), begin: None }];
+    let mut is_over = false;
     for (index, inner) in text.lines().enumerate() {
         // kind looks for a line break before `---`: the first line is never a separator, for YAML
         // it begins a document.
         if index > 0 && inner.starts_with("---") {
             all.push(Piece { text: String::new(), begin: None });
+            is_over = false;
+            continue;
+        }
+        // The mark of a document's end. kind decodes one document between two `---`, so that what
+        // follows has no effect.
+        is_over |= inner.trim_end() == "..." || inner.starts_with("... ");
+        if is_over {
             continue;
         }
         let piece = all.last_mut().expect("there is always one");
@@ -184,6 +192,16 @@ mod tests {
             (3, 5)
         );
         assert_eq!(slice(text, found[1].get("kind").unwrap()), "B");
+    }
+
+    #[test]
+    fn three_dots_end_a_document() {
+        let text = "patch: |\n  kind: A\n  ...\n  nobody: 1\n  ---\n  kind: B\n  ... # end\n";
+        let (found, problems) = inner(text);
+        assert_eq!((found.len(), problems.as_str()), (2, ""));
+        assert_eq!(slice(text, found[1].get("kind").unwrap()), "B");
+        assert!(found[0].get("nobody").is_none());
+        assert_eq!(inner("patch: '...'\n"), (Vec::new(), String::new()));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods)] // a program of its own, with an environment and arguments
 
 mod agent;
+mod cases;
 mod chain;
 mod dead_man;
 mod dependencies;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         dependencies::tests(),
         offline::tests(),
         kubeconfig::tests(),
+        cases::tests(),
         agent::tests(),
     ];
     // One cluster is shared, or a model beats in real time, and time is measured: one after the

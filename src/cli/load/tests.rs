@@ -232,7 +232,7 @@ fn the_own_kind_config_is_read_for_the_version_that_the_command_names() {
     };
     let newer = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\nnodes: [{role: control-plane}, {role: worker}, {role: worker}]\n\
         kubeadmConfigPatches:\n- '{kind: ClusterConfiguration, apiVersion: kubeadm.k8s.io/v1beta4}'\n";
-    assert!(read(newer, Place::OWN).contains("warning: kind writes `kubeadm.k8s.io/v1beta3`"));
+    assert!(read(newer, Place::OWN).contains("error: kind writes `kubeadm.k8s.io/v1beta3`"));
     assert!(read(newer, Place::Own(Kubernetes::Exactly("v1.34.4"))).contains("error: kind writes"));
     assert!(!read(newer, Place::Own(Kubernetes::Default("v1.36.0"))).contains("kubeadm"));
     for broken in ["a: [", "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnam: a\n"] {

@@ -3,39 +3,12 @@
 use crate::experiment::decode::fields::Cx;
 use crate::workload::Manifest;
 
-/// Kinds that live outside of namespaces. The server's own list is asked before a run, too; this
-/// one needs no server.
-const CLUSTER_SCOPED: &[&str] = &[
-    "APIService",
-    "CSIDriver",
-    "CSINode",
-    "CertificateSigningRequest",
-    "ClusterRole",
-    "ClusterRoleBinding",
-    "ComponentStatus",
-    "CustomResourceDefinition",
-    "DeviceClass",
-    "FlowSchema",
-    "IngressClass",
-    "MutatingAdmissionPolicy",
-    "MutatingAdmissionPolicyBinding",
-    "MutatingWebhookConfiguration",
-    "Namespace",
-    "Node",
-    "PersistentVolume",
-    "PriorityClass",
-    "PriorityLevelConfiguration",
-    "RuntimeClass",
-    "StorageClass",
-    "ValidatingAdmissionPolicy",
-    "ValidatingAdmissionPolicyBinding",
-    "ValidatingWebhookConfiguration",
-    "VolumeAttachment",
-];
-
 pub(super) fn check(cx: &Cx, workload: &Manifest) {
     for object in workload.objects() {
-        if CLUSTER_SCOPED.contains(&object.kind()) {
+        if let Some(problem) = object.unserved() {
+            cx.tell(problem);
+        }
+        if object.is_cluster_scoped() {
             let message = format!("a {} belongs to the whole cluster", object.kind());
             let hint = "a run owns one namespace and nothing else; create this object yourself before the run";
             cx.tell(object.error("kind", message).hint(hint));
@@ -55,7 +28,10 @@ mod tests {
 
     #[test]
     fn objects_that_a_run_cannot_own_are_refused() {
-        let diagnostics = with_workload("kind: Deployment", "kind: ClusterRole");
+        let diagnostics = with_workload(
+            "apiVersion: apps/v1\nkind: Deployment",
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole",
+        );
         assert!(
             diagnostics.contains("web.yaml:2:7: error: a ClusterRole belongs to the whole cluster"),
             "{diagnostics}"

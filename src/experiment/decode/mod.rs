@@ -22,8 +22,10 @@ use super::schema::{
     API_VERSION, BlastRadius, Cluster, Condition, Expectation, Experiment, Probe, Step,
 };
 use super::tree::{Node, quoted};
+use crate::yaml::suggest;
 use fields::{Cx, Decode, Fields};
 
+const KIND: &str = "Experiment";
 const DEFAULT_WORKLOAD_TIMEOUT: Duration = Duration::from_secs(120);
 const DEFAULT_STEADY_STATE_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -102,21 +104,18 @@ pub(super) fn experiment(cx: &Cx, node: &Node) -> Option<Draft> {
     Some(Draft { name, ..spec? })
 }
 
-/// A file of something else gets one clear error, not one for each of its fields.
+/// A file of something else gets one clear error, not one for each of its fields. A kind that was
+/// only misspelt hides nothing.
 fn another_kind(cx: &Cx, node: &Node) -> Option<()> {
-    match node.get("kind") {
-        Some(kind) if kind.text() != Some("Experiment") => {
-            let message = format!("expected the kind `Experiment`, found {}", kind.described());
-            cx.error_hint(
-                kind.focus(),
-                message,
-                format!(
-                    "an experiment starts with `apiVersion: {API_VERSION}` and `kind: Experiment`"
-                ),
-            )
-        }
-        _ => Some(()),
-    }
+    let Some(kind) = node.get("kind").filter(|kind| kind.text() != Some(KIND)) else {
+        return Some(());
+    };
+    let is_meant = suggest::closest(kind.text().unwrap_or_default(), [KIND]).is_some()
+        || node.text_at("apiVersion") == Some(API_VERSION);
+    let message = format!("expected the kind `{KIND}`, found {}", kind.described());
+    let hint = format!("an experiment starts with `apiVersion: {API_VERSION}` and `kind: {KIND}`");
+    cx.error_hint::<()>(kind.focus(), message, hint);
+    is_meant.then_some(())
 }
 
 fn api_version(cx: &Cx, node: &Node) -> Option<()> {

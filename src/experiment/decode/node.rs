@@ -4,7 +4,7 @@ use super::fields::{Cx, Fields};
 use super::scalar::{choice, dns_label, is_dns_label, labels, node_name};
 use crate::experiment::diagnostic::Diagnostic;
 use crate::experiment::schema::{Count, NodeSelector};
-use crate::experiment::tree::Node;
+use crate::experiment::tree::{Node, Value, quoted};
 use crate::timeline::{Component, NodeRole};
 use crate::yaml::suggest;
 
@@ -72,9 +72,27 @@ fn common(fields: &mut Fields) -> Option<NodeSelector> {
     Some(NodeSelector { most_endpoints_of: most_endpoints_of?, ..selector? })
 }
 
+/// The name of one node; whoever writes a list or a pattern wants several.
+fn one_name(cx: &Cx, node: &Node) -> Option<String> {
+    const HINT: &str = "a name is one node's; `role` or `labels`, with `count` in a target, select \
+                        several, and so do several steps";
+    match node.text() {
+        None if matches!(node.value, Value::List(_)) => {
+            cx.expected_hint(node, "the name of one node", HINT)
+        }
+        Some(text)
+            if text.contains(|c: char| c.is_whitespace() || "*?^$|,:()[]{}+\\/".contains(c)) =>
+        {
+            let message = format!("{} is not the name of one node", quoted(text));
+            cx.error_hint(node.focus(), message, HINT)
+        }
+        _ => node_name(cx, node),
+    }
+}
+
 /// By what nodes are.
 fn alike(fields: &mut Fields) -> Option<NodeSelector> {
-    let name = fields.optional("name", node_name);
+    let name = fields.optional("name", one_name);
     let role = fields.optional("role", role);
     let labels = fields.optional("labels", labels);
     Some(NodeSelector {
@@ -222,7 +240,7 @@ mod tests {
         assert!(
             decoded("{leader: kube-apiserver}", target)
                 .1
-                .contains("is not a valid component with a leader")
+                .contains("unknown component with a leader `kube-apiserver`")
         );
         for bare in ["{leader: }", "{leader: true}", "{role: leader}"] {
             let diagnostics = decoded(bare, target).1;
@@ -253,10 +271,19 @@ mod tests {
     }
 
     #[test]
+    fn several_names_are_not_a_name() {
+        for several in ["[a, b]", "\"re2:^fast-worker.*\"", "a*", "\"a, b\""] {
+            let problems = decoded(&format!("{{name: {several}}}"), target).1;
+            assert!(problems.contains("`role` or `labels`, with `count`"), "{several}: {problems}");
+            assert_eq!(problems.lines().count(), 1, "{problems}");
+        }
+    }
+
+    #[test]
     fn a_mistake_is_not_also_told_as_no_choice() {
         assert_eq!(
             decoded("{role: wroker}", selector).1,
-            "1:8: error: `wroker` is not a valid role (did you mean `worker`?)"
+            "1:8: error: unknown role `wroker` (did you mean `worker`?)"
         );
     }
 }

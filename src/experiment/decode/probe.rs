@@ -218,7 +218,7 @@ mod tests {
         assert!(problems.contains("a canary's rate is 0.01/s to 5/s"), "{problems}");
         let (_, problems) = decoded("{name: a, canary: schedulin}", probe);
         assert!(
-            problems.contains("`schedulin` is not a valid canary")
+            problems.contains("unknown canary `schedulin`")
                 && problems.contains("did you mean `scheduling`?"),
             "{problems}"
         );

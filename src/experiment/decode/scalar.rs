@@ -168,7 +168,7 @@ pub(crate) fn choice<T: Copy>(
         return Some(*value);
     }
     let hint = suggest::hint(text, &words, &format!("the {what} is one of")).unwrap_or_default();
-    cx.error_hint(node.focus(), format!("{} is not a valid {what}", quoted(text)), hint)
+    cx.error_hint(node.focus(), format!("unknown {what} {}", quoted(text)), hint)
 }
 
 /// The path of a file.
@@ -305,12 +305,11 @@ mod tests {
         assert_eq!(one("worker", decode), Ok(1));
         assert_eq!(
             one("controlplane", decode),
-            Err("`controlplane` is not a valid role (did you mean `control-plane`?)".into())
+            Err("unknown role `controlplane` (did you mean `control-plane`?)".into())
         );
         assert_eq!(
             one("boss", decode),
-            Err("`boss` is not a valid role (the role is one of `worker` and `control-plane`)"
-                .into())
+            Err("unknown role `boss` (the role is one of `worker` and `control-plane`)".into())
         );
     }
 

@@ -1,0 +1,56 @@
+//! Labels with which a kubelet does not start (`pkg/kubelet/apis/well_known_labels.go`).
+
+use super::problems::Problems;
+use crate::yaml::Span;
+use crate::yaml::tree::quoted;
+
+/// Of Kubernetes' own labels, those that a kubelet may give its node.
+const KUBELETS: &[&str] = &[
+    "kubernetes.io/hostname",
+    "kubernetes.io/os",
+    "kubernetes.io/arch",
+    "beta.kubernetes.io/os",
+    "beta.kubernetes.io/arch",
+    "beta.kubernetes.io/instance-type",
+    "node.kubernetes.io/instance-type",
+    "topology.kubernetes.io/zone",
+    "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/region",
+];
+
+/// Names below these are a kubelet's too.
+const KUBELETS_OWN: &[&str] = &["kubelet.kubernetes.io", "node.kubernetes.io"];
+
+/// Reports a label that keeps the node's kubelet from starting.
+pub(super) fn check(problems: &mut Problems, at: Span, name: &str, value: &str) {
+    let (prefix, short) = name.split_once('/').unwrap_or(("", name));
+    let is_part = |text: &str, of: &str| text == of || text.ends_with(&format!(".{of}"));
+    let reserved = ["kubernetes.io", "k8s.io"].iter().any(|domain| is_part(prefix, domain));
+    let allowed = KUBELETS.contains(&name) || KUBELETS_OWN.iter().any(|own| is_part(prefix, own));
+    let prefix_is_valid = !name.contains('/') || prefix.split('.').all(is_dns_label);
+    let (what, hint) = if !is_valid(short) || !prefix_is_valid {
+        (format!("{} is not a valid label name", quoted(name)), "such as `example.com/disk`")
+    } else if !value.is_empty() && !is_valid(value) {
+        let what = format!("{} is not a valid value of the label {}", quoted(value), quoted(name));
+        (what, "letters, digits, `-`, `_` and `.`, at most 63")
+    } else if reserved && !allowed {
+        let hint = "use a name of your own, or run `kubectl label node` once the cluster is up";
+        (format!("a node may not give itself the label {}", quoted(name)), hint)
+    } else {
+        return;
+    };
+    problems.error(at, format!("{what}: its kubelet does not start")).hint(hint);
+}
+
+fn is_valid(text: &str) -> bool {
+    let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    text.len() <= 63
+        && ends(text.chars().next())
+        && ends(text.chars().last())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+fn is_dns_label(text: &str) -> bool {
+    is_valid(text) && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}

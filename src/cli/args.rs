@@ -59,8 +59,8 @@ pub(super) enum Command {
     Recover(Recover),
     /// Start an embedded cluster (a simulated Kubernetes with a real API) and keep it until Ctrl-C
     Cluster(Cluster),
-    /// Print the JSON schema of reports (`-o json`)
-    Schema,
+    /// Print a JSON schema: of reports (`-o json`), or of experiment files
+    Schema(Schema),
     /// Generate shell completions
     Completion(Completion),
     /// The prober inside a node
@@ -263,6 +263,22 @@ fn kubernetes_version(text: &str) -> Result<String, String> {
         Some(_) => Ok(text.to_owned()),
         None => Err("expected a version such as v1.34.4".into()),
     }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Schema {
+    /// What the schema is for
+    #[arg(value_enum, default_value_t = SchemaOf::Report)]
+    pub of: SchemaOf,
+}
+
+/// What has a JSON schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaOf {
+    /// What `-o json` prints
+    Report,
+    /// An experiment's file
+    Experiment,
 }
 
 #[derive(Debug, Args)]

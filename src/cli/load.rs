@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::env::Env;
 use super::{diagnostics, exit, expected_cluster, failure::Failure};
 pub(super) use crate::experiment::Place;
-use crate::experiment::{self, Diagnostic, Diagnostics, Parsed, Source};
+use crate::experiment::{self, Cluster, Diagnostic, Diagnostics, Parsed, Source};
 use crate::kind_config::{self, DEFAULT_KUBERNETES, KindConfig, KindNode, Kubernetes};
+use crate::lint;
 use crate::model::About;
 use crate::plan::{self, Known, Nodes, Request};
 use crate::prediction;
@@ -178,7 +179,20 @@ fn more(parsed: &Parsed, place: Place) -> Vec<Diagnostic> {
     let refused = refused(parsed, place);
     let clean = refused.is_empty() && !parsed.warnings.has_errors();
     let expected = if clean { expected(parsed) } else { Vec::new() };
-    refused.into_iter().chain(unlabelled(parsed)).chain(expected).collect()
+    let found = refused.into_iter().chain(unlabelled(parsed)).chain(expected);
+    found.chain(harmful_settings(parsed)).collect()
+}
+
+/// What `lint` calls an error of the kind config's settings. Those of a `tuning` have their place
+/// in the experiment.
+fn harmful_settings(parsed: &Parsed) -> Vec<Diagnostic> {
+    let Some(config) = &parsed.kind_config else { return Vec::new() };
+    let is_tuned = matches!(&parsed.experiment.cluster, Cluster::Kind { tuning: Some(_), .. });
+    let locate = |problem: Diagnostic| match is_tuned {
+        true => Diagnostic { at: Some(parsed.locate("spec.cluster.kind.tuning")), ..problem },
+        false => problem,
+    };
+    lint::harmful_settings(config).into_iter().map(locate).collect()
 }
 
 /// Labels that a new node has besides those of its kind config.

@@ -72,7 +72,7 @@ fn dispatch(Cli { global, command }: Cli) -> Result<u8, Failure> {
         Command::Report(args) => report::report(&args, &env()?),
         Command::Recover(args) => recover::recover(&args, &env()?),
         Command::Cluster(args) => cluster::cluster(&args, &env()?),
-        Command::Schema => schema::schema(),
+        Command::Schema(args) => schema::schema(&args),
         Command::Completion(args) => completion::completion(&args),
         Command::Agent(args) => agent::agent(&args),
         Command::Watchdog(args) => watchdog::watchdog(&args),

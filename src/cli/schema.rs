@@ -1,9 +1,14 @@
-//! `schema`: the JSON schema of what `-o json` prints.
+//! `schema`: the JSON schemas of what `-o json` prints and of experiment files.
 
+use super::args::{Schema, SchemaOf};
 use super::{exit, failure::Failure, print};
+use crate::{experiment, report};
 
-/// Prints it.
-pub(super) fn schema() -> Result<u8, Failure> {
-    print(crate::report::JSON_SCHEMA);
+/// Prints one.
+pub(super) fn schema(args: &Schema) -> Result<u8, Failure> {
+    match args.of {
+        SchemaOf::Report => print(report::JSON_SCHEMA),
+        SchemaOf::Experiment => print(&format!("{:#}", experiment::json_schema())),
+    }
     Ok(exit::PASS)
 }

@@ -8,7 +8,10 @@ use super::tree::{Node, Value, quoted};
 use std::sync::Arc;
 
 /// What may be a list: below this path of the file, under this key, at any depth.
-const AXES: &[(&str, &str)] = &[("spec.method", "for")];
+const AXES: &[(&str, &str)] = &[("spec.method", FOR)];
+const FOR: &str = "for";
+/// The settings of steps among them.
+pub(super) const LISTS_OF_STEPS: &[&str] = &[FOR];
 /// More than these is a mistake, or a week.
 const MOST: usize = 100;
 

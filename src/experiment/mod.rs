@@ -22,6 +22,7 @@ pub(crate) mod source;
 pub(crate) use crate::yaml::{self, diagnostic, suggest, tree};
 pub(crate) use crate::yaml::{Diagnostic, Diagnostics, Location, Severity, SourceFile, Span};
 pub(crate) use claim::{Claim, FailMeans, PassMeans};
+pub(crate) use decode::json_schema;
 pub(crate) use files::Place;
 pub(crate) use method::Numbered;
 #[cfg(test)]

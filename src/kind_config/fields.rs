@@ -59,11 +59,11 @@ fn check_below(
         return;
     };
     for (key, value) in entries {
-        if !shape.fields.contains(&key.as_str()) {
+        if !shape.has(key) {
             unknown(problems, key, value, path, reader);
             continue;
         }
-        match shape.types.iter().find(|(name, _)| name == key).map(|(_, kind)| *kind) {
+        match shape.type_of(key) {
             Some(Type::Many(_)) if !value.is_null() && !matches!(value.value, Value::List(_)) => {
                 mistyped(problems, key, value, "a list");
             }
@@ -95,8 +95,7 @@ fn unknown(
     let shape = path[path.len() - 1];
     let at = value.key.unwrap_or(value.focus());
     let hint = home(key, path).or_else(|| {
-        suggest::closest(key, shape.fields.iter().copied())
-            .map(|near| format!("did you mean `{near}`?"))
+        suggest::closest(key, shape.names()).map(|near| format!("did you mean `{near}`?"))
     });
     match reader {
         Reader::Kind => problems
@@ -125,29 +124,26 @@ fn unknown(
 /// Where a field would be right.
 fn home(key: &str, path: &[&'static Shape]) -> Option<String> {
     let (shape, around) = path.split_last()?;
-    let deeper: Vec<&str> = shape
-        .within()
-        .filter(|(_, inner)| inner.fields.contains(&key))
-        .map(|(name, _)| name)
-        .collect();
+    let deeper: Vec<&str> =
+        shape.within().filter(|(_, inner)| inner.has(key)).map(|(name, _)| name).collect();
     if !deeper.is_empty() {
         return Some(format!(
             "it belongs in {}: is it indented enough?",
             suggest::listed(&deeper, "or")
         ));
     }
-    if let Some(outer) = around.iter().rev().find(|outer| outer.fields.contains(&key)) {
+    if let Some(outer) = around.iter().rev().find(|outer| outer.has(key)) {
         return Some(format!("it belongs to {}: is it indented too far?", outer.what));
     }
-    if shape.fields.contains(&"extraArgs") && key.contains('-') {
+    if shape.has("extraArgs") && key.contains('-') {
         return Some("flags go below `extraArgs`, indented deeper".to_owned());
     }
-    if let Some(owner) = flags::owner(key).filter(|owner| shape.fields.contains(owner)) {
+    if let Some(owner) = flags::owner(key).filter(|owner| shape.has(owner)) {
         return Some(format!(
             "it is a flag and belongs below `extraArgs` of `{owner}`: is it indented enough?"
         ));
     }
-    let document = DOCUMENTS.iter().find(|document| document.shape.fields.contains(&key));
+    let document = DOCUMENTS.iter().find(|document| document.shape.has(key));
     document.filter(|_| path[0].what == CLUSTER.what).map(|document| {
         format!("it belongs in a patch of kind {}: the patch's text must be indented deeper than its `- |`", document.kind)
     })

@@ -7,9 +7,9 @@
 pub(super) struct Shape {
     /// What it is, for people.
     pub what: &'static str,
-    pub fields: &'static [&'static str],
-    /// The types of fields, where they are checked.
-    pub types: &'static [(&'static str, Type)],
+    /// The fields whose types are checked.
+    typed: &'static [(&'static str, Type)],
+    untyped: &'static [&'static str],
 }
 
 /// What a field holds.
@@ -28,9 +28,22 @@ pub(super) enum Type {
 }
 
 impl Shape {
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.typed.iter().map(|(name, _)| *name).chain(self.untyped.iter().copied())
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.names().any(|known| known == name)
+    }
+
+    /// The type of a field, where it is checked.
+    pub(super) fn type_of(&self, name: &str) -> Option<Type> {
+        self.typed.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+    }
+
     /// Those of its fields that are mappings, or lists of mappings, with fields of their own.
     pub(super) fn within(&self) -> impl Iterator<Item = (&'static str, &'static Shape)> {
-        self.types.iter().filter_map(|(name, kind)| match kind {
+        self.typed.iter().filter_map(|(name, kind)| match kind {
             Type::One(shape) | Type::Many(shape) => Some((*name, *shape)),
             _ => None,
         })
@@ -42,20 +55,7 @@ use Type::{Bool, BoolMap, Int32, Many, One, Text, TextMap, Texts};
 /// A kind config. kind refuses unknown fields.
 pub(super) static CLUSTER: Shape = Shape {
     what: "a kind config",
-    fields: &[
-        "kind",
-        "apiVersion",
-        "name",
-        "nodes",
-        "networking",
-        "featureGates",
-        "runtimeConfig",
-        "kubeadmConfigPatches",
-        "kubeadmConfigPatchesJSON6902",
-        "containerdConfigPatches",
-        "containerdConfigPatchesJSON6902",
-    ],
-    types: &[
+    typed: &[
         ("name", Text),
         ("nodes", Many(&NODE)),
         ("networking", One(&NETWORKING)),
@@ -66,20 +66,12 @@ pub(super) static CLUSTER: Shape = Shape {
         ("containerdConfigPatches", Texts),
         ("containerdConfigPatchesJSON6902", Texts),
     ],
+    untyped: &["kind", "apiVersion"],
 };
 
 static NODE: Shape = Shape {
     what: "a node",
-    fields: &[
-        "role",
-        "image",
-        "labels",
-        "extraMounts",
-        "extraPortMappings",
-        "kubeadmConfigPatches",
-        "kubeadmConfigPatchesJSON6902",
-    ],
-    types: &[
+    typed: &[
         ("role", Text),
         ("image", Text),
         ("labels", TextMap),
@@ -88,21 +80,12 @@ static NODE: Shape = Shape {
         ("kubeadmConfigPatches", Texts),
         ("kubeadmConfigPatchesJSON6902", Many(&JSON_PATCH)),
     ],
+    untyped: &[],
 };
 
 static NETWORKING: Shape = Shape {
     what: "networking",
-    fields: &[
-        "ipFamily",
-        "apiServerPort",
-        "apiServerAddress",
-        "podSubnet",
-        "serviceSubnet",
-        "disableDefaultCNI",
-        "kubeProxyMode",
-        "dnsSearch",
-    ],
-    types: &[
+    typed: &[
         ("ipFamily", Text),
         ("apiServerPort", Int32),
         ("apiServerAddress", Text),
@@ -112,35 +95,36 @@ static NETWORKING: Shape = Shape {
         ("kubeProxyMode", Text),
         ("dnsSearch", Texts),
     ],
+    untyped: &[],
 };
 
 static JSON_PATCH: Shape = Shape {
     what: "a JSON patch",
-    fields: &["group", "version", "kind", "patch"],
-    types: &[("group", Text), ("version", Text), ("kind", Text), ("patch", Text)],
+    typed: &[("group", Text), ("version", Text), ("kind", Text), ("patch", Text)],
+    untyped: &[],
 };
 
 static MOUNT: Shape = Shape {
     what: "a mount",
-    fields: &["containerPath", "hostPath", "readOnly", "selinuxRelabel", "propagation"],
-    types: &[
+    typed: &[
         ("containerPath", Text),
         ("hostPath", Text),
         ("readOnly", Bool),
         ("selinuxRelabel", Bool),
         ("propagation", Text),
     ],
+    untyped: &[],
 };
 
 static PORT_MAPPING: Shape = Shape {
     what: "a port mapping",
-    fields: &["containerPort", "hostPort", "listenAddress", "protocol"],
-    types: &[
+    typed: &[
         ("containerPort", Int32),
         ("hostPort", Int32),
         ("listenAddress", Text),
         ("protocol", Text),
     ],
+    untyped: &[],
 };
 
 /// The group of kubeadm's own documents.
@@ -172,138 +156,121 @@ pub(super) static DOCUMENTS: &[Document] = &[
     },
 ];
 
+#[rustfmt::skip]
 static CLUSTER_CONFIGURATION: Shape = Shape {
     what: "a ClusterConfiguration",
-    fields: &[
-        "kind",
-        "apiVersion",
-        "metadata",
-        "etcd",
-        "networking",
-        "kubernetesVersion",
-        "controlPlaneEndpoint",
-        "apiServer",
-        "controllerManager",
-        "scheduler",
-        "dns",
-        "proxy",
-        "certificatesDir",
-        "imageRepository",
-        "featureGates",
-        "clusterName",
-        "encryptionAlgorithm",
-        "certificateValidityPeriod",
-        "caCertificateValidityPeriod",
-    ],
-    types: &[
+    typed: &[
         ("apiServer", One(&API_SERVER)),
         ("controllerManager", One(&COMPONENT)),
         ("scheduler", One(&COMPONENT)),
+    ],
+    untyped: &[
+        "kind", "apiVersion", "metadata", "etcd", "networking", "kubernetesVersion",
+        "controlPlaneEndpoint", "dns", "proxy", "certificatesDir", "imageRepository",
+        "featureGates", "clusterName", "encryptionAlgorithm", "certificateValidityPeriod",
+        "caCertificateValidityPeriod",
     ],
 };
 
 static API_SERVER: Shape = Shape {
     what: "apiServer",
-    fields: &["extraArgs", "extraVolumes", "extraEnvs", "certSANs", "timeoutForControlPlane"],
-    types: &[],
+    typed: &[],
+    untyped: &["extraArgs", "extraVolumes", "extraEnvs", "certSANs", "timeoutForControlPlane"],
 };
 
 static COMPONENT: Shape = Shape {
     what: "a component of the control plane",
-    fields: &["extraArgs", "extraVolumes", "extraEnvs"],
-    types: &[],
+    typed: &[],
+    untyped: &["extraArgs", "extraVolumes", "extraEnvs"],
 };
 
+#[rustfmt::skip]
 static INIT_CONFIGURATION: Shape = Shape {
     what: "an InitConfiguration",
-    fields: &[
-        "kind",
-        "apiVersion",
-        "metadata",
-        "bootstrapTokens",
-        "dryRun",
-        "nodeRegistration",
-        "localAPIEndpoint",
-        "certificateKey",
-        "skipPhases",
-        "patches",
-        "timeouts",
+    typed: &[
+        ("nodeRegistration", One(&NODE_REGISTRATION)),
     ],
-    types: &[("nodeRegistration", One(&NODE_REGISTRATION))],
+    untyped: &[
+        "kind", "apiVersion", "metadata", "bootstrapTokens", "dryRun", "localAPIEndpoint",
+        "certificateKey", "skipPhases", "patches", "timeouts",
+    ],
 };
 
+#[rustfmt::skip]
 static JOIN_CONFIGURATION: Shape = Shape {
     what: "a JoinConfiguration",
-    fields: &[
-        "kind",
-        "apiVersion",
-        "metadata",
-        "dryRun",
-        "nodeRegistration",
-        "caCertPath",
-        "discovery",
-        "controlPlane",
-        "skipPhases",
-        "patches",
-        "timeouts",
+    typed: &[
+        ("nodeRegistration", One(&NODE_REGISTRATION)),
     ],
-    types: &[("nodeRegistration", One(&NODE_REGISTRATION))],
+    untyped: &[
+        "kind", "apiVersion", "metadata", "dryRun", "caCertPath", "discovery", "controlPlane",
+        "skipPhases", "patches", "timeouts",
+    ],
 };
 
+#[rustfmt::skip]
 static NODE_REGISTRATION: Shape = Shape {
     what: "nodeRegistration",
-    fields: &[
-        "name",
-        "criSocket",
-        "taints",
-        "kubeletExtraArgs",
-        "ignorePreflightErrors",
-        "imagePullPolicy",
-        "imagePullSerial",
+    typed: &[],
+    untyped: &[
+        "name", "criSocket", "taints", "kubeletExtraArgs", "ignorePreflightErrors",
+        "imagePullPolicy", "imagePullSerial",
     ],
-    types: &[],
 };
 
 #[rustfmt::skip]
 static KUBELET_CONFIGURATION: Shape = Shape {
     what: "a KubeletConfiguration",
-    fields: &[
-        "kind", "apiVersion", "metadata", "enableServer", "staticPodPath", "podLogsDir", "syncFrequency", "fileCheckFrequency",
-        "httpCheckFrequency", "staticPodURL", "staticPodURLHeader", "address", "port", "readOnlyPort", "tlsCertFile",
-        "tlsPrivateKeyFile", "tlsCipherSuites", "tlsMinVersion", "rotateCertificates", "serverTLSBootstrap", "authentication",
-        "authorization", "registryPullQPS", "registryBurst", "imagePullCredentialsVerificationPolicy",
-        "preloadedImagesVerificationAllowlist", "eventRecordQPS", "eventBurst", "enableDebuggingHandlers",
-        "enableContentionProfiling", "healthzPort", "healthzBindAddress", "oomScoreAdj", "clusterDomain", "clusterDNS",
-        "streamingConnectionIdleTimeout", "nodeStatusUpdateFrequency", "nodeStatusReportFrequency", "nodeLeaseDurationSeconds",
-        "imageMinimumGCAge", "imageMaximumGCAge", "imageGCHighThresholdPercent", "imageGCLowThresholdPercent",
-        "volumeStatsAggPeriod", "kubeletCgroups", "systemCgroups", "cgroupRoot", "cgroupsPerQOS", "cgroupDriver",
-        "cpuManagerPolicy", "singleProcessOOMKill", "cpuManagerPolicyOptions", "cpuManagerReconcilePeriod", "memoryManagerPolicy",
-        "topologyManagerPolicy", "topologyManagerScope", "topologyManagerPolicyOptions", "qosReserved", "runtimeRequestTimeout",
-        "hairpinMode", "maxPods", "podCIDR", "podPidsLimit", "resolvConf", "runOnce", "cpuCFSQuota", "cpuCFSQuotaPeriod",
-        "nodeStatusMaxImages", "maxOpenFiles", "contentType", "kubeAPIQPS", "kubeAPIBurst", "serializeImagePulls",
-        "maxParallelImagePulls", "evictionHard", "evictionSoft", "evictionSoftGracePeriod", "evictionPressureTransitionPeriod",
-        "evictionMaxPodGracePeriod", "evictionMinimumReclaim", "mergeDefaultEvictionSettings", "podsPerCore",
-        "enableControllerAttachDetach", "protectKernelDefaults", "makeIPTablesUtilChains", "iptablesMasqueradeBit",
-        "iptablesDropBit", "featureGates", "failSwapOn", "memorySwap", "containerLogMaxSize", "containerLogMaxFiles",
-        "containerLogMaxWorkers", "containerLogMonitorInterval", "configMapAndSecretChangeDetectionStrategy", "systemReserved",
-        "kubeReserved", "reservedSystemCPUs", "showHiddenMetricsForVersion", "systemReservedCgroup", "kubeReservedCgroup",
-        "enforceNodeAllocatable", "allowedUnsafeSysctls", "volumePluginDir", "providerID", "kernelMemcgNotification", "logging",
-        "enableSystemLogHandler", "enableSystemLogQuery", "shutdownGracePeriod", "shutdownGracePeriodCriticalPods",
-        "shutdownGracePeriodByPodPriority", "crashLoopBackOff", "reservedMemory", "enableProfilingHandler",
-        "enableDebugFlagsHandler", "seccompDefault", "memoryThrottlingFactor", "registerWithTaints", "registerNode", "tracing",
-        "localStorageCapacityIsolation", "containerRuntimeEndpoint", "imageServiceEndpoint", "failCgroupV1", "userNamespaces",
+    typed: &[],
+    untyped: &[
+        "kind", "apiVersion", "metadata", "enableServer", "staticPodPath", "podLogsDir",
+        "syncFrequency", "fileCheckFrequency", "httpCheckFrequency", "staticPodURL",
+        "staticPodURLHeader", "address", "port", "readOnlyPort", "tlsCertFile",
+        "tlsPrivateKeyFile", "tlsCipherSuites", "tlsMinVersion", "rotateCertificates",
+        "serverTLSBootstrap", "authentication", "authorization", "registryPullQPS",
+        "registryBurst", "imagePullCredentialsVerificationPolicy",
+        "preloadedImagesVerificationAllowlist", "eventRecordQPS", "eventBurst",
+        "enableDebuggingHandlers", "enableContentionProfiling", "healthzPort",
+        "healthzBindAddress", "oomScoreAdj", "clusterDomain", "clusterDNS",
+        "streamingConnectionIdleTimeout", "nodeStatusUpdateFrequency",
+        "nodeStatusReportFrequency", "nodeLeaseDurationSeconds", "imageMinimumGCAge",
+        "imageMaximumGCAge", "imageGCHighThresholdPercent", "imageGCLowThresholdPercent",
+        "volumeStatsAggPeriod", "kubeletCgroups", "systemCgroups", "cgroupRoot", "cgroupsPerQOS",
+        "cgroupDriver", "cpuManagerPolicy", "singleProcessOOMKill", "cpuManagerPolicyOptions",
+        "cpuManagerReconcilePeriod", "memoryManagerPolicy", "topologyManagerPolicy",
+        "topologyManagerScope", "topologyManagerPolicyOptions", "qosReserved",
+        "runtimeRequestTimeout", "hairpinMode", "maxPods", "podCIDR", "podPidsLimit",
+        "resolvConf", "runOnce", "cpuCFSQuota", "cpuCFSQuotaPeriod", "nodeStatusMaxImages",
+        "maxOpenFiles", "contentType", "kubeAPIQPS", "kubeAPIBurst", "serializeImagePulls",
+        "maxParallelImagePulls", "evictionHard", "evictionSoft", "evictionSoftGracePeriod",
+        "evictionPressureTransitionPeriod", "evictionMaxPodGracePeriod", "evictionMinimumReclaim",
+        "mergeDefaultEvictionSettings", "podsPerCore", "enableControllerAttachDetach",
+        "protectKernelDefaults", "makeIPTablesUtilChains", "iptablesMasqueradeBit",
+        "iptablesDropBit", "featureGates", "failSwapOn", "memorySwap", "containerLogMaxSize",
+        "containerLogMaxFiles", "containerLogMaxWorkers", "containerLogMonitorInterval",
+        "configMapAndSecretChangeDetectionStrategy", "systemReserved", "kubeReserved",
+        "reservedSystemCPUs", "showHiddenMetricsForVersion", "systemReservedCgroup",
+        "kubeReservedCgroup", "enforceNodeAllocatable", "allowedUnsafeSysctls", "volumePluginDir",
+        "providerID", "kernelMemcgNotification", "logging", "enableSystemLogHandler",
+        "enableSystemLogQuery", "shutdownGracePeriod", "shutdownGracePeriodCriticalPods",
+        "shutdownGracePeriodByPodPriority", "crashLoopBackOff", "reservedMemory",
+        "enableProfilingHandler", "enableDebugFlagsHandler", "seccompDefault",
+        "memoryThrottlingFactor", "registerWithTaints", "registerNode", "tracing",
+        "localStorageCapacityIsolation", "containerRuntimeEndpoint", "imageServiceEndpoint",
+        "failCgroupV1", "userNamespaces",
     ],
-    types: &[],
 };
 
 #[rustfmt::skip]
 static KUBE_PROXY_CONFIGURATION: Shape = Shape {
     what: "a KubeProxyConfiguration",
-    fields: &[
-        "kind", "apiVersion", "metadata", "featureGates", "clientConnection", "logging", "hostnameOverride", "bindAddress",
-        "healthzBindAddress", "metricsBindAddress", "bindAddressHardFail", "enableProfiling", "showHiddenMetricsForVersion",
-        "mode", "iptables", "ipvs", "nftables", "winkernel", "detectLocalMode", "detectLocal", "clusterCIDR", "nodePortAddresses",
-        "oomScoreAdj", "conntrack", "configSyncPeriod", "portRange", "windowsRunAsService",
+    typed: &[],
+    untyped: &[
+        "kind", "apiVersion", "metadata", "featureGates", "clientConnection", "logging",
+        "hostnameOverride", "bindAddress", "healthzBindAddress", "metricsBindAddress",
+        "bindAddressHardFail", "enableProfiling", "showHiddenMetricsForVersion", "mode",
+        "iptables", "ipvs", "nftables", "winkernel", "detectLocalMode", "detectLocal",
+        "clusterCIDR", "nodePortAddresses", "oomScoreAdj", "conntrack", "configSyncPeriod",
+        "portRange", "windowsRunAsService",
     ],
-    types: &[],
 };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use super::nodes::wrong_name;
-use super::schema::{CLUSTER, Shape, Type};
+use super::schema::{CLUSTER, Type};
 use super::values::{integer, truth};
 use super::{KindConfig, Kubernetes, read};
 use crate::timeline::{NodeRole, Tuning, format_duration};
@@ -111,10 +111,9 @@ fn as_kind_decodes(node: &Node, kind: Type) -> Json {
 
 /// The type of a value under a name.
 fn type_of(mapping: Type, name: &str) -> Type {
-    let of_field = |shape: &Shape| shape.types.iter().find(|(field, _)| *field == name);
     match mapping {
         Type::BoolMap => Type::Bool,
-        Type::One(shape) => of_field(shape).map_or(Type::Text, |(_, kind)| *kind),
+        Type::One(shape) => shape.type_of(name).unwrap_or(Type::Text),
         _ => Type::Text,
     }
 }

@@ -17,7 +17,7 @@ pub(crate) use traps::without_place;
 use crate::kind_config::{self, KindConfig, Kubernetes};
 use crate::model::heartbeat;
 use crate::timeline::Tuning;
-use crate::yaml::{Diagnostics, Severity, SourceFile};
+use crate::yaml::{Diagnostic, Diagnostics, Severity, SourceFile};
 
 /// A kind config with all that is wrong or surprising about it.
 #[derive(Clone, Debug)]
@@ -65,6 +65,14 @@ pub(crate) fn lint(file: &Arc<SourceFile>, kubernetes: &str) -> Result<Linted, D
     problems.extend(traps::of_config(&config, &kubelets));
     problems.sort();
     Ok(Linted { problems, config, kubelets })
+}
+
+/// Settings with which the cluster would not stay healthy, as warnings: an experiment may want to
+/// see just that.
+pub(crate) fn harmful_settings(config: &KindConfig) -> Diagnostics {
+    let warning = |problem| Diagnostic { severity: Severity::Warning, ..problem };
+    let traps = traps::of_config(config, &groups(config));
+    traps.into_iter().filter(Diagnostic::is_error).map(warning).collect()
 }
 
 fn groups(config: &KindConfig) -> Vec<KubeletGroup> {

@@ -30,6 +30,12 @@ pub(crate) enum Value {
 }
 
 impl Node {
+    /// Nothing, nowhere.
+    pub(crate) fn nothing() -> Self {
+        let value = Value::Scalar { text: String::new(), plain: true };
+        Self { value, span: Span::of_bytes("", 0, 0), key: None, short: true }
+    }
+
     /// Where a problem with this node is drawn: a short node as a whole, of a long one its key or
     /// its beginning.
     pub(crate) fn focus(&self) -> Span {

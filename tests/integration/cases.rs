@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use libtest_mimic::Trial;
+use serde_json::Value as Json;
 
 use super::program::{Home, Output};
 use super::test;
@@ -17,6 +18,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("cases::an_image_without_a_version_is_a_guess", an_image_without_a_version_is_a_guess),
         test("cases::a_misspelt_kind_hides_nothing", a_misspelt_kind_hides_nothing),
         test("cases::types_that_no_server_has", types_that_no_server_has),
+        test("cases::experiments_fit_their_schema", experiments_fit_their_schema),
     ]
 }
 
@@ -320,25 +322,25 @@ fn what_lint_finds_the_others_find_too() {
     let home = Home::new();
     for experiment in experiments() {
         let lint = run(&home, "lint -o json -f", &config_of(&experiment));
-        let found: serde_json::Value = serde_json::from_str(&lint.stdout).unwrap();
+        let found: Json = serde_json::from_str(&lint.stdout).unwrap();
         let problems = found[0]["problems"].as_array().unwrap();
-        let severity = |wanted: &str| {
-            let wanted = problems.iter().filter(move |one| one["severity"] == *wanted);
-            wanted.map(|one| one["message"].as_str().unwrap().replace('\n', " "))
+        let of_severity = |severity: &str| -> Vec<&str> {
+            let wanted = problems.iter().filter(|one| one["severity"] == *severity);
+            wanted.map(|one| one["message"].as_str().unwrap()).collect()
         };
-        let errors: Vec<String> = severity("error").collect();
+        let (errors, mut warnings) = (of_severity("error"), of_severity("warning"));
+        // The model's traps (`[name]`) come with a prediction, for the settings as a whole.
+        warnings.retain(|message| !message.ends_with(']'));
         for command in [VALIDATE, PREDICT, DRY_RUN] {
             let output = run(&home, command, &experiment);
             let text = text(&output);
             let about = format!("{command} {}: {text}", experiment.display());
             assert!(errors.is_empty() || output.code == 2, "{about}");
             for message in &errors {
-                assert!(text.contains(message.as_str()), "{message:?} is not in {about}");
+                assert!(text.contains(message), "{message:?} is not in {about}");
             }
-            // The model's traps (`[name]`) are told with a prediction.
-            let config = severity("warning").filter(|message| !message.ends_with(']'));
-            for message in config.filter(|_| errors.is_empty() && output.code == 0) {
-                assert!(text.contains(&message), "{message:?} is not in {about}");
+            for message in warnings.iter().filter(|_| errors.is_empty() && output.code == 0) {
+                assert!(text.contains(message), "{message:?} is not in {about}");
             }
         }
     }
@@ -398,4 +400,81 @@ fn types_that_no_server_has() {
     output.exits(2).says("error: Kubernetes has no kind `Configmap` in `v1`");
     output.says("did you mean `ConfigMap`?");
     output.says("warning: Kubernetes 1.34 has no kind `Deployment` in `apps/v1beta1`");
+}
+
+/// Why a value does not fit a schema, as far as schemas of experiments go; the innermost reason.
+fn misfit(value: &Json, schema: &Json, root: &Json) -> Option<String> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return misfit(value, root.pointer(&reference[1..]).unwrap(), root);
+    }
+    if let Some(any) = schema["anyOf"].as_array() {
+        let reasons: Vec<_> = any.iter().map(|one| misfit(value, one, root)).collect();
+        return reasons.into_iter().collect::<Option<Vec<_>>>().map(|all| all.join(" / "));
+    }
+    let is = |name: &Json| match name.as_str().unwrap() {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
+        other => panic!("{other}"),
+    };
+    let wrong_type = match &schema["type"] {
+        Json::Null => false,
+        Json::Array(names) => !names.iter().any(is),
+        name => !is(name),
+    };
+    let no_word = schema["enum"].as_array().is_some_and(|words| !words.contains(value));
+    let no_const = !schema["const"].is_null() && schema["const"] != *value;
+    if wrong_type || no_word || no_const {
+        return Some(format!("{value} is not {schema}"));
+    }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let has = |one: &&Json| value.get(one["required"][0].as_str().unwrap()).is_some();
+        if choices.iter().filter(has).count() != 1 {
+            return Some(format!("{value} has not one of {choices:?}"));
+        }
+    }
+    let names = schema["required"].as_array().into_iter().flatten();
+    let mut missing = names.filter(|name| value.get(name.as_str().unwrap()).is_none());
+    if let Some(missing) = missing.next() {
+        return Some(format!("{value} has no {missing}"));
+    }
+    let fields = value.as_object().into_iter().flatten().find_map(|(name, field)| {
+        match (schema["properties"].get(name), &schema["additionalProperties"]) {
+            (Some(known), _) => misfit(field, known, root),
+            (None, Json::Bool(false)) => Some(format!("{name} is unknown in {}", schema["title"])),
+            (None, other) => misfit(field, other, root),
+        }
+    });
+    let items = value.as_array().into_iter().flatten();
+    fields.or_else(|| items.into_iter().find_map(|item| misfit(item, &schema["items"], root)))
+}
+
+fn experiments_fit_their_schema() {
+    let output = Home::new().run(&["schema", "experiment"]);
+    let schema: Json = serde_json::from_str(&output.exits(0).stdout).unwrap();
+    let read = |path: &Path| -> Json {
+        serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let built_in = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments"));
+    let built_in = built_in.unwrap().map(|entry| entry.unwrap().path());
+    let all: Vec<PathBuf> = built_in.filter(|path| path.is_file()).collect();
+    assert!(all.len() > 30);
+    for path in &all {
+        let misfit = misfit(&read(path), &schema, &schema);
+        assert_eq!(misfit, None, "{}", path.display());
+    }
+    let mut wrong = read(&all[0]);
+    wrong["spec"]["prob"] = Json::Null;
+    assert_eq!(misfit(&wrong, &schema, &schema).as_deref(), Some("prob is unknown in \"spec\""));
+    wrong["spec"].as_object_mut().unwrap().remove("prob");
+    wrong["spec"]["method"][0]["fault"] = serde_json::json!({"nodeKil": {}});
+    assert!(misfit(&wrong, &schema, &schema).is_some());
+    let step = &schema["$defs"]["step"]["properties"];
+    let described = step["fault"]["properties"]["nodeKill"]["description"].as_str().unwrap();
+    assert_eq!(described, "Power loss (`docker kill`).");
+    assert_eq!(step["meanwhile"]["items"]["$ref"], "#/$defs/step");
 }

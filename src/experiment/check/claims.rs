@@ -12,17 +12,9 @@ pub(super) fn check(check: &Check) {
 }
 
 fn twice(check: &Check) {
-    let claims: Vec<_> = known(&check.draft.claims).collect();
-    for (number, (index, claim)) in claims.iter().enumerate() {
-        if let Some((first, _)) = claims[..number].iter().find(|(_, other)| other.id == claim.id) {
-            let problem = check.error(
-                &format!("spec.claims[{index}].id"),
-                format!("duplicate claim `{}`", claim.id),
-            );
-            let first = check.at(&format!("spec.claims[{first}].id"));
-            check.tell(problem.related(check.cx.file(), first, "first here"));
-        }
-    }
+    let claims = known(&check.draft.claims);
+    let ids = claims.map(|(index, claim)| (format!("spec.claims[{index}].id"), claim.id.as_str()));
+    check.refuse_duplicates("claim", None, ids);
 }
 
 /// The verdict of a run that asserts nothing is a pass, which would decide any claim.

@@ -1,7 +1,5 @@
 //! The steps' names, and who speaks of them; steps beside one another.
 
-use std::collections::HashMap;
-
 use super::Check;
 use crate::experiment::decode::known;
 use crate::experiment::schema::{Count, Expectation, Fault, NodeSelector};
@@ -45,19 +43,9 @@ fn nobody_leads_and_follows(check: &Check) {
 }
 
 fn duplicate_names(check: &Check) {
-    let mut first = HashMap::new();
-    for step in check.steps() {
-        let Some(name) = step.name() else { continue };
-        let place = format!("{}.name", step.place);
-        if let Some(earlier) = first.insert(name, place.clone()) {
-            let message = format!("duplicate step name `{name}`");
-            check.tell(check.error(&place, message).related(
-                check.cx.file(),
-                check.at(&earlier),
-                "first here",
-            ));
-        }
-    }
+    let steps = check.steps().into_iter();
+    let names = steps.filter_map(|step| Some((format!("{}.name", step.place), step.name()?)));
+    check.refuse_duplicates("step name", None, names);
 }
 
 /// A step that could not be read may have had the name.

@@ -13,6 +13,8 @@ mod steady_state;
 mod timing;
 mod together;
 
+use std::collections::HashMap;
+
 use super::decode::{Draft, fields::Cx, known};
 use super::diagnostic::{Diagnostic, Span};
 use super::files::Files;
@@ -66,6 +68,23 @@ impl Check<'_, '_> {
 
     fn tell(&self, diagnostic: Diagnostic) {
         self.cx.tell(diagnostic);
+    }
+
+    /// Refuses names, each with its place, that an earlier place has.
+    fn refuse_duplicates<'n>(
+        &self,
+        what: &str,
+        hint: Option<&str>,
+        named: impl Iterator<Item = (String, &'n str)>,
+    ) {
+        let mut first = HashMap::new();
+        for (place, name) in named {
+            if let Some(earlier) = first.insert(name, place.clone()) {
+                let problem = self.error(&place, format!("duplicate {what} `{name}`"));
+                let problem = problem.related(self.cx.file(), self.at(&earlier), "first here");
+                self.tell(problem.hint_if(hint.map(str::to_owned)));
+            }
+        }
     }
 }
 

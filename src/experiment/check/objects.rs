@@ -5,13 +5,12 @@ use crate::workload::Manifest;
 
 pub(super) fn check(cx: &Cx, workload: &Manifest) {
     for object in workload.objects() {
-        if let Some(problem) = object.unserved() {
-            cx.tell(problem);
-        }
         if object.is_cluster_scoped() {
             let message = format!("a {} belongs to the whole cluster", object.kind());
             let hint = "a run owns one namespace and nothing else; create this object yourself before the run";
             cx.tell(object.error("kind", message).hint(hint));
+        } else if let Some(problem) = object.unserved() {
+            cx.tell(problem);
         }
         if object.json()["metadata"]["namespace"].is_string() {
             let hint =

@@ -1,6 +1,6 @@
 //! Names that one part of an experiment uses and another defines: probes, Services, pods.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Check;
 use crate::experiment::DnsName;
@@ -11,8 +11,7 @@ use crate::workload::{Exposure, Manifest};
 use crate::yaml::suggest;
 
 pub(super) fn check(check: &Check, files: &Files) {
-    duplicate_probes(check);
-    duplicate_canaries(check);
+    duplicates(check);
     probe_references(check);
     let objects = Objects { complete: files.complete, workload: &files.workload };
     for (index, probe) in known(&check.draft.probes) {
@@ -31,29 +30,16 @@ pub(super) fn check(check: &Check, files: &Files) {
         objects.fault(check, &place, fault);
     }
     for (index, expectation) in known(&check.draft.expect) {
+        let place = format!("spec.expect[{index}].{}", expectation.kind());
         match expectation {
-            Expectation::EndpointRemoval { service: Some(service), .. } => {
-                objects.service(
-                    check,
-                    &format!("spec.expect[{index}].endpointRemoval.service"),
-                    service,
-                );
+            Expectation::EndpointRemoval { service: Some(service), .. }
+            | Expectation::Rescheduled { service, .. } => {
+                objects.service(check, &format!("{place}.service"), service);
             }
-            Expectation::Rescheduled { service, .. } => {
-                objects.service(
-                    check,
-                    &format!("spec.expect[{index}].rescheduled.service"),
-                    service,
-                );
-            }
-            Expectation::NotRescheduled { labels } => {
-                objects.pods(check, &format!("spec.expect[{index}].notRescheduled.labels"), labels);
-            }
-            Expectation::Restarted { labels, .. } => {
-                objects.pods(check, &format!("spec.expect[{index}].restarted.labels"), labels);
+            Expectation::NotRescheduled { labels } | Expectation::Restarted { labels, .. } => {
+                objects.pods(check, &format!("{place}.labels"), labels);
             }
             Expectation::EndpointRemoval { service: None, .. } if !asks_a_service(check) => {
-                let place = format!("spec.expect[{index}].endpointRemoval");
                 let message = "`endpointRemoval` needs `service`, as no probe targets a Service";
                 check.tell(check.error(&place, message));
             }
@@ -81,39 +67,17 @@ fn probe_names<'a>(check: &Check<'a, '_>) -> Vec<(usize, &'a str)> {
         .collect()
 }
 
-fn duplicate_probes(check: &Check) {
-    let mut first = HashMap::new();
-    for (index, name) in probe_names(check) {
-        let place = format!("spec.probes[{index}].name");
-        if let Some(earlier) = first.insert(name, place.clone()) {
-            let message = format!("duplicate probe name `{name}`");
-            check.tell(check.error(&place, message).related(
-                check.cx.file(),
-                check.at(&earlier),
-                "first here",
-            ));
-        }
-    }
-}
-
-/// What two of a kind make would be told under one name.
-fn duplicate_canaries(check: &Check) {
-    let mut first = HashMap::new();
-    for (index, probe) in known(&check.draft.probes) {
-        let Some(canary) = probe.ask.canary() else { continue };
-        let place = format!("spec.probes[{index}].canary");
-        if let Some(earlier) = first.insert(canary.name(), place.clone()) {
-            let message = format!("duplicate canary for {}", canary.name());
-            let problem = check.error(&place, message).related(
-                check.cx.file(),
-                check.at(&earlier),
-                "first here",
-            );
-            check.tell(problem.hint(
-                "one canary of each kind is enough; for a finer resolution use a higher `rate`",
-            ));
-        }
-    }
+fn duplicates(check: &Check) {
+    let names = probe_names(check).into_iter();
+    let names = names.map(|(index, name)| (format!("spec.probes[{index}].name"), name));
+    check.refuse_duplicates("probe name", None, names);
+    let canary = |(index, probe): (usize, &Probe)| {
+        Some((format!("spec.probes[{index}].canary"), probe.ask.canary()?.name()))
+    };
+    // What two of a kind create would have the same name.
+    let hint = "one canary of each kind is enough; for a finer resolution use a higher `rate`";
+    let canaries = known(&check.draft.probes).filter_map(canary);
+    check.refuse_duplicates("canary", Some(hint), canaries);
 }
 
 fn probe_references(check: &Check) {
@@ -135,6 +99,12 @@ fn probe_references(check: &Check) {
             reference(format!("spec.expect[{index}].{}.probe", expectation.kind()), name);
         }
     }
+}
+
+/// Where there is no workload, what is named may be there already.
+fn must_exist(check: &Check, place: &str, what: &str) {
+    let problem = check.warning(place, format!("nothing in this experiment creates {what}"));
+    check.tell(problem.hint("it must already exist, or be in a file listed in `workload`"));
 }
 
 /// What the run's namespace will hold, as far as it is known.
@@ -229,13 +199,7 @@ impl Objects<'_> {
             return;
         }
         if check.draft.workload.is_empty() {
-            let message = format!("nothing in this experiment creates the {kind} `{name}`");
-            check.tell(
-                check
-                    .warning(place, message)
-                    .hint("it must already exist, or be in a file listed in `workload`"),
-            );
-            return;
+            return must_exist(check, place, &format!("the {kind} `{name}`"));
         }
         let problem = check.error(place, format!("no workload file defines a {kind} `{name}`"));
         let hint = suggest::hint(name, &names, &format!("the workload's {kind}s are"));
@@ -293,13 +257,7 @@ impl Objects<'_> {
             return;
         }
         if check.draft.workload.is_empty() {
-            let message = "nothing in this experiment creates a pod with these labels";
-            check.tell(
-                check
-                    .warning(place, message)
-                    .hint("it must already exist, or be in a file listed in `workload`"),
-            );
-            return;
+            return must_exist(check, place, "a pod with these labels");
         }
         let label = |(key, value): (&String, &String)| format!("{key}={value}");
         let known: BTreeSet<String> = self
@@ -367,7 +325,7 @@ mod tests {
         let diagnostics = canaries("scheduling");
         assert!(
             diagnostics.starts_with(
-                "16:23: error: duplicate canary for scheduling (one canary of each kind"
+                "16:23: error: duplicate canary `scheduling` (one canary of each kind"
             ),
             "{diagnostics}"
         );

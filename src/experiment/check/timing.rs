@@ -56,18 +56,19 @@ fn probes(check: &Check) {
     for (index, probe) in known(&check.draft.probes) {
         let place = format!("spec.probes[{index}].timeout");
         let in_flight = probe.rate * probe.timeout.as_secs_f64();
-        if probe.ask.canary().is_some() && in_flight > MAX_CANARIES {
-            let message = format!(
-                "up to {in_flight:.0} canary operations would be in flight, the limit is {MAX_CANARIES}"
-            );
-            check.tell(check.error(&place, message).hint("lower the timeout or the rate"));
-            continue;
-        }
-        if in_flight > MAX_IN_FLIGHT {
-            let message = format!(
-                "up to {in_flight:.0} attempts would be in flight, more than a machine has ports for"
-            );
-            check.tell(check.error(&place, message).hint("lower the timeout or the rate"));
+        let (limit, too_many) = match probe.ask.canary() {
+            Some(_) => (
+                MAX_CANARIES,
+                format!("canary operations would be in flight, the limit is {MAX_CANARIES}"),
+            ),
+            None => (
+                MAX_IN_FLIGHT,
+                "attempts would be in flight, more than a machine has ports for".into(),
+            ),
+        };
+        if in_flight > limit {
+            let problem = check.error(&place, format!("up to {in_flight:.0} {too_many}"));
+            check.tell(problem.hint("lower the timeout or the rate"));
             continue;
         }
         for (step, hold) in faults(check).into_iter().filter(|(_, hold)| *hold <= probe.timeout) {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use super::fields::{Cx, Decode, Fields};
 use super::scalar::{choice, dns_label, flag, labels, port, sentence, texts};
 use super::url;
@@ -149,6 +151,7 @@ fn path(cx: &Cx, node: &Node) -> Option<String> {
 
 /// `200-399`, or one status.
 fn status_range(cx: &Cx, node: &Node) -> Option<StatusRange> {
+    cx.reads(|| json!({"type": ["string", "integer"]}))?;
     let text = node.text().unwrap_or_default();
     let (from, to) = text.split_once('-').unwrap_or((text, text));
     match (from.trim().parse(), to.trim().parse()) {

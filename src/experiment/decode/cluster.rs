@@ -1,6 +1,8 @@
 //! What an experiment runs on, and how much of it may be harmed.
 
-use super::fields::{Cx, Fields};
+use serde_json::json;
+
+use super::fields::{Cx, Fields, record};
 use super::scalar::{count, dns_label, flag, path, positive};
 use crate::experiment::schema::{BlastRadius, Cluster, TuningRequest};
 use crate::experiment::tree::{Node, Value};
@@ -11,16 +13,16 @@ pub(crate) fn cluster(cx: &Cx, node: &Node) -> Option<Cluster> {
 }
 
 fn kind(cx: &Cx, node: &Node) -> Option<Cluster> {
-    let mut fields = Fields::of(cx, node, "a kind cluster")?;
-    let config = fields.required("config", path);
-    let tuning = fields.optional("tuning", tuning);
-    fields.finish();
-    Some(Cluster::Kind { config: config?, tuning: tuning? })
+    record!(cx, node, "a kind cluster" => Cluster::Kind {
+        config: required("config", path),
+        tuning: optional("tuning", tuning),
+    })
 }
 
 /// The context's name is the command line's, so that a file never harms a cluster that nobody
 /// named.
 fn context(cx: &Cx, node: &Node) -> Option<Cluster> {
+    cx.reads(|| json!({"type": ["object", "null"], "maxProperties": 0}))?;
     match &node.value {
         Value::Map(entries) if entries.is_empty() => Some(Cluster::Context),
         _ if node.is_null() => Some(Cluster::Context),
@@ -33,37 +35,28 @@ fn context(cx: &Cx, node: &Node) -> Option<Cluster> {
 }
 
 fn tuning(cx: &Cx, node: &Node) -> Option<TuningRequest> {
-    let mut fields = Fields::of(cx, node, "`tuning`")?;
-    let node_status_update_frequency = fields.optional("nodeStatusUpdateFrequency", positive);
-    let node_monitor_period = fields.optional("nodeMonitorPeriod", positive);
-    let node_monitor_grace_period = fields.optional("nodeMonitorGracePeriod", positive);
-    fields.finish();
-    Some(TuningRequest {
-        node_status_update_frequency: node_status_update_frequency?,
-        node_monitor_period: node_monitor_period?,
-        node_monitor_grace_period: node_monitor_grace_period?,
+    record!(cx, node, "`tuning`" => TuningRequest {
+        node_status_update_frequency: optional("nodeStatusUpdateFrequency", positive),
+        node_monitor_period: optional("nodeMonitorPeriod", positive),
+        node_monitor_grace_period: optional("nodeMonitorGracePeriod", positive),
     })
 }
 
 /// `spec.blastRadius`.
 pub(crate) fn blast_radius(cx: &Cx, node: &Node) -> Option<BlastRadius> {
     let default = BlastRadius::default();
-    let mut fields = Fields::of(cx, node, "`blastRadius`")?;
-    let max_workers = fields.or("maxWorkers", default.max_workers, count);
-    let max_control_planes = fields.or("maxControlPlanes", default.max_control_planes, count);
-    let quorum_loss = fields.or("quorumLoss", default.quorum_loss, flag);
-    let data_loss = fields.or("dataLoss", default.data_loss, flag);
-    let namespaces = fields.or("namespaces", Vec::new(), |cx, node| cx.items(node, dns_label));
-    let load_balancer = fields.or("loadBalancer", default.load_balancer, flag);
-    fields.finish();
-    Some(BlastRadius {
-        max_workers: max_workers?,
-        max_control_planes: max_control_planes?,
-        quorum_loss: quorum_loss?,
-        load_balancer: load_balancer?,
-        data_loss: data_loss?,
-        namespaces: namespaces?.into_iter().collect::<Option<_>>()?,
+    record!(cx, node, "`blastRadius`" => BlastRadius {
+        max_workers: or("maxWorkers", default.max_workers, count),
+        max_control_planes: or("maxControlPlanes", default.max_control_planes, count),
+        quorum_loss: or("quorumLoss", default.quorum_loss, flag),
+        data_loss: or("dataLoss", default.data_loss, flag),
+        namespaces: or("namespaces", default.namespaces, namespaces),
+        load_balancer: or("loadBalancer", default.load_balancer, flag),
     })
+}
+
+fn namespaces(cx: &Cx, node: &Node) -> Option<Vec<String>> {
+    cx.items(node, dns_label)?.into_iter().collect()
 }
 
 #[cfg(test)]

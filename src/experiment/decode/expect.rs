@@ -3,96 +3,52 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::fields::{Cx, Decode, Fields};
 use super::method::component;
 use super::scalar::{dns_label, labels, positive, share};
-use crate::experiment::schema::{Bound, Expectation};
+use crate::experiment::schema::{Bound, Expectation, every_expectation};
 use crate::experiment::tree::Node;
 use crate::timeline::Component;
 
-const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[
-    ("detection", detection),
-    ("endpointRemoval", endpoint_removal),
-    ("errorWindow", error_window),
-    ("failedShare", failed_share),
-    ("leaderChange", leader_change),
-    ("leaderGap", |cx, node| {
-        let (component, at_most, at_least) = how_long(cx, node, "`leaderGap`")?;
-        Some(Expectation::LeaderGap { component, at_most, at_least })
-    }),
-    ("oldLeader", |cx, node| {
-        let (component, at_most, at_least) = how_long(cx, node, "`oldLeader`")?;
-        Some(Expectation::OldLeader { component, at_most, at_least })
-    }),
-    ("noErrors", |cx, node| {
-        Some(Expectation::NoErrors { probe: only_probe(cx, node, "`noErrors`")? })
-    }),
-    ("noSuccess", no_success),
-    ("nodesUntouched", |cx, node| {
-        nothing(cx, node, "`nodesUntouched`", Expectation::NodesUntouched)
-    }),
-    ("notDetected", |cx, node| nothing(cx, node, "`notDetected`", Expectation::NotDetected)),
-    ("rescheduled", rescheduled),
-    ("notRescheduled", |cx, node| {
-        Some(Expectation::NotRescheduled { labels: only_labels(cx, node, "`notRescheduled`")? })
-    }),
-    ("restarted", restarted),
-    ("objectsKept", |cx, node| nothing(cx, node, "`objectsKept`", Expectation::ObjectsKept)),
-    ("recovery", |cx, node| {
-        Some(Expectation::Recovery { within: only_within(cx, node, "`recovery`")? })
-    }),
-];
+macro_rules! readers {
+    ($(
+        $(#[$doc:meta])*
+        $kind:ident $name:literal $($bare:literal)? $({
+            $($(#[$field_doc:meta])* $field:ident: $type:ty = $how:ident($key:literal, $read:expr),)*
+        })?
+    )*) => {
+        const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[$(($name, |cx, node| {
+            let what = format!("`{}`", $name);
+            #[allow(unused_mut)]
+            let mut fields = match None::<&str>$(.or(Some($bare)))? {
+                Some(bare) => Fields::of_or(cx, node, &what, |text| {
+                    format!("{}: {{{bare}: {text}}}", $name)
+                })?,
+                None => Fields::of(cx, node, &what)?,
+            };
+            fields.about(&[$(stringify!($doc)),*]);
+            $($(
+                let $field: Option<$type> = fields.$how($key, $read);
+                fields.about_field($key, &[$(stringify!($field_doc)),*]);
+            )*)?
+            fields.finish();
+            possible(cx, node, Expectation::$kind $({ $($field: $field?),* })?)
+        })),*];
+    };
+}
+
+every_expectation!(readers);
 
 /// One item of `expect`.
 pub(crate) fn expectation(cx: &Cx, node: &Node) -> Option<Expectation> {
     cx.union(node, "an expectation", EXPECTATIONS)
 }
 
-fn only_within(cx: &Cx, node: &Node, what: &'static str) -> Option<Bound> {
-    let mut fields = Fields::of_or(cx, node, what, |text| {
-        format!("{}: {{within: {text}}}", what.trim_matches('`'))
-    })?;
-    let within = fields.required("within", limit);
-    fields.finish();
-    within
-}
-
-/// An expectation that has nothing to say but its name.
-fn nothing(
-    cx: &Cx,
-    node: &Node,
-    what: &'static str,
-    expectation: Expectation,
-) -> Option<Expectation> {
-    if !node.is_null() {
-        Fields::of(cx, node, what)?.finish();
-    }
-    Some(expectation)
-}
-
-fn detection(cx: &Cx, node: &Node) -> Option<Expectation> {
-    let mut fields = Fields::of(cx, node, "`detection`")?;
-    let of = fields.optional("of", dns_label);
-    let after = fields.optional("after", dns_label);
-    let within = fields.required("within", limit);
-    let at_least = fields.optional("atLeast", positive);
-    fields.finish();
-    let (within, at_least) = (within?, at_least?);
-    possible(cx, node, ("within", Some(within)), at_least)?;
-    Some(Expectation::Detection { of: of?, after: after?, within, at_least })
-}
-
-fn no_success(cx: &Cx, node: &Node) -> Option<Expectation> {
-    let mut fields =
-        Fields::of_or(cx, node, "`noSuccess`", |text| format!("noSuccess: {{probe: {text}}}"))?;
-    let probe = fields.required("probe", dns_label);
-    let during = fields.optional("during", dns_label);
-    fields.finish();
-    Some(Expectation::NoSuccess { probe: probe?, during: during? })
-}
-
 /// A duration, or `predicted`.
 fn limit(cx: &Cx, node: &Node) -> Option<Bound> {
+    cx.reads_also(|| json!({"const": "predicted"}), || positive(cx, node))?;
     match node.text() {
         Some("predicted") => Some(Bound::Predicted),
         Some(word) if word.starts_with(|c: char| c.is_ascii_alphabetic()) => cx.error_hint(
@@ -104,106 +60,30 @@ fn limit(cx: &Cx, node: &Node) -> Option<Bound> {
     }
 }
 
-fn endpoint_removal(cx: &Cx, node: &Node) -> Option<Expectation> {
-    let mut fields = Fields::of(cx, node, "`endpointRemoval`")?;
-    let service = fields.optional("service", dns_label);
-    let within = fields.required("within", limit);
-    fields.finish();
-    Some(Expectation::EndpointRemoval { service: service?, within: within? })
-}
-
-fn error_window(cx: &Cx, node: &Node) -> Option<Expectation> {
-    let mut fields = Fields::of(cx, node, "`errorWindow`")?;
-    let probe = fields.required("probe", dns_label);
-    let at_most = fields.optional("atMost", limit);
-    let at_least = fields.optional("atLeast", positive);
-    let empty = fields.key("atMost").or(fields.key("atLeast")).is_none();
-    fields.finish();
-    let (at_most, at_least) = (at_most?, at_least?);
-    if empty {
-        return cx.error(node.focus(), "`errorWindow` needs `atMost`, `atLeast`, or both");
-    }
-    possible(cx, node, ("atMost", at_most), at_least)?;
-    Some(Expectation::ErrorWindow { probe: probe?, at_most, at_least })
-}
-
-/// Tells of two bounds that contradict each other.
-fn possible(
-    cx: &Cx,
-    node: &Node,
-    (field, most): (&str, Option<Bound>),
-    least: Option<Duration>,
-) -> Option<()> {
-    match (most, least) {
-        (Some(Bound::Fixed(most)), Some(least)) if most < least => {
-            cx.error(node.focus(), format!("`{field}` is shorter than `atLeast`"))
+/// Refuses bounds that contradict each other, or are missing.
+fn possible(cx: &Cx, node: &Node, found: Expectation) -> Option<Expectation> {
+    let (field, most, least) = match &found {
+        Expectation::ErrorWindow { at_most: None, at_least: None, .. } => {
+            return cx.error(node.focus(), "`errorWindow` needs `atMost`, `atLeast`, or both");
         }
-        _ => Some(()),
+        Expectation::Detection { within: Bound::Fixed(most), at_least: Some(least), .. } => {
+            ("within", most, least)
+        }
+        Expectation::ErrorWindow {
+            at_most: Some(Bound::Fixed(most)),
+            at_least: Some(least),
+            ..
+        }
+        | Expectation::LeaderGap { at_most: most, at_least: Some(least), .. }
+        | Expectation::OldLeader { at_most: most, at_least: Some(least), .. } => {
+            ("atMost", most, least)
+        }
+        _ => return Some(found),
+    };
+    if most < least {
+        return cx.error(node.focus(), format!("`{field}` is shorter than `atLeast`"));
     }
-}
-
-fn failed_share(cx: &Cx, node: &Node) -> Option<Expectation> {
-    let mut fields = Fields::of(cx, node, "`failedShare`")?;
-    let probe = fields.required("probe", dns_label);
-    let at_most = fields.required("atMost", share);
-    fields.finish();
-    Some(Expectation::FailedShare { probe: probe?, at_most: at_most? })
-}
-
-fn rescheduled(cx: &Cx, node: &Node) -> Option<Expectation> {
-    let mut fields = Fields::of(cx, node, "`rescheduled`")?;
-    let service = fields.required("service", dns_label);
-    let within = fields.required("within", positive);
-    fields.finish();
-    Some(Expectation::Rescheduled { service: service?, within: within? })
-}
-
-fn restarted(cx: &Cx, node: &Node) -> Option<Expectation> {
-    let mut fields = Fields::of(cx, node, "`restarted`")?;
-    let labels = fields.required("labels", labels);
-    let within = fields.required("within", positive);
-    fields.finish();
-    Some(Expectation::Restarted { labels: labels?, within: within? })
-}
-
-fn only_labels(cx: &Cx, node: &Node, what: &'static str) -> Option<BTreeMap<String, String>> {
-    let mut fields = Fields::of(cx, node, what)?;
-    let labels = fields.required("labels", labels);
-    fields.finish();
-    labels
-}
-
-fn only_probe(cx: &Cx, node: &Node, what: &'static str) -> Option<String> {
-    let mut fields = Fields::of_or(cx, node, what, |text| {
-        format!("{}: {{probe: {text}}}", what.trim_matches('`'))
-    })?;
-    let probe = fields.required("probe", dns_label);
-    fields.finish();
-    probe
-}
-
-fn leader_change(cx: &Cx, node: &Node) -> Option<Expectation> {
-    let mut fields = Fields::of(cx, node, "`leaderChange`")?;
-    let component = fields.required("component", led);
-    let within = fields.required("within", positive);
-    fields.finish();
-    Some(Expectation::LeaderChange { component: component?, within: within? })
-}
-
-/// A part of which one leads, and how long something of it lasts: at most, and at least.
-fn how_long(
-    cx: &Cx,
-    node: &Node,
-    what: &'static str,
-) -> Option<(Component, Duration, Option<Duration>)> {
-    let mut fields = Fields::of(cx, node, what)?;
-    let component = fields.required("component", led);
-    let at_most = fields.required("atMost", positive);
-    let at_least = fields.optional("atLeast", positive);
-    fields.finish();
-    let (at_most, at_least) = (at_most?, at_least?);
-    possible(cx, node, ("atMost", Some(Bound::Fixed(at_most))), at_least)?;
-    Some((component?, at_most, at_least))
+    Some(found)
 }
 
 /// A part of which one leads.

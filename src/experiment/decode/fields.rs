@@ -6,6 +6,9 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use serde_json::{Value as Json, json};
+
+use super::description::{Description, Presence, text_of_docs};
 use crate::experiment::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
 use crate::experiment::tree::{Node, Value};
 use crate::yaml::suggest;
@@ -14,6 +17,8 @@ use crate::yaml::suggest;
 pub(crate) struct Cx<'f> {
     file: &'f Arc<SourceFile>,
     problems: RefCell<Diagnostics>,
+    /// Where readers say what they would read, if they are asked for that alone.
+    description: Option<RefCell<Description>>,
 }
 
 /// A decoder as a plain function.
@@ -22,7 +27,43 @@ pub(crate) type Decode<T> = fn(&Cx, &Node) -> Option<T>;
 impl<'f> Cx<'f> {
     /// No problem yet.
     pub(crate) fn new(file: &'f Arc<SourceFile>) -> Self {
-        Self { file, problems: RefCell::default() }
+        Self { file, problems: RefCell::default(), description: None }
+    }
+
+    /// Readers are asked what they would read.
+    pub(crate) fn describing(file: &'f Arc<SourceFile>) -> Self {
+        Self { description: Some(RefCell::default()), ..Self::new(file) }
+    }
+
+    /// What the readers would read, as a JSON Schema.
+    pub(crate) fn into_json_schema(self) -> Json {
+        self.description.map_or(Json::Null, |description| description.into_inner().finish())
+    }
+
+    /// Goes on where there is something to read; else says what would be read.
+    pub(crate) fn reads(&self, schema: impl FnOnce() -> Json) -> Option<()> {
+        let Some(description) = &self.description else { return Some(()) };
+        description.borrow_mut().say(schema());
+        None
+    }
+
+    /// The same for what may also be read by `other`.
+    pub(crate) fn reads_also<T>(
+        &self,
+        schema: impl FnOnce() -> Json,
+        other: impl FnOnce() -> Option<T>,
+    ) -> Option<()> {
+        let Some(description) = &self.description else { return Some(()) };
+        other();
+        let other = description.borrow_mut().take();
+        self.reads(|| json!({"anyOf": [schema(), other]}))
+    }
+
+    fn describes<T>(&self, key: &'static str, presence: Presence, field: Option<T>) {
+        drop(field);
+        if let Some(description) = &self.description {
+            description.borrow_mut().add(key, presence);
+        }
     }
 
     pub(crate) fn file(&self) -> &'f Arc<SourceFile> {
@@ -82,6 +123,11 @@ impl<'f> Cx<'f> {
 
     /// A list, each item on its own: a bad item is `None` and takes no other with it.
     pub(crate) fn items<T>(&self, node: &Node, decode: Decode<T>) -> Option<Vec<Option<T>>> {
+        if let Some(description) = &self.description {
+            decode(self, node);
+            let items = description.borrow_mut().take();
+            self.reads(|| json!({"type": "array", "items": items}))?;
+        }
         match &node.value {
             Value::List(items) => Some(items.iter().map(|item| decode(self, item)).collect()),
             Value::Scalar { text, .. } if node.text().is_some() => {
@@ -106,6 +152,20 @@ impl<'f> Cx<'f> {
     }
 }
 
+/// Reads a mapping into a struct, or into a variant of an enum: each field stands once.
+macro_rules! record {
+    ($cx:ident, $node:ident, $what:expr => $type:path {
+        $($field:ident: $how:ident($key:literal, $($read:expr),+)),* $(,)?
+    }) => {{
+        let mut fields = Fields::of($cx, $node, $what)?;
+        $(let $field = fields.$how($key, $($read),+);)*
+        fields.finish();
+        Some($type { $($field: $field?),* })
+    }};
+}
+
+pub(crate) use record;
+
 /// The fields of a mapping, taken one by one; `finish` tells those that nobody took.
 pub(crate) struct Fields<'t, 'f> {
     cx: &'t Cx<'f>,
@@ -118,9 +178,15 @@ pub(crate) struct Fields<'t, 'f> {
 }
 
 impl<'t, 'f> Fields<'t, 'f> {
-    /// The fields of a node, which must be a mapping.
+    /// The fields of a node, which must be a mapping, or nothing.
     pub(crate) fn of(cx: &'t Cx<'f>, node: &'t Node, what: &'t str) -> Option<Self> {
+        if let Some(description) = &cx.description {
+            description.borrow_mut().begin(what)?;
+        }
         match node.value {
+            _ if node.is_null() => {
+                Some(Self { cx, node, what, known: Vec::new(), missing: Vec::new() })
+            }
             Value::Map(_) => Some(Self { cx, node, what, known: Vec::new(), missing: Vec::new() }),
             _ => cx.expected(node, &format!("{what} (a mapping)")),
         }
@@ -149,6 +215,10 @@ impl<'t, 'f> Fields<'t, 'f> {
         key: &'static str,
         decode: impl FnOnce(&Cx, &Node) -> Option<T>,
     ) -> Option<T> {
+        if self.cx.description.is_some() {
+            self.cx.describes(key, Presence::Required, decode(self.cx, self.node));
+            return None;
+        }
         match self.present(key) {
             Some(node) => decode(self.cx, node),
             None => {
@@ -164,6 +234,10 @@ impl<'t, 'f> Fields<'t, 'f> {
         key: &'static str,
         decode: impl FnOnce(&Cx, &Node) -> Option<T>,
     ) -> Option<Option<T>> {
+        if self.cx.description.is_some() {
+            self.cx.describes(key, Presence::Optional, decode(self.cx, self.node));
+            return None;
+        }
         match self.present(key) {
             Some(node) => decode(self.cx, node).map(Some),
             None => Some(None),
@@ -180,8 +254,19 @@ impl<'t, 'f> Fields<'t, 'f> {
         self.optional(key, decode).map(|found| found.unwrap_or(default))
     }
 
+    /// Reports a field that is optional, and must be there all the same.
+    pub(crate) fn misses(&mut self, key: &'static str) {
+        self.missing.push(vec![key]);
+    }
+
     /// Exactly one of several fields.
     pub(crate) fn one_of<T>(&mut self, members: &[(&'static str, Decode<T>)]) -> Option<T> {
+        if self.cx.description.is_some() {
+            for (name, decode) in members {
+                self.cx.describes(name, Presence::Choice, decode(self.cx, self.node));
+            }
+            return None;
+        }
         let names: Vec<&'static str> = members.iter().map(|(name, _)| *name).collect();
         self.known.extend(&names);
         let present: Vec<_> = members
@@ -209,6 +294,20 @@ impl<'t, 'f> Fields<'t, 'f> {
         }
     }
 
+    /// Says what the mapping is for: the attributes of its doc comment.
+    pub(crate) fn about(&self, docs: &[&str]) {
+        if let Some(description) = &self.cx.description {
+            description.borrow_mut().about(text_of_docs(docs));
+        }
+    }
+
+    /// Says what a field is for.
+    pub(crate) fn about_field(&self, key: &str, docs: &[&str]) {
+        if let Some(description) = &self.cx.description {
+            description.borrow_mut().about_field(key, text_of_docs(docs));
+        }
+    }
+
     /// The key of a field that is there, for an error about the field as such.
     pub(crate) fn key(&self, name: &str) -> Option<Span> {
         self.node.get(name)?.key
@@ -217,6 +316,9 @@ impl<'t, 'f> Fields<'t, 'f> {
     /// Tells the fields that nobody knows and those that are missing. A missing one that an unknown
     /// one nearly names is told once.
     pub(crate) fn finish(self) {
+        if let Some(description) = &self.cx.description {
+            return description.borrow_mut().end();
+        }
         let entries: &[(String, Node)] =
             if let Value::Map(entries) = &self.node.value { entries } else { &[] };
         let absent: Vec<&'static str> =

@@ -21,9 +21,11 @@ macro_rules! readers {
         const FAULTS: &[(&str, Decode<Fault>)] = &[$((FaultKind::$fault.name(), |cx, node| {
             let what = format!("`{}`", FaultKind::$fault);
             let mut fields = Fields::of(cx, node, &what)?;
+            fields.about(&[$(stringify!($doc)),*]);
             $(
                 let read: fn(&mut Fields) -> Option<$type> = $read;
                 let $field = read(&mut fields);
+                fields.about_field(stringify!($field), &[$(stringify!($field_doc)),*]);
             )*
             fields.finish();
             Some(Fault::$fault { $($field: $field?),* })
@@ -77,11 +79,10 @@ pub(crate) fn step(cx: &Cx, node: &Node) -> Option<Step> {
     let mut fields = Fields::of(cx, node, "a step")?;
     let action = fields.one_of(&[("fault", inject), ("pause", pause)]);
     let pauses = node.get("pause").is_some();
-    let hold = if pauses {
-        fields.optional("for", positive)
-    } else {
-        fields.required("for", positive).map(Some)
-    };
+    let hold = fields.optional("for", positive);
+    if !pauses && fields.key("for").is_none() {
+        fields.misses("for");
+    }
     let name = fields.optional("name", dns_label);
     let meanwhile = fields.or("meanwhile", Vec::new(), meanwhile);
     let for_key = fields.key("for");
@@ -102,6 +103,7 @@ pub(crate) fn step(cx: &Cx, node: &Node) -> Option<Step> {
             cx.error(key, "only a step with a `fault` has a name, or anything done meanwhile")
         }
         (Action::Pause(hold), None, None) => Some(Step::Pause { hold }),
+        // Which was reported.
         (Action::Inject(_), None, _) => None,
     }
 }

@@ -4,6 +4,7 @@
 pub(super) mod ask;
 pub(super) mod claim;
 pub(super) mod cluster;
+mod description;
 pub(super) mod duration;
 pub(super) mod expect;
 pub(super) mod fields;
@@ -15,9 +16,14 @@ pub(super) mod steady;
 pub(super) mod url;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Value as Json, json};
+
+use super::SourceFile;
 use super::claim::Claim;
+use super::matrix;
 use super::schema::{
     API_VERSION, BlastRadius, Cluster, Condition, Expectation, Experiment, Probe, Step,
 };
@@ -97,7 +103,7 @@ pub(super) fn experiment(cx: &Cx, node: &Node) -> Option<Draft> {
     another_kind(cx, node)?;
     let mut fields = Fields::of(cx, node, "an experiment")?;
     fields.required("apiVersion", api_version);
-    fields.required("kind", |_, _| Some(()));
+    fields.required("kind", |cx, _| cx.reads(|| json!({"const": KIND})));
     let name = fields.required("metadata", metadata);
     let spec = fields.required("spec", spec);
     fields.finish();
@@ -118,7 +124,23 @@ fn another_kind(cx: &Cx, node: &Node) -> Option<()> {
     is_meant.then_some(())
 }
 
+/// The JSON Schema of an experiment's file.
+pub(crate) fn json_schema() -> Json {
+    let file = Arc::new(SourceFile { name: String::new(), text: String::new() });
+    let cx = Cx::describing(&file);
+    experiment(&cx, &Node::nothing());
+    let mut schema = cx.into_json_schema();
+    schema["title"] = "an experiment of outage".into();
+    for key in matrix::LISTS_OF_STEPS {
+        let setting = &mut schema["$defs"]["step"]["properties"][key];
+        let one = setting.take();
+        *setting = json!({"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]});
+    }
+    schema
+}
+
 fn api_version(cx: &Cx, node: &Node) -> Option<()> {
+    cx.reads(|| json!({"const": API_VERSION}))?;
     match node.text() {
         Some(API_VERSION) => Some(()),
         other => {

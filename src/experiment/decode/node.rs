@@ -1,5 +1,7 @@
 //! Which nodes: for targets, and for where a probe asks from.
 
+use serde_json::json;
+
 use super::fields::{Cx, Fields};
 use super::scalar::{choice, dns_label, is_dns_label, labels, node_name};
 use crate::experiment::diagnostic::Diagnostic;
@@ -132,6 +134,7 @@ fn which_leader(cx: &Cx, node: &Node) {
 /// A number of 1 or more, or `all`.
 pub(crate) fn count(cx: &Cx, node: &Node) -> Option<Count> {
     const WANTED: &str = "a number of 1 or more, or `all`";
+    cx.reads(|| json!({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "all"}]}))?;
     match node.text().map(|text| (text, text.parse())) {
         Some(("all", _)) => Some(Count::All),
         Some((_, Ok(number @ 1..))) => Some(Count::Exactly(number)),
@@ -156,6 +159,7 @@ fn something(cx: &Cx, node: &Node, selector: NodeSelector) -> Option<NodeSelecto
 
 /// A Service of the run's namespace, or `NAMESPACE/SERVICE`.
 pub(crate) fn service(cx: &Cx, node: &Node) -> Option<String> {
+    cx.reads(|| json!({"type": "string"}))?;
     let text = node.text().unwrap_or_default();
     let parts: Vec<&str> = text.split('/').collect();
     if parts.len() <= 2 && parts.iter().all(|part| is_dns_label(part)) {

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::ask::KINDS;
 use super::duration::{CANARY_RATES, RATES, Rates};
-use super::fields::{Cx, Fields};
+use super::fields::{Cx, Fields, record};
 use super::node::selector;
 use super::scalar::{choice, dns_label, labels, positive, rate};
 use crate::experiment::schema::{Ask, Canary, Connection, From, NodeSelector, Probe};
@@ -89,6 +91,14 @@ fn a_control_plane_node() -> From {
 
 /// `host`, or a node or pod.
 fn from(cx: &Cx, node: &Node) -> Option<From> {
+    let place = || {
+        cx.union(
+            node,
+            "a place to probe from",
+            &[("node", from_node), ("pod", from_pod), ("host", from_host)],
+        )
+    };
+    cx.reads_also(|| json!({"const": "host"}), place)?;
     match &node.value {
         Value::Scalar { .. } => match node.text() {
             Some("host") => Some(From::Host),
@@ -101,11 +111,7 @@ fn from(cx: &Cx, node: &Node) -> Option<From> {
                 )
             }
         },
-        _ => cx.union(
-            node,
-            "a place to probe from",
-            &[("node", from_node), ("pod", from_pod), ("host", from_host)],
-        ),
+        _ => place(),
     }
 }
 
@@ -121,10 +127,7 @@ fn from_node(cx: &Cx, node: &Node) -> Option<From> {
 }
 
 fn from_pod(cx: &Cx, node: &Node) -> Option<From> {
-    let mut fields = Fields::of(cx, node, "a pod selector")?;
-    let labels = fields.required("labels", labels);
-    fields.finish();
-    Some(From::Pod { labels: labels? })
+    record!(cx, node, "a pod selector" => From::Pod { labels: required("labels", labels) })
 }
 
 fn from_host(cx: &Cx, node: &Node) -> Option<From> {

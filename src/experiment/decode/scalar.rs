@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::duration;
 use super::fields::Cx;
 use crate::experiment::tree::{Node, Value, quoted};
@@ -11,6 +13,7 @@ use crate::yaml::suggest;
 
 /// A text. What looks like a number or a boolean must be in quotes.
 pub(crate) fn text(cx: &Cx, node: &Node) -> Option<String> {
+    cx.reads(|| json!({"type": "string"}))?;
     match &node.value {
         Value::Scalar { text, plain: true } if !node.is_null() && looks_otherwise(text) => cx
             .error_hint(
@@ -49,6 +52,7 @@ pub(crate) fn node_name(cx: &Cx, node: &Node) -> Option<String> {
 }
 
 fn name(cx: &Cx, node: &Node, longest: usize, valid: fn(&str) -> bool) -> Option<String> {
+    cx.reads(|| json!({"type": "string", "pattern": "^[a-z0-9.-]+$", "maxLength": longest}))?;
     let Some(text) = node.text() else { return cx.expected(node, "a name") };
     if valid(text) && text.len() <= longest {
         return Some(text.to_owned());
@@ -70,6 +74,7 @@ pub(crate) fn is_dns_label(text: &str) -> bool {
 
 /// A duration; 0 is one.
 pub(crate) fn duration(cx: &Cx, node: &Node) -> Option<Duration> {
+    cx.reads(|| json!({"type": "string", "pattern": "^([0-9.]+(ms|s|m|h))+$"}))?;
     let Some(text) = node.text() else { return cx.expected(node, "a duration such as `15s`") };
     duration::duration(text)
         .or_else(|error| cx.error_hint(node.focus(), error.message, error.hint).ok_or(()))
@@ -86,6 +91,7 @@ pub(crate) fn positive(cx: &Cx, node: &Node) -> Option<Duration> {
 
 /// A rate among those that are allowed, in attempts a second.
 pub(crate) fn rate(cx: &Cx, node: &Node, rates: duration::Rates) -> Option<f64> {
+    cx.reads(|| json!({"type": "string", "pattern": "^[0-9.]+ */ *(s|m|min)$"}))?;
     let Some(text) = node.text() else { return cx.expected(node, "a rate such as `50/s`") };
     duration::rate_of(text, rates)
         .or_else(|error| cx.error_hint(node.focus(), error.message, error.hint).ok_or(()))
@@ -94,6 +100,7 @@ pub(crate) fn rate(cx: &Cx, node: &Node, rates: duration::Rates) -> Option<f64> 
 
 /// A share, 0 to 1.
 pub(crate) fn share(cx: &Cx, node: &Node) -> Option<f64> {
+    cx.reads(|| json!({"type": "number", "minimum": 0, "maximum": 1}))?;
     let Some(text) = node.text() else { return cx.expected(node, "a share from 0 to 1") };
     if let Some(percent) =
         text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok())
@@ -112,6 +119,7 @@ pub(crate) fn share(cx: &Cx, node: &Node) -> Option<f64> {
 
 /// A whole number, 0 or more.
 pub(crate) fn count(cx: &Cx, node: &Node) -> Option<u32> {
+    cx.reads(|| json!({"type": "integer", "minimum": 0}))?;
     node.text()
         .and_then(|text| text.parse().ok())
         .or_else(|| cx.expected(node, "a whole number of 0 or more"))
@@ -127,12 +135,14 @@ pub(crate) fn at_least_one(cx: &Cx, node: &Node) -> Option<u32> {
 
 /// A port, 1 to 65535.
 pub(crate) fn port(cx: &Cx, node: &Node) -> Option<u16> {
+    cx.reads(|| json!({"type": "integer", "minimum": 1, "maximum": 65535}))?;
     let found = node.text().and_then(|text| text.parse().ok()).filter(|port| *port > 0);
     found.or_else(|| cx.expected(node, "a port from 1 to 65535"))
 }
 
 /// `true` or `false`.
 pub(crate) fn flag(cx: &Cx, node: &Node) -> Option<bool> {
+    cx.reads(|| json!({"type": "boolean"}))?;
     match (&node.value, node.text().and_then(boolean)) {
         (Value::Scalar { text, plain: true }, Some(flag))
             if matches!(text.as_str(), "true" | "false") =>
@@ -163,6 +173,7 @@ pub(crate) fn choice<T: Copy>(
     choices: &[(&str, T)],
 ) -> Option<T> {
     let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+    cx.reads(|| json!({"enum": words}))?;
     let Some(text) = node.text() else { return cx.expected(node, &suggest::listed(&words, "or")) };
     if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
         return Some(*value);
@@ -195,6 +206,7 @@ pub(crate) fn labels(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
 
 /// Texts by key.
 pub(crate) fn texts(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
+    cx.reads(|| json!({"type": "object", "additionalProperties": {"type": "string"}}))?;
     match &node.value {
         Value::Map(entries) => {
             let all: Vec<_> =

@@ -1,6 +1,8 @@
 //! The steady state: what must hold before any harm, and come back.
 
-use super::fields::{Cx, Decode, Fields};
+use serde_json::json;
+
+use super::fields::{Cx, Decode, Fields, record};
 use super::scalar::{at_least_one, dns_label, positive, share};
 use crate::experiment::schema::{Condition, Quantity};
 use crate::experiment::tree::Node;
@@ -14,6 +16,7 @@ pub(crate) fn condition(cx: &Cx, node: &Node) -> Option<Condition> {
 }
 
 fn nodes_ready(cx: &Cx, node: &Node) -> Option<Condition> {
+    cx.reads(|| json!({"anyOf": [{"const": "all"}, {"type": "integer", "minimum": 1}]}))?;
     let quantity = match node.text() {
         Some("all") => Quantity::All,
         Some(number) if number.parse::<u32>().is_ok() => Quantity::AtLeast(at_least_one(cx, node)?),
@@ -23,20 +26,18 @@ fn nodes_ready(cx: &Cx, node: &Node) -> Option<Condition> {
 }
 
 fn endpoints_ready(cx: &Cx, node: &Node) -> Option<Condition> {
-    let mut fields = Fields::of(cx, node, "`endpointsReady`")?;
-    let service = fields.required("service", dns_label);
-    let at_least = fields.required("atLeast", at_least_one);
-    fields.finish();
-    Some(Condition::EndpointsReady { service: service?, at_least: at_least? })
+    record!(cx, node, "`endpointsReady`" => Condition::EndpointsReady {
+        service: required("service", dns_label),
+        at_least: required("atLeast", at_least_one),
+    })
 }
 
 fn probe_succeeds(cx: &Cx, node: &Node) -> Option<Condition> {
-    let mut fields = Fields::of(cx, node, "a condition on a probe")?;
-    let name = fields.required("name", dns_label);
-    let success_ratio = fields.required("successRatio", share);
-    let hold = fields.required("for", positive);
-    fields.finish();
-    Some(Condition::Probe { name: name?, success_ratio: success_ratio?, hold: hold? })
+    record!(cx, node, "a condition on a probe" => Condition::Probe {
+        name: required("name", dns_label),
+        success_ratio: required("successRatio", share),
+        hold: required("for", positive),
+    })
 }
 
 #[cfg(test)]

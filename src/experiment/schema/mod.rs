@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::claim::Claim;
 
 pub(crate) use blast_radius::{BlastRadius, Excess, Harmed};
-pub(crate) use expectation::{Bound, Expectation};
+pub(crate) use expectation::{Bound, Expectation, every_expectation};
 pub(crate) use fault::{Direction, Fault, Side, every_fault};
 pub(crate) use probe::{
     ApiServer, ApiVerb, Ask, Canary, Connection, DnsName, From, Probe, StatusRange, Target,

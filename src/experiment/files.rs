@@ -1,4 +1,4 @@
-//! The files that an experiment names, read before any harm is done.
+//! The files that an experiment names, read before anything is created.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub(super) struct Files {
     pub kind_config: Option<KindConfig>,
 }
 
-/// Reads them; what can't be read is told where it is named.
+/// Reads them; what can't be read is reported where it is named.
 pub(super) fn read(cx: &Cx, root: &Node, draft: &Draft, source: &Source, place: Place) -> Files {
     let workload: Vec<_> = known(&draft.workload)
         .map(|(index, path)| one(cx, root, source, &format!("spec.workload[{index}]"), path))
@@ -67,12 +67,12 @@ pub(super) fn read(cx: &Cx, root: &Node, draft: &Draft, source: &Source, place: 
 fn manifest(cx: &Cx, files: &[ReadFile]) -> Manifest {
     for ReadFile { file, .. } in files.iter().filter(|read| read.documents.is_empty()) {
         let start = Span::of_bytes(&file.text, 0, 0);
-        cx.tell(Diagnostic::warning("the file has no objects").at(file, start));
+        cx.report(Diagnostic::warning("the file has no objects").at(file, start));
     }
     let documents =
         files.iter().flat_map(|read| read.documents.iter().map(|one| (&read.file, one)));
     let (manifest, problems) = Manifest::read(documents);
-    problems.into_iter().for_each(|problem| cx.tell(problem));
+    problems.into_iter().for_each(|problem| cx.report(problem));
     manifest
 }
 
@@ -84,13 +84,13 @@ fn kind_config(
 ) -> Option<KindConfig> {
     let Reading { config, problems } = kind_config::read(file, kubernetes);
     let is_right = !problems.has_errors();
-    problems.into_iter().for_each(|problem| cx.tell(problem));
+    problems.into_iter().for_each(|problem| cx.report(problem));
     let config = config?;
     match config.with_tuning(&tuning.into()) {
         Ok(tuned) => Some(tuned),
         Err(problems) => {
             if is_right {
-                problems.into_iter().for_each(|problem| cx.tell(problem));
+                problems.into_iter().for_each(|problem| cx.report(problem));
             }
             Some(config)
         }
@@ -101,7 +101,7 @@ fn one(cx: &Cx, root: &Node, source: &Source, place: &str, path: &Path) -> Optio
     let file = text(cx, root, source, place, path)?;
     let mut problems = Diagnostics::default();
     let documents = yaml::parse(&file, &mut problems);
-    problems.into_iter().for_each(|problem| cx.tell(problem));
+    problems.into_iter().for_each(|problem| cx.report(problem));
     Some(ReadFile { documents: documents?, file })
 }
 
@@ -117,7 +117,7 @@ fn text(
         Err(why) => {
             let at = root.find(place).0.focus();
             let message = format!("cannot read {}: {why}", path.display());
-            cx.tell(
+            cx.report(
                 Diagnostic::error(message)
                     .at(cx.file(), at)
                     .hint(format!("paths are relative to {}", source.place())),

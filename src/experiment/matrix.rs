@@ -56,7 +56,7 @@ pub(super) fn expand(
     variants
 }
 
-/// With the first item of each list, so that whoever reads the settings tells what else is wrong,
+/// With the first item of each list, so that whoever reads the settings reports what else is wrong,
 /// and nothing of lists.
 fn firsts(root: &Node) -> Vec<Variant> {
     let mut variant = Variant { setting: None, root: root.clone() };
@@ -103,7 +103,7 @@ fn list_below<'n>(node: &'n Node, key: &'static str) -> Option<List<'n>> {
     }
 }
 
-/// An empty list, or one of lists, is a mistake: whoever reads the setting tells it.
+/// An empty list, or one of lists, is a mistake: whoever reads the setting reports it.
 fn is_axis(items: &[Node]) -> bool {
     !items.is_empty() && items.iter().all(|item| item.text().is_some())
 }
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn a_file_without_a_list_is_one_experiment() {
         assert_eq!(settings("spec: {method: [{for: 1s}]}"), (vec![None], String::new()));
-        // Nothing that could be a setting: told by whoever reads it.
+        // Nothing that could be a setting: reported by whoever reads it.
         assert_eq!(settings("spec: {method: [{for: []}]}").0, [None]);
         assert_eq!(settings("spec: {steadyState: [{for: [1s, 2s]}]}").0, [None]);
     }

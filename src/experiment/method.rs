@@ -139,7 +139,7 @@ mod tests {
     fn steps_are_numbered_as_they_begin() {
         let method = [pause(1), fault(40, vec![pause(5), fault(50, vec![pause(1)])]), pause(1)];
         let found = numbered(method.iter().enumerate());
-        let told: Vec<(u32, &str, &[u32])> =
+        let found: Vec<(u32, &str, &[u32])> =
             found.iter().map(|s| (s.number, s.place.as_str(), s.during.as_slice())).collect();
         let wanted: [(u32, &str, &[u32]); 6] = [
             (0, "spec.method[0]", &[]),
@@ -149,7 +149,7 @@ mod tests {
             (4, "spec.method[1].meanwhile[1].meanwhile[0]", &[1, 3]),
             (5, "spec.method[2]", &[]),
         ];
-        assert_eq!(told, wanted);
+        assert_eq!(found, wanted);
         assert_eq!(method[1].size(), 4);
         assert_eq!(method[1].lasts(), Duration::from_secs(55));
     }

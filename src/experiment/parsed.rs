@@ -12,7 +12,7 @@ use super::{check, matrix, yaml};
 use crate::kind_config::KindConfig;
 use crate::workload::Manifest;
 
-/// An experiment without errors, and everything that had to be read for it, before any harm.
+/// An experiment without errors, and everything that had to be read for it, before any fault.
 #[derive(Clone, Debug)]
 pub(crate) struct Parsed {
     pub experiment: Experiment,

@@ -41,11 +41,11 @@ pub(crate) const DEFAULT_KUBERNETES: &str = "v1.34.0";
 /// The Kubernetes version (`v1.34.4`) to read a kind config for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kubernetes<'a> {
-    /// Of nodes whose image does not tell.
+    /// Of nodes whose image does not name one.
     Default(&'a str),
     /// Of all nodes, whatever their images say.
     Exactly(&'a str),
-    /// The same as a guess: the image that all nodes get does not tell.
+    /// The same as a guess: the image that all nodes get does not name one.
     Guess(&'a str),
 }
 
@@ -68,7 +68,7 @@ pub(crate) struct KindConfig {
     pub nodes: Vec<KindNode>,
     /// The version of Kubernetes of the first control plane.
     pub kubernetes: String,
-    /// Whether no node image tells the version.
+    /// Whether no node image names the version.
     pub kubernetes_is_assumed: bool,
     /// How long pods without a toleration of their own stay on a node that is lost.
     pub default_tolerations: Tolerations,

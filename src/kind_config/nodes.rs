@@ -14,7 +14,7 @@ pub(super) struct Nodes {
     pub is_named: bool,
     /// In the file's order. A file without nodes means one control plane.
     pub all: Vec<DeclaredNode>,
-    /// Whether no image tells the version.
+    /// Whether no image names the version.
     pub kubernetes_is_assumed: bool,
 }
 
@@ -196,7 +196,7 @@ fn labels(problems: &mut Problems, node: &Node) -> Vec<(String, String)> {
     entries.iter().map(&mut label).collect()
 }
 
-/// The version that each node's image tells (`kindest/node:v1.34.4@sha256:...`).
+/// The version that each node's image names (`kindest/node:v1.34.4@sha256:...`).
 fn images<'n>(problems: &mut Problems, nodes: &'n [Node]) -> Vec<Option<&'n str>> {
     let versions: Vec<_> =
         nodes.iter().map(|node| node.text_at("image").and_then(version_of_image)).collect();

@@ -43,7 +43,7 @@ fn in_seconds<S: Serializer>(tuning: &Tuning, serializer: S) -> Result<S::Ok, S:
     outlook::settings(tuning).serialize(serializer)
 }
 
-/// Reads a kind config. `kubernetes` is the version (`v1.34.4`) where no node image tells it.
+/// Reads a kind config. `kubernetes` is the version (`v1.34.4`) where no node image names it.
 ///
 /// Errors: the file is not a kind config at all; all problems of it.
 pub(crate) fn lint(file: &Arc<SourceFile>, kubernetes: &str) -> Result<Linted, Diagnostics> {

@@ -10,9 +10,9 @@ use crate::model::{
 use crate::stats::{Between, Seconds};
 use crate::timeline::Tuning;
 
-/// The glitches whose risk is told, in seconds.
+/// The glitches whose risk is reported, in seconds.
 pub(crate) const GLITCHES: [u64; 6] = [1, 2, 5, 10, 30, 60];
-/// The shares of lost heartbeats whose risk is told.
+/// The shares of lost heartbeats whose risk is reported.
 pub(crate) const LOSSES: [f64; 3] = [0.001, 0.01, 0.1];
 
 /// The settings that decide when a dead node is noticed.

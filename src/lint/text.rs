@@ -5,7 +5,7 @@ use super::outlook::{Outlook, Settings};
 use crate::model::{Cost, Heartbeat};
 use crate::stats::Seconds;
 
-/// The outlook in lines: settings, heartbeat, detection, cost, risk. `kubelets` are told apart
+/// The outlook in lines: settings, heartbeat, detection, cost, risk. `kubelets` are listed apart
 /// where they differ.
 pub(crate) fn render(title: &str, outlook: &Outlook, kubelets: &[KubeletGroup]) -> String {
     let mut lines = vec![title.to_owned()];

@@ -1,6 +1,7 @@
 //! A workload's files as kubectl reads them, once for everybody: several documents, lists, YAML 1.1
 //! scalars. Every object knows its place, and Services and pods are typed facts.
 
+mod fields;
 mod kinds;
 mod manifest;
 mod object;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::fields::{self, Misspelt};
 use super::kinds::{self, Unserved};
 use crate::yaml::json;
 use crate::yaml::tree::{self, Node, quoted};
@@ -29,7 +30,7 @@ const TEXTS: &[&str] = &[
 ];
 
 impl Object {
-    /// The objects of a document: of a list its items. Problems are told with their places.
+    /// The objects of a document: of a list its items. Problems have their places.
     pub(super) fn read(
         file: &Arc<SourceFile>,
         node: &Node,
@@ -57,7 +58,7 @@ impl Object {
             problems.push(Diagnostic::error(message).at(file, node.focus()));
             return Vec::new();
         };
-        // As kubectl tells a list from an object.
+        // As kubectl recognises a list.
         if let Some(items) = node.get("items") {
             let item = kind.strip_suffix("List").unwrap_or(kind);
             // A plain `List` says nothing of its items.
@@ -86,18 +87,35 @@ impl Object {
         }
     }
 
-    /// A type that the API server would not know.
-    pub(crate) fn unserved(&self) -> Option<Diagnostic> {
+    /// What the API server would refuse of it: its type, or misspelt fields.
+    pub(crate) fn unserved(&self) -> Vec<Diagnostic> {
         let what = |which: &str| {
             format!("{which} has no kind {} in `{}`", quoted(self.kind()), self.api_version())
         };
-        Some(match kinds::unserved(self.api_version(), self.kind())? {
-            Unserved::Never { hint } => self.error("kind", what("Kubernetes")).hint_if(hint),
-            Unserved::OtherVersion { hint } => {
-                let at = self.span("apiVersion");
-                Diagnostic::warning(what("Kubernetes 1.34")).at(&self.file, at).hint(hint)
+        match kinds::unserved(self.api_version(), self.kind()) {
+            Some(Unserved::Never { hint }) => {
+                vec![self.error("kind", what("Kubernetes")).hint_if(hint)]
             }
-        })
+            Some(Unserved::OtherVersion { hint }) => {
+                vec![self.warning(self.span("apiVersion"), what("Kubernetes 1.34")).hint(hint)]
+            }
+            None => self.misspelt(),
+        }
+    }
+
+    fn misspelt(&self) -> Vec<Diagnostic> {
+        let object = format!("the {} {}", self.kind(), quoted(self.name()));
+        let problem = |slip: Misspelt| {
+            let message = format!("unknown field {} in {object}", quoted(slip.name));
+            let at = slip.node.key.unwrap_or(slip.node.focus());
+            self.warning(at, message).hint(format!("did you mean `{}`?", slip.meant))
+        };
+        let found = fields::misspelt(self.api_version(), self.kind(), &self.node);
+        found.into_iter().map(problem).collect()
+    }
+
+    fn warning(&self, at: Span, message: String) -> Diagnostic {
+        Diagnostic::warning(message).at(&self.file, at)
     }
 
     /// Whether it lives outside of namespaces.

@@ -11,12 +11,12 @@ pub enum Severity {
     /// Nothing is run, either: the file leaves something open, and a cluster that is at hand knows
     /// what it could say.
     Open,
-    /// It is said, and the run goes on.
+    /// It is printed, and the run goes on.
     Warning,
 }
 
 impl Severity {
-    /// `error` or `warning`, as people are told.
+    /// `error` or `warning`, as it is printed.
     pub fn name(self) -> &'static str {
         match self {
             Severity::Error | Severity::Open => "error",

@@ -7,7 +7,7 @@ use crate::yaml::tree::{Node, Value};
 use crate::yaml::{Diagnostic, Diagnostics, Location, SourceFile, Span};
 
 /// The documents of a text in a file, as kind takes them apart (at lines that begin with `---`).
-/// What is no YAML is told.
+/// What is not YAML is reported.
 pub(crate) fn documents(
     file: &Arc<SourceFile>,
     scalar: &Node,

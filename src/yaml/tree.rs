@@ -17,7 +17,7 @@ pub(crate) struct Node {
 /// What a node is.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
-    /// A text, number, boolean or nothing: YAML tells them apart by how they look.
+    /// A text, number, boolean or nothing: in YAML their looks decide.
     Scalar {
         /// The text, without quotes.
         text: String,

@@ -22,7 +22,7 @@ fn undecided(check: &Check) {
     if !check.draft.claims.is_empty() && check.draft.expect.is_empty() {
         let problem =
             check.error("spec.claims", "no expectations: the verdict cannot decide a claim");
-        check.tell(problem.hint("add what must be measured to `expect`"));
+        check.report(problem.hint("add what must be measured to `expect`"));
     }
 }
 
@@ -42,7 +42,7 @@ fn deciders(check: &Check) {
                 &format!("spec.claims[{index}].by[{number}]"),
                 format!("no expectation `{name}`"),
             );
-            check.tell(problem.hint_if(suggest::hint(name, &names, "the expectations are")));
+            check.report(problem.hint_if(suggest::hint(name, &names, "the expectations are")));
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn check(check: &Check) {
         let Some(found) = infeasible(expectation, &faults) else { continue };
         let place = format!("spec.expect[{index}].{}", expectation.kind());
         let message = format!("this cannot pass: {}", found.why);
-        check.tell(check.warning(&place, message).hint(found.hint));
+        check.report(check.warning(&place, message).hint(found.hint));
     }
 }
 
@@ -29,7 +29,7 @@ mod tests {
     const FAULT: &str = "  - fault:\n      nodeStop: {target: {role: worker, mostEndpointsOf: web}}\n    for: 15s\n";
     const EXPECTED: &str = "  - detection: {within: 7s}\n";
 
-    /// What is told of an expectation beside these faults.
+    /// What is reported of an expectation beside these faults.
     fn diagnostics(faults: &[&str], expected: &str) -> String {
         let step = |(number, fault): (usize, &&str)| {
             format!("  - {{name: s{number}, fault: {{{fault}}}, for: 15s}}\n")

@@ -20,21 +20,21 @@ pub(super) fn check(check: &Check) {
 
 fn something_happens(check: &Check) {
     if check.draft.method.is_empty() {
-        check.tell(
+        check.report(
             check
                 .error("spec.method", "the method has no steps")
                 .hint("a step is, for example, `- fault: {nodeStop: …}` with `for: 15s`"),
         );
     } else if !check.draft.method.iter().any(|step| matches!(step, None | Some(Step::Fault { .. })))
     {
-        check.tell(check.warning("spec.method", "the method injects no fault: it only pauses"));
+        check.report(check.warning("spec.method", "the method injects no fault: it only pauses"));
     }
 }
 
 fn something_is_measured(check: &Check) {
     if check.draft.probes.is_empty() {
         let hint = "a probe is, for example, `- {name: web, http: {service: web}}`";
-        check.tell(
+        check.report(
             check
                 .error("spec.probes", "no probes: nothing that users notice would be measured")
                 .hint(hint),
@@ -44,7 +44,7 @@ fn something_is_measured(check: &Check) {
         return;
     }
     let message = "no steady state: without one, recovery cannot be verified";
-    check.tell(
+    check.report(
         check
             .warning("spec.steadyState", message)
             .hint("the minimum is `steadyState: [{nodesReady: all}]`"),
@@ -52,7 +52,7 @@ fn something_is_measured(check: &Check) {
     for (index, expectation) in known(&check.draft.expect) {
         if matches!(expectation, Expectation::Recovery { .. }) {
             let place = format!("spec.expect[{index}].recovery");
-            check.tell(check.error(&place, "`recovery` needs a `steadyState`"));
+            check.report(check.error(&place, "`recovery` needs a `steadyState`"));
         }
     }
 }
@@ -60,7 +60,7 @@ fn something_is_measured(check: &Check) {
 fn impossible(check: &Check, place: &str, fault: &Fault) {
     let role = fault.target().and_then(|target| target.role);
     if let Some((message, hint)) = role.and_then(|role| fault.impossible_on(role)) {
-        check.tell(
+        check.report(
             check.error(&format!("{place}.target.role"), message).hint_if(hint.map(str::to_owned)),
         );
     }
@@ -79,7 +79,7 @@ fn foreign_namespace(check: &Check, place: &str, fault: &Fault) {
         "this affects the namespace `{namespace}`, but the blast radius allows only the run's own"
     );
     let problem = check.error(&format!("{place}.namespace"), message);
-    check.tell(problem.hint(format!("`blastRadius: {{namespaces: [{namespace}]}}` allows it")));
+    check.report(problem.hint(format!("`blastRadius: {{namespaces: [{namespace}]}}` allows it")));
 }
 
 /// A probe on the node that is to be harmed would die with it. By role or labels only the run can
@@ -92,7 +92,7 @@ fn probes_live_on(check: &Check, place: &str, fault: &Fault) {
             let message =
                 format!("this takes down `{target}`, where the probe `{}` runs", probe.name);
             let hint = "run the probe from another node, or from a pod elsewhere";
-            check.tell(
+            check.report(
                 check
                     .error(&format!("{place}.target.name"), message)
                     .related(check.cx.file(), at, "the probe runs here")
@@ -130,7 +130,7 @@ fn probes_are_hit(check: &Check) {
                 "the probe `{name}` targets the Service `{service}`, but the faults target `{}`",
                 aimed[0]
             );
-            check.tell(check.warning(&format!("spec.expect[{index}].{kind}.probe"), message));
+            check.report(check.warning(&format!("spec.expect[{index}].{kind}.probe"), message));
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::timeline::NodeRole;
 
 pub(super) fn check(check: &Check, config: &KindConfig) {
     if let Some(problem) = config.unnamed() {
-        check.tell(problem);
+        check.report(problem);
     }
     data_is_lost_for_good(check, config);
 }
@@ -28,7 +28,7 @@ fn data_is_lost_for_good(check: &Check, config: &KindConfig) {
             "{} has {members} etcd members: one that loses its data gets it back from the others",
             config.path()
         );
-        check.tell(check.error(&place, message).hint("use a kind config with one control plane"));
+        check.report(check.error(&place, message).hint("use a kind config with one control plane"));
     }
 }
 

@@ -22,7 +22,7 @@ fn balancer_is_no_node(check: &Check) {
     for (_, fault, place) in check.faults() {
         let Fault::NodeDrain { target } = fault else { continue };
         if target.role == Some(NodeRole::ExternalLoadBalancer) {
-            check.tell(check.error(
+            check.report(check.error(
                 &format!("{place}.target.role"),
                 "the load balancer is not a Kubernetes node and has no pods",
             ));
@@ -34,7 +34,7 @@ fn nobody_leads_and_follows(check: &Check) {
     for (_, fault, place) in check.faults() {
         let Some(target) = fault.target() else { continue };
         if target.leader.is_some() && target.leader == target.followers {
-            check.tell(check.error(
+            check.report(check.error(
                 &format!("{place}.target.followers"),
                 "a node cannot be both leader and follower of the same component",
             ));
@@ -72,7 +72,7 @@ fn step_references(check: &Check) {
                 format!("no step is named `{name}`"),
             );
             let hint = suggest::hint(name, &names, "the steps are");
-            check.tell(problem.hint_if(hint.or(Some("give the step a `name`".into()))));
+            check.report(problem.hint_if(hint.or(Some("give the step a `name`".into()))));
         }
     }
 }
@@ -98,14 +98,14 @@ fn shared_nodes(check: &Check) {
                 let there = steps.iter().any(|step| step.name() == Some(name));
                 let around =
                     if there { format!("`{name}`") } else { "a step of that name".to_owned() };
-                check.tell(
+                check.report(
                     problem.hint_if(
                         hint.or(Some(format!("move it into the `meanwhile` of {around}"))),
                     ),
                 );
             }
             Some((outer, _)) if outer.target().is_none() => {
-                check.tell(check.error(&place, format!("`{name}` does not target nodes")));
+                check.report(check.error(&place, format!("`{name}` does not target nodes")));
             }
             Some((outer, _)) if !fault.may_share_node(outer) => {
                 let message = format!(
@@ -115,7 +115,7 @@ fn shared_nodes(check: &Check) {
                 );
                 let problem = check.error(&place, message);
                 check
-                    .tell(problem.hint("other faults can be combined with a drain, and faults on two different components of one control plane with each other"));
+                    .report(problem.hint("other faults can be combined with a drain, and faults on two different components of one control plane with each other"));
             }
             Some(_) => {}
         }
@@ -141,7 +141,7 @@ fn addresses_are_kept(check: &Check) {
         if same || hits_several(target) {
             let message = "several machines would reboot simultaneously, and the first to start may get another's address";
             let problem = check.error(&format!("{place}.target.count"), message);
-            check.tell(
+            check.report(
                 problem.hint(
                     "reboot them in separate steps, one after the other, or use one `nodeKill`",
                 ),
@@ -155,7 +155,7 @@ fn addresses_are_kept(check: &Check) {
             let message = "two machines would be off simultaneously, and the first to start may get the other's address";
             let at = check.at(&format!("{}.fault", outer.place));
             let problem = check.error(place, message).related(check.cx.file(), at, "already off");
-            check.tell(problem.hint(format!(
+            check.report(problem.hint(format!(
                 "`nodePause` and `nodeDisconnect` keep a node's address; `count: 2` takes down two with one `{}`",
                 if matches!(fault, Fault::NodeReboot { .. }) { FaultKind::NodeKill } else { fault.kind() }
             )));
@@ -175,7 +175,7 @@ fn no_success_of_which(check: &Check) {
             let message =
                 format!("this is evaluated for every fault: {}", suggest::listed(&harmed, "and"));
             let problem = check.warning(&format!("spec.expect[{index}].noSuccess"), message);
-            check.tell(problem.hint("`during: STEP` selects one"));
+            check.report(problem.hint("`during: STEP` selects one"));
         }
     }
 }
@@ -184,7 +184,7 @@ fn every_leader_is_one(check: &Check) {
     for (_, fault, place) in check.faults() {
         let Some(target) = fault.target() else { continue };
         if target.leader.is_some() && target.count != Count::default() {
-            check.tell(
+            check.report(
                 check.error(&format!("{place}.target.count"), "a component has only one leader"),
             );
         }
@@ -196,7 +196,7 @@ fn every_leader_is_one(check: &Check) {
                 hit.name(),
                 led.name()
             );
-            check.tell(check.warning(&format!("{place}.component"), message));
+            check.report(check.warning(&format!("{place}.component"), message));
         }
     }
 }

@@ -22,8 +22,8 @@ use super::method::{Numbered, numbered};
 use super::schema::Fault;
 use super::tree::Node;
 
-/// Tells all that is wrong or odd. What could not be read is left out, so that one mistake is not
-/// told twice.
+/// Reports all that is wrong or odd. What could not be read is left out, so that one mistake is not
+/// reported twice.
 pub(super) fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
     let check = Check { cx, root, draft };
     objects::check(cx, &files.workload);
@@ -41,7 +41,7 @@ pub(super) fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
     }
 }
 
-/// What is more than may be harmed, as far as the file alone tells.
+/// What is more than may be affected, as far as the file alone shows.
 pub(super) fn radius(cx: &Cx, root: &Node, draft: &Draft) {
     radius::check(&Check { cx, root, draft });
 }
@@ -66,8 +66,8 @@ impl Check<'_, '_> {
         Diagnostic::warning(message).at(self.cx.file(), self.at(path))
     }
 
-    fn tell(&self, diagnostic: Diagnostic) {
-        self.cx.tell(diagnostic);
+    fn report(&self, diagnostic: Diagnostic) {
+        self.cx.report(diagnostic);
     }
 
     /// Refuses names, each with its place, that an earlier place has.
@@ -82,7 +82,7 @@ impl Check<'_, '_> {
             if let Some(earlier) = first.insert(name, place.clone()) {
                 let problem = self.error(&place, format!("duplicate {what} `{name}`"));
                 let problem = problem.related(self.cx.file(), self.at(&earlier), "first here");
-                self.tell(problem.hint_if(hint.map(str::to_owned)));
+                self.report(problem.hint_if(hint.map(str::to_owned)));
             }
         }
     }

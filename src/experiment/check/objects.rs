@@ -8,15 +8,15 @@ pub(super) fn check(cx: &Cx, workload: &Manifest) {
         if object.is_cluster_scoped() {
             let message = format!("a {} belongs to the whole cluster", object.kind());
             let hint = "a run owns one namespace and nothing else; create this object yourself before the run";
-            cx.tell(object.error("kind", message).hint(hint));
-        } else if let Some(problem) = object.unserved() {
-            cx.tell(problem);
+            cx.report(object.error("kind", message).hint(hint));
+        } else {
+            object.unserved().into_iter().for_each(|problem| cx.report(problem));
         }
         if object.json()["metadata"]["namespace"].is_string() {
             let hint =
                 "leave it out: the run creates all objects in its own namespace and removes it";
             let message = "this object names its own namespace".to_owned();
-            cx.tell(object.error("metadata.namespace", message).hint(hint));
+            cx.report(object.error("metadata.namespace", message).hint(hint));
         }
     }
 }

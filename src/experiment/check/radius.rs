@@ -1,4 +1,4 @@
-//! How much a fault harms, where the rest of the experiment can't be understood: otherwise a plan
+//! How much a fault affects, where the rest of the experiment can't be understood: otherwise a plan
 //! says it.
 
 use super::Check;
@@ -9,7 +9,7 @@ pub(super) fn check(check: &Check) {
     for (_, fault, place) in check.faults() {
         let excess = Harmed::by_one(fault).and_then(|harmed| Excess::join(&radius.excess(&harmed)));
         if let Some((message, hint)) = excess {
-            check.tell(check.error(&format!("{place}.target"), message).hint(hint));
+            check.report(check.error(&format!("{place}.target"), message).hint(hint));
         }
     }
 }

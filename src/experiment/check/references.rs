@@ -41,7 +41,7 @@ pub(super) fn check(check: &Check, files: &Files) {
             }
             Expectation::EndpointRemoval { service: None, .. } if !asks_a_service(check) => {
                 let message = "`endpointRemoval` needs `service`, as no probe targets a Service";
-                check.tell(check.error(&place, message));
+                check.report(check.error(&place, message));
             }
             _ => {}
         }
@@ -86,7 +86,7 @@ fn probe_references(check: &Check) {
         if !names.contains(&name) {
             let problem = check.error(&place, format!("no probe is named `{name}`"));
             let hint = suggest::hint(name, &names, "the probes are");
-            check.tell(problem.hint_if(hint));
+            check.report(problem.hint_if(hint));
         }
     };
     for (index, condition) in known(&check.draft.steady_state) {
@@ -104,7 +104,7 @@ fn probe_references(check: &Check) {
 /// Where there is no workload, what is named may be there already.
 fn must_exist(check: &Check, place: &str, what: &str) {
     let problem = check.warning(place, format!("nothing in this experiment creates {what}"));
-    check.tell(problem.hint("it must already exist, or be in a file listed in `workload`"));
+    check.report(problem.hint("it must already exist, or be in a file listed in `workload`"));
 }
 
 /// What the run's namespace will hold, as far as it is known.
@@ -127,7 +127,7 @@ impl Objects<'_> {
                 // A pod asks by name, which DNS answers for these Services too.
                 let by_name = matches!(probe.from, From::Pod { .. });
                 match self.without_address(name).filter(|_| !by_name) {
-                    Some((message, hint)) => check.tell(check.error(&place, message).hint(hint)),
+                    Some((message, hint)) => check.report(check.error(&place, message).hint(hint)),
                     None => self.port(check, ask, name, *port),
                 }
             }
@@ -141,7 +141,7 @@ impl Objects<'_> {
         if inside && probe.from == From::Host {
             let message = "this machine can reach neither ClusterIPs nor the cluster's DNS";
             let problem = check.error(&format!("spec.probes[{index}].from"), message);
-            check.tell(problem.hint("use `from: {node: {role: control-plane}}`, or a pod"));
+            check.report(problem.hint("use `from: {node: {role: control-plane}}`, or a pod"));
         }
         if let From::Pod { labels } = &probe.from {
             self.pods(check, &format!("spec.probes[{index}].from.pod.labels"), labels);
@@ -188,7 +188,7 @@ impl Objects<'_> {
         let external = self.workload.service(name).map(|service| service.exposure());
         if let Some(Exposure::ExternalName(_)) = external {
             let message = format!("the Service `{name}` is an ExternalName: it has no endpoints");
-            check.tell(check.error(place, message));
+            check.report(check.error(place, message));
         }
     }
 
@@ -203,7 +203,7 @@ impl Objects<'_> {
         }
         let problem = check.error(place, format!("no workload file defines a {kind} `{name}`"));
         let hint = suggest::hint(name, &names, &format!("the workload's {kind}s are"));
-        check.tell(problem.hint_if(hint));
+        check.report(problem.hint_if(hint));
     }
 
     /// A webhook may add one to a pod that no file has: the cluster decides.
@@ -213,7 +213,7 @@ impl Objects<'_> {
         if self.complete && !names.is_empty() && !names.contains(&name) {
             let message =
                 format!("no workload file defines a container `{name}` in a pod with these labels");
-            check.tell(check.warning(place, message).hint_if(suggest::hint(
+            check.report(check.warning(place, message).hint_if(suggest::hint(
                 name,
                 &names,
                 "their containers are",
@@ -229,21 +229,21 @@ impl Objects<'_> {
             _ if ports.is_empty() => {
                 let message = format!("the Service `{name}` has no ports, so none can be asked");
                 let problem = check.error(&format!("{place}.service"), message);
-                check.tell(problem.hint("list the port in the Service's `ports`"));
+                check.report(problem.hint("list the port in the Service's `ports`"));
             }
             Some(port) if !ports.contains(&port) => {
                 let problem = check.error(
                     &format!("{place}.port"),
                     format!("the Service `{name}` has no port {port}"),
                 );
-                check.tell(problem.hint(format!("it has {}", suggest::listed(&list, "and"))));
+                check.report(problem.hint(format!("it has {}", suggest::listed(&list, "and"))));
             }
             None if ports.len() > 1 => {
                 let problem = check.error(
                     &format!("{place}.service"),
                     format!("the Service `{name}` has several ports"),
                 );
-                check.tell(
+                check.report(
                     problem
                         .hint(format!("choose one with `port`: {}", suggest::listed(&list, "or"))),
                 );
@@ -269,7 +269,7 @@ impl Objects<'_> {
         let unknown = labels.iter().map(label).find(|wanted| !known.contains(&wanted));
         let hint =
             unknown.and_then(|wanted| suggest::hint(&wanted, &known, "the workload's pods have"));
-        check.tell(
+        check.report(
             check.error(place, "no workload file defines a pod with these labels").hint_if(hint),
         );
     }
@@ -384,17 +384,17 @@ mod tests {
             "{type: ExternalName, externalName: api.example.test, ports: [{port: 80}]}",
         ] {
             let workload = |spec: &str| WORKLOAD.replace(PORTS, spec);
-            let told = problems(&probe, &workload(spec), CONFIG);
-            assert!(!told.contains("no ClusterIP"), "{told}");
-            let told = problems(GOOD, &workload(spec), CONFIG);
-            assert!(told.contains("it has no ClusterIP to ask"), "{told}");
+            let found = problems(&probe, &workload(spec), CONFIG);
+            assert!(!found.contains("no ClusterIP"), "{found}");
+            let found = problems(GOOD, &workload(spec), CONFIG);
+            assert!(found.contains("it has no ClusterIP to ask"), "{found}");
         }
         let other = "{clusterIP: None, selector: {app: web}, ports: [{port: 80}, {port: 81}]}";
-        let told = problems(&probe, &WORKLOAD.replace(PORTS, other), CONFIG);
-        assert!(told.contains("has several ports"), "its ports count there too: {told}");
+        let found = problems(&probe, &WORKLOAD.replace(PORTS, other), CONFIG);
+        assert!(found.contains("has several ports"), "its ports count there too: {found}");
         let none = "{type: ExternalName, externalName: api.example.test}";
-        let told = problems(&probe, &WORKLOAD.replace(PORTS, none), CONFIG);
-        assert!(told.contains("11:21: error: the Service `web` has no ports"), "{told}");
+        let found = problems(&probe, &WORKLOAD.replace(PORTS, none), CONFIG);
+        assert!(found.contains("11:21: error: the Service `web` has no ports"), "{found}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(super) fn check(check: &Check) {
         let at = check.at(&format!("{}.fault.{}", outer.place, other.kind()));
         let problem =
             check.error(place, message).related(check.cx.file(), at, "already changed here");
-        check.tell(problem.hint("each restores what it found: run one step after the other"));
+        check.report(problem.hint("each restores what it found: run one step after the other"));
     }
 }
 

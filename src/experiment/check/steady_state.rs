@@ -32,7 +32,7 @@ fn nodes(check: &Check, place: &str, wanted: u32, config: &KindConfig) {
     if wanted as usize > there {
         let message =
             format!("the steady state is never reached: {} has {there} nodes", config.path());
-        check.tell(check.error(place, message).hint("`nodesReady: all` waits for all of them"));
+        check.report(check.error(place, message).hint("`nodesReady: all` waits for all of them"));
     }
 }
 
@@ -52,7 +52,7 @@ fn endpoints(check: &Check, place: &str, name: &str, wanted: u32, workload: &Man
     if wanted as usize > there {
         let s = if there == 1 { "" } else { "s" };
         let message = format!("the steady state is never reached: `{name}` has {there} pod{s}");
-        check.tell(check.error(place, message).hint("raise `replicas`, or lower `atLeast`"));
+        check.report(check.error(place, message).hint("raise `replicas`, or lower `atLeast`"));
     }
 }
 

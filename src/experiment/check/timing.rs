@@ -43,7 +43,7 @@ fn meanwhile(check: &Check) {
                 let problem =
                     check.warning(&format!("{}.meanwhile[{index}].fault", outer.place), message);
                 let problem = problem.related(check.cx.file(), at, "the fault's duration");
-                check.tell(problem.hint(
+                check.report(problem.hint(
                     "make that fault last longer, or move this into a separate step after it",
                 ));
             }
@@ -68,7 +68,7 @@ fn probes(check: &Check) {
         };
         if in_flight > limit {
             let problem = check.error(&place, format!("up to {in_flight:.0} {too_many}"));
-            check.tell(problem.hint("lower the timeout or the rate"));
+            check.report(problem.hint("lower the timeout or the rate"));
             continue;
         }
         for (step, hold) in faults(check).into_iter().filter(|(_, hold)| *hold <= probe.timeout) {
@@ -78,7 +78,7 @@ fn probes(check: &Check) {
             );
             let at = check.at(&format!("{step}.for"));
             let problem = check.warning(&place, message).related(check.cx.file(), at, "this fault");
-            check.tell(problem.hint(match probe.ask.canary() {
+            check.report(problem.hint(match probe.ask.canary() {
                 Some(_) => {
                     "give the canary a shorter `timeout`, or make the fault last several timeouts"
                 }
@@ -108,14 +108,14 @@ fn steady_state(check: &Check) {
                 written(*hold),
                 written(timeout)
             );
-            check.tell(check.error(&place, message).hint("raise `steadyStateTimeout`"));
+            check.report(check.error(&place, message).hint("raise `steadyStateTimeout`"));
         }
         let probe = known(&check.draft.probes).find(|(_, probe)| probe.name == *name);
         let Some((_, probe)) = probe else { continue };
         let fewest = if probe.ask.canary().is_some() { FEWEST_CANARIES } else { FEWEST_ATTEMPTS };
         if probe.rate * hold.as_secs_f64() < fewest {
             let message = format!("fewer than {fewest} attempts of `{name}` in {}", written(*hold));
-            check.tell(
+            check.report(
                 check.warning(&place, message).hint("use a longer `for`, or a higher probe rate"),
             );
         }
@@ -147,7 +147,7 @@ fn expectations(check: &Check) {
             );
             let at = check.at(&format!("{step}.for"));
             let problem = check.warning(&format!("spec.expect[{index}].{field}"), message);
-            check.tell(
+            check.report(
                 problem
                     .related(check.cx.file(), at, "the fault's duration")
                     .hint("make the fault last longer"),
@@ -168,7 +168,7 @@ fn tuning(check: &Check) {
         pairs.into_iter().filter_map(|(what, period)| Some((what, period.filter(|p| grace <= *p)?)))
     {
         let message = format!("the grace period is not longer than {what} ({})", written(period));
-        check.tell(check.warning(place, message).hint("healthy nodes would be marked NotReady"));
+        check.report(check.warning(place, message).hint("healthy nodes would be marked NotReady"));
     }
 }
 

@@ -14,11 +14,13 @@ pub(super) fn check(check: &Check) {
         };
         let message = format!("`{}` and `{}` cannot both be met", other.kind(), one.kind());
         let at = check.at(&format!("spec.expect[{first}].{}", other.kind()));
-        check.tell(check.error(&format!("spec.expect[{index}].{}", one.kind()), message).related(
-            check.cx.file(),
-            at,
-            "the other one",
-        ));
+        check.report(
+            check.error(&format!("spec.expect[{index}].{}", one.kind()), message).related(
+                check.cx.file(),
+                at,
+                "the other one",
+            ),
+        );
     }
 }
 

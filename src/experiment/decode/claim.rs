@@ -116,8 +116,8 @@ mod tests {
         let refuted = [", passMeans: refuted", ", passMeans: refuted, failMeans: confirmed"];
         assert_eq!(refuted.map(means), [FailMeans::Open, FailMeans::Confirmed]);
         for same in ["failMeans: confirmed", "passMeans: refuted, failMeans: refuted"] {
-            let said = decoded(&format!("{{id: B5, says: x y, {same}}}"), claim).1;
-            assert!(said.contains("a fail cannot mean the same as a pass"), "{said}");
+            let problems = decoded(&format!("{{id: B5, says: x y, {same}}}"), claim).1;
+            assert!(problems.contains("a fail cannot mean the same as a pass"), "{problems}");
         }
     }
 

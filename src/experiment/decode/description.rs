@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-/// What the readers said so far.
+/// What the readers would read, so far.
 #[derive(Default)]
 pub(super) struct Description {
     /// The mappings that are being described, the outermost first.
@@ -90,7 +90,7 @@ impl Description {
     pub(super) fn take(&mut self) -> Json {
         match std::mem::take(&mut self.last) {
             Json::Null => json!({}),
-            said => said,
+            schema => schema,
         }
     }
 

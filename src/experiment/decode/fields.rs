@@ -1,6 +1,6 @@
 //! The combinators of which every decoder is made, so that each reads as its schema.
 //!
-//! A decoder is `fn(&Cx, &Node) -> Option<T>`: `None` says that a problem was told. Decoders ask
+//! A decoder is `fn(&Cx, &Node) -> Option<T>`: `None` means that a problem was reported. Decoders ask
 //! for all their fields before they give up on any, so that one pass finds every mistake.
 
 use std::cell::RefCell;
@@ -70,39 +70,39 @@ impl<'f> Cx<'f> {
         self.file
     }
 
-    /// Whether an error was told.
+    /// Whether an error was reported.
     pub(crate) fn has_errors(&self) -> bool {
         self.problems.borrow().has_errors()
     }
 
-    /// The problems that were told.
+    /// The problems so far.
     pub(crate) fn into_problems(self) -> Diagnostics {
         self.problems.into_inner()
     }
 
-    /// Tells a problem.
-    pub(crate) fn tell(&self, diagnostic: Diagnostic) {
+    /// Reports a problem.
+    pub(crate) fn report(&self, diagnostic: Diagnostic) {
         self.problems.borrow_mut().push(diagnostic);
     }
 
-    /// Tells an error; always `None`, so that a decoder can end with it.
+    /// Reports an error; always `None`, so that a decoder can end with it.
     pub(crate) fn error<T>(&self, at: Span, message: impl Into<String>) -> Option<T> {
-        self.tell(Diagnostic::error(message).at(self.file, at));
+        self.report(Diagnostic::error(message).at(self.file, at));
         None
     }
 
-    /// Tells an error with a hint; always `None`.
+    /// Reports an error with a hint; always `None`.
     pub(crate) fn error_hint<T>(
         &self,
         at: Span,
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> Option<T> {
-        self.tell(Diagnostic::error(message).at(self.file, at).hint(hint));
+        self.report(Diagnostic::error(message).at(self.file, at).hint(hint));
         None
     }
 
-    /// Tells that something else was wanted; always `None`.
+    /// Reports that something else was wanted; always `None`.
     pub(crate) fn expected<T>(&self, node: &Node, wanted: &str) -> Option<T> {
         self.error(node.focus(), format!("expected {wanted}, found {}", node.described()))
     }
@@ -166,7 +166,7 @@ macro_rules! record {
 
 pub(crate) use record;
 
-/// The fields of a mapping, taken one by one; `finish` tells those that nobody took.
+/// The fields of a mapping, taken one by one; `finish` reports those that nobody took.
 pub(crate) struct Fields<'t, 'f> {
     cx: &'t Cx<'f>,
     node: &'t Node,
@@ -284,7 +284,7 @@ impl<'t, 'f> Fields<'t, 'f> {
                     (first.key.unwrap_or(first.span), second.key.unwrap_or(second.span));
                 let message =
                     format!("{} takes only one of {}", self.what, suggest::listed(&names, "and"));
-                self.cx.tell(Diagnostic::error(message).at(self.cx.file, second).related(
+                self.cx.report(Diagnostic::error(message).at(self.cx.file, second).related(
                     self.cx.file,
                     first,
                     "the other one",
@@ -313,8 +313,8 @@ impl<'t, 'f> Fields<'t, 'f> {
         self.node.get(name)?.key
     }
 
-    /// Tells the fields that nobody knows and those that are missing. A missing one that an unknown
-    /// one nearly names is told once.
+    /// Reports the fields that nobody knows and those that are missing. A missing one that an unknown
+    /// one nearly names is reported once.
     pub(crate) fn finish(self) {
         if let Some(description) = &self.cx.description {
             return description.borrow_mut().end();
@@ -335,7 +335,7 @@ impl<'t, 'f> Fields<'t, 'f> {
             let message = format!("unknown field `{name}` in {}", self.what);
             let problem =
                 Diagnostic::error(message).at(self.cx.file, node.key.unwrap_or(node.span));
-            self.cx.tell(problem.hint_if(hint));
+            self.cx.report(problem.hint_if(hint));
         }
         for names in missing {
             let message = match names.as_slice() {
@@ -360,7 +360,7 @@ pub(crate) mod tests {
     use crate::experiment::decode::scalar::text;
     use crate::experiment::yaml::tests::{file, tree};
 
-    /// What a decoder makes of a text, and the problems that it tells, one a line.
+    /// What a decoder makes of a text, and the problems that it reports, one a line.
     pub(crate) fn decoded<T>(
         yaml: &str,
         decode: impl FnOnce(&Cx, &Node) -> Option<T>,

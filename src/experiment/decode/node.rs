@@ -128,7 +128,7 @@ fn which_leader(cx: &Cx, node: &Node) {
         "each has its own, often on different nodes: {}, {} or {}",
         each[0], each[1], each[2]
     );
-    cx.tell(problem.at(cx.file(), node.key.unwrap_or(node.focus())).hint(hint));
+    cx.report(problem.at(cx.file(), node.key.unwrap_or(node.focus())).hint(hint));
 }
 
 /// A number of 1 or more, or `all`.

@@ -1,4 +1,4 @@
-//! The steady state: what must hold before any harm, and come back.
+//! The steady state: what must hold before the first fault, and come back.
 
 use serde_json::json;
 

@@ -46,7 +46,7 @@ pub struct Experiment {
     pub workload_timeout: Duration,
     /// What is asked, and how often.
     pub probes: Vec<Probe>,
-    /// What must hold before any harm, and again afterwards.
+    /// What must hold before the first fault, and again afterwards.
     pub steady_state: Vec<Condition>,
     /// How long the steady state may take to be reached. Default: 120 s.
     pub steady_state_timeout: Duration,

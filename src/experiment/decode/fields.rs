@@ -154,13 +154,13 @@ impl<'f> Cx<'f> {
 
 /// Reads a mapping into a struct, or into a variant of an enum: each field stands once.
 macro_rules! record {
-    ($cx:ident, $node:ident, $what:expr => $type:path {
+    ($cx:ident, $node:ident, $what:expr => $type:ident $(::$variant:ident)? {
         $($field:ident: $how:ident($key:literal, $($read:expr),+)),* $(,)?
     }) => {{
         let mut fields = Fields::of($cx, $node, $what)?;
         $(let $field = fields.$how($key, $($read),+);)*
         fields.finish();
-        Some($type { $($field: $field?),* })
+        Some($type $(::$variant)? { $($field: $field?),* })
     }};
 }
 

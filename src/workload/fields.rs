@@ -175,7 +175,7 @@ mod tests {
             [
                 place("3:23", "lables", "labels"),
                 place("5:3", "replica", "replicas"),
-                place("10:28", "readynessProbe", "readinessProbe"),
+                place("10:29", "readynessProbe", "readinessProbe"),
             ]
         );
     }

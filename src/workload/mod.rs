@@ -8,6 +8,7 @@ mod object;
 mod pods;
 mod service;
 
+pub(crate) use crate::model::Controller;
 pub(crate) use manifest::Manifest;
 pub(crate) use object::Object;
 pub(crate) use pods::{container_ports, target_port};

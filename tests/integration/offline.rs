@@ -250,7 +250,7 @@ fn a_cut_timeline_is_read() {
     }
     let output = home.run(&["report", &copy.to_string_lossy()]);
     assert!([1, 3].contains(&output.code), "a run without an end is not a pass: {}", output.stdout);
-    output.prints("middle");
+    output.prints("the timeline ends early");
 }
 
 fn no_colour_when_piped() {

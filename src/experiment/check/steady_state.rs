@@ -5,9 +5,9 @@ use crate::experiment::decode::known;
 use crate::experiment::files::Files;
 use crate::experiment::schema::{Condition, Quantity};
 use crate::kind_config::KindConfig;
-use crate::model::Controller;
+
 use crate::timeline::NodeRole;
-use crate::workload::Manifest;
+use crate::workload::{Controller, Manifest};
 
 pub(super) fn check(check: &Check, files: &Files) {
     for (index, condition) in known(&check.draft.steady_state) {

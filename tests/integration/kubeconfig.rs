@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 
+use crate::embedded::cluster;
 use crate::program::{Home, Output};
 use crate::test;
 
@@ -19,6 +20,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("kubeconfig::a_plugin_may_be_interactive_only", a_plugin_may_be_interactive_only),
         test("kubeconfig::a_hanging_plugin_is_ended", a_hanging_plugin_is_ended),
         test("kubeconfig::credentials_are_never_printed", credentials_are_never_printed),
+        test("kubeconfig::a_token_stays_in_its_file", a_token_stays_in_its_file),
     ]
 }
 
@@ -186,4 +188,28 @@ fn credentials_are_never_printed() {
     }
     let server = format!("https://me:{SECRET}@127.0.0.1:1");
     refused(ask(&home, &[kubeconfig(&home, "k", &server, "")])).says("127.0.0.1:1");
+}
+
+/// The embedded cluster's, which is in the server's URL, too.
+fn a_token_stays_in_its_file() {
+    let home = Home::new();
+    let (running, kubeconfig) = cluster(&home);
+    let text = std::fs::read_to_string(&kubeconfig).unwrap();
+    let value = |key: &str| {
+        let line = text.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap();
+        line.trim().trim_matches('"').to_owned()
+    };
+    let (token, context) = (value("token:"), value("current-context:"));
+    let copy = home.file("copy", &text).to_string_lossy().into_owned();
+    let ask = || home.run(&["lint", "--context", &context, "--kubeconfig", &copy]);
+    let found = ask();
+    assert!(found.stdout.contains("Kubernetes") && found.code != 4, "{found:?}");
+    running.signal("INT");
+    let ended = running.finish();
+    let gone = ask();
+    gone.exits(4).says("cannot be reached");
+    for output in [found, ended, gone] {
+        let text = format!("{}{}", output.stdout, output.stderr);
+        assert!(token.len() > 20 && !text.contains(&token), "{text}");
+    }
 }

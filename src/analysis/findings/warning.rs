@@ -206,7 +206,9 @@ impl Warning {
             Warning::Note { .. } => "see `describe run`",
             Warning::FaultNotConfirmed { .. } => "check the target, then run it again",
             Warning::HitNoEndpoint { .. } => "select the target by `mostEndpointsOf`",
-            Warning::BackgroundErrors { .. } => "require a longer steady state",
+            Warning::BackgroundErrors { .. } => {
+                "find out why it fails without a fault (`kubectl get pods -A`)"
+            }
             Warning::ControlFailed { .. }
             | Warning::LateProber { .. }
             | Warning::BlindProber { .. } => "use a lower rate or a less busy host",

@@ -177,7 +177,8 @@ impl Default for PodSpec {
 pub enum Controller {
     /// A bare pod is not replaced.
     None,
-    /// A Deployment's or a ReplicaSet's pods are replaced as soon as they are being deleted.
+    /// The pods of a Deployment, a ReplicaSet or a Job are replaced as soon as they are being
+    /// deleted.
     #[default]
     ReplicaSet,
     /// A StatefulSet's pod is replaced when the old one is out of the API: on a dead node never, by
@@ -185,7 +186,7 @@ pub enum Controller {
     StatefulSet,
     /// One pod a node, which stays there.
     DaemonSet,
-    /// A Job, or a custom resource.
+    /// A custom resource: what it does is not known.
     Other,
 }
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::detection::{Heartbeat, KubeletEnd, REPORT, heartbeat, predict, status_interval};
+use super::detection::{
+    Heartbeat, KubeletEnd, REPORT, UPDATE, heartbeat, predict, status_interval,
+};
 use super::topology::Controller;
 use crate::stats::Seconds;
 use crate::timeline::{Tuning, format_duration};
@@ -13,8 +15,6 @@ use crate::timeline::{Tuning, format_duration};
 /// silence, then `HTTP2_PING_TIMEOUT_SECONDS` without an answer
 /// (`apimachinery/pkg/util/net/http.go`).
 const HTTP2_HEALTH_CHECK: Duration = Duration::from_secs(30 + 15);
-/// `nodeStatusUpdateFrequency` by default.
-const UPDATE: Duration = Duration::from_secs(10);
 /// A zone of so many not-ready nodes at the most is never "disrupted" (`ComputeZoneState`).
 const FEW: u32 = 2;
 /// The share of not-ready nodes from which a zone is disrupted (`--unhealthy-zone-threshold`).
@@ -324,7 +324,14 @@ fn not_replaced(controller: Controller) -> Option<Trap> {
             "it is replaced when the node is back, or is deleted, or has the taint node.kubernetes.io/out-of-service",
             "pkg/controller/statefulset/stateful_set_control.go: a terminating pod is waited for",
         ),
-        Controller::ReplicaSet | Controller::DaemonSet | Controller::Other => return None,
+        Controller::Other => (
+            "unknown-controller",
+            "what replaces the pods of this kind of object is not modelled: here nothing does",
+            "known are Deployment, ReplicaSet, StatefulSet, DaemonSet and Job",
+            "measure it in a kind cluster (`kubectl outage run`)",
+            "src/workload/pods.rs",
+        ),
+        Controller::ReplicaSet | Controller::DaemonSet => return None,
     };
     Some(Trap::new(id, About::Pods, text.to_owned(), why, hint, source))
 }
@@ -477,6 +484,7 @@ mod tests {
         assert_eq!(pods_of(Controller::None), ["bare-pod"]);
         assert_eq!(pods_of(Controller::StatefulSet), ["stateful-pod-stays-terminating"]);
         assert!(pods_of(Controller::DaemonSet).is_empty());
+        assert_eq!(pods_of(Controller::Other), ["unknown-controller"]);
         // Two are few, whatever their share.
         assert_eq!(of_fault(plan(400, 2, 3, seconds(300), Controller::ReplicaSet)), [""; 0]);
         assert_eq!(

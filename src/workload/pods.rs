@@ -21,7 +21,8 @@ impl<'a> Pods<'a> {
     pub(super) fn of(object: &'a Object) -> Option<Self> {
         let controller = match object.kind() {
             "Pod" => Controller::None,
-            "Deployment" | "ReplicaSet" | "ReplicationController" => Controller::ReplicaSet,
+            // A Job's pod is replaced as soon as it is being deleted, too.
+            "Deployment" | "ReplicaSet" | "ReplicationController" | "Job" => Controller::ReplicaSet,
             "StatefulSet" => Controller::StatefulSet,
             "DaemonSet" => Controller::DaemonSet,
             "CronJob" => return None,
@@ -31,8 +32,9 @@ impl<'a> Pods<'a> {
             Controller::None => object.json(),
             _ => Some(object.at("spec.template")).filter(|have| have["metadata"].is_object())?,
         };
-        let replicas = match controller {
-            Controller::None => 1,
+        let replicas = match object.kind() {
+            "Pod" => 1,
+            "Job" => object.at("spec.parallelism").as_u64().unwrap_or(1) as usize,
             _ => object.at("spec.replicas").as_u64().unwrap_or(1) as usize,
         };
         Some(Self { template, controller, replicas })

@@ -25,7 +25,7 @@ use crate::timeline::Outcome;
 const NEIGHBOURS: usize = 19;
 
 /// What was seen before a burst.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Before {
     pub last: Option<Success>,
     /// The last proof that those that may fail did answer.
@@ -35,7 +35,7 @@ pub(super) struct Before {
 }
 
 /// A burst that has begun.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Open {
     first: Success,
     first_in_flight: bool,
@@ -77,24 +77,11 @@ impl Open {
                 first.outcome,
                 Outcome::Timeout(_) | Outcome::Unreachable | Outcome::Dns
             ),
-            first_after_request: None,
             last_sent: first.sent,
             waited_until: first.done,
             draws_before: draws.iter().copied().collect(),
             before,
-            draws_after: Vec::new(),
-            first_success_after: None,
-            hit_after: None,
-            answered_after: Vec::new(),
-            failed: 0,
-            in_flight: 0,
-            seen: 0,
-            seen_at_last: 0,
-            successes: 0,
-            gap: None,
-            streak: 0,
-            longest_streak: 0,
-            classes: Classes::default(),
+            ..Self::default()
         }
     }
 

@@ -63,7 +63,7 @@ pub(super) struct Observation {
 }
 
 /// A success, in seconds after +0.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Success {
     /// When it was sent.
     pub sent: Seconds,

@@ -263,7 +263,7 @@ impl Task {
         self.report(resolved);
     }
 
-    /// Takes a record of the watch. The fate of single pods is in the attempts; the rest is for the
+    /// Takes a record of the watch. What becomes of single pods is in the attempts; the rest is for the
     /// timeline, too.
     fn learn(&mut self, record: Record) {
         if let Event::WatchGap { until, .. } = &record.event {

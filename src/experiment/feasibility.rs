@@ -68,12 +68,14 @@ pub(super) struct Infeasible {
     pub hint: String,
 }
 
-/// Why no run of these faults can meet an expectation; only what is certain.
-pub(super) fn infeasible(expectation: &Expectation, faults: &[PlannedFault]) -> Option<Infeasible> {
-    why_not(expectation, faults).map(|(why, hint)| Infeasible { why, hint })
+impl Infeasible {
+    fn new(why: String, hint: impl Into<String>) -> Self {
+        Self { why, hint: hint.into() }
+    }
 }
 
-fn why_not(expectation: &Expectation, faults: &[PlannedFault]) -> Option<(String, String)> {
+/// Why no run of these faults can meet an expectation; only what is certain.
+pub(super) fn infeasible(expectation: &Expectation, faults: &[PlannedFault]) -> Option<Infeasible> {
     let all = |holds: fn(&Fault) -> bool| faults.iter().all(|named| holds(named.fault));
     let kinds = || {
         let mut kinds: Vec<&str> = faults
@@ -86,9 +88,9 @@ fn why_not(expectation: &Expectation, faults: &[PlannedFault]) -> Option<(String
     };
     match expectation {
         Expectation::Detection { of, .. } => undetected(of.as_deref(), faults),
-        Expectation::NotDetected if all(|fault| !is_on_node(fault)) => Some((
+        Expectation::NotDetected if all(|fault| !is_on_node(fault)) => Some(Infeasible::new(
             format!("{} does not target nodes", kinds()),
-            "use `nodesUntouched` to assert that every node stays Ready".into(),
+            "use `nodesUntouched` to assert that every node stays Ready",
         )),
         Expectation::EndpointRemoval { .. } => {
             let other = faults.iter().find(|named| !has_endpoints(named.fault))?;
@@ -96,30 +98,29 @@ fn why_not(expectation: &Expectation, faults: &[PlannedFault]) -> Option<(String
                 "each fault must remove endpoints, but `{}` targets neither nodes nor pods",
                 other.fault.kind()
             );
-            Some((why, "use `errorWindow` for what clients notice".into()))
+            Some(Infeasible::new(why, "use `errorWindow` for what clients notice"))
         }
         Expectation::Rescheduled { .. } | Expectation::NotRescheduled { .. }
             if all(|fault| !has_endpoints(fault)) =>
         {
-            Some((
+            Some(Infeasible::new(
                 format!("{} targets neither pods nor nodes that run any", kinds()),
-                "use a fault on a node or on pods".into(),
+                "use a fault on a node or on pods",
             ))
         }
         Expectation::Restarted { .. }
             if all(|fault| !matches!(fault, Fault::ContainerKill { .. })) =>
         {
-            Some((
+            Some(Infeasible::new(
                 format!("{} does not kill containers in place", kinds()),
-                "use `containerKill`".into(),
+                "use `containerKill`",
             ))
         }
         Expectation::LeaderChange { component, .. } | Expectation::OldLeader { component, .. } => {
             let safe = faults.iter().all(|named| !may_cost_lead(named, *component));
             let hint = format!("target it with `target: {{leader: {}}}`", component.name());
-            safe.then(|| {
-                (format!("{} cannot make {} lose its leader", kinds(), component.name()), hint)
-            })
+            let why = || format!("{} cannot make {} lose its leader", kinds(), component.name());
+            safe.then(|| Infeasible::new(why(), hint))
         }
         _ => None,
     }
@@ -127,7 +128,7 @@ fn why_not(expectation: &Expectation, faults: &[PlannedFault]) -> Option<(String
 
 /// Of the step that is named, else of all that hit something as a whole, each must be noticed by
 /// its node.
-fn undetected(of: Option<&str>, faults: &[PlannedFault]) -> Option<(String, String)> {
+fn undetected(of: Option<&str>, faults: &[PlannedFault]) -> Option<Infeasible> {
     // What drains a node leaves it well, unless another fault takes it.
     let node_hit = faults.iter().any(|named| named.fault.harms_node());
     let noticed = |fault: &Fault| is_on_node(fault) && (fault.harms_node() || node_hit);
@@ -141,10 +142,10 @@ fn undetected(of: Option<&str>, faults: &[PlannedFault]) -> Option<(String, Stri
         Some(_) => "`of: STEP` selects the step that can be detected".into(),
         None => "use a fault that takes a node down, such as `nodeKill`".into(),
     };
-    Some((format!("`{}` makes no node NotReady", other.fault.kind()), hint))
+    Some(Infeasible::new(format!("`{}` makes no node NotReady", other.fault.kind()), hint))
 }
 
-/// Whether it hits what Kubernetes knows as a node. The load balancer is none.
+/// Whether it hits what Kubernetes knows as a node, which the load balancer is not.
 fn is_on_node(fault: &Fault) -> bool {
     fault.target().is_some_and(|target| target.role != Some(NodeRole::ExternalLoadBalancer))
 }

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use crate::timeline::Event;
 
 /// An answer that takes longer is none.
-const PATIENCE: Duration = Duration::from_millis(500);
+pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 /// All metrics are some 100 KB.
 const MOST: usize = 4 << 20;
 
 /// What a member says; nothing where it does not answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Member {
-    answers: bool,
+    pub(super) answers: bool,
     has_leader: bool,
     is_leader: bool,
     leader_changes: u64,

@@ -114,6 +114,10 @@ impl Observer {
             // The answer holds for some moment between the two.
             let (began, asked) = (Instant::now(), Moment::now());
             let member = etcd::ask(self.metrics);
+            // Who had no processor to ask in time has not seen that nobody answers.
+            if !member.answers && began.elapsed() > etcd::PATIENCE * 2 {
+                continue;
+            }
             let is_news = known.as_ref() != Some(&member);
             if is_news {
                 report(Observation::Record(Record {

@@ -2,6 +2,7 @@
 //! itself was the cause.
 
 use super::view::View;
+use crate::analysis::findings::WarningText;
 use crate::analysis::{FaultFinding, Warning};
 use crate::stats::Seconds;
 use crate::timeline::{Component, Impact, NodeRole};
@@ -18,7 +19,8 @@ pub(super) fn lines(view: &View<'_>) -> Vec<String> {
 }
 
 fn with_advice(warning: &Warning) -> String {
-    format!("{} ({}). Try: {}", warning.seen(), warning.matters(), warning.advice())
+    let WarningText { seen, matters, advice } = warning.text();
+    format!("{seen} ({matters}). Try: {advice}")
 }
 
 /// From when and until when a watch was blind.
@@ -51,8 +53,9 @@ fn of_gaps(view: &View<'_>, gaps: &[&Warning]) -> String {
     let until = ends
         .and_then(|ends| ends.into_iter().max())
         .map_or("on".into(), |until| format!("to {until:+.3}"));
+    let WarningText { seen, matters, advice } = gaps[0].text();
     let blind = match gaps {
-        [one] => one.seen(),
+        [_] => seen,
         all => format!("{} watches were down from {from:+.3} {until}", watches(all)),
     };
     let taken = view
@@ -61,8 +64,8 @@ fn of_gaps(view: &View<'_>, gaps: &[&Warning]) -> String {
         .iter()
         .find(|fault| takes_api_server(view, fault) && lasted(fault, from));
     match taken {
-        Some(_) => format!("{blind}: the fault took the API server down ({})", gaps[0].matters()),
-        None => format!("{blind} ({}). Try: {}", gaps[0].matters(), gaps[0].advice()),
+        Some(_) => format!("{blind}: the fault took the API server down ({matters})"),
+        None => format!("{blind} ({matters}). Try: {advice}"),
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) trait Watched: Send + Sync + 'static {
 
 /// What a timeline keeps of an object.
 pub(super) trait Row: Clone + PartialEq + Send + Sync + 'static {
-    /// Its record; `None` when this change is none that a timeline keeps.
+    /// Its record; `None` when a timeline does not keep this change.
     fn event(&self, change: Change) -> Option<Event>;
 
     /// Which row counts when two objects have the key: the greater.
@@ -41,8 +41,8 @@ pub(super) struct WatchCache<W: Watched> {
     /// By object, its keys.
     keys: HashMap<String, Vec<String>>,
     /// By object, the version at which it was seen last; of one that is gone, that of its end.
-    /// Several servers tell the same story, each in its own time: what is not newer was told
-    /// before.
+    /// Several servers report the same changes, each in its own time: what is not newer was
+    /// reported before.
     versions: HashMap<String, u64>,
 }
 

@@ -12,7 +12,7 @@ pub(super) struct Slices;
 /// The label that names a slice's Service.
 pub(super) const SERVICE: &str = "kubernetes.io/service-name";
 
-/// Those of another namespace than the run's: their Services bear its name before their own.
+/// Those of another namespace than the run's: their Services have its name before their own.
 pub(super) struct Elsewhere;
 
 /// One endpoint of one Service.

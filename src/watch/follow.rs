@@ -223,7 +223,7 @@ impl<W: Watched> Source<'_, W> {
         }
     }
 
-    /// Says what a list shows: the baseline, or what happened in the gap. Whether somebody received
+    /// Reports what a list shows: the baseline, or what happened in the gap. Whether somebody received
     /// it.
     fn listed(&self, objects: &[W::Object], place: &Place) -> bool {
         let follow = self.follow;

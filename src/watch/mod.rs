@@ -1,7 +1,7 @@
-//! What Kubernetes says, as records: nodes, leases, endpoint slices, pods, events, and the gaps.
+//! What Kubernetes reports, as records: nodes, leases, endpoint slices, pods, events, and the gaps.
 //!
 //! Each watch is a task of its own that lists once and then follows. Everything is stamped when it
-//! is received, with the object's own time beside it. A watch that can't follow says so
+//! is received, with the object's own time beside it. A watch that can't follow reports it
 //! immediately, and what it finds afterwards happened inside the gap.
 
 mod cache;

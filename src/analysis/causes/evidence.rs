@@ -195,13 +195,11 @@ impl<'a> Sources<'a> {
 
     /// A process of the node's API server had come, and who was failing then had no answer yet.
     fn server_starting(&self, node: &str) -> IntervalSet {
-        let changes = leaders::processes(&self.timeline.records, Component::ApiServer)
+        let starts = leaders::processes(&self.timeline.records, Component::ApiServer, node)
             .into_iter()
-            .filter(|(on, ..)| *on == node);
-        let starts = changes
             .skip(1)
-            .filter(|(.., state)| *state == ProcessState::Running)
-            .map(|(_, when, _)| self.zero.when(when));
+            .filter(|change| change.state == ProcessState::Running)
+            .map(|change| self.zero.when(change.when));
         let ask = |needs: &Needs| matches!(needs, Needs::ApiServer { node: on, .. } if on.as_deref().is_none_or(|on| on == node));
         self.until_answered(starts, ask)
     }
@@ -244,9 +242,8 @@ impl<'a> Sources<'a> {
                 .filter(|fault| fault.target == node && fault.component == Some(component));
             return IntervalSet::Union(faults.filter_map(in_effect).collect());
         }
-        let changes =
-            leaders::processes(records, component).into_iter().filter(|(on, ..)| *on == node);
-        let away = changes.map(|(_, when, state)| (when, state != ProcessState::Running));
+        let changes = leaders::processes(records, component, node).into_iter();
+        let away = changes.map(|change| (change.when, change.state != ProcessState::Running));
         IntervalSet::Union(self.spans(away))
     }
 

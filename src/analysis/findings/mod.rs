@@ -23,7 +23,7 @@ pub use probe::{
     Disturbance, DisturbanceCause, InEffect, LateFinding, Lateness, Period, PeriodTally,
     ProbeFinding, Recovered, Series, Tally,
 };
-pub use warning::Warning;
+pub use warning::{Warning, WarningText};
 pub use window::{Burst, ClassCount, Edge, Gap, Proof, Window};
 
 /// The findings of a timeline, in the units of a report.

@@ -114,110 +114,96 @@ pub enum Warning {
     },
 }
 
-impl Warning {
+/// A warning in words.
+pub struct WarningText {
     /// What was seen.
-    pub fn seen(&self) -> String {
+    pub seen: String,
+    /// Why it matters.
+    pub matters: &'static str,
+    /// What to try.
+    pub advice: &'static str,
+}
+
+impl Warning {
+    /// In words.
+    pub fn text(&self) -> WarningText {
+        const UNKNOWN: &str = "what came after is not known";
+        const BUSY: &str = "use a lower rate or a less busy host";
+        let text = |seen, matters, advice| WarningText { seen, matters, advice };
         match self {
-            Warning::RunDied => "the timeline is incomplete: the run crashed".into(),
-            Warning::Damaged { what } => what.clone(),
-            Warning::AttemptsCut { probe } => {
-                format!("the attempts file of {probe} is truncated")
+            Warning::RunDied => text(
+                "the timeline is incomplete: the run crashed".into(),
+                UNKNOWN,
+                "`kubectl outage recover`, then run it again",
+            ),
+            Warning::Damaged { what } => {
+                text(what.clone(), UNKNOWN, "free disk space, then run it again")
             }
-            Warning::Note { text } => text.clone(),
-            Warning::FaultNotConfirmed { fault, target } => {
-                format!("{fault} of {target} was not seen to take effect")
+            Warning::AttemptsCut { probe } => text(
+                format!("the attempts file of {probe} is truncated"),
+                UNKNOWN,
+                "free disk space, then run it again",
+            ),
+            Warning::Note { text: note } => {
+                text(note.clone(), "the numbers may mean something else", "see `describe run`")
             }
-            Warning::HitNoEndpoint { probe, service, target } => {
-                format!("{target} had no ready endpoint of {service}, which {probe} asks")
-            }
-            Warning::BackgroundErrors { probe, failed, of } => {
-                format!("{failed} of {of} attempts of {probe} failed before the first fault")
-            }
-            Warning::ControlFailed { probe, failed, of } => {
+            Warning::FaultNotConfirmed { fault, target } => text(
+                format!("{fault} of {target} was not seen to take effect"),
+                "the fault may not be the cause of what was measured",
+                "check the target, then run it again",
+            ),
+            Warning::HitNoEndpoint { probe, service, target } => text(
+                format!("{target} had no ready endpoint of {service}, which {probe} asks"),
+                "its clients could not be affected",
+                "select the target by `mostEndpointsOf`",
+            ),
+            Warning::BackgroundErrors { probe, failed, of } => text(
+                format!("{failed} of {of} attempts of {probe} failed before the first fault"),
+                "some failures after the fault may have nothing to do with it",
+                "find out why it fails without a fault (`kubectl get pods -A`)",
+            ),
+            Warning::ControlFailed { probe, failed, of } => text(
                 format!(
                     "{failed} of {of} attempts of the control probe {probe}, which no fault can affect, failed"
-                )
-            }
-            Warning::LateProber { probe, p99, interval } => {
+                ),
+                "the prober's host was unhealthy: failures may be the host's own",
+                BUSY,
+            ),
+            Warning::LateProber { probe, p99, interval } => text(
                 format!(
                     "1% of the attempts of {probe} were sent more than {p99} late; the interval is {interval}"
+                ),
+                "error windows are less precise, and late attempts may time out by themselves",
+                BUSY,
+            ),
+            Warning::BlindProber { probe, blind, of } => text(
+                format!("the prober could not make {blind} of {of} attempts of {probe}"),
+                "errors in that time may have gone unseen",
+                BUSY,
+            ),
+            Warning::ClockUncertain { probe, uncertainty } => text(
+                format!("the clock that stamps {probe} may be {uncertainty} off"),
+                "error windows may be off by as much against all other events",
+                "run where the cluster runs",
+            ),
+            Warning::WatchGap { watch, from, until, reason } => {
+                let until = until.map_or("on".into(), |until| format!("to {until:+.3}"));
+                text(
+                    format!("the watch of {watch} was down from {from:+.3} {until} ({reason})"),
+                    "events in that time are known only to an interval",
+                    "repeat the run",
                 )
             }
-            Warning::BlindProber { probe, blind, of } => {
-                format!("the prober could not make {blind} of {of} attempts of {probe}")
-            }
-            Warning::ClockUncertain { probe, uncertainty } => {
-                format!("the clock that stamps {probe} may be {uncertainty} off")
-            }
-            Warning::WatchGap { watch, from, until: Some(until), reason } => {
-                format!("the watch of {watch} was down from {from:+.3} to {until:+.3} ({reason})")
-            }
-            Warning::WatchGap { watch, from, until: None, reason } => {
-                format!("the watch of {watch} was down from {from:+.3} on ({reason})")
-            }
-            Warning::NodeNotReadyBefore { node } => {
-                format!("{node} was not Ready before the fault")
-            }
-            Warning::SlowHeartbeats { node, interval, grace } => {
-                format!("{node} sends a heartbeat every {interval}, the grace period is {grace}")
-            }
-        }
-    }
-
-    /// Why it matters.
-    pub fn matters(&self) -> &'static str {
-        match self {
-            Warning::RunDied | Warning::Damaged { .. } | Warning::AttemptsCut { .. } => {
-                "what came after is not known"
-            }
-            Warning::Note { .. } => "the numbers may mean something else",
-            Warning::FaultNotConfirmed { .. } => {
-                "the fault may not be the cause of what was measured"
-            }
-            Warning::HitNoEndpoint { .. } => "its clients could not be affected",
-            Warning::BackgroundErrors { .. } => {
-                "some failures after the fault may have nothing to do with it"
-            }
-            Warning::ControlFailed { .. } => {
-                "the prober's host was unhealthy: failures may be the host's own"
-            }
-            Warning::LateProber { .. } => {
-                "error windows are less precise, and late attempts may time out by themselves"
-            }
-            Warning::BlindProber { .. } => "errors in that time may have gone unseen",
-            Warning::ClockUncertain { .. } => {
-                "error windows may be off by as much against all other events"
-            }
-            Warning::WatchGap { .. } => "events in that time are known only to an interval",
-            Warning::NodeNotReadyBefore { .. } => {
-                "its detection cannot be told from its earlier state"
-            }
-            Warning::SlowHeartbeats { .. } => "healthy nodes become NotReady",
-        }
-    }
-
-    /// What to try.
-    pub fn advice(&self) -> &'static str {
-        match self {
-            Warning::RunDied => "`kubectl outage recover`, then run it again",
-            Warning::Damaged { .. } | Warning::AttemptsCut { .. } => {
-                "free disk space, then run it again"
-            }
-            Warning::Note { .. } => "see `describe run`",
-            Warning::FaultNotConfirmed { .. } => "check the target, then run it again",
-            Warning::HitNoEndpoint { .. } => "select the target by `mostEndpointsOf`",
-            Warning::BackgroundErrors { .. } => {
-                "find out why it fails without a fault (`kubectl get pods -A`)"
-            }
-            Warning::ControlFailed { .. }
-            | Warning::LateProber { .. }
-            | Warning::BlindProber { .. } => "use a lower rate or a less busy host",
-            Warning::ClockUncertain { .. } => "run where the cluster runs",
-            Warning::WatchGap { .. } => "repeat the run",
-            Warning::NodeNotReadyBefore { .. } => "require `nodesReady: all` in the steady state",
-            Warning::SlowHeartbeats { .. } => {
-                "set nodeStatusUpdateFrequency in the kubelet's config file, not by its flag"
-            }
+            Warning::NodeNotReadyBefore { node } => text(
+                format!("{node} was not Ready before the fault"),
+                "its detection cannot be told from its earlier state",
+                "require `nodesReady: all` in the steady state",
+            ),
+            Warning::SlowHeartbeats { node, interval, grace } => text(
+                format!("{node} sends a heartbeat every {interval}, the grace period is {grace}"),
+                "healthy nodes become NotReady",
+                "set nodeStatusUpdateFrequency in the kubelet's config file, not by its flag",
+            ),
         }
     }
 }

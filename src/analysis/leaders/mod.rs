@@ -88,7 +88,7 @@ fn leader(
         control_planes: Vec::new(),
         held: found.held.iter().map(|term| leader_term(term, zero)).collect(),
         gaps: found.gaps.iter().map(|gap| without(gap, zero, end)).collect(),
-        old: found.old.iter().map(|old| lived_on(old, zero, end)).collect(),
+        old: found.old.iter().map(|old| lived_on(old, records, zero, end)).collect(),
         blind: blind.collect(),
     })
 }
@@ -110,14 +110,23 @@ fn without(gap: &terms::Gap<'_>, zero: Zero, end: Moment) -> LeaderGap {
     }
 }
 
-fn lived_on(old: &terms::Old<'_>, zero: Zero, end: Moment) -> OldLeader {
+/// Whose end nobody observes may have ended at any time.
+fn lived_on(old: &terms::Old<'_>, records: &[Record], zero: Zero, end: Moment) -> OldLeader {
+    let unseen = Bracket { earliest: old.from.latest, latest: end };
+    let end = if is_observed(records, old.node) { Bracket::exact(end) } else { unseen };
     OldLeader {
         node: old.node.to_owned(),
         next: old.next.to_owned(),
         from: zero.when(old.from),
         until: old.until.map(|until| zero.when(until)),
-        length: length(old.from, old.until.unwrap_or(Bracket::exact(end)), zero),
+        length: length(old.from, old.until.unwrap_or(end), zero),
     }
+}
+
+/// Whether somebody looked at the processes of a node.
+fn is_observed(records: &[Record], on: &str) -> bool {
+    let of_it = |event: &Event| matches!(event, Event::Process { node, .. } if node == on);
+    records.iter().any(|record| of_it(&record.event))
 }
 
 fn length(from: Bracket, until: Bracket, zero: Zero) -> Between {
@@ -165,16 +174,20 @@ fn observer_gap(event: &Event, wanted: &str) -> Option<(Option<Moment>, String)>
     }
 }
 
-/// What is known to have happened to the processes of a part, in the order of time: on which node,
-/// when, and how each was then.
-pub(super) fn processes(
-    records: &[Record],
-    component: Component,
-) -> Vec<(&str, Bracket, ProcessState)> {
+/// A process of a part of the control plane, and how it was from a time on.
+pub(super) struct ProcessChange {
+    pub when: Bracket,
+    pub state: ProcessState,
+}
+
+/// What is known to have happened to the process of a part on a node, in the order of time.
+pub(super) fn processes(records: &[Record], component: Component, on: &str) -> Vec<ProcessChange> {
     let facts = facts::facts(records, component).into_iter();
     let of = facts.filter_map(|fact| match fact.what {
-        facts::What::Process { node, state, .. } | facts::What::Power { node, state } => {
-            Some((node, fact.when, state))
+        facts::What::Process { node, state, .. } | facts::What::Power { node, state }
+            if node == on =>
+        {
+            Some(ProcessChange { when: fact.when, state })
         }
         _ => None,
     });
@@ -208,10 +221,7 @@ fn gaps(
 fn unseen(records: &[Record], term: &terms::Term<'_>, end: Moment) -> Vec<Unseen> {
     let (began, ended) =
         (term.from.map_or(Moment(0), |from| from.latest), term.until.map(|until| until.latest));
-    if !records
-        .iter()
-        .any(|record| matches!(&record.event, Event::Process { node, .. } if node == term.node))
-    {
+    if !is_observed(records, term.node) {
         let why = format!("no observer on {}", term.node);
         return vec![Unseen {
             from: began.max(records.first().map_or(end, |first| first.at)),

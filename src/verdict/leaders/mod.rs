@@ -77,7 +77,10 @@ pub(super) fn old(found: &Findings, component: Component, limits: Limits) -> Fin
             let measured = format!("{:.3}, on {}", old.length, old.node);
             return Finding::bounded(old.length, limits, measured).inconclusive_if(unreadable);
         }
-        let why = format!("still running on {} at the end of the run", old.node);
+        let why = match old.length.least {
+            Seconds::ZERO => format!("nothing observed when the old leader on {} ended", old.node),
+            _ => format!("still running on {} at the end of the run", old.node),
+        };
         let longer = old.length.least > limits.most;
         if longer { Finding::failed(why) } else { Finding::unknown(why) }
             .inconclusive_if(unreadable)

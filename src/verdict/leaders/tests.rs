@@ -38,28 +38,30 @@ fn led() -> Run {
     lease(observed(Run::new().kill(40_000)), -500, WORKER, 1)
 }
 
+/// Its process is paused in these phases.
+fn paused(run: Run, phases: &[(i64, FaultPhase)]) -> Run {
+    let fault = |phase| Event::Fault {
+        step: 0,
+        name: None,
+        fault: "componentPause".into(),
+        target: WORKER.into(),
+        component: Some(COMPONENT),
+        phase,
+        detail: String::new(),
+    };
+    phases.iter().fold(run, |run, (ms, phase)| run.event(*ms, fault(*phase)))
+}
+
+const PHASES: [(i64, FaultPhase); 4] = [
+    (0, FaultPhase::Requested),
+    (200, FaultPhase::Confirmed),
+    (40_000, FaultPhase::UndoRequested),
+    (40_100, FaultPhase::Undone),
+];
+
 /// It is frozen instead.
 fn frozen() -> Run {
-    let phases = [
-        (0, FaultPhase::Requested),
-        (200, FaultPhase::Confirmed),
-        (40_000, FaultPhase::UndoRequested),
-    ];
-    let fault = |phase| {
-        let (fault, target, detail) = ("componentPause".into(), WORKER.into(), String::new());
-        Event::Fault {
-            step: 0,
-            name: None,
-            fault,
-            target,
-            component: Some(COMPONENT),
-            phase,
-            detail,
-        }
-    };
-    let run = phases
-        .into_iter()
-        .fold(observed(Run::new()), |run, (ms, phase)| run.event(ms, fault(phase)));
+    let run = paused(observed(Run::new()), &PHASES[..3]);
     process(lease(run, -500, WORKER, 1), 200, 1, Stopped)
 }
 
@@ -278,6 +280,15 @@ fn a_leader_that_goes_on_is_no_change() {
         [Inconclusive, Fail],
         "it was unfrozen long before the undo"
     );
+}
+
+/// Nobody looks at the processes of the embedded cluster, for one.
+#[test]
+fn an_old_leader_whose_end_nobody_observes_is_not_said_to_go_on() {
+    let run = lease(paused(Run::new(), &PHASES), -500, WORKER, 1);
+    let run = lease(run, 16_000, OTHER, 2);
+    let (judged, why) = judged(run, &old(Duration::from_secs(1)));
+    assert_eq!((judged, why.contains("nothing observed when")), (Inconclusive, true), "{why}");
 }
 
 #[test]

@@ -129,7 +129,7 @@ async fn begin(
     let (offset, first) = shaken.map_err(silent)?.map_err(failed)?;
     let token = CancellationToken::new();
     let (done, ended) = oneshot::channel();
-    let mut pump = Pump { link, offset, messages, stop: token.clone(), drift_told: false };
+    let mut pump = Pump { link, offset, messages, stop: token.clone(), drift_noted: false };
     let task = tokio::spawn(async move {
         let result = pump.run(first).await;
         let _ = pump
@@ -232,7 +232,7 @@ struct Pump {
     offset: Offset,
     messages: UnboundedSender<AgentMessage>,
     stop: CancellationToken,
-    drift_told: bool,
+    drift_noted: bool,
 }
 
 impl Pump {
@@ -280,13 +280,13 @@ impl Pump {
         None
     }
 
-    /// Two machines' clocks drift apart while a run goes on. Said once, when it is more than the
+    /// Two machines' clocks drift apart while a run goes on. Noted once, when it is more than the
     /// bound allows.
     fn drift(&mut self, seen: Offset) -> Option<AgentMessage> {
-        if self.drift_told || seen.allows(self.offset) {
+        if self.drift_noted || seen.allows(self.offset) {
             return None;
         }
-        self.drift_told = true;
+        self.drift_noted = true;
         let off_us = seen.ahead_ns.abs_diff(self.offset.ahead_ns) / 1000;
         let text = format!(
             "the prober's clock has drifted by {off_us} us since it started: its timestamps are \

@@ -34,6 +34,8 @@ enum Manner {
 
 struct Pair {
     manner: Manner,
+    /// An upload takes too long, and has not arrived.
+    uploads_late: bool,
     calls: Mutex<Vec<String>>,
 }
 
@@ -63,16 +65,26 @@ impl NodeAccess for Pair {
         &'a self,
         _: &'a NodeHandle,
         _: Duration,
-        _: &'a [&'a str],
+        argv: &'a [&'a str],
     ) -> Access<'a, node::Output> {
-        ready(Ok(node::Output::default())).boxed()
+        self.calls
+            .lock()
+            .unwrap()
+            .push(argv.iter().map(|arg| dir(arg)).collect::<Vec<_>>().join(" "));
+        let code = if self.uploads_late { 75 } else { 0 };
+        ready(Ok(node::Output { code, ..node::Output::default() })).boxed()
     }
 
     fn upload<'a>(&'a self, node: &'a NodeHandle, file: NodeFile<'a>) -> Access<'a, ()> {
         let NodeFile { path, mode, bytes } = file;
         let call = format!("upload {} {} {mode:o} {}", node.id, dir(path), bytes.len());
         self.calls.lock().unwrap().push(call);
-        ready(Ok(())).boxed()
+        let late = node::AccessError {
+            kind: node::AccessErrorKind::Timeout,
+            message: "copy a file: no answer within 60s".into(),
+            hint: None,
+        };
+        ready(if self.uploads_late { Err(late) } else { Ok(()) }).boxed()
     }
 
     fn open<'a>(&'a self, _: &'a NodeHandle, argv: &'a [&'a str]) -> Access<'a, ProcessStream> {
@@ -99,11 +111,12 @@ fn node_handle() -> NodeHandle {
 /// Paths without their random part.
 fn dir(path: &str) -> &str {
     let random = |part: &str| part.len() == 16 && part.chars().all(|c| c.is_ascii_hexdigit());
-    path.rsplit_once('-').filter(|(_, part)| random(part)).map_or(path, |(before, _)| before)
+    let name = path.strip_suffix(".late").unwrap_or(path);
+    name.rsplit_once('-').filter(|(_, part)| random(part)).map_or(path, |(before, _)| before)
 }
 
 fn pair(manner: Manner) -> Pair {
-    Pair { manner, calls: Mutex::default() }
+    Pair { manner, uploads_late: false, calls: Mutex::default() }
 }
 
 fn program() -> Vec<u8> {
@@ -267,11 +280,33 @@ async fn a_run_sweeps_its_own_files_and_no_others() {
     assert!(std::process::Command::new("sh").args(["-c", &script]).status().unwrap().success());
     let left = names.map(|name| folder.path().join(format!(".outage-agent-{name}")).exists());
     assert_eq!(left, [false, false, true, true, true]);
+    // An upload that took too long comes at last.
+    let mark = folder.path().join(".outage-agent-r-1-00000000000000aa.late");
+    let sweep = || std::process::Command::new("sh").args(["-c", &script]).status().unwrap().code();
+    std::fs::write(&mark, "").unwrap();
+    assert_eq!((sweep(), mark.exists()), (Some(75), true), "it is not there yet");
+    let late = mark.with_extension("");
+    std::fs::write(&late, "").unwrap();
+    assert_eq!((sweep(), mark.exists(), late.exists()), (Some(0), false, false));
     for run in ["", "a;b", "../x", "A", "*"] {
         let error = deploy::sweep(&pair, &node_handle(), run).await.unwrap_err();
         assert_eq!(error.to_string(), format!("{run:?} is not a run ID"));
     }
     assert!(pair.calls.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_took_too_long_is_owed_until_it_was_removed() {
+    let (sender, _receiver) = unbounded_channel();
+    let pair = Pair { uploads_late: true, ..pair(Manner::Serve) };
+    let error = deploy(&pair, placement(Vec::new()), &program(), sender).await.err().unwrap();
+    assert!(error.to_string().contains("upload"), "{error}");
+    assert_eq!(
+        pair.calls.lock().unwrap().last().unwrap(),
+        "touch /usr/local/bin/.outage-agent-r-1"
+    );
+    let error = deploy::sweep(&pair, &node_handle(), "r-1").await.unwrap_err();
+    assert_eq!(error.to_string(), "its upload took too long, and may still arrive");
 }
 
 #[tokio::test]

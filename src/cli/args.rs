@@ -115,9 +115,9 @@ pub(super) struct Run {
     /// Delete the kind cluster afterwards, if this command created it
     #[arg(long)]
     pub delete_cluster: bool,
-    /// Grace period before the watchdog undoes an overdue fault
-    #[arg(long, value_name = "DURATION", value_parser = setting, default_value = "60s")]
-    pub dead_man_margin: Duration,
+    /// Grace period before an overdue fault is undone by the undo timer in its node, or by the watchdog
+    #[arg(long, alias = "dead-man-margin", value_name = "DURATION", value_parser = setting, default_value = "60s")]
+    pub undo_timer_margin: Duration,
     /// Linux build of this program to run in the nodes, if this machine has another OS or architecture
     #[arg(long, value_name = "FILE")]
     pub agent_binary: Option<PathBuf>,

@@ -234,7 +234,7 @@ fn refused(parsed: &Parsed, place: Place) -> Vec<Diagnostic> {
         nodes: nodes.as_deref().map_or(Nodes::Unknown, Nodes::Expected),
         known: Known::default(),
         seed: None,
-        dead_man_margin: Duration::ZERO,
+        undo_timer_margin: Duration::ZERO,
     });
     // That a step shares the nodes of no other was reported at its place.
     let refused =

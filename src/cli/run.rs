@@ -113,7 +113,7 @@ fn environment<'a>(args: &'a Run, env: &'a Env) -> Result<Environment<'a>, RunEr
         node_image: args.node_image.as_deref(),
         allow_context: args.access.allow_context.as_deref(),
         only_look: args.dry_run,
-        dead_man_margin: args.dead_man_margin,
+        undo_timer_margin: args.undo_timer_margin,
     })
 }
 

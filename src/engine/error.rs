@@ -218,6 +218,12 @@ impl RunError {
     }
 }
 
+impl From<FaultError> for RunError {
+    fn from(why: FaultError) -> Self {
+        Self::refused_by(why)
+    }
+}
+
 impl From<Refusal> for RunError {
     fn from(Refusal { message, hint }: Refusal) -> Self {
         Self { hint, ..Self::refused(message) }

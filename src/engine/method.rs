@@ -21,9 +21,8 @@ use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Ledger, UndoEntry};
 use crate::engine::undo::rollback;
 use crate::experiment::{Fault, Step};
-use crate::plan::{
-    self, Harm, Known, Node, Nodes, PlannedStep, Request, StepContext, lasts_at_most,
-};
+use crate::fault::UndoAfter;
+use crate::plan::{self, Harm, Known, Node, Nodes, PlannedStep, Request, StepContext};
 use crate::timeline::{Event, FaultPhase, Moment, NodeRole, Ready};
 
 /// The state in which the method began, and when its last fault was over.
@@ -89,18 +88,20 @@ impl<'a, W: Backend> Method<'a, W> {
             nodes: Nodes::Running(self.nodes),
             known: self.known(),
             seed: Some(seed.clone()),
-            dead_man_margin: self.job.dead_man_margin,
+            undo_timer_margin: self.job.undo_timer_margin,
         });
-        for PlannedStep { step, targets, dead_man, .. } in planned.accepted()? {
+        for PlannedStep { step, targets, undo_after, .. } in planned.accepted()? {
             let Some((fault, _)) = step.fault() else { continue };
             for node in targets {
                 self.backend
-                    .vet(&self.backend.plan_fault(fault, node, step.number, dead_man)?)
+                    .vet(&self.backend.plan_fault(fault, node, step.number, undo_after)?)
                     .await?;
             }
             if fault.target().is_none() {
-                let planned =
-                    self.backend.plan_object_fault(fault, step.number, dead_man, &mut seed).await?;
+                let planned = self
+                    .backend
+                    .plan_object_fault(fault, step.number, undo_after, &mut seed)
+                    .await?;
                 self.rehearsed.borrow_mut().insert(step.number, planned);
             }
         }
@@ -132,11 +133,14 @@ impl<'a, W: Backend> Method<'a, W> {
                 match step {
                     Step::Pause { hold } => tokio::time::sleep(*hold).await,
                     Step::Fault { name, fault, hold, meanwhile } => {
+                        let undo_after = self.undo_after(step);
                         let pending =
-                            self.begin(number, name.as_deref(), fault, self.dead_man(step)).await?;
+                            self.begin(number, name.as_deref(), fault, undo_after).await?;
                         let confirmed = self.inject(&pending).await?;
-                        if !fault.lasts() {
-                            self.is_over(confirmed);
+                        match fault.lasts() {
+                            // Where there is no second watchdog, the first one is there.
+                            true => drop((self.job.arm)(undo_after.confirmed).await),
+                            false => self.is_over(confirmed),
                         }
                         let (held, beside) =
                             (self.hold(confirmed, *hold), self.sequence(number + 1, meanwhile));
@@ -165,16 +169,16 @@ impl<'a, W: Backend> Method<'a, W> {
         step: u32,
         name: Option<&'a str>,
         fault: &'a Fault,
-        dead_man: Duration,
+        undo_after: UndoAfter,
     ) -> Result<Vec<PendingUndo<'a>>, RunError> {
         let nothing_harmed = self.is_unharmed();
         let begun = async {
             self.verify().await?;
             self.recovered().await?;
-            let planned = self.plan((step, name), fault, dead_man).await?;
-            let owe = |(harm, undo)| self.record((name, dead_man), harm, undo);
+            let planned = self.plan((step, name), fault, undo_after).await?;
+            let owe = |(harm, undo)| self.record((name, undo_after), harm, undo);
             let pending: Result<Vec<_>, _> = planned.into_iter().map(owe).collect();
-            (self.job.arm)(dead_man).await?;
+            (self.job.arm)(undo_after.requested).await?;
             pending
         };
         // Whatever is refused after the first fault is no longer refused before any harm.
@@ -183,9 +187,10 @@ impl<'a, W: Backend> Method<'a, W> {
         })
     }
 
-    /// How long after its injection the watchdog undoes a step's fault, if nothing else has.
-    fn dead_man(&self, step: &Step) -> Duration {
-        lasts_at_most(step, self.job.experiment.steady_state_timeout) + self.job.dead_man_margin
+    /// When a step's fault is undone if this run has died.
+    fn undo_after(&self, step: &Step) -> UndoAfter {
+        let healing = self.job.experiment.steady_state_timeout;
+        plan::undo_after(step, healing, self.job.undo_timer_margin)
     }
 
     fn is_unharmed(&self) -> bool {
@@ -216,16 +221,16 @@ impl<'a, W: Backend> Method<'a, W> {
         &self,
         (step, name): (u32, Option<&'a str>),
         fault: &'a Fault,
-        dead_man: Duration,
+        undo_after: UndoAfter,
     ) -> Result<Vec<(Option<Harm<'a>>, UndoEntry)>, RunError> {
         if fault.target().is_none() {
-            let planned = self.plan_objects(step, fault, dead_man).await?;
+            let planned = self.plan_objects(step, fault, undo_after).await?;
             return Ok(planned.into_iter().map(|undo| (None, undo)).collect());
         }
         let plan = |node| {
             Ok((
                 Some(Harm { node, fault, step: name }),
-                self.backend.plan_fault(fault, node, step, dead_man)?,
+                self.backend.plan_fault(fault, node, step, undo_after)?,
             ))
         };
         let planned =
@@ -242,10 +247,10 @@ impl<'a, W: Backend> Method<'a, W> {
         &self,
         step: u32,
         fault: &Fault,
-        dead_man: Duration,
+        undo_after: UndoAfter,
     ) -> Result<Vec<UndoEntry>, RunError> {
         let mut seed = self.seed.borrow().clone();
-        let planned = self.backend.plan_object_fault(fault, step, dead_man, &mut seed).await;
+        let planned = self.backend.plan_object_fault(fault, step, undo_after, &mut seed).await;
         *self.seed.borrow_mut() = seed;
         let known = self.rehearsed.borrow().get(&step).cloned();
         match (planned, known) {
@@ -263,12 +268,15 @@ impl<'a, W: Backend> Method<'a, W> {
 
     fn record(
         &self,
-        (name, dead_man): (Option<&'a str>, Duration),
+        (name, undo_after): (Option<&'a str>, UndoAfter),
         harm: Option<Harm<'a>>,
         undo: UndoEntry,
     ) -> Result<PendingUndo<'a>, RunError> {
-        let id =
-            self.ledger.borrow_mut().record_watched(self.job.run_ref, undo.clone(), dead_man)?;
+        let id = self.ledger.borrow_mut().record_watched(
+            self.job.run_ref,
+            undo.clone(),
+            undo_after.requested,
+        )?;
         self.state.borrow_mut().active.push((id, harm));
         Ok(PendingUndo { id, undo, name })
     }

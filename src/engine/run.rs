@@ -46,7 +46,7 @@ pub(crate) struct Job<'a> {
     /// The seed of every random choice.
     pub seed: u64,
     /// Grace period before the watchdog undoes an overdue fault.
-    pub dead_man_margin: Duration,
+    pub undo_timer_margin: Duration,
     /// Called before each fault with how long it may last at most: starts the watchdog that lives
     /// outside the cluster.
     pub arm: Arm<'a>,
@@ -257,7 +257,7 @@ fn refuse_early(job: &Job<'_>, nodes: &[Node]) -> Result<(), RunError> {
         nodes: Nodes::Running(nodes),
         known: Known::default(),
         seed: None,
-        dead_man_margin: job.dead_man_margin,
+        undo_timer_margin: job.undo_timer_margin,
     });
     plan.accepted()?;
     Ok(())

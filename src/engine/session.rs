@@ -164,8 +164,7 @@ impl<'o> Once<'o> {
             observers: None,
             records: None,
         };
-        let arm =
-            |dead_man| arm(self.session.environment, self.handle, &id, &nodes.engine, dead_man);
+        let arm = |after| arm(self.session.environment, self.handle, &id, &nodes.engine, after);
         let ended = self.carry_out(backend, experiment, &nodes.engine, &arm).await;
         nodes.harmed.add(&harmed);
         ended
@@ -230,9 +229,9 @@ impl<'o> Once<'o> {
             recorder.event(Event::Note { warning: true, text: text.clone() });
         }
         let run_ref = RunRef { run: &self.id, engine };
-        let (tuning, seed, dead_man_margin) =
-            (&handle.facts.tuning, self.seed, self.session.environment.dead_man_margin);
-        let job = Job { run_ref, experiment, tuning, seed, dead_man_margin, arm };
+        let (tuning, seed, undo_timer_margin) =
+            (&handle.facts.tuning, self.seed, self.session.environment.undo_timer_margin);
+        let job = Job { run_ref, experiment, tuning, seed, undo_timer_margin, arm };
         let carried_out = run::carry_out(&job, &mut backend, &recorder, &mut ledger, self.abort);
         let end = watchdog::beating(&handle.state, carried_out).await;
         drop((backend, recorder));
@@ -263,12 +262,12 @@ fn arm(
     handle: &ClusterHandle,
     run: &str,
     engine: &str,
-    dead_man: Duration,
+    after: Duration,
 ) -> LocalBoxFuture<'static, Result<(), RunError>> {
     let arguments = [
         ("--run", run.to_owned()),
         ("--state-dir", handle.state.path().display().to_string()),
-        ("--deadline-secs", dead_man.as_secs().to_string()),
+        ("--deadline-secs", after.as_secs().to_string()),
         ("--docker-host", engine.to_owned()),
     ];
     let (program, arguments) =

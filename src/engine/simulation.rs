@@ -124,7 +124,7 @@ async fn simulate_method(
         experiment: &experiment,
         tuning: &tuning,
         seed,
-        dead_man_margin: MARGIN,
+        undo_timer_margin: MARGIN,
         arm: &|_| ready(Ok(())).boxed_local(),
     };
     let end = run::carry_out(&job, &mut backend, &recorder, &mut ledger, &abort).await;
@@ -608,7 +608,7 @@ async fn a_timeline_that_cannot_be_written_ends_the_run_and_everything_is_undone
         experiment: &experiment,
         tuning: &tuning,
         seed: 1,
-        dead_man_margin: MARGIN,
+        undo_timer_margin: MARGIN,
         arm: &|_| ready(Ok(())).boxed_local(),
     };
     let end = run::carry_out(&job, &mut backend, &recorder, &mut ledger, &Abort::by_hand().1).await;

@@ -25,7 +25,7 @@ echo $waits";
 /// Starts the kubelet of a control plane anew, if a part of it does not run whose manifest is
 /// there, and etcd does. Which those are, for people; empty: nothing was done. A container that is
 /// gone, does not run or is paused keeps nothing waiting. Errors when the engine or the node does
-/// not do as it is told.
+/// not obey.
 pub(crate) async fn end_back_off(
     access: &dyn NodeAccess,
     node: &NodeHandle,
@@ -87,7 +87,7 @@ mod tests {
     use crate::fault::samples::target;
     use crate::node::{Access, NodeFile, NodeState, Output, ProcessStream};
 
-    async fn said(
+    async fn ended(
         answer: (i64, &'static str),
         running: bool,
     ) -> Result<Vec<&'static str>, FaultError> {
@@ -134,18 +134,18 @@ mod tests {
     #[tokio::test]
     async fn a_delayed_component_is_reported() {
         assert_eq!(
-            said((0, "kube-apiserver kube-scheduler"), true).await.unwrap(),
+            ended((0, "kube-apiserver kube-scheduler"), true).await.unwrap(),
             ["kube-apiserver", "kube-scheduler"]
         );
-        assert!(said((0, ""), true).await.unwrap().is_empty());
+        assert!(ended((0, ""), true).await.unwrap().is_empty());
         assert!(
-            said((1, "no systemd"), true).await.unwrap_err().to_string().ends_with("no systemd")
+            ended((1, "no systemd"), true).await.unwrap_err().to_string().ends_with("no systemd")
         );
     }
 
     #[tokio::test]
     async fn a_node_that_does_not_run_keeps_nothing_waiting() {
-        assert!(said((0, "etcd"), false).await.unwrap().is_empty());
+        assert!(ended((0, "etcd"), false).await.unwrap().is_empty());
     }
 
     /// A node as a folder, with a manifest of the API server, which does not run.

@@ -10,7 +10,7 @@ use super::back_off::end_back_off;
 use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::error::FaultError;
 use super::node_fault::{ModelNode, Modelled, Plan};
-use super::switch::Switch;
+use super::undo_timer::UndoTimer;
 use crate::experiment::Fault;
 use crate::timeline::Component;
 
@@ -37,8 +37,32 @@ pub(super) const INJECTION_TIMEOUT: Duration =
 pub(crate) struct Part {
     pub component: Component,
     #[serde(flatten)]
-    pub switch: Switch,
+    pub timer: UndoTimer,
 }
+
+/// What every fault whose record is its [`Part`] says in the same way.
+macro_rules! on_part {
+    () => {
+        const UNDO_TIMEOUT: Duration = component::START;
+
+        fn injection_timeout(_: &Fault) -> Duration {
+            component::INJECTION_TIMEOUT
+        }
+
+        fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
+            Part::plan(plan).map(Self)
+        }
+
+        fn part(&self) -> Option<Part> {
+            Some(self.0.clone())
+        }
+
+        fn undo_timer(&self) -> Option<&UndoTimer> {
+            Some(&self.0.timer)
+        }
+    };
+}
+pub(super) use on_part;
 
 /// A process of the part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +124,7 @@ impl Seen {
 
 /// A function of the shell that prints number, start and state of a part's processes. Those of pods
 /// with a network of their own are somebody else's. (No `${` and no `%`: systemd would read them in
-/// a switch's script.)
+/// a timer's script.)
 pub(super) fn find_processes(component: Component) -> String {
     let name = component.name();
     format!(
@@ -120,7 +144,7 @@ pub(super) fn find_processes(component: Component) -> String {
 impl Part {
     pub(super) fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
         let component = plan.fault.component().ok_or_else(|| plan.another_fault())?;
-        Ok(Self { component, switch: plan.switch() })
+        Ok(Self { component, timer: plan.undo_timer() })
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -130,7 +154,7 @@ impl Part {
     /// Where the processes that the fault has hit are written down. Like them it goes with a
     /// restart: /run is memory.
     pub(super) fn witness(&self) -> String {
-        format!("/run/{}.met", self.switch.mark)
+        format!("/run/{}.met", self.timer.mark)
     }
 
     pub(super) fn find_processes(&self) -> String {
@@ -211,7 +235,7 @@ impl Part {
         loop {
             // Two looks: what crashes at its start runs for a moment.
             let seen = self.look(context).await?;
-            // One that was told to end and has not when it must be dead was not told: its kubelet
+            // One that was asked to end and has not when it must be dead was not asked: its kubelet
             // never saw what was done.
             let settled = leaves(&seen) || began.elapsed() > END;
             if seen.runs() && settled && before.as_ref() == Some(&seen) {
@@ -346,19 +370,19 @@ mod tests {
         }
     }
 
-    async fn said(
+    async fn carry_out(
         engine: &FakeEngine,
         plan: &Undo,
         back: bool,
     ) -> Result<Vec<(FaultPhase, String)>, FaultError> {
-        let (docker, mut said) = (engine.connect().await, Vec::new());
-        let mut progress = |phase, seen| said.push((phase, seen));
+        let (docker, mut phases) = (engine.connect().await, Vec::new());
+        let mut progress = |phase, seen| phases.push((phase, seen));
         let result = if back {
             undo(plan, &docker, &mut progress).await
         } else {
             inject(plan, &docker, &mut progress).await
         };
-        result.map(|()| said)
+        result.map(|()| phases)
     }
 
     #[tokio::test]
@@ -370,17 +394,17 @@ mod tests {
         ];
         for ((plan, effect), pid) in plans().iter().zip(effects).zip([9, 8, 7]) {
             let engine = node();
-            let told = said(&engine, plan, false).await.unwrap();
-            let phases: Vec<FaultPhase> = told.iter().map(|(phase, _)| *phase).collect();
+            let seen = carry_out(&engine, plan, false).await.unwrap();
+            let phases: Vec<FaultPhase> = seen.iter().map(|(phase, _)| *phase).collect();
             assert_eq!(
                 phases,
                 [FaultPhase::Requested, FaultPhase::Returned, FaultPhase::Confirmed]
             );
-            assert_eq!(told[2].1, effect);
+            assert_eq!(seen[2].1, effect);
             for _ in 0..2 {
-                let told = said(&engine, plan, true).await.unwrap();
+                let seen = carry_out(&engine, plan, true).await.unwrap();
                 assert_eq!(
-                    told[1],
+                    seen[1],
                     (FaultPhase::Reverted, format!("kube-scheduler runs as process {pid}"))
                 );
                 assert!(
@@ -407,7 +431,7 @@ mod tests {
                         c.inside.insert("process".into(), process.into())
                     }
                 });
-                let error = said(&engine, &plan, false).await.unwrap_err();
+                let error = carry_out(&engine, &plan, false).await.unwrap_err();
                 assert_eq!(error.to_string(), format!("inject the fault on node c-worker: {why}"));
                 assert!(engine.worker(|c| !c.inside.contains_key("armed")));
             }
@@ -418,9 +442,9 @@ mod tests {
     async fn an_undo_waits_for_a_new_process_after_a_stop_that_was_cut() {
         let engine = node();
         let [stop, ..] = plans();
-        // The old process has been told to end and has not yet: it proves nothing.
+        // The old process has been asked to end and has not yet: it proves nothing.
         engine.worker(|c| c.inside.insert("met".into(), "7 70 S".into()));
-        let (result, ()) = tokio::join!(said(&engine, &stop, true), async {
+        let (result, ()) = tokio::join!(carry_out(&engine, &stop, true), async {
             sleep(Duration::from_millis(600)).await;
             engine.worker(|c| c.inside.insert("process".into(), "12 120 S".into()));
         });
@@ -433,10 +457,10 @@ mod tests {
         let [_, kill, _] = plans();
         engine.worker(|c| drop(c.inside.remove("process")));
         let began = Instant::now();
-        let told = said(&engine, &kill, true).await.unwrap();
+        let seen = carry_out(&engine, &kill, true).await.unwrap();
         assert!(began.elapsed() >= STARTED_WITHIN, "what comes back by itself is left alone");
         assert_eq!(
-            told[1].1,
+            seen[1].1,
             "kube-scheduler runs as process 11; its kubelet delayed the restart and was itself \
              restarted after 1s"
         );
@@ -450,13 +474,13 @@ mod tests {
             c.inside.remove("process");
             c.inside.insert("in vain".into(), String::new());
         });
-        let told = said(&engine, &kill, true).await.unwrap();
+        let seen = carry_out(&engine, &kill, true).await.unwrap();
         assert!(
-            told[1]
+            seen[1]
                 .1
                 .starts_with("kube-scheduler runs as process 11; its kubelet delayed the restart"),
             "{}",
-            told[1].1
+            seen[1].1
         );
     }
 
@@ -465,9 +489,9 @@ mod tests {
         let engine = node();
         engine.worker(|c| c.running = false);
         let [stop, kill, pause] = plans();
-        assert!(matches!(said(&engine, &stop, true).await, Err(FaultError::NotUndone { .. })));
+        assert!(matches!(carry_out(&engine, &stop, true).await, Err(FaultError::NotUndone { .. })));
         for other in [kill, pause] {
-            said(&engine, &other, true).await.unwrap();
+            carry_out(&engine, &other, true).await.unwrap();
         }
     }
 

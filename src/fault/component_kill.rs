@@ -8,7 +8,7 @@ use super::component::{self, Part, Seen, Words};
 use super::context::FaultContext;
 use super::error::FaultError;
 use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
-use super::switch::{NOTHING, SHORT};
+use super::undo_timer::{NOTHING, SHORT, UndoTimer};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
@@ -18,33 +18,21 @@ use crate::timeline::FaultPhase;
 pub(crate) struct ComponentKill(Part);
 
 impl NodeFault for ComponentKill {
-    const UNDO_TIMEOUT: Duration = component::START;
-
-    fn injection_timeout(_: &Fault) -> Duration {
-        component::INJECTION_TIMEOUT
-    }
-
-    fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
-        Part::plan(plan).map(Self)
-    }
-
-    fn part(&self) -> Option<Part> {
-        Some(self.0.clone())
-    }
+    component::on_part!();
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
-        let Part { switch, .. } = &self.0;
+        let Part { timer, .. } = &self.0;
         self.0.must_run(context).await?;
-        switch.arm(context, &[], &switch.undo_script(SHORT, NOTHING)).await?;
+        timer.arm(context, &[], &timer.undo_script(SHORT, NOTHING)).await?;
         context.report(FaultPhase::Requested, format!("kill -KILL {}", self.0.name()));
-        switch.inject(SHORT, context, "kill the process", &kill_script(&self.0)).await?;
+        timer.inject(SHORT, context, "kill the process", &kill_script(&self.0)).await?;
         context.report(FaultPhase::Returned, "the signal is sent");
         let effect = format!("the process of {} is gone", self.0.name());
         self.0.confirm(context, Seen::replaced, effect).await
     }
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
-        match self.0.switch.take_ticket(context).await? {
+        match self.0.timer.take_ticket(context).await? {
             None => Ok(self.0.node_is_down().into()),
             Some(_) => Ok(self.0.until_well(context, Seen::replaced).await?.into()),
         }

@@ -12,7 +12,7 @@ use super::component::{self, Part, Seen, Words};
 use super::context::FaultContext;
 use super::error::FaultError;
 use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
-use super::switch::SHORT;
+use super::undo_timer::{SHORT, UndoTimer};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
@@ -22,26 +22,14 @@ use crate::timeline::FaultPhase;
 pub(crate) struct ComponentPause(Part);
 
 impl NodeFault for ComponentPause {
-    const UNDO_TIMEOUT: Duration = component::START;
-
-    fn injection_timeout(_: &Fault) -> Duration {
-        component::INJECTION_TIMEOUT
-    }
-
-    fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
-        Part::plan(plan).map(Self)
-    }
-
-    fn part(&self) -> Option<Part> {
-        Some(self.0.clone())
-    }
+    component::on_part!();
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
         self.0.must_run(context).await?;
-        self.0.switch.arm(context, &[], &self.undo_script()).await?;
+        self.0.timer.arm(context, &[], &self.undo_script()).await?;
         context.report(FaultPhase::Requested, format!("kill -STOP {}", self.0.name()));
         let script = freeze_script(&self.0);
-        self.0.switch.inject(SHORT, context, "freeze the process", &script).await?;
+        self.0.timer.inject(SHORT, context, "freeze the process", &script).await?;
         context.report(FaultPhase::Returned, "the signal is sent");
         let effect = format!("the process of {} is frozen", self.0.name());
         self.0.confirm(context, Seen::frozen, effect).await
@@ -49,7 +37,7 @@ impl NodeFault for ComponentPause {
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         let script = self.undo_script();
-        match self.0.switch.undo(SHORT, context, "unfreeze the process", &script).await? {
+        match self.0.timer.undo(SHORT, context, "unfreeze the process", &script).await? {
             None => Ok(self.0.node_is_down().into()),
             Some(_) => Ok(self.0.until_well(context, |_| true).await?.into()),
         }
@@ -60,7 +48,7 @@ impl NodeFault for ComponentPause {
     }
 
     fn by_hand(&self, container: &str) -> String {
-        self.0.switch.by_hand(container)
+        self.0.timer.by_hand(container)
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
@@ -80,7 +68,7 @@ impl ComponentPause {
         let script = format!(
             "{finding}\nfound | while read -r pid rest; do kill -CONT $pid 2>/dev/null; done"
         );
-        self.0.switch.undo_script(SHORT, &script)
+        self.0.timer.undo_script(SHORT, &script)
     }
 }
 

@@ -12,7 +12,7 @@ use super::component::{self, Part, Seen, Words};
 use super::context::FaultContext;
 use super::error::FaultError;
 use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
-use super::switch::SHORT;
+use super::undo_timer::{SHORT, UndoTimer};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
@@ -24,26 +24,14 @@ const MANIFESTS: &str = "/etc/kubernetes/manifests";
 pub(crate) struct ComponentStop(Part);
 
 impl NodeFault for ComponentStop {
-    const UNDO_TIMEOUT: Duration = component::START;
-
-    fn injection_timeout(_: &Fault) -> Duration {
-        component::INJECTION_TIMEOUT
-    }
-
-    fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
-        Part::plan(plan).map(Self)
-    }
-
-    fn part(&self) -> Option<Part> {
-        Some(self.0.clone())
-    }
+    component::on_part!();
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
-        let Part { switch, .. } = &self.0;
+        let Part { timer, .. } = &self.0;
         self.0.must_run(context).await?;
-        switch.arm(context, &[], &self.undo_script()).await?;
+        timer.arm(context, &[], &self.undo_script()).await?;
         context.report(FaultPhase::Requested, format!("move {} away", self.manifest()));
-        switch.inject(SHORT, context, "move the manifest away", &self.script()).await?;
+        timer.inject(SHORT, context, "move the manifest away", &self.script()).await?;
         context.report(FaultPhase::Returned, "its manifest is moved away");
         // A process that another has put in its place meanwhile was started by the kubelet before
         // it looked.
@@ -53,7 +41,7 @@ impl NodeFault for ComponentStop {
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         let script = self.undo_script();
-        match self.0.switch.undo(SHORT, context, "move the manifest back", &script).await? {
+        match self.0.timer.undo(SHORT, context, "move the manifest back", &script).await? {
             Some(_) => Ok(self.0.until_well(context, Seen::replaced).await?.into()),
             None => {
                 // What was moved stays moved while the node is down: this undo has to come again.
@@ -88,7 +76,7 @@ impl ComponentStop {
 
     /// The run's own directory.
     fn keep(&self) -> String {
-        format!("/etc/kubernetes/{}", self.0.switch.mark)
+        format!("/etc/kubernetes/{}", self.0.timer.mark)
     }
 
     fn kept(&self) -> String {
@@ -117,6 +105,6 @@ impl ComponentStop {
              rmdir {keep} 2>/dev/null\n\
              [ -e {manifest} ] || {{ echo '{manifest} is lost'; exit 1; }}"
         );
-        self.0.switch.undo_script(SHORT, &script)
+        self.0.timer.undo_script(SHORT, &script)
     }
 }

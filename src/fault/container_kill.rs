@@ -9,7 +9,7 @@ use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::counted;
 use super::error::FaultError;
 use super::node_fault::{NodeFault, Plan, Undone};
-use super::switch::{NOTHING, SHORT, Switch};
+use super::undo_timer::{NOTHING, SHORT, UndoTimer};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
@@ -23,11 +23,13 @@ pub(crate) struct ContainerKill {
     /// The containers' ids.
     containers: Vec<String>,
     #[serde(flatten)]
-    switch: Switch,
+    timer: UndoTimer,
 }
 
 impl NodeFault for ContainerKill {
     const UNDO_TIMEOUT: Duration = Duration::ZERO;
+    const PREVIEW_WITHOUT_NODE: Option<&'static str> =
+        Some("not needed: the kubelet restarts the containers");
 
     fn injection_timeout(_: &Fault) -> Duration {
         COMMAND + WAIT.limit
@@ -35,18 +37,18 @@ impl NodeFault for ContainerKill {
 
     fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
         let pod = plan.pod.ok_or_else(|| plan.another_fault())?;
-        let Switch { mark, dead_man } = plan.switch();
-        let switch = Switch { mark: format!("{mark}-{}", pod.number), dead_man };
-        Ok(Self { pod: pod.pod.to_owned(), containers: pod.ids.to_vec(), switch })
+        let UndoTimer { mark, times } = plan.undo_timer();
+        let timer = UndoTimer { mark: format!("{mark}-{}", pod.number), times };
+        Ok(Self { pod: pod.pod.to_owned(), containers: pod.ids.to_vec(), timer })
     }
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
-        let Self { containers, switch, .. } = self;
+        let Self { containers, timer, .. } = self;
         context.must_be_up().await?;
-        switch.arm(context, &["grep"], &switch.undo_script(SHORT, NOTHING)).await?;
+        timer.arm(context, &["grep"], &timer.undo_script(SHORT, NOTHING)).await?;
         let (many, node) = (counted(containers.len(), "container"), context.node());
         context.report(FaultPhase::Requested, format!("kill -KILL in {many} on {node}"));
-        switch.inject(SHORT, context, "kill the container's process", &kill(containers)).await?;
+        timer.inject(SHORT, context, "kill the container's process", &kill(containers)).await?;
         context.report(FaultPhase::Returned, "the signal is sent");
         let script = format!("{}\nfound; echo end", find_processes(containers));
         let gone = async |context: &FaultContext<'_, '_>| {
@@ -59,7 +61,7 @@ impl NodeFault for ContainerKill {
     }
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
-        self.switch.take_ticket(context).await?;
+        self.timer.take_ticket(context).await?;
         Ok("nothing to undo: the kubelet restarts the container".into())
     }
 

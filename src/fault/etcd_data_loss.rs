@@ -18,7 +18,7 @@ use super::component::{self, Part, Seen};
 use super::context::{FaultContext, Look, Wait};
 use super::error::FaultError;
 use super::node_fault::{NodeFault, Plan, Undone};
-use super::switch::{LONG, Switch};
+use super::undo_timer::{LONG, UndoTimer};
 use crate::experiment::Fault;
 use crate::timeline::{Component, FaultPhase, NodeRole};
 
@@ -43,7 +43,7 @@ const WAIT: Wait = Wait { every: Duration::from_millis(250), limit: Duration::fr
 /// etcd's data directory is moved away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct EtcdDataLoss(Switch);
+pub(crate) struct EtcdDataLoss(UndoTimer);
 
 impl NodeFault for EtcdDataLoss {
     const UNDO_TIMEOUT: Duration =
@@ -53,7 +53,7 @@ impl NodeFault for EtcdDataLoss {
         SNAPSHOT_LIMIT + LONG.limit + WAIT.limit
     }
 
-    /// A first member that is told of no other may still have others: each joiner knows those
+    /// A first member that knows of no other may still have others: each joiner knows those
     /// before it, not the other way round.
     fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
         let members = plan.cluster.iter().filter(|node| node.role == NodeRole::ControlPlane);
@@ -64,16 +64,16 @@ impl NodeFault for EtcdDataLoss {
                  with `count: 2`)";
             return Err(plan.impossible(why.into(), Some(hint)));
         }
-        Ok(Self(plan.switch()))
+        Ok(Self(plan.undo_timer()))
     }
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
-        let (switch, part, mark) = (&self.0, etcd(&self.0), &self.0.mark);
+        let (timer, part, mark) = (&self.0, etcd(&self.0), &self.0.mark);
         part.must_run(context).await?;
         let snapshot = take_snapshot(context, mark).await?;
-        switch.arm(context, &["readlink", "grep"], &undo_script(switch)).await?;
+        timer.arm(context, &["readlink", "grep"], &undo_script(timer)).await?;
         context.report(FaultPhase::Requested, format!("stop etcd and move {DATA}/member away"));
-        switch.inject(LONG, context, "move the data away", &losing(mark)).await?;
+        timer.inject(LONG, context, "move the data away", &losing(mark)).await?;
         context.report(FaultPhase::Returned, "its data is moved away");
         let script = format!("[ -d {DATA}/member/wal ] && [ -d {}/member ]", kept_data(mark));
         // It runs and has made itself a new store, while the old one is kept.
@@ -99,6 +99,10 @@ impl NodeFault for EtcdDataLoss {
         Ok(well.into())
     }
 
+    fn undo_timer(&self) -> Option<&UndoTimer> {
+        Some(&self.0)
+    }
+
     fn describe(&self, container: &str) -> String {
         format!("put etcd's data directory back in container {container}")
     }
@@ -112,8 +116,8 @@ impl NodeFault for EtcdDataLoss {
     }
 }
 
-fn etcd(switch: &Switch) -> Part {
-    Part { component: Component::Etcd, switch: switch.clone() }
+fn etcd(timer: &UndoTimer) -> Part {
+    Part { component: Component::Etcd, timer: timer.clone() }
 }
 
 /// The run's own directory beside the manifests.
@@ -136,7 +140,7 @@ fn meanwhile(mark: &str) -> String {
 }
 
 /// A function of the shell: where the processes of the node's etcd are. (No `${` and no `%`:
-/// systemd would read them in the switch's script.)
+/// systemd would read them in the timer's script.)
 const ALIVE: &str = "alive() { for at in /proc/[0-9]*; do read -r comm 2>/dev/null <$at/comm && [ \"$comm\" = etcd ] || continue\n\
      [ -n \"$(readlink $at/exe)\" ] || continue\n\
      [ \"$(readlink $at/ns/net)\" = \"$(readlink /proc/self/ns/net)\" ] && echo $at; done; }";
@@ -205,12 +209,12 @@ fn losing(mark: &str) -> String {
 
 /// While the kept data is in its keep, the store in its place is the one that began empty. What was
 /// done already is not done again.
-fn undo_script(switch: &Switch) -> String {
-    let mark = &switch.mark;
+fn undo_script(timer: &UndoTimer) -> String {
+    let mark = &timer.mark;
     let (kept, meanwhile, ending, beginning) =
         (kept_data(mark), meanwhile(mark), ending(mark, SETTLED), beginning(mark));
     let snapshot = snapshot(mark);
-    switch.undo_script(
+    timer.undo_script(
         LONG,
         &format!(
             // One that comes between the two moves has made a store: it is ended, and all is done
@@ -252,13 +256,14 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+    use crate::fault::undo_timer::UndoAfter;
 
-    fn switch(mark: &str) -> Switch {
-        Switch { mark: mark.into(), dead_man: Duration::from_secs(60) }
+    fn timer(mark: &str) -> UndoTimer {
+        UndoTimer { mark: mark.into(), times: UndoAfter::both(Duration::from_secs(60)) }
     }
 
     /// A node as a folder: its paths lie below it, its etcd runs where a process of the folder says
-    /// so, its switch is armed.
+    /// so, its timer is armed.
     fn run(root: &Path, script: &str) -> (bool, String) {
         let here = |path: &str| format!("{}{path}", root.display());
         let script =
@@ -314,7 +319,7 @@ mod tests {
 
     #[test]
     fn the_old_store_is_back_after_any_interruption() {
-        let (losing, undo) = (losing("m"), undo_script(&switch("m")));
+        let (losing, undo) = (losing("m"), undo_script(&timer("m")));
         let cuts = |script: &str| {
             (0..)
                 .map_while(|number| cut(script, number))
@@ -365,7 +370,7 @@ mod tests {
             kept_data("m")
         );
         assert_eq!(
-            run(root.path(), &format!("{looks}\n{}", undo_script(&switch("m")))),
+            run(root.path(), &format!("{looks}\n{}", undo_script(&timer("m")))),
             (true, "waited".into())
         );
         assert_whole(root.path(), "after it has ended");
@@ -378,7 +383,7 @@ mod tests {
             let root = node();
             assert!(run(root.path(), &losing("m")).0);
             let (late, undo, process) =
-                (late_etcd(root.path()), undo_script(&switch("m")), root.path().join("proc/7"));
+                (late_etcd(root.path()), undo_script(&timer("m")), root.path().join("proc/7"));
             let stubs = format!(
                 "{late}\nsleep() {{ [ ! -e {} ] || goes; }}; comes; moves=0\n\
                  mv() {{ command mv \"$@\" || return; case \"$*\" in *meanwhile/*) moves=$((moves+1)); [ $moves -gt {times} ] || comes;; esac; }}",
@@ -430,7 +435,7 @@ mod tests {
             "{path}"
         );
         std::fs::remove_dir_all(root.path().join("proc")).unwrap();
-        assert!(run(root.path(), &losing("m")).0 && run(root.path(), &undo_script(&switch("m"))).0);
+        assert!(run(root.path(), &losing("m")).0 && run(root.path(), &undo_script(&timer("m"))).0);
         assert!(
             Path::new(&path).exists(),
             "it is not yet known whether etcd runs on what was moved back"
@@ -454,7 +459,7 @@ mod tests {
         assert!(run(root.path(), &losing("m")).0);
         assert_eq!(store(root.path()), None);
         std::fs::remove_dir_all(root.path().join("var/lib/etcd-m")).unwrap();
-        let (done, said) = run(root.path(), &undo_script(&switch("m")));
+        let (done, said) = run(root.path(), &undo_script(&timer("m")));
         assert!(!done && said.contains("/member is lost") && said.ends_with("none"), "{said}");
     }
 
@@ -470,8 +475,8 @@ mod tests {
     }
 
     #[test]
-    fn the_switchs_script_has_nothing_that_systemd_reads() {
-        let script = undo_script(&switch("outage-r-0"));
+    fn the_timers_script_has_nothing_that_systemd_reads() {
+        let script = undo_script(&timer("outage-r-0"));
         assert!(!script.contains("${") && !script.contains('%'), "{script}");
     }
 }

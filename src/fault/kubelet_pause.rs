@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::context::{COMMAND, FaultContext, Look};
 use super::error::FaultError;
 use super::kubelet::{NODE_DOWN, WAIT, must_be_active, process, until_runs};
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
-use super::switch::{SHORT, Switch};
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone, modelled};
+use super::undo_timer::{SHORT, UndoTimer};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
@@ -22,7 +22,7 @@ else systemctl start --no-block kubelet || exit 1; fi";
 /// The kubelet is frozen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct KubeletPause(Switch);
+pub(crate) struct KubeletPause(UndoTimer);
 
 impl NodeFault for KubeletPause {
     const UNDO_TIMEOUT: Duration = WAIT.limit;
@@ -32,7 +32,7 @@ impl NodeFault for KubeletPause {
     }
 
     fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
-        Ok(Self(plan.switch()))
+        Ok(Self(plan.undo_timer()))
     }
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
@@ -63,6 +63,10 @@ impl NodeFault for KubeletPause {
         Ok("the kubelet runs".into())
     }
 
+    fn undo_timer(&self) -> Option<&UndoTimer> {
+        Some(&self.0)
+    }
+
     fn describe(&self, container: &str) -> String {
         format!("unfreeze the kubelet in container {container}")
     }
@@ -72,14 +76,7 @@ impl NodeFault for KubeletPause {
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        let inject = node.action(fault)?;
-        Some(Modelled {
-            inject,
-            effect: "kubelet frozen",
-            undo: inject.undo()?,
-            undone: "kubelet unfrozen",
-            describe: format!("unfreeze the kubelet of node {} of the model", node.name),
-        })
+        modelled(fault, node, "kubelet frozen", "kubelet unfrozen", "unfreeze the kubelet of")
     }
 }
 

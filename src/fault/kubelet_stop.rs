@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::context::{COMMAND, FaultContext, Look};
 use super::error::FaultError;
 use super::kubelet::{NODE_DOWN, WAIT, must_be_active, unit, until_runs};
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
-use super::switch::{SHORT, Switch};
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone, modelled};
+use super::undo_timer::{SHORT, UndoTimer};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
@@ -19,7 +19,7 @@ const START: &str = "systemctl start --no-block kubelet || exit 1";
 /// The kubelet is stopped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct KubeletStop(Switch);
+pub(crate) struct KubeletStop(UndoTimer);
 
 impl NodeFault for KubeletStop {
     const UNDO_TIMEOUT: Duration = WAIT.limit;
@@ -29,7 +29,7 @@ impl NodeFault for KubeletStop {
     }
 
     fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
-        Ok(Self(plan.switch()))
+        Ok(Self(plan.undo_timer()))
     }
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
@@ -56,6 +56,10 @@ impl NodeFault for KubeletStop {
         Ok("the kubelet is active".into())
     }
 
+    fn undo_timer(&self) -> Option<&UndoTimer> {
+        Some(&self.0)
+    }
+
     fn describe(&self, container: &str) -> String {
         format!("start the kubelet in container {container}")
     }
@@ -65,13 +69,6 @@ impl NodeFault for KubeletStop {
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        let inject = node.action(fault)?;
-        Some(Modelled {
-            inject,
-            effect: "kubelet stopped",
-            undo: inject.undo()?,
-            undone: "kubelet started",
-            describe: format!("start the kubelet of node {} of the model", node.name),
-        })
+        modelled(fault, node, "kubelet stopped", "kubelet started", "start the kubelet of")
     }
 }

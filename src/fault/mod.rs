@@ -36,9 +36,9 @@ mod record;
 mod registry;
 #[cfg(test)]
 pub(crate) mod samples;
-mod switch;
 #[cfg(test)]
 mod tests;
+mod undo_timer;
 mod works;
 
 use std::time::Duration;
@@ -46,12 +46,17 @@ use std::time::Duration;
 pub(crate) use back_off::end_back_off;
 pub(crate) use error::FaultError;
 pub(crate) use node_fault::{ModelNode, Modelled, Plan, PodContainers};
+#[cfg(test)]
 pub(crate) use object::deployment_place::DeploymentPlace;
+#[cfg(test)]
 pub(crate) use object::deployment_scale::DeploymentScale;
+#[cfg(test)]
 pub(crate) use object::node_drain::NodeDrain;
+#[cfg(test)]
 pub(crate) use object::pod_delete::PodDelete;
-pub(crate) use object::{ObjectUndo, inject_object, undo_object};
+pub(crate) use object::{Lookup, ObjectUndo, inject_object, undo_object};
 pub(crate) use record::{NodeTarget, Undo};
+pub(crate) use undo_timer::UndoAfter;
 
 use crate::cluster::Cluster;
 use crate::docker::Docker;
@@ -62,6 +67,7 @@ use crate::timeline::{Component, FaultKind, FaultPhase, NodeRole};
 use context::{COMMAND, FaultContext};
 use node_fault::{NodeFault, Undone};
 use object::{ObjectContext, ObjectFault};
+use undo_timer::UndoTimer;
 use works::Works;
 
 registry::faults! {
@@ -114,9 +120,10 @@ pub(crate) fn planned(
     target: &NodeTarget,
     run: &str,
     step: u32,
-    dead_man: Duration,
+    undo_after: Duration,
 ) -> Undo {
-    plan(&Plan { fault, target, cluster: &[], pod: None, run, step, dead_man }).unwrap()
+    let undo_after = UndoAfter::both(undo_after);
+    plan(&Plan { fault, target, cluster: &[], pod: None, run, step, undo_after }).unwrap()
 }
 
 /// Injects a planned fault, and ends when its effect was seen.
@@ -130,7 +137,13 @@ pub(crate) async fn inject(
     docker: &Docker,
     progress: &mut Progress<'_>,
 ) -> Result<(), FaultError> {
-    undo.harm.inject(&mut FaultContext::new(docker, &undo.target, progress)).await
+    let mut context = FaultContext::new(docker, &undo.target, progress);
+    undo.harm.inject(&mut context).await?;
+    // Where that does not work, its longer time stays.
+    if let Some(timer) = undo.harm.undo_timer() {
+        let _ = timer.confirm(&context).await;
+    }
+    Ok(())
 }
 
 /// Undoes a fault, and ends when its effect was seen to be gone. May be called any number of times,

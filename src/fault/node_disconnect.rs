@@ -8,13 +8,13 @@ use super::context::FaultContext;
 use super::error::FaultError;
 use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
 use super::packet_filter::{self, Filter, Hit};
-use super::switch::Switch;
+use super::undo_timer::UndoTimer;
 use crate::experiment::{Direction, Fault};
 
 /// All packets are dropped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct NodeDisconnect(Switch);
+pub(crate) struct NodeDisconnect(UndoTimer);
 
 impl NodeFault for NodeDisconnect {
     const UNDO_TIMEOUT: Duration = packet_filter::WAIT.limit;
@@ -24,7 +24,7 @@ impl NodeFault for NodeDisconnect {
     }
 
     fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
-        Ok(Self(plan.switch()))
+        Ok(Self(plan.undo_timer()))
     }
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
@@ -40,6 +40,10 @@ impl NodeFault for NodeDisconnect {
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         packet_filter::undo(context, &self.0).await
+    }
+
+    fn undo_timer(&self) -> Option<&UndoTimer> {
+        Some(&self.0)
     }
 
     fn describe(&self, container: &str) -> String {

@@ -6,7 +6,7 @@ use super::component::Part;
 use super::context::FaultContext;
 use super::error::FaultError;
 use super::record::NodeTarget;
-use super::switch::Switch;
+use super::undo_timer::{UndoAfter, UndoTimer};
 use crate::embedded::{Action, NodeId};
 use crate::experiment::Fault;
 use crate::timeline::NodeRole;
@@ -19,6 +19,9 @@ use crate::timeline::NodeRole;
 pub(crate) trait NodeFault: Sized {
     /// How long the undo may take beyond one command.
     const UNDO_TIMEOUT: Duration;
+
+    /// How it would be undone, where the undo names no node.
+    const PREVIEW_WITHOUT_NODE: Option<&'static str> = None;
 
     /// How long the injection may take beyond one command.
     fn injection_timeout(fault: &Fault) -> Duration;
@@ -42,6 +45,11 @@ pub(crate) trait NodeFault: Sized {
 
     /// The part of the control plane that it hits; `None`: the node itself.
     fn part(&self) -> Option<Part> {
+        None
+    }
+
+    /// What undoes it inside the node if nothing else does; `None`: it is not inside the node.
+    fn undo_timer(&self) -> Option<&UndoTimer> {
         None
     }
 
@@ -90,8 +98,8 @@ pub(crate) struct Plan<'a> {
     pub run: &'a str,
     /// The step of its method, from 0.
     pub step: u32,
-    /// The time after which a fault inside the node ends by itself if nobody undoes it.
-    pub dead_man: Duration,
+    /// When the fault is undone if its run has died.
+    pub undo_after: UndoAfter,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -105,9 +113,8 @@ pub(crate) struct PodContainers<'a> {
 }
 
 impl Plan<'_> {
-    /// The watchdog of this step.
-    pub(super) fn switch(&self) -> Switch {
-        Switch { mark: super::record::mark(self.run, self.step), dead_man: self.dead_man }
+    pub(super) fn undo_timer(&self) -> UndoTimer {
+        UndoTimer { mark: super::record::mark(self.run, self.step), times: self.undo_after }
     }
 
     /// The addresses of the other machines with such a role.
@@ -142,6 +149,19 @@ impl ModelNode<'_> {
     pub(super) fn action(&self, fault: &Fault) -> Option<Action> {
         Action::of_fault(fault.facts(), self.id).ok()
     }
+}
+
+/// A fault that is one action of the model, and undone by another.
+pub(super) fn modelled(
+    fault: &Fault,
+    node: ModelNode<'_>,
+    effect: &'static str,
+    undone: &'static str,
+    describe: &str,
+) -> Option<Modelled> {
+    let inject = node.action(fault)?;
+    let describe = format!("{describe} node {} of the model", node.name);
+    Some(Modelled { inject, effect, undo: inject.undo()?, undone, describe })
 }
 
 /// What a fault is to the model behind an embedded cluster.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::FaultContext;
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone, modelled};
 use super::power_off::{CONFIRM_TIMEOUT, ended, until_seen};
 use super::power_on::{self, Cause};
 use crate::experiment::Fault;
@@ -17,7 +17,7 @@ use crate::timeline::FaultPhase;
 pub(crate) struct NodeKill;
 
 impl NodeFault for NodeKill {
-    const UNDO_TIMEOUT: Duration = power_on::TIMEOUT;
+    power_on::undone_by_start!(Cause::Kill);
 
     fn injection_timeout(_: &Fault) -> Duration {
         CONFIRM_TIMEOUT
@@ -34,19 +34,7 @@ impl NodeFault for NodeKill {
         until_seen(context, call, ended).await
     }
 
-    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
-        power_on::undo(context, Cause::Kill).await
-    }
-
-    fn describe(&self, container: &str) -> String {
-        power_on::describe(container)
-    }
-
-    fn by_hand(&self, container: &str) -> String {
-        power_on::by_hand(container)
-    }
-
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        power_on::modelled(node.action(fault)?, node)
+        modelled(fault, node, "node off", "node started", "start")
     }
 }

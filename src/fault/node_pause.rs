@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::FaultContext;
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone, modelled};
 use super::power_off::{CONFIRM_TIMEOUT, until_seen};
 use super::power_on::{self, Cause};
 use crate::experiment::Fault;
@@ -48,13 +48,6 @@ impl NodeFault for NodePause {
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        let inject = node.action(fault)?;
-        Some(Modelled {
-            inject,
-            effect: "node frozen",
-            undo: inject.undo()?,
-            undone: "node unpaused",
-            describe: format!("unpause node {} of the model", node.name),
-        })
+        modelled(fault, node, "node frozen", "node unpaused", "unpause")
     }
 }

@@ -20,7 +20,7 @@ const HALF: Wait = Wait { every: Duration::from_millis(50), limit: Duration::fro
 pub(crate) struct NodeReboot;
 
 impl NodeFault for NodeReboot {
-    const UNDO_TIMEOUT: Duration = power_on::TIMEOUT;
+    power_on::undone_by_start!(Cause::Kill);
 
     fn injection_timeout(_: &Fault) -> Duration {
         COMMAND + HALF.limit * 2
@@ -58,18 +58,6 @@ impl NodeFault for NodeReboot {
             Ok(Look::Seen(format!("container started again{at}")))
         };
         context.confirm(HALF, restarted).await
-    }
-
-    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
-        power_on::undo(context, Cause::Kill).await
-    }
-
-    fn describe(&self, container: &str) -> String {
-        power_on::describe(container)
-    }
-
-    fn by_hand(&self, container: &str) -> String {
-        power_on::by_hand(container)
     }
 }
 

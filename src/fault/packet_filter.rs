@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::error::FaultError;
 use super::node_fault::{ModelNode, Modelled, Undone};
-use super::switch::{SHORT, Switch};
+use super::undo_timer::{SHORT, UndoTimer};
 use crate::embedded::Action;
 use crate::experiment::Direction;
 use crate::timeline::FaultPhase;
@@ -30,7 +30,7 @@ pub(super) const INJECTION_TIMEOUT: Duration =
 /// What a filter drops, and how it is seen to.
 #[derive(Clone, Debug)]
 pub(super) struct Filter<'m> {
-    /// The comment of its rules, and the name of its switch.
+    /// The comment of its rules, and the name of its timer.
     pub mark: &'m str,
     /// In words, for the timeline.
     pub what: String,
@@ -236,11 +236,11 @@ fn ip6_witness(mark: &str) -> String {
     format!("/run/{mark}.ip6")
 }
 
-/// Removes exactly the rules that bear our mark, however often they are there; says how many there
+/// Removes exactly the rules that carry our mark, however often they are there; says how many there
 /// were; fails while one is left, or while nobody can tell. Only an IPv6 filter that never had a
 /// rule of ours may fail: there are nodes on which it can't work.
-fn undo_script(switch: &Switch) -> String {
-    let mark = &switch.mark;
+fn undo_script(timer: &UndoTimer) -> String {
+    let mark = &timer.mark;
     let witness = ip6_witness(mark);
     let script = format!(
         "removed=0\n\
@@ -256,19 +256,19 @@ fn undo_script(switch: &Switch) -> String {
          rm -f {witness}\n\
          echo $removed"
     );
-    switch.undo_script(SHORT, &script)
+    timer.undo_script(SHORT, &script)
 }
 
 pub(super) async fn inject(
     context: &mut FaultContext<'_, '_>,
     filter: &Filter<'_>,
-    switch: &Switch,
+    timer: &UndoTimer,
 ) -> Result<(), FaultError> {
     context.must_be_up().await?;
     covers_all_addresses(context).await?;
-    switch.arm(context, &TOOLS, &undo_script(switch)).await?;
+    timer.arm(context, &TOOLS, &undo_script(timer)).await?;
     context.report(FaultPhase::Requested, format!("{} on {CABLES} inside the node", filter.what));
-    switch.inject(SHORT, context, "cut the network", &filter.cutting()).await?;
+    timer.inject(SHORT, context, "cut the network", &filter.cutting()).await?;
     context.report(FaultPhase::Returned, "the packet filter is in place");
     let whom = filter.witness.map_or("its gateway".to_owned(), |(address, _)| address.to_string());
     let script = filter.looking();
@@ -310,14 +310,14 @@ fn covered(listing: &str, address: &str) -> bool {
 
 pub(super) async fn undo(
     context: &FaultContext<'_, '_>,
-    switch: &Switch,
+    timer: &UndoTimer,
 ) -> Result<Undone, FaultError> {
-    let script = undo_script(switch);
-    let removed = switch.undo(SHORT, context, "remove the packet filter", &script).await?;
+    let script = undo_script(timer);
+    let removed = timer.undo(SHORT, context, "remove the packet filter", &script).await?;
     Ok(match removed.as_deref() {
         None => "the node is not running: its packet filter went with it".into(),
         Some("0") => Undone {
-            seen: "no packet filter was there: never injected, or already undone by the node's watchdog timer"
+            seen: "no packet filter was there: never injected, or already undone by the node's undo timer"
                 .into(),
             wore_off: true,
         },
@@ -325,8 +325,8 @@ pub(super) async fn undo(
     })
 }
 
-pub(super) fn describe(switch: &Switch, container: &str) -> String {
-    format!("remove the packet filter {} from container {container}", switch.mark)
+pub(super) fn describe(timer: &UndoTimer, container: &str) -> String {
+    format!("remove the packet filter {} from container {container}", timer.mark)
 }
 
 pub(super) fn modelled(inject: Action, node: ModelNode<'_>) -> Option<Modelled> {
@@ -347,7 +347,7 @@ mod tests {
     use crate::fault::{Undo, inject, samples, undo};
     use crate::timeline::FaultKind;
 
-    /// A node's tools as functions of the shell: each filter's rules are a file, the armed switch
+    /// A node's tools as functions of the shell: each filter's rules are a file, the armed timer
     /// is one, and so are failures.
     const NODE: &str = "
         filter() { tool=$1; shift; [ ! -e $tool.fails ] || { echo $tool: lock held >&2; return 4; }
@@ -440,16 +440,13 @@ mod tests {
             let error = undo(&plan, &docker, &mut |phase, _| phases.push(phase)).await.unwrap_err();
             assert!(error.to_string().ends_with("tables: lock held"), "{failure}: {error}");
             assert_eq!(phases, [FaultPhase::UndoRequested, FaultPhase::NotUndone]);
-            assert!(
-                dir.path().join("armed").exists(),
-                "{failure}: the switch is still to take it back"
-            );
+            assert!(dir.path().join("armed").exists(), "{failure}: the timer is still to undo it");
             flag(&dir, &[failure], false);
             undo(&plan, &docker, &mut |_, _| {}).await.unwrap();
             assert_eq!(rules_left(&dir), [0, 0]);
             let names =
                 std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
-            assert_eq!(names.count(), 2, "the switch is disarmed, and no witness is left");
+            assert_eq!(names.count(), 2, "the timer is disarmed, and no witness is left");
         }
     }
 

@@ -10,7 +10,7 @@ use super::context::FaultContext;
 use super::error::FaultError;
 use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
 use super::packet_filter::{self, Filter, Hit};
-use super::switch::Switch;
+use super::undo_timer::UndoTimer;
 use crate::experiment::{Direction, Fault, Side};
 use crate::timeline::NodeRole;
 
@@ -27,7 +27,7 @@ const CLOSED: u16 = 9;
 pub(crate) struct Partition {
     cut: Cut,
     #[serde(flatten)]
-    switch: Switch,
+    timer: UndoTimer,
 }
 
 /// From whom a node is cut off.
@@ -77,25 +77,29 @@ impl NodeFault for Partition {
                 let why = format!("{} cannot be cut off: {why}", plan.target.node);
                 Err(plan.impossible(why, None))
             }
-            None => Ok(Self { cut, switch: plan.switch() }),
+            None => Ok(Self { cut, timer: plan.undo_timer() }),
         }
     }
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
-        let filter = filter(&self.switch.mark, &self.cut);
-        packet_filter::inject(context, &filter, &self.switch).await
+        let filter = filter(&self.timer.mark, &self.cut);
+        packet_filter::inject(context, &filter, &self.timer).await
     }
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
-        packet_filter::undo(context, &self.switch).await
+        packet_filter::undo(context, &self.timer).await
+    }
+
+    fn undo_timer(&self) -> Option<&UndoTimer> {
+        Some(&self.timer)
     }
 
     fn describe(&self, container: &str) -> String {
-        packet_filter::describe(&self.switch, container)
+        packet_filter::describe(&self.timer, container)
     }
 
     fn by_hand(&self, container: &str) -> String {
-        self.switch.by_hand(container)
+        self.timer.by_hand(container)
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {

@@ -12,10 +12,9 @@ use tokio::time::{Instant, sleep};
 
 use super::context::FaultContext;
 use super::error::{FaultError, list};
-use super::node_fault::{ModelNode, Modelled, Undone};
+use super::node_fault::Undone;
 use super::works::machine_words;
 use crate::docker::{ContainerState, DockerError};
-use crate::embedded::Action;
 use crate::node::AccessErrorKind;
 use crate::timeline::NodeRole;
 
@@ -56,24 +55,25 @@ pub(super) enum Cause {
     Pause,
 }
 
-pub(super) fn describe(container: &str) -> String {
-    format!("start container {container} (docker start)")
-}
+/// What every fault says in the same way that a start undoes.
+macro_rules! undone_by_start {
+    ($cause:expr) => {
+        const UNDO_TIMEOUT: Duration = power_on::TIMEOUT;
 
-pub(super) fn by_hand(container: &str) -> String {
-    format!("docker start {container}")
-}
+        async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
+            power_on::undo(context, $cause).await
+        }
 
-/// A fault of the model that is undone by a start.
-pub(super) fn modelled(inject: Action, node: ModelNode<'_>) -> Option<Modelled> {
-    Some(Modelled {
-        inject,
-        effect: "node off",
-        undo: inject.undo()?,
-        undone: "node started",
-        describe: format!("start node {} of the model", node.name),
-    })
+        fn describe(&self, container: &str) -> String {
+            format!("start container {container} (docker start)")
+        }
+
+        fn by_hand(&self, container: &str) -> String {
+            format!("docker start {container}")
+        }
+    };
 }
+pub(super) use undone_by_start;
 
 pub(super) async fn undo(
     context: &FaultContext<'_, '_>,

@@ -44,8 +44,8 @@ impl World {
         Self { docker, target: NodeTarget::new(&worker.name, worker) }
     }
 
-    fn plan(&self, kind: FaultKind, step: u32, dead_man: Duration) -> Undo {
-        planned(&fault(kind), &self.target, "test", step, dead_man)
+    fn plan(&self, kind: FaultKind, step: u32, undo_after: Duration) -> Undo {
+        planned(&fault(kind), &self.target, "test", step, undo_after)
     }
 
     async fn inject(&self, plan: &Undo) -> Result<(), FaultError> {
@@ -181,7 +181,7 @@ async fn a_filter_that_fails_is_not_taken_for_gone() {
         world.sh("systemctl is-active outage-test-0.timer outage-test-0.service").await,
         "inactive\ninactive"
     );
-    // By then the switch has tried in vain, too, and tries again.
+    // By then the timer has tried in vain, too, and tries again.
     sleep(Duration::from_secs(25)).await;
     drop(failing);
     assert_eq!((world.rules().await.as_str(), before.starts_with('2')), ("0\n0", true));

@@ -36,6 +36,10 @@ macro_rules! faults {
                 match self { $(Self::$node(fault) => fault.undo(context).await,)* }
             }
 
+            fn undo_timer(&self) -> Option<&UndoTimer> {
+                match self { $(Self::$node(fault) => fault.undo_timer(),)* }
+            }
+
             fn describe(&self, container: &str) -> String {
                 match self { $(Self::$node(fault) => fault.describe(container),)* }
             }
@@ -71,6 +75,36 @@ macro_rules! faults {
                 match self { $(Self::$object(_) => FaultKind::$object,)* }
             }
 
+            /// Works out the records of a fault, one for each object that it hits.
+            pub(crate) async fn plan<L: Lookup>(
+                fault: &Fault,
+                lookup: &mut L,
+            ) -> Result<Vec<Self>, L::Error> {
+                match fault.kind() {
+                    $(FaultKind::$object => {
+                        let all = object::$object_file::$object::plan(fault, lookup).await?;
+                        Ok(all.into_iter().map(Self::$object).collect())
+                    })*
+                    $(FaultKind::$node => Err(object::not_on_objects(fault).into()),)*
+                }
+            }
+
+            /// The record of a fault through the API on a node; `None`: it is another kind.
+            pub(crate) fn plan_on_node(
+                kind: FaultKind,
+                node: &str,
+                namespaces: &[String],
+            ) -> Option<Self> {
+                match kind {
+                    $(FaultKind::$object => {
+                        let fault: Option<object::$object_file::$object> =
+                            ObjectFault::plan_on_node(node, namespaces);
+                        fault.map(Self::$object)
+                    })*
+                    $(FaultKind::$node => None,)*
+                }
+            }
+
             /// What it hits: a node, a pod, a Deployment.
             pub(crate) fn target(&self) -> &str {
                 match self { $(Self::$object(fault) => fault.target(),)* }
@@ -84,7 +118,8 @@ macro_rules! faults {
                 match self { $(Self::$object(fault) => fault.undo(context).await,)* }
             }
 
-            fn describe(&self) -> String {
+            /// What the undo does, for people.
+            pub(crate) fn describe(&self) -> String {
                 match self { $(Self::$object(fault) => fault.describe(),)* }
             }
 
@@ -93,8 +128,22 @@ macro_rules! faults {
             }
         }
 
+        /// How a fault would be undone that names no node, for a dry run. Where the
+        /// cluster is there, it is asked and may refuse, as in a run.
+        pub(crate) async fn preview_undo(
+            fault: &Fault,
+            cluster: Option<&Cluster>,
+        ) -> Result<Option<String>, FaultError> {
+            match fault.kind() {
+                $(FaultKind::$object =>
+                    <object::$object_file::$object as ObjectFault>::preview(fault, cluster).await,)*
+                $(FaultKind::$node =>
+                    Ok(<$node_file::$node as NodeFault>::PREVIEW_WITHOUT_NODE.map(str::to_owned)),)*
+            }
+        }
+
         /// How long an injection may take, from the call that arms its watchdog until its
-        /// effect is confirmed: a switch must not act on what is only slow.
+        /// effect is confirmed: a timer must not act on what is only slow.
         pub(crate) fn injection_timeout(fault: &Fault) -> Duration {
             COMMAND + match fault.kind() {
                 $(FaultKind::$node => <$node_file::$node as NodeFault>::injection_timeout(fault),)*

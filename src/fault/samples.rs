@@ -71,10 +71,10 @@ pub(crate) fn plan_of(fault: &Fault) -> Result<Undo, FaultError> {
         cluster: "c".into(),
     };
     let cluster = [target(), control_plane];
-    let (ids, dead_man) = (["a".to_owned()], Duration::from_secs(60));
+    let (ids, undo_after) = (["a".to_owned()], UndoAfter::both(Duration::from_secs(60)));
     let pod = Some(PodContainers { pod: "p", ids: &ids, number: 0 });
     let (target, run, step) = (&target(), "r", 0);
-    plan(&Plan { fault, target, cluster: &cluster, pod, run, step, dead_man })
+    plan(&Plan { fault, target, cluster: &cluster, pod, run, step, undo_after })
 }
 
 pub(crate) fn object_harms() -> [ObjectHarm; 4] {

@@ -132,9 +132,9 @@ fn an_etcd_of_several_members_loses_no_data() {
     let (fault, node) = (fault(FaultKind::EtcdDataLoss), samples::target());
     let member = NodeTarget { role: crate::timeline::NodeRole::ControlPlane, ..node.clone() };
     let cluster = [member.clone(), member];
-    let (target, dead_man) = (&node, Duration::ZERO);
+    let (target, undo_after) = (&node, UndoAfter::both(Duration::ZERO));
     let plan =
-        Plan { fault: &fault, target, cluster: &cluster, pod: None, run: "r", step: 0, dead_man };
+        Plan { fault: &fault, target, cluster: &cluster, pod: None, run: "r", step: 0, undo_after };
     let refused = super::plan(&plan).unwrap_err();
     assert!(refused.to_string().starts_with("etcd has several members here"), "{refused}");
     assert!(refused.hint().unwrap().contains("count: 2"));

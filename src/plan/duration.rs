@@ -1,10 +1,9 @@
-//! How long a run takes, and when a fault's watchdog may act: not while the run may still be busy
-//! with it.
+//! How long a run takes, and when a fault is undone if its run has died.
 
 use std::time::Duration;
 
 use crate::experiment::{Condition, Experiment, Step};
-use crate::fault::{injection_timeout, undo_timeout};
+use crate::fault::{UndoAfter, injection_timeout, undo_timeout};
 
 /// How long a run takes, without making the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,17 +31,35 @@ impl RunLength {
     }
 }
 
-/// How long a step's fault lasts at most, from the call that arms its switch to the first of its
-/// undo. `healing` is how long a run waits for what was harmed to be back.
-pub(crate) fn lasts_at_most(step: &Step, healing: Duration) -> Duration {
+/// When a step's fault is undone if its run has died: not while the run may still be busy with it.
+/// `healing` is how long a run waits for what was harmed to be back.
+pub(crate) fn undo_after(step: &Step, healing: Duration, margin: Duration) -> UndoAfter {
+    let confirmed = held_at_most(step, healing) + margin;
+    UndoAfter { requested: injection_at_most(step) + confirmed, confirmed }
+}
+
+fn injection_at_most(step: &Step) -> Duration {
     match step {
-        Step::Pause { hold } => *hold,
-        // It is undone after what is done to its nodes meanwhile.
-        Step::Fault { fault, hold, meanwhile, .. } if step.is_shared() => {
-            injection_timeout(fault) + all_of(meanwhile, healing).max(*hold) + healing
-        }
-        Step::Fault { fault, hold, .. } => injection_timeout(fault) + *hold,
+        Step::Fault { fault, .. } => injection_timeout(fault),
+        Step::Pause { .. } => Duration::ZERO,
     }
+}
+
+/// From its confirmation to the first call of its undo.
+fn held_at_most(step: &Step, healing: Duration) -> Duration {
+    match step {
+        // It is undone after what is done to its nodes meanwhile.
+        Step::Fault { hold, meanwhile, .. } if step.is_shared() => {
+            all_of(meanwhile, healing).max(*hold) + healing
+        }
+        Step::Fault { hold, .. } | Step::Pause { hold } => *hold,
+    }
+}
+
+/// How long a step's fault lasts at most, from the call that arms its undo timer to the first of
+/// its undo.
+fn lasts_at_most(step: &Step, healing: Duration) -> Duration {
+    injection_at_most(step) + held_at_most(step, healing)
 }
 
 fn all_of(steps: &[Step], healing: Duration) -> Duration {

@@ -23,7 +23,7 @@ mod tests;
 use std::time::Duration;
 
 pub(crate) use blast_radius::Harm;
-pub(crate) use duration::{RunLength, lasts_at_most};
+pub(crate) use duration::{RunLength, undo_after};
 pub(crate) use node::{Endpoints, Known, Node};
 pub(crate) use refusal::Refusal;
 pub(crate) use selector::{candidates, count_on, describe, who_leads};
@@ -31,6 +31,7 @@ pub(crate) use step::StepContext;
 pub(crate) use target::{placement_node, probe_host};
 
 use crate::experiment::{Excess, Experiment, Fault, From, Harmed, NodeSelector, Numbered, Probe};
+use crate::fault::UndoAfter;
 use crate::stats::Random;
 
 /// With so many seeds each choice among a few nodes comes up.
@@ -44,7 +45,7 @@ pub(crate) struct Request<'a> {
     /// `None`: only what every seed refuses is refused.
     pub seed: Option<Random>,
     /// Grace period before a watchdog undoes an overdue fault.
-    pub dead_man_margin: Duration,
+    pub undo_timer_margin: Duration,
 }
 
 /// The nodes for which a plan is made.
@@ -77,8 +78,8 @@ pub(crate) struct PlannedStep<'a> {
     pub targets: Vec<&'a Node>,
     /// The nodes from which these are chosen.
     pub candidates: Vec<&'a Node>,
-    /// From its injection until its watchdog undoes it.
-    pub dead_man: Duration,
+    /// When it is undone if its run has died.
+    pub undo_after: UndoAfter,
 }
 
 /// A probe and the node from which it would ask.
@@ -98,9 +99,9 @@ pub(crate) struct Refused {
 
 /// Makes the plan.
 pub(crate) fn plan<'a>(request: Request<'a>) -> Plan<'a> {
-    let Request { experiment, nodes, known, seed, dead_man_margin } = request;
+    let Request { experiment, nodes, known, seed, undo_timer_margin } = request;
     let length = RunLength::of(experiment);
-    let attempts = Attempts { experiment, dead_man_margin };
+    let attempts = Attempts { experiment, undo_timer_margin };
     let Some(all) = nodes.that_suffice(experiment) else {
         let (steps, refused) = attempts.without_nodes();
         return Plan { steps, hosts: Vec::new(), refused, length };
@@ -192,7 +193,7 @@ fn is_taken_by_name(experiment: &Experiment, from: &NodeSelector) -> bool {
 /// Tries to find targets for all faults of a method.
 struct Attempts<'a> {
     experiment: &'a Experiment,
-    dead_man_margin: Duration,
+    undo_timer_margin: Duration,
 }
 
 impl<'a> Attempts<'a> {
@@ -269,8 +270,8 @@ impl<'a> Attempts<'a> {
         candidates: Vec<&'a Node>,
     ) -> PlannedStep<'a> {
         let healing = self.experiment.steady_state_timeout;
-        let dead_man = lasts_at_most(step.step, healing) + self.dead_man_margin;
-        PlannedStep { step, targets, candidates, dead_man }
+        let undo_after = undo_after(step.step, healing, self.undo_timer_margin);
+        PlannedStep { step, targets, candidates, undo_after }
     }
 }
 

@@ -1,14 +1,18 @@
 //! How a fault on a node would be undone, before there is a run.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
 use crate::experiment::Fault;
-use crate::fault::{self, NodeTarget};
+use crate::fault::{self, NodeTarget, ObjectHarm, UndoAfter};
 use crate::timeline::NodeRole;
 
 /// What would undo a fault on the node of this name, a container of that name.
-pub(crate) fn undo_on_node(fault: &Fault, node: &super::Node, step: u32, hold: Duration) -> String {
+pub(crate) fn undo_on_node(
+    fault: &Fault,
+    node: &super::Node,
+    step: u32,
+    undo_after: UndoAfter,
+) -> String {
     let machine = |name: &str, role, address: Option<IpAddr>| NodeTarget {
         node: name.to_owned(),
         container_id: name.to_owned(),
@@ -17,8 +21,8 @@ pub(crate) fn undo_on_node(fault: &Fault, node: &super::Node, step: u32, hold: D
         addresses: address.map(|address| (String::new(), vec![address])).into_iter().collect(),
         cluster: String::new(),
     };
-    if matches!(fault, Fault::NodeDrain { .. }) {
-        return format!("uncordon node {}", node.name);
+    if let Some(harm) = ObjectHarm::plan_on_node(fault.kind(), &node.name, &[]) {
+        return harm.describe();
     }
     // Whom a partition cuts the node off from is known when the nodes' addresses are: these stand
     // for them.
@@ -28,6 +32,6 @@ pub(crate) fn undo_on_node(fault: &Fault, node: &super::Node, step: u32, hold: D
         machine("a worker", NodeRole::Worker, unknown),
     ];
     let (target, run, pod) = (&machine(&node.name, node.role, None), "dry-run", None);
-    let plan = fault::Plan { fault, target, cluster: &cluster, pod, run, step, dead_man: hold };
+    let plan = fault::Plan { fault, target, cluster: &cluster, pod, run, step, undo_after };
     fault::plan(&plan).map_or_else(|_| format!("undo {}", fault.kind()), |undo| undo.describe())
 }

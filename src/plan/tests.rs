@@ -41,7 +41,7 @@ fn planned(
         nodes: Nodes::Running(&nodes),
         known: Known::default(),
         seed: Some(Random::new(1)),
-        dead_man_margin: Duration::ZERO,
+        undo_timer_margin: Duration::ZERO,
     })
     .accepted()
     .map_err(|refusal| refusal.message)?;
@@ -131,7 +131,7 @@ fn refused_of(text: &str) -> String {
         nodes: Nodes::Unknown,
         known: Known::default(),
         seed: None,
-        dead_man_margin: Duration::ZERO,
+        undo_timer_margin: Duration::ZERO,
     });
     let line = |one: Refused| {
         let problem = parsed.error(&one.place, one.why.message).hint_if(one.why.hint);

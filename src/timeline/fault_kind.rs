@@ -182,10 +182,15 @@ impl FaultTraits {
         self.impact == Impact::MachineOff
     }
 
-    /// Whether a part of the control plane is told to end, which takes it a while, and is kept from
+    /// Whether a part of the control plane is asked to end, which takes it a while, and is kept from
     /// starting again.
     pub fn holds_down(&self) -> bool {
         self.impact == Impact::ProcessGone && self.ends == Ends::Undone
+    }
+
+    /// Whether it is inside a node, where a timer can undo it: not at its machine, nor in the API.
+    pub fn is_inside_node(&self) -> bool {
+        self.engine.is_none() && self.impact != Impact::Objects
     }
 
     /// Whether there is something to undo.
@@ -278,7 +283,7 @@ const fn traits(kind: FaultKind) -> FaultTraits {
         },
         FaultKind::NodePause => FaultTraits {
             name: "nodePause",
-            words: words("freeze requested", "frozen", "node thawed"),
+            words: words("freeze requested", "frozen", "node unfrozen"),
             impact: Impact::MachineFrozen,
             target: TargetKind::Machine,
             engine: Some(EngineActions { effect: "pause", undo: "unpause" }),
@@ -319,7 +324,7 @@ const fn traits(kind: FaultKind) -> FaultTraits {
         },
         FaultKind::ComponentPause => FaultTraits {
             name: "componentPause",
-            words: words("freeze requested", "frozen", "thawed"),
+            words: words("freeze requested", "frozen", "unfrozen"),
             impact: Impact::ProcessFrozen,
             ..ON_COMPONENT
         },
@@ -397,6 +402,11 @@ impl FaultKind {
     /// Its name in an experiment.
     pub const fn name(self) -> &'static str {
         traits(self).name
+    }
+
+    /// Whether the node's kubelet ends, and has to start again.
+    pub fn ends_kubelet(self) -> bool {
+        self == FaultKind::KubeletStop || self.traits().impact == Impact::MachineOff
     }
 
     /// The kind of this name.

@@ -26,7 +26,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         ("canary_reconciliation", canary_reconciliation),
         ("partitions", partitions),
         ("faults_on_objects", faults_on_objects),
-        ("dead_men_undo_what_nobody_does", super::dead_man::undo_what_nobody_does),
+        ("undo_timers_undo_what_nothing_else_undoes", super::undo_timer::undo_what_nobody_does),
         ("node_drain", node_drain),
         ("api_server_down", api_server_down),
         ("worker_reboot", worker_reboot),
@@ -300,7 +300,7 @@ fn partitions() {
     let faults = sides.map(|(from, direction)| {
         format!("  - fault: {{partition: {{target: {{name: {CLUSTER}-worker2}}, from: {from}, direction: {direction}}}}}\n    for: 100ms\n")
     });
-    let experiment = super::dead_man::experiment(
+    let experiment = super::undo_timer::experiment(
         &lab,
         "cuts",
         "{}",

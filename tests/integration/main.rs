@@ -6,7 +6,6 @@
 mod agent;
 mod cases;
 mod chain;
-mod dead_man;
 mod dependencies;
 mod docs;
 mod embedded;
@@ -20,6 +19,7 @@ mod offline;
 mod outages;
 mod program;
 mod suite;
+mod undo_timer;
 
 use std::process::ExitCode;
 

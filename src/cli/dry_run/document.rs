@@ -79,14 +79,38 @@ pub(super) struct Step {
     pub during: Option<u32>,
     /// How long it lasts at least.
     pub hold_seconds: Seconds,
-    /// When its watchdog undoes it, from its injection, if the run does not.
-    pub dead_man_seconds: Seconds,
+    /// What undoes it if the run dies; `None`: there is nothing to undo, or it ends with the run.
+    pub undo_timer: Option<UndoTimer>,
     /// How it would be undone, by candidate; empty: it can't be said before there is a cluster.
     pub undo: Vec<String>,
     /// Who leads, where the target depends on it.
     pub leaders: Option<String>,
     /// The longest time to its detection that the model predicts.
     pub detection_within_seconds: Option<Seconds>,
+}
+
+/// What undoes a fault whose run has died, and when at the latest.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UndoTimer {
+    /// `node`: a timer inside the node; `watchdog`: a process on this machine.
+    pub by: &'static str,
+    pub seconds_after_confirmation: Seconds,
+    /// The same from its request, where it was never confirmed.
+    pub seconds_after_request: Seconds,
+}
+
+impl UndoTimer {
+    fn text(&self) -> String {
+        let by =
+            if self.by == "node" { "the node undoes it itself" } else { "its watchdog undoes it" };
+        format!(
+            "if this run dies, {by} {:.0} s after it was confirmed at the latest ({:.0} s after \
+             its request, if it never was)",
+            self.seconds_after_confirmation.as_f64(),
+            self.seconds_after_request.as_f64()
+        )
+    }
 }
 
 impl Document {
@@ -159,6 +183,7 @@ impl Step {
             self.hold_seconds.as_f64()
         )];
         lines.extend(self.undo.iter().map(|undo| format!("undo: {undo}")));
+        lines.extend(self.undo_timer.as_ref().map(UndoTimer::text));
         lines.extend(self.leaders.clone());
         lines.extend(
             self.detection_within_seconds

@@ -13,10 +13,11 @@ use crate::engine::backend::embedded;
 use crate::engine::environment::provision::{
     self, ClusterHandle, ClusterSpec, Environment, Found, Nodes,
 };
+use crate::engine::error::RunError;
 use crate::engine::leaders;
-use crate::engine::plan::object_undo;
 use crate::engine::session;
 use crate::experiment::{Count, Experiment, From, Parsed};
+use crate::fault;
 use crate::plan::{self, Known, Node, Plan, PlannedStep, Request};
 use crate::prediction::{ClusterModel, Predictions, Quantity};
 use crate::report::json;
@@ -125,7 +126,7 @@ async fn planned(parsed: &Parsed, target: Target<'_>, args: &Run) -> Result<Docu
         nodes,
         known: target.known.clone(),
         seed: None,
-        dead_man_margin: args.dead_man_margin,
+        undo_timer_margin: args.undo_timer_margin,
     });
     if !plan.refused.is_empty() {
         return Err(plan.refused.swap_remove(0).why.into());
@@ -182,18 +183,19 @@ async fn step_of(
     known: &Known,
     detection: Option<Seconds>,
 ) -> Result<Option<document::Step>, Failure> {
-    let PlannedStep { step, candidates, dead_man, .. } = planned;
+    let PlannedStep { step, candidates, undo_after, .. } = planned;
     let Some((fault, hold)) = step.fault() else { return Ok(None) };
     let model = handle.is_some_and(|handle| matches!(handle.nodes, Nodes::Embedded(_)));
     let undo_on = |node: &&Node| match model {
         true => embedded::describe(fault, &node.name),
-        false => plan::preview::undo_on_node(fault, node, step.number, *dead_man),
+        false => plan::preview::undo_on_node(fault, node, step.number, *undo_after),
     };
     let undo = match fault.target() {
         Some(_) => candidates.iter().map(undo_on).collect(),
         None => {
             let cluster = handle.map(|handle| &handle.cluster);
-            object_undo::outlook(fault, step.number, cluster).await?.into_iter().collect()
+            let undo = fault::preview_undo(fault, cluster).await.map_err(RunError::refused_by)?;
+            undo.into_iter().collect()
         }
     };
     let target = fault.target();
@@ -212,7 +214,11 @@ async fn step_of(
         most_endpoints_of: target.and_then(|target| target.most_endpoints_of.clone()),
         during: step.during.last().copied(),
         hold_seconds: hold.into(),
-        dead_man_seconds: (*dead_man).into(),
+        undo_timer: (fault.lasts() && !model).then(|| document::UndoTimer {
+            by: if fault.kind().traits().is_inside_node() { "node" } else { "watchdog" },
+            seconds_after_confirmation: undo_after.confirmed.into(),
+            seconds_after_request: undo_after.requested.into(),
+        }),
         undo,
         leaders: by_lead.filter(|_| handle.is_some()).map(|_| plan::who_leads(&known.leaders)),
         detection_within_seconds: detection,

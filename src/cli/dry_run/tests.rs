@@ -28,7 +28,11 @@ fn every_built_in_experiment_has_a_plan_that_says_how_each_fault_is_undone() {
         let plan = plan_of(name);
         assert!(!plan.steps.is_empty(), "{name}");
         for step in &plan.steps {
-            assert!(!step.undo.is_empty() && step.dead_man_seconds > step.hold_seconds, "{name}");
+            assert!(!step.undo.is_empty(), "{name}");
+            if let Some(timer) = &step.undo_timer {
+                assert!(timer.seconds_after_confirmation > step.hold_seconds, "{name}");
+                assert!(timer.seconds_after_request > timer.seconds_after_confirmation, "{name}");
+            }
         }
         assert!(plan.at_most_seconds > plan.at_least_seconds, "{name}");
     }

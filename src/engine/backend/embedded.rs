@@ -2,7 +2,6 @@
 //! by a node's address.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -18,7 +17,7 @@ use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::engine::undo::recover::NAMESPACE_REMOVAL;
 use crate::experiment::{ApiServer, Ask, Experiment, Fault, From, Target};
-use crate::fault::{self, ModelNode, Modelled};
+use crate::fault::{self, ModelNode, Modelled, UndoAfter};
 use crate::plan::Node;
 use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
 use crate::workload::{Manifest, container_ports};
@@ -226,7 +225,7 @@ impl Backend for EmbeddedBackend<'_> {
         fault: &Fault,
         node: &Node,
         step: u32,
-        _dead_man: Duration,
+        _undo_after: UndoAfter,
     ) -> Result<UndoEntry, RunError> {
         self.node(&node.name)?;
         Ok(UndoEntry::Modelled { step, node: node.name.clone(), fault: fault.clone() })
@@ -236,7 +235,7 @@ impl Backend for EmbeddedBackend<'_> {
         &self,
         fault: &Fault,
         step: u32,
-        _dead_man: Duration,
+        _undo_after: UndoAfter,
         seed: &mut Seed,
     ) -> Result<Vec<UndoEntry>, RunError> {
         let planned = self.scope.plan_object_fault(fault, step, seed, &Access::Embedded).await?;

@@ -13,7 +13,7 @@ use crate::engine::error::RunError;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::experiment::{Count, Fault};
-use crate::fault::{self, NodeDrain, NodeTarget, ObjectHarm, ObjectUndo, PodDelete};
+use crate::fault::{self, NodeTarget, ObjectHarm, ObjectUndo, PodDelete, UndoAfter};
 use crate::plan::Node;
 use crate::timeline::attempts::{AttemptEncoder, Phases};
 use crate::timeline::{
@@ -279,18 +279,18 @@ impl Backend for FakeBackend {
         fault: &Fault,
         node: &Node,
         step: u32,
-        dead_man: Duration,
+        undo_after: UndoAfter,
     ) -> Result<UndoEntry, RunError> {
-        if matches!(fault, Fault::NodeDrain { .. }) {
-            return Ok(on_object(
-                step,
-                ObjectHarm::NodeDrain(NodeDrain {
-                    node: node.name.clone(),
-                    namespaces: Vec::new(),
-                }),
-            ));
+        if let Some(harm) = ObjectHarm::plan_on_node(fault.kind(), &node.name, &[]) {
+            return Ok(on_object(step, harm));
         }
-        Ok(UndoEntry::Fault(fault::planned(fault, &target_of(node), "r", step, dead_man)))
+        Ok(UndoEntry::Fault(fault::planned(
+            fault,
+            &target_of(node),
+            "r",
+            step,
+            undo_after.requested,
+        )))
     }
 
     async fn vet(&self, fault: &UndoEntry) -> Result<(), RunError> {
@@ -307,7 +307,7 @@ impl Backend for FakeBackend {
         &self,
         fault: &Fault,
         step: u32,
-        _: Duration,
+        _: UndoAfter,
         _: &mut Seed,
     ) -> Result<Vec<UndoEntry>, RunError> {
         let Fault::PodDelete { pods } = fault else {

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::mpsc::UnboundedSender;
@@ -13,6 +12,7 @@ use crate::cluster::{Pod, PodProblem};
 use crate::docker::{Container, Docker};
 use crate::engine::backend::run_scope::{ProberGroup, RunScope};
 use crate::engine::backend::{Backend, Progress, Readiness};
+use crate::engine::environment::inotify;
 use crate::engine::environment::kind::machines;
 use crate::engine::error::RunError;
 use crate::engine::observers::{Observers, Post};
@@ -21,7 +21,7 @@ use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::engine::undo::recover::Tools;
 use crate::experiment::Fault;
-use crate::fault::{self, NodeTarget, PodContainers};
+use crate::fault::{self, NodeTarget, PodContainers, UndoAfter};
 use crate::node::NodeHandle;
 use crate::plan::Node;
 use crate::probe::ProbeSpec;
@@ -57,9 +57,9 @@ impl KindBackend<'_> {
         let target = NodeTarget::new(node, self.container(node)?);
         let cluster: Vec<NodeTarget> =
             self.containers.iter().map(|other| NodeTarget::new(&other.name, other)).collect();
-        let &PlannedStep { fault, step, dead_man } = wanted;
+        let &PlannedStep { fault, step, undo_after } = wanted;
         let (target, cluster, run) = (&target, &cluster, self.scope.run);
-        let plan = fault::Plan { fault, target, cluster, pod, run, step, dead_man };
+        let plan = fault::Plan { fault, target, cluster, pod, run, step, undo_after };
         fault::plan(&plan).map(UndoEntry::Fault).map_err(RunError::refused_by)
     }
 
@@ -130,7 +130,7 @@ impl KindBackend<'_> {
 struct PlannedStep<'a> {
     fault: &'a Fault,
     step: u32,
-    dead_man: Duration,
+    undo_after: UndoAfter,
 }
 
 fn container<'c>(containers: &'c [Container], node: &str) -> Result<&'c Container, RunError> {
@@ -265,11 +265,11 @@ impl Backend for KindBackend<'_> {
         fault: &Fault,
         node: &Node,
         step: u32,
-        dead_man: Duration,
+        undo_after: UndoAfter,
     ) -> Result<UndoEntry, RunError> {
-        match fault {
-            Fault::NodeDrain { .. } => Ok(self.scope.plan_drain(&node.name, step, &self.access)),
-            _ => self.plan(&node.name, None, &PlannedStep { fault, step, dead_man }),
+        match self.scope.plan_object_fault_on(&node.name, fault, step, &self.access) {
+            Some(planned) => Ok(planned),
+            None => self.plan(&node.name, None, &PlannedStep { fault, step, undo_after }),
         }
     }
 
@@ -277,7 +277,7 @@ impl Backend for KindBackend<'_> {
         &self,
         fault: &Fault,
         step: u32,
-        dead_man: Duration,
+        undo_after: UndoAfter,
         seed: &mut Seed,
     ) -> Result<Vec<UndoEntry>, RunError> {
         let access = &self.access;
@@ -288,7 +288,7 @@ impl Backend for KindBackend<'_> {
             return Err(RunError::refused(format!("{} is not a fault on objects", fault.kind())));
         };
         let pods = self.scope.choose_pods(pods, seed).await?;
-        let wanted = PlannedStep { fault, step, dead_man };
+        let wanted = PlannedStep { fault, step, undo_after };
         let kills = pods
             .iter()
             .enumerate()
@@ -301,15 +301,15 @@ impl Backend for KindBackend<'_> {
     }
 
     async fn vet(&self, undo: &UndoEntry) -> Result<(), RunError> {
-        match undo {
-            UndoEntry::Fault(undo)
-                if undo.harm.kind().traits().frees_address()
-                    && undo.target.role != NodeRole::Worker =>
-            {
-                keeps_its_address(self.docker(), &undo.target).await
-            }
-            _ => Ok(()),
+        let UndoEntry::Fault(undo) = undo else { return Ok(()) };
+        let (kind, target) = (undo.harm.kind(), &undo.target);
+        if kind.ends_kubelet() && target.role != NodeRole::ExternalLoadBalancer {
+            starts_again(target)?;
         }
+        if kind.traits().frees_address() && target.role != NodeRole::Worker {
+            keeps_its_address(self.docker(), target).await?;
+        }
+        Ok(())
     }
 
     async fn inject(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
@@ -334,6 +334,16 @@ impl Backend for KindBackend<'_> {
     async fn verify(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
         self.tools.verify(undo, progress).await
     }
+}
+
+/// A kubelet that finds no inotify instances ends again and again: what ends one is not done where
+/// too few are left on this machine, whichever engine's nodes have them.
+fn starts_again(target: &NodeTarget) -> Result<(), RunError> {
+    let Some(shortage) = inotify::shortage([], inotify::KUBELET) else { return Ok(()) };
+    let text = format!("the kubelet of {} might not start again", target.node);
+    let hint =
+        format!("raise the limit with {}, or delete clusters that are not needed", inotify::RAISE);
+    Err(RunError::refused(text).caused_by(shortage.describe()).hint(hint))
 }
 
 /// Docker gives what starts the lowest free address, Podman the next one. A control plane is known

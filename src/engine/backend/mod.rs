@@ -7,8 +7,6 @@ pub(in crate::engine) mod fake;
 pub(crate) mod kind;
 pub(crate) mod run_scope;
 
-use std::time::Duration;
-
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::agent::AgentMessage;
@@ -18,6 +16,7 @@ use crate::engine::error::RunError;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::UndoEntry;
 use crate::experiment::Fault;
+use crate::fault::UndoAfter;
 use crate::plan::Node;
 use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
 
@@ -64,7 +63,7 @@ pub(crate) trait Backend {
         fault: &Fault,
         node: &Node,
         step: u32,
-        dead_man: Duration,
+        undo_after: UndoAfter,
     ) -> Result<UndoEntry, RunError>;
     /// Refuses a planned fault that could not be undone as the backend is now. Nothing is harmed
     /// yet.
@@ -77,7 +76,7 @@ pub(crate) trait Backend {
         &self,
         fault: &Fault,
         step: u32,
-        dead_man: Duration,
+        undo_after: UndoAfter,
         seed: &mut Seed,
     ) -> Result<Vec<UndoEntry>, RunError>;
     /// Every object that the cluster holds now, and the kinds that could not be listed.

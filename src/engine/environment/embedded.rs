@@ -106,7 +106,7 @@ mod tests {
             node_image: None,
             allow_context: None,
             only_look: true,
-            dead_man_margin: Default::default(),
+            undo_timer_margin: Default::default(),
         };
         let handle = start(&config, &environment, &mut |_| {}).await.unwrap();
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);

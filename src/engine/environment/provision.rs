@@ -38,7 +38,7 @@ pub(crate) struct Environment<'a> {
     /// Whether nothing may be changed, not even in the state directory.
     pub only_look: bool,
     /// Grace period before the watchdog undoes an overdue fault.
-    pub dead_man_margin: Duration,
+    pub undo_timer_margin: Duration,
 }
 
 impl Environment<'_> {
@@ -277,7 +277,7 @@ mod tests {
                 node_image: None,
                 allow_context: None,
                 only_look: false,
-                dead_man_margin: Duration::ZERO,
+                undo_timer_margin: Duration::ZERO,
             };
             claim(&environment, "c").map(drop)
         };

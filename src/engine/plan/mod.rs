@@ -3,5 +3,4 @@
 pub(in crate::engine) mod asking;
 pub(crate) mod canaries;
 pub(in crate::engine) mod object_fault;
-pub(crate) mod object_undo;
 pub(in crate::engine) mod placement;

@@ -1,15 +1,14 @@
 //! Faults on objects of a namespace: which objects, as the cluster's API tells it now.
 
-use crate::cluster::{self, Pod};
+use crate::cluster::{Cluster, Pod};
 use crate::engine::backend::run_scope::RunScope;
 use crate::engine::error::RunError;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::experiment::{Count, Fault, NodeSelector, PodSelector};
-use crate::fault::{
-    DeploymentPlace, DeploymentScale, NodeDrain, ObjectHarm, ObjectUndo, PodDelete,
-};
+use crate::fault::{Lookup, ObjectHarm, ObjectUndo};
 use crate::plan;
+use crate::timeline::Impact;
 
 impl RunScope<'_> {
     /// What a fault that goes through the API does, and how it is undone. `None`: it does not, and
@@ -21,100 +20,31 @@ impl RunScope<'_> {
         seed: &mut Seed,
         access: &Access,
     ) -> Result<Option<Vec<UndoEntry>>, RunError> {
-        let harms = match fault {
-            Fault::DeploymentScale { namespace, name, replicas } => {
-                vec![self.scale(self.space(namespace.as_deref()), name, *replicas).await?]
-            }
-            Fault::DeploymentPlace { namespace, name, on } => {
-                vec![self.place(self.space(namespace.as_deref()), name, on, seed).await?]
-            }
-            Fault::PodDelete { pods } => {
-                let namespace = self.space(pods.namespace.as_deref()).to_owned();
-                let delete = |pod: Pod| {
-                    ObjectHarm::PodDelete(PodDelete {
-                        namespace: namespace.clone(),
-                        pod: pod.name,
-                        uid: pod.uid,
-                        node: pod.node,
-                    })
-                };
-                self.choose_pods(pods, seed).await?.into_iter().map(delete).collect()
-            }
-            _ => return Ok(None),
-        };
-        let owed = |harm| UndoEntry::Object {
-            undo: ObjectUndo::new(self.run, step, harm),
-            access: access.clone(),
-        };
-        Ok(Some(harms.into_iter().map(owed).collect()))
-    }
-
-    /// What drains a node: pods of the run's namespace, and of those that the experiment allows to
-    /// be harmed.
-    pub(crate) fn plan_drain(&self, node: &str, step: u32, access: &Access) -> UndoEntry {
-        let own = [self.namespace.clone()];
-        let namespaces =
-            own.iter().chain(&self.experiment.blast_radius.namespaces).cloned().collect();
-        let harm = ObjectHarm::NodeDrain(NodeDrain { node: node.to_owned(), namespaces });
-        UndoEntry::Object { undo: ObjectUndo::new(self.run, step, harm), access: access.clone() }
-    }
-
-    fn space<'a>(&'a self, named: Option<&'a str>) -> &'a str {
-        named.unwrap_or(&self.namespace)
-    }
-
-    async fn scale(
-        &self,
-        namespace: &str,
-        name: &str,
-        replicas: u32,
-    ) -> Result<ObjectHarm, RunError> {
-        let seen = self.cluster.scale_of(namespace, name).await.map_err(RunError::refused_by)?;
-        let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        Ok(ObjectHarm::DeploymentScale(DeploymentScale {
-            namespace,
-            name,
-            uid: seen.uid,
-            before: seen.wanted,
-            ready: seen.ready,
-            replicas,
-        }))
-    }
-
-    /// All to one node, or each to a node of its own: anything else is neither layout.
-    async fn place(
-        &self,
-        namespace: &str,
-        name: &str,
-        on: &NodeSelector,
-        seed: &mut Seed,
-    ) -> Result<ObjectHarm, RunError> {
-        let seen =
-            self.cluster.placement_of(namespace, name).await.map_err(RunError::refused_by)?;
-        let nodes = self.nodes().await?;
-        let chosen = plan::placement_node(&nodes, on, seed)?;
-        let chosen: Vec<String> = chosen.into_iter().map(|node| node.name.clone()).collect();
-        let (pods, nodes) = (seen.wanted, chosen.len());
-        if nodes > 1 && nodes != pods as usize {
-            let text = format!(
-                "the Deployment {namespace}/{name} has {pods} replicas, not one for each of \
-                 {nodes} nodes"
-            );
-            return Err(RunError::refused(text)
-                .hint("set the nodes' `count` to 1, or to the number of replicas"));
+        if fault.kind().traits().impact != Impact::Objects {
+            return Ok(None);
         }
-        let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        let placed = cluster::onto(&chosen, &seen.labels);
-        let (uid, before, ready) = (seen.uid, seen.affinity, seen.ready);
-        Ok(ObjectHarm::DeploymentPlace(DeploymentPlace {
-            namespace,
-            name,
-            uid,
-            nodes: chosen,
-            before,
-            placed,
-            ready,
-        }))
+        let harms = ObjectHarm::plan(fault, &mut ObjectLookup { scope: self, seed }).await?;
+        Ok(Some(harms.into_iter().map(|harm| self.on_object(step, harm, access)).collect()))
+    }
+
+    /// The same for one on a node. It hits pods of the run's namespace, and of those that the
+    /// experiment allows to be harmed.
+    pub(crate) fn plan_object_fault_on(
+        &self,
+        node: &str,
+        fault: &Fault,
+        step: u32,
+        access: &Access,
+    ) -> Option<UndoEntry> {
+        let own = std::iter::once(&self.namespace);
+        let namespaces: Vec<String> =
+            own.chain(&self.experiment.blast_radius.namespaces).cloned().collect();
+        let harm = ObjectHarm::plan_on_node(fault.kind(), node, &namespaces)?;
+        Some(self.on_object(step, harm, access))
+    }
+
+    fn on_object(&self, step: u32, harm: ObjectHarm, access: &Access) -> UndoEntry {
+        UndoEntry::Object { undo: ObjectUndo::new(self.run, step, harm), access: access.clone() }
     }
 
     /// The pods that a selector chooses: so many as it says, by the seed. Refused where there are
@@ -124,10 +54,37 @@ impl RunScope<'_> {
         selector: &PodSelector,
         seed: &mut Seed,
     ) -> Result<Vec<Pod>, RunError> {
-        let namespace = self.space(selector.namespace.as_deref());
+        let namespace = selector.namespace.as_ref().unwrap_or(&self.namespace);
         let found =
             self.cluster.pods(namespace, &selector.labels).await.map_err(RunError::refused_by)?;
         choose(found, selector, namespace, seed)
+    }
+}
+
+struct ObjectLookup<'a, 's> {
+    scope: &'a RunScope<'s>,
+    seed: &'a mut Seed,
+}
+
+impl Lookup for ObjectLookup<'_, '_> {
+    type Error = RunError;
+
+    fn cluster(&self) -> &Cluster {
+        &self.scope.cluster
+    }
+
+    fn namespace(&self, named: Option<&str>) -> String {
+        named.unwrap_or(&self.scope.namespace).to_owned()
+    }
+
+    async fn pods(&mut self, selector: &PodSelector) -> Result<Vec<Pod>, RunError> {
+        self.scope.choose_pods(selector, self.seed).await
+    }
+
+    async fn nodes(&mut self, selector: &NodeSelector) -> Result<Vec<String>, RunError> {
+        let nodes = self.scope.nodes().await?;
+        let chosen = plan::placement_node(&nodes, selector, self.seed)?;
+        Ok(chosen.into_iter().map(|node| node.name.clone()).collect())
     }
 }
 

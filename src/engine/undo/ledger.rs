@@ -271,9 +271,9 @@ impl Ledger {
         &mut self,
         run_ref: RunRef<'_>,
         undo: UndoEntry,
-        dead_man: Duration,
+        after: Duration,
     ) -> Result<u64, RunError> {
-        self.write(run_ref, undo, jiff::Timestamp::now().checked_add(dead_man).ok())
+        self.write(run_ref, undo, jiff::Timestamp::now().checked_add(after).ok())
     }
 
     fn write(
@@ -432,18 +432,18 @@ mod tests {
     #[test]
     fn a_ledger_of_an_earlier_version_is_read() {
         let target = r#"{"node":"w","containerId":"i","containerName":"c-w","role":"worker","addresses":{"kind":["172.18.0.3"]},"cluster":"c"}"#;
-        let dead_man = r#""mark":"outage-r-0","deadMan":{"secs":90,"nanos":0}"#;
+        let timer = r#""mark":"outage-r-0","deadMan":{"secs":90,"nanos":0}"#;
         let harms = [
             (FaultKind::NodeKill, r#""nodeKill""#.to_owned()),
             (FaultKind::NodeStop, r#"{"nodeStop":{"grace":{"secs":10,"nanos":0}}}"#.to_owned()),
-            (FaultKind::KubeletStop, format!(r#"{{"kubeletStop":{{{dead_man}}}}}"#)),
+            (FaultKind::KubeletStop, format!(r#"{{"kubeletStop":{{{timer}}}}}"#)),
             (
                 FaultKind::ComponentPause,
-                format!(r#"{{"componentPause":{{"component":"etcd",{dead_man}}}}}"#),
+                format!(r#"{{"componentPause":{{"component":"etcd",{timer}}}}}"#),
             ),
             (
                 FaultKind::ContainerKill,
-                format!(r#"{{"containerKill":{{"pod":"p","containers":["a"],{dead_man}}}}}"#),
+                format!(r#"{{"containerKill":{{"pod":"p","containers":["a"],{timer}}}}}"#),
             ),
         ];
         let mut lines: Vec<(Option<FaultKind>, String)> = Vec::new();

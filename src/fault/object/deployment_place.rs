@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tokio::time::sleep;
 
-use super::{ON_ITS_WAY, ObjectContext, ObjectFault, PODS, named, ready, unknown, until, write};
-use crate::cluster::{ClusterError, Placement, turned};
+use super::{
+    Lookup, ObjectContext, ObjectFault, PODS, Untouched, named, not_on_objects, ready, undo_marked,
+    unknown, until, write,
+};
+use crate::cluster::{Cluster, ClusterError, Placement, onto, turned};
+use crate::experiment::Fault;
 use crate::fault::{FaultError, counted};
 use crate::timeline::FaultPhase;
 
@@ -34,6 +37,33 @@ pub(crate) struct DeploymentPlace {
 impl ObjectFault for DeploymentPlace {
     const INJECTION_TIMEOUT: Duration = PODS;
     const UNDO_TIMEOUT: Duration = PODS;
+
+    /// All to one node, or each to a node of its own: anything else is neither layout.
+    async fn plan<L: Lookup>(fault: &Fault, lookup: &mut L) -> Result<Vec<Self>, L::Error> {
+        let Fault::DeploymentPlace { namespace, name, on } = fault else {
+            return Err(not_on_objects(fault).into());
+        };
+        let (namespace, name) = (lookup.namespace(namespace.as_deref()), name.clone());
+        let seen = lookup.cluster().placement_of(&namespace, &name).await;
+        let Placement { uid, wanted, ready, affinity: before, labels, .. } =
+            seen.map_err(FaultError::Api)?;
+        let nodes = lookup.nodes(on).await?;
+        let many = nodes.len();
+        if many > 1 && many != wanted as usize {
+            let why = format!(
+                "the Deployment {namespace}/{name} has {wanted} replicas, not one for each of \
+                 {many} nodes"
+            );
+            let hint = Some("set the nodes' `count` to 1, or to the number of replicas");
+            return Err(FaultError::Impossible { why, hint }.into());
+        }
+        let placed = onto(&nodes, &labels);
+        Ok(vec![Self { namespace, name, uid, nodes, before, placed, ready }])
+    }
+
+    async fn preview(fault: &Fault, _: Option<&Cluster>) -> Result<Option<String>, FaultError> {
+        Ok(fault.deployment().map(|it| format!("restore the former affinity of {it}")))
+    }
 
     fn target(&self) -> &str {
         &self.name
@@ -68,28 +98,20 @@ impl ObjectFault for DeploymentPlace {
         Ok(())
     }
 
-    /// What bears the mark is put back. What does not was never moved, or is back already, or
-    /// belongs to somebody else by now.
     async fn undo(&self, context: &ObjectContext<'_, '_>) -> Result<String, FaultError> {
-        for look in 0..2 {
-            let seen = match context.cluster.placement_of(&self.namespace, &self.name).await {
-                Err(error) if error.is_not_found() => {
-                    return Ok(format!(
-                        "{} is no longer there",
-                        named(&self.namespace, &self.name)
-                    ));
-                }
-                seen => seen?,
-            };
-            if seen.mark.as_deref() == Some(context.mark) {
-                let done = self.put_back(context, &seen).await?;
-                return Ok(format!("{done}: {}", self.readiness(context).await));
-            }
-            if look == 0 {
-                sleep(ON_ITS_WAY).await;
-            }
-        }
-        Ok("it was not moved, or is already back".into())
+        let untouched = Untouched {
+            gone: format!("{} is no longer there", named(&self.namespace, &self.name)),
+            unmarked: "it was not moved, or is already back",
+        };
+        let look = async || {
+            let seen = context.cluster.placement_of(&self.namespace, &self.name).await?;
+            Ok((seen.clone(), seen.mark))
+        };
+        let put_back = async |seen: &Placement| {
+            let done = self.put_back(context, seen).await?;
+            Ok(format!("{done}: {}", self.readiness(context).await))
+        };
+        undo_marked(context, untouched, look, put_back).await
     }
 
     fn describe(&self) -> String {
@@ -133,7 +155,7 @@ impl DeploymentPlace {
         context.cluster.place(&self.namespace, &self.name, seen, affinity, mark).await
     }
 
-    /// What is no longer what we have set is somebody's will: only the mark is taken away.
+    /// What is no longer what we have set is somebody's will: only the mark is removed.
     async fn put_back(
         &self,
         context: &ObjectContext<'_, '_>,

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::sleep;
 
-use super::{ON_ITS_WAY, ObjectContext, ObjectFault, PODS, named, ready, unknown, until, write};
-use crate::cluster::{ClusterError, Scale};
+use super::{
+    Lookup, ObjectContext, ObjectFault, PODS, Untouched, named, not_on_objects, ready, undo_marked,
+    unknown, until, write,
+};
+use crate::cluster::{Cluster, ClusterError, Scale};
+use crate::experiment::Fault;
 use crate::fault::FaultError;
 use crate::timeline::FaultPhase;
 
@@ -33,6 +36,28 @@ impl ObjectFault for DeploymentScale {
     const UNDO_TIMEOUT: Duration = PODS;
     const RUNS_EMBEDDED: bool = true;
 
+    async fn plan<L: Lookup>(fault: &Fault, lookup: &mut L) -> Result<Vec<Self>, L::Error> {
+        let Fault::DeploymentScale { namespace, name, replicas } = fault else {
+            return Err(not_on_objects(fault).into());
+        };
+        let namespace = lookup.namespace(namespace.as_deref());
+        Ok(vec![Self::of(lookup.cluster(), namespace, name, *replicas).await?])
+    }
+
+    /// A Deployment of the run's own is not there yet.
+    async fn preview(
+        fault: &Fault,
+        cluster: Option<&Cluster>,
+    ) -> Result<Option<String>, FaultError> {
+        if let Fault::DeploymentScale { namespace: Some(namespace), name, replicas } = fault
+            && let Some(cluster) = cluster
+        {
+            let scale = Self::of(cluster, namespace.clone(), name, *replicas).await?;
+            return Ok(Some(scale.describe()));
+        }
+        Ok(fault.deployment().map(|it| format!("scale {it} back to the replicas it had before")))
+    }
+
     fn target(&self) -> &str {
         &self.name
     }
@@ -58,28 +83,20 @@ impl ObjectFault for DeploymentScale {
         Ok(())
     }
 
-    /// What bears the mark is scaled back. What does not was never scaled, or is back already, or
-    /// belongs to somebody else by now.
     async fn undo(&self, context: &ObjectContext<'_, '_>) -> Result<String, FaultError> {
-        for look in 0..2 {
-            let seen = match context.cluster.scale_of(&self.namespace, &self.name).await {
-                Err(error) if error.is_not_found() => {
-                    return Ok(format!(
-                        "{} is no longer there",
-                        named(&self.namespace, &self.name)
-                    ));
-                }
-                seen => seen?,
-            };
-            if seen.mark.as_deref() == Some(context.mark) {
-                let done = self.put_back(context, &seen).await?;
-                return Ok(format!("{done}: {}", self.readiness(context).await));
-            }
-            if look == 0 {
-                sleep(ON_ITS_WAY).await;
-            }
-        }
-        Ok("it was not scaled, or is already back".into())
+        let untouched = Untouched {
+            gone: format!("{} is no longer there", named(&self.namespace, &self.name)),
+            unmarked: "it was not scaled, or is already back",
+        };
+        let look = async || {
+            let seen = context.cluster.scale_of(&self.namespace, &self.name).await?;
+            Ok((seen.clone(), seen.mark))
+        };
+        let put_back = async |seen: &Scale| {
+            let done = self.put_back(context, seen).await?;
+            Ok(format!("{done}: {}", self.readiness(context).await))
+        };
+        undo_marked(context, untouched, look, put_back).await
     }
 
     fn describe(&self) -> String {
@@ -93,6 +110,16 @@ impl ObjectFault for DeploymentScale {
 }
 
 impl DeploymentScale {
+    async fn of(
+        cluster: &Cluster,
+        namespace: String,
+        name: &str,
+        replicas: u32,
+    ) -> Result<Self, FaultError> {
+        let Scale { uid, wanted: before, ready, .. } = cluster.scale_of(&namespace, name).await?;
+        Ok(Self { namespace, name: name.to_owned(), uid, before, ready, replicas })
+    }
+
     /// What it was when the fault was planned is what it will be again: harm is done to nothing
     /// else.
     async fn fit(&self, context: &ObjectContext<'_, '_>) -> Result<Scale, FaultError> {
@@ -123,7 +150,7 @@ impl DeploymentScale {
         context.cluster.scale(&self.namespace, &self.name, seen, to, mark).await.map(drop)
     }
 
-    /// What is no longer what we have set is somebody's will: only the mark is taken away.
+    /// What is no longer what we have set is somebody's will: only the mark is removed.
     async fn put_back(
         &self,
         context: &ObjectContext<'_, '_>,

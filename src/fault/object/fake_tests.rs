@@ -55,29 +55,29 @@ fn asked(api: &FakeApi) -> Value {
     json!({"replicas": web["spec"]["replicas"], "affinity": web["spec"]["template"]["spec"]["affinity"], "mark": web["metadata"]["labels"]["outage.run"]})
 }
 
-struct Told {
+struct Carried {
     result: Result<(), String>,
-    said: Vec<(FaultPhase, String)>,
+    phases: Vec<(FaultPhase, String)>,
 }
 
-impl Told {
+impl Carried {
     fn error(&self) -> &str {
         self.result.as_ref().unwrap_err()
     }
 
     fn last(&self) -> &str {
-        &self.said.last().unwrap().1
+        &self.phases.last().unwrap().1
     }
 }
 
-async fn told(api: &FakeApi, harm: ObjectHarm, back: bool) -> Told {
-    let (undo, cluster, mut said) = (ObjectUndo::new("r", 0, harm), api.cluster(), Vec::new());
-    let mut progress = |phase, seen| said.push((phase, seen));
+async fn carry_out(api: &FakeApi, harm: ObjectHarm, back: bool) -> Carried {
+    let (undo, cluster, mut phases) = (ObjectUndo::new("r", 0, harm), api.cluster(), Vec::new());
+    let mut progress = |phase, seen| phases.push((phase, seen));
     let result = match back {
         false => inject_object(&undo, &cluster, &mut progress).await,
         true => undo_object(&undo, &cluster, &mut progress).await,
     };
-    Told { result: result.map_err(|error| error.to_string()), said }
+    Carried { result: result.map_err(|error| error.to_string()), phases }
 }
 
 /// A cluster whose controllers immediately do what is asked of them.
@@ -112,17 +112,17 @@ fn obey(web: &mut Value) {
 async fn each_is_done_and_undone_twice() {
     for harm in [resize(), moved()] {
         let api = obedient();
-        let done = told(&api, harm.clone(), false).await;
+        let done = carry_out(&api, harm.clone(), false).await;
         assert_eq!(done.result, Ok(()), "{harm:?}");
         assert_eq!(
-            done.said.iter().map(|said| said.0).collect::<Vec<_>>(),
+            done.phases.iter().map(|(phase, _)| *phase).collect::<Vec<_>>(),
             [FaultPhase::Requested, FaultPhase::Returned, FaultPhase::Confirmed]
         );
         assert_eq!(asked(&api)["mark"], "r-0");
         for _ in 0..2 {
-            let undone = told(&api, harm.clone(), true).await;
+            let undone = carry_out(&api, harm.clone(), true).await;
             assert_eq!(
-                (undone.result, undone.said.last().unwrap().0),
+                (undone.result, undone.phases.last().unwrap().0),
                 (Ok(()), FaultPhase::Undone)
             );
             assert_eq!(asked(&api), json!({"replicas": 2, "affinity": null, "mark": null}));
@@ -141,9 +141,9 @@ async fn what_was_changed_since_the_plan_is_not_harmed() {
                 *web = merged(web, &change);
                 None
             });
-            let done = told(&api, harm.clone(), false).await;
+            let done = carry_out(&api, harm.clone(), false).await;
             assert!(done.error().contains(why), "{}", done.error());
-            assert!(done.said.is_empty() && asked(&api)["mark"].is_null(), "{harm:?}");
+            assert!(done.phases.is_empty() && asked(&api)["mark"].is_null(), "{harm:?}");
         }
     }
 }
@@ -162,7 +162,7 @@ async fn who_loses_a_race_looks_again() {
                 }
                 None
             });
-            let done = told(&api, harm.clone(), false).await;
+            let done = carry_out(&api, harm.clone(), false).await;
             assert_eq!(done.result.is_err(), is_will, "{:?}", done.result);
             assert_eq!(asked(&api)["mark"].is_null(), is_will, "{harm:?}");
         }
@@ -176,11 +176,11 @@ async fn what_was_set_meanwhile_is_kept_and_reported() {
         (moved(), "was changed meanwhile and is kept"),
     ] {
         let api = obedient();
-        assert_eq!(told(&api, harm.clone(), false).await.result, Ok(()));
+        assert_eq!(carry_out(&api, harm.clone(), false).await.result, Ok(()));
         let mut web = api.object(WEB);
         changed(&mut web, &theirs());
         api.put(WEB, web);
-        let undone = told(&api, harm, true).await;
+        let undone = carry_out(&api, harm, true).await;
         assert!(undone.last().contains(words), "{}", undone.last());
         let now = asked(&api);
         assert_eq!(
@@ -194,14 +194,14 @@ async fn what_was_set_meanwhile_is_kept_and_reported() {
 async fn it_is_undone_when_it_is_asked_for_as_before_whatever_its_pods_do() {
     for harm in [resize(), moved()] {
         let api = obedient();
-        assert_eq!(told(&api, harm.clone(), false).await.result, Ok(()));
+        assert_eq!(carry_out(&api, harm.clone(), false).await.result, Ok(()));
         api.before_each(|objects, _| {
             let web = objects.get_mut(WEB)?;
             obey(web);
             web["status"]["readyReplicas"] = json!(1);
             None
         });
-        let undone = told(&api, harm, true).await;
+        let undone = carry_out(&api, harm, true).await;
         assert_eq!(undone.result, Ok(()));
         assert!(undone.last().ends_with(": 1 of 2 replicas ready after 120s"), "{}", undone.last());
         assert_eq!(asked(&api), json!({"replicas": 2, "affinity": null, "mark": null}));
@@ -221,7 +221,7 @@ async fn an_api_server_that_goes_away_once_more_takes_no_undo_back() {
         ),
     ] {
         let api = obedient();
-        assert_eq!(told(&api, harm.clone(), false).await.result, Ok(()));
+        assert_eq!(carry_out(&api, harm.clone(), false).await.result, Ok(()));
         let mut written = None;
         api.before_each(move |objects, call| {
             obey(objects.get_mut(WEB)?);
@@ -232,7 +232,7 @@ async fn an_api_server_that_goes_away_once_more_takes_no_undo_back() {
                 |at: &Instant| call != WRITE && at.elapsed() < Duration::from_secs(away_secs);
             written.as_ref().is_some_and(away).then_some(503)
         });
-        let undone = told(&api, harm, true).await;
+        let undone = carry_out(&api, harm, true).await;
         assert_eq!((undone.result.clone(), undone.last()), (Ok(()), words));
     }
 }
@@ -270,21 +270,21 @@ fn cordon(api: &FakeApi) -> (bool, Option<String>) {
 #[tokio::test(start_paused = true)]
 async fn a_foreign_cordon_is_never_removed() {
     let api = node(json!({"spec": {"unschedulable": true}}));
-    let done = told(&api, drain(), false).await;
+    let done = carry_out(&api, drain(), false).await;
     assert_eq!(done.error(), "drain node w: it is already cordoned");
-    told(&api, drain(), true).await.result.unwrap();
+    carry_out(&api, drain(), true).await.result.unwrap();
     assert_eq!(cordon(&api), (true, None));
 }
 
-/// A kubelet that tells its status meanwhile is no reason to give up, in either direction.
+/// A kubelet that reports its status meanwhile is no reason to give up, in either direction.
 #[tokio::test(start_paused = true)]
 async fn a_nodes_status_may_change_meanwhile() {
     let status = || json!({"status": {"beat": 1}});
     let api = node(status());
-    assert_eq!(told(&api, drain(), false).await.result, Ok(()));
+    assert_eq!(carry_out(&api, drain(), false).await.result, Ok(()));
     assert_eq!(cordon(&api), (true, Some("r-0".into())));
     let busy = node(status());
     busy.put(NODE, api.object(NODE));
-    assert_eq!(told(&busy, drain(), true).await.last(), "the node is uncordoned");
+    assert_eq!(carry_out(&busy, drain(), true).await.last(), "the node is uncordoned");
     assert_eq!(cordon(&busy), (false, None));
 }

@@ -1,8 +1,8 @@
 //! Faults that are injected through the cluster's API, into its objects.
 //!
 //! Who undoes one needs the API again: whoever keeps the record knows how to reach it. What is
-//! changed bears the run's mark as a label, set and removed in one step with the change: only what
-//! bears it is undone.
+//! changed carries the run's mark as a label, set and removed in one step with the change: only
+//! what carries it is undone.
 
 pub(super) mod deployment_place;
 pub(super) mod deployment_scale;
@@ -10,6 +10,8 @@ pub(super) mod deployment_scale;
 mod fake_tests;
 pub(super) mod node_drain;
 pub(super) mod pod_delete;
+#[cfg(test)]
+mod preview_tests;
 
 use std::time::Duration;
 
@@ -19,7 +21,8 @@ use tokio::time::{Instant, sleep};
 use super::error::FaultError;
 use super::record::UndoFormat;
 use super::{ObjectHarm, Progress, record};
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::{Cluster, ClusterError, Pod};
+use crate::experiment::{Fault, NodeSelector, PodSelector};
 use crate::timeline::FaultPhase;
 
 const LOOK: Duration = Duration::from_millis(200);
@@ -48,14 +51,53 @@ pub(crate) struct ObjectUndo {
     pub harm: ObjectHarm,
 }
 
+/// What the plan of a fault on objects asks for.
+pub(crate) trait Lookup {
+    type Error: From<FaultError>;
+
+    fn cluster(&self) -> &Cluster;
+
+    /// The namespace that an experiment names, or else the run's own.
+    fn namespace(&self, named: Option<&str>) -> String;
+
+    /// The pods that a selector chooses. Errors where there are not enough.
+    async fn pods(&mut self, selector: &PodSelector) -> Result<Vec<Pod>, Self::Error>;
+
+    /// The names of the nodes that a selector chooses.
+    async fn nodes(&mut self, selector: &NodeSelector) -> Result<Vec<String>, Self::Error>;
+}
+
+pub(super) fn not_on_objects(fault: &Fault) -> FaultError {
+    FaultError::Impossible {
+        why: format!("{} is not a fault on objects", fault.kind()),
+        hint: None,
+    }
+}
+
 /// A fault through the API. Its value is its record: plain data with all that the undo needs.
-pub(super) trait ObjectFault {
+pub(super) trait ObjectFault: Sized {
     /// How long the injection may take beyond one call.
     const INJECTION_TIMEOUT: Duration;
     /// How long the undo may take beyond one call.
     const UNDO_TIMEOUT: Duration;
     /// Whether an embedded cluster can carry it out.
     const RUNS_EMBEDDED: bool = false;
+
+    /// Works out the records, one for each object that it hits: looks which they are.
+    async fn plan<L: Lookup>(fault: &Fault, _: &mut L) -> Result<Vec<Self>, L::Error> {
+        Err(not_on_objects(fault).into())
+    }
+
+    /// The same for one on a node, whose pods in these namespaces may be hit.
+    fn plan_on_node(_node: &str, _namespaces: &[String]) -> Option<Self> {
+        None
+    }
+
+    /// How it would be undone, for a dry run. `None`: that names the node. `cluster`:
+    /// where there is one, it is asked as in a run.
+    async fn preview(_: &Fault, _cluster: Option<&Cluster>) -> Result<Option<String>, FaultError> {
+        Ok(None)
+    }
 
     /// What it hits: a node, a pod, a Deployment.
     fn target(&self) -> &str;
@@ -130,6 +172,47 @@ async fn write<S>(
         }
         seen = read().await?;
     }
+}
+
+/// What an undo says of an object that it leaves alone.
+struct Untouched {
+    /// It no longer exists.
+    gone: String,
+    /// It does not carry the mark.
+    unmarked: &'static str,
+}
+
+/// Undoes what carries the mark. What does not was never changed by us, or is back already, or
+/// belongs to somebody else by now. The mark goes in one step with the change: that it is gone is
+/// read back.
+async fn undo_marked<S>(
+    context: &ObjectContext<'_, '_>,
+    untouched: Untouched,
+    look: impl AsyncFn() -> Result<(S, Option<String>), ClusterError>,
+    put_back: impl AsyncFn(&S) -> Result<String, FaultError>,
+) -> Result<String, FaultError> {
+    let is_ours = |mark: &Option<String>| mark.as_deref() == Some(context.mark);
+    for look_again in [true, false] {
+        let (seen, mark) = match look().await {
+            Err(error) if error.is_not_found() => return Ok(untouched.gone),
+            seen => seen?,
+        };
+        if is_ours(&mark) {
+            let done = put_back(&seen).await?;
+            return match look().await {
+                Ok((_, mark)) if is_ours(&mark) => Err(FaultError::Object {
+                    what: "read back what was undone".into(),
+                    why: format!("it still has the label outage.run={}", context.mark),
+                }),
+                // An API server that goes away now has accepted it.
+                _ => Ok(done),
+            };
+        }
+        if look_again {
+            sleep(ON_ITS_WAY).await;
+        }
+    }
+    Ok(untouched.unmarked.into())
 }
 
 /// Looks until it is so, or for too long; an API server that does not answer is asked again
@@ -228,9 +311,9 @@ mod tests {
         assert_eq!(texts[2].1.as_deref(), Some("kubectl uncordon w"));
         let affinity = r#"{"affinity":{"nodeAffinity":null,"podAffinity":{}}}"#;
         let patch = format!("-p '{{\"spec\":{{\"template\":{{\"spec\":{affinity}}}}}}}'");
-        let told = texts[3].1.as_deref().unwrap();
+        let by_hand = texts[3].1.as_deref().unwrap();
         assert_eq!(
-            told,
+            by_hand,
             format!("kubectl -n kube-system patch deployment coredns --type merge {patch}")
         );
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use super::{AWAY, LOOK, ON_ITS_WAY, ObjectContext, ObjectFault, named, write};
+use super::{AWAY, LOOK, ObjectContext, ObjectFault, Untouched, named, undo_marked, write};
 use crate::cluster::{Cordon, Evicted};
 use crate::fault::{FaultError, counted};
 use crate::timeline::FaultPhase;
@@ -31,6 +31,10 @@ impl ObjectFault for NodeDrain {
     const INJECTION_TIMEOUT: Duration = EVICTION_TIMEOUT;
     const UNDO_TIMEOUT: Duration = AWAY;
 
+    fn plan_on_node(node: &str, namespaces: &[String]) -> Option<Self> {
+        Some(Self { node: node.to_owned(), namespaces: namespaces.to_vec() })
+    }
+
     fn target(&self) -> &str {
         &self.node
     }
@@ -50,24 +54,20 @@ impl ObjectFault for NodeDrain {
         Ok(())
     }
 
-    /// A node without our mark was never cordoned by us, or is not any more.
     async fn undo(&self, context: &ObjectContext<'_, '_>) -> Result<String, FaultError> {
-        for look in 0..2 {
-            let seen = match context.cluster.cordon_of(&self.node).await {
-                Err(error) if error.is_not_found() => {
-                    return Ok("the node is no longer there".into());
-                }
-                found => found?,
-            };
-            if seen.mark.as_deref() == Some(context.mark) {
-                context.cluster.cordon(&self.node, &seen, None).await?;
-                return Ok("the node is uncordoned".into());
-            }
-            if look == 0 {
-                sleep(ON_ITS_WAY).await;
-            }
-        }
-        Ok("it was not cordoned, or is already uncordoned".into())
+        let untouched = Untouched {
+            gone: "the node is no longer there".into(),
+            unmarked: "it was not cordoned, or is already uncordoned",
+        };
+        let look = async || {
+            let seen = context.cluster.cordon_of(&self.node).await?;
+            Ok((seen.clone(), seen.mark))
+        };
+        let uncordon = async |seen: &Cordon| {
+            context.cluster.cordon(&self.node, seen, None).await?;
+            Ok("the node is uncordoned".into())
+        };
+        undo_marked(context, untouched, look, uncordon).await
     }
 
     fn describe(&self) -> String {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use super::{LOOK, ObjectContext, ObjectFault, named};
+use super::{LOOK, Lookup, ObjectContext, ObjectFault, named, not_on_objects};
+use crate::cluster::{Cluster, Pod};
+use crate::experiment::Fault;
 use crate::fault::FaultError;
 use crate::timeline::FaultPhase;
 
@@ -27,6 +29,23 @@ impl ObjectFault for PodDelete {
     const INJECTION_TIMEOUT: Duration = DELETION_TIMEOUT;
     const UNDO_TIMEOUT: Duration = Duration::ZERO;
     const RUNS_EMBEDDED: bool = true;
+
+    async fn plan<L: Lookup>(fault: &Fault, lookup: &mut L) -> Result<Vec<Self>, L::Error> {
+        let Fault::PodDelete { pods } = fault else { return Err(not_on_objects(fault).into()) };
+        let namespace = lookup.namespace(pods.namespace.as_deref());
+        let delete = |Pod { name: pod, uid, node, .. }| Self {
+            namespace: namespace.clone(),
+            pod,
+            uid,
+            node,
+        };
+        Ok(lookup.pods(pods).await?.into_iter().map(delete).collect())
+    }
+
+    async fn preview(_: &Fault, _: Option<&Cluster>) -> Result<Option<String>, FaultError> {
+        let text = "not needed: deleted pods stay deleted, and their controllers create new ones";
+        Ok(Some(text.into()))
+    }
 
     fn target(&self) -> &str {
         &self.pod

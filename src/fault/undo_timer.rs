@@ -1,9 +1,10 @@
-//! Scripts inside a node, and the watchdog: a timer of the node's own systemd that undoes the fault
-//! when nobody else does.
+//! Scripts inside a node, and the undo timer: one of the node's own systemd that undoes the fault
+//! when nobody else does. It waits for as long as the injection may take at worst; once the fault is
+//! confirmed, a second one waits for the rest alone, and starts what the first would.
 //!
-//! The switch is also a ticket: a script that injects does nothing unless its switch is armed, and
+//! The timer is also a ticket: a script that injects does nothing unless its timer is armed, and
 //! an undo disarms it, both under one lock. So a script that arrives late, after the undo, injects
-//! nothing; and a switch that is armed late finds nothing to undo and goes.
+//! nothing; and a timer that is armed late finds nothing to undo and goes.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::node::NodeState;
 const NO_TOOL: i64 = 71;
 /// The exit code of a script that has waited for the lock too long.
 const LOCKED: i64 = 73;
-/// The exit code of a script that injects and whose switch is not armed.
+/// The exit code of a script that injects and whose timer is not armed.
 const NO_TICKET: i64 = 75;
 /// How long an undo waits for the lock: no script holds it for longer.
 const LONGEST_HOLD: Duration = if cfg!(test) { Duration::from_secs(2) } else { LONG.limit };
@@ -27,14 +28,33 @@ const LONGEST_HOLD: Duration = if cfg!(test) { Duration::from_secs(2) } else { L
 /// script injects after the undo.
 pub(super) const NOTHING: &str = ":";
 
-/// The watchdog of one fault in a node.
+/// The undo timer of one fault in a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Switch {
+pub(crate) struct UndoTimer {
     /// The name of its units, and of all that the fault leaves in the node.
     pub mark: String,
-    /// When it undoes the fault by itself.
-    pub dead_man: Duration,
+    #[serde(flatten)]
+    pub times: UndoAfter,
+}
+
+/// When a fault is undone if its run has died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UndoAfter {
+    /// From before its injection. Earlier versions call it `deadMan`, and know no other.
+    #[serde(alias = "deadMan")]
+    pub requested: Duration,
+    /// From its confirmation.
+    #[serde(default)]
+    pub confirmed: Duration,
+}
+
+impl UndoAfter {
+    #[cfg(test)]
+    pub(crate) fn both(after: Duration) -> Self {
+        Self { requested: after, confirmed: after }
+    }
 }
 
 /// How long a script may take, with all that it waits for.
@@ -64,8 +84,8 @@ impl Limits {
     }
 }
 
-impl Switch {
-    /// Arms the switch: `undo` will run in the node when its time is over, unless it is disarmed.
+impl UndoTimer {
+    /// Arms the timer: `undo` will run in the node when its time is over, unless it is disarmed.
     /// Errors when one of `tools` is missing.
     pub(super) async fn arm(
         &self,
@@ -77,11 +97,11 @@ impl Switch {
             "for tool in systemd-run systemctl flock {tools}; do command -v $tool >/dev/null || \
              {{ echo $tool; exit {NO_TOOL}; }}; done\nexec systemd-run --quiet --collect \
              --unit={mark} --property=Type=oneshot --property=Restart=on-failure \
-             --property=RestartSec=3 --description='outage: watchdog timer' \
+             --property=RestartSec=3 --description='outage: undo timer' \
              --on-active={after}ms --timer-property=AccuracySec=50ms /bin/sh -c \"$1\"",
             tools = tools.join(" "),
             mark = self.mark,
-            after = self.dead_man.as_millis().max(1),
+            after = self.times.requested.as_millis().max(1),
         );
         let output = context.run(&["sh", "-c", &script, "sh", undo]).await?;
         match output.code {
@@ -89,13 +109,27 @@ impl Switch {
             NO_TOOL => Err(context.refused(format!("it has no {}", output.error_text()))),
             _ => Err(FaultError::Command {
                 node: context.node(),
-                what: "arm the node's watchdog timer",
+                what: "arm the node's undo timer",
                 output: output.error_text(),
             }),
         }
     }
 
-    /// Runs a script that injects, if the switch is armed.
+    /// The fault is there: from now on only its own time is waited for. What has been undone
+    /// meanwhile stays so.
+    pub(super) async fn confirm(&self, context: &FaultContext<'_, '_>) -> Result<(), FaultError> {
+        let (mark, after) = (&self.mark, self.times.confirmed.as_millis().max(1));
+        let script = format!(
+            "{}\nsystemctl is-active --quiet {mark}.timer || exit 0\n\
+             exec systemd-run --quiet --collect --unit={mark}-confirmed \
+             --description='outage: undo timer' --on-active={after}ms \
+             --timer-property=AccuracySec=50ms systemctl start --no-block {mark}.service",
+            SHORT.lock(),
+        );
+        context.run(&["sh", "-c", &script]).await.map(drop)
+    }
+
+    /// Runs a script that injects, if the timer is armed.
     pub(super) async fn inject(
         &self,
         limits: Limits,
@@ -117,12 +151,14 @@ impl Switch {
         Err(FaultError::Command { node: context.node(), what, output })
     }
 
-    /// The script that undoes the fault and disarms the switch, for the undo and for the switch
+    /// The script that undoes the fault and disarms the timer, for the undo and for the timer
     /// itself.
     pub(super) fn undo_script(&self, limits: Limits, script: &str) -> String {
-        // Its own service must not stop itself before it is done: only the timer is stopped.
+        // Its own service must not stop itself before it is done: only the timers are stopped.
         let (lock, mark) = (limits.lock(), &self.mark);
-        format!("{lock}\n{script}\nsystemctl stop {mark}.timer 2>/dev/null\nexit 0")
+        format!(
+            "{lock}\n{script}\nsystemctl stop {mark}.timer {mark}-confirmed.timer 2>/dev/null\nexit 0"
+        )
     }
 
     /// Runs an undo script, again as long as another script has the lock. `None`: the node does not
@@ -159,10 +195,10 @@ impl Switch {
         context: &FaultContext<'_, '_>,
     ) -> Result<Option<String>, FaultError> {
         let script = self.undo_script(SHORT, NOTHING);
-        self.undo(SHORT, context, "disarm the node's watchdog timer", &script).await
+        self.undo(SHORT, context, "disarm the node's undo timer", &script).await
     }
 
-    /// Starting the switch's unit is what it would do by itself.
+    /// Starting the timer's unit is what it would do by itself.
     pub(super) fn by_hand(&self, container: &str) -> String {
         format!("docker exec {container} systemctl start {}.service", self.mark)
     }
@@ -173,8 +209,8 @@ mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
     use crate::fault::kubelet::PROCESS;
-    use crate::fault::samples::{component_faults, fault, plan_of};
-    use crate::fault::{Undo, inject, undo};
+    use crate::fault::samples::{component_faults, fault, plan_of, target};
+    use crate::fault::{Plan, Undo, inject, undo};
     use crate::timeline::{Component, FaultKind};
 
     fn plans() -> [Undo; 2] {
@@ -227,7 +263,7 @@ mod tests {
                 "inject the fault on node c-worker: it has no flock"
             );
             let error = harmed(&node((1, "unit exists"), (0, ""), (0, "0")), &plan).await;
-            assert_eq!(error, "arm the node's watchdog timer in node c-worker: unit exists");
+            assert_eq!(error, "arm the node's undo timer in node c-worker: unit exists");
             let error = harmed(&node((0, ""), (75, ""), (0, "0")), &plan).await;
             assert!(error.ends_with("in node c-worker: it was undone meanwhile"), "{error}");
         }
@@ -276,8 +312,8 @@ mod tests {
         }
     }
 
-    /// The script that a fault gives its switch, on a node where all is well.
-    async fn given_to_the_switch(plan: &Undo) -> String {
+    /// The script that a fault gives its timer, on a node where all is well.
+    async fn given_to_the_timer(plan: &Undo) -> String {
         let (engine, given) =
             (FakeEngine::start(), std::sync::Arc::new(std::sync::Mutex::new(None)));
         let heard = given.clone();
@@ -298,24 +334,58 @@ mod tests {
         let docker = engine.connect().await;
         inject(plan, &docker, &mut |_, _| {}).await.unwrap_err();
         let given = given.lock().unwrap().take();
-        given.unwrap_or_else(|| panic!("no switch: {plan:?}"))
+        given.unwrap_or_else(|| panic!("no timer: {plan:?}"))
     }
 
     #[tokio::test]
-    async fn no_switchs_script_has_what_systemd_reads() {
+    async fn no_timers_script_has_what_systemd_reads() {
         let inside = FaultKind::ALL.map(fault).into_iter().filter_map(|fault| plan_of(&fault).ok());
-        let inside = inside.filter(|plan| plan.harm.kind().traits().engine.is_none());
+        let inside = inside.filter(|plan| plan.harm.kind().traits().is_inside_node());
         let parts = Component::ALL.into_iter().flat_map(component_faults);
         let parts = parts.map(|fault| plan_of(&fault).unwrap());
         let plans: Vec<Undo> = inside.chain(parts).collect();
         for plan in &plans {
-            let script = given_to_the_switch(plan).await;
+            let script = given_to_the_timer(plan).await;
             assert!(
                 !script.contains("${") && !script.contains('%'),
                 "{}: {script}",
                 plan.harm.kind()
             );
         }
+    }
+
+    /// A run that dies right after the confirmation waits for the rest of its time alone.
+    #[tokio::test]
+    async fn the_time_is_set_anew_when_the_fault_is_confirmed() {
+        let (engine, set) =
+            (FakeEngine::start(), std::sync::Arc::new(std::sync::Mutex::new(Vec::new())));
+        let heard = set.clone();
+        engine.with(|state| {
+            state.script = Box::new(move |_, argv| {
+                let text = argv.join(" ");
+                if let Some((_, after)) = text.split_once("--on-active=") {
+                    let unit = text.split_once("--unit=").unwrap().1;
+                    let of = |text: &str| text.split_whitespace().next().unwrap().to_owned();
+                    heard.lock().unwrap().push((of(unit), of(after)));
+                }
+                match () {
+                    () if text.starts_with("ip -o addr") => {
+                        (0, "2: eth0 inet 172.18.0.3/16\n2: eth0 inet6 fc00::3/64".into())
+                    }
+                    () if text.contains("/dev/tcp/") => (0, "3 silent".into()),
+                    () => (0, String::new()),
+                }
+            })
+        });
+        let undo_after =
+            UndoAfter { requested: Duration::from_secs(82), confirmed: Duration::from_secs(12) };
+        let (fault, target) = (&fault(FaultKind::NodeDisconnect), &target());
+        let plan = Plan { fault, target, cluster: &[], pod: None, run: "r", step: 0, undo_after };
+        let plan = crate::fault::plan(&plan).unwrap();
+        inject(&plan, &engine.connect().await, &mut |_, _| {}).await.unwrap();
+        let unit = |name: &str, after: &str| (name.to_owned(), after.to_owned());
+        let wanted = [unit("outage-r-0", "82000ms"), unit("outage-r-0-confirmed", "12000ms")];
+        assert_eq!(*set.lock().unwrap(), wanted);
     }
 
     #[tokio::test]

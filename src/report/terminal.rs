@@ -68,7 +68,8 @@ fn write(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
     assertions(view, style, out);
     for claim in view.decided() {
         let lead = format!("  claim {} {}: ", claim.id, claim.decision.word());
-        out.push_str(&hang(&lead, &claim.says, style.width));
+        let model = if view.is_modelled() { " (the model decides no claim)" } else { "" };
+        out.push_str(&hang(&lead, &format!("{}{model}", claim.says), style.width));
     }
     for surprise in view.comparisons().iter().filter_map(Comparison::surprise) {
         out.push_str(&hang("  unexpected: ", &surprise, style.width));

@@ -11,7 +11,7 @@ use super::test;
 
 /// Flags of other programs that the pages mention.
 const FLAGS_OF_OTHERS: &[&str] =
-    &["--release", "--path", "--test", "--lib", "--locked", "--name", "--list"];
+    &["--release", "--path", "--test", "--lib", "--locked", "--name", "--list", "--cascade"];
 const LARGEST_README: usize = 8 * 1024;
 const WIDEST_CELL: usize = 120;
 

@@ -5,7 +5,6 @@ use crate::experiment::decode::known;
 use crate::experiment::files::Files;
 use crate::experiment::schema::{Condition, Quantity};
 use crate::kind_config::KindConfig;
-
 use crate::timeline::NodeRole;
 use crate::workload::{Controller, Manifest};
 

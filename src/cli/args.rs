@@ -177,6 +177,7 @@ pub(super) struct Lint {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = exit::PREDICT_HELP)]
 pub(super) struct Predict {
     /// Experiment file or directory (repeatable)
     #[arg(short, long = "filename", value_name = "FILE")]

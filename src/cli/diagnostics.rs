@@ -1,12 +1,15 @@
 //! Draws what is wrong with an experiment: the line of the file with a caret, and what to do about
 //! it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 
+use super::output::visible;
 use crate::experiment::{Diagnostic, Location, Severity, SourceFile};
+use crate::report::Ink;
 
 /// How many problems are drawn; the others are counted.
 const MOST: usize = 100;
@@ -16,19 +19,23 @@ const NARROWEST: usize = 40;
 /// Draws problems in their order, each with its place, and counts them in one line at the end. No
 /// problems: an empty text.
 ///
-/// `colour` writes ANSI colours, `width` is the terminal's in columns. The text ends with a line
+/// `colour` is what colours are written with, `width` is the terminal's in columns. The text ends with a line
 /// break.
-pub fn render(problems: &[Diagnostic], colour: bool, width: usize) -> String {
+pub fn render(problems: &[Diagnostic], colour: Option<Ink>, width: usize) -> String {
     if problems.is_empty() {
         return String::new();
     }
     let width = width.max(NARROWEST);
-    let renderer = if colour { Renderer::styled().hyperlink(false) } else { Renderer::plain() }
-        .term_width(width);
+    let renderer = match colour {
+        Some(_) => Renderer::styled().hyperlink(false),
+        None => Renderer::plain(),
+    }
+    .term_width(width);
     let mut text = String::new();
     for problem in problems.iter().take(MOST) {
         for group in groups(problem, width) {
-            text += &renderer.render(&[group]);
+            let drawn = renderer.render(&[group]);
+            text += &colour.map_or(drawn.clone(), |ink| ink.mark(&drawn));
             text += "\n";
         }
         text += "\n";
@@ -100,26 +107,28 @@ fn snippets(problem: &Diagnostic) -> Vec<Snippet<'_, Annotation<'_>>> {
     let others = problem
         .related
         .iter()
-        .map(|related| (&related.at, AnnotationKind::Context, Some(related.label.as_str())));
+        .map(|related| (&related.at, AnnotationKind::Context, Some(visible(&related.label))));
     let marks: Vec<_> = own.chain(others).collect();
     files.into_iter().map(|file| snippet(file, &marks)).collect()
 }
 
 fn snippet<'p>(
     file: &'p Arc<SourceFile>,
-    marks: &[(&'p Location, AnnotationKind, Option<&'p str>)],
+    marks: &[(&'p Location, AnnotationKind, Option<Cow<'p, str>>)],
 ) -> Snippet<'p, Annotation<'p>> {
     let mine = marks.iter().filter(|(at, ..)| Arc::ptr_eq(&at.file, file));
     let annotations =
-        mine.map(|(at, kind, label)| kind.span(at.span.start..at.span.end).label(*label));
-    Snippet::source(&file.text).path(&file.name).annotations(annotations.collect::<Vec<_>>())
+        mine.map(|(at, kind, label)| kind.span(at.span.start..at.span.end).label(label.clone()));
+    Snippet::source(&file.text)
+        .path(visible(&file.name))
+        .annotations(annotations.collect::<Vec<_>>())
 }
 
 /// Breaks a text between words, so that no line is longer than `width` where that can be had.
 fn wrapped(text: &str, width: usize) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
+    let text: Vec<&str> = text.split_whitespace().collect();
     textwrap::fill(
-        &words.join(" "),
+        &visible(&text.join(" ")),
         textwrap::Options::new(width)
             .break_words(false)
             .word_splitter(textwrap::WordSplitter::NoHyphenation)

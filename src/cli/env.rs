@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 use super::args::{Colour, Global};
 use super::failure::Failure;
+use super::output::INK;
 use crate::docker::EngineEnv;
 use crate::engine::error::RunError;
+use crate::report::Ink;
 
 /// What the environment says.
 #[derive(Clone, Debug)]
@@ -26,8 +28,8 @@ pub(super) struct Env {
     pub kubeconfig: Option<OsString>,
     /// What says where the container engine is.
     pub engine: EngineEnv,
-    /// Whether standard output is to be coloured.
-    pub colour: bool,
+    /// What standard output is coloured with, if it is.
+    pub colour: Option<Ink>,
     /// Whether standard error is a terminal that can redraw, and is to be coloured.
     pub stderr: Terminal,
     /// The width of standard output, in columns; 100 where it is not a terminal.
@@ -39,7 +41,7 @@ pub(super) struct Env {
 pub(super) struct Terminal {
     /// Whether lines can be drawn again.
     pub live: bool,
-    pub colour: bool,
+    pub colour: Option<Ink>,
     /// The width in columns.
     pub width: usize,
 }
@@ -54,7 +56,7 @@ impl Env {
             None => shared(&std::env::temp_dir())?,
         };
         let ci = var("CI").is_some();
-        let coloured = |terminal: bool| match global.color {
+        let wanted = |terminal: bool| match global.color {
             Colour::Always => true,
             Colour::Never => false,
             Colour::Auto => {
@@ -63,6 +65,7 @@ impl Env {
                     && var("TERM").is_none_or(|term| term != "dumb")
             }
         };
+        let coloured = |terminal| wanted(terminal).then_some(*INK);
         let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
         Ok(Self {
             runs_dir: global.runs_dir.clone().unwrap_or_else(|| state_dir.join("runs")),

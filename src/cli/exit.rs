@@ -42,6 +42,14 @@ Exit codes:
   2    bad usage, or a file that is not a kind config
   4    the cluster cannot be queried";
 
+/// The table of `predict`, which does not run anything.
+pub(super) const PREDICT_HELP: &str = "\
+Exit codes:
+  0    predicted
+  2    bad usage, or an invalid experiment
+  3    no prediction: the model does not know such a fault or cluster
+  4    the cluster cannot be queried";
+
 #[cfg(test)]
 mod tests {
     use super::*;

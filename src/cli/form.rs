@@ -1,10 +1,9 @@
 //! The report formats of `-o`: their names, and how each is printed.
 
-use std::io::Write;
-
 use clap::ValueEnum;
 
 use super::failure::Failure;
+use super::output;
 use crate::report::suite::{Part, SuiteReport};
 use crate::report::{Document, csv, json, jsonl, junit, log, markdown};
 
@@ -52,7 +51,7 @@ impl Form {
     pub(super) fn print(self, parts: &[Part<'_>]) {
         match self {
             Form::Text | Form::Wide => {}
-            Form::Json => super::print(&json::pretty(&Document::of(parts))),
+            Form::Json => super::print_json(&json::pretty(&Document::of(parts))),
             Form::Yaml => super::print(&json::yaml(&Document::of(parts))),
             Form::Junit => super::print(&junit::render(parts)),
             Form::Csv => super::print(&csv::render(parts)),
@@ -66,16 +65,19 @@ impl Form {
 fn print_logs(parts: &[Part<'_>]) {
     for view in parts.iter().flat_map(Part::runs) {
         let mut text = String::new();
-        log::write(view.timeline, view.findings, &mut text).expect("writing to a string");
+        log::write(view, &mut text).expect("writing to a string");
         super::print(&text);
     }
 }
 
-/// An hour of attempts does not fit into one string.
+/// An hour of attempts does not fit into one string. A line is an attempt, so warnings go to
+/// standard error.
 fn print_attempts(parts: &[Part<'_>]) {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for view in parts.iter().flat_map(Part::runs) {
-        super::printed(jsonl::write(view.timeline, &mut out));
+        let run = &view.timeline.header.run;
+        view.warnings().iter().for_each(|warning| complain!("warning: run {run}: {warning}"));
     }
-    super::printed(out.flush());
+    output::stream_json(|out| {
+        parts.iter().flat_map(Part::runs).try_for_each(|view| jsonl::write(view.timeline, out))
+    });
 }

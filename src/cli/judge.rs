@@ -141,11 +141,10 @@ pub(super) fn print_parts(parts: &[Part], form: Form) {
 pub(super) fn print_list(runs: &[Judged], form: ListForm) {
     let views: Vec<View> = runs.iter().map(Judged::view).collect();
     let spreads = spreads(&views);
-    super::print(&if form == ListForm::Yaml {
-        json::yaml(&spreads)
-    } else {
-        json::pretty(&spreads)
-    });
+    match form {
+        ListForm::Yaml => super::print(&json::yaml(&spreads)),
+        _ => super::print_json(&json::pretty(&spreads)),
+    }
 }
 
 fn style(env: &Env) -> Style {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::args::{Lint, LintForm};
 use super::env::Env;
-use super::{block_on, diagnostics, exit, failure::Failure, live, print};
+use super::{block_on, diagnostics, exit, failure::Failure, live, print, print_json};
 use crate::engine::error::RunError;
 use crate::experiment::{self, Diagnostic, Diagnostics, Severity, Source};
 use crate::kind_config::KindNode;
@@ -73,7 +73,9 @@ pub(super) fn lint(args: &Lint, env: &Env) -> Result<u8, Failure> {
     }
     match args.output {
         LintForm::Text => all.iter().for_each(|found| show(found, env)),
-        LintForm::Json => print(&serde_json::to_string_pretty(&all).expect("plain data is JSON")),
+        LintForm::Json => {
+            print_json(&serde_json::to_string_pretty(&all).expect("plain data is JSON"))
+        }
         LintForm::Yaml => print(&serde_saphyr::to_string(&all).expect("plain data is YAML")),
     }
     Ok(exit::gravest(all.iter().map(|found| found.code)))

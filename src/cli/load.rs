@@ -1,5 +1,6 @@
 //! The experiments that were named: loaded and checked, all problems together.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +72,7 @@ pub(super) fn even_open(
         let (file, cell) = cell(name);
         let first = parsed.len();
         match experiment::load_all(file) {
-            Ok(sources) => sources
+            Ok(sources) => own(file, sources)?
                 .into_iter()
                 .for_each(|source| broken |= !check(source, place, &mut parsed, env)),
             Err(problems) => {
@@ -84,7 +85,54 @@ pub(super) fn even_open(
             parsed.extend(chosen);
         }
     }
+    let twice = same_names(&parsed);
+    show(&twice, env);
+    broken |= !twice.is_empty();
     if broken { Err(Failure::reported(exit::USAGE)) } else { Ok(parsed) }
+}
+
+/// The experiments of a directory: its other YAML files are named in one line, and skipped. A file
+/// that is named itself is meant to be one.
+fn own(path: &str, sources: Vec<Source>) -> Result<Vec<Source>, Failure> {
+    if !sources.iter().any(|source| Path::new(source.name()) != Path::new(path)) {
+        return Ok(sources);
+    }
+    let (foreign, own): (Vec<Source>, Vec<Source>) =
+        sources.into_iter().partition(Source::is_foreign);
+    let names: Vec<&str> = foreign.iter().map(Source::name).collect();
+    if own.is_empty() {
+        return Err(Failure::usage(format!("no experiment in {path}"))
+            .hint(format!("not `kind: Experiment`: {}", names.join(", "))));
+    }
+    if !names.is_empty() {
+        complain!("skipped, not `kind: Experiment`: {}", names.join(", "));
+    }
+    Ok(own)
+}
+
+/// Experiments of one name can't be told apart in a report, nor by their runs.
+fn same_names(parsed: &[Parsed]) -> Vec<Diagnostic> {
+    let mut seen: BTreeMap<&str, &Parsed> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for one in parsed {
+        let name = one.experiment.name.as_str();
+        match seen.get(name) {
+            None => _ = seen.insert(name, one),
+            Some(first) => {
+                let other = first.locate("metadata.name");
+                let problem = if first.source.name() == one.source.name() {
+                    one.error("metadata.name", format!("`{name}` was given twice"))
+                        .hint("--repeat N runs an experiment several times")
+                } else {
+                    one.error("metadata.name", format!("there are two experiments called `{name}`"))
+                        .hint("give each experiment a name of its own")
+                        .related(&other.file, other.span, "the other one")
+                };
+                problems.push(problem);
+            }
+        }
+    }
+    problems
 }
 
 /// One experiment of a matrix, as its run is called: `control-plane-away[for=10s]`. A file may have

@@ -3,10 +3,8 @@
 // The one place that reads the environment and ends the process.
 #![allow(clippy::disallowed_methods)]
 
-/// Says something on standard error. One that can't be written is no reason to panic: there is something to undo.
-macro_rules! complain {
-    ($($text:tt)*) => { $crate::cli::complained(format_args!($($text)*)) };
-}
+#[macro_use]
+mod output;
 
 mod agent;
 mod args;
@@ -43,19 +41,40 @@ use clap::Parser;
 use args::{Cli, Command};
 use env::Env;
 use failure::Failure;
+use output::{print, print_json};
 
 /// The program: reads what was typed, does it, and says how it ended.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            print_usage(&error);
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::PASS });
         }
     };
     match dispatch(cli) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => ExitCode::from(failure.report()),
+    }
+}
+
+/// Help, or what is wrong with what was typed.
+fn print_usage(error: &clap::Error) {
+    use std::io::IsTerminal;
+    let terminal = if error.use_stderr() {
+        std::io::stderr().is_terminal()
+    } else {
+        std::io::stdout().is_terminal()
+    };
+    let coloured = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let text = error.render();
+    let text = match coloured {
+        true => output::INK.mark(&text.ansi().to_string()),
+        false => text.to_string(),
+    };
+    match error.use_stderr() {
+        true => output::complain_lines(&text),
+        false => output::print(&text),
     }
 }
 
@@ -76,31 +95,6 @@ fn dispatch(Cli { global, command }: Cli) -> Result<u8, Failure> {
         Command::Completion(args) => completion::completion(&args),
         Command::Agent(args) => agent::agent(&args),
         Command::Watchdog(args) => watchdog::watchdog(&args),
-    }
-}
-
-/// See `complain!`.
-fn complained(text: std::fmt::Arguments<'_>) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
-}
-
-/// Prints to standard output. A reader that has gone (`| head`) is not an error.
-fn print(text: &str) {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    let ended = if text.ends_with('\n') { "" } else { "\n" };
-    printed(write!(out, "{text}{ended}").and_then(|()| out.flush()));
-}
-
-/// Ends the program when its output could not be written: whoever reads a report must not take a cut one for a pass.
-fn printed(result: std::io::Result<()>) {
-    match result {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            complain!("error: cannot write the output: {error}");
-            std::process::exit(exit::INCONCLUSIVE.into());
-        }
-        _ => {}
     }
 }
 

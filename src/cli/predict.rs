@@ -7,7 +7,7 @@ use super::args::{LintForm, Predict};
 use super::env::Env;
 use super::expected_cluster::{ExpectedCluster, expected, with_workload};
 use super::load::Place;
-use super::{block_on, diagnostics, exit, failure::Failure, live, load, print};
+use super::{block_on, diagnostics, exit, failure::Failure, live, load, print, print_json};
 use crate::engine::error::RunError;
 use crate::experiment::{Diagnostic, Parsed};
 use crate::kind_config::Kubernetes;
@@ -58,10 +58,12 @@ pub(super) fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
             .iter()
             .zip(&experiments)
             .for_each(|(predicted, parsed)| show(predicted, parsed, env)),
-        LintForm::Json => print(&serde_json::to_string_pretty(&all).expect("plain data is JSON")),
+        LintForm::Json => {
+            print_json(&serde_json::to_string_pretty(&all).expect("plain data is JSON"))
+        }
         LintForm::Yaml => print(&serde_saphyr::to_string(&all).expect("plain data is YAML")),
     }
-    Ok(if unpredictable { exit::USAGE } else { exit::PASS })
+    Ok(if unpredictable { exit::INCONCLUSIVE } else { exit::PASS })
 }
 
 fn one(parsed: &Parsed, environment: ExpectedCluster, args: &Predict) -> Predicted {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::env::Terminal;
+use super::output::{complain_lines, visible};
 use crate::analysis::Recovering;
 use crate::engine::environment::provision::Preparing;
 use crate::engine::recorder::Observation;
@@ -47,13 +48,13 @@ impl Progress {
     /// A step began; the one before it is done.
     pub(super) fn step(&mut self, text: impl Into<String>) {
         self.done();
-        let text = text.into();
+        let text = visible(&text.into()).into_owned();
         if !self.terminal.live {
             self.line(" - ", &text);
             self.step = Some((ProgressBar::hidden(), text));
             return;
         }
-        let template = if self.terminal.colour {
+        let template = if self.terminal.colour.is_some() {
             " {spinner:.cyan} {msg} {elapsed:.dim}"
         } else {
             " {spinner} {msg} {elapsed}"
@@ -69,36 +70,46 @@ impl Progress {
     /// drawn again.
     pub(super) fn detail(&self, text: &str) {
         match &self.step {
-            Some((bar, step)) if self.terminal.live => bar.set_message(format!("{step}: {text}")),
+            Some((bar, step)) if self.terminal.live => {
+                bar.set_message(format!("{step}: {}", visible(text)))
+            }
             _ => self.line("   - ", text),
         }
     }
 
     /// The present step is done.
     pub(super) fn done(&mut self) {
-        self.end(if self.terminal.colour { "\x1b[32m✓\x1b[0m" } else { "✓" });
+        self.end("✓", "\x1b[32m");
     }
 
     /// The present step failed.
     pub(super) fn failed(&mut self) {
-        self.end(if self.terminal.colour { "\x1b[31m✗\x1b[0m" } else { "✗" });
+        self.end("✗", "\x1b[31m");
     }
 
-    fn end(&mut self, mark: &str) {
+    fn end(&mut self, mark: &str, colour: &str) {
         if let Some((bar, text)) = self.step.take() {
             bar.finish_and_clear();
             if self.terminal.live {
-                complain!("{}", hang(&format!(" {mark} "), &text, self.terminal.width));
+                let lines = hang(&format!(" {mark} "), &text, self.terminal.width);
+                complain_lines(&match self.terminal.colour {
+                    Some(ink) => {
+                        let mark_on =
+                            format!("{}{mark}{}", ink.colour(colour), ink.colour("\x1b[0m"));
+                        lines.replacen(mark, &mark_on, 1)
+                    }
+                    None => lines,
+                });
             }
         }
     }
 
     /// A text above the present step, behind a lead under which it is wrapped.
     fn line(&self, lead: &str, text: &str) {
-        let lines = hang(lead, text, self.terminal.width);
+        let lines = hang(lead, &visible(text), self.terminal.width);
         match &self.step {
-            Some((bar, _)) if self.terminal.live => bar.suspend(|| eprint!("{lines}")),
-            _ => eprint!("{lines}"),
+            Some((bar, _)) if self.terminal.live => bar.suspend(|| complain_lines(&lines)),
+            _ => complain_lines(&lines),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::args::{ClusterChoice, Run};
 use super::cluster::default_config;
-use super::dry_run::DryRun;
+use super::dry_run::{self, DryRun};
 use super::env::Env;
 use super::failure::Failure;
 use super::load::Place;
@@ -22,6 +22,7 @@ use crate::engine::leaders;
 use crate::experiment::{Cluster, Parsed};
 use crate::kind_config::{DEFAULT_KUBERNETES, Kubernetes, version_of_image};
 use crate::plan;
+use crate::report::view;
 
 /// Runs; exits with the gravest code.
 pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
@@ -214,7 +215,9 @@ impl Command<'_> {
             progress.news(news)
         })
         .await;
-        self.shown(progress, prepared)
+        let handle = self.shown(progress, prepared)?;
+        complain!("   {}", on(&handle));
+        Ok(handle)
     }
 
     /// The same cluster for the next experiment, when it is whole again.
@@ -253,6 +256,15 @@ impl Command<'_> {
         let settled = restore::settle(handle, &mut |news| progress.news(news)).await;
         self.shown(progress, settled)
     }
+}
+
+/// What the experiments run on: whoever watches must see it before anything is broken.
+fn on(handle: &ClusterHandle) -> String {
+    let cluster = view::cluster(&handle.facts);
+    let context = dry_run::context_of(handle);
+    let context = context.map_or(String::new(), |context| format!(", context {context}"));
+    let engine = handle.facts.engine.as_ref().map_or(String::new(), |engine| format!(", {engine}"));
+    format!("on {cluster}{context}{engine}")
 }
 
 /// The model of the experiment's own kind cluster; of one with kind's own defaults where it names

@@ -5,15 +5,17 @@ use super::env::Env;
 use super::load::Place;
 use super::{exit, failure::Failure, load, print};
 use crate::plan::RunLength;
+use crate::stats::Seconds;
 
 /// Checks; prints one line for each good experiment.
 pub(super) fn validate(args: &Validate, env: &Env) -> Result<u8, Failure> {
     for parsed in load::experiments(&args.filename, &args.names, Place::OWN, env)? {
-        let at_least = RunLength::of(&parsed.experiment).at_least.as_secs();
+        let at_least = RunLength::of(&parsed.experiment).at_least;
         print(&format!(
-            "{}: valid ({} takes at least {at_least} s)",
+            "{}: valid ({} takes at least {})",
             parsed.source.name(),
-            parsed.experiment.name
+            parsed.experiment.name,
+            Seconds::from(at_least).to_minutes()
         ));
     }
     Ok(exit::PASS)

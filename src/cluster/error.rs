@@ -20,7 +20,7 @@ pub(crate) enum ClusterError {
     /// Nothing listens at the API server's address.
     #[error("the API server {server} cannot be reached: {why}")]
     Refused { server: String, why: String },
-    #[error("{what}: no answer from the API server {server} within {} s", within.as_secs())]
+    #[error("{what}: no answer from the API server {server} within {}s", within.as_secs())]
     Timeout { what: String, server: String, within: Duration },
     /// It has not the certificate that the kubeconfig wants, or does not take ours.
     #[error("the certificate of the API server {server} or of this user is not accepted: {why}")]
@@ -58,10 +58,10 @@ pub(crate) enum ClusterError {
     #[error("the kubeconfig has no current context")]
     NoCurrentContext { available: Vec<String> },
     /// It did not come to pass in time.
-    #[error("{what} within {} s: {why}", within.as_secs())]
+    #[error("{what} within {}s: {why}", within.as_secs())]
     TooSlow { what: String, within: Duration, why: String },
     /// A namespace that was deleted stays.
-    #[error("the namespace {namespace} was not deleted within {} s: {}", within.as_secs(), left.why())]
+    #[error("the namespace {namespace} was not deleted within {}s: {}", within.as_secs(), left.why())]
     NamespaceStays { namespace: String, within: Duration, left: Leftovers },
 }
 

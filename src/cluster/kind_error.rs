@@ -22,7 +22,7 @@ pub(crate) enum KindError {
     Port { why: String },
     #[error("kind failed: {}", lines.join("\n"))]
     Failed { lines: Vec<String> },
-    #[error("kind did not end within {} s", within.as_secs())]
+    #[error("kind did not end within {}s", within.as_secs())]
     TooSlow { within: Duration },
 }
 

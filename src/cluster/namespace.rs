@@ -334,7 +334,7 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the namespace outage-7f3a was not deleted within 3 s: it is still being deleted"
+            "the namespace outage-7f3a was not deleted within 3s: it is still being deleted"
         );
         assert!(
             error.hint().unwrap().contains("kubectl get namespace outage-7f3a"),

@@ -374,7 +374,7 @@ impl<'a, W: Backend> Method<'a, W> {
         tokio::time::timeout(limit, whole).await.map_err(|_| {
             let missing = self.not_recovered(&self.recorder.live()).join(", ");
             RunError::failed(format!(
-                "not recovered {} s after an earlier step: {missing}",
+                "not recovered {}s after an earlier step: {missing}",
                 limit.as_secs()
             ))
         })

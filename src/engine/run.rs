@@ -315,7 +315,7 @@ async fn workload_ready(
             let limit = job.experiment.workload_timeout.as_secs();
             let pods = backend.pod_problems().await;
             let error = RunError::failed(format!(
-                "the workload was not ready within {limit} s; waiting for {}",
+                "the workload was not ready within {limit}s; waiting for {}",
                 readiness.waiting.join(", ")
             ));
             return Err(described(&pods)
@@ -367,7 +367,7 @@ impl<'a> Waiting<'a> {
     fn tell(&mut self, missing: &[String]) {
         self.tell += TELL;
         let text =
-            format!("still waiting, {} s at most: {}", self.limit.as_secs(), missing.join("; "));
+            format!("still waiting, {}s at most: {}", self.limit.as_secs(), missing.join("; "));
         self.recorder.event(Event::Note { warning: false, text });
     }
 }

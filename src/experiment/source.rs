@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use super::schema::API_VERSION;
+use super::tree::Node;
 use super::{builtin, suggest, yaml};
 
 /// Stands for standard input.
@@ -74,6 +76,27 @@ impl Source {
     /// The text as it was written.
     pub(crate) fn text(&self) -> &str {
         &self.file.text
+    }
+
+    /// Whether it is YAML of something else: neither its kind nor its apiVersion is, or resembles,
+    /// an experiment's.
+    pub(crate) fn is_foreign(&self) -> bool {
+        let resembles = |node: Option<&Node>, ours: &str| {
+            let text = node.and_then(Node::text).unwrap_or_default();
+            text == ours || suggest::closest(text, [ours]).is_some()
+        };
+        let is_ours = |document: &Node| {
+            let version = document.get("apiVersion");
+            let group = API_VERSION.split('/').next().unwrap_or_default();
+            resembles(document.get("kind"), "Experiment")
+                || resembles(version, API_VERSION)
+                || version
+                    .and_then(Node::text)
+                    .is_some_and(|version| version.split('/').next().is_some_and(|of| of == group))
+        };
+        let mut problems = Diagnostics::default();
+        let documents = yaml::parse(&self.file, &mut problems);
+        !problems.has_errors() && documents.is_some_and(|all| !all.iter().any(is_ours))
     }
 
     /// What the paths of the files that it names are relative to, in words.

@@ -80,7 +80,7 @@ fn losses(outlook: &Outlook) -> String {
     let chances = outlook
         .losses
         .iter()
-        .map(|risk| format!("{} % lost {}", risk.loss * 100.0, chance(risk.probability_per_day)));
+        .map(|risk| format!("{}% lost {}", risk.loss * 100.0, chance(risk.probability_per_day)));
     format!(
         "{} (in a day, any of {} nodes)",
         chances.collect::<Vec<_>>().join(", "),
@@ -115,10 +115,10 @@ fn thousands(number: f64) -> String {
 fn chance(probability: f64) -> String {
     match probability {
         p if p <= 1e-12 => "never".into(),
-        p if p < 0.001 => "<0.1 %".into(),
-        p if p < 0.0995 => format!("{:.1} %", p * 100.0),
-        p if p < 0.995 => format!("{:.0} %", p * 100.0),
-        p if p < 1.0 - 1e-9 => ">99 %".into(),
+        p if p < 0.001 => "<0.1%".into(),
+        p if p < 0.0995 => format!("{:.1}%", p * 100.0),
+        p if p < 0.995 => format!("{:.0}%", p * 100.0),
+        p if p < 1.0 - 1e-9 => ">99%".into(),
         _ => "always".into(),
     }
 }
@@ -135,6 +135,6 @@ mod tests {
         );
         let chances: Vec<String> =
             [0.0, 0.0001, 0.052, 0.5, 0.999, 1.0].into_iter().map(chance).collect();
-        assert_eq!(chances, ["never", "<0.1 %", "5.2 %", "50 %", ">99 %", "always"]);
+        assert_eq!(chances, ["never", "<0.1%", "5.2%", "50%", ">99%", "always"]);
     }
 }

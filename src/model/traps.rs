@@ -242,7 +242,7 @@ pub(crate) fn traps_of_fault(plan: &FaultPlan, tuning: &Tuning, kubernetes: &str
 
 fn undone_too_early(plan: &FaultPlan, latest: Duration) -> Option<Trap> {
     let text = format!(
-        "the fault may be undone before it is detected: detection takes up to {:.1} s here",
+        "the fault may be undone before it is detected: detection takes up to {:.1}s here",
         latest.as_secs_f64()
     );
     let why = "what was not detected cannot be measured";
@@ -299,12 +299,12 @@ fn zone_without_evictions(plan: &FaultPlan) -> Option<Trap> {
         return None;
     }
     let text = format!(
-        "{} of {} nodes of a zone are NotReady at the same time ({:.0} %)",
+        "{} of {} nodes of a zone are NotReady at the same time ({:.0}%)",
         plan.nodes,
         plan.zone,
         share * 100.0
     );
-    let why = "from 55 % on, and with more than two of them, nothing is evicted in a zone of up to 50 nodes";
+    let why = "from 55% on, and with more than two of them, nothing is evicted in a zone of up to 50 nodes";
     Some(Trap::new("no-eviction-in-a-disrupted-zone", About::Targets, text, why, hint, source))
 }
 

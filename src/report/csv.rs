@@ -5,7 +5,7 @@ use csv::Writer;
 use super::suite::{ExperimentStatus, NotRun, Part, not_begun};
 use super::view::View;
 
-const HEADER: [&str; 9] = [
+const HEADER: [&str; 10] = [
     "experiment",
     "run",
     "started",
@@ -15,9 +15,10 @@ const HEADER: [&str; 9] = [
     "measured",
     "outcome",
     "reason",
+    "warnings",
 ];
 
-/// Several experiments in one table. A run without expectations is one row with the verdict of the
+/// Several experiments in one table. The warnings of a run are in each of its rows. A run without expectations is one row with the verdict of the
 /// run, and so is an experiment that did not run.
 pub fn render(parts: &[Part<'_>]) -> String {
     let rows = parts.iter().flat_map(rows);
@@ -46,11 +47,23 @@ fn rows(part: &Part<'_>) -> Vec<Record> {
 fn run(name: &str, view: &View<'_>) -> Vec<Record> {
     let header = &view.timeline.header;
     let (wall, cluster) = (&view.findings.origin.wall, super::view::cluster(&header.cluster));
+    let warnings = view.warnings().join("; ");
     let row = |rest: [&str; 5]| {
         let [expectation, bound, measured, outcome, reason] = rest;
         let outcome = outcome.to_lowercase();
-        [name, &header.run, wall, &cluster, expectation, bound, measured, &outcome, reason]
-            .map(str::to_owned)
+        [
+            name,
+            &header.run,
+            wall,
+            &cluster,
+            expectation,
+            bound,
+            measured,
+            &outcome,
+            reason,
+            &warnings,
+        ]
+        .map(str::to_owned)
     };
     let verdict = view.verdict;
     if verdict.assertions.is_empty() {
@@ -65,5 +78,5 @@ fn run(name: &str, view: &View<'_>) -> Vec<Record> {
 }
 
 fn not_run(name: &str, state: NotRun, why: &str) -> Record {
-    [name, "", "", "", "", "", "", &state.word().to_lowercase(), why].map(str::to_owned)
+    [name, "", "", "", "", "", "", &state.word().to_lowercase(), why, ""].map(str::to_owned)
 }

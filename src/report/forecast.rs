@@ -97,7 +97,7 @@ impl Outcome {
 
     fn rows(&self) -> [(&'static str, Summary, Unit); 6] {
         let time: Unit = |seconds| format!("{:.2}", Seconds::from_f64(seconds));
-        let share: Unit = |share| format!("{:.0} %", share * 100.0);
+        let share: Unit = |share| format!("{:.0}%", share * 100.0);
         [
             ("detection", self.detection, time),
             ("endpoint removal", self.endpoint_removal, time),
@@ -173,7 +173,7 @@ fn heading(outcome: &Outcome, step: Option<&StepPrediction>) -> String {
         Some((Some(prediction), _)) => {
             let late = prediction.late.as_ref().map_or(String::new(), |late| {
                 let share = (late.share * 1000.0).round() / 10.0;
-                format!("; of up to {share} % within {:.1}: {}", late.most, late.why)
+                format!("; of up to {share}% within {:.1}: {}", late.most, late.why)
             });
             format!(". Detection in {:.1} by the closed form{late}", prediction.detection)
         }
@@ -192,7 +192,7 @@ fn rows(outcome: &Outcome) -> String {
                 (0, _) => String::new(),
                 (_, 0) => "always".into(),
                 (never, _) => {
-                    format!("{:.1} %", f64::from(never) * 100.0 / f64::from(all(&summary)))
+                    format!("{:.1}%", f64::from(never) * 100.0 / f64::from(all(&summary)))
                 }
             };
             let values =
@@ -200,7 +200,7 @@ fn rows(outcome: &Outcome) -> String {
             std::iter::once(name.to_owned()).chain(values).chain([never]).collect()
         },
     );
-    table(vec!["", "MIN", "5 %", "MEDIAN", "95 %", "MAX", "NEVER"], rows)
+    table(vec!["", "MIN", "5%", "MEDIAN", "95%", "MAX", "NEVER"], rows)
 }
 
 /// A row of blocks, and its ends.

@@ -31,6 +31,12 @@ fn suites(part: &Part<'_>) -> Vec<TestSuite> {
 
 fn run(name: &str, view: &View<'_>) -> TestSuite {
     let mut suite = suite(name, cases(view.verdict));
+    let warnings = view.warnings();
+    if !warnings.is_empty() {
+        let lines: Vec<String> =
+            warnings.iter().map(|warning| format!("warning: {warning}")).collect();
+        suite.set_system_err(lines.join("\n"));
+    }
     suite.set_time(Duration::try_from_secs_f64(view.took().as_f64()).unwrap_or_default());
     let header = &view.timeline.header;
     let ran = [

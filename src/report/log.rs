@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use super::text::pad;
+use super::view::View;
 use crate::analysis::order::InOrder;
-use crate::analysis::{Findings, Zero, endpoints};
+use crate::analysis::{Zero, endpoints};
 use crate::timeline::ProbeFile;
 use crate::timeline::{
     Attempt, Change, Component, Event, FaultPhase, Moment, Ready, Record, Timeline,
@@ -20,7 +21,8 @@ const MOST_LINES: u32 = 10;
 const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Writes the run's log. Attempts are those of the first probe that a fault may touch.
-pub fn write(timeline: &Timeline, found: &Findings, out: &mut impl Write) -> fmt::Result {
+pub fn write(view: &View<'_>, out: &mut impl Write) -> fmt::Result {
+    let (timeline, found) = (view.timeline, view.findings);
     let zero = Zero::of(timeline).0;
     let probe = timeline.probes.iter().find(|probe| !probe.span.probe.control);
     writeln!(
@@ -31,6 +33,9 @@ pub fn write(timeline: &Timeline, found: &Findings, out: &mut impl Write) -> fmt
         super::view::cluster(&timeline.header.cluster)
     )?;
     writeln!(out, "# +0 is {}; times are UTC, of sending", super::view::wall(&found.origin.wall))?;
+    for warning in view.warnings() {
+        writeln!(out, "# warning: {warning}")?;
+    }
     if let Some(file) = probe {
         let probe = &file.span.probe;
         writeln!(out, "# attempts of {}: {} from {}", probe.name, probe.target, probe.from)?;

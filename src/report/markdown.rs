@@ -23,6 +23,7 @@ pub fn render(report: &SuiteReport) -> String {
         write_row(&mut out, ["", "", &code(&row.experiment), &result, &measured]);
     }
     causes(report, &mut out);
+    warnings(report, &mut out);
     if !report.clusters.is_empty() {
         let _ = writeln!(out, "\nMeasured on {}.", report.clusters.join("; "));
     }
@@ -40,6 +41,23 @@ fn causes(report: &SuiteReport, out: &mut String) {
     let lines: String = report.experiments.iter().map(lines).collect();
     if !lines.is_empty() {
         let _ = write!(out, "\nWhat caused the control plane's error windows:\n\n{lines}");
+    }
+}
+
+/// What makes the numbers of a run less reliable.
+fn warnings(report: &SuiteReport, out: &mut String) {
+    let runs = report.experiments.iter().flat_map(|row| {
+        row.runs.iter().flat_map(|spread| &spread.runs).map(move |run| (code(&row.experiment), run))
+    });
+    let lines: String = runs
+        .flat_map(|(experiment, run)| {
+            run.warnings.iter().map(move |warning| {
+                format!("- {experiment}, run {}: {}\n", cell(&run.run), cell(warning))
+            })
+        })
+        .collect();
+    if !lines.is_empty() {
+        let _ = write!(out, "\nWarnings:\n\n{lines}");
     }
 }
 

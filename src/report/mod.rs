@@ -17,6 +17,7 @@ pub mod describe;
 mod document;
 pub mod forecast;
 mod ground;
+mod ink;
 pub mod json;
 pub mod jsonl;
 pub mod junit;
@@ -37,6 +38,7 @@ mod warnings;
 
 pub use document::{Document, JSON_SCHEMA};
 pub use ground::ground;
+pub use ink::Ink;
 pub use summary::Summary;
 pub use terminal::Style;
 pub use text::hang;

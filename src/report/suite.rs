@@ -241,16 +241,9 @@ impl Row {
         self.claims.iter().map(|claim| claim.id.as_str()).collect::<Vec<_>>().join(" ")
     }
 
-    /// How long it took, for people: `41s`, `3m 5s`.
+    /// How long it took: `41s`, `3m5s`.
     fn time(&self) -> String {
-        self.took.map_or("-".into(), for_people)
-    }
-}
-
-fn for_people(time: Seconds) -> String {
-    match time.as_f64().round() as i64 {
-        short @ ..120 => format!("{short}s"),
-        long => format!("{}m {}s", long / 60, long % 60),
+        self.took.map_or("-".into(), Seconds::to_minutes)
     }
 }
 
@@ -289,10 +282,10 @@ pub fn render(report: &SuiteReport, style: &Style) -> String {
     out
 }
 
-/// `12 experiments in 9m 3s: 9 PASS, 1 FAIL, 2 SKIPPED; claims: 8 confirmed, 1 refuted, 3 open`.
+/// `12 experiments in 9m3s: 9 PASS, 1 FAIL, 2 SKIPPED; claims: 8 confirmed, 1 refuted, 3 open`.
 fn total(report: &SuiteReport) -> String {
     let time = report.experiments.iter().filter_map(|row| row.took).reduce(|a, b| a + b);
-    let time = time.map_or(String::new(), |time| format!(" in {}", for_people(time)));
+    let time = time.map_or(String::new(), |time| format!(" in {}", time.to_minutes()));
     let words = ["PASS", "FAIL", "INCONCLUSIVE", "REFUSED", "SKIPPED", "NOT BEGUN"];
     let rows =
         counted(words, |word| report.experiments.iter().filter(|row| row.word() == word).count());

@@ -50,6 +50,9 @@ pub struct Summary {
     pub attempts: u64,
     /// The predicted detection.
     pub predicted: Option<Between>,
+    /// What makes its numbers less reliable: a sentence each.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 impl Summary {
@@ -91,6 +94,7 @@ impl Summary {
             failed: asked.failed,
             attempts: asked.judged(),
             predicted: view.prediction().map(|prediction| prediction.detection),
+            warnings: view.warnings(),
         }
     }
 

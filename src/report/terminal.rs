@@ -6,6 +6,7 @@ use std::fmt::{self, Write};
 use super::causes;
 use super::chain::Line;
 use super::comparison::Comparison;
+use super::ink::Ink;
 use super::spark::Spark;
 use super::text::{bold, dim, hang, judged, pad, width, wrap};
 use super::view::View;
@@ -19,15 +20,15 @@ use crate::verdict::Assertion;
 pub struct Style {
     /// Columns; 80 at least.
     pub width: usize,
-    /// Whether colours are wanted.
-    pub colour: bool,
+    /// What colours are written with; `None`: none are wanted.
+    pub colour: Option<Ink>,
     /// Whether only ASCII is wanted.
     pub ascii: bool,
 }
 
 impl Default for Style {
     fn default() -> Self {
-        Self { width: 80, colour: false, ascii: false }
+        Self { width: 80, colour: None, ascii: false }
     }
 }
 
@@ -292,16 +293,21 @@ fn in_rows(assertions: &[&Assertion], style: &Style, out: &mut String) {
 }
 
 fn closing(view: &View<'_>) -> String {
-    let repeat = "`--repeat 20` measures the spread.";
+    let run = match view.timeline.header.repetition {
+        Some((number, of)) => format!("Run {number} of {of}"),
+        None => "A single run".to_owned(),
+    };
+    let repeat = match view.has_measured() && view.timeline.header.repetition.is_none() {
+        true => " `--repeat 20` measures the spread.",
+        false => "",
+    };
     let Some(first) = view.predictions.steps.first() else {
-        return format!("A single run: {repeat}");
+        return format!("{run}.{repeat}");
     };
     // As it stands in the chain: where the fault may take the leader, the tries know more than the
     // closed form.
     match view.predictions.between(Quantity::Detection, first.step) {
-        Ok(detection) => {
-            format!("A single run; predicted detection is {detection:.1}. {repeat}")
-        }
-        Err(why) => format!("A single run; no prediction: {why}. {repeat}"),
+        Ok(detection) => format!("{run}; predicted detection is {detection:.1}.{repeat}"),
+        Err(why) => format!("{run}; no prediction: {why}.{repeat}"),
     }
 }

@@ -279,8 +279,10 @@ fn a_timeline_of_nothing_has_a_report() {
 fn ascii_is_ascii() {
     let text = terminal::render(&gone_wrong().view(), &Style { ascii: true, ..Style::default() });
     assert!(text.is_ascii(), "{text}");
-    let coloured =
-        terminal::render(&Judged::article().view(), &Style { colour: true, ..Style::default() });
+    let coloured = terminal::render(
+        &Judged::article().view(),
+        &Style { colour: Some(Ink::new(7)), ..Style::default() },
+    );
     assert!(coloured.contains("\u{1b}[") && !terminal(&Judged::article(), 80).contains('\u{1b}'));
 }
 
@@ -463,7 +465,7 @@ fn csv_of_two_runs() {
 fn log_of_the_article() {
     let judged = Judged::article();
     let mut text = String::new();
-    log::write(&judged.timeline, &judged.findings, &mut text).unwrap();
+    log::write(&judged.view(), &mut text).unwrap();
     insta::assert_snapshot!(text);
 }
 
@@ -476,7 +478,7 @@ fn the_log_stays_short_when_answers_alternate() {
         experiment(),
     );
     let mut text = String::new();
-    log::write(&judged.timeline, &judged.findings, &mut text).unwrap();
+    log::write(&judged.view(), &mut text).unwrap();
     assert!(text.lines().count() < 200, "{}", text.lines().count());
     assert!(text.contains("more changes"));
 }
@@ -739,7 +741,7 @@ proptest::proptest! {
         let judged = Judged::new(Run::new().endpoints(2, 1).kill(3000).probe(file).ended(20_000), experiment());
         terminal(&judged, 80);
         let mut text = String::new();
-        log::write(&judged.timeline, &judged.findings, &mut text).unwrap();
+        log::write(&judged.view(), &mut text).unwrap();
         let mut bytes = Vec::new();
         jsonl::write(&judged.timeline, &mut bytes).unwrap();
         let _: json::Report = serde_json::from_str(&json::pretty(&json::Report::new(&judged.view()))).unwrap();
@@ -782,7 +784,8 @@ fn a_suite_is_one_table() {
     let text = shown(&Style::default());
     assert!(text.lines().all(|line| text::width(line) <= 80), "{text}");
     insta::assert_snapshot!(text);
-    let coloured = shown(&Style { colour: true, ..Style::default() });
+    let coloured = shown(&Style { colour: Some(Ink::new(7)), ..Style::default() });
+    let coloured = coloured.replace("\u{10ffff}0000000000000007", "");
     assert!(coloured.contains("\x1b[1m\x1b[32mPASS\x1b[0m"), "{coloured:?}");
 }
 

@@ -19,7 +19,7 @@ pub(super) fn pad(text: &str, columns: usize) -> String {
 pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(8);
     let mut lines = vec![String::new()];
-    for word in text.split(' ').flat_map(|word| pieces(word, columns)) {
+    for word in text.split([' ', '\n', '\t']).flat_map(|word| pieces(word, columns)) {
         let line = lines.last_mut().expect("there is a line");
         let gap = usize::from(!line.is_empty());
         if width(line) + gap + width(word) > columns {
@@ -84,7 +84,10 @@ pub(super) fn dim(text: &str, style: &Style) -> String {
 }
 
 fn paint(text: &str, look: anstyle::Style, style: &Style) -> String {
-    if style.colour { format!("{look}{text}{look:#}") } else { text.to_owned() }
+    match style.colour {
+        Some(ink) => format!("{}{text}{}", ink.colour(look), ink.colour(format!("{look:#}"))),
+        None => text.to_owned(),
+    }
 }
 
 /// `a, b and c`.

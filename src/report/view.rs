@@ -53,6 +53,18 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Whether it came to its end with a fault that was seen to take effect.
+    pub fn has_measured(&self) -> bool {
+        let faults = &self.findings.faults;
+        self.findings.completion == Completion::Complete
+            && faults.iter().any(|fault| fault.confirmed.is_some())
+    }
+
+    /// What makes its numbers less reliable: a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        super::warnings::lines(self)
+    }
+
     /// Its verdict in a word; of one that was refused, or that still goes on, that.
     pub fn word(&self) -> &'static str {
         match self.findings.completion {

@@ -41,6 +41,18 @@ impl Seconds {
         self.0 as f64 / 1e9
     }
 
+    /// As Kubernetes writes it, in whole seconds from two seconds on: `500ms`, `41s`, `3m5s`. For what is set
+    /// or takes long; what is measured is shown in seconds.
+    pub fn to_minutes(self) -> String {
+        if self.0 < 2_000_000_000 {
+            return self.to_string();
+        }
+        let whole = self.as_f64().round() as u64;
+        let parts = [(whole / 3600, "h"), (whole / 60 % 60, "m"), (whole % 60, "s")];
+        let parts = parts.into_iter().filter(|(number, _)| *number > 0);
+        parts.map(|(number, unit)| format!("{number}{unit}")).collect()
+    }
+
     /// No less than nothing.
     pub fn or_zero(self) -> Self {
         self.max(Self::ZERO)

@@ -347,7 +347,7 @@ fn take<W: Watched>(
 }
 
 fn silent(what: &str, within: Duration) -> kube::Error {
-    kube::Error::Service(format!("no answer to a {what} within {} s", within.as_secs()).into())
+    kube::Error::Service(format!("no answer to a {what} within {}s", within.as_secs()).into())
 }
 
 /// An error in short.

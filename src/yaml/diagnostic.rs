@@ -98,7 +98,7 @@ impl Diagnostic {
     pub fn error(message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
-            message: printable(message.into()),
+            message: message.into(),
             at: None,
             hint: None,
             related: Vec::new(),
@@ -123,7 +123,7 @@ impl Diagnostic {
 
     /// The same, with a hint.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(printable(hint.into()));
+        self.hint = Some(hint.into());
         self
     }
 
@@ -151,16 +151,6 @@ impl Diagnostic {
     pub fn is_open(&self) -> bool {
         self.severity == Severity::Open
     }
-}
-
-/// Messages quote files, and a file must not be able to write to a terminal.
-fn printable(text: String) -> String {
-    if !text.contains(char::is_control) {
-        return text;
-    }
-    text.chars()
-        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
-        .collect()
 }
 
 /// `file:line:column: error: message (hint)`, for logs; a terminal gets the drawing of

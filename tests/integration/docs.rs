@@ -169,7 +169,11 @@ fn report_formats_are_those_of_help() {
 
 fn exit_codes_are_those_of_help() {
     let page = read("docs/commands.md");
-    for (command, heading) in [(None, "## Exit codes"), (Some("lint"), "### Exit codes of lint")] {
+    for (command, heading) in [
+        (None, "## Exit codes"),
+        (Some("predict"), "### Exit codes of predict"),
+        (Some("lint"), "### Exit codes of lint"),
+    ] {
         let text = help(command.as_slice());
         let list = text.split("Exit codes:\n").nth(1).expect("exit codes");
         let codes = list.lines().map_while(|line| line.strip_prefix("  ")?.split_once(' '));

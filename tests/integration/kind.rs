@@ -586,7 +586,7 @@ fn a_workload_that_never_becomes_ready() {
     );
     let experiment =
         lab.altered("worker-stop-fast", &[("spec:\n", "spec:\n  workloadTimeout: 5s\n")]);
-    lab.home.run(&["run", "-f", &experiment]).exits(3).says("was not ready within 5 s");
+    lab.home.run(&["run", "-f", &experiment]).exits(3).says("was not ready within 5s");
     lab.assert_clean();
 }
 

@@ -36,6 +36,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("offline::completions_and_schema", completions_and_schema),
         test("offline::recorded_runs_are_judged_again", recorded_runs_are_judged_again),
         test("offline::a_cut_timeline_is_read", a_cut_timeline_is_read),
+        test(
+            "offline::nothing_that_is_printed_writes_to_a_terminal",
+            nothing_that_is_printed_writes_to_a_terminal,
+        ),
         test("offline::no_colour_when_piped", no_colour_when_piped),
         test("offline::lint_tells_what_a_kind_config_means", lint_tells_what_a_kind_config_means),
         test("offline::lint_has_exit_codes_of_its_own", lint_has_exit_codes_of_its_own),
@@ -226,8 +230,10 @@ fn recorded_runs_are_judged_again() {
         for form in ["text", "wide", "json", "yaml", "junit", "log", "jsonl"] {
             let output = home.run(&["report", &path, "-o", form]);
             output.exits(expected);
+            let warnings = output.stderr.lines().all(|line| line.starts_with("warning: run "));
             assert!(
-                !output.stdout.is_empty() && output.stderr.is_empty(),
+                !output.stdout.is_empty()
+                    && (output.stderr.is_empty() || form == "jsonl" && warnings),
                 "{form} of {path}: {}",
                 output.stderr
             );
@@ -250,7 +256,148 @@ fn a_cut_timeline_is_read() {
     }
     let output = home.run(&["report", &copy.to_string_lossy()]);
     assert!([1, 3].contains(&output.code), "a run without an end is not a pass: {}", output.stdout);
-    output.prints("the timeline ends early");
+    output.prints("ends early").prints("is cut");
+}
+
+/// What a terminal acts upon: escapes (also as one byte), a bell, a carriage return, a backspace, and
+/// text that runs backwards.
+const HOSTILE: &str =
+    "x\x1b[2J\x1b]0;t\x07\x1b[32mPASS\x1b[0m\r\x08\x7f\u{9b}31m\u{85}\u{202e}\u{2066}y";
+
+/// Appends [`HOSTILE`] to every text of a value for which `is_read` still accepts the whole.
+fn poison(whole: &mut serde_json::Value, is_read: &dyn Fn(&serde_json::Value) -> bool) {
+    fn texts(value: &serde_json::Value, at: String, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::String(_) => found.push(at),
+            serde_json::Value::Array(all) => all
+                .iter()
+                .enumerate()
+                .for_each(|(index, one)| texts(one, format!("{at}/{index}"), found)),
+            serde_json::Value::Object(all) => all.iter().for_each(|(key, one)| {
+                texts(one, format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")), found)
+            }),
+            _ => {}
+        }
+    }
+    let mut places = Vec::new();
+    texts(whole, String::new(), &mut places);
+    for place in places {
+        let mut tried = whole.clone();
+        let text = tried.pointer_mut(&place).expect("was found");
+        *text = format!("{}{HOSTILE}", text.as_str().unwrap_or_default()).into();
+        if is_read(&tried) {
+            *whole = tried;
+        }
+    }
+}
+
+/// A recorded run of an earlier version (without checksums) whose every text is hostile.
+fn hostile_run(from: &Path, to: &Path) {
+    use outage::timeline::{Header, ProbeSpan, Record};
+    std::fs::create_dir_all(to).unwrap();
+    let reads = |is_header: bool| {
+        move |value: &serde_json::Value| match is_header {
+            true => {
+                value["format"] == "outage.timeline/v1"
+                    && serde_json::from_value::<Header>(value.clone())
+                        .is_ok_and(|header| outage::prediction::experiment(&header).is_some())
+            }
+            false => serde_json::from_value::<Record>(value.clone()).is_ok(),
+        }
+    };
+    let text = std::fs::read_to_string(from.join("events.jsonl")).unwrap();
+    let mut events = String::new();
+    for (number, line) in text.lines().enumerate() {
+        let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+        poison(&mut value, &reads(number == 0));
+        events += &format!("{value}\n");
+    }
+    std::fs::write(to.join("events.jsonl"), events).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.extension().is_none_or(|extension| extension != "attempts") {
+            continue;
+        }
+        let bytes = std::fs::read(&entry).unwrap();
+        let end = bytes.iter().position(|&b| b == b'\n').unwrap();
+        let mut span: serde_json::Value = serde_json::from_slice(&bytes[..end]).unwrap();
+        poison(&mut span, &|value| {
+            serde_json::from_value::<ProbeSpan>(value.clone()).is_ok()
+                && value["format"] == "outage.attempts/v1"
+        });
+        let file = [span.to_string().as_bytes(), &bytes[end..]].concat();
+        std::fs::write(to.join(entry.file_name().unwrap()), file).unwrap();
+    }
+}
+
+/// Nothing but text, line breaks, and the colours that were asked for.
+fn assert_harmless(what: &str, text: &str, coloured: bool) {
+    let mut rest = text.to_owned();
+    if coloured {
+        for colour in ["0", "1", "2", "31", "32", "33"] {
+            rest = rest.replace(&format!("\x1b[{colour}m"), "");
+        }
+        assert!(!text.contains("\x1b[32mPASS\x1b[0m\\r"), "{what}: a colour of the run's own");
+    }
+    let bad = |c: &char| {
+        (c.is_control() && *c != '\n')
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let found = rest.char_indices().find(|(_, c)| bad(c));
+    if let Some((at, c)) = found {
+        let line = rest[..at].matches('\n').count();
+        panic!("{what}: {c:?} in {:?}", rest.lines().nth(line));
+    }
+}
+
+fn nothing_that_is_printed_writes_to_a_terminal() {
+    let home = Home::new();
+    for (number, run) in recorded().iter().take(1).enumerate() {
+        let name = format!("2026-hostile-{number}");
+        hostile_run(run, &home.runs().join(&name));
+        let mut commands: Vec<Vec<&str>> = vec![
+            vec!["describe", "run", &name],
+            vec!["get", "runs"],
+            vec!["get", "runs", "-o", "wide"],
+            vec!["get", "runs", "-o", "json"],
+            vec!["get", "runs", "-o", "yaml"],
+        ];
+        for form in ["text", "wide", "json", "yaml", "junit", "csv", "markdown", "log", "jsonl"] {
+            commands.push(vec!["report", &name, "-o", form]);
+        }
+        for mut command in commands {
+            for colour in ["never", "always"] {
+                command.extend(["--color", colour]);
+                let output = home.run(&command);
+                let what = command.join(" ");
+                assert!(output.stdout.contains('x'), "{what}: {}", output.stderr);
+                assert_harmless(&what, &output.stdout, colour == "always");
+                assert_harmless(&what, &output.stderr, colour == "always");
+                command.truncate(command.len() - 2);
+            }
+        }
+    }
+    // Mistakes quote what they are about.
+    let file = home.path().join("x\x1b[31m.yaml");
+    let text = format!(
+        "apiVersion: outage.dev/v1\nkind: \"{0}\"\n\"{0}\": {{\n",
+        "a\\e[31m\\u009b\\u202e"
+    );
+    std::fs::write(&file, text).unwrap();
+    let path = file.to_string_lossy().into_owned();
+    for command in [
+        vec!["validate", "-f", &path],
+        vec!["lint", &path],
+        vec!["lint", &path, "-o", "json"],
+        vec!["validate", HOSTILE],
+        vec!["report", HOSTILE],
+        vec![HOSTILE],
+        vec!["run", &format!("--{HOSTILE}")],
+    ] {
+        let output = home.run(&command);
+        assert_ne!(output.code, 0, "{command:?}");
+        assert_harmless(&format!("{command:?}"), &output.stdout, false);
+        assert_harmless(&format!("{command:?}"), &output.stderr, false);
+    }
 }
 
 fn no_colour_when_piped() {

@@ -34,6 +34,8 @@ pub(super) struct Document {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Cluster {
     pub name: String,
+    /// The kubeconfig context through which it is reached; `None`: it is not there, or a model.
+    pub context: Option<String>,
     /// Whether it is there; if not, it would be made and kept.
     pub exists: bool,
     /// `None`: it is not there.
@@ -75,6 +77,12 @@ pub(super) struct Step {
     pub count: Option<u32>,
     /// The Service of whose endpoints the targets have most.
     pub most_endpoints_of: Option<String>,
+    /// The part of the control plane whose leader is the target.
+    pub leader_of: Option<String>,
+    /// The part of the control plane whose leader is not a target.
+    pub followers_of: Option<String>,
+    /// The step whose targets are hit again.
+    pub hit_by: Option<String>,
     /// The step that lasts when this one begins.
     pub during: Option<u32>,
     /// How long it lasts at least.
@@ -105,7 +113,7 @@ impl UndoTimer {
         let by =
             if self.by == "node" { "the node undoes it itself" } else { "its watchdog undoes it" };
         format!(
-            "if this run dies, {by} {:.0} s after it was confirmed at the latest ({:.0} s after \
+            "if this run dies, {by} {:.0}s after it was confirmed at the latest ({:.0}s after \
              its request, if it never was)",
             self.seconds_after_confirmation.as_f64(),
             self.seconds_after_request.as_f64()
@@ -126,9 +134,9 @@ impl Document {
         lines.extend(self.steps.iter().flat_map(Step::lines));
         let times = if self.repeat > 1 { format!(" {} times", self.repeat) } else { String::new() };
         lines.push(format!(
-            "takes at least {:.0} s, at most {:.0} s{times}",
-            self.at_least_seconds.as_f64(),
-            self.at_most_seconds.as_f64()
+            "takes at least {}, at most {}{times}",
+            self.at_least_seconds.to_minutes(),
+            self.at_most_seconds.to_minutes()
         ));
         lines.join("\n")
     }
@@ -136,7 +144,7 @@ impl Document {
 
 impl Cluster {
     fn text(&self) -> String {
-        let Self { name, exists, kubernetes, nodes, engine, node_image } = self;
+        let Self { name, context, exists, kubernetes, nodes, engine, node_image } = self;
         if !exists {
             let image =
                 node_image.as_ref().map_or("kind's default node image".to_owned(), |image| {
@@ -145,8 +153,10 @@ impl Cluster {
             return format!("kind cluster {name} would be created ({image}) and kept");
         }
         let engine = engine.as_deref().unwrap_or("a model inside this program: no real Kubernetes");
+        let context =
+            context.as_ref().map_or(String::new(), |context| format!("context {context}, "));
         format!(
-            "{name} (Kubernetes {}, {} nodes), {engine}",
+            "{name} ({context}Kubernetes {}, {} nodes), {engine}",
             kubernetes.as_deref().unwrap_or("unknown"),
             nodes.unwrap_or_default()
         )
@@ -176,11 +186,11 @@ impl Step {
         let during =
             self.during.map_or(String::new(), |outer| format!(", while step {outer} lasts"));
         let mut lines = vec![format!(
-            "step {}{name}    {}{part} on {}, for {} s{during}",
+            "step {}{name}    {}{part} on {}, for {}{during}",
             self.step,
             self.fault,
             self.hit(),
-            self.hold_seconds.as_f64()
+            self.hold_seconds.to_minutes()
         )];
         lines.extend(self.undo.iter().map(|undo| format!("undo: {undo}")));
         lines.extend(self.undo_timer.as_ref().map(UndoTimer::text));
@@ -195,18 +205,31 @@ impl Step {
 
     fn hit(&self) -> String {
         let all = self.candidates.join(", ");
+        if self.candidates.is_empty() {
+            return self.target.clone();
+        }
+        if let Some(part) = &self.leader_of {
+            return format!("the leader of {part} when the step begins, of {all}");
+        }
         let count = match (self.candidates.len(), self.count) {
-            (0, _) => return self.target.clone(),
-            (1, _) | (_, None) => return all,
-            (_, Some(1)) => "one".to_owned(),
-            (_, Some(count)) => count.to_string(),
+            (1, _) | (_, None) => all,
+            (_, Some(1)) => format!("one of {all}"),
+            (_, Some(count)) => format!("{count} of {all}"),
         };
+        if let Some(part) = &self.followers_of {
+            return format!("{count}: whoever does not lead {part} when the step begins");
+        }
+        if let Some(step) = &self.hit_by {
+            return format!("{count}: what {step} hits");
+        }
         match &self.most_endpoints_of {
-            Some(service) => format!(
-                "{count} of {all}: the one with the most endpoints of {service}, ties broken by \
-                 seed"
-            ),
-            None => format!("{count} of {all}, chosen by seed"),
+            _ if self.candidates.len() == 1 || self.count.is_none() => count,
+            Some(service) => {
+                format!(
+                    "{count}: the one with the most endpoints of {service}, ties broken by seed"
+                )
+            }
+            None => format!("{count}, chosen by seed"),
         }
     }
 }

@@ -7,7 +7,7 @@ mod tests;
 
 use super::args::Run;
 use super::form::Form;
-use super::{exit, expected_cluster, failure::Failure, print};
+use super::{exit, expected_cluster, failure::Failure, print, print_json};
 use crate::canary;
 use crate::engine::backend::embedded;
 use crate::engine::environment::provision::{
@@ -65,7 +65,7 @@ impl DryRun {
     /// Prints all plans as one document, where they are for programs.
     pub(super) fn print(&self, form: Form) {
         match form {
-            Form::Json => print(&json::pretty(&self.documents)),
+            Form::Json => print_json(&json::pretty(&self.documents)),
             Form::Yaml => print(&json::yaml(&self.documents)),
             _ => {}
         }
@@ -75,6 +75,7 @@ impl DryRun {
 fn absent<'a>(parsed: &Parsed, name: &str, image: Option<&str>) -> Result<Target<'a>, Failure> {
     let cluster = document::Cluster {
         name: name.to_owned(),
+        context: None,
         exists: false,
         kubernetes: None,
         nodes: None,
@@ -91,6 +92,12 @@ fn absent<'a>(parsed: &Parsed, name: &str, image: Option<&str>) -> Result<Target
     })
 }
 
+/// The kubeconfig context of a cluster; a model inside this program has none that says anything.
+pub(super) fn context_of(handle: &ClusterHandle) -> Option<String> {
+    let is_model = matches!(handle.nodes, Nodes::Embedded(_));
+    (!is_model).then(|| handle.cluster.context().to_owned())
+}
+
 async fn in_cluster<'a>(parsed: &Parsed, handle: &'a ClusterHandle) -> Result<Target<'a>, Failure> {
     if matches!(handle.nodes, Nodes::Embedded(_)) {
         embedded::refuse_unmodelled(&parsed.experiment)?;
@@ -98,6 +105,7 @@ async fn in_cluster<'a>(parsed: &Parsed, handle: &'a ClusterHandle) -> Result<Ta
     let facts = &handle.facts;
     let cluster = document::Cluster {
         name: facts.name.clone(),
+        context: context_of(handle),
         exists: true,
         kubernetes: Some(facts.kubernetes.clone()),
         nodes: Some(facts.nodes.len()),
@@ -212,6 +220,9 @@ async fn step_of(
             Count::All => None,
         }),
         most_endpoints_of: target.and_then(|target| target.most_endpoints_of.clone()),
+        leader_of: target.and_then(|target| Some(target.leader?.name().to_owned())),
+        followers_of: target.and_then(|target| Some(target.followers?.name().to_owned())),
+        hit_by: target.and_then(|target| target.of.clone()),
         during: step.during.last().copied(),
         hold_seconds: hold.into(),
         undo_timer: (fault.lasts() && !model).then(|| document::UndoTimer {

@@ -21,7 +21,7 @@ fn problems(text: &str) -> Diagnostics {
 
 fn drawn(from: &str, to: &str) -> String {
     assert_eq!(GOOD.matches(from).count(), 1, "{from:?} is there once");
-    diagnostics::render(&problems(&GOOD.replace(from, to)), false, 100)
+    diagnostics::render(&problems(&GOOD.replace(from, to)), None, 100)
 }
 
 macro_rules! mistakes {
@@ -80,7 +80,7 @@ mistakes! {
 
 #[test]
 fn the_article_s_copy_without_its_indentation() {
-    insta::assert_snapshot!(diagnostics::render(&problems(ARTICLE), false, 100));
+    insta::assert_snapshot!(diagnostics::render(&problems(ARTICLE), None, 100));
 }
 
 #[test]
@@ -147,6 +147,6 @@ proptest! {
         for place in problems.iter().filter_map(|problem| problem.at.as_ref()) {
             prop_assert!(text.get(place.span.start..place.span.end).is_some());
         }
-        diagnostics::render(&problems, true, 80);
+        diagnostics::render(&problems, Some(*super::super::output::INK), 80);
     }
 }

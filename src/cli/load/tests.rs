@@ -240,3 +240,56 @@ fn the_own_kind_config_is_read_for_the_version_that_the_command_names() {
         assert!(!read(broken, Place::Other).contains("kind.yaml"), "it is not used");
     }
 }
+
+/// A directory with three experiments' worth of files, and what else lies in such places.
+#[test]
+fn other_files_of_a_directory_are_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let write = |name: &str, text: &str| std::fs::write(path(name), text).unwrap();
+    write("a.yaml", GOOD);
+    write("kind.yaml", "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n");
+    write("kustomization.yaml", "resources: [web.yaml]\n");
+    write("values.yaml", "replicas: 2\n");
+    write("web.yaml", WEB);
+    let directory = folder.path().display().to_string();
+    let names = |sources: Vec<Source>| -> Vec<String> {
+        sources.iter().map(|source| source.name().to_owned()).collect()
+    };
+    let own = || own(&directory, experiment::load_all(&directory).unwrap());
+    assert_eq!(names(own().unwrap()), [path("a.yaml")]);
+    // What was meant to be an experiment is not skipped.
+    write("b.yaml", "kind: Experimnet\n");
+    write("c.yaml", "apiVersion: outage/v2\n");
+    write("d.yaml", "kind: [\n");
+    let meant = ["a.yaml", "b.yaml", "c.yaml", "d.yaml"].map(path);
+    assert_eq!(names(own().unwrap()), meant);
+    meant.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    let none = own().unwrap_err();
+    assert!(
+        none.code == exit::USAGE && none.text().contains("no experiment in"),
+        "{}",
+        none.text()
+    );
+    // A file that is named itself is meant to be one, whatever it is.
+    let named = super::own(&path("web.yaml"), experiment::load_all(&path("web.yaml")).unwrap());
+    assert_eq!(names(named.unwrap()), [path("web.yaml")]);
+}
+
+#[test]
+fn two_experiments_of_one_name_are_an_error_at_both_places() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("web.yaml"), WEB).unwrap();
+    let config = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes: [{role: control-plane}, {role: worker}]\n";
+    std::fs::write(folder.path().join("kind.yaml"), config).unwrap();
+    let parsed =
+        |name: &str| accepted(Source::from_text(name, GOOD, folder.path())).unwrap().swap_remove(0);
+    let problems = same_names(&[parsed("a.yaml"), parsed("b.yaml")]);
+    let [problem] = &problems[..] else { panic!("{problems:?}") };
+    assert_eq!(problem.message, "there are two experiments called `good`");
+    assert_eq!(problem.at.as_ref().unwrap().file.name, "b.yaml");
+    assert_eq!(problem.related[0].at.file.name, "a.yaml");
+    let twice = same_names(&[parsed("a.yaml"), parsed("a.yaml")]);
+    assert!(twice[0].message.contains("given twice"), "{twice:?}");
+    assert!(same_names(&[parsed("a.yaml")]).is_empty());
+}

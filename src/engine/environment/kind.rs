@@ -230,7 +230,7 @@ async fn not_joined(name: &str, cluster: &Cluster) -> RunError {
     let shortage = inotify::shortage([], inotify::KUBELET).map(|shortage| shortage.describe());
     let limit = JOINING.as_secs();
     let error = RunError::failed(format!(
-        "the nodes of the new cluster {name} were not all ready within {limit} s"
+        "the nodes of the new cluster {name} were not all ready within {limit}s"
     ));
     let is_short = shortage.is_some();
     let error = unready.chain(shortage).chain(described(&pods)).fold(error, RunError::caused_by);

@@ -223,8 +223,8 @@ fn refuse_pending_on(state: &StateDir, engine: Option<&str>) -> Result<(), RunEr
 fn what_undoes(watched: Option<jiff::Timestamp>, now: jiff::Timestamp) -> String {
     match watched.map(|until| until.duration_since(now).as_secs()) {
         None => "run `kubectl outage recover` first".into(),
-        Some(left @ 1..) => format!("its watchdog undoes that in {left} s at the latest; run `kubectl outage recover` to undo it now"),
-        Some(_) => "its watchdog is retrying every 10 s; run `kubectl outage recover` to undo it now and to see what prevents it".into(),
+        Some(left @ 1..) => format!("its watchdog undoes that in {left}s at the latest; run `kubectl outage recover` to undo it now"),
+        Some(_) => "its watchdog is retrying every 10s; run `kubectl outage recover` to undo it now and to see what prevents it".into(),
     }
 }
 
@@ -291,7 +291,7 @@ mod tests {
         let hint =
             |seconds: i64| what_undoes(Some(now + jiff::SignedDuration::from_secs(seconds)), now);
         assert!(
-            hint(95).starts_with("its watchdog undoes that in 95 s at the latest;"),
+            hint(95).starts_with("its watchdog undoes that in 95s at the latest;"),
             "{}",
             hint(95)
         );

@@ -54,7 +54,7 @@ pub(crate) async fn settle(handle: &ClusterHandle, say: Say<'_>) -> Result<(), R
             entry.undo.describe()
         ))),
         UndoProgress::GoesOn(long) => say(Preparing::Step(&format!(
-            "still undoing it after {} s: {}",
+            "still undoing it after {}s: {}",
             long.as_secs(),
             entry.undo.describe()
         ))),
@@ -99,7 +99,7 @@ async fn wait(handle: &ClusterHandle, abort: &Abort, say: Say<'_>) -> Result<(),
         loop {
             missing =
                 tokio::time::timeout(LOOK, look(handle, nodes, &mut pulses)).await.unwrap_or_else(
-                    |_| vec![format!("the API server did not answer within {} s", LOOK.as_secs())],
+                    |_| vec![format!("the API server did not answer within {}s", LOOK.as_secs())],
                 );
             if missing.is_empty() {
                 return;
@@ -128,7 +128,7 @@ async fn wait(handle: &ClusterHandle, abort: &Abort, say: Say<'_>) -> Result<(),
 
 fn not_whole(cluster: &str, missing: &[String]) -> RunError {
     let limit = LIMIT.as_secs();
-    RunError::refused(format!("cluster {cluster} had not recovered {limit} s after the previous experiment: {}", missing.join("; ")))
+    RunError::refused(format!("cluster {cluster} had not recovered {limit}s after the previous experiment: {}", missing.join("; ")))
         .hint(format!("inspect it with kubectl, or run `kind delete cluster --name {cluster}` to let the next run recreate it"))
 }
 

@@ -91,7 +91,7 @@ async fn all(
             }
         };
         timeout_at(end, go).await.unwrap_or_else(|_| {
-            let text = format!("the run stopped trying after {} s", limit.as_secs());
+            let text = format!("the run stopped trying after {}s", limit.as_secs());
             reporter.report(FaultPhase::NotUndone, text.clone());
             Err(RunError::failed(text))
         })?;

@@ -45,7 +45,7 @@ async fn begin(mut command: Command) -> Result<(), RunError> {
         Ok(Ok(_)) if said.trim_end() == WATCHES => Ok(()),
         Ok(Err(e)) => Err(cannot().because(&e)),
         Ok(Ok(_)) => Err(cannot().caused_by("it exited immediately")),
-        Err(_) => Err(cannot().caused_by(format!("it was not ready within {} s", START.as_secs()))),
+        Err(_) => Err(cannot().caused_by(format!("it was not ready within {}s", START.as_secs()))),
     }
 }
 

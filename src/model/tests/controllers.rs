@@ -235,10 +235,10 @@ fn an_unhealthy_zone_is_not_evicted() {
     cluster.until(20.0).at(20.0, pause(1)).at(20.0, pause(2)).at(20.0, pause(3)).until(20.0);
     cluster.until(120.0);
     // The first to be found may be tainted before the others are found.
-    assert!(cluster.tainted(20.0, Taint::UnreachableNoExecute).len() <= 1, "3 of 5 are 60 %");
+    assert!(cluster.tainted(20.0, Taint::UnreachableNoExecute).len() <= 1, "3 of 5 are 60%");
     let mut cluster = zoned(&["b", "a", "a", "a", "a", "a", "a"], 9);
     cluster.until(20.0).at(20.0, pause(1)).at(20.0, pause(2)).at(20.0, pause(3)).until(120.0);
-    assert_eq!(cluster.tainted(20.0, Taint::UnreachableNoExecute).len(), 3, "3 of 6 are 50 %");
+    assert_eq!(cluster.tainted(20.0, Taint::UnreachableNoExecute).len(), 3, "3 of 6 are 50%");
 }
 
 /// A zone that is dead is evicted at the normal rate, as long as another lives.

@@ -166,7 +166,7 @@ pub(super) struct Lint {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=5000))]
     pub nodes: u32,
     /// Kubernetes version, if the config names no node image
-    #[arg(long, value_name = "VERSION", default_value = super::load::TODAY, value_parser = kubernetes_version)]
+    #[arg(long, value_name = "VERSION", default_value = crate::kind_config::DEFAULT_KUBERNETES, value_parser = kubernetes_version)]
     pub kubernetes: String,
     /// Treat warnings as errors
     #[arg(long)]
@@ -197,7 +197,7 @@ pub(super) struct Predict {
     #[command(flatten)]
     pub tuning: TuningFlags,
     /// Kubernetes version, unless read from a running cluster
-    #[arg(long, value_name = "VERSION", default_value = super::load::TODAY, value_parser = kubernetes_version)]
+    #[arg(long, value_name = "VERSION", default_value = crate::kind_config::DEFAULT_KUBERNETES, value_parser = kubernetes_version)]
     pub kubernetes: String,
     /// Number of simulated runs
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]

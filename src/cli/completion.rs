@@ -5,7 +5,6 @@ use clap::CommandFactory;
 use super::args::{Cli, Completion};
 use super::{exit, failure::Failure, print};
 
-/// Prints the completions of a shell.
 pub(super) fn completion(args: &Completion) -> Result<u8, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(

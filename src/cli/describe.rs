@@ -5,7 +5,6 @@ use super::env::Env;
 use super::{exit, failure::Failure, judge, print};
 use crate::timeline::Timeline;
 
-/// Prints the description.
 pub(super) fn describe(args: &Describe, env: &Env) -> Result<u8, Failure> {
     let Described::Run = args.what;
     let folder = Timeline::find(&env.runs_dir, &args.run)?;

@@ -13,18 +13,13 @@ use crate::docker::EngineEnv;
 use crate::engine::error::RunError;
 use crate::report::Ink;
 
-/// What the environment says.
 #[derive(Clone, Debug)]
 pub(super) struct Env {
-    /// The home directory.
     pub home: Option<PathBuf>,
     /// The directory of all state: locks, ledgers, and runs unless told otherwise.
     pub state_dir: PathBuf,
-    /// Where runs are kept.
     pub runs_dir: PathBuf,
-    /// `PATH`.
     pub path: OsString,
-    /// `KUBECONFIG`.
     pub kubeconfig: Option<OsString>,
     /// What says where the container engine is.
     pub engine: EngineEnv,
@@ -36,13 +31,11 @@ pub(super) struct Env {
     pub width: usize,
 }
 
-/// What standard error can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Terminal {
     /// Whether lines can be drawn again.
     pub live: bool,
     pub colour: Option<Ink>,
-    /// The width in columns.
     pub width: usize,
 }
 

@@ -15,7 +15,6 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// Bad usage.
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self { code: exit::USAGE, error: Some(RunError::refused(message)) }
     }

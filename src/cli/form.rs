@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use super::failure::Failure;
 use super::output;
 use crate::report::suite::{Part, SuiteReport};
-use crate::report::{Document, csv, json, jsonl, junit, log, markdown};
+use crate::report::{Document, View, csv, json, jsonl, junit, log, markdown};
 
 /// The formats of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -48,7 +48,7 @@ impl Form {
     }
 
     /// Prints one document for all of these. The formats for people are printed as runs end, not here.
-    pub(super) fn print(self, parts: &[Part<'_>]) {
+    pub(super) fn print(self, parts: &[Part<View<'_>>]) {
         match self {
             Form::Text | Form::Wide => {}
             Form::Json => super::print_json(&json::pretty(&Document::of(parts))),
@@ -62,7 +62,7 @@ impl Form {
     }
 }
 
-fn print_logs(parts: &[Part<'_>]) {
+fn print_logs(parts: &[Part<View<'_>>]) {
     for view in parts.iter().flat_map(Part::runs) {
         let mut text = String::new();
         log::write(view, &mut text).expect("writing to a string");
@@ -72,7 +72,7 @@ fn print_logs(parts: &[Part<'_>]) {
 
 /// An hour of attempts does not fit into one string. A line is an attempt, so warnings go to
 /// standard error.
-fn print_attempts(parts: &[Part<'_>]) {
+fn print_attempts(parts: &[Part<View<'_>>]) {
     for view in parts.iter().flat_map(Part::runs) {
         let run = &view.timeline.header.run;
         view.warnings().iter().for_each(|warning| complain!("warning: run {run}: {warning}"));

@@ -9,7 +9,6 @@ use crate::experiment;
 use crate::report;
 use crate::timeline::store;
 
-/// Prints the list.
 pub(super) fn get(args: &Get, env: &Env) -> Result<u8, Failure> {
     match args.what {
         Listing::Runs => runs(args.output, env)?,
@@ -67,7 +66,7 @@ fn experiments() -> Vec<Listed> {
 fn list_of(experiments: &[Listed], form: ListForm) -> String {
     let rows = experiments.iter().map(|one| vec![one.name.clone(), one.question.clone()]);
     match form {
-        ListForm::Text | ListForm::Wide => report::runs::table(vec!["NAME", "QUESTION"], rows),
+        ListForm::Text | ListForm::Wide => report::table(vec!["NAME", "QUESTION"], rows),
         ListForm::Json => report::json::pretty(&experiments),
         ListForm::Yaml => report::json::yaml(&experiments),
     }

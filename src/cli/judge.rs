@@ -9,15 +9,14 @@ use super::form::Form;
 use super::{exit, failure::Failure};
 use crate::analysis::{self, Completion, Findings};
 use crate::engine::error::RunError;
-use crate::experiment::{Claim, Experiment};
+use crate::experiment::Experiment;
 use crate::prediction::Predictions;
 use crate::report::spread::{self, SpreadReport};
-use crate::report::suite::{self, NotRun, SuiteReport};
+use crate::report::suite::{self, Part, SuiteReport};
 use crate::report::{Style, Summary, View, describe, ground, json, terminal};
 use crate::timeline::Timeline;
 use crate::verdict::{self, Outcome, Verdict};
 
-/// A run, read and judged.
 pub(super) struct Judged {
     timeline: Timeline,
     findings: Findings,
@@ -25,7 +24,6 @@ pub(super) struct Judged {
     predictions: Predictions,
 }
 
-/// Reads and judges a run.
 pub(super) fn judge(folder: &Path) -> Result<Judged, Failure> {
     let timeline = Timeline::read(folder)?;
     let experiment: Experiment = serde_json::from_value(timeline.header.experiment.clone())
@@ -56,7 +54,6 @@ impl Judged {
         View::new(&self.timeline, &self.findings, &self.verdict, &self.predictions)
     }
 
-    /// The run in a line.
     pub(super) fn summary(&self) -> Summary {
         Summary::new(&self.view())
     }
@@ -64,41 +61,6 @@ impl Judged {
     /// All that it recorded, for people.
     pub(super) fn describe(&self) -> String {
         describe::render(&self.view())
-    }
-}
-
-/// One experiment of a command.
-pub(super) struct Part {
-    /// Its name.
-    pub experiment: String,
-    /// The claims that it decides.
-    pub claims: Vec<Claim>,
-    /// What became of it.
-    pub status: ExperimentStatus,
-    /// How many of the runs that were asked for were not begun.
-    pub not_begun: u32,
-}
-
-/// What became of an experiment.
-pub(super) enum ExperimentStatus {
-    /// It was carried out.
-    Ran(Vec<Judged>),
-    /// It was not, for this reason.
-    NotRun(NotRun, String),
-}
-
-impl Part {
-    fn view(&self) -> suite::Part<'_> {
-        let status = match &self.status {
-            ExperimentStatus::Ran(runs) => {
-                suite::ExperimentStatus::Ran(runs.iter().map(Judged::view).collect())
-            }
-            ExperimentStatus::NotRun(state, why) => {
-                suite::ExperimentStatus::NotRun(*state, why.clone())
-            }
-        };
-        let (experiment, claims) = (self.experiment.clone(), self.claims.clone());
-        suite::Part { experiment, claims, status, not_begun: self.not_begun }
     }
 }
 
@@ -113,7 +75,7 @@ pub(super) fn print_repeated(runs: &[Judged], not_begun: u32, form: Form, env: &
 /// Prints the report of some runs to standard output. Several runs of one experiment end with their
 /// spread, several experiments with their table.
 pub(super) fn print(runs: &[Judged], form: Form, env: &Env) {
-    let parts = suite::Part::of_runs(runs.iter().map(Judged::view).collect());
+    let parts = Part::of_runs(runs.iter().map(Judged::view).collect());
     if !form.is_for_people() {
         return form.print(&parts);
     }
@@ -126,15 +88,14 @@ pub(super) fn print(runs: &[Judged], form: Form, env: &Env) {
     super::print(&shown);
 }
 
-/// Prints the table of some experiments.
-pub(super) fn print_table(parts: &[Part], env: &Env) {
-    let views: Vec<suite::Part> = parts.iter().map(Part::view).collect();
+pub(super) fn print_table(parts: &[Part<Judged>], env: &Env) {
+    let views: Vec<Part<View>> = parts.iter().map(|part| part.map(Judged::view)).collect();
     super::print(&format!("\n{}", suite::render(&SuiteReport::new(&views), &style(env))));
 }
 
 /// Prints the report of some experiments in a form for programs: one document.
-pub(super) fn print_parts(parts: &[Part], form: Form) {
-    form.print(&parts.iter().map(Part::view).collect::<Vec<_>>());
+pub(super) fn print_parts(parts: &[Part<Judged>], form: Form) {
+    form.print(&parts.iter().map(|part| part.map(Judged::view)).collect::<Vec<_>>());
 }
 
 /// Prints runs as a list of experiments, each with its spread.

@@ -29,7 +29,6 @@ struct Found {
     code: u8,
 }
 
-/// What was understood.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Picture {
@@ -40,7 +39,6 @@ struct Picture {
     outlook: Outlook,
 }
 
-/// A node as JSON.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct NodeSummary {
@@ -48,7 +46,6 @@ struct NodeSummary {
     role: NodeRole,
 }
 
-/// A problem as JSON.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Problem {

@@ -9,15 +9,12 @@ use super::env::Env;
 use super::{diagnostics, exit, expected_cluster, failure::Failure};
 pub(super) use crate::experiment::Place;
 use crate::experiment::{self, Cluster, Diagnostic, Diagnostics, Parsed, Source};
-use crate::kind_config::{self, DEFAULT_KUBERNETES, KindConfig, KindNode, Kubernetes};
+use crate::kind_config::{self, KindConfig, KindNode, Kubernetes};
 use crate::lint;
 use crate::model::About;
 use crate::plan::{self, Known, Nodes, Request};
 use crate::prediction;
 use crate::yaml::SourceFile;
-
-/// A Kubernetes version whose defaults are taken where the cluster is not there yet.
-pub(super) const TODAY: &str = DEFAULT_KUBERNETES;
 
 /// Loads and checks. Prints warnings and errors; any error ends the command before any harm, and so
 /// does what is left open.

@@ -9,6 +9,7 @@ mod output;
 mod agent;
 mod args;
 mod cluster;
+mod command;
 mod completion;
 mod describe;
 pub mod diagnostics;
@@ -98,7 +99,6 @@ fn dispatch(Cli { global, command }: Cli) -> Result<u8, Failure> {
     }
 }
 
-/// Runs async work on this thread.
 fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

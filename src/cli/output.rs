@@ -28,12 +28,10 @@ pub(super) fn complain(text: Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "{}", visible(&text.to_string()));
 }
 
-/// The same without a line break at the end.
 pub(super) fn complain_lines(lines: &str) {
     let _ = write!(io::stderr().lock(), "{}", visible(lines));
 }
 
-/// Prints a text to standard output.
 pub(super) fn print(text: &str) {
     put(&visible(text));
 }
@@ -49,7 +47,6 @@ fn put(text: &str) {
     printed(write!(out, "{text}{ended}").and_then(|()| out.flush()));
 }
 
-/// Prints JSON as it is made.
 pub(super) fn stream_json(write: impl FnOnce(&mut JsonOutput<'_>) -> io::Result<()>) {
     let mut out = io::BufWriter::new(io::stdout().lock());
     printed(write(&mut JsonOutput(&mut out)).and_then(|()| out.flush()));

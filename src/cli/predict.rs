@@ -29,7 +29,6 @@ struct Predicted {
     traps: Vec<Trap>,
 }
 
-/// Predicts, and prints.
 pub(super) fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
     let own = args.context.is_none() && args.kind_config.is_none();
     let place = match own {
@@ -103,7 +102,6 @@ fn in_config(parsed: &Parsed, args: &Predict, env: &Env) -> Result<ExpectedClust
     Ok(expected(parsed, &config))
 }
 
-/// The cluster of a context, as it is.
 async fn in_cluster(args: &Predict, env: &Env) -> Result<(ClusterModel, String), RunError> {
     let (facts, warnings) =
         live::facts(args.context.as_deref(), args.kubeconfig.as_deref(), env).await?;

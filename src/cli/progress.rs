@@ -14,7 +14,6 @@ use crate::engine::recorder::Observation;
 use crate::report::hang;
 use crate::timeline::{Anchor, Change, Component, Event, FaultPhase, Moment, Ready, Record};
 
-/// Shows progress.
 pub(super) struct Progress {
     terminal: Terminal,
     step: Option<(ProgressBar, String)>,
@@ -37,7 +36,6 @@ impl Progress {
         }
     }
 
-    /// The cluster is being prepared.
     pub(super) fn news(&mut self, news: Preparing<'_>) {
         match news {
             Preparing::Step(text) => self.step(text),
@@ -77,12 +75,10 @@ impl Progress {
         }
     }
 
-    /// The present step is done.
     pub(super) fn done(&mut self) {
         self.end("✓", "\x1b[32m");
     }
 
-    /// The present step failed.
     pub(super) fn failed(&mut self) {
         self.end("✗", "\x1b[31m");
     }
@@ -113,7 +109,6 @@ impl Progress {
         }
     }
 
-    /// Something happened in a run.
     pub(super) fn show(&mut self, sight: &Observation) {
         match sight {
             Observation::Record(record) => self.record(record),

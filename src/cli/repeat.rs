@@ -2,11 +2,11 @@
 
 use tokio::sync::mpsc;
 
+use super::command::Command;
 use super::exit;
 use super::failure::{self, Failure};
 use super::judge::{self, Judged};
 use super::progress::Progress;
-use super::run::Command;
 use crate::engine::environment::provision::ClusterHandle;
 use crate::engine::error::RunErrorKind;
 use crate::engine::run::Stop;
@@ -14,9 +14,7 @@ use crate::engine::seed;
 use crate::engine::session::{Ended, Session};
 use crate::experiment::Parsed;
 
-/// What became of an experiment.
 pub(super) struct Repeated {
-    /// The exit code.
     pub code: u8,
     pub runs: Vec<Judged>,
     /// Why there are not as many as were asked for; `None`: nothing was refused.

@@ -4,7 +4,6 @@ use super::args::{Schema, SchemaOf};
 use super::{exit, failure::Failure, print_json};
 use crate::{experiment, report};
 
-/// Prints one.
 pub(super) fn schema(args: &Schema) -> Result<u8, Failure> {
     match args.of {
         SchemaOf::Report => print_json(report::JSON_SCHEMA),

@@ -1,20 +1,19 @@
 //! Several experiments: those of one cluster after one another, the cluster whole again before
 //! each, and one table at the end.
 
-use super::judge::{self, ExperimentStatus, Part};
-use super::run::Command;
+use super::command::Command;
+use super::judge::{self, Judged};
 use super::{exit, failure::Failure};
 use crate::engine::environment::provision::{ClusterHandle, ClusterSpec, Nodes};
 use crate::engine::session;
 use crate::experiment::Parsed;
-use crate::report::suite::NotRun;
+use crate::report::suite::{ExperimentStatus, NotRun, Part};
 
-/// The experiments of a command.
 pub(super) struct Suite<'a> {
     command: &'a Command<'a>,
     groups: Vec<Group<'a>>,
     all: usize,
-    parts: Vec<Part>,
+    parts: Vec<Part<Judged>>,
     codes: Vec<u8>,
 }
 
@@ -185,7 +184,7 @@ impl<'a> Suite<'a> {
         );
     }
 
-    fn part(&mut self, parsed: &Parsed, status: ExperimentStatus, not_begun: u32) {
+    fn part(&mut self, parsed: &Parsed, status: ExperimentStatus<Judged>, not_begun: u32) {
         let Parsed { experiment, .. } = parsed;
         self.parts.push(Part {
             experiment: experiment.name.clone(),

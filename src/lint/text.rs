@@ -35,16 +35,17 @@ pub(crate) fn render(title: &str, outlook: &Outlook, kubelets: &[KubeletGroup]) 
 fn kubelet(settings: &Settings) -> String {
     format!(
         "nodeStatusUpdateFrequency {}, nodeStatusReportFrequency {}, lease {}",
-        settings.node_status_update_frequency,
-        settings.node_status_report_frequency,
-        settings.node_lease_duration
+        settings.node_status_update_frequency.to_minutes(),
+        settings.node_status_report_frequency.to_minutes(),
+        settings.node_lease_duration.to_minutes()
     )
 }
 
 fn manager(settings: &Settings) -> String {
     format!(
         "node-monitor-period {}, node-monitor-grace-period {}",
-        settings.node_monitor_period, settings.node_monitor_grace_period
+        settings.node_monitor_period.to_minutes(),
+        settings.node_monitor_grace_period.to_minutes()
     )
 }
 

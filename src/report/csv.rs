@@ -20,7 +20,7 @@ const HEADER: [&str; 10] = [
 
 /// Several experiments in one table. The warnings of a run are in each of its rows. A run without expectations is one row with the verdict of the
 /// run, and so is an experiment that did not run.
-pub fn render(parts: &[Part<'_>]) -> String {
+pub fn render(parts: &[Part<View<'_>>]) -> String {
     let rows = parts.iter().flat_map(rows);
     let mut writer = Writer::from_writer(Vec::new());
     for row in std::iter::once(HEADER.map(str::to_owned)).chain(rows) {
@@ -32,7 +32,7 @@ pub fn render(parts: &[Part<'_>]) -> String {
 
 type Record = [String; HEADER.len()];
 
-fn rows(part: &Part<'_>) -> Vec<Record> {
+fn rows(part: &Part<View<'_>>) -> Vec<Record> {
     let name = part.experiment.as_str();
     let mut rows: Vec<Record> = match &part.status {
         ExperimentStatus::Ran(runs) => runs.iter().flat_map(|view| run(name, view)).collect(),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::json::Report;
 use super::spread::SpreadReport;
 use super::suite::{Part, SuiteReport};
+use super::view::View;
 
 /// A document. `format` says which one; several runs are a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,7 +24,7 @@ pub enum Document {
 
 impl Document {
     /// The document of these experiments.
-    pub fn of(parts: &[Part<'_>]) -> Self {
+    pub fn of(parts: &[Part<View<'_>>]) -> Self {
         match parts {
             [part] if part.not_begun == 0 && part.runs().len() == 1 => {
                 Document::Run(Box::new(Report::new(&part.runs()[0])))

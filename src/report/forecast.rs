@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::runs::table;
+use super::table::table;
 use super::text::{count, hang, wrap};
 use crate::model::{Bin, Distribution, Routing, Summary};
 use crate::prediction::{Predictions, StepPrediction, Tried};

@@ -11,13 +11,13 @@ use super::view::View;
 use crate::verdict::{Assertion, Outcome, Verdict};
 
 /// Several experiments in one file.
-pub fn render(parts: &[Part<'_>]) -> String {
+pub fn render(parts: &[Part<View<'_>>]) -> String {
     let mut report = Report::new("outage");
     report.add_test_suites(parts.iter().flat_map(suites));
     report.to_string().expect("XML without timestamps always serializes")
 }
 
-fn suites(part: &Part<'_>) -> Vec<TestSuite> {
+fn suites(part: &Part<View<'_>>) -> Vec<TestSuite> {
     let name = part.experiment.as_str();
     let mut suites: Vec<TestSuite> = match &part.status {
         ExperimentStatus::Ran(runs) => runs.iter().map(|view| run(name, view)).collect(),

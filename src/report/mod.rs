@@ -29,6 +29,7 @@ pub mod spark;
 pub mod spread;
 pub mod suite;
 pub mod summary;
+mod table;
 pub mod terminal;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ pub use document::{Document, JSON_SCHEMA};
 pub use ground::ground;
 pub use ink::Ink;
 pub use summary::Summary;
+pub use table::table;
 pub use terminal::Style;
 pub use text::hang;
 pub use view::View;

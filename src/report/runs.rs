@@ -1,8 +1,7 @@
 //! The table of `get runs`, as kubectl prints tables.
 
-use comfy_table::{Table, presets};
-
 use super::summary::Summary;
+use super::table::table;
 use crate::stats::Seconds;
 
 /// A table of runs, in the order given. `wide` has more columns; `now` is the time that ages are
@@ -37,20 +36,6 @@ fn row(run: &Summary, wide: bool, now: jiff::Timestamp) -> Vec<String> {
         ]);
     }
     row
-}
-
-/// Columns with three blanks between them, no borders.
-pub fn table(header: Vec<&str>, rows: impl Iterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header).add_rows(rows);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 3));
-    }
-    let mut text: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-    if text.is_empty() {
-        text.push('\n');
-    }
-    text
 }
 
 /// As kubectl says it: `45s`, `12m`, `5h`, `3d`.

@@ -6,8 +6,8 @@ use std::fmt::Write;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::runs::table;
 use super::summary::Summary;
+use super::table::table;
 use super::terminal::Style;
 use super::text::{count, hang, judged};
 use crate::stats::{Between, Seconds, Spread};

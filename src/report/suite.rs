@@ -8,8 +8,9 @@ use super::causes;
 use super::claims::{self, DecidedClaim, Decision, Worst};
 use super::spread::SpreadReport;
 use super::summary::Summary;
+use super::table::Columns;
 use super::terminal::Style;
-use super::text::{count, hang, judged, pad, width};
+use super::text::{count, hang, judged};
 use super::view::View;
 use crate::experiment::Claim;
 use crate::stats::Seconds;
@@ -20,22 +21,22 @@ pub const FORMAT: &str = "outage.suite/v1";
 
 /// One experiment of a suite.
 #[derive(Debug)]
-pub struct Part<'a> {
+pub struct Part<R> {
     /// Its name.
     pub experiment: String,
     /// The claims that it decides.
     pub claims: Vec<Claim>,
     /// Whether it ran.
-    pub status: ExperimentStatus<'a>,
+    pub status: ExperimentStatus<R>,
     /// How many of the runs that were asked for were not begun.
     pub not_begun: u32,
 }
 
 /// Whether an experiment ran.
 #[derive(Debug)]
-pub enum ExperimentStatus<'a> {
+pub enum ExperimentStatus<R> {
     /// It was carried out, as often as this; once at least.
-    Ran(Vec<View<'a>>),
+    Ran(Vec<R>),
     /// It was not, for this reason.
     NotRun(NotRun, String),
 }
@@ -64,7 +65,27 @@ impl NotRun {
     }
 }
 
-impl<'a> Part<'a> {
+impl<R> Part<R> {
+    /// The same with each run as something else.
+    pub fn map<'r, S>(&'r self, of: impl Fn(&'r R) -> S) -> Part<S> {
+        let status = match &self.status {
+            ExperimentStatus::Ran(runs) => ExperimentStatus::Ran(runs.iter().map(of).collect()),
+            ExperimentStatus::NotRun(state, why) => ExperimentStatus::NotRun(*state, why.clone()),
+        };
+        let (experiment, claims) = (self.experiment.clone(), self.claims.clone());
+        Part { experiment, claims, status, not_begun: self.not_begun }
+    }
+
+    /// Its runs.
+    pub fn runs(&self) -> &[R] {
+        match &self.status {
+            ExperimentStatus::Ran(runs) => runs,
+            ExperimentStatus::NotRun(..) => &[],
+        }
+    }
+}
+
+impl<'a> Part<View<'a>> {
     /// Recorded runs, by experiment, each where it first appears.
     pub fn of_runs(views: Vec<View<'a>>) -> Vec<Self> {
         let mut parts: Vec<Self> = Vec::new();
@@ -84,14 +105,6 @@ impl<'a> Part<'a> {
             }
         }
         parts
-    }
-
-    /// Its runs.
-    pub fn runs(&self) -> &[View<'a>] {
-        match &self.status {
-            ExperimentStatus::Ran(runs) => runs,
-            ExperimentStatus::NotRun(..) => &[],
-        }
     }
 
     /// Its runs and their spread; `None`: there are no runs.
@@ -146,7 +159,7 @@ pub struct Row {
 
 impl SuiteReport {
     /// Puts experiments together.
-    pub fn new(parts: &[Part<'_>]) -> Self {
+    pub fn new(parts: &[Part<View<'_>>]) -> Self {
         let experiments: Vec<Row> = parts.iter().map(Row::new).collect();
         let mut clusters: Vec<String> = parts.iter().flat_map(Part::runs).map(ground).collect();
         clusters.sort();
@@ -179,7 +192,7 @@ fn ground(view: &View<'_>) -> String {
 }
 
 impl Row {
-    fn new(part: &Part<'_>) -> Self {
+    fn new(part: &Part<View<'_>>) -> Self {
         let runs = part.runs();
         let verdicts: Vec<&Verdict> = runs.iter().map(|view| view.verdict).collect();
         let gravest = Worst::of(verdicts.iter().copied());
@@ -243,7 +256,7 @@ impl Row {
 
     /// How long it took: `41s`, `3m5s`.
     fn time(&self) -> String {
-        self.took.map_or("-".into(), Seconds::to_minutes)
+        self.took.map_or("-".into(), |took| took.rounded().to_minutes())
     }
 }
 
@@ -258,23 +271,18 @@ pub(super) fn not_begun(left: u32) -> String {
 
 /// The table as lines of no more than the style's width, the figures of each experiment below its row.
 pub fn render(report: &SuiteReport, style: &Style) -> String {
-    let header = ["EXPERIMENT", "CLAIMS", "VERDICT", "TIME"].map(String::from);
-    let row = |row: &Row| [row.experiment.clone(), row.claim_ids(), row.word().into(), row.time()];
-    let rows: Vec<[String; 4]> =
+    let header = ["EXPERIMENT", "CLAIMS", "VERDICT", "TIME"].map(String::from).to_vec();
+    let row =
+        |row: &Row| vec![row.experiment.clone(), row.claim_ids(), row.word().into(), row.time()];
+    let rows: Vec<Vec<String>> =
         std::iter::once(header).chain(report.experiments.iter().map(row)).collect();
-    let widths = [0, 1, 2, 3]
-        .map(|column| rows.iter().map(|row| width(&row[column])).max().unwrap_or(0) + 3);
-    let line = |row: &[String; 4]| -> String {
-        row.iter().zip(widths).map(|(cell, width)| pad(cell, width)).collect()
-    };
-    let mut out = format!("{}\n", line(&rows[0]).trim_end());
+    let columns = Columns::of(&rows);
+    let mut out = columns.line(&rows[0]);
     for (row, cells) in report.experiments.iter().zip(&rows[1..]) {
         let word =
             row.outcome.map_or(cells[2].clone(), |outcome| judged(&cells[2], outcome, style));
-        out.push_str(&format!(
-            "{}\n",
-            line(cells).replacen(&format!(" {} ", cells[2]), &format!(" {word} "), 1).trim_end()
-        ));
+        let line = columns.line(cells);
+        out.push_str(&line.replacen(&format!(" {} ", cells[2]), &format!(" {word} "), 1));
         out.push_str(&hang("    ", &row.figures, style.width.max(80)));
         row.left().iter().for_each(|left| out.push_str(&hang("    ", left, style.width.max(80))));
     }
@@ -285,7 +293,7 @@ pub fn render(report: &SuiteReport, style: &Style) -> String {
 /// `12 experiments in 9m3s: 9 PASS, 1 FAIL, 2 SKIPPED; claims: 8 confirmed, 1 refuted, 3 open`.
 fn total(report: &SuiteReport) -> String {
     let time = report.experiments.iter().filter_map(|row| row.took).reduce(|a, b| a + b);
-    let time = time.map_or(String::new(), |time| format!(" in {}", time.to_minutes()));
+    let time = time.map_or(String::new(), |time| format!(" in {}", time.rounded().to_minutes()));
     let words = ["PASS", "FAIL", "INCONCLUSIVE", "REFUSED", "SKIPPED", "NOT BEGUN"];
     let rows =
         counted(words, |word| report.experiments.iter().filter(|row| row.word() == word).count());

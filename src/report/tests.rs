@@ -750,7 +750,7 @@ proptest::proptest! {
 
 /// The article's run, which decides a claim either way, one that decides none, and one that was not
 /// carried out.
-fn suite_of_three(show: impl Fn(&[suite::Part<'_>]) -> String) -> String {
+fn suite_of_three(show: impl Fn(&[suite::Part<View<'_>>]) -> String) -> String {
     let claim = |id: &str, pass_means| Claim {
         id: id.into(),
         says: "it | is so".into(),

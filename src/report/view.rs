@@ -10,7 +10,7 @@ use crate::experiment::Claim;
 use crate::model::{Heartbeat, Prediction, heartbeat};
 use crate::prediction::{Predictions, experiment};
 use crate::stats::Seconds;
-use crate::timeline::{ClusterFacts, ClusterKind, NodeRole, Timeline};
+use crate::timeline::{ClusterFacts, ClusterKind, NodeRole, Timeline, format_duration};
 use crate::verdict::Verdict;
 
 /// A run as reports tell it.
@@ -131,9 +131,8 @@ impl<'a> View<'a> {
     /// `kubelet 1s (beats every 1.02s), monitor period 1s, grace 4s`.
     pub fn settings(&self) -> String {
         let tuning = &self.timeline.header.cluster.tuning;
-        let said = |value: Option<std::time::Duration>| {
-            value.map_or("not known".into(), |v| Seconds::from(v).to_string())
-        };
+        let said =
+            |value: Option<std::time::Duration>| value.map_or("not known".into(), format_duration);
         let (beat, _) = heartbeat(tuning);
         let fault = self.findings.faults.first();
         let node = |node: &str| fault.is_none_or(|fault| fault.target == node);

@@ -41,16 +41,23 @@ impl Seconds {
         self.0 as f64 / 1e9
     }
 
-    /// As Kubernetes writes it, in whole seconds from two seconds on: `500ms`, `41s`, `3m5s`. For what is set
-    /// or takes long; what is measured is shown in seconds.
+    /// As Kubernetes writes it: `500ms`, `41s`, `5m`, `1m30s`. For what is set, and for how long
+    /// something takes in all; what is measured is shown in seconds.
     pub fn to_minutes(self) -> String {
-        if self.0 < 2_000_000_000 {
-            return self.to_string();
-        }
-        let whole = self.as_f64().round() as u64;
-        let parts = [(whole / 3600, "h"), (whole / 60 % 60, "m"), (whole % 60, "s")];
-        let parts = parts.into_iter().filter(|(number, _)| *number > 0);
-        parts.map(|(number, unit)| format!("{number}{unit}")).collect()
+        const MINUTE: i64 = 60_000_000_000;
+        let (hours, minutes) = (self.0 / MINUTE / 60, self.0 / MINUTE % 60);
+        let rest = Self(self.0 % MINUTE);
+        let parts = [
+            (hours > 0).then(|| format!("{hours}h")),
+            (minutes > 0).then(|| format!("{minutes}m")),
+            (rest.0 != 0 || self.0 < MINUTE).then(|| rest.to_string()),
+        ];
+        parts.into_iter().flatten().collect()
+    }
+
+    /// To the nearest whole second.
+    pub fn rounded(self) -> Self {
+        Self::from_f64(self.as_f64().round())
     }
 
     /// No less than nothing.
@@ -169,6 +176,16 @@ impl fmt::Display for Between {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_and_totals_are_in_minutes() {
+        let shown = |s: f64| Seconds::from_f64(s).to_minutes();
+        assert_eq!(
+            [shown(0.0), shown(0.5), shown(2.5), shown(41.0)],
+            ["0s", "500ms", "2.5s", "41s"]
+        );
+        assert_eq!([shown(300.0), shown(90.0), shown(3605.0)], ["5m", "1m30s", "1h5s"]);
+    }
 
     #[test]
     fn people_read_them() {

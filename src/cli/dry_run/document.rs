@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 
+use crate::report::hang;
 use crate::stats::Seconds;
 
-/// The version of the form.
 pub(super) const FORMAT: &str = "outage.plan/v1";
+/// Where the text of a row begins.
+const LEAD: usize = 10;
 
-/// What a run of an experiment would do.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Document {
@@ -29,7 +30,6 @@ pub(super) struct Document {
     pub at_most_seconds: Seconds,
 }
 
-/// The cluster that a run would use.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Cluster {
@@ -67,7 +67,6 @@ pub(super) struct Step {
     pub name: Option<String>,
     /// The kind of fault: `nodeStop`.
     pub fault: String,
-    /// The part of the control plane that it hits.
     pub component: Option<String>,
     /// What it hits, as the experiment says it: `role worker`.
     pub target: String,
@@ -113,32 +112,39 @@ impl UndoTimer {
         let by =
             if self.by == "node" { "the node undoes it itself" } else { "its watchdog undoes it" };
         format!(
-            "if this run dies, {by} {:.0}s after it was confirmed at the latest ({:.0}s after \
+            "if this run dies, {by} {} after it was confirmed at the latest ({} after \
              its request, if it never was)",
-            self.seconds_after_confirmation.as_f64(),
-            self.seconds_after_request.as_f64()
+            self.seconds_after_confirmation.rounded().to_minutes(),
+            self.seconds_after_request.rounded().to_minutes()
         )
     }
 }
 
 impl Document {
-    pub(super) fn text(&self) -> String {
+    /// The plan on lines of no more than `width` columns.
+    pub(super) fn text(&self, width: usize) -> String {
         let mut lines =
             vec![format!("{} ({}), dry run: nothing is changed", self.experiment, self.file)];
-        lines.push(format!("cluster   {}", self.cluster.text()));
+        let mut row =
+            |lead: &str, text: &str| lines.push(hang(&format!("{lead:LEAD$}"), text, width));
+        row("cluster", &self.cluster.text());
         if !self.workload.is_empty() {
-            let workload = self.workload.join(", ");
-            lines.push(format!("workload  {workload} in the run's own namespace"));
+            row("workload", &format!("{} in the run's own namespace", self.workload.join(", ")));
         }
-        lines.extend(self.probes.iter().map(Probe::text));
-        lines.extend(self.steps.iter().flat_map(Step::lines));
+        for probe in &self.probes {
+            row(if probe.canary.is_some() { "canary" } else { "probe" }, &probe.text());
+        }
+        for step in &self.steps {
+            row(&format!("step {}", step.step), &step.text());
+            step.details().iter().for_each(|detail| row("", detail));
+        }
         let times = if self.repeat > 1 { format!(" {} times", self.repeat) } else { String::new() };
         lines.push(format!(
             "takes at least {}, at most {}{times}",
             self.at_least_seconds.to_minutes(),
             self.at_most_seconds.to_minutes()
         ));
-        lines.join("\n")
+        lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
     }
 }
 
@@ -169,38 +175,33 @@ impl Probe {
         match (canary, from) {
             (Some(canary), _) => {
                 let every = Seconds::from_f64(1.0 / per_second);
-                format!("canary    {name}: {canary}, through the API every {every}")
+                format!("{name}: {canary}, through the API every {every}")
             }
             (None, Some(from)) => {
-                format!("probe     {name}: {per_second} attempts a second from {from}")
+                format!("{name}: {per_second} attempts a second from {from}")
             }
-            (None, None) => format!("probe     {name}: {per_second} attempts a second"),
+            (None, None) => format!("{name}: {per_second} attempts a second"),
         }
     }
 }
 
 impl Step {
-    fn lines(&self) -> Vec<String> {
-        let name = self.name.as_ref().map_or(String::new(), |name| format!(" ({name})"));
+    fn text(&self) -> String {
+        let name = self.name.as_ref().map_or(String::new(), |name| format!("{name}: "));
         let part = self.component.as_ref().map_or(String::new(), |part| format!(" of {part}"));
         let during =
             self.during.map_or(String::new(), |outer| format!(", while step {outer} lasts"));
-        let mut lines = vec![format!(
-            "step {}{name}    {}{part} on {}, for {}{during}",
-            self.step,
-            self.fault,
-            self.hit(),
-            self.hold_seconds.to_minutes()
-        )];
-        lines.extend(self.undo.iter().map(|undo| format!("undo: {undo}")));
-        lines.extend(self.undo_timer.as_ref().map(UndoTimer::text));
-        lines.extend(self.leaders.clone());
-        lines.extend(
-            self.detection_within_seconds
-                .map(|latest| format!("detection is predicted within {latest:.1}")),
-        );
-        let indented = lines.iter().skip(1).map(|line| format!("          {line}"));
-        lines[..1].iter().cloned().chain(indented).collect()
+        let hold = self.hold_seconds.to_minutes();
+        format!("{name}{}{part} on {}, for {hold}{during}", self.fault, self.hit())
+    }
+
+    fn details(&self) -> Vec<String> {
+        let detection = self.detection_within_seconds;
+        let detection =
+            detection.map(|latest| format!("detection is predicted within {latest:.1}"));
+        let undo = self.undo.iter().map(|undo| format!("undo: {undo}"));
+        let timer = self.undo_timer.as_ref().map(UndoTimer::text);
+        undo.chain(timer).chain(self.leaders.clone()).chain(detection).collect()
     }
 
     fn hit(&self) -> String {
@@ -209,7 +210,7 @@ impl Step {
             return self.target.clone();
         }
         if let Some(part) = &self.leader_of {
-            return format!("the leader of {part} when the step begins, of {all}");
+            return format!("whichever leads {part} when the step begins: {all}");
         }
         let count = match (self.candidates.len(), self.count) {
             (1, _) | (_, None) => all,

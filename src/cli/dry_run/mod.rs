@@ -24,9 +24,8 @@ use crate::report::json;
 use crate::stats::Seconds;
 use document::Document;
 
-/// The plans that a command prints.
-#[derive(Default)]
 pub(super) struct DryRun {
+    width: usize,
     documents: Vec<Document>,
 }
 
@@ -41,6 +40,10 @@ struct Target<'a> {
 }
 
 impl DryRun {
+    pub(super) fn new(width: usize) -> Self {
+        Self { width, documents: Vec::new() }
+    }
+
     /// Plans one experiment, and prints the plan where it is for people.
     pub(super) async fn add(
         &mut self,
@@ -56,7 +59,7 @@ impl DryRun {
         };
         let document = planned(parsed, target, args).await?;
         if matches!(args.output, Form::Text | Form::Wide) {
-            print(&document.text());
+            print(&document.text(self.width));
         }
         self.documents.push(document);
         Ok(exit::PASS)

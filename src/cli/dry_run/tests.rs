@@ -19,7 +19,7 @@ fn plan_of(name: &str) -> Document {
 fn a_plan_is_data_and_the_same_as_text() {
     let plan = plan_of("worker-stop-fast");
     insta::assert_snapshot!(json::pretty(&vec![&plan]));
-    insta::assert_snapshot!(plan.text());
+    insta::assert_snapshot!(plan.text(80));
 }
 
 #[test]

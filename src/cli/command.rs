@@ -1,0 +1,118 @@
+//! The command `run` and the cluster of an experiment: named, found or made, made whole, deleted.
+
+use super::args::{ClusterChoice, Run};
+use super::cluster::default_config;
+use super::dry_run;
+use super::env::Env;
+use super::exit;
+use super::failure::Failure;
+use super::progress::Progress;
+use crate::cluster::kubeconfig_paths;
+use crate::engine::abort::Abort;
+use crate::engine::environment::provision::{self, ClusterHandle, ClusterSpec, Environment, Nodes};
+use crate::engine::environment::restore;
+use crate::engine::error::RunError;
+use crate::experiment::{Cluster, Parsed};
+use crate::report::view;
+
+/// The command, as it was typed.
+pub(super) struct Command<'a> {
+    pub args: &'a Run,
+    pub env: &'a Env,
+    pub abort: &'a Abort,
+    pub environment: Environment<'a>,
+}
+
+impl Command<'_> {
+    /// Whether the experiment names its own cluster.
+    pub(super) fn is_made(&self, parsed: &Parsed) -> bool {
+        self.args.cluster == Some(ClusterChoice::Embedded)
+            || matches!(parsed.experiment.cluster, Cluster::Kind { .. })
+    }
+
+    /// The cluster that an experiment is to run on.
+    pub(super) fn wanted(&self, parsed: &Parsed) -> Result<ClusterSpec, RunError> {
+        let access = &self.args.access;
+        if self.args.cluster == Some(ClusterChoice::Embedded) {
+            return Ok(embedded(parsed));
+        }
+        match (&parsed.experiment.cluster, &parsed.kind_config, &access.context) {
+            (Cluster::Context, ..) if self.args.cluster == Some(ClusterChoice::Kind) => Err(RunError::refused(
+                "--cluster kind: the experiment does not name a kind config",
+            )
+            .hint(
+                "set `cluster: {kind: {config: FILE}}` in the experiment, or use --context NAME \
+                 to run it in an existing cluster",
+            )),
+            (Cluster::Kind { .. }, Some(config), None) => Ok(ClusterSpec::Kind { config: config.clone() }),
+            (_, _, context) => {
+                let kubeconfig =
+                    kubeconfig_paths(access.kubeconfig.as_deref(), self.env.kubeconfig.as_deref(), self.env.home.as_deref());
+                Ok(ClusterSpec::Context { kubeconfig, context: context.clone() })
+            }
+        }
+    }
+
+    pub(super) async fn prepare(&self, wanted: &ClusterSpec) -> Result<ClusterHandle, Failure> {
+        let mut progress = Progress::new(self.env.stderr);
+        let prepared = provision::prepare(wanted, &self.environment, self.abort, &mut |news| {
+            progress.news(news)
+        })
+        .await;
+        let handle = self.shown(progress, prepared)?;
+        complain!("   {}", on(&handle));
+        Ok(handle)
+    }
+
+    /// The same cluster for the next experiment, when it is whole again.
+    pub(super) async fn restore(&self, handle: &mut ClusterHandle) -> Result<(), Failure> {
+        let mut progress = Progress::new(self.env.stderr);
+        let restored = restore::restore(handle, self.abort, &mut |news| progress.news(news)).await;
+        self.shown(progress, restored)
+    }
+
+    /// Ends a step's progress; what was interrupted is told as such.
+    fn shown<T>(&self, mut progress: Progress, result: Result<T, RunError>) -> Result<T, Failure> {
+        match &result {
+            Ok(_) => progress.done(),
+            Err(_) => progress.failed(),
+        }
+        result.map_err(|error| {
+            let failure = Failure::from(error);
+            // What was half made is deleted again by now, unless it says otherwise.
+            let interrupted = self.abort.signal().is_some() && failure.code != exit::NOT_UNDONE;
+            Failure { code: if interrupted { exit::INTERRUPTED } else { failure.code }, ..failure }
+        })
+    }
+
+    /// Deletes a kind cluster, and with it what was owed to it; any other stays.
+    pub(super) async fn delete(&self, handle: &ClusterHandle) -> Result<(), Failure> {
+        let Nodes::Kind(nodes) = &handle.nodes else { return Ok(()) };
+        let name = handle.state.cluster();
+        let failed = |e: crate::cluster::KindError| {
+            RunError::failed(format!("cannot delete the kind cluster {name}"))
+                .because(&e)
+                .maybe_hint(e.hint())
+        };
+        let kind = nodes.kind.as_ref().map_err(Clone::clone)?;
+        kind.delete(name, &handle.state.scratch("kubeconfig")).await.map_err(failed)?;
+        let mut progress = Progress::new(self.env.stderr);
+        let settled = restore::settle(handle, &mut |news| progress.news(news)).await;
+        self.shown(progress, settled)
+    }
+}
+
+/// What the experiments run on: whoever watches must see it before anything is broken.
+fn on(handle: &ClusterHandle) -> String {
+    let cluster = view::cluster(&handle.facts);
+    let context = dry_run::context_of(handle);
+    let context = context.map_or(String::new(), |context| format!(", context {context}"));
+    let engine = handle.facts.engine.as_ref().map_or(String::new(), |engine| format!(", {engine}"));
+    format!("on {cluster}{context}{engine}")
+}
+
+/// The model of the experiment's own kind cluster; of one with kind's own defaults where it names
+/// none.
+fn embedded(parsed: &Parsed) -> ClusterSpec {
+    ClusterSpec::Embedded { config: parsed.kind_config.clone().unwrap_or_else(default_config) }
+}

@@ -624,7 +624,7 @@ fn what_was_not_begun_after_a_refusal_is_in_every_form() {
     assert!(junit.contains(&format!(r#"<error message="{text}" type="not begun">"#)), "{junit}");
     assert!(junit.contains(r#"<testsuites name="outage" tests="2""#), "{junit}");
     let csv = csv::render(&parts);
-    assert!(csv.ends_with(&format!("\ne,,,,,,,not begun,{text}\n")), "{csv}");
+    assert!(csv.ends_with(&format!("\ne,,,,,,,not begun,{text},\n")), "{csv}");
     let value = serde_json::to_value(Document::of(&parts)).unwrap();
     assert_eq!(value["experiments"][0]["notBegun"], 19);
     assert_eq!(

@@ -253,7 +253,7 @@ mod tests {
         let hint = refuse_pending(&state).unwrap_err().hint.unwrap();
         let left = hint
             .strip_prefix("its watchdog undoes that in ")
-            .and_then(|rest| rest.split(' ').next())
+            .and_then(|rest| rest.split('s').next())
             .unwrap();
         assert!((1..=100).contains(&left.parse::<u64>().unwrap()), "{hint}");
     }

@@ -14,6 +14,7 @@ use crate::engine::abort::Abort;
 use crate::engine::environment::provision::{self, Environment, Found};
 use crate::engine::error::RunError;
 use crate::engine::leaders;
+use crate::engine::session;
 use crate::experiment::{Cluster, Parsed};
 use crate::kind_config::{DEFAULT_KUBERNETES, Kubernetes, version_of_image};
 use crate::plan;
@@ -52,10 +53,11 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
             args.output.refuse_unplanned()?;
         }
         refuse_open(&command, &experiments).await?;
-        match args.dry_run {
-            true => Ok(dry_run(&command, &experiments).await),
-            false => Ok(Suite::new(&command, &experiments).carry_out().await),
+        if args.dry_run {
+            return Ok(dry_run(&command, &experiments).await);
         }
+        session::refuse_unwritable(&env.runs_dir)?;
+        Ok(Suite::new(&command, &experiments).carry_out().await)
     })
 }
 

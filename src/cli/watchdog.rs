@@ -37,7 +37,7 @@ pub(super) fn watchdog(args: &Watchdog) -> Result<u8, Failure> {
     }
 }
 
-/// Undoes what a dead run owes, and strikes it.
+/// Undoes what a dead run has left, and strikes it.
 async fn settle(state: &StateDir) -> Result<(), RunError> {
     let mut ledger = Ledger::open(&state.ledger())?;
     watchdog::beating(state, undo::all(&mut ledger, tools_of, &mut |_, _| {})).await;

@@ -67,7 +67,7 @@ impl Docker {
         self.about.describe()
     }
 
-    /// Whether it is Podman (kind needs to be told so).
+    /// Whether it is Podman (kind needs to know).
     pub(crate) fn is_podman(&self) -> bool {
         self.about.podman
     }
@@ -226,7 +226,7 @@ mod tests {
             matches!(error, DockerError::Unreachable { why: Unreachable::NotRunning, .. }),
             "{error}"
         );
-        assert!(error.to_string().ends_with("(DOCKER_HOST): nothing listens there"), "{error}");
+        assert!(error.to_string().contains("(DOCKER_HOST): nothing listens"), "{error}");
         assert!(error.hint().unwrap().contains("start the engine"));
     }
 

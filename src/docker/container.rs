@@ -116,12 +116,12 @@ impl Docker {
         );
         let all = bounded(&what, ASK, read).await?;
         let text = plain_text(&String::from_utf8_lossy(&all));
-        let said: Vec<String> = text
+        let read: Vec<String> = text
             .lines()
             .map(|line| line.trim().to_owned())
             .filter(|line| !line.is_empty())
             .collect();
-        Ok(said[said.len().saturating_sub(lines)..].to_vec())
+        Ok(read[read.len().saturating_sub(lines)..].to_vec())
     }
 
     async fn labelled(&self, what: &str, label: String) -> Result<Vec<Value>, DockerError> {

@@ -84,9 +84,9 @@ pub(crate) enum DockerError {
 
 fn unreachable_text(why: Unreachable, detail: &str) -> String {
     match why {
-        Unreachable::NotThere => "it does not exist".into(),
-        Unreachable::NotRunning => "nothing listens there".into(),
-        Unreachable::Forbidden => "permission denied".into(),
+        Unreachable::NotThere => "the container engine's socket does not exist".into(),
+        Unreachable::NotRunning => "nothing listens on the container engine's socket".into(),
+        Unreachable::Forbidden => "permission denied on the container engine's socket".into(),
         Unreachable::Broken => detail.to_owned(),
     }
 }
@@ -191,6 +191,22 @@ fn deepest(error: &Bollard) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A container whose engine can't be asked is not a container that does not exist.
+    #[test]
+    fn an_engine_that_cannot_be_asked_is_named() {
+        let cut = |kind: io::ErrorKind| {
+            DockerError::of("inspect container c", Bollard::IOError { err: kind.into() })
+        };
+        assert_eq!(
+            cut(io::ErrorKind::NotFound).to_string(),
+            "inspect container c: the container engine's socket does not exist"
+        );
+        assert_eq!(
+            cut(io::ErrorKind::ConnectionRefused).to_string(),
+            "inspect container c: nothing listens on the container engine's socket"
+        );
+    }
 
     #[test]
     fn answers_become_typed() {

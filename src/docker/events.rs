@@ -32,7 +32,7 @@ impl Docker {
     /// Follows the power of a kind cluster's containers, from now on and without an end:
     /// `Event::Docker` records, stamped with their reception and carrying the engine's time;
     /// `WatchStarted` when it follows, and `WatchGap` when the engine went away. What happened in a
-    /// gap is told after it where the engine still knows, with the gap as its bracket.
+    /// gap is reported after it where the engine still knows, with the gap as its bracket.
     ///
     /// Each `next()` may be cancelled; nothing is lost by it.
     pub(crate) fn events(

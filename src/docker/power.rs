@@ -45,7 +45,7 @@ impl Docker {
         .await
     }
 
-    /// A thaw. Errors when it is not paused.
+    /// Ends a freeze. Errors when it is not paused.
     pub(crate) async fn unpause(&self, container: &str) -> Result<(), DockerError> {
         bounded(
             &format!("unpause container {container}"),

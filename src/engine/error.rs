@@ -1,4 +1,4 @@
-//! What goes wrong in a run, as a person is told: what failed, its causes, and what can be done.
+//! What goes wrong in a run, for people: what failed, its causes, and what can be done.
 
 use std::any::Any;
 use std::error::Error;

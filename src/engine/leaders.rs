@@ -28,9 +28,9 @@ async fn etcd(nodes: &KindNodes) -> Option<String> {
     for container in
         nodes.containers.iter().filter(|container| container.role == NodeRole::ControlPlane)
     {
-        let said =
+        let answer =
             nodes.docker.exec_within(PATIENCE, &container.id, &["sh", "-c", ASK], None).await;
-        if said.is_ok_and(|said| said.code == 0) {
+        if answer.is_ok_and(|answer| answer.code == 0) {
             return Some(container.name.clone());
         }
     }

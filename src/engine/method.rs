@@ -56,7 +56,7 @@ pub(super) struct Method<'a, W: Backend> {
 pub(super) struct State<'a> {
     /// The endpoints before any harm.
     before: Live,
-    /// The faults that last, by what is owed; with the node, if it is one that is harmed.
+    /// The faults that last, by their entry in the ledger; with the node, if it is one that is harmed.
     active: Vec<(u64, Option<Harm<'a>>)>,
     /// When the last fault on each node was undone.
     undone: BTreeMap<String, Moment>,
@@ -64,7 +64,7 @@ pub(super) struct State<'a> {
     over: Option<Moment>,
 }
 
-/// One fault on one node or object, as it is owed.
+/// One fault on one node or object, as it is in the ledger.
 pub(super) struct PendingUndo<'s> {
     id: u64,
     undo: UndoEntry,
@@ -163,7 +163,7 @@ impl<'a, W: Backend> Method<'a, W> {
         .boxed_local()
     }
 
-    /// Chooses the targets of a fault and writes down what will be owed.
+    /// Chooses the targets of a fault and records their undo.
     async fn begin(
         &self,
         step: u32,

@@ -34,8 +34,8 @@ pub(crate) enum Observation {
     },
 }
 
-/// After so long without a failure a probe is said to be answered again: one that fails now and
-/// then, as where one of three back ends is dead, would be told of at every attempt.
+/// After so long without a failure a probe counts as answered again: one that fails now and
+/// then, as where one of three back ends is dead, would be reported at every attempt.
 const QUIET: Duration = Duration::from_secs(3);
 
 /// The way to the recorder.
@@ -70,6 +70,8 @@ impl Recorder {
         folder: RunFolder,
         observer: UnboundedSender<Observation>,
     ) -> (Self, Recording) {
+        // Without a bound: an undo must not wait for a disk that is slow, and what comes in is
+        // bounded by the rates of the probes and the changes of a small cluster.
         let (records, records_in) = mpsc::unbounded_channel();
         let (attempts, attempts_in) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::default());

@@ -27,7 +27,7 @@ use crate::engine::undo::recover::{Harmed, Tools};
 use crate::engine::undo::watchdog;
 use crate::experiment::{ApiServer, Ask, Diagnostic, Experiment, Parsed};
 use crate::plan::each_server;
-use crate::timeline::{Anchor, Event, Header, NodeRole, RunFolder};
+use crate::timeline::{Anchor, Event, Header, NodeRole, RunFolder, StoreError};
 
 /// What all runs of an experiment share.
 pub(crate) struct Session<'a> {
@@ -68,6 +68,16 @@ fn refused(problems: &[Diagnostic]) -> RunError {
     let mut error = RunError::refused("the workload cannot be used");
     error.causes = problems.iter().map(ToString::to_string).collect();
     error
+}
+
+/// Refuses when no run can be recorded in this directory.
+pub(crate) fn refuse_unwritable(runs_dir: &Path) -> Result<(), RunError> {
+    RunFolder::check(runs_dir).map_err(cannot_record)
+}
+
+fn cannot_record(error: StoreError) -> RunError {
+    let hint = error.hint().unwrap_or("choose another directory with --runs-dir");
+    RunError::refused("cannot record the run").because(&error).hint(hint)
 }
 
 /// How long an API server of a new cluster may take to listen, on a busy machine.
@@ -219,10 +229,8 @@ impl<'o> Once<'o> {
     ) -> Result<Ended, RunError> {
         let handle = self.handle;
         let mut ledger = Ledger::open(&handle.state.ledger())?;
-        let folder = RunFolder::create(self.session.runs_dir, &self.header()).map_err(|e| {
-            let hint = e.hint().unwrap_or("choose another directory with --runs-dir");
-            RunError::refused("cannot record the run").because(&e).hint(hint)
-        })?;
+        let folder = RunFolder::create(self.session.runs_dir, &self.header());
+        let folder = folder.map_err(cannot_record)?;
         let path = folder.path().to_owned();
         let (recorder, recording) = Recorder::start(folder, self.observer);
         for text in &handle.warnings {

@@ -63,7 +63,7 @@ pub(super) fn experiment() -> Experiment {
 }
 
 const MARGIN: Duration = Duration::from_secs(60);
-const DEBTOR: RunRef<'static> = RunRef { run: "r", engine: "unix:///engine.sock" };
+const RUN: RunRef<'static> = RunRef { run: "r", engine: "unix:///engine.sock" };
 
 fn header() -> Header {
     let cluster = ClusterFacts {
@@ -91,7 +91,7 @@ fn header() -> Header {
 struct Simulated {
     end: RunEnd,
     backend: FakeBackend,
-    owed: usize,
+    pending: usize,
     timeline: Timeline,
 }
 
@@ -120,7 +120,7 @@ async fn simulate_method(
     }
     let tuning = Tuning::default();
     let job = Job {
-        run_ref: DEBTOR,
+        run_ref: RUN,
         experiment: &experiment,
         tuning: &tuning,
         seed,
@@ -133,7 +133,7 @@ async fn simulate_method(
     Simulated {
         end,
         backend,
-        owed: pending(&dir.path().join("ledger")),
+        pending: pending(&dir.path().join("ledger")),
         timeline: Timeline::read(&dir.path().join("runs/r")).unwrap(),
     }
 }
@@ -143,12 +143,12 @@ fn pending(ledger: &Path) -> usize {
 }
 
 impl Simulated {
-    /// Whatever was done was undone, or is listed as not undone and still owed.
+    /// Whatever was done was undone, or is listed as not undone and still in the ledger.
     fn assert_nothing_is_lost(&self, what: &str) {
         let truth = self.backend.truth.lock().unwrap();
         let harmed = truth.down.len() + usize::from(truth.namespace) + usize::from(truth.probers);
         assert_eq!(harmed, self.end.not_undone.len(), "{what}: {:?} {:?}", truth, self.end);
-        assert_eq!(harmed, self.owed, "{what}: what is left must stay in the ledger");
+        assert_eq!(harmed, self.pending, "{what}: what is left must stay in the ledger");
         assert!(self.timeline.ended(), "{what}: the timeline must end");
     }
 }
@@ -199,7 +199,7 @@ async fn a_node_that_does_not_work_after_its_undo_is_not_undone() {
         assert!(matches!(&run.end.stop, Some(Stop::RunError(_))), "{:?}", run.end);
         let left = &run.end.not_undone;
         assert!(left.len() == 1 && left[0].why.message == "it sends no heartbeat", "{left:?}");
-        assert_eq!(run.owed, 1, "it stays in the ledger");
+        assert_eq!(run.pending, 1, "it stays in the ledger");
         return;
     }
     panic!("no worker was hit");
@@ -604,7 +604,7 @@ async fn a_timeline_that_cannot_be_written_ends_the_run_and_everything_is_undone
     let (experiment, tuning, mut backend) =
         (experiment(), Tuning::default(), FakeBackend::new(None));
     let job = Job {
-        run_ref: DEBTOR,
+        run_ref: RUN,
         experiment: &experiment,
         tuning: &tuning,
         seed: 1,

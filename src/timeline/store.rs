@@ -107,6 +107,15 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
+    /// Errors when no run can be recorded there. Makes the runs directory when absent.
+    pub fn check(runs_dir: &Path) -> Result<(), StoreError> {
+        fs::create_dir_all(runs_dir).map_err(io_error("cannot create", runs_dir))?;
+        let trial = runs_dir.join(format!(".trial-{}", std::process::id()));
+        fs::create_dir(&trial)
+            .and_then(|()| fs::remove_dir(&trial))
+            .map_err(io_error("cannot write to", runs_dir))
+    }
+
     /// Makes the folder `runs_dir/<run>` and points `latest` to it. Errors when it exists or the
     /// directory can't be written.
     pub fn create(runs_dir: &Path, header: &Header) -> Result<Self, StoreError> {
@@ -428,6 +437,15 @@ fn read_probes(folder: &Path, damage: &mut Vec<Damage>) -> Result<Vec<ProbeFile>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_runs_directory_is_tried_and_left_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        RunFolder::check(&dir.path().join("runs")).unwrap();
+        assert_eq!(fs::read_dir(dir.path().join("runs")).unwrap().count(), 0);
+        fs::write(dir.path().join("file"), "").unwrap();
+        assert!(RunFolder::check(&dir.path().join("file")).unwrap_err().hint().is_some());
+    }
 
     #[test]
     fn a_bad_runs_directory_is_told_with_what_helps() {

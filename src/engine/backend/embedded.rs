@@ -332,12 +332,12 @@ mod tests {
 
     #[test]
     fn what_is_left_in_a_model_ends_with_it() {
-        let mut told = Vec::new();
+        let mut phases = Vec::new();
         let failed =
             || Err(RunError::failed("failed to reach the embedded cluster: it has stopped"));
-        assert!(settle(failed(), true, &mut |phase, _| told.push(phase)).is_ok());
-        assert!(settle(failed(), false, &mut |phase, _| told.push(phase)).is_err());
-        assert!(settle(Ok(()), false, &mut |phase, _| told.push(phase)).is_ok());
-        assert_eq!(told, [FaultPhase::Undone, FaultPhase::NotUndone]);
+        assert!(settle(failed(), true, &mut |phase, _| phases.push(phase)).is_ok());
+        assert!(settle(failed(), false, &mut |phase, _| phases.push(phase)).is_err());
+        assert!(settle(Ok(()), false, &mut |phase, _| phases.push(phase)).is_ok());
+        assert_eq!(phases, [FaultPhase::Undone, FaultPhase::NotUndone]);
     }
 }

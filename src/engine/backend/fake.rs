@@ -87,8 +87,8 @@ impl FakeBackend {
         tokio::time::sleep(Duration::from_millis(10)).await;
         match self.mishap {
             Some((turn, mishap)) if turn == number => match mishap {
-                Failure::Fails => Err(RunError::failed(format!("{name} was told to fail"))),
-                Failure::Panics => panic!("{name} was told to panic"),
+                Failure::Fails => Err(RunError::failed(format!("{name} fails as asked"))),
+                Failure::Panics => panic!("{name} panics as asked"),
                 Failure::Hangs => std::future::pending().await,
             },
             _ => Ok(()),
@@ -294,10 +294,10 @@ impl Backend for FakeBackend {
     }
 
     async fn vet(&self, fault: &UndoEntry) -> Result<(), RunError> {
-        match fault.fault().filter(|owed| Some(owed.node) == self.moves) {
-            Some(owed) => Err(RunError::refused(format!(
+        match fault.fault().filter(|fault| Some(fault.node) == self.moves) {
+            Some(fault) => Err(RunError::refused(format!(
                 "{} would come back with another address",
-                owed.node
+                fault.node
             ))),
             None => Ok(()),
         }
@@ -347,9 +347,9 @@ impl Backend for FakeBackend {
     async fn inject(&self, fault: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
         let UndoEntry::Fault(undo) = fault else {
             self.api()?;
-            let owed = fault.fault().expect("is a fault");
+            let hit = fault.fault().expect("is a fault");
             progress(FaultPhase::Requested, String::new());
-            self.truth.lock().unwrap().down.insert(object(owed.kind, owed.node), ());
+            self.truth.lock().unwrap().down.insert(object(hit.kind, hit.node), ());
             self.call("inject").await?;
             progress(FaultPhase::Confirmed, String::new());
             return Ok(());
@@ -371,8 +371,8 @@ impl Backend for FakeBackend {
         match self.undo_mishap {
             Some(Failure::Hangs) => std::future::pending().await,
             Some(_) => {
-                progress(FaultPhase::NotUndone, "was told to fail".into());
-                return Err(RunError::failed("undo was told to fail"));
+                progress(FaultPhase::NotUndone, "fails as asked".into());
+                return Err(RunError::failed("undo fails as asked"));
             }
             None => {}
         }

@@ -227,7 +227,7 @@ impl RunScope<'_> {
             canary.stop().await;
         }
         for agent in std::mem::take(&mut self.running.agents) {
-            // One that is gone already has said so in its last message.
+            // One that is gone already has reported it in its last message.
             let _ = agent.stop().await;
         }
     }

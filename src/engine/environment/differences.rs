@@ -94,6 +94,26 @@ mod tests {
         );
     }
 
+    /// Of the kubelet, and of one node: all as kind applies them.
+    #[test]
+    fn settings_of_every_kind_of_json_patch_are_the_files() {
+        let kubelet = "kubeadmConfigPatchesJSON6902:\n- {group: kubelet.config.k8s.io, version: v1beta1, kind: KubeletConfiguration, \
+            patch: '[{op: add, path: /nodeStatusUpdateFrequency, value: 2s}]'}\n";
+        let node = "nodes:\n- role: control-plane\n  kubeadmConfigPatchesJSON6902:\n  - {group: kubeadm.k8s.io, version: v1beta3, \
+            kind: ClusterConfiguration, patch: '[{op: add, path: /controllerManager/extraArgs/node-monitor-grace-period, value: 8s}]'}\n";
+        let config = config(&format!("{HEAD}{node}{kubelet}"));
+        let defaults = Tuning::defaults("v1.34.4");
+        let actual = Tuning {
+            node_monitor_grace_period: seconds(8),
+            node_status_update_frequency: seconds(2),
+            node_status_report_frequency: seconds(2),
+            ..defaults
+        };
+        let found = |actual: &Tuning| differences(&config, PLANE.into_iter(), actual, "v1.34.4");
+        assert_eq!(found(&actual), Vec::<String>::new());
+        assert_eq!(found(&defaults).len(), 3, "{:?}", found(&defaults));
+    }
+
     #[test]
     fn settings_of_a_json_patch_are_the_files() {
         let patch = "kubeadmConfigPatchesJSON6902:\n- {group: kubeadm.k8s.io, version: v1beta3, kind: ClusterConfiguration, \

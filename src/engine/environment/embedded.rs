@@ -43,9 +43,8 @@ pub(crate) fn spec(config: &KindConfig) -> EmbeddedSpec {
     }
 }
 
-/// Starts an embedded cluster. Its lock and its ledger are in a folder of its own: what is owed to
-/// it dies with it, and none blocks another. Who only looks has no folder, and nothing to be locked
-/// or owed.
+/// Starts an embedded cluster. Its lock and its ledger are in a folder of this process: its faults
+/// end with it, and none blocks another. Who only looks has no folder, no lock and no ledger.
 pub(crate) async fn start(
     config: &KindConfig,
     environment: &Environment<'_>,

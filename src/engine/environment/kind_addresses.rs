@@ -86,13 +86,13 @@ mod tests {
     async fn a_member_that_has_moved_is_reported() {
         let both = (0, "3082 8704ac120003 8704ac120004 8704 7f000001");
         assert_eq!(refused(both, &["172.18.0.3", "172.18.0.4"]).await, None);
-        let told = refused(both, &["172.18.0.3", "172.18.0.5"]).await.unwrap();
+        let error = refused(both, &["172.18.0.3", "172.18.0.5"]).await.unwrap();
         assert_eq!(
-            told.message,
+            error.message,
             "c-control-plane1 came back with another address (172.18.0.5) than the one it was \
              created with in cluster c"
         );
-        assert!(told.hint.unwrap().contains("kind delete cluster --name c"));
+        assert!(error.hint.unwrap().contains("kind delete cluster --name c"));
         assert_eq!(
             refused(both, &["172.18.0.9"]).await,
             None,

@@ -28,8 +28,8 @@ const SYSTEM: &str = "kube-system";
 /// Those who renew a lease there while they work.
 const LEADERS: [Component; 2] = [Component::ControllerManager, Component::Scheduler];
 
-/// Takes back what is still owed, waits until nothing is missing, and looks at the cluster anew.
-/// Refused when something still is missing after six minutes, when something stays owed, or by a
+/// Undoes what is still in the ledger, waits until nothing is missing, and looks at the cluster anew.
+/// Refused when something still is missing after six minutes, when something is not undone, or by a
 /// signal.
 pub(crate) async fn restore(
     handle: &mut ClusterHandle,
@@ -42,7 +42,7 @@ pub(crate) async fn restore(
     kind::look_again(handle).await
 }
 
-/// Takes back what the runs on this handle still owe: what was not possible at the end of one may
+/// Undoes what the runs on this handle have left in the ledger: what was not possible at the end of one may
 /// be now, and what was to be done to containers that are gone is gone with them. What is left
 /// stays in the ledger. Errors when that can't be read.
 pub(crate) async fn settle(handle: &ClusterHandle, say: Say<'_>) -> Result<(), RunError> {

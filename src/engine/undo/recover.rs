@@ -383,14 +383,15 @@ pub(crate) async fn faults_only(
     ledger: &Ledger,
     tools_of: impl AsyncFn(&str) -> Result<Tools, RunError>,
 ) -> Vec<NotUndone> {
-    let owed = ledger
+    let faults = ledger
         .pending()
         .iter()
         .rev()
         .filter(|entry| entry.undo.fault().is_some())
         .cloned()
         .collect();
-    let left = in_passes(owed, async |entry: &Entry, half: Half| one(entry, half, &tools_of).await);
+    let left =
+        in_passes(faults, async |entry: &Entry, half: Half| one(entry, half, &tools_of).await);
     left.await.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
 }
 
@@ -426,7 +427,7 @@ mod tests {
     use crate::experiment::{Fault, NodeSelector};
     use crate::fault::NodeTarget;
 
-    /// A ledger that owes the start of a node which is down on engine `e`, and then one on an
+    /// A ledger that has the start of a node which is down on engine `e`, and then one on an
     /// engine that is gone.
     fn pending_kills(root: &Path) -> Ledger {
         let mut ledger = Ledger::open(&root.join("ledger")).unwrap();
@@ -469,7 +470,7 @@ mod tests {
             left.iter().map(|left| left.why.message.as_str()).collect::<Vec<_>>(),
             ["the engine is gone"]
         );
-        assert!(engine.worker(|c| c.running), "the one that was owed first is undone");
+        assert!(engine.worker(|c| c.running), "the one that was recorded first is undone");
         assert_eq!(ledger.pending().len(), 2, "and nothing is struck");
     }
 
@@ -591,13 +592,13 @@ mod tests {
         let mut tools = tools(&engine, "e").await.unwrap();
         tools.kind = Ok(kind(folder.path(), "echo ERROR: no engine >&2; exit 1"));
         let error = tools.reach(&access).await.unwrap_err();
-        let (said, gone) = (
+        let (line, gone) = (
             error.line(),
             format!("no kubeconfig: {} not found", folder.path().join("gone").display()),
         );
         assert!(
-            said.starts_with(&gone) && said.contains("and of kind: ") && said.contains("no engine"),
-            "{said}"
+            line.starts_with(&gone) && line.contains("and of kind: ") && line.contains("no engine"),
+            "{line}"
         );
         assert!(error.hint.is_some_and(|hint| hint.contains("--kubeconfig")));
     }
@@ -623,7 +624,7 @@ mod tests {
         let (root, engine) = (tempfile::tempdir().unwrap(), FakeEngine::start());
         engine.worker(|c| c.running = false);
         let (mut ledger, mut ended) = (pending_kills(root.path()), Vec::new());
-        let mut say = |entry: &Entry, said: UndoProgress<'_>| match said {
+        let mut say = |entry: &Entry, progress: UndoProgress<'_>| match progress {
             UndoProgress::Ended(result) => ended.push((entry.id, result.is_ok())),
             UndoProgress::Begins | UndoProgress::GoesOn(_) => {}
         };
@@ -635,12 +636,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_undo_is_reported_as_still_running() {
-        let mut said = Vec::new();
+        let mut reports = Vec::new();
         let slow = async {
             tokio::time::sleep(Duration::from_secs(25)).await;
             7
         };
-        assert_eq!(patiently(slow, |long| said.push(long.as_secs())).await, 7);
-        assert_eq!(said, [10, 20]);
+        assert_eq!(patiently(slow, |long| reports.push(long.as_secs())).await, 7);
+        assert_eq!(reports, [10, 20]);
     }
 }

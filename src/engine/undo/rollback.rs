@@ -1,5 +1,6 @@
 //! The undo at the end of every run, however it ends.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -82,6 +83,7 @@ async fn all(
     ledger: &mut Ledger,
 ) -> Vec<NotUndone> {
     let end = Instant::now() + limit;
+    let mut reasons: BTreeMap<u64, RunError> = BTreeMap::new();
     let left = in_passes(pending_entries, async |entry: &Entry, half: Half| {
         let reporter = reporter(&entry.undo, recorder);
         let go = async {
@@ -90,11 +92,18 @@ async fn all(
                 Half::Verify => verify_entry(&entry.undo, &reporter, backend).await,
             }
         };
-        timeout_at(end, go).await.unwrap_or_else(|_| {
-            let text = format!("the run stopped trying after {}s", limit.as_secs());
-            reporter.report(FaultPhase::NotUndone, text.clone());
-            Err(RunError::failed(text))
-        })?;
+        let gone = timeout_at(end, go).await.unwrap_or_else(|_| {
+            // The reason of an earlier pass says more.
+            Err(reasons.get(&entry.id).cloned().unwrap_or_else(|| {
+                let text = format!("the run stopped trying after {}s", limit.as_secs());
+                reporter.report(FaultPhase::NotUndone, text.clone());
+                RunError::failed(text)
+            }))
+        });
+        if let Err(why) = &gone {
+            reasons.insert(entry.id, why.clone());
+        }
+        gone?;
         if half == Half::Verify { ledger.settle(entry.id) } else { Ok(()) }
     });
     left.await.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()

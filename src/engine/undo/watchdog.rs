@@ -39,10 +39,10 @@ async fn begin(mut command: Command) -> Result<(), RunError> {
     };
     let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|e| cannot().because(&e))?;
-    let (mut said, mut out) =
+    let (mut line, mut out) =
         (String::new(), BufReader::new(child.stdout.take().expect("is a pipe")));
-    match tokio::time::timeout(START, out.read_line(&mut said)).await {
-        Ok(Ok(_)) if said.trim_end() == WATCHES => Ok(()),
+    match tokio::time::timeout(START, out.read_line(&mut line)).await {
+        Ok(Ok(_)) if line.trim_end() == WATCHES => Ok(()),
         Ok(Err(e)) => Err(cannot().because(&e)),
         Ok(Ok(_)) => Err(cannot().caused_by("it exited immediately")),
         Err(_) => Err(cannot().caused_by(format!("it was not ready within {}s", START.as_secs()))),

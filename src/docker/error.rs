@@ -163,19 +163,29 @@ impl DockerError {
 
 /// bollard wraps hyper, which wraps the system's error: the innermost says what happened.
 fn why_unreachable(error: &Bollard) -> Unreachable {
+    // Its own source is that of the system's error: it would be skipped.
+    if let Bollard::IOError { err } = error
+        && let Some(why) = why_of(err)
+    {
+        return why;
+    }
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            match error.kind() {
-                io::ErrorKind::NotFound => return Unreachable::NotThere,
-                io::ErrorKind::PermissionDenied => return Unreachable::Forbidden,
-                io::ErrorKind::ConnectionRefused => return Unreachable::NotRunning,
-                _ => {}
-            }
+        if let Some(why) = error.downcast_ref::<io::Error>().and_then(why_of) {
+            return why;
         }
         cause = error.source();
     }
     Unreachable::Broken
+}
+
+fn why_of(error: &io::Error) -> Option<Unreachable> {
+    match error.kind() {
+        io::ErrorKind::NotFound => Some(Unreachable::NotThere),
+        io::ErrorKind::PermissionDenied => Some(Unreachable::Forbidden),
+        io::ErrorKind::ConnectionRefused => Some(Unreachable::NotRunning),
+        _ => None,
+    }
 }
 
 fn deepest(error: &Bollard) -> String {

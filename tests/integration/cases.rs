@@ -160,8 +160,8 @@ const CASES: &[Case] = &[
         command: PREDICT,
         file: "28-session-affinity/exp.yaml",
         code: 0,
-        says: &["failed share in it 100 % 100 % 100 % 100 % 100 %"],
-        never: &["50 % 50 %"],
+        says: &["failed share in it 100% 100% 100% 100% 100%"],
+        never: &["50% 50%"],
     },
     Case {
         command: PREDICT,

@@ -67,6 +67,8 @@ fn kills() -> Option<usize> {
 struct Victim<'a> {
     home: &'a Home,
     faults: Vec<&'static str>,
+    /// Starts the program.
+    start: &'a dyn Fn(&[&str]) -> Started,
     /// What is behind `run -f FILE`.
     arguments: &'a [&'a str],
     /// What the cluster's API answers; `None`: it does not.
@@ -108,8 +110,7 @@ impl Victim<'_> {
         before: &State,
     ) -> Result<(), String> {
         let file = self.experiment(fault);
-        let mut run: Started =
-            embedded::start(self.home, &[&["run", "-f", &file], self.arguments].concat());
+        let mut run = (self.start)(&[&["run", "-f", &file], self.arguments].concat());
         if in_effect {
             run.said_within(" requested", Duration::from_secs(240))?;
         }
@@ -278,6 +279,7 @@ fn on_embedded() {
     let victim = Victim {
         home: &home,
         faults: FAULTS.to_vec(),
+        start: &|arguments| embedded::start(&home, arguments),
         arguments: &["--cluster", "embedded"],
         ask: &|path| get(&text, path),
         also: &left,
@@ -298,6 +300,7 @@ fn on_kind() {
     let victim = Victim {
         home: &lab.home,
         faults: FAULTS.into_iter().chain(ON_KIND).collect(),
+        start: &|arguments| lab.home.start(arguments),
         arguments: &[],
         ask: &ask,
         also: &|| {
@@ -307,7 +310,7 @@ fn on_kind() {
     };
     // The first run makes the cluster, if it is not there.
     let file = victim.experiment(make);
-    lab.home.run(&["run", "-f", &file]);
+    lab.home.run(&["run", "-f", &file]).exits(0);
     victim.kill(kills().unwrap_or(0));
 }
 

@@ -51,15 +51,23 @@ fn refusals(object: &Object, status: &Status) -> Vec<Diagnostic> {
         .map(|cause| problem(&cause.field, &cause.message))
         .collect();
     match status.code {
-        422 if !causes.is_empty() => causes,
-        // A webhook that cannot be asked says nothing of the object.
-        400 if status.message.contains("does not support dry run") => Vec::new(),
-        400 | 422 => {
+        // A policy's refusal (ValidatingAdmissionPolicy) names no field: it may be about the
+        // namespace, which is not the run's.
+        422 => causes,
+        // A webhook's refusal without a code is a 400, too.
+        400 if is_unreadable(&status.message) => {
             let Unreadable { field, why } = unreadable(&status.message);
             vec![problem(field, &why)]
         }
         _ => Vec::new(),
     }
+}
+
+/// Whether the server says that it cannot decode an object.
+fn is_unreadable(message: &str) -> bool {
+    let subject = message.split_once(" cannot be handled as a ").map(|(subject, _)| subject);
+    subject.is_some_and(|subject| subject.contains(" in version \""))
+        || ["json: ", "strict decoding error"].iter().any(|start| message.starts_with(start))
 }
 
 /// Why the server cannot read an object.
@@ -180,9 +188,13 @@ mod tests {
             (404, "namespaces \"default\" not found"),
             (409, "deployments.apps \"web\" already exists"),
             (400, "admission webhook \"a\" does not support dry run"),
+            (400, "admission webhook \"a\" denied the request: the default namespace: json: no"),
+            (422, "deployments.apps \"web\" is forbidden: ValidatingAdmissionPolicy 'p' denied"),
             (500, "failed calling webhook"),
         ] {
-            assert_eq!(found(json!({"code": code, "message": message})), Vec::<String>::new());
+            let details = json!({"causes": [{"message": message}]});
+            let status = json!({"code": code, "message": message, "details": details});
+            assert_eq!(found(status), Vec::<String>::new());
         }
     }
 }

@@ -14,10 +14,11 @@ use tower::filter::AsyncFilterLayer;
 use tower::{BoxError, ServiceBuilder};
 
 use super::error::ClusterError;
-use super::exec_plugin::{ExecPlugin, Notify};
+use super::exec_plugin::{Credentials, ExecPlugin, Notify};
 use super::kind_nodes::{NodeContainer, find_kind_cluster};
 use super::kubeconfig::{Chosen, choose, read_files, read_text};
 use super::patience::patiently;
+use super::renewal::renewed;
 use super::resolver::Resolver;
 
 /// From the first packet to the end of the TLS handshake.
@@ -119,12 +120,20 @@ impl Cluster {
         notify: Notify<'_>,
     ) -> Result<Self, ClusterError> {
         let server = shown(&config.cluster_url);
-        let mut own = config.clone();
-        if let Some(plugin) = &plugin {
-            plugin.credentials(notify).await?.replace_plugin(&mut own.auth_info);
+        let client = match &plugin {
+            None => client(&config, None),
+            Some(plugin) => {
+                let credentials = plugin.credentials(notify).await?;
+                let (own, asked) = (config.clone(), plugin.clone());
+                let build = move |credentials: &Credentials| {
+                    let mut own = own.clone();
+                    credentials.replace_plugin(&mut own.auth_info);
+                    client(&own, Some(asked.clone()))
+                };
+                renewed(plugin.clone(), &credentials, &config.default_namespace, build)
+            }
         }
-        let client = client(&own, plugin.clone())
-            .map_err(|error| ClusterError::from_kube("connect", &server, error))?;
+        .map_err(|error| ClusterError::from_kube("connect", &server, error))?;
         let (config, version) = (Arc::new(config), String::new());
         let mut cluster = Self { client, config, plugin, context, server, version };
         cluster.version = cluster

@@ -10,7 +10,7 @@ use kube::core::Status;
 
 use super::exec_plugin::PluginError;
 use super::leftovers::Leftovers;
-use super::readable::readable;
+use crate::timeline::readable;
 
 /// Why the cluster did not do what was asked. Each reads well after "failed to ...: ".
 #[derive(Debug, thiserror::Error)]

@@ -23,12 +23,14 @@ use tokio::time::{sleep, timeout};
 use tower::BoxError;
 
 use super::process_group::ProcessGroup;
-use super::readable::readable;
+use crate::timeline::readable;
 
 /// After which it is reported what is waited for.
 const SLOW: Duration = Duration::from_secs(5);
 /// A plugin that has not finished by then is killed.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// The same of one that may ask a person to log in, in a browser or with a device's code.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(600);
 /// What a plugin wrote before it ended is in the pipe.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 /// How many of its lines an error quotes.
@@ -94,6 +96,11 @@ impl Credentials {
         }
     }
 
+    /// The client certificate, where it is one.
+    pub(super) fn certificate(&self) -> Option<&str> {
+        self.identity.as_ref().map(|identity| identity.certificate.as_str())
+    }
+
     fn is_expiring(&self) -> bool {
         self.expires.is_some_and(|at| at < Timestamp::now() + EXPIRING)
     }
@@ -117,15 +124,19 @@ impl ExecPlugin {
         Ok(held.insert(self.read(&printed)?).clone())
     }
 
+    /// The credentials, for a call. It has a shorter limit than the plugin: that ends the call, and
+    /// not the plugin.
+    pub(super) async fn current(self: Arc<Self>) -> Result<Credentials, BoxError> {
+        let asked = tokio::spawn(async move { self.credentials(&mut |_| {}).await });
+        Ok(asked.await??)
+    }
+
     /// Puts the token into a request.
     pub(super) async fn authorize(
         self: Arc<Self>,
         mut request: Request<Body>,
     ) -> Result<Request<Body>, BoxError> {
-        // A call has a shorter limit than the plugin: it ends the call, and not the plugin.
-        let plugin = self.clone();
-        let asked = tokio::spawn(async move { plugin.credentials(&mut |_| {}).await });
-        if let Some(token) = asked.await??.token {
+        if let Some(token) = self.clone().current().await?.token {
             let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
                 .map_err(|_| self.error("printed a token that is not valid in a request"))?;
             value.set_sensitive(true);
@@ -161,12 +172,13 @@ impl ExecPlugin {
             self.command(interactive).spawn().map_err(|error| self.not_started(&error))?;
         let mut group = (!interactive).then(|| ProcessGroup::of(&child));
         let mut words = Words::of(&mut child);
-        let finished = timeout(TIMEOUT, self.listen(&mut child, &mut words, notify)).await;
+        let limit = limit(interactive);
+        let finished = timeout(limit, self.listen(&mut child, &mut words, notify)).await;
         let (status, printed) = match finished {
             Ok(Ok(finished)) => finished,
             Ok(Err(error)) => return Err(self.not_started(&error)),
             Err(_) => {
-                let within = TIMEOUT.as_secs();
+                let within = limit.as_secs();
                 let problem = match words.quoted() {
                     Some(words) => format!("did not finish within {within}s: {words}"),
                     None => format!("did not finish within {within}s"),
@@ -279,6 +291,10 @@ impl ExecPlugin {
     }
 }
 
+fn limit(interactive: bool) -> Duration {
+    if interactive { LOGIN_TIMEOUT } else { TIMEOUT }
+}
+
 /// A plugin's standard error, where it does not go to the terminal.
 struct Words {
     lines: Option<Lines<BufReader<ChildStderr>>>,
@@ -328,10 +344,15 @@ impl Words {
 }
 
 #[cfg(all(test, unix))]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn plugin(script: &str) -> Arc<ExecPlugin> {
+    #[test]
+    fn a_person_has_longer_than_a_program() {
+        assert_eq!((limit(true), limit(false)), (LOGIN_TIMEOUT, TIMEOUT));
+    }
+
+    pub(in crate::cluster) fn plugin(script: &str) -> Arc<ExecPlugin> {
         let exec = serde_json::json!({"command": "/bin/sh", "args": ["-c", script],
             "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never"});
         let user = AuthInfo { exec: serde_json::from_value(exec).unwrap(), ..AuthInfo::default() };

@@ -30,8 +30,8 @@ mod placement;
 mod pod_problems;
 mod process_group;
 mod query;
-mod readable;
 mod readiness;
+mod renewal;
 mod resolver;
 mod workload;
 

@@ -10,7 +10,7 @@ use super::connect::Cluster;
 use super::error::ClusterError;
 use super::objects::{Condition, ContainerStatus, Pod, PodStatus, Waiting};
 use super::query::pod_ready;
-use super::readable::readable;
+use crate::timeline::readable;
 
 /// A container that ended not longer ago than this is not well, even if it runs again.
 const RECENT: SignedDuration = SignedDuration::from_mins(5);
@@ -25,6 +25,8 @@ pub(crate) struct PodProblem {
     pub namespace: String,
     pub pod: String,
     pub node: Option<String>,
+    /// It is ready; a container of it has ended lately.
+    pub ready: bool,
     /// `CrashLoopBackOff of container kube-proxy (image i), last exit code 1, 12 restarts`
     pub why: String,
     /// The last lines of the container that ended.
@@ -53,6 +55,7 @@ impl PodProblem {
             namespace: namespace.into(),
             pod: pod.into(),
             node: None,
+            ready: false,
             why: "not ready".into(),
             last_words: last_words.map(Into::into),
             ended: None,
@@ -61,7 +64,8 @@ impl PodProblem {
 }
 
 impl Cluster {
-    /// The pods of a namespace that are not well, those with a container that keeps ending first.
+    /// The pods of a namespace that are not well, those that are not ready first,
+    /// and of these those with a container that keeps ending.
     pub(crate) async fn pod_problems(
         &self,
         namespace: &str,
@@ -71,7 +75,7 @@ impl Cluster {
         let now = Timestamp::now();
         let mut problems: Vec<PodProblem> =
             pods.iter().filter_map(|pod| pod_problem(pod, now)).collect();
-        problems.sort_by_key(|problem| problem.ended.is_none());
+        problems.sort_by_key(|problem| (problem.ready, problem.ended.is_none()));
         let api: Api<core::Pod> = Api::namespaced(self.client(), namespace);
         for problem in problems.iter_mut().take(LOGS) {
             let Some(container) = problem.ended.clone() else { continue };
@@ -96,7 +100,8 @@ fn pod_problem(pod: &Pod, now: Timestamp) -> Option<PodProblem> {
         return None;
     }
     let ended = containers(&status).find(|container| has_ended_lately(container, now));
-    if pod_ready(pod) && ended.is_none() {
+    let ready = pod_ready(pod);
+    if ready && ended.is_none() {
         return None;
     }
     let waiting = containers(&status).find(|container| waiting(container).is_some());
@@ -109,6 +114,7 @@ fn pod_problem(pod: &Pod, now: Timestamp) -> Option<PodProblem> {
         namespace: pod.namespace().unwrap_or_default(),
         pod: pod.name_any(),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
+        ready,
         why,
         last_words: None,
         ended: ended.map(|container| container.name.clone()),

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::client::{ASK, Docker, bounded, bounded_json};
 use super::error::DockerError;
-use crate::timeline::NodeRole;
+use crate::timeline::{NodeRole, readable};
 
 const CLUSTER: &str = "io.x-k8s.kind.cluster";
 const ROLE: &str = "io.x-k8s.kind.role";
@@ -115,12 +115,9 @@ impl Docker {
             },
         );
         let all = bounded(&what, ASK, read).await?;
-        let text = plain_text(&String::from_utf8_lossy(&all));
-        let read: Vec<String> = text
-            .lines()
-            .map(|line| line.trim().to_owned())
-            .filter(|line| !line.is_empty())
-            .collect();
+        let text = String::from_utf8_lossy(&all);
+        let read: Vec<String> =
+            text.lines().map(readable).filter(|line| !line.is_empty()).collect();
         Ok(read[read.len().saturating_sub(lines)..].to_vec())
     }
 
@@ -133,19 +130,6 @@ impl Docker {
             _ => Ok(Vec::new()),
         }
     }
-}
-
-/// Leaves out the terminal's colours (`ESC [ ... m`).
-fn plain_text(text: &str) -> String {
-    let mut pieces = text.split("\x1b[");
-    let first = pieces.next().unwrap_or_default().to_owned();
-    pieces.fold(first, |plain, piece| {
-        plain
-            + piece
-                .trim_start_matches(|c: char| c.is_ascii_digit() || c == ';')
-                .get(1..)
-                .unwrap_or_default()
-    })
 }
 
 fn text(value: &Value) -> Option<String> {
@@ -243,12 +227,6 @@ mod tests {
         );
         assert_eq!(docker.kind_clusters().await.unwrap(), BTreeSet::from(["c".to_owned()]));
         assert_eq!(docker.kind_nodes("other").await.unwrap(), []);
-    }
-
-    #[test]
-    fn colours_are_left_out() {
-        assert_eq!(plain_text("a [\x1b[0;1;31mFAILED\x1b[0m] b\n"), "a [FAILED] b\n");
-        assert_eq!(plain_text("\x1b[0;1;3"), "");
     }
 
     /// As Podman 4.3 answers of a container that is being stopped, and after that.

@@ -31,11 +31,12 @@ impl Diagnosis {
     }
 }
 
-/// The pods that are not well, those whose last words are known first.
+/// The pods that are not well: those that are not ready first, then those whose last words are
+/// known.
 pub(crate) fn described(pods: &[PodProblem]) -> Vec<String> {
     let mut sorted: Vec<&PodProblem> = pods.iter().collect();
-    sorted.sort_by_key(|pod| pod.last_words.is_none());
-    let more = sorted.len().saturating_sub(MOST_PODS);
+    sorted.sort_by_key(|pod| (pod.ready, pod.last_words.is_none()));
+    let more = pods.iter().filter(|pod| !pod.ready).count().saturating_sub(MOST_PODS);
     let named = sorted.into_iter().take(MOST_PODS).map(ToString::to_string);
     named.chain((more > 0).then(|| format!("{more} more pods are not ready"))).collect()
 }
@@ -45,7 +46,7 @@ fn hint<'a>(pods: &[PodProblem], missing: impl Iterator<Item = &'a About>) -> St
         return hint;
     }
     if let Some(PodProblem { namespace, pod, .. }) =
-        pods.iter().find(|pod| pod.namespace == "kube-system")
+        pods.iter().find(|pod| pod.namespace == "kube-system" && !pod.ready)
     {
         return format!(
             "`kubectl -n {namespace} describe pod {pod}` shows more; it must run first"
@@ -69,11 +70,13 @@ fn hint<'a>(pods: &[PodProblem], missing: impl Iterator<Item = &'a About>) -> St
         .unwrap_or_else(|| "`kubectl outage describe run latest` lists what was seen".to_owned())
 }
 
-/// What raises the limit that stops several clusters on one machine.
+/// What raises the limit that stops several clusters on one machine. Only Kubernetes' own pods
+/// show it: any other may have used up its own files.
 pub(crate) fn out_of_inotify(pods: &[PodProblem]) -> Option<String> {
     let words = |pod: &PodProblem| {
-        let words = pod.last_words.as_deref().unwrap_or_default();
-        words.contains("too many open files") || words.contains("inotify")
+        let words = pod.last_words.as_deref().unwrap_or_default().to_lowercase();
+        let is_limit = words.contains("too many open files") || words.contains("inotify instances");
+        is_limit && pod.namespace == "kube-system" && !pod.ready
     };
     pods.iter().any(words).then(|| {
         format!(
@@ -90,6 +93,11 @@ mod tests {
 
     fn pod(namespace: &str, name: &str, last_words: Option<&str>) -> PodProblem {
         PodProblem::example(namespace, name, last_words)
+    }
+
+    fn ready(mut pod: PodProblem) -> PodProblem {
+        pod.ready = true;
+        pod
     }
 
     fn unmet(text: &str, about: About) -> Judged {
@@ -116,6 +124,26 @@ mod tests {
             "{found:?}"
         );
         assert!(found.hint.contains("inotify") && found.hint.contains("sudo sysctl"), "{found:?}");
+    }
+
+    #[test]
+    fn a_pods_own_files_are_not_the_machines() {
+        let words = |namespace, words| pod(namespace, "p", Some(words));
+        let of = |pod: PodProblem| out_of_inotify(&[pod]);
+        let limit = "accept: too many open files";
+        assert_eq!(of(words("outage-7f3a", limit)), None);
+        assert_eq!(of(words("kube-system", "reloading: inotify event")), None);
+        assert_eq!(of(ready(words("kube-system", limit))), None);
+        assert!(of(words("kube-system", limit)).is_some());
+    }
+
+    #[test]
+    fn a_pod_that_is_ready_again_is_named_and_sets_no_hint() {
+        let nodes = unmet("2 of 3 nodes ready", About::Nodes { missing: vec!["w".into()] });
+        let ready = ready(pod("kube-system", "kube-scheduler", None));
+        let found = Diagnosis::of(&[nodes], &[ready]);
+        assert!(found.causes[1].contains("kube-scheduler"), "{found:?}");
+        assert!(found.hint.contains("describe node w"), "{found:?}");
     }
 
     #[test]

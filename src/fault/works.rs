@@ -13,7 +13,7 @@ use super::kubelet;
 use super::node_fault::NodeFault;
 use crate::cluster::Cluster;
 use crate::node::{AccessErrorKind, NodeState};
-use crate::timeline::NodeRole;
+use crate::timeline::{NodeRole, readable};
 
 /// So long it must be the same process: one that crashes at its start runs for a moment, again and
 /// again (a kubelet without inotify instances for 250 ms, and systemd starts another a second
@@ -108,7 +108,7 @@ pub(super) async fn machine_words(context: &FaultContext<'_, '_>) -> Vec<String>
 
 /// A line of a log, as an error quotes it.
 pub(super) fn quoted(line: &str) -> String {
-    let plain: String = line.trim().chars().filter(|c| !c.is_control()).collect();
+    let plain = readable(line);
     match plain.char_indices().nth(LINE) {
         Some((end, _)) => format!("{} ...", &plain[..end]),
         None => plain,

@@ -17,6 +17,7 @@ pub mod header;
 pub mod leader;
 pub mod outcome;
 mod probe_kind;
+mod readable;
 pub mod record;
 pub mod store;
 mod tuning;
@@ -36,6 +37,7 @@ pub use header::{
 };
 pub use outcome::{Outcome, Phase, TlsCause};
 pub use probe_kind::ProbeKind;
+pub(crate) use readable::readable;
 pub use record::{
     Change, Endpoint, Event, FaultPhase, NodeRole, ObjectName, PodIdentity, ProcessState, Ready,
     Record, UnreadKind,

@@ -1,7 +1,9 @@
 //! Other programs' texts, as they may be shown.
 
-/// A text in one line, without control characters, and without what looks like a token or a key.
-pub(super) fn readable(text: &str) -> String {
+/// A text in one line, without the terminal's colours and control characters, and without what
+/// looks like a token or a key.
+pub(crate) fn readable(text: &str) -> String {
+    let text = without_colours(text);
     let lines = text.lines().map(|line| {
         let words = line.split(|c: char| c.is_whitespace() || c.is_control());
         let shown = words
@@ -10,6 +12,16 @@ pub(super) fn readable(text: &str) -> String {
         shown.collect::<Vec<_>>().join(" ")
     });
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// Leaves out `ESC [ ... m`.
+fn without_colours(text: &str) -> String {
+    let mut pieces = text.split("\x1b[");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |plain, piece| {
+        let end = piece.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+        plain + end.get(1..).unwrap_or_default()
+    })
 }
 
 /// Names, paths and hosts are shorter between their separators.
@@ -29,9 +41,10 @@ mod tests {
         let text = "log in at https://login.example/device?code=ABC\n\n\u{1b}[31mtoken eyJhbGciOiJIUzI1NiJ9.e30.x\r\n";
         assert_eq!(
             readable(text),
-            "log in at https://login.example/device?code=ABC; [31mtoken [hidden]"
+            "log in at https://login.example/device?code=ABC; token [hidden]"
         );
         assert_eq!(readable(&format!("key={}", "a1".repeat(30))), "[hidden]");
+        assert_eq!(readable("a [\x1b[0;1;31mFAILED\x1b[0m]\tb\n\x1b[0;1;3"), "a [FAILED] b");
         let name = "kube-proxy-config-fast-detection-control-plane-7fb5c9d4b8-x2x7q is not ready";
         assert_eq!(readable(name), name);
     }

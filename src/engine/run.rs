@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
+use crate::cluster::PodProblem;
 use crate::engine::abort::Abort;
 use crate::engine::backend::Backend;
 use crate::engine::clock;
@@ -28,6 +29,8 @@ const TAKEN_IN: Duration = Duration::from_secs(5);
 /// How often to report what is still waited for.
 const FIRST_TELL: Duration = Duration::from_secs(5);
 const TELL: Duration = Duration::from_secs(10);
+/// How long the pods may take to be looked at once the limit is over.
+const LAST_LOOK: Duration = Duration::from_secs(10);
 /// How long probes and watches may take to stop.
 const STOPPING: Duration = Duration::from_secs(30);
 /// Probes go on for so long after the recovery, so that its edge has a neighbour.
@@ -102,7 +105,8 @@ pub(crate) async fn carry_out(
     not_undone.extend(rollback::rest(job.run_ref.run, backend, recorder, ledger).await);
     // All was measured by now: the report is the same, the exit code is not.
     let late = abort.signal().filter(|_| stop.is_none()).map(|signal| {
-        let text = format!("{signal} while the run was cleaning up, which it completed");
+        let completed = if not_undone.is_empty() { ", which it completed" } else { "" };
+        let text = format!("{signal} while the run was cleaning up{completed}");
         recorder.event(Event::Note { warning: false, text });
         Stop::Interrupted(signal)
     });
@@ -365,7 +369,7 @@ impl<'a> Waiting<'a> {
     }
 
     fn tell(&mut self, missing: &[String]) {
-        self.tell += TELL;
+        self.tell = tokio::time::Instant::now() + TELL;
         let text =
             format!("still waiting, {}s at most: {}", self.limit.as_secs(), missing.join("; "));
         self.recorder.event(Event::Note { warning: false, text });
@@ -381,6 +385,8 @@ async fn reach(
     recorder: &Recorder,
 ) -> Result<(), Diagnosis> {
     let mut waiting = Waiting::new(limit, recorder);
+    // Beside the loop: the state may hold meanwhile, and the limit end.
+    let mut asked: Option<LocalBoxFuture<'_, Vec<PodProblem>>> = None;
     loop {
         let judged = steady.judge(&recorder.live(), clock::now());
         if let Some(held_since) = SteadyState::since(&judged) {
@@ -389,14 +395,20 @@ async fn reach(
             return Ok(());
         }
         if waiting.is_over() {
-            let why = Diagnosis::of(&judged, &backend.pod_problems().await);
+            let pods = tokio::time::timeout(LAST_LOOK, backend.pod_problems()).await;
+            let why = Diagnosis::of(&judged, &pods.unwrap_or_default());
             let conditions = why.causes.clone();
             recorder.event(Event::SteadyStateMissed { before, conditions });
             return Err(why);
         }
         if waiting.is_due() {
-            waiting.tell(&Diagnosis::of(&judged, &backend.pod_problems().await).causes);
+            let asked = asked.get_or_insert_with(|| Box::pin(backend.pod_problems()));
+            tokio::select! {
+                pods = asked => waiting.tell(&Diagnosis::of(&judged, &pods).causes),
+                () = recorder.changed() => continue,
+            }
         }
+        asked = None;
         recorder.changed().await;
     }
 }

@@ -13,7 +13,7 @@ use crate::docker::{Container, Docker};
 use crate::engine::backend::run_scope::{ProberGroup, RunScope};
 use crate::engine::backend::{Backend, Progress, Readiness};
 use crate::engine::environment::inotify;
-use crate::engine::environment::kind::machines;
+use crate::engine::environment::kind::{machines, running_nodes};
 use crate::engine::error::RunError;
 use crate::engine::observers::{Observers, Post};
 use crate::engine::plan::placement::Place;
@@ -304,7 +304,7 @@ impl Backend for KindBackend<'_> {
         let UndoEntry::Fault(undo) = undo else { return Ok(()) };
         let (kind, target) = (undo.harm.kind(), &undo.target);
         if kind.ends_kubelet() && target.role != NodeRole::ExternalLoadBalancer {
-            starts_again(target)?;
+            starts_again(self.docker(), target).await?;
         }
         if kind.traits().frees_address() && target.role != NodeRole::Worker {
             keeps_its_address(self.docker(), target).await?;
@@ -338,8 +338,9 @@ impl Backend for KindBackend<'_> {
 
 /// A kubelet that finds no inotify instances ends again and again: what ends one is not done where
 /// too few are left on this machine, whichever engine's nodes have them.
-fn starts_again(target: &NodeTarget) -> Result<(), RunError> {
-    let Some(shortage) = inotify::shortage([], inotify::KUBELET) else { return Ok(()) };
+async fn starts_again(docker: &Docker, target: &NodeTarget) -> Result<(), RunError> {
+    let running = running_nodes(docker).await?;
+    let Some(shortage) = inotify::shortage_at_restart(running) else { return Ok(()) };
     let text = format!("the kubelet of {} might not start again", target.node);
     let hint =
         format!("raise the limit with {}, or delete clusters that are not needed", inotify::RAISE);

@@ -52,9 +52,23 @@ pub(crate) fn shortage(
     running: impl IntoIterator<Item = NodeRole>,
     needed: u32,
 ) -> Option<Shortage> {
-    let limit = fs::read_to_string(LIMIT).ok()?.trim().parse().ok()?;
-    let used = count(Path::new("/proc")).max(needs(running));
+    let (limit, used) = limit_and_used(running)?;
     lacks(limit, used, needed)
+}
+
+/// Whether a kubelet that runs would lack them when it starts again: it gives its own back first.
+pub(crate) fn shortage_at_restart(running: impl IntoIterator<Item = NodeRole>) -> Option<Shortage> {
+    let (limit, used) = limit_and_used(running)?;
+    lacks_at_restart(limit, used)
+}
+
+fn limit_and_used(running: impl IntoIterator<Item = NodeRole>) -> Option<(u32, u32)> {
+    let limit = fs::read_to_string(LIMIT).ok()?.trim().parse().ok()?;
+    Some((limit, count(Path::new("/proc")).max(needs(running))))
+}
+
+fn lacks_at_restart(limit: u32, used: u32) -> Option<Shortage> {
+    lacks(limit, used.saturating_sub(KUBELET), KUBELET)
 }
 
 fn lacks(limit: u32, used: u32, needed: u32) -> Option<Shortage> {
@@ -99,6 +113,8 @@ mod tests {
         );
         assert_eq!(lacks(512, of(2), of(1)), None);
         assert!(lacks(128, 125, KUBELET).is_some());
+        assert_eq!(lacks_at_restart(128, 125), None);
+        assert!(lacks_at_restart(128, of(3)).is_some());
     }
 
     #[cfg(unix)]

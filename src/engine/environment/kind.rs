@@ -97,7 +97,7 @@ async fn take(
 }
 
 /// The nodes of all kind clusters that the engine runs.
-async fn running_nodes(docker: &Docker) -> Result<Vec<NodeRole>, RunError> {
+pub(crate) async fn running_nodes(docker: &Docker) -> Result<Vec<NodeRole>, RunError> {
     let mut roles = Vec::new();
     for cluster in docker.kind_clusters().await.map_err(RunError::refused_by)? {
         let nodes = docker.kind_nodes(&cluster).await.map_err(RunError::refused_by)?;
@@ -212,7 +212,7 @@ async fn joined(
         }
     };
     if tokio::time::timeout(JOINING, all_ready).await.is_err() {
-        return Err(not_joined(name, &cluster).await);
+        return Err(not_joined(name, &cluster, &docker).await);
     }
     let mut handle = of_kind(name, docker, kind, claimed, environment).await?;
     if let Nodes::Kind(nodes) = &mut handle.nodes {
@@ -222,12 +222,13 @@ async fn joined(
 }
 
 /// What keeps the nodes from being ready: the cluster is deleted before anybody else can look.
-async fn not_joined(name: &str, cluster: &Cluster) -> RunError {
+async fn not_joined(name: &str, cluster: &Cluster, docker: &Docker) -> RunError {
     let nodes = cluster.nodes().await.unwrap_or_default();
     let unready = nodes.iter().filter(|node| node.ready != Ready::True);
     let unready = unready.map(|node| format!("node {} is not Ready", node.name));
     let pods = cluster.pod_problems("kube-system").await.unwrap_or_default();
-    let shortage = inotify::shortage([], inotify::KUBELET).map(|shortage| shortage.describe());
+    let running = running_nodes(docker).await.unwrap_or_default();
+    let shortage = inotify::shortage(running, inotify::KUBELET).map(|shortage| shortage.describe());
     let limit = JOINING.as_secs();
     let error = RunError::failed(format!(
         "the nodes of the new cluster {name} were not all ready within {limit}s"

@@ -181,7 +181,7 @@ fn every_fault_each_in_a_cluster_of_its_own_at_once() {
             "{}",
             output.stdout
         );
-        output.prints("no real Kubernetes");
+        output.prints("a model inside this program");
         let report = report(home);
         assert_eq!(report["cluster"]["kind"], "embedded", "{name}");
         super::chain::assert_order(&report);
@@ -257,7 +257,7 @@ fn a_probe_from_a_pod_is_refused() {
             run(&home, &[&["run", "worker-stop-from-pod", "--cluster", "embedded"], more].concat());
         output.exits(4).says("runs in a pod").says("hint:").says("--cluster kind");
     }
-    assert!(!home.runs().exists(), "nothing was recorded, for nothing was begun");
+    home.assert_nothing_recorded();
 }
 
 fn a_kind_that_it_lacks_is_refused() {
@@ -321,7 +321,7 @@ fn a_dry_run_shows_targets_and_undo() {
         .exits(0)
         .prints("fast-detection-worker2")
         .prints("unpause node")
-        .prints("no real Kubernetes");
+        .prints("a model inside this program");
     assert!(!home.runs().exists());
     assert_clean(&home);
 }

@@ -151,8 +151,7 @@ fn no_engine_is_refused_with_a_hint() {
     let home = Home::new();
     let output = home.run(&["run", "worker-stop-fast", "--docker-host", "unix:///nowhere.sock"]);
     output.exits(4).says("hint:").says("nowhere.sock");
-    let recorded = std::fs::read_dir(home.runs()).into_iter().flatten().count();
-    assert_eq!(recorded, 0, "nothing was recorded, for nothing was begun");
+    home.assert_nothing_recorded();
 }
 
 fn no_such_context() {

@@ -67,6 +67,11 @@ impl Home {
         }
     }
 
+    /// The folder may be there: that it can be written is tried first.
+    pub(crate) fn assert_nothing_recorded(&self) {
+        assert_eq!(std::fs::read_dir(self.runs()).into_iter().flatten().count(), 0);
+    }
+
     /// The program with these arguments, in the project's folder, with this home.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);

@@ -109,11 +109,10 @@ pub(super) struct UndoTimer {
 
 impl UndoTimer {
     fn text(&self) -> String {
-        let by =
-            if self.by == "node" { "the node undoes it itself" } else { "its watchdog undoes it" };
+        let by = if self.by == "node" { "a timer in the node" } else { "the watchdog" };
         format!(
-            "if this run dies, {by} {} after it was confirmed at the latest ({} after \
-             its request, if it never was)",
+            "if the run dies, {by} undoes it within {} of its confirmation, or {} of its request \
+             if it is never confirmed",
             self.seconds_after_confirmation.rounded().to_minutes(),
             self.seconds_after_request.rounded().to_minutes()
         )

@@ -1,6 +1,7 @@
 //! Leases as they are now: who leads, and which nodes are alive.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt;
@@ -22,6 +23,21 @@ pub(crate) struct Heartbeat {
     lease: Option<String>,
     /// When it reported its status.
     status: Option<jiff::Timestamp>,
+    /// For how long its Lease says that it lasts.
+    lasts: Option<Duration>,
+}
+
+impl Heartbeat {
+    /// Whether the other is another heartbeat.
+    pub(crate) fn differs(&self, other: &Self) -> bool {
+        (&self.lease, self.status) != (&other.lease, other.status)
+    }
+
+    /// How often the kubelet renews its Lease: in a quarter of the time for which it lasts
+    /// (`nodeLeaseRenewIntervalFraction` in `pkg/kubelet/kubelet.go`). `None`: not known.
+    pub(crate) fn interval(&self) -> Option<Duration> {
+        self.lasts.map(|lasts| lasts / 4)
+    }
 }
 
 impl Cluster {
@@ -56,14 +72,20 @@ impl Cluster {
         let lease = self.call(what(), leases.get(node)).await;
         let lease = match lease {
             Err(error) if error.is_not_found() => None,
-            lease => lease?.resource_version(),
+            lease => Some(lease?),
         };
+        let lasts = lease
+            .as_ref()
+            .and_then(|lease| u64::try_from(lease.spec.as_ref()?.lease_duration_seconds?).ok())
+            .map(Duration::from_secs);
+        let lease = lease.and_then(|lease| lease.resource_version());
         let nodes: Api<objects::Node> = Api::all(self.client());
         let status = self.call(what(), nodes.get(node)).await?.status;
         let ready = status.and_then(|status| {
             status.conditions?.into_iter().find(|condition| condition.type_ == "Ready")
         });
-        Ok(Heartbeat { lease, status: ready.and_then(|ready| Some(ready.last_heartbeat_time?.0)) })
+        let status = ready.and_then(|ready| Some(ready.last_heartbeat_time?.0));
+        Ok(Heartbeat { lease, status, lasts })
     }
 
     async fn leases(&self, what: &str, namespace: &str) -> Result<Vec<Lease>, ClusterError> {

@@ -47,6 +47,7 @@ pub(crate) use kind::{Kind, KindCreate};
 pub(crate) use kind_error::KindError;
 pub(crate) use kind_nodes::NodeContainer;
 pub(crate) use kubeconfig::kubeconfig_paths;
+pub(crate) use leases::Heartbeat;
 pub(crate) use node::{Node, node_ready};
 pub(crate) use placement::{Placement, onto, turned};
 pub(crate) use pod_problems::PodProblem;

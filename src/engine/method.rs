@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use futures_util::future::{LocalBoxFuture, try_join_all};
-use futures_util::{FutureExt, TryFutureExt};
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, join_all, try_join_all};
 
 use crate::engine::backend::Backend;
 use crate::engine::clock;
@@ -137,22 +137,21 @@ impl<'a, W: Backend> Method<'a, W> {
                         let pending =
                             self.begin(number, name.as_deref(), fault, undo_after).await?;
                         let confirmed = self.inject(&pending).await?;
-                        match fault.lasts() {
-                            // Where there is no second watchdog, the first one is there.
-                            true => drop((self.job.arm)(undo_after.confirmed).await),
-                            false => self.is_over(confirmed),
+                        if !fault.lasts() {
+                            self.is_over(confirmed);
                         }
-                        let (held, beside) =
-                            (self.hold(confirmed, *hold), self.sequence(number + 1, meanwhile));
+                        let beside = self.sequence(number + 1, meanwhile);
+                        let times = (*hold, fault.lasts().then_some(undo_after.confirmed));
                         if step.is_shared() {
-                            tokio::try_join!(held, beside)?;
+                            tokio::try_join!(self.hold(&pending, confirmed, times), beside)?;
                             self.recovered().await?;
                             self.undo(fault, pending).await?;
                         } else {
-                            tokio::try_join!(
-                                held.and_then(|()| self.undo(fault, pending)),
-                                beside
-                            )?;
+                            let alone = async move {
+                                self.hold(&pending, confirmed, times).await?;
+                                self.undo(fault, pending).await
+                            };
+                            tokio::try_join!(alone, beside)?;
                         }
                     }
                 }
@@ -190,7 +189,7 @@ impl<'a, W: Backend> Method<'a, W> {
     /// When a step's fault is undone if this run has died.
     fn undo_after(&self, step: &Step) -> UndoAfter {
         let healing = self.job.experiment.steady_state_timeout;
-        plan::undo_after(step, healing, self.job.undo_timer_margin)
+        plan::undo_after(step, self.nodes, healing, self.job.undo_timer_margin)
     }
 
     fn is_unharmed(&self) -> bool {
@@ -318,8 +317,42 @@ impl<'a, W: Backend> Method<'a, W> {
         })
     }
 
-    async fn hold(&self, confirmed: Moment, hold: Duration) -> Result<(), RunError> {
-        tokio::time::sleep(hold.saturating_sub(clock::now().since(confirmed))).await;
+    /// Waits until a step's faults have lasted for so long since the last was confirmed. Meanwhile
+    /// what undoes them without us is set anew, if it is to be, to so long from now: never before all
+    /// targets are confirmed, and never at the cost of the hold.
+    async fn hold(
+        &self,
+        pending: &[PendingUndo<'_>],
+        confirmed: Moment,
+        (hold, undo_after): (Duration, Option<Duration>),
+    ) -> Result<(), RunError> {
+        let held = tokio::time::sleep(hold.saturating_sub(clock::now().since(confirmed)));
+        let set = async {
+            if let Some(undo_after) = undo_after {
+                self.set_timers_anew(pending, undo_after).await?;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            failed = set => failed,
+            () = held => Ok(()),
+        }
+    }
+
+    /// Where neither a timer nor a second watchdog is set, the longer times stay.
+    async fn set_timers_anew(
+        &self,
+        pending: &[PendingUndo<'_>],
+        undo_after: Duration,
+    ) -> Result<(), RunError> {
+        let timers = pending.iter().map(|pending| self.backend.set_timer_anew(&pending.undo));
+        let (watched, timers) = tokio::join!((self.job.arm)(undo_after), join_all(timers));
+        for (pending, timer) in pending.iter().zip(timers) {
+            if timer || watched.is_ok() {
+                self.ledger.borrow_mut().watch_until(pending.id, undo_after)?;
+            }
+        }
         Ok(())
     }
 

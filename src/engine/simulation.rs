@@ -205,6 +205,36 @@ async fn a_node_that_does_not_work_after_its_undo_is_not_undone() {
     panic!("no worker was hit");
 }
 
+/// One target is confirmed long after the other, and the timers are slow to be set: they wait for
+/// the last confirmation, and the hold does not wait for them.
+#[tokio::test(start_paused = true)]
+async fn the_undo_timers_are_set_anew_when_the_last_target_is_confirmed() {
+    for (slow_timer, set) in [(0, 2), (30, 0)] {
+        let mut experiment = experiment();
+        let target = NodeSelector {
+            role: Some(NodeRole::Worker),
+            count: Count::Exactly(2),
+            ..NodeSelector::default()
+        };
+        experiment.method = vec![fault(Fault::NodeKill { target }, 7, Vec::new())];
+        experiment.blast_radius.max_workers = 2;
+        let mut backend = FakeBackend::new(None);
+        backend.slow = Some(("w2", Duration::from_secs(19)));
+        backend.slow_timer = Duration::from_secs(slow_timer);
+        let run = simulate_method(experiment, backend, None, 1).await;
+        assert!(run.end.stop.is_none(), "{:?}", run.end);
+        let timers = run.backend.truth.lock().unwrap().timers.clone();
+        assert_eq!(timers[..2], ["confirmed w1", "confirmed w2"]);
+        assert_eq!(timers.len(), 2 + set, "{timers:?}");
+        let at = |wanted| {
+            let mut records = run.timeline.records.iter();
+            records.rfind(|record| matches!(&record.event, Event::Fault { phase, .. } if *phase == wanted)).unwrap().at
+        };
+        let held = at(FaultPhase::UndoRequested).since(at(FaultPhase::Confirmed));
+        assert!(held < Duration::from_secs(8), "{held:?}");
+    }
+}
+
 /// What a fault has hit is verified when no other fault lasts: it may have taken the API.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_verified_while_another_fault_lasts() {

@@ -43,6 +43,8 @@ mod works;
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 pub(crate) use back_off::end_back_off;
 pub(crate) use error::FaultError;
 pub(crate) use node_fault::{ModelNode, Modelled, Plan, PodContainers};
@@ -57,6 +59,7 @@ pub(crate) use object::pod_delete::PodDelete;
 pub(crate) use object::{Lookup, ObjectUndo, inject_object, undo_object};
 pub(crate) use record::{NodeTarget, Undo};
 pub(crate) use undo_timer::UndoAfter;
+pub(crate) use works::{Found, LIMIT as WORKS_WITHIN};
 
 use crate::cluster::Cluster;
 use crate::docker::Docker;
@@ -138,12 +141,16 @@ pub(crate) async fn inject(
     progress: &mut Progress<'_>,
 ) -> Result<(), FaultError> {
     let mut context = FaultContext::new(docker, &undo.target, progress);
-    undo.harm.inject(&mut context).await?;
-    // Where that does not work, its longer time stays.
-    if let Some(timer) = undo.harm.undo_timer() {
-        let _ = timer.confirm(&context).await;
-    }
-    Ok(())
+    undo.harm.inject(&mut context).await
+}
+
+/// Sets the timer in the node anew, if the fault has one: from now on it waits for the shorter time
+/// after the confirmation. To be called when all targets of a step are confirmed, since the hold
+/// counts from the last. Whether it was set; if not, its longer time stays.
+pub(crate) async fn set_timer_anew(undo: &Undo, docker: &Docker) -> bool {
+    let Some(timer) = undo.harm.undo_timer() else { return false };
+    let mut quiet = |_, _| {};
+    timer.confirm(&FaultContext::new(docker, &undo.target, &mut quiet)).await.is_ok()
 }
 
 /// Undoes a fault, and ends when its effect was seen to be gone. May be called any number of times,
@@ -161,12 +168,12 @@ pub(crate) async fn undo(
 ) -> Result<(), FaultError> {
     let mut context = FaultContext::new(docker, &undo.target, progress);
     context.report(FaultPhase::UndoRequested, undo.describe());
-    let until = tokio::time::Instant::now() + AWAY;
+    let until = Instant::now() + AWAY;
     let result = loop {
         match undo.harm.undo(&context).await {
             // Whatever the engine or the node answers: a start that was refused may succeed next.
             Err(FaultError::Access(AccessError { kind, .. }))
-                if kind != AccessErrorKind::Down && tokio::time::Instant::now() < until =>
+                if kind != AccessErrorKind::Down && Instant::now() < until =>
             {
                 tokio::time::sleep(RETRY).await;
             }
@@ -185,8 +192,8 @@ pub(crate) async fn undo(
     result.map(drop)
 }
 
-/// Ends when what was undone runs, and stays up. Says which process does.
-pub(crate) async fn stays_up(undo: &Undo, docker: &Docker) -> Result<String, FaultError> {
+/// Ends when what was undone runs, and stays up, or when there is nothing that could.
+pub(crate) async fn stays_up(undo: &Undo, docker: &Docker) -> Result<Found, FaultError> {
     let mut quiet = |_, _| {};
     let context = &FaultContext::new(docker, &undo.target, &mut quiet);
     let machine_is_ours = undo.harm.kind().traits().engine.is_some();
@@ -198,13 +205,15 @@ pub(crate) fn takes_heartbeats(undo: &Undo) -> bool {
     matches!(undo.harm.works(), Works::Node) && undo.target.role != NodeRole::ExternalLoadBalancer
 }
 
-/// Ends when the node has sent a heartbeat since the call.
+/// Ends when the node has sent a heartbeat since the call. The time for it, [`WORKS_WITHIN`] or more
+/// where heartbeats are rare, counts from `began`: that for the connection is a part of it.
 pub(crate) async fn sends_heartbeat(
     undo: &Undo,
     docker: &Docker,
     cluster: &Cluster,
+    began: Instant,
 ) -> Result<(), FaultError> {
     let mut quiet = |_, _| {};
     let context = &FaultContext::new(docker, &undo.target, &mut quiet);
-    works::sends_heartbeat(context, &undo.harm.works(), cluster).await
+    works::sends_heartbeat(context, &undo.harm.works(), cluster, began).await
 }

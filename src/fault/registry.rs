@@ -154,8 +154,16 @@ macro_rules! faults {
 
         /// How long an undo may take until it is verified, where Docker and the API server answer.
         pub(crate) fn undo_timeout(fault: &Fault) -> Duration {
+            unverified_undo_timeout(fault) + match fault.kind() {
+                $(FaultKind::$node => works::LIMIT * 2,)*
+                $(FaultKind::$object => Duration::ZERO,)*
+            }
+        }
+
+        /// The same until the undo of the next target begins: all are verified after all undos.
+        pub(crate) fn unverified_undo_timeout(fault: &Fault) -> Duration {
             COMMAND + match fault.kind() {
-                $(FaultKind::$node => <$node_file::$node as NodeFault>::UNDO_TIMEOUT + works::LIMIT * 2,)*
+                $(FaultKind::$node => <$node_file::$node as NodeFault>::UNDO_TIMEOUT,)*
                 $(FaultKind::$object =>
                     <object::$object_file::$object as ObjectFault>::UNDO_TIMEOUT,)*
             }

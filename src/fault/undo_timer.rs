@@ -126,7 +126,15 @@ impl UndoTimer {
              --timer-property=AccuracySec=50ms systemctl start --no-block {mark}.service",
             SHORT.lock(),
         );
-        context.run(&["sh", "-c", &script]).await.map(drop)
+        let output = context.run(&["sh", "-c", &script]).await?;
+        match output.code {
+            0 => Ok(()),
+            _ => Err(FaultError::Command {
+                node: context.node(),
+                what: "set the node's undo timer anew",
+                output: output.error_text(),
+            }),
+        }
     }
 
     /// Runs a script that injects, if the timer is armed.
@@ -382,9 +390,12 @@ mod tests {
         let (fault, target) = (&fault(FaultKind::NodeDisconnect), &target());
         let plan = Plan { fault, target, cluster: &[], pod: None, run: "r", step: 0, undo_after };
         let plan = crate::fault::plan(&plan).unwrap();
-        inject(&plan, &engine.connect().await, &mut |_, _| {}).await.unwrap();
+        let docker = engine.connect().await;
+        inject(&plan, &docker, &mut |_, _| {}).await.unwrap();
         let unit = |name: &str, after: &str| (name.to_owned(), after.to_owned());
         let wanted = [unit("outage-r-0", "82000ms"), unit("outage-r-0-confirmed", "12000ms")];
+        assert_eq!(*set.lock().unwrap(), wanted[..1], "other targets may not be confirmed yet");
+        assert!(crate::fault::set_timer_anew(&plan, &docker).await);
         assert_eq!(*set.lock().unwrap(), wanted);
     }
 

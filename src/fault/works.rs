@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::component::Part;
-use super::context::{FaultContext, Look, Wait};
+use super::context::{FaultContext, Look};
 use super::error::FaultError;
 use super::kubelet;
 use super::node_fault::NodeFault;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Heartbeat};
 use crate::node::{AccessErrorKind, NodeState};
 use crate::timeline::{NodeRole, readable};
 
@@ -22,12 +22,23 @@ const STEADY: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 3000
 const LOOK: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 500 });
 /// How long it may take until it works: a node that boots on a busy machine, a control plane whose
 /// API server starts after its etcd.
-pub(super) const LIMIT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 90 });
+pub(crate) const LIMIT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 90 });
+/// How much later than its interval a heartbeat may come.
+const SLACK: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
 /// The bound on asking a node for its last words.
 const ASK: Duration = Duration::from_secs(5);
 /// So much of a log is quoted.
 const LINES: usize = 3;
 const LINE: usize = 240;
+
+/// What was found after an undo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// It has been the same running process for a while: which, in words.
+    Runs(String),
+    /// Nothing can be verified: somebody has switched off the node, which the fault did not.
+    NodeOff,
+}
 
 /// What must work after an undo.
 #[derive(Clone, Debug)]
@@ -56,17 +67,25 @@ impl Works {
         }
     }
 
-    /// Which process runs.
+    /// Which process runs. What is seen tells it from any other.
     async fn look(&self, context: &FaultContext<'_, '_>) -> Result<Look, FaultError> {
         // kind's load balancer has no kubelet: its process is the container's.
         if context.target.role == NodeRole::ExternalLoadBalancer {
             let state = context.machine().await?;
             let at = state.started_at.map_or_else(String::new, |at| at.to_string());
-            return Ok(Look::Seen(format!("container started {at}")));
+            return Ok(Look::Seen(at));
         }
         match self {
             Self::Component(part) => part.process(context).await,
             Self::Node | Self::Kubelet => kubelet::look(context).await,
+        }
+    }
+
+    /// The process that was seen, in words.
+    fn words(context: &FaultContext<'_, '_>, seen: &str) -> String {
+        match context.target.role {
+            NodeRole::ExternalLoadBalancer => "its container".into(),
+            _ => seen.to_owned(),
         }
     }
 
@@ -115,29 +134,29 @@ pub(super) fn quoted(line: &str) -> String {
     }
 }
 
-/// Ends when it has been the same running process for a while. Says which. A node that another has
-/// switched off has nothing inside it that could run: its kubelet and its components start with it.
+/// Ends when it has been the same running process for a while. A node that another has switched off
+/// has nothing inside it that could run: its kubelet and its components start with it. A container
+/// engine that is away is waited for, too.
 pub(super) async fn stays_up(
     context: &FaultContext<'_, '_>,
     works: &Works,
     machine_is_ours: bool,
-) -> Result<String, FaultError> {
+) -> Result<Found, FaultError> {
     let (began, mut processes) = (Instant::now(), 0);
     let (mut since, mut known) = (began, None);
     loop {
-        let state = context.state().await?;
-        if state == NodeState::Down && !machine_is_ours {
-            return Ok("the node is not running".into());
-        }
-        let seen = match state {
-            NodeState::Up => works.look(context).await.or_else(passing)?,
-            NodeState::Down => Look::NotYet("its container is not running".into()),
-            NodeState::Frozen => Look::NotYet("its container is paused".into()),
+        let seen = match context.state().await {
+            Ok(NodeState::Down) if !machine_is_ours => return Ok(Found::NodeOff),
+            Ok(NodeState::Up) => works.look(context).await.or_else(passing)?,
+            Ok(NodeState::Down) => Look::NotYet("its container is not running".into()),
+            Ok(NodeState::Frozen) => Look::NotYet("its container is paused".into()),
+            Err(error) => passing(error)?,
         };
         match &seen {
             Look::Seen(process) if known.as_ref() == Some(process) => {
                 if since.elapsed() >= STEADY {
-                    return Ok(format!("{process} has run for {}s", STEADY.as_secs()));
+                    let process = Works::words(context, process);
+                    return Ok(Found::Runs(format!("{process} has run for {}s", STEADY.as_secs())));
                 }
             }
             Look::Seen(process) => {
@@ -162,10 +181,13 @@ pub(super) async fn stays_up(
 fn passing(error: FaultError) -> Result<Look, FaultError> {
     match error {
         FaultError::Access(access) if access.kind == AccessErrorKind::Timeout => {
-            Ok(Look::NotYet("no command in it ends in time".into()))
+            Ok(Look::NotYet("it does not answer in time".into()))
         }
         FaultError::Access(access)
-            if matches!(access.kind, AccessErrorKind::Down | AccessErrorKind::Refused) =>
+            if matches!(
+                access.kind,
+                AccessErrorKind::Down | AccessErrorKind::Refused | AccessErrorKind::Away
+            ) =>
         {
             Ok(Look::NotYet(access.message))
         }
@@ -175,28 +197,37 @@ fn passing(error: FaultError) -> Result<Look, FaultError> {
 }
 
 /// Ends when the node has sent a heartbeat after the first look, and so after the undo, whatever
-/// the clocks say. An API server that is away is waited for.
+/// the clocks say. An API server that is away is waited for. All of it, with the connection, has
+/// begun at `began`.
 pub(super) async fn sends_heartbeat(
     context: &FaultContext<'_, '_>,
     works: &Works,
     cluster: &Cluster,
+    began: Instant,
 ) -> Result<(), FaultError> {
-    let mut first = None;
-    let wait = Wait { every: LOOK, limit: LIMIT };
-    let heard = context.look_until_seen(wait, async |context| {
-        let now = match cluster.heartbeat_of(&context.target.node).await {
-            Err(error) if error.may_pass() => return Ok(Look::NotYet(error.to_string())),
-            now => now?,
+    let (mut first, mut limit): (Option<Heartbeat>, _) = (None, LIMIT);
+    loop {
+        let seen = match cluster.heartbeat_of(&context.target.node).await {
+            Err(error) if error.may_pass() => error.to_string(),
+            now => {
+                let now = now?;
+                limit = heartbeat_limit(now.interval());
+                if first.get_or_insert_with(|| now.clone()).differs(&now) {
+                    return Ok(());
+                }
+                "no heartbeat of the node has come".into()
+            }
         };
-        Ok(match first.get_or_insert_with(|| now.clone()) == &now {
-            true => Look::NotYet("no heartbeat of the node has come".into()),
-            false => Look::Seen(String::new()),
-        })
-    });
-    match heard.await? {
-        Look::Seen(_) => Ok(()),
-        Look::NotYet(seen) => Err(works.broken(context, seen, LIMIT).await),
+        if began.elapsed() > limit {
+            return Err(works.broken(context, seen, limit).await);
+        }
+        sleep(LOOK).await;
     }
+}
+
+/// How long a heartbeat may take to come: one whose settings make it rare has its interval.
+fn heartbeat_limit(interval: Option<Duration>) -> Duration {
+    interval.map_or(LIMIT, |interval| LIMIT.max(interval + SLACK))
 }
 
 #[cfg(test)]
@@ -205,6 +236,7 @@ mod tests {
     use crate::cluster::fake::FakeApi;
     use crate::docker::fake::{FakeContainer, FakeEngine};
     use crate::fault::{Undo, samples, sends_heartbeat, stays_up, undo};
+    use crate::node::AccessError;
     use crate::timeline::FaultKind;
     use serde_json::json;
 
@@ -236,7 +268,8 @@ mod tests {
     #[tokio::test]
     async fn a_kubelet_that_stays_up_works() {
         let (engine, began) = (node(|_| "7 S".into()), Instant::now());
-        let seen = stays_up(&plan(FaultKind::KubeletStop), &engine.connect().await).await.unwrap();
+        let found = stays_up(&plan(FaultKind::KubeletStop), &engine.connect().await).await;
+        let Found::Runs(seen) = found.unwrap() else { panic!("the node is up") };
         assert!(seen.starts_with("its kubelet, process 7, has run for "), "{seen}");
         assert!(began.elapsed() >= STEADY);
     }
@@ -271,7 +304,8 @@ mod tests {
         let engine = node(|_| "7 S".into());
         engine.worker(|c| c.running = false);
         let docker = engine.connect().await;
-        stays_up(&plan(FaultKind::NodeDisconnect), &docker).await.unwrap();
+        let found = stays_up(&plan(FaultKind::NodeDisconnect), &docker).await;
+        assert_eq!(found.unwrap(), Found::NodeOff, "nothing can be verified");
         let error = stays_up(&plan(FaultKind::NodePause), &docker).await.unwrap_err();
         assert!(error.to_string().contains("its container is not running"), "{error}");
     }
@@ -322,10 +356,28 @@ mod tests {
     async fn a_node_is_undone_when_it_beats() {
         let (engine, plan) = (node(|_| "7 S".into()), plan(FaultKind::NodeDisconnect));
         let docker = engine.connect().await;
-        sends_heartbeat(&plan, &docker, &api(3).cluster()).await.unwrap();
-        let error = sends_heartbeat(&plan, &docker, &api(u32::MAX).cluster()).await.unwrap_err();
+        sends_heartbeat(&plan, &docker, &api(3).cluster(), Instant::now()).await.unwrap();
+        let dead = api(u32::MAX).cluster();
+        let error = sends_heartbeat(&plan, &docker, &dead, Instant::now()).await.unwrap_err();
         let text = error.to_string();
         assert!(text.contains("no heartbeat of the node has come after 2s"), "{text}");
         assert!(text.ends_with(WORDS), "{text}");
+    }
+
+    #[test]
+    fn a_rare_heartbeat_is_given_its_interval() {
+        assert_eq!(heartbeat_limit(None), LIMIT);
+        assert_eq!(heartbeat_limit(Some(Duration::from_millis(100))), LIMIT);
+        assert_eq!(heartbeat_limit(Some(Duration::from_secs(90))), Duration::from_secs(90) + SLACK);
+    }
+
+    #[test]
+    fn an_engine_that_does_not_answer_once_is_asked_again() {
+        for kind in [AccessErrorKind::Timeout, AccessErrorKind::Away, AccessErrorKind::Refused] {
+            let error = AccessError { kind, message: "inspect".into(), hint: None };
+            assert!(matches!(passing(FaultError::Access(error)), Ok(Look::NotYet(_))), "{kind:?}");
+        }
+        let gone = FaultError::Gone { container: "c".into() };
+        assert!(passing(gone).is_err_and(|error| error.is_gone()));
     }
 }

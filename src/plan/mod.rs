@@ -238,7 +238,7 @@ impl<'a> Attempts<'a> {
             match context.targets(fault, &mut seed) {
                 Ok(targets) => {
                     let candidates = possible(nodes, fault, known);
-                    planned.push(self.planned(step, targets, candidates));
+                    planned.push(self.planned(step, nodes, targets, candidates));
                 }
                 Err(why) => {
                     left_out.push(step.number);
@@ -260,17 +260,18 @@ impl<'a> Attempts<'a> {
         });
         let refused = refused.collect();
         let faults = steps.into_iter().filter(|step| step.fault().is_some());
-        (faults.map(|step| self.planned(step, Vec::new(), Vec::new())).collect(), refused)
+        (faults.map(|step| self.planned(step, &[], Vec::new(), Vec::new())).collect(), refused)
     }
 
     fn planned(
         &self,
         step: Numbered<'a>,
+        nodes: &[Node],
         targets: Vec<&'a Node>,
         candidates: Vec<&'a Node>,
     ) -> PlannedStep<'a> {
         let healing = self.experiment.steady_state_timeout;
-        let undo_after = undo_after(step.step, healing, self.undo_timer_margin);
+        let undo_after = undo_after(step.step, nodes, healing, self.undo_timer_margin);
         PlannedStep { step, targets, candidates, undo_after }
     }
 }

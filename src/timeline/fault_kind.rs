@@ -173,6 +173,8 @@ pub struct FaultTraits {
     pub may_cost_etcd: bool,
     /// The longest time from its request to the node's last heartbeat. `None`: they go on.
     pub last_heartbeat: Option<Duration>,
+    /// Whether the node's kubelet ends, and has to start again.
+    pub ends_kubelet: bool,
 }
 
 impl FaultTraits {
@@ -222,6 +224,7 @@ const UNKNOWN: FaultTraits = FaultTraits {
     ends: Ends::Undone,
     may_cost_etcd: false,
     last_heartbeat: None,
+    ends_kubelet: false,
 };
 
 /// A fault on a node that is undone.
@@ -234,6 +237,7 @@ const ON_NODE: FaultTraits = FaultTraits {
     ends: Ends::Undone,
     may_cost_etcd: true,
     last_heartbeat: None,
+    ends_kubelet: false,
 };
 
 /// A node's machine that is off.
@@ -241,6 +245,7 @@ const MACHINE_OFF: FaultTraits = FaultTraits {
     impact: Impact::MachineOff,
     target: TargetKind::Machine,
     engine: Some(EngineActions { effect: "die", undo: "start" }),
+    ends_kubelet: true,
     ..ON_NODE
 };
 
@@ -302,6 +307,7 @@ const fn traits(kind: FaultKind) -> FaultTraits {
             words: words("stop requested", "kubelet down", "kubelet started"),
             impact: Impact::Kubelet,
             last_heartbeat: Some(INSIDE),
+            ends_kubelet: true,
             ..ON_NODE
         },
         FaultKind::KubeletPause => FaultTraits {
@@ -402,11 +408,6 @@ impl FaultKind {
     /// Its name in an experiment.
     pub const fn name(self) -> &'static str {
         traits(self).name
-    }
-
-    /// Whether the node's kubelet ends, and has to start again.
-    pub fn ends_kubelet(self) -> bool {
-        self == FaultKind::KubeletStop || self.traits().impact == Impact::MachineOff
     }
 
     /// The kind of this name.

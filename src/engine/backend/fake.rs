@@ -40,6 +40,8 @@ pub(crate) struct Truth {
     pub probers: bool,
     /// Calls so far, by name.
     pub calls: Vec<&'static str>,
+    /// What was confirmed, and which undo timers were set anew, in their order: `confirmed w1`.
+    pub timers: Vec<String>,
 }
 
 pub(crate) struct FakeBackend {
@@ -55,6 +57,10 @@ pub(crate) struct FakeBackend {
     pub moves: Option<&'static str>,
     /// What is answered, after the rehearsal, to who asks for the objects of a fault.
     pub no_objects: Option<RunError>,
+    /// A node whose fault takes so long to be confirmed.
+    pub slow: Option<(&'static str, Duration)>,
+    /// How long a node's undo timer takes to be set anew.
+    pub slow_timer: Duration,
     /// How long a node that was undone takes to be Ready. Default: nothing.
     pub boot: Duration,
     out: Option<UnboundedSender<Record>>,
@@ -71,6 +77,8 @@ impl FakeBackend {
             broken: None,
             moves: None,
             no_objects: None,
+            slow: None,
+            slow_timer: Duration::ZERO,
             boot: Duration::ZERO,
             out: None,
             prober: None,
@@ -359,11 +367,22 @@ impl Backend for FakeBackend {
         progress(FaultPhase::Requested, String::new());
         self.truth.lock().unwrap().down.insert(node.clone(), ());
         self.call("inject").await?;
+        if let Some((_, slow)) = self.slow.filter(|(slow, _)| *slow == node) {
+            tokio::time::sleep(slow).await;
+        }
         progress(FaultPhase::Returned, String::new());
         progress(FaultPhase::Confirmed, String::new());
+        self.truth.lock().unwrap().timers.push(format!("confirmed {node}"));
         self.tell_node(&node, Change::Changed, Ready::Unknown);
         self.tell_endpoint(&node, Change::Changed, false);
         Ok(())
+    }
+
+    async fn set_timer_anew(&self, undo: &UndoEntry) -> bool {
+        let UndoEntry::Fault(undo) = undo else { return false };
+        tokio::time::sleep(self.slow_timer).await;
+        self.truth.lock().unwrap().timers.push(format!("set {}", undo.target.node));
+        true
     }
 
     async fn undo(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {

@@ -303,7 +303,7 @@ impl Backend for KindBackend<'_> {
     async fn vet(&self, undo: &UndoEntry) -> Result<(), RunError> {
         let UndoEntry::Fault(undo) = undo else { return Ok(()) };
         let (kind, target) = (undo.harm.kind(), &undo.target);
-        if kind.ends_kubelet() && target.role != NodeRole::ExternalLoadBalancer {
+        if kind.traits().ends_kubelet && target.role != NodeRole::ExternalLoadBalancer {
             starts_again(self.docker(), target).await?;
         }
         if kind.traits().frees_address() && target.role != NodeRole::Worker {
@@ -324,6 +324,13 @@ impl Backend for KindBackend<'_> {
                     .map_err(RunError::failed_by)
             }
             _ => Err(undo.not_a_fault_here()),
+        }
+    }
+
+    async fn set_timer_anew(&self, undo: &UndoEntry) -> bool {
+        match undo {
+            UndoEntry::Fault(undo) => fault::set_timer_anew(undo, self.docker()).await,
+            _ => false,
         }
     }
 

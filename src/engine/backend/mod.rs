@@ -83,6 +83,11 @@ pub(crate) trait Backend {
     async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), RunError>;
     /// Makes a fault; ends when it is confirmed.
     async fn inject(&self, fault: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError>;
+    /// Sets the timer that undoes a fault without us anew, when all targets of its step are
+    /// confirmed. Whether it was set: not where there is none.
+    async fn set_timer_anew(&self, _fault: &UndoEntry) -> bool {
+        false
+    }
     /// Undoes an entry; ends when its effect is gone. Idempotent.
     async fn undo(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError>;
     /// Ends when what was undone works again: only then may its entry be struck. To be called when

@@ -199,6 +199,11 @@ pub(crate) struct Entry {
 #[serde(rename_all = "camelCase")]
 enum Line {
     Owed(Box<Entry>),
+    /// The time of an entry that has become known.
+    Watched {
+        id: u64,
+        until: jiff::Timestamp,
+    },
     Settled(u64),
 }
 
@@ -251,6 +256,7 @@ impl Ledger {
                 self.next = self.next.max(entry.id + 1);
                 self.open.push(*entry);
             }
+            Line::Watched { id, until } => self.watched(id, until),
             Line::Settled(id) => self.open.retain(|entry| entry.id != id),
         }
         Ok(())
@@ -294,6 +300,20 @@ impl Ledger {
         self.next += 1;
         self.open.push(entry);
         Ok(self.next - 1)
+    }
+
+    /// A watchdog undoes an entry after so long from now, if the run has died by then.
+    pub(crate) fn watch_until(&mut self, id: u64, after: Duration) -> Result<(), RunError> {
+        let Ok(until) = jiff::Timestamp::now().checked_add(after) else { return Ok(()) };
+        self.append(&Line::Watched { id, until }).map_err(|e| self.cannot_write(&e))?;
+        self.watched(id, until);
+        Ok(())
+    }
+
+    fn watched(&mut self, id: u64, until: jiff::Timestamp) {
+        for entry in self.open.iter_mut().filter(|entry| entry.id == id) {
+            entry.watched_until = Some(until);
+        }
     }
 
     /// Strikes an entry whose undo was verified. When none is left, the file goes.
@@ -401,6 +421,21 @@ mod tests {
         assert_eq!(again.pending()[0].undo, namespace("two"));
         again.settle(again.pending()[0].id).unwrap();
         assert!(!path.exists(), "nothing is pending, nothing is left");
+    }
+
+    #[test]
+    fn a_time_that_is_set_anew_is_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.jsonl");
+        let mut ledger = Ledger::open(&path).unwrap();
+        let first = ledger.record_watched(R, namespace("one"), Duration::from_secs(600)).unwrap();
+        ledger.record_watched(R, namespace("two"), Duration::from_secs(600)).unwrap();
+        ledger.watch_until(first, Duration::from_secs(12)).unwrap();
+        let again = Ledger::open(&path).unwrap();
+        assert_eq!(again.pending(), ledger.pending());
+        let in_a_minute = jiff::Timestamp::now().checked_add(Duration::from_secs(60)).unwrap();
+        let due = |entry: &Entry| entry.watched_until.is_some_and(|until| until < in_a_minute);
+        assert_eq!(again.pending().iter().map(due).collect::<Vec<_>>(), [true, false]);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::agent;
 use crate::cluster::{Cluster, ClusterError, Kind};
 use crate::docker::Docker;
@@ -16,7 +18,7 @@ use crate::engine::undo::back_off::BackOff;
 use crate::engine::undo::ledger::{Access, Entry, Ledger, UndoEntry};
 use crate::engine::undo::rollback::{Half, NotUndone, in_passes};
 use crate::fault::{self, ObjectUndo};
-use crate::node::{NodeAccess, NodeHandle, NodeState};
+use crate::node::{AccessError, AccessErrorKind, NodeAccess, NodeHandle, NodeState};
 use crate::timeline::{FaultPhase, NodeRole, Ready};
 
 /// How long the removal of a namespace may take: pods on a node that has just come back end slowly.
@@ -29,6 +31,8 @@ const RETRY: Duration = Duration::from_millis(500);
 const TELL: Duration = Duration::from_secs(10);
 /// What an undo finds where somebody has deleted the cluster.
 const GONE: &str = "its container is gone: nothing is left to undo";
+/// What a verification finds where somebody has switched off a node that the fault left on.
+const OFF: &str = "the node is not running: there is nothing to verify";
 /// Between two looks whether a cluster is still there.
 const GONE_LOOK: Duration = Duration::from_secs(2);
 
@@ -119,9 +123,11 @@ impl Tools {
 
     async fn works(&self, undo: &fault::Undo) -> Result<String, RunError> {
         let runs = match fault::stays_up(undo, &self.docker).await {
+            Ok(fault::Found::Runs(runs)) => runs,
+            Ok(fault::Found::NodeOff) => return Ok(OFF.into()),
             // Somebody deleted the cluster.
             Err(error) if error.is_gone() => return Ok(GONE.into()),
-            runs => runs.map_err(RunError::failed_by)?,
+            Err(error) => return Err(RunError::failed_by(error)),
         };
         if !fault::takes_heartbeats(undo) {
             return Ok(runs);
@@ -130,8 +136,9 @@ impl Tools {
         if self.cluster.is_none() && self.kind.is_err() {
             return Ok(format!("{runs}; without kind, nobody can look for its heartbeats"));
         }
-        let cluster = self.connected(&access).await?;
-        let heard = fault::sends_heartbeat(undo, &self.docker, &cluster).await;
+        let began = Instant::now();
+        let cluster = self.connected_within(&access, fault::WORKS_WITHIN).await?;
+        let heard = fault::sends_heartbeat(undo, &self.docker, &cluster, began).await;
         heard.map_err(RunError::failed_by)?;
         Ok(format!("{runs} and sends heartbeats"))
     }
@@ -181,8 +188,8 @@ impl Tools {
             let node = NodeHandle { name: container.clone(), id: container.clone() };
             match agent::sweep(&self.docker, &node, run).await {
                 // In a container that is gone, or that somebody has stopped, nothing runs and
-                // nothing can be looked for.
-                Err(_) if self.docker.state(&node).await != Ok(NodeState::Up) => {}
+                // nothing can be looked for. One of which nothing is known may be up.
+                Err(_) if is_off(self.docker.state(&node).await) => {}
                 Err(error) => {
                     return Err(RunError::failed("cannot remove a prober's file from a node")
                         .because(error.as_ref()));
@@ -245,17 +252,25 @@ impl Tools {
     }
 
     async fn connected(&self, access: &Access) -> Result<Cluster, RunError> {
+        self.connected_within(access, API_PATIENCE).await
+    }
+
+    async fn connected_within(
+        &self,
+        access: &Access,
+        limit: Duration,
+    ) -> Result<Cluster, RunError> {
         match &self.cluster {
             Some(cluster) => Ok(cluster.clone()),
-            None => self.reach_patiently(access).await,
+            None => self.reach_patiently(access, limit).await,
         }
     }
 
-    async fn reach_patiently(&self, access: &Access) -> Result<Cluster, RunError> {
-        let until = tokio::time::Instant::now() + API_PATIENCE;
+    async fn reach_patiently(&self, access: &Access, limit: Duration) -> Result<Cluster, RunError> {
+        let until = Instant::now() + limit;
         loop {
             match self.reach(access).await? {
-                Err(error) if error.may_pass() && tokio::time::Instant::now() < until => {
+                Err(error) if error.may_pass() && Instant::now() < until => {
                     tokio::time::sleep(RETRY).await
                 }
                 reached => return reached.map_err(|error| run_error(error, access)),
@@ -318,6 +333,14 @@ impl Tools {
 
     fn kind(&self) -> Result<&Kind, RunError> {
         self.kind.as_ref().map_err(Clone::clone)
+    }
+}
+
+/// Whether nothing can be in a node: it is known to be off, frozen, or gone.
+fn is_off(state: Result<NodeState, AccessError>) -> bool {
+    match state {
+        Ok(state) => state != NodeState::Up,
+        Err(error) => error.kind == AccessErrorKind::Gone,
     }
 }
 
@@ -397,7 +420,7 @@ pub(crate) async fn faults_only(
 
 /// Waits for something, and says now and then that it does.
 async fn patiently<T>(work: impl Future<Output = T>, mut say: impl FnMut(Duration)) -> T {
-    let (began, mut work) = (tokio::time::Instant::now(), std::pin::pin!(work));
+    let (began, mut work) = (Instant::now(), std::pin::pin!(work));
     loop {
         tokio::select! {
             biased;
@@ -495,6 +518,33 @@ mod tests {
         let left =
             all(&mut ledger, async |name: &str| tools(&engine, name).await, &mut |_, _| {}).await;
         assert!(left.is_empty() && ledger.pending().is_empty(), "{left:?}");
+    }
+
+    #[test]
+    fn a_node_of_which_nothing_is_known_may_be_up() {
+        let failed = |kind| Err(AccessError { kind, message: String::new(), hint: None });
+        let gone = failed(AccessErrorKind::Gone);
+        assert!([Ok(NodeState::Down), Ok(NodeState::Frozen), gone].into_iter().all(is_off));
+        let unknown = [failed(AccessErrorKind::Away), failed(AccessErrorKind::Timeout)];
+        assert!(!unknown.into_iter().chain([Ok(NodeState::Up)]).any(is_off));
+    }
+
+    /// Its container was stopped by a person after the fault, and its API server never answers.
+    #[tokio::test]
+    async fn what_is_off_and_was_left_on_is_undone_without_a_heartbeat() {
+        let (root, engine) = (tempfile::tempdir().unwrap(), FakeEngine::start());
+        engine.worker(|c| c.running = false);
+        let UndoEntry::Fault(kill) = pending_kills(root.path()).pending()[0].undo.clone() else {
+            panic!()
+        };
+        let stop = Fault::KubeletStop { target: NodeSelector::default() };
+        let stop = fault::planned(&stop, &kill.target, "r", 0, Duration::ZERO);
+        let mut tools = tools(&engine, "e").await.unwrap();
+        tools.kind = Ok(kind(root.path(), &kubeconfig_of("127.0.0.1:1")));
+        let mut said = Vec::new();
+        let undo = UndoEntry::Fault(stop);
+        tools.verify(&undo, &mut |phase, seen| said.push((phase, seen))).await.unwrap();
+        assert_eq!(said, [(FaultPhase::Undone, OFF.to_owned())]);
     }
 
     /// A kind program that is this script.

@@ -55,7 +55,7 @@ impl Cluster {
             .is_none()
         {
             if Instant::now() >= deadline {
-                let what = format!("find the service account of namespace {namespace}");
+                let what = format!("namespace {namespace} got no service account");
                 let why = "the controller manager creates it; is it running?".to_owned();
                 return Err(ClusterError::TooSlow { what, within: ACCOUNT_TIMEOUT, why });
             }

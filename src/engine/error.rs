@@ -69,6 +69,7 @@ impl Hinted for ClusterError {
                 | Self::NoSuchContext { .. }
                 | Self::NoCurrentContext { .. }
                 | Self::NamespaceStays { .. }
+                | Self::TooSlow { .. }
         )
     }
 

@@ -124,8 +124,8 @@ fn show(predicted: &Predicted, parsed: &Parsed, env: &Env) {
     // Those that were reported at their places, when the experiment was read, are known.
     let is_new = |trap: &&Trap| parsed.warnings.iter().all(|known| known.message != trap.text);
     let warnings = warnings.into_iter().filter(is_new);
-    let traps: Vec<Diagnostic> =
-        predicted.outlook.traps.iter().chain(warnings).map(lint::without_place).collect();
+    let settings = predicted.outlook.traps.iter().filter(|trap| !is_printed(parsed, trap));
+    let traps: Vec<Diagnostic> = settings.chain(warnings).map(lint::without_place).collect();
     if !traps.is_empty() {
         complain!(
             "{}",
@@ -140,6 +140,14 @@ fn show(predicted: &Predicted, parsed: &Parsed, env: &Env) {
     if predicted.forecast.why_not.is_none() {
         print(&lint::text::render("Settings", &predicted.outlook, &[]));
     }
+}
+
+/// Whether a trap in the settings was printed at its place, when the experiment was read.
+fn is_printed(parsed: &Parsed, trap: &Trap) -> bool {
+    // Between them it may name the nodes.
+    let why = format!(": {} [{}]", trap.why, trap.name);
+    let mut known = parsed.warnings.iter().map(|known| &known.message);
+    known.any(|known| known.starts_with(&trap.text) && known.ends_with(&why))
 }
 
 impl super::args::TuningFlags {

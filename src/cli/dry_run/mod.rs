@@ -9,7 +9,7 @@ use super::args::Run;
 use super::form::Form;
 use super::{exit, expected_cluster, failure::Failure, print, print_json};
 use crate::canary;
-use crate::engine::backend::embedded;
+use crate::engine::backend::{embedded, kind};
 use crate::engine::environment::provision::{
     self, ClusterHandle, ClusterSpec, Environment, Found, Nodes,
 };
@@ -196,6 +196,9 @@ async fn step_of(
 ) -> Result<Option<document::Step>, Failure> {
     let PlannedStep { step, candidates, undo_after, .. } = planned;
     let Some((fault, hold)) = step.fault() else { return Ok(None) };
+    if let Some(Nodes::Kind(nodes)) = handle.map(|handle| &handle.nodes) {
+        kind::refuse_lost_address(nodes, fault, candidates).await?;
+    }
     let model = handle.is_some_and(|handle| matches!(handle.nodes, Nodes::Embedded(_)));
     let undo_on = |node: &&Node| match model {
         true => embedded::describe(fault, &node.name),

@@ -13,7 +13,7 @@ use crate::docker::{Container, Docker};
 use crate::engine::backend::run_scope::{ProberGroup, RunScope};
 use crate::engine::backend::{Backend, Progress, Readiness};
 use crate::engine::environment::inotify;
-use crate::engine::environment::kind::{machines, running_nodes};
+use crate::engine::environment::kind::{KindNodes, machines, running_nodes};
 use crate::engine::error::RunError;
 use crate::engine::observers::{Observers, Post};
 use crate::engine::plan::placement::Place;
@@ -352,6 +352,27 @@ async fn starts_again(docker: &Docker, target: &NodeTarget) -> Result<(), RunErr
     let hint =
         format!("raise the limit with {}, or delete clusters that are not needed", inotify::RAISE);
     Err(RunError::refused(text).caused_by(shortage.describe()).hint(hint))
+}
+
+/// Refuses a fault that a run would refuse on each of these nodes for their addresses. Changes
+/// nothing.
+pub(crate) async fn refuse_lost_address(
+    nodes: &KindNodes,
+    fault: &Fault,
+    candidates: &[&Node],
+) -> Result<(), RunError> {
+    let mut refused = Ok(());
+    for node in candidates {
+        if !fault.kind().traits().frees_address() || node.role == NodeRole::Worker {
+            return Ok(());
+        }
+        let target = NodeTarget::new(&node.name, container(&nodes.containers, &node.name)?);
+        refused = keeps_its_address(&nodes.docker, &target).await;
+        if refused.is_ok() {
+            break;
+        }
+    }
+    refused
 }
 
 /// Docker gives what starts the lowest free address, Podman the next one. A control plane is known

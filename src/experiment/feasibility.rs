@@ -7,7 +7,7 @@ use crate::yaml::suggest;
 
 /// A fault as the rules see it, whether it is planned or was carried out.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct FaultFacts<'a> {
+pub(crate) struct FaultView<'a> {
     /// Its step's name.
     pub step: Option<&'a str>,
     /// The part of the control plane that it hits; `None`: its target as a whole.
@@ -16,7 +16,7 @@ pub(crate) struct FaultFacts<'a> {
     pub impact: Impact,
 }
 
-impl FaultFacts<'_> {
+impl FaultView<'_> {
     /// Whether it takes the process of a part from its node, or cuts it off from all others.
     pub(crate) fn takes(&self, part: Component) -> bool {
         self.component.map_or(self.impact.whole_node(), |taken| taken == part)
@@ -39,7 +39,7 @@ impl FaultFacts<'_> {
 pub(crate) fn judged_for_detection<'f, F>(
     of: Option<&str>,
     faults: &'f [F],
-    facts: impl for<'a> Fn(&'a F) -> FaultFacts<'a>,
+    facts: impl for<'a> Fn(&'a F) -> FaultView<'a>,
 ) -> Vec<&'f F> {
     let whole = faults.iter().any(|fault| facts(fault).component.is_none());
     let meant = |fault: &&F| match of {
@@ -56,9 +56,9 @@ pub(super) struct PlannedFault<'a> {
 }
 
 impl PlannedFault<'_> {
-    fn facts(&self) -> FaultFacts<'_> {
+    fn facts(&self) -> FaultView<'_> {
         let impact = self.fault.kind().traits().impact;
-        FaultFacts { step: self.step, component: self.fault.component(), impact }
+        FaultView { step: self.step, component: self.fault.component(), impact }
     }
 }
 

@@ -95,8 +95,7 @@ fn case(name: &str, status: TestCaseStatus, output: &str) -> TestCase {
 
 fn status(outcome: Outcome, why: &str, text: &str) -> TestCaseStatus {
     match outcome {
-        Outcome::Measured => TestCaseStatus::skipped(),
-        Outcome::Pass => TestCaseStatus::success(),
+        Outcome::Measured | Outcome::Pass => TestCaseStatus::success(),
         Outcome::Fail => non_success(NonSuccessKind::Failure, outcome.word(), why, text),
         Outcome::Inconclusive => non_success(NonSuccessKind::Error, outcome.word(), why, text),
     }
@@ -111,6 +110,19 @@ fn non_success(kind: NonSuccessKind, word: &str, why: &str, text: &str) -> TestC
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_only_measured_is_no_skipped_one() {
+        let verdict = Verdict::new(None, Vec::new());
+        let text = {
+            let mut report = Report::new("outage");
+            report.add_test_suite(suite("web", cases(&verdict)));
+            report.to_string().unwrap()
+        };
+        assert!(text.contains(r#"skipped="0""#) && !text.contains("<skipped"), "{text}");
+        let summary = format!("<system-out>{}</system-out>", verdict.summary);
+        assert!(text.contains(&summary), "{text}");
+    }
 
     #[test]
     fn text_cannot_break_out_of_its_element() {

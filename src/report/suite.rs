@@ -294,19 +294,24 @@ pub fn render(report: &SuiteReport, style: &Style) -> String {
 fn total(report: &SuiteReport) -> String {
     let time = report.experiments.iter().filter_map(|row| row.took).reduce(|a, b| a + b);
     let time = time.map_or(String::new(), |time| format!(" in {}", time.rounded().to_minutes()));
-    let words = ["PASS", "FAIL", "INCONCLUSIVE", "REFUSED", "SKIPPED", "NOT BEGUN"];
-    let rows =
-        counted(words, |word| report.experiments.iter().filter(|row| row.word() == word).count());
+    let usual = ["PASS", "FAIL", "INCONCLUSIVE", "MEASURED", "REFUSED", "SKIPPED", "NOT BEGUN"];
+    let rows = counted(&usual, report.experiments.iter().map(Row::word));
     let decisions = [Decision::Confirmed, Decision::Refuted, Decision::Open].map(Decision::word);
     let claims = report.claims();
-    let decided = counted(decisions, |word| {
-        claims.iter().filter(|(claim, _)| claim.decision.word() == word).count()
-    });
+    let decided = counted(&decisions, claims.iter().map(|(claim, _)| claim.decision.word()));
     let claims = if decided.is_empty() { String::new() } else { format!("; claims: {decided}") };
     format!("{}{time}: {rows}{claims}", count(report.experiments.len() as u64, "experiment"))
 }
 
-fn counted<const N: usize>(words: [&str; N], number: impl Fn(&str) -> usize) -> String {
-    let some = words.iter().map(|word| (number(word), word)).filter(|(number, _)| *number > 0);
-    some.map(|(number, word)| format!("{number} {word}")).collect::<Vec<_>>().join(", ")
+/// How often each word is there, in this order; a word that is not in it comes last.
+fn counted<'w>(order: &[&'w str], words: impl Iterator<Item = &'w str>) -> String {
+    let mut numbers: Vec<(&str, u64)> = order.iter().map(|word| (*word, 0)).collect();
+    for word in words {
+        match numbers.iter_mut().find(|(known, _)| *known == word) {
+            Some((_, number)) => *number += 1,
+            None => numbers.push((word, 1)),
+        }
+    }
+    let some = numbers.into_iter().filter(|(_, number)| *number > 0);
+    some.map(|(word, number)| format!("{number} {word}")).collect::<Vec<_>>().join(", ")
 }

@@ -2,13 +2,13 @@
 
 use super::finding::{Finding, Limits};
 use crate::analysis::{FaultFinding, Findings, When};
-use crate::experiment::feasibility::FaultFacts;
+use crate::experiment::feasibility::FaultView;
 use crate::stats::{Between, Seconds};
 
 /// A fault that was carried out, as the rules of feasibility see it.
-pub(super) fn facts(fault: &FaultFinding) -> FaultFacts<'_> {
+pub(super) fn facts(fault: &FaultFinding) -> FaultView<'_> {
     let impact = fault.kind.traits().impact;
-    FaultFacts { step: fault.name.as_deref(), component: fault.component, impact }
+    FaultView { step: fault.name.as_deref(), component: fault.component, impact }
 }
 
 pub(super) fn moment(

@@ -2,8 +2,9 @@
 //! fail then may be the prober's own, so that it is also judged without those failures.
 
 use super::findings::{Disturbance, DisturbanceCause, ProbeFinding, Unreadable};
-use super::unreadable::Lost;
+use super::probes::Run;
 use crate::stats::Seconds;
+use crate::timeline::{Event, ProbeHeader, Record};
 
 /// A control probe that failed more often than this was on an unhealthy machine from its first
 /// failure to its last one.
@@ -27,7 +28,7 @@ pub(super) fn add_stall(stalls: &mut Vec<Disturbance>, from: Seconds, until: Sec
 pub(super) fn of_failures(
     probe: &ProbeFinding,
     probes: &[ProbeFinding],
-    lost: &Lost<'_>,
+    run: &Run<'_>,
 ) -> Vec<Disturbance> {
     if probe.control {
         return Vec::new();
@@ -42,8 +43,9 @@ pub(super) fn of_failures(
         times.into_iter().map(disturbance).collect::<Vec<_>>()
     };
     // Whose a control probe was shows in its own file.
+    let lost = &run.lost;
     let gone = lost.probes().filter(|name| probes.iter().all(|probe| probe.name != *name));
-    let gone = gone.filter(|name| name.starts_with("control"));
+    let gone = gone.filter(|name| was_control(name, run.records));
     let gone = gone.flat_map(|name| unreadable(name, lost.attempts(name)));
     let controls = probes.iter().filter(|other| other.control && other.from == probe.from);
     let met = |disturbance: &Disturbance| {
@@ -56,6 +58,12 @@ pub(super) fn of_failures(
         times
     });
     probe.disturbances.iter().cloned().chain(controls).chain(gone).filter(met).collect()
+}
+
+/// Whether a probe whose file cannot be read was a control probe, by the timeline or its name.
+fn was_control(name: &str, records: &[Record]) -> bool {
+    let began = |record: &Record| matches!(&record.event, Event::ProbeStarted { probe, control: true } if probe == name);
+    ProbeHeader::is_control_name(name) || records.iter().any(began)
 }
 
 fn of_control(control: &ProbeFinding) -> Vec<Disturbance> {

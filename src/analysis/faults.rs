@@ -155,9 +155,18 @@ impl<'a> Scope<'a> {
 
     /// When the effect was gone of which it was found afterwards that all works again.
     fn undone(&self) -> Option<Moment> {
-        let (undone, _) = self.phase(FaultPhase::Undone)?;
-        let gone = self.phases(FaultPhase::Reverted).map(|(at, _)| at);
-        Some(gone.take_while(|at| *at <= undone).last().unwrap_or(undone))
+        self.phase(FaultPhase::Undone)?;
+        self.gone()
+    }
+
+    /// When the effect was first seen to be gone after an undo began. An undo that comes again,
+    /// because not all worked, finds it gone.
+    fn gone(&self) -> Option<Moment> {
+        let undo = self.phase(FaultPhase::UndoRequested).map(|(at, _)| at);
+        let reverted = self.phases(FaultPhase::Reverted).map(|(at, _)| at);
+        let undone = self.phase(FaultPhase::Undone).map(|(at, _)| at);
+        let by_undo = |at: &Moment| undo.is_none_or(|undo| *at >= undo);
+        reverted.chain(undone).filter(by_undo).min().or(undone)
     }
 
     fn seen(&self, phase: FaultPhase) -> Option<Seen> {
@@ -185,10 +194,10 @@ impl<'a> Scope<'a> {
             })
         };
         // An undo that comes again finds nothing either.
-        let undone = self.undone();
+        let gone = self.gone();
         let worn_off = || {
             let (at, _) = self.phase(FaultPhase::WoreOff)?;
-            undone.is_none_or(|undone| at <= undone).then(|| self.seen(FaultPhase::WoreOff))?
+            gone.is_none_or(|gone| at <= gone).then(|| self.seen(FaultPhase::WoreOff))?
         };
         self.after().filter(held).find_map(sign).or_else(worn_off)
     }

@@ -91,7 +91,8 @@ pub fn analyse(timeline: &Timeline) -> Findings {
 
 /// The place of a probe among those that were started: the files come by name.
 fn started(timeline: &Timeline, name: &str) -> usize {
-    let started = |event: &Event| matches!(event, Event::ProbeStarted { probe } if probe == name);
+    let started =
+        |event: &Event| matches!(event, Event::ProbeStarted { probe, .. } if probe == name);
     timeline.records.iter().position(|record| started(&record.event)).unwrap_or(usize::MAX)
 }
 

@@ -43,7 +43,7 @@ pub(super) struct Run<'a> {
 pub(super) fn probes(files: &[ProbeFile], run: &Run<'_>) -> Vec<ProbeFinding> {
     let mut found: Vec<_> = files.iter().map(|file| probe(file, run, &[])).collect();
     let disturbed: Vec<_> =
-        found.iter().map(|probe| disturbance::of_failures(probe, &found, &run.lost)).collect();
+        found.iter().map(|probe| disturbance::of_failures(probe, &found, run)).collect();
     for ((probe, times), file) in found.iter_mut().zip(disturbed).zip(files) {
         if !times.is_empty() {
             probe.undisturbed = Some(Box::new(self::probe(file, run, &times)));
@@ -66,9 +66,9 @@ fn probe(file: &ProbeFile, run: &Run<'_>, disturbed: &[Disturbance]) -> ProbeFin
         pass.take(attempts.current());
     }
     let late = late(run.records, &file.span, run.zero, &pass.segments, &pass.pending);
-    let found = pass.finish(faults, attempts.reader().truncated());
+    let found = pass.finish(faults);
     let mut unreadable = run.lost.attempts(&found.name);
-    if found.truncated && unreadable.is_empty() {
+    if attempts.reader().truncated() && unreadable.is_empty() {
         unreadable.push(Unreadable { from: found.asked.map(|asked| asked.latest), until: None });
     }
     ProbeFinding { late, unreadable, ..found }
@@ -209,7 +209,7 @@ impl<'a> Pass<'a> {
         });
     }
 
-    fn finish(self, faults: &[FaultFinding], truncated: bool) -> ProbeFinding {
+    fn finish(self, faults: &[FaultFinding]) -> ProbeFinding {
         let span = self.span;
         let periods = self
             .segments
@@ -244,7 +244,6 @@ impl<'a> Pass<'a> {
             disturbances: self.stalls,
             undisturbed: None,
             clock_uncertainty: Seconds::from_nanos(clamp(span.clock_uncertainty_ns)),
-            truncated,
             unreadable: Vec::new(),
             series: self.series.finish(),
         }

@@ -342,23 +342,33 @@ fn a_run_that_was_cut_short_says_so() {
 
 #[test]
 fn an_undo_ends_when_its_effect_is_gone_and_counts_when_it_is_verified() {
-    use FaultPhase::{NotUndone, Requested, Reverted, UndoRequested, Undone};
+    use FaultPhase::{NotUndone, Requested, Reverted, UndoRequested, Undone, WoreOff};
+    let fault = |phases: &[(i64, FaultPhase)]| {
+        let begun = [(0, Requested), (100, FaultPhase::Confirmed)];
+        let run =
+            begun.iter().chain(phases).fold(Run::new().endpoints(1, 1), |run, (ms, phase)| {
+                run.fault_phase(*ms, "nodeDisconnect", *phase, "its kubelet does not stay up")
+            });
+        analyse(&run.ended(30_000).build()).faults.remove(0)
+    };
     let found = |phases: &[(i64, FaultPhase)]| {
-        let begun = Run::new().endpoints(1, 1).fault_phase(0, "nodeStop", Requested, "");
-        let run = phases.iter().fold(begun, |run, (ms, phase)| {
-            run.fault_phase(*ms, "nodeStop", *phase, "its kubelet does not stay up")
-        });
-        let fault = analyse(&run.ended(30_000).build()).faults.remove(0);
+        let fault = fault(phases);
         (fault.undone, fault.not_undone.is_some())
     };
+    let wore_off = |phases: &[(i64, FaultPhase)]| fault(phases).wore_off.is_some();
     let gone = [(5000, UndoRequested), (6000, Reverted)];
     assert_eq!(found(&gone), (None, false));
     let verified = [gone[0], gone[1], (9000, Undone)];
     assert_eq!(found(&verified), (Some(s(6.0)), false));
     let broken = [gone[0], gone[1], (20_000, NotUndone)];
     assert_eq!(found(&broken), (None, true));
-    let again = [broken[0], broken[1], broken[2], (21_000, Reverted), (24_000, Undone)];
-    assert_eq!(found(&again), (Some(s(21.0)), false));
+    let again = [(21_000, UndoRequested), (21_500, WoreOff), (21_500, Reverted)];
+    let again = |end| [&broken[..], &again, &[end]].concat();
+    assert_eq!(found(&again((24_000, Undone))), (Some(s(6.0)), false));
+    for end in [(24_000, Undone), (24_000, NotUndone)] {
+        assert!(!wore_off(&again(end)), "the second undo found what the first had done");
+    }
+    assert!(wore_off(&[gone[0], (6000, WoreOff), gone[1], (9000, Undone)]));
 }
 
 #[test]
@@ -385,7 +395,7 @@ fn a_cut_file_gives_what_there_is() {
     whole.truncate(whole.len() - 1);
     let cut = ProbeFile::new(whole).unwrap();
     let found = analyse(&Run::new().endpoints(1, 1).kill(15_000).probe(cut).build());
-    assert!(found.warnings.contains(&Warning::AttemptsCut { probe: "web".into() }));
+    assert!(matches!(found.probes[0].unreadable[..], [Unreadable { until: None, .. }]));
     assert!(window(&found, FAULT).start.when.holds(s(1.0)));
 }
 

@@ -33,7 +33,7 @@ pub(super) fn warnings(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec
     };
     warnings.extend(unseen.map(not_confirmed));
     warnings.extend(found.faults.iter().flat_map(|fault| of_fault(fault, &found.probes, timeline)));
-    warnings.extend(found.probes.iter().flat_map(|probe| of_probe(probe, timeline)));
+    warnings.extend(found.probes.iter().flat_map(of_probe));
     warnings.extend(gaps(timeline, found, zero));
     warnings.extend(slow_heartbeats(found, &timeline.header.cluster.tuning));
     warnings.extend(timeline.records.iter().filter_map(|record| match &record.event {
@@ -78,7 +78,7 @@ fn of_fault(fault: &FaultFinding, probes: &[ProbeFinding], timeline: &Timeline) 
     warnings
 }
 
-fn of_probe(found: &ProbeFinding, timeline: &Timeline) -> Vec<Warning> {
+fn of_probe(found: &ProbeFinding) -> Vec<Warning> {
     let (probe, since, before) =
         (found.name.clone(), found.since_fault(), found.tally(Period::Before));
     let mut warnings = Vec::new();
@@ -112,10 +112,6 @@ fn of_probe(found: &ProbeFinding, timeline: &Timeline) -> Vec<Warning> {
             probe: probe.clone(),
             uncertainty: found.clock_uncertainty,
         });
-    }
-    // What was read from a folder has its damage reported above.
-    if found.truncated && timeline.damage.is_empty() {
-        warnings.push(Warning::AttemptsCut { probe });
     }
     warnings
 }

@@ -205,13 +205,13 @@ impl Writer {
     }
 
     fn started(&mut self, span: ProbeSpan) {
-        let probe = span.probe.name.clone();
+        let (probe, control) = (span.probe.name.clone(), span.probe.control);
         let made = self.folder.probe(&span).map_err(|e| e.to_string());
         if let Some(writer) = self.kept(made) {
             self.files.insert(probe.clone(), ProbeFile { span: span.clone(), writer });
         }
         self.shared.live().probe_started(span);
-        self.record(clock::record(Event::ProbeStarted { probe }));
+        self.record(clock::record(Event::ProbeStarted { probe, control }));
     }
 
     fn attempts(&mut self, probe: &str, bytes: &[u8]) {

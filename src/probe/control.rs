@@ -15,8 +15,6 @@ use super::kind::Question;
 use super::spec::{Destination, ProbeSpec};
 use crate::timeline::{ProbeHeader, ProbeKind};
 
-/// The control probe's name.
-pub const NAME: &str = "control";
 /// 20 attempts a second.
 const INTERVAL_NS: u64 = 50_000_000;
 const DEFAULT_TIMEOUT_NS: u64 = 1_000_000_000;
@@ -25,7 +23,7 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: clos
 const LOOK: rustix::time::Timespec = rustix::time::Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
 
 /// A header for a control probe. Where several probers run at the same time, each needs a name of
-/// its own, beginning with [`NAME`].
+/// its own (see [`ProbeHeader::control_name`]).
 pub fn header(name: &str, from: &str, from_node: Option<&str>) -> ProbeHeader {
     ProbeHeader {
         name: name.into(),

@@ -459,7 +459,7 @@ fn a_thing_that_is_no_tls_server_fails_the_handshake() {
 #[test]
 fn the_control_probe_is_answered() {
     let responder = control::Responder::start().unwrap();
-    let mut spec = responder.probe(control::header(control::NAME, "host", None), &[]);
+    let mut spec = responder.probe(control::header("control", "host", None), &[]);
     spec.interval_ns /= 10;
     let found = run(spec, 300);
     assert!(found.span.probe.control);

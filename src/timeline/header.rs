@@ -151,6 +151,24 @@ pub struct ProbeHeader {
     pub needs: Option<Needs>,
 }
 
+impl ProbeHeader {
+    /// The names of control probes, each with a number of its own: `control`, `control-1`,
+    /// `control-2`, ... No other probe may be named so.
+    pub fn control_name(number: usize) -> String {
+        if number == 0 { "control".to_owned() } else { format!("control-{number}") }
+    }
+
+    /// Whether a name is one of a control probe.
+    pub fn is_control_name(name: &str) -> bool {
+        let number = match name.strip_prefix("control") {
+            Some("") => Some(0),
+            Some(rest) => rest.strip_prefix('-').and_then(|number| number.parse().ok()),
+            None => None,
+        };
+        number.is_some_and(|number| Self::control_name(number) == name)
+    }
+}
+
 /// What of the control plane must work for a probe to be answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

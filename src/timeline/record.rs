@@ -219,6 +219,9 @@ pub enum Event {
     ProbeStarted {
         /// Its name.
         probe: String,
+        /// Whether it is a control probe. Earlier timelines do not say it: there its name does.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        control: bool,
     },
     /// A probe ended; with the reason when it did so by itself.
     ProbeStopped {

@@ -418,6 +418,21 @@ fn attempts_that_cannot_be_read_decide_nothing_that_they_may_have_shown() {
     assert_eq!(judged("control", 5000, None, no_errors()), Pass);
 }
 
+/// Of a file whose header is broken only its name is known.
+#[test]
+fn an_unreadable_probe_of_the_user_disturbs_no_other() {
+    let judged = |probe: &str, control: bool| {
+        let run = Run::new().endpoints(1, 1).kill(15_000).probe(api("api", 1000, 14_000));
+        let run = run.event(-5000, Event::ProbeStarted { probe: probe.into(), control });
+        let run = unreadable(run, Stream::Attempts(probe.into()), 5000, None);
+        outcome(&found(run), at_least(12_000))
+    };
+    assert_eq!(judged("control-plane-api", false), Pass);
+    assert_eq!(judged("of-the-prober", true), Inconclusive);
+    // An earlier timeline does not say what it was.
+    assert_eq!([judged("control", false), judged("control-2", false)], [Inconclusive; 2]);
+}
+
 #[test]
 fn a_blind_prober_can_prove_failures_but_no_success() {
     let blind = |failures: bool| {

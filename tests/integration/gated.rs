@@ -136,8 +136,11 @@ pub(crate) fn timeline(
         phase,
         detail: String::new(),
     };
-    let before = std::iter::once(Event::ProbeStarted { probe: found.span.probe.name.clone() })
-        .chain((0..back_ends).map(endpoint));
+    let before = std::iter::once(Event::ProbeStarted {
+        probe: found.span.probe.name.clone(),
+        control: false,
+    })
+    .chain((0..back_ends).map(endpoint));
     let mut records: Vec<Record> =
         before.map(|event| Record::at(found.span.start, event)).collect();
     for (step, outage) in outages.iter().enumerate() {

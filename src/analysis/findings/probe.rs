@@ -64,8 +64,6 @@ pub struct ProbeFinding {
     pub undisturbed: Option<Box<ProbeFinding>>,
     /// How far the prober's clock may be off the runner's.
     pub clock_uncertainty: Seconds,
-    /// Whether its file was truncated.
-    pub truncated: bool,
     /// Times of which attempts could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<Unreadable>,

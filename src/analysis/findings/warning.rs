@@ -18,11 +18,6 @@ pub enum Warning {
         /// What.
         what: String,
     },
-    /// A probe's file ends in the middle of an attempt.
-    AttemptsCut {
-        /// The probe.
-        probe: String,
-    },
     /// A note of the engine.
     Note {
         /// Its text.
@@ -139,11 +134,6 @@ impl Warning {
             Warning::Damaged { what } => {
                 text(what.clone(), UNKNOWN, "free disk space, then run it again")
             }
-            Warning::AttemptsCut { probe } => text(
-                format!("the attempts file of {probe} is truncated"),
-                UNKNOWN,
-                "free disk space, then run it again",
-            ),
             Warning::Note { text: note } => {
                 text(note.clone(), "the numbers may mean something else", "see `describe run`")
             }

@@ -206,8 +206,7 @@ impl RunScope<'_> {
             placed.entry(place).or_default().push(spec);
         }
         let group = |(number, (place, probes)): (usize, (Place, Vec<ProbeSpec>))| {
-            // Its name must be its own.
-            let name = if number == 0 { "control".to_owned() } else { format!("control-{number}") };
+            let name = ProbeHeader::control_name(number);
             let control = Some(control::header(&name, &place.describe(), place.node()));
             let node = nodes.iter().find(|node| place.node() == Some(&node.name)).cloned();
             ProberGroup { place, node, probes, control }

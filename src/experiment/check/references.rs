@@ -7,6 +7,7 @@ use crate::experiment::DnsName;
 use crate::experiment::decode::known;
 use crate::experiment::files::Files;
 use crate::experiment::schema::{Ask, Condition, Expectation, Fault, From, Probe, Target};
+use crate::timeline::ProbeHeader;
 use crate::workload::{Exposure, Manifest};
 use crate::yaml::suggest;
 
@@ -71,6 +72,15 @@ fn duplicates(check: &Check) {
     let names = probe_names(check).into_iter();
     let names = names.map(|(index, name)| (format!("spec.probes[{index}].name"), name));
     check.refuse_duplicates("probe name", None, names);
+    for (index, name) in probe_names(check) {
+        if ProbeHeader::is_control_name(name) {
+            let place = format!("spec.probes[{index}].name");
+            let message = format!("the probe name `{name}` is reserved");
+            let hint = "`control` and `control-N` are the probes that watch the probers themselves: \
+                        use another name";
+            check.report(check.error(&place, message).hint(hint));
+        }
+    }
     let canary = |(index, probe): (usize, &Probe)| {
         Some((format!("spec.probes[{index}].canary"), probe.ask.canary()?.name()))
     };
@@ -309,6 +319,21 @@ mod tests {
         let diagnostics =
             changed("  steadyState:", "  - {name: web, tcp: {service: web}}\n  steadyState:");
         assert_eq!(diagnostics, "15:12: error: duplicate probe name `web`");
+    }
+
+    #[test]
+    fn the_names_of_control_probes_are_reserved() {
+        let named = |name: &str| {
+            let probe = format!("  - {{name: {name}, canary: scheduling}}\n  steadyState:");
+            changed("  steadyState:", &probe)
+        };
+        for name in ["control", "control-1", "control-20"] {
+            let start = format!("15:12: error: the probe name `{name}` is reserved (`control` and");
+            assert!(named(name).starts_with(&start), "{}", named(name));
+        }
+        for name in ["control-plane-api", "control-0", "control-01", "controls", "my-control"] {
+            assert_eq!(named(name), "");
+        }
     }
 
     #[test]

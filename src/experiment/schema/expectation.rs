@@ -54,115 +54,112 @@ impl std::convert::From<Bound> for WrittenBound {
 macro_rules! every_expectation {
     ($use_list:ident) => {
         $use_list! {
-            /// The node is noticed: from the fault until its Ready condition is no longer True.
+            /// The node is detected: from the fault until its Ready condition is no longer True.
             Detection "detection" "within" {
-                /// The step whose node it is, by its name. Default: those that hit a node as a
-                /// whole.
+                /// The name of the step that hits the node. Default: the steps that hit whole nodes.
                 #[serde(default)]
                 of: Option<String> = optional("of", dns_label),
-                /// A step without whose undo it can't be noticed: not before that was requested,
-                /// and `within` counts from its confirmation. Default: none.
+                /// The name of a step that has to be undone before the node can be detected. `within`
+                /// counts from the confirmation of that undo. Default: none.
                 #[serde(default)]
                 after: Option<String> = optional("after", dns_label),
-                /// At most so long after the fault was requested.
+                /// At most this long after the fault was requested.
                 within: Bound = required("within", limit),
-                /// And at least so long after it.
+                /// At least this long after the fault was requested.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 at_least: Option<Duration> = optional("atLeast", positive),
             }
-            /// The endpoints on the node left their Service: from the fault until the last is not
-            /// ready.
+            /// The endpoints on the node leave their Service: from the fault until the last one is
+            /// not ready.
             EndpointRemoval "endpointRemoval" "within" {
-                /// Which Service. Default: that of the first probe that asks one.
+                /// The Service. Default: that of the first probe that targets one.
                 service: Option<String> = optional("service", dns_label),
-                /// At most so long after the fault was requested.
+                /// At most this long after the fault was requested.
                 within: Bound = required("within", limit),
             }
-            /// The errors that a probe's clients saw between the fault and its undo, from the first
-            /// to the last. One of the bounds at least.
+            /// How long a probe's clients see errors between the fault and its undo, from the first
+            /// error to the last. Needs at least one bound.
             ErrorWindow "errorWindow" "probe" {
                 probe: String = required("probe", dns_label),
-                /// At most so long (judged on the window's upper end).
+                /// At most this long (judged by the upper end of the measured range).
                 at_most: Option<Bound> = optional("atMost", limit),
-                /// At least so long (judged on the window's lower end).
+                /// At least this long (judged by the lower end of the measured range).
                 #[serde(default)]
                 at_least: Option<Duration> = optional("atLeast", positive),
             }
-            /// The share of a probe's attempts that failed, over the whole of fault and recovery.
+            /// The share of a probe's attempts that fail during the fault and the recovery.
             FailedShare "failedShare" "probe" {
                 probe: String = required("probe", dns_label),
                 /// At most this share, 0 to 1.
                 at_most: f64 = required("atMost", share),
             }
-            /// No attempt failed.
+            /// No attempt fails.
             NoErrors "noErrors" "probe" {
                 probe: String = required("probe", dns_label),
             }
-            /// A part of the control plane gets a new leader: from the fault that hit the old one.
+            /// A control-plane component gets a new leader after a fault hits the old one.
             LeaderChange "leaderChange" "component" {
                 component: Component = required("component", led),
-                /// At most so long after the fault was requested.
+                /// At most this long after the fault was requested.
                 within: Duration = required("within", positive),
             }
-            /// The longest time in which nobody leads a part of the control plane.
+            /// The longest time that a control-plane component has no leader.
             LeaderGap "leaderGap" "component" {
                 component: Component = required("component", led),
                 /// The upper bound.
                 at_most: Duration = required("atMost", positive),
-                /// And at least so long.
+                /// The lower bound.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 at_least: Option<Duration> = optional("atLeast", positive),
             }
-            /// A leader that was frozen, and has been replaced meanwhile, gives up once it is
-            /// unfrozen.
+            /// A leader that was frozen, and replaced in that time, stops leading once it is unfrozen.
             OldLeader "oldLeader" "component" {
                 component: Component = required("component", led),
-                /// It lives on beside the new one for at most so long.
+                /// It runs alongside the new leader for at most this long.
                 at_most: Duration = required("atMost", positive),
-                /// And for at least so long.
+                /// And for at least this long.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 at_least: Option<Duration> = optional("atLeast", positive),
             }
-            /// No attempt succeeded that was sent while a fault was in effect: after it was
-            /// confirmed, and answered before its undo.
+            /// No attempt succeeds that is sent after the fault is confirmed and answered before it is
+            /// undone.
             NoSuccess "noSuccess" "probe" {
                 probe: String = required("probe", dns_label),
-                /// The step whose fault it is. Default: every fault of the method.
+                /// The step with the fault. Default: every fault of the method.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 during: Option<String> = optional("during", dns_label),
             }
-            /// No node but those that were hit ever left Ready.
+            /// All nodes that no fault hits stay Ready.
             NodesUntouched "nodesUntouched"
-            /// No node that was hit is noticed before its undo: a glitch is not taken for an
+            /// No node that was hit is detected before its undo: a glitch is not mistaken for an
             /// outage.
             NotDetected "notDetected"
-            /// What a fault took from a Service is ready elsewhere: so many new back ends on other
-            /// nodes as it had on those that were hit.
+            /// The Service has as many new ready backends on other nodes as it had on the nodes that
+            /// were hit.
             Rescheduled "rescheduled" "service" {
                 service: String = required("service", dns_label),
-                /// At most so long after the fault was requested.
+                /// At most this long after the fault was requested.
                 within: Duration = required("within", positive),
             }
-            /// Pods that were there before the first fault, on a node that was hit or hit
-            /// themselves, are neither moved nor replaced before the last undo.
+            /// Pods that existed before the first fault and were hit (or whose node was hit) are
+            /// neither moved nor replaced before the last undo.
             NotRescheduled "notRescheduled" {
-                /// Labels that choose them; in the run's namespace.
+                /// Labels of the pods, in the run's namespace.
                 labels: BTreeMap<String, String> = required("labels", labels),
             }
-            /// A container of a pod that was hit was started again in place: the same pod, another
-            /// container.
+            /// A container of a pod that was hit is restarted in place: the same pod, a new container.
             Restarted "restarted" {
-                /// Labels that choose the pods; in the run's namespace.
+                /// Labels of the pods, in the run's namespace.
                 labels: BTreeMap<String, String> = required("labels", labels),
-                /// At most so long after the fault was requested.
+                /// At most this long after the fault was requested.
                 within: Duration = required("within", positive),
             }
-            /// Every object that was there before the first fault is there after the recovery, with
-            /// the uid that it had, and unchanged. What controllers make is theirs to replace.
+            /// Every object that existed before the first fault exists after the recovery, unchanged
+            /// and with the same uid. Objects created by controllers may be replaced.
             ObjectsKept "objectsKept"
             /// The steady state is back.
             Recovery "recovery" "within" {
-                /// At most so long after the confirmed undo.
+                /// At most this long after the confirmed undo.
                 within: Bound = required("within", limit),
             }
         }

@@ -16,15 +16,15 @@ macro_rules! every_fault {
             /// An orderly shutdown (`docker stop`).
             NodeStop {
                 target: NodeSelector = node,
-                /// How long the node may take to shut down before it is killed. Default: 10 s, as
-                /// Docker has it.
+                /// How long the node may take to shut down before it is killed. Default: 10 s, as in
+                /// Docker.
                 grace: Duration = |fields| fields.or("grace", Duration::from_secs(10), duration),
             }
             /// Power loss (`docker kill`).
             NodeKill {
                 target: NodeSelector = node,
             }
-            /// Power off and on again, without a pause.
+            /// Power off and on again immediately.
             NodeReboot {
                 target: NodeSelector = node,
             }
@@ -36,42 +36,40 @@ macro_rules! every_fault {
             NodeDisconnect {
                 target: NodeSelector = node,
             }
-            /// Only the kubelet stops: the node's pods go on answering.
+            /// Only the kubelet stops: the node's pods keep answering.
             KubeletStop {
                 target: NodeSelector = node,
             }
-            /// The kubelet freezes (SIGSTOP): the node's pods go on answering.
+            /// The kubelet freezes (SIGSTOP): the node's pods keep answering.
             KubeletPause {
                 target: NodeSelector = node,
             }
-            /// A part of the control plane ends and is held down: its static pod's manifest is
-            /// moved away.
+            /// A control-plane component is stopped and kept down: its static pod's manifest is moved
+            /// away.
             ComponentStop {
                 component: Component = part,
                 target: NodeSelector = control_plane,
             }
-            /// A part of the control plane is killed; its kubelet starts it again by itself.
+            /// A control-plane component is killed; its kubelet restarts it.
             ComponentKill {
                 component: Component = part,
                 target: NodeSelector = control_plane,
             }
-            /// A part of the control plane freezes (SIGSTOP).
+            /// A control-plane component freezes (SIGSTOP).
             ComponentPause {
                 component: Component = part,
                 target: NodeSelector = control_plane,
             }
-            /// A node is cut off from some others only, or in one direction only, by a packet
-            /// filter inside it.
+            /// A node is cut off from some peers, or in one direction, by a packet filter inside it.
             Partition {
                 target: NodeSelector = node,
-                /// From whom. Default: all.
+                /// What the node is cut off from. Default: all.
                 from: Side = |fields| fields.or("from", Side::default(), side),
                 /// Which packets are dropped, as the node sees them. Default: both.
                 direction: Direction =
                     |fields| fields.or("direction", Direction::default(), direction),
             }
-            /// A node is cordoned, and its pods are evicted, as `kubectl drain` does it (through
-            /// the API).
+            /// A node is cordoned and its pods are evicted, as by `kubectl drain` (through the API).
             NodeDrain {
                 target: NodeSelector = node,
             }
@@ -80,36 +78,35 @@ macro_rules! every_fault {
             EtcdDataLoss {
                 target: NodeSelector = control_plane,
             }
-            /// A Deployment is given another number of replicas (through the API); then as many as
-            /// before.
+            /// A Deployment is scaled to another number of replicas (through the API), and then back.
             DeploymentScale {
                 /// Its namespace. Default: the run's.
                 namespace: Option<String> = |fields| fields.optional("namespace", dns_label),
                 /// Its name, which may have dots.
                 name: String = |fields| fields.required("name", node_name),
-                /// How many it is given.
+                /// The number of replicas.
                 replicas: u32 = |fields| fields.required("replicas", count),
             }
-            /// A Deployment's pods are moved (through the API): all to one node, or to several and
-            /// each to its own; then its former affinity is put back.
+            /// A Deployment's pods are moved (through the API), all to one node or each to a node of
+            /// its own. Then the previous affinity is restored.
             DeploymentPlace {
                 /// Its namespace. Default: the run's.
                 namespace: Option<String> = |fields| fields.optional("namespace", dns_label),
                 /// Its name, which may have dots.
                 name: String = |fields| fields.required("name", node_name),
-                /// To which nodes: chosen by role, name or labels.
+                /// The nodes that take the pods: chosen by role, name or labels.
                 on: Box<NodeSelector> = |fields| fields.required("on", node::ground).map(Box::new),
             }
-            /// Pods are deleted (through the API). Nothing undoes that: whoever made them makes
-            /// others, or nobody does.
+            /// Pods are deleted (through the API). This is not undone: their controller, if any,
+            /// creates new ones.
             PodDelete {
                 pods: PodSelector = pods,
             }
-            /// The processes of pods' containers are killed inside their nodes; the kubelet starts
-            /// the containers again by itself.
+            /// The processes of pods' containers are killed inside their nodes; the kubelet restarts
+            /// the containers.
             ContainerKill {
                 pods: PodSelector = pods,
-                /// Which container of each. Default: all of them.
+                /// The container to kill in each pod. Default: all of them.
                 container: Option<String> = |fields| fields.optional("container", dns_label),
             }
         }

@@ -329,7 +329,7 @@ impl Pump {
         self.drift_noted = true;
         let off_us = seen.ahead_ns.abs_diff(self.offset.ahead_ns) / 1000;
         let text = format!(
-            "the prober's clock has drifted by {off_us} us since it started: its timestamps are \
+            "the prober's clock has drifted by {off_us} µs since it started: its timestamps are \
              off by as much"
         );
         Some(AgentMessage::Note { warning: true, text })

@@ -22,7 +22,7 @@ pub(crate) enum KindError {
     Port { why: String },
     #[error("kind failed: {}", lines.join("\n"))]
     Failed { lines: Vec<String> },
-    #[error("kind did not end within {}s", within.as_secs())]
+    #[error("kind did not finish within {}s", within.as_secs())]
     TooSlow { within: Duration },
 }
 
@@ -38,7 +38,7 @@ impl KindError {
             Self::Image { .. } => {
                 "choose a local image with --node-image or OUTAGE_NODE_IMAGE (`docker images kindest/node`)".into()
             }
-            Self::NoSuchCluster { .. } => "`kind get clusters` lists those that are there".into(),
+            Self::NoSuchCluster { .. } => "`kind get clusters` lists the existing ones".into(),
             _ => return None,
         })
     }

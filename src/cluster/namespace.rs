@@ -144,8 +144,9 @@ impl Cluster {
     async fn hurry_pods(&self, namespace: &str) {
         let api: Api<Pod> = Api::namespaced(self.client(), namespace);
         let params = DeleteParams::default().grace_period(POD_GRACE_SECONDS);
-        let _ =
-            self.call("end the pods", api.delete_collection(&params, &ListParams::default())).await;
+        let _ = self
+            .call("delete the pods", api.delete_collection(&params, &ListParams::default()))
+            .await;
     }
 
     /// What fails here is tried again at the next look.
@@ -163,7 +164,7 @@ impl Cluster {
             if node.is_none_or(|node| !ready.get(node).copied().unwrap_or(false)) {
                 let _ = self
                     .call(
-                        "delete a pod by force",
+                        "force-delete a pod",
                         api.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)),
                     )
                     .await;

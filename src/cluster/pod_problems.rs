@@ -42,7 +42,7 @@ impl std::fmt::Display for PodProblem {
         }
         write!(f, ": {}", self.why)?;
         match &self.last_words {
-            Some(words) => write!(f, "; its last words: {words}"),
+            Some(words) => write!(f, "; its last log lines: {words}"),
             None => Ok(()),
         }
     }

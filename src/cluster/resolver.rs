@@ -53,7 +53,7 @@ impl Resolver {
             let answer = resolver.lookup_ip(name).await;
             answer
                 .map_err(|error| {
-                    io::Error::other(format!("the name {name} is not resolved: {error}"))
+                    io::Error::other(format!("the name {name} cannot be resolved: {error}"))
                 })?
                 .iter()
                 .collect()

@@ -48,7 +48,7 @@ impl EmbeddedError {
     pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
             Self::PortTaken { .. } => {
-                "another program took it at this moment; run the command again".into()
+                "another program has just taken it; run the command again".into()
             }
             Self::NoAddresses { .. } => {
                 "it needs addresses in 127.0.0.0/8, as on Linux; elsewhere use --cluster kind"

@@ -58,8 +58,8 @@ fn hint<'a>(pods: &[PodProblem], missing: impl Iterator<Item = &'a About>) -> St
             .map(|node| format!("`kubectl describe node {node}` shows why it is not Ready")),
         About::Probe { failures } => failures.iter().find_map(|(outcome, _)| match outcome {
             Outcome::Status(code) => Some(format!(
-                "the probe is answered, with status {code}: check its `path` and `port`, or \
-                 which statuses are its `success`"
+                "the probe gets status {code}: check its `path`, its `port`, or the statuses in \
+                 its `success`"
             )),
             _ => None,
         }),

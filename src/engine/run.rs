@@ -307,7 +307,7 @@ async fn workload_ready(
             let pods = backend.pod_problems().await;
             let words = pods.iter().filter_map(|pod| {
                 let words = pod.last_words.as_ref()?;
-                Some(format!("Pod/{}: its last words: {words}", pod.pod))
+                Some(format!("Pod/{}: its last log lines: {words}", pod.pod))
             });
             let error = RunError::failed("the workload cannot become ready").caused_by(why);
             return Err(words.fold(error, RunError::caused_by).maybe_hint(out_of_inotify(&pods)));

@@ -96,8 +96,8 @@ async fn refuse_unreachable(experiment: &Experiment, cluster: &Cluster) -> Resul
         .because(&error);
         return Err(refused.hint(match error {
             ClusterError::Refused { .. } => {
-                "the node is reached, and no API server listens there: `kubectl -n kube-system \
-                 get pods -o wide` shows whether it runs"
+                "the node can be reached, but no API server listens there: `kubectl -n \
+                 kube-system get pods -o wide` shows whether it runs"
             }
             _ => {
                 "a container engine in a virtual machine (as on a Mac) or without root has nodes \

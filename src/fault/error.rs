@@ -56,7 +56,7 @@ pub(crate) enum FaultError {
         output: String,
     },
     /// The node is back with other addresses than before.
-    #[error("give node {node} its address back: it was {} and is {}", list(.before), list(.after))]
+    #[error("restore the address of node {node}: it was {} and is {}", list(.before), list(.after))]
     AddressChanged {
         node: String,
         /// Before the fault.

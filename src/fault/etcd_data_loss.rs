@@ -226,7 +226,7 @@ fn undo_script(timer: &UndoTimer) -> String {
              if [ -e {DATA}/member ]; then mkdir -p {meanwhile} && mv {DATA}/member {meanwhile}/$(cat /proc/sys/kernel/random/uuid) || exit 1; fi\n\
              mv -T {kept}/member {DATA}/member && break\n\
              done\n\
-             [ ! -e {kept}/member ] || {{ echo 'another store comes in the place of {kept}/member again and again'; exit 1; }}\n\
+             [ ! -e {kept}/member ] || {{ echo 'another store keeps taking the place of {kept}/member'; exit 1; }}\n\
              {absent}\n\
              fi\n\
              [ -d {DATA}/member ] || {{ echo '{DATA}/member is lost; a snapshot from before:' $(ls {snapshot} 2>/dev/null || echo none); exit 1; }}\n\

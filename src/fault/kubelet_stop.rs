@@ -37,7 +37,7 @@ impl NodeFault for KubeletStop {
         self.0.arm(context, &[], &self.0.undo_script(SHORT, START)).await?;
         context.report(FaultPhase::Requested, "systemctl stop kubelet");
         self.0.inject(SHORT, context, "stop the kubelet", STOP).await?;
-        context.report(FaultPhase::Returned, "systemd has the job");
+        context.report(FaultPhase::Returned, "systemd accepted the job");
         let stopped = async |context: &FaultContext<'_, '_>| {
             let state = unit(context).await?;
             let stopped = state == "inactive" || state == "failed";

@@ -45,7 +45,7 @@ impl NodeFault for NodeReboot {
             return Err(context.not_confirmed(seen, HALF.limit));
         }
         context.switched(context.docker.start(context.container()).await)?;
-        context.report(FaultPhase::Returned, "the calls came back");
+        context.report(FaultPhase::Returned, "the calls returned");
         let restarted = async |context: &FaultContext<'_, '_>| {
             if look(context).await? != Seen::Up {
                 return Ok(Look::NotYet("its init does not answer".into()));

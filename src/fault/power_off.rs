@@ -35,7 +35,7 @@ pub(super) async fn until_seen(
             result = &mut call, if returned.is_none() => {
                 context.switched(result)?;
                 returned = Some(Instant::now());
-                context.report(FaultPhase::Returned, "the call came back");
+                context.report(FaultPhase::Returned, "the call returned");
                 looks.reset_immediately();
             }
             _ = looks.tick(), if !seen => {

@@ -215,7 +215,7 @@ pub(super) async fn sends_heartbeat(
                 if first.get_or_insert_with(|| now.clone()).differs(&now) {
                     return Ok(());
                 }
-                "no heartbeat of the node has come".into()
+                "the node has not sent a heartbeat".into()
             }
         };
         if began.elapsed() > limit {
@@ -360,7 +360,7 @@ mod tests {
         let dead = api(u32::MAX).cluster();
         let error = sends_heartbeat(&plan, &docker, &dead, Instant::now()).await.unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("no heartbeat of the node has come after 2s"), "{text}");
+        assert!(text.contains("the node has not sent a heartbeat after 2s"), "{text}");
         assert!(text.ends_with(WORDS), "{text}");
     }
 

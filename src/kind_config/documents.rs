@@ -147,7 +147,7 @@ impl Document {
                 }
                 Err(error) => {
                     let why = match error.kind {
-                        PatchErrorKind::InvalidPointer => format!("nothing is at {path}"),
+                        PatchErrorKind::InvalidPointer => format!("there is nothing at {path}"),
                         other => other.to_string(),
                     };
                     let message = format!(

@@ -36,7 +36,7 @@ pub(super) fn check(problems: &mut Problems, at: Span, name: &str, value: &str) 
         (what, "letters, digits, `-`, `_` and `.`, at most 63")
     } else if reserved && !allowed {
         let hint = "use a name of your own, or run `kubectl label node` once the cluster is up";
-        (format!("a node may not give itself the label {}", quoted(name)), hint)
+        (format!("a node may not set the label {} on itself", quoted(name)), hint)
     } else {
         return;
     };

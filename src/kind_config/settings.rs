@@ -231,7 +231,7 @@ fn whole_seconds(problems: &mut Problems, name: &str, value: &Json, place: Place
                 "{name} is {}: a whole number of seconds, 1 to 86400, is needed",
                 quoted(&text)
             );
-            problems.error(place.value, message).hint("without unit and quotes, such as `40`");
+            problems.error(place.value, message).hint("without a unit or quotes, such as `40`");
             None
         }
     }

@@ -128,7 +128,7 @@ fn subnet(problems: &mut Problems, name: &str, node: &Node, family: &str) {
     );
     let (why, hint) = match (family, v4, v6) {
         _ if subnets.contains(&None) => {
-            ("it must be an address and the length of its prefix", "such as `10.244.0.0/16`")
+            ("it must be an address with a prefix length", "such as `10.244.0.0/16`")
         }
         ("dual", 0 | 1, 0 | 1) => return,
         ("dual", ..) => {

@@ -108,12 +108,12 @@ impl Action {
     /// A fault on a node. Whether a kubelet is stopped or frozen, nobody hears of it. Errors say
     /// why it is not modelled.
     pub fn of_fault(fault: FaultFacts, node: NodeId) -> Result<Self, &'static str> {
-        let component = fault.component.ok_or("the part of the control plane is not known");
+        let component = fault.component.ok_or("the control-plane component is not known");
         match fault.kind {
             FaultKind::NodeStop => fault
                 .grace
                 .map(|grace| Action::Stop { node, grace })
-                .ok_or("its grace is not known"),
+                .ok_or("its grace period is not known"),
             FaultKind::NodeKill => Ok(Action::Kill { node }),
             FaultKind::NodePause => Ok(Action::Pause { node }),
             FaultKind::NodeDisconnect | FaultKind::Partition => match fault.cut {
@@ -131,7 +131,7 @@ impl Action {
             FaultKind::NodeDrain
             | FaultKind::PodDelete
             | FaultKind::DeploymentScale
-            | FaultKind::DeploymentPlace => Err("changes of objects through the API"),
+            | FaultKind::DeploymentPlace => Err("changes to objects through the API"),
         }
     }
 

@@ -174,7 +174,7 @@ pub enum Unpredictable {
     #[error("the monitor period is zero")]
     NoPeriod,
     /// Nothing is ever found dead, or immediately.
-    #[error("the monitor period of {period} is above the grace period of {grace}")]
+    #[error("the monitor period of {period} is longer than the grace period of {grace}")]
     PeriodAboveGrace {
         /// The monitor period.
         period: Seconds,

@@ -263,7 +263,7 @@ fn evicted_too_late(plan: &FaultPlan, pods: Pods, latest: Duration) -> Option<Tr
             written(toleration),
             written(plan.hold)
         ),
-        None => "pods tolerate a node that is not ready forever".to_owned(),
+        None => "pods tolerate a NotReady node forever".to_owned(),
     };
     let why = "they leave their Service's endpoints when the node is detected, but are not \
          recreated elsewhere";
@@ -320,14 +320,14 @@ fn not_replaced(controller: Controller) -> Option<Trap> {
         Controller::StatefulSet => (
             "stateful-pod-stays-terminating",
             "a StatefulSet's pod on a dead node stays Terminating and is not replaced",
-            "its name is taken until its kubelet confirms the end, since two pods of one name must never run",
+            "its name is taken until its kubelet confirms its end: two pods of the same name must never run",
             "it is replaced when the node is back, or is deleted, or has the taint node.kubernetes.io/out-of-service",
             "pkg/controller/statefulset/stateful_set_control.go: a terminating pod is waited for",
         ),
         Controller::Other => (
             "unknown-controller",
             "what replaces the pods of this kind of object is not modelled: here nothing does",
-            "known are Deployment, ReplicaSet, StatefulSet, DaemonSet and Job",
+            "the model knows Deployment, ReplicaSet, StatefulSet, DaemonSet and Job",
             "measure it in a kind cluster (`kubectl outage run`)",
             "src/workload/pods.rs",
         ),

@@ -51,7 +51,7 @@ fn never_answered(Course { probe, scenario }: &Course) -> Option<String> {
     let answered = !scenario.routing.is_local() || scenario.pods.contains(&here);
     let node = &scenario.topology.nodes[here.0].name;
     (!answered).then(|| {
-        format!("the Service {service} has `internalTrafficPolicy: Local` and no pod on {node}, from which it is asked")
+        format!("the Service {service} has `internalTrafficPolicy: Local`, but no pod on {node}, where the probe runs")
     })
 }
 

@@ -277,7 +277,7 @@ fn fault_phase(fault: &str, target: &str, phase: FaultPhase, detail: &str) -> St
         FaultPhase::Returned => "call returned",
         FaultPhase::Confirmed => "confirmed",
         FaultPhase::UndoRequested => "undo requested",
-        FaultPhase::WoreOff => "worn off before the undo",
+        FaultPhase::WoreOff => "ended before the undo",
         FaultPhase::Reverted => "effect gone",
         FaultPhase::Undone => "undone",
         FaultPhase::NotUndone => "NOT UNDONE",

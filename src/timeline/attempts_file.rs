@@ -177,7 +177,7 @@ pub struct ProbeFile {
 impl ProbeFile {
     /// Reads a whole file. Errors when the header line is missing, cut, or of another format.
     pub fn new(bytes: Vec<u8>) -> Result<Self, String> {
-        let end = bytes.iter().position(|&b| b == b'\n').ok_or("its first line is cut")?;
+        let end = bytes.iter().position(|&b| b == b'\n').ok_or("its first line is truncated")?;
         let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
         let span: ProbeSpan = serde_json::from_slice(line)
             .map_err(|e| format!("its first line is not a probe header: {e}"))?;
@@ -228,7 +228,7 @@ impl ProbeFile {
             damage.push(self.gap(Extent::ToTheEnd, last, None));
         } else if reader.truncated() && damage.is_empty() {
             damage.push(Damage {
-                why: "a record is cut or cannot be read".into(),
+                why: "a record is truncated or cannot be read".into(),
                 ..self.gap(Extent::ToTheEnd, last, None)
             });
         }

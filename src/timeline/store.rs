@@ -247,7 +247,7 @@ impl Timeline {
             };
             match file.finished {
                 Some(true) => None,
-                Some(false) => Some(damage(probe, file.last(), "the file was cut")),
+                Some(false) => Some(damage(probe, file.last(), "the file is truncated")),
                 None => {
                     let last = file.last();
                     let due = last.unwrap_or(file.span.start).plus(file.span.patience());

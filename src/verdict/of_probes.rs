@@ -71,7 +71,7 @@ fn lasted_in(
     let Some((place, burst)) = longest else { return Finding::unknown("the window has no burst") };
     let endless = window.open && place + 1 == count;
     let length =
-        if endless { format!("{} at least", burst.length.least) } else { burst.length.to_string() };
+        if endless { format!("at least {}", burst.length.least) } else { burst.length.to_string() };
     let of = if count > 1 { format!(", the longest of {count} bursts") } else { String::new() };
     let finding = match burst.length.least {
         least if least - within(taken_off, burst) >= bound => Finding::passed(""),

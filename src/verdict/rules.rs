@@ -134,8 +134,9 @@ fn words(expectation: &Expectation) -> (String, String) {
         }
         Expectation::NoErrors { probe } => (format!("errors of {probe}"), "at most 0".into()),
         Expectation::NoSuccess { probe, during } => {
-            let during =
-                during.as_ref().map_or("in the fault".to_owned(), |step| format!("during {step}"));
+            let during = during
+                .as_ref()
+                .map_or("during the fault".to_owned(), |step| format!("during {step}"));
             (format!("successes of {probe} {during}"), "at most 0".into())
         }
         Expectation::NodesUntouched => ("other nodes".into(), "always Ready".into()),
@@ -191,7 +192,7 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
                         removal(found, fault, &service, limit)
                     })
                 }
-                None => Finding::unknown("no probe asks a Service"),
+                None => Finding::unknown("no probe targets a Service"),
             }
         }
         Expectation::ErrorWindow { probe, at_most, at_least } => {
@@ -374,7 +375,7 @@ fn error_window(
     let why = "not known to have ended before the undo";
     let finding =
         if window.length.least > bound { Finding::failed(why) } else { Finding::unknown(why) };
-    finding.measured(format!("for {} at least", window.length.least))
+    finding.measured(format!("for at least {}", window.length.least))
 }
 
 fn failed_share(found: &Findings, probe: &ProbeFinding, bound: f64) -> Finding {

@@ -583,7 +583,7 @@ fn no_success_is_judged_while_the_fault_was_in_effect() {
     let asked = effect.tally.failed;
     assert_eq!(
         verdict.assertions[0].result_text(),
-        format!("successes of api in the fault 0 of {asked}, at most 0")
+        format!("successes of api during the fault 0 of {asked}, at most 0")
     );
 }
 

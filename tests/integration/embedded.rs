@@ -610,8 +610,8 @@ fn kubectl_is_refused_plainly() {
         ("create secret generic s --from-literal=a=b", "send it as JSON or YAML"),
         ("apply -f job.yaml --validate=false", "no matches for kind \"Job\""),
         ("apply -f invalid.yaml", "spec.ports[0].port: Invalid value: 0"),
-        ("delete deployment web --cascade=orphan", "leaves no orphans"),
-        ("scale deployment/web --replicas=100000", "takes no more than 1000"),
+        ("delete deployment web --cascade=orphan", "does not orphan objects"),
+        ("scale deployment/web --replicas=100000", "accepts at most 1000"),
     ] {
         let (success, printed) = kubectl.run(command);
         assert!(!success, "kubectl {command} succeeded:\n{printed}");

@@ -61,7 +61,7 @@ fn nothing_is_owed(home: &Home) {
 /// That a probe asked while the fault was in effect, and that nothing of it succeeded.
 #[track_caller]
 fn nothing_succeeds(output: &Output, probe: &str) {
-    let none = format!("successes of {probe} in the fault 0 of ");
+    let none = format!("successes of {probe} during the fault 0 of ");
     let (_, asked) = output.prints(&none).stdout.split_once(&none).unwrap();
     let digits = asked.split(|c: char| !c.is_ascii_digit()).next().unwrap();
     assert!(digits.parse::<u64>().is_ok_and(|asked| asked > 0), "nobody asked: {none}{digits}");

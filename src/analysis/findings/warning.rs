@@ -143,7 +143,7 @@ impl Warning {
                 "check the target, then run it again",
             ),
             Warning::HitNoEndpoint { probe, service, target } => text(
-                format!("{target} had no ready endpoint of {service}, which {probe} asks"),
+                format!("{target} had no ready endpoint of {service}, which {probe} targets"),
                 "its clients could not be affected",
                 "select the target by `mostEndpointsOf`",
             ),

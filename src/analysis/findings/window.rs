@@ -119,7 +119,7 @@ impl Proof {
     /// In words.
     pub fn words(&self) -> String {
         match self {
-            Proof::BackEnd => "its back end answered".into(),
+            Proof::BackEnd => "its backend answered".into(),
             Proof::Neighbour => "the adjacent request succeeded".into(),
             Proof::Draws { attempts } => format!("{attempts} in a row succeeded"),
             Proof::FaultRequest => "bounded only by the fault's request".into(),

@@ -66,7 +66,7 @@ impl Access {
             return Err(ApiError::new(
                 403,
                 "Forbidden",
-                "a web page may not ask: the request has an Origin header",
+                "requests from web pages are refused: the request has an Origin header",
             ));
         }
         if !only(headers, HOST)

@@ -29,7 +29,7 @@ impl Options {
         let grace = body["gracePeriodSeconds"].as_i64().map(u32::try_from).transpose();
         if text("/propagationPolicy") == "Orphan" {
             return Err(ApiError::bad_request(
-                "the embedded cluster leaves no orphans: what an object owns goes with it",
+                "the embedded cluster does not orphan objects: dependents are deleted with their owner",
             ));
         }
         Ok(Self {

@@ -84,7 +84,8 @@ fn fields_of(kind: &str) -> Option<&'static [Field]> {
 
 /// Reads an object.
 pub(super) fn read(bytes: &[u8]) -> Result<Value, ApiError> {
-    let wrapped = bytes.strip_prefix(MAGIC).ok_or_else(|| refused("it does not begin as such"))?;
+    let wrapped =
+        bytes.strip_prefix(MAGIC).ok_or_else(|| refused("it does not start as protobuf"))?;
     let (mut about, mut raw) = (Map::new(), &[][..]);
     let mut rest = wrapped;
     while let Some((number, content)) = next(&mut rest).map_err(|why| refused(&why))? {
@@ -104,7 +105,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Value, ApiError> {
 
 fn refused(why: &str) -> ApiError {
     let message = format!(
-        "the body is protobuf, of which this server reads little: {why}; send it as JSON or YAML, as `kubectl apply` does"
+        "the body is protobuf, which this server supports only in part: {why}; send it as JSON or YAML, as `kubectl apply` does"
     );
     ApiError::new(415, "UnsupportedMediaType", message)
 }
@@ -180,7 +181,7 @@ fn put(
 }
 
 fn text(bytes: &[u8]) -> Result<String, String> {
-    String::from_utf8(bytes.to_vec()).map_err(|_| "a text is not UTF-8".to_owned())
+    String::from_utf8(bytes.to_vec()).map_err(|_| "a string is not UTF-8".to_owned())
 }
 
 /// The next field; `None` at the end.

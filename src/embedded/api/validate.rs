@@ -175,7 +175,7 @@ fn workload(object: &Value, causes: &mut Causes) {
     let replicas = &spec["replicas"];
     let why = match replicas.as_i64() {
         Some(0..=MOST_REPLICAS) => None,
-        Some(1..) => Some(format!("the embedded cluster takes no more than {MOST_REPLICAS}")),
+        Some(1..) => Some(format!("the embedded cluster accepts at most {MOST_REPLICAS}")),
         _ => Some("must be greater than or equal to 0".to_owned()),
     };
     if let Some(why) = why {

@@ -30,7 +30,11 @@ pub(super) async fn strike_undone(
         let line = match progress {
             UndoProgress::Begins => return,
             UndoProgress::GoesOn(long) => {
-                format!("still at what run {} left after {}s: {what}", entry.run, long.as_secs())
+                format!(
+                    "still undoing what run {} left behind, after {}s: {what}",
+                    entry.run,
+                    long.as_secs()
+                )
             }
             UndoProgress::Ended(Ok(())) => {
                 format!("done for run {}, which died: {what}", entry.run)

@@ -174,7 +174,7 @@ impl Peer {
 /// Credentials that a probe can't use.
 fn no_credentials(error: ClusterError) -> RunError {
     RunError::failed_by(error)
-        .hint("a probe shows a client certificate or a token, as kind's kubeconfig has it")
+        .hint("an `api` probe authenticates with a client certificate or a token, as in kind's kubeconfig")
 }
 
 fn host_of(access: &ApiAccess) -> String {

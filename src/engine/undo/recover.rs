@@ -134,7 +134,7 @@ impl Tools {
         }
         let access = Access::Kind { cluster: undo.target.cluster.clone() };
         if self.cluster.is_none() && self.kind.is_err() {
-            return Ok(format!("{runs}; without kind, nobody can look for its heartbeats"));
+            return Ok(format!("{runs}; without kind, its heartbeats cannot be checked"));
         }
         let began = Instant::now();
         let cluster = self.connected_within(&access, fault::WORKS_WITHIN).await?;

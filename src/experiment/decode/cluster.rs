@@ -29,7 +29,7 @@ fn context(cx: &Cx, node: &Node) -> Option<Cluster> {
         _ => cx.error_hint(
             node.focus(),
             "an experiment cannot name a context",
-            "write `context: {}`, and pass `--context NAME --allow-context NAME`",
+            "write `context: {}`, and pass `--context NAME`",
         ),
     }
 }

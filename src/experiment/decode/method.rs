@@ -97,10 +97,10 @@ pub(crate) fn step(cx: &Cx, node: &Node) -> Option<Step> {
             Some(Step::Fault { name, fault, hold, meanwhile })
         }
         (Action::Pause(_), Some(_), _) => {
-            cx.error_hint(for_key?, "a `pause` has its length itself", "write `pause: 10s`")
+            cx.error_hint(for_key?, "a `pause` already has its own duration", "write `pause: 10s`")
         }
         (Action::Pause(_), None, Some(key)) => {
-            cx.error(key, "only a step with a `fault` has a name, or anything done meanwhile")
+            cx.error(key, "only a step with a `fault` can have `name` or `meanwhile`")
         }
         (Action::Pause(hold), None, None) => Some(Step::Pause { hold }),
         // Which was reported.
@@ -235,7 +235,7 @@ mod tests {
             decoded("pause: 10s", step).0,
             Some(Step::Pause { hold: Duration::from_secs(10) })
         );
-        assert!(decoded("{pause: 10s, for: 1s}", step).1.contains("has its length itself"));
+        assert!(decoded("{pause: 10s, for: 1s}", step).1.contains("has its own duration"));
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(step.meanwhile()[1].name(), Some("dies"));
         let diagnostics = decoded("{name: away, pause: 5s}", super::step).1;
         assert!(
-            diagnostics.contains("1:2: error: only a step with a `fault` has a name"),
+            diagnostics.contains("1:2: error: only a step with a `fault` can have `name`"),
             "{diagnostics}"
         );
         let diagnostics =

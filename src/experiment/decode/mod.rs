@@ -130,7 +130,7 @@ pub(crate) fn json_schema() -> Json {
     let cx = Cx::describing(&file);
     experiment(&cx, &Node::nothing());
     let mut schema = cx.into_json_schema();
-    schema["title"] = "an experiment of outage".into();
+    schema["title"] = "an outage experiment".into();
     for key in matrix::LISTS_OF_STEPS {
         let setting = &mut schema["$defs"]["step"]["properties"][key];
         let one = setting.take();

@@ -76,8 +76,8 @@ fn common(fields: &mut Fields) -> Option<NodeSelector> {
 
 /// The name of one node; whoever writes a list or a pattern wants several.
 fn one_name(cx: &Cx, node: &Node) -> Option<String> {
-    const HINT: &str = "a name is one node's; `role` or `labels`, with `count` in a target, select \
-                        several, and so do several steps";
+    const HINT: &str = "a name selects one node; for several, use `role` or `labels` (with `count` \
+                        in a target), or several steps";
     match node.text() {
         None if matches!(node.value, Value::List(_)) => {
             cx.expected_hint(node, "the name of one node", HINT)

@@ -126,7 +126,7 @@ fn settings_that_can_t_be_are_refused() {
     );
     assert_eq!(
         of(tuning(Some(1.0), 10.0, 5.0, 4.0)),
-        "the monitor period of 5s is above the grace period of 4s"
+        "the monitor period of 5s is longer than the grace period of 4s"
     );
     assert_eq!(
         of(tuning(Some(1e6), 10.0, 1.0, 4.0)),

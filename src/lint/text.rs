@@ -26,8 +26,8 @@ pub(crate) fn render(title: &str, outlook: &Outlook, kubelets: &[KubeletGroup]) 
     row("detection", detection(outlook));
     row("cost", cost(&outlook.cost, &outlook.default_cost));
     if !outlook.glitches.is_empty() {
-        row("NotReady by a glitch of", glitches(outlook));
-        row("NotReady by lost beats", losses(outlook));
+        row("NotReady after a glitch", glitches(outlook));
+        row("NotReady by loss", losses(outlook));
     }
     lines.join("\n") + "\n"
 }
@@ -83,7 +83,7 @@ fn losses(outlook: &Outlook) -> String {
         .iter()
         .map(|risk| format!("{}% lost {}", risk.loss * 100.0, chance(risk.probability_per_day)));
     format!(
-        "{} (in a day, any of {} nodes)",
+        "{} (of heartbeats, in a day, any of {} nodes)",
         chances.collect::<Vec<_>>().join(", "),
         outlook.cost.nodes
     )

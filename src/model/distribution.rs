@@ -46,7 +46,7 @@ pub struct Summary {
     pub median: Option<f64>,
     /// The 95 % quantile.
     pub p95: Option<f64>,
-    /// The largest.
+    /// The maximum.
     pub max: Option<f64>,
 }
 

@@ -55,7 +55,7 @@ pub struct Tried {
     pub step: u32,
     /// The probe; `None` where none asks a Service over new connections.
     pub probe: Option<String>,
-    /// The Service that it asks.
+    /// The Service that it targets.
     pub service: Option<String>,
     /// The node that is hit.
     pub node: String,
@@ -192,7 +192,7 @@ impl Predictions {
     fn in_tries(&self, quantity: Quantity<'_>, step: u32) -> Result<Between, String> {
         let tried = self.tried()?.iter().filter(|tried| tried.step == step);
         let found = tried.filter_map(|tried| tried.of(quantity)).next();
-        let distribution = found.ok_or("no probe asks that Service over new connections")?;
+        let distribution = found.ok_or("no probe targets that Service over new connections")?;
         let (happened, never) = (distribution.n(), distribution.never());
         match spread(distribution) {
             Some(spread) if happened > never => Ok(spread),

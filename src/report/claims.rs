@@ -54,7 +54,7 @@ pub struct DecidedClaim {
     pub id: String,
     /// What is claimed.
     pub says: String,
-    /// Who makes the claim.
+    /// The source of the claim.
     pub source: Option<String>,
     /// What the measurement says about it.
     pub decision: Decision,

@@ -85,7 +85,7 @@ fn constants(view: &View<'_>, out: &mut String) -> fmt::Result {
         };
         writeln!(
             out,
-            "  {} is noticed {:.1} after its request, because of",
+            "  {} is detected {:.1} after its request, based on",
             step.fault, prediction.detection
         )?;
         for constant in &prediction.constants {

@@ -41,7 +41,7 @@ pub struct Outcome {
     pub step: u32,
     /// The probe, if one asks.
     pub probe: Option<String>,
-    /// The Service that it asks.
+    /// The Service that it targets.
     pub service: Option<String>,
     /// The node that is hit: the first of those that the target allows.
     pub node: String,
@@ -163,17 +163,17 @@ fn heading(outcome: &Outcome, step: Option<&StepPrediction>) -> String {
                 false => "",
             };
             format!(
-                "; {probe} asks {service}, {} of {endpoints} there{sticky}",
+                "; {probe} targets {service}, {} of {endpoints} there{sticky}",
                 outcome.endpoints_hit
             )
         }
-        _ => "; no probe asks a Service over new connections".into(),
+        _ => "; no probe targets a Service over new connections".into(),
     };
     let bounds = match step.map(|step| (&step.prediction, &step.why_not)) {
         Some((Some(prediction), _)) => {
             let late = prediction.late.as_ref().map_or(String::new(), |late| {
                 let share = (late.share * 1000.0).round() / 10.0;
-                format!("; of up to {share}% within {:.1}: {}", late.most, late.why)
+                format!("; up to {share}% within {:.1}: {}", late.most, late.why)
             });
             format!(". Detection in {:.1} by the closed form{late}", prediction.detection)
         }

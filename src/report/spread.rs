@@ -32,13 +32,13 @@ pub struct SpreadReport {
     /// The number of requested runs that were never started.
     #[serde(default)]
     pub not_begun: u32,
-    /// Detection, where it was measured. Of an interval its end.
+    /// Detection, if it was measured; for an interval, its end.
     pub detection: Option<Spread>,
     /// The error window's upper end, where it has one.
     pub error_window: Option<Spread>,
     /// The removal of the endpoints on the target.
     pub removal: Option<Spread>,
-    /// The recovery of the steady state. Of an interval its end.
+    /// The recovery of the steady state; for an interval, its end.
     pub recovery: Option<Spread>,
     /// The predicted detection.
     pub predicted: Option<Between>,

@@ -128,7 +128,7 @@ impl<'a> View<'a> {
         )
     }
 
-    /// `kubelet 1s (beats every 1.02s), monitor period 1s, grace 4s`.
+    /// `kubelet 1s (heartbeat every 1.02s), monitor period 1s, grace 4s`.
     pub fn settings(&self) -> String {
         let tuning = &self.timeline.header.cluster.tuning;
         let said =
@@ -139,7 +139,7 @@ impl<'a> View<'a> {
         let seen = self.findings.heartbeats.iter().find(|beats| node(&beats.node));
         let seen = seen
             .and_then(|beats| if beat == Heartbeat::Status { beats.status } else { beats.lease });
-        let beats = seen.map_or(String::new(), |every| format!(" (beats every {every})"));
+        let beats = seen.map_or(String::new(), |every| format!(" (heartbeat every {every})"));
         format!(
             "kubelet {}{beats}, monitor period {}, grace {}",
             said(tuning.node_status_update_frequency),

@@ -20,13 +20,13 @@ pub fn quantile(sorted: &[f64], p: f64) -> Option<f64> {
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Spread {
-    /// How many there are.
+    /// The number of them.
     pub n: u32,
-    /// The least.
+    /// The minimum.
     pub min: Seconds,
     /// The median (type 7 of Hyndman and Fan).
     pub median: Seconds,
-    /// The largest.
+    /// The maximum.
     pub max: Seconds,
 }
 

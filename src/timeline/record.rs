@@ -141,11 +141,11 @@ pub struct Endpoint {
 pub struct PodIdentity {
     /// Its uid: another of the same name has another.
     pub uid: String,
-    /// Who made it: `ReplicaSet/web-559b`. `None`: a bare pod.
+    /// Its controller: `ReplicaSet/web-559b`. `None`: a bare pod.
     pub owner: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// How often its containers were started again, in all.
+    /// How often its containers were restarted, in total.
     pub restarts: u32,
     /// Whether it is being deleted.
     pub ending: bool,
@@ -301,7 +301,7 @@ pub enum Event {
         ready: Ready,
         /// The condition's reason: `KubeletReady`, `NodeStatusUnknown`.
         reason: String,
-        /// The object's own time of the change (whole seconds).
+        /// The object's own timestamp of the change (whole seconds).
         transition: Option<jiff::Timestamp>,
         /// The object's own time of the last heartbeat (whole seconds).
         heartbeat: Option<jiff::Timestamp>,

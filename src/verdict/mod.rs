@@ -28,13 +28,13 @@ use rules::Run;
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
-    /// Nothing was expected, so that nothing was judged.
+    /// There were no expectations, so nothing was judged.
     Measured,
-    /// What was expected was measured.
+    /// The measurement meets the expectation.
     Pass,
-    /// What was measured proves neither.
+    /// The measurement proves neither.
     Inconclusive,
-    /// What was measured contradicts what was expected.
+    /// The measurement contradicts the expectation.
     Fail,
 }
 

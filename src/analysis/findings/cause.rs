@@ -14,13 +14,13 @@ use crate::timeline::Component;
 pub enum Cause {
     /// The node that was probed; all control-plane nodes where any would have done.
     Nodes,
-    /// No etcd member led, or fewer ran than are a quorum.
+    /// No etcd member led, or fewer than a quorum were running.
     Etcd,
     /// The etcd member of the probed API server was down, or knew of no leader.
     EtcdMember,
     /// It is shutting down and no longer answers.
     EtcdEnding,
-    /// It had an empty store, in place of its data.
+    /// It had an empty store instead of its data.
     EtcdData,
     /// The API server that was probed; all of them where any would have done.
     ApiServers,
@@ -33,14 +33,14 @@ pub enum Cause {
     EtcdReturned,
     /// The load balancer itself was down.
     Balancer,
-    /// Some API server answered directly, but not through the load balancer: its health check had
+    /// An API server answered directly, but not through the load balancer: its health check had
     /// not noticed yet.
     BalancerCheck,
     /// This component, which does what a canary asks for, had no leader.
     Leader(Component),
     /// Nothing: between two bursts of errors requests were answered.
     Answered,
-    /// Whatever was down was not observed.
+    /// What was down was not observed.
     Unseen,
     /// No record explains it.
     Unexplained,
@@ -76,6 +76,6 @@ impl Cause {
 pub struct CausePart {
     /// What caused it.
     pub cause: Cause,
-    /// For how long of the window, all of its times together.
+    /// How much of the window it takes up, in total.
     pub length: Between,
 }

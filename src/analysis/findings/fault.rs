@@ -26,7 +26,7 @@ pub struct FaultFinding {
     pub kind: FaultName,
     /// What it hit.
     pub target: String,
-    /// The part of the control plane on the target that it hit; `None`: the target itself.
+    /// The control-plane component on the target that it hit; `None`: the target itself.
     pub component: Option<Component>,
     /// When its injection began.
     pub requested: Seconds,
@@ -111,7 +111,7 @@ pub struct Detected {
     pub status: String,
     /// The condition's reason.
     pub reason: String,
-    /// The object's own time of the change (whole seconds).
+    /// The object's own timestamp of the change (whole seconds).
     pub transition: Option<Seconds>,
 }
 

@@ -8,7 +8,7 @@ use super::When;
 use crate::stats::{Between, Seconds};
 use crate::timeline::Component;
 
-/// Who led a part of the control plane.
+/// The leaders of a control-plane component.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -18,7 +18,7 @@ pub struct LeaderFinding {
     /// The nodes of the control plane, each with an etcd member. Empty: not known.
     #[serde(default)]
     pub control_planes: Vec<String>,
-    /// The leaders, one after the other.
+    /// The leaders, in order.
     pub held: Vec<LeaderTerm>,
     /// The times without a leader.
     pub gaps: Vec<LeaderGap>,

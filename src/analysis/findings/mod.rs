@@ -56,7 +56,7 @@ pub struct Findings {
     pub objects: Option<ObjectsFinding>,
     /// Each probe, in the order in which they were started; control probes last.
     pub probes: Vec<ProbeFinding>,
-    /// Who led each part of the control plane of which a leader is known.
+    /// The leaders of each control-plane component with a known leader.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leaders: Vec<LeaderFinding>,
     /// The heartbeats that were seen before the first fault, by node.
@@ -90,7 +90,7 @@ pub struct WatchGap {
     pub until: Option<Seconds>,
 }
 
-/// A time of which something that was recorded could not be read.
+/// A period for which recorded data could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -255,7 +255,7 @@ pub struct Steady {
 pub struct Seen {
     /// When this program learned of it.
     pub at: Seconds,
-    /// The source's own time of it; Kubernetes' has whole seconds.
+    /// The source's own timestamp; Kubernetes' has whole seconds.
     pub own_time: Option<Seconds>,
     /// What it was.
     pub what: String,
@@ -273,7 +273,7 @@ pub struct PodFinding {
     pub pod: String,
     /// The node that it was bound to last.
     pub node: Option<String>,
-    /// Who made it: `ReplicaSet/web-559b`. `None`: a bare pod.
+    /// Its controller: `ReplicaSet/web-559b`. `None`: a bare pod.
     pub owner: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
@@ -283,9 +283,9 @@ pub struct PodFinding {
     pub ready: Option<When>,
     /// When a container of it was first started again in place after the first fault's request.
     pub restarted: Option<When>,
-    /// How often its containers were started again, in all.
+    /// How often its containers were restarted, in total.
     pub restarts: u32,
-    /// When it began to be deleted, or was gone.
+    /// When its deletion began, or when it was gone.
     pub left: Option<When>,
 }
 
@@ -294,7 +294,7 @@ pub struct PodFinding {
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectsFinding {
-    /// How many there were.
+    /// The number of them.
     pub before: u32,
     /// The number of those that still exist as the same objects.
     #[serde(default)]

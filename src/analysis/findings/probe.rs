@@ -20,11 +20,11 @@ pub struct ProbeFinding {
     #[serde(rename = "protocol")]
     #[cfg_attr(test, schemars(with = "String"))]
     pub kind: ProbeKind,
-    /// What it asked, for people.
+    /// What it probed, for people.
     pub target: String,
-    /// The Service that it asked, if it is one.
+    /// The Service that it targeted, if any.
     pub service: Option<String>,
-    /// Where it asked from, for people.
+    /// Where it ran, for people.
     pub from: String,
     /// Whether connections were reused.
     pub reused: bool,
@@ -52,7 +52,7 @@ pub struct ProbeFinding {
     /// After each step's undo, where the probe had failed.
     pub recovered: Vec<Recovered>,
     /// An outage shorter than this may have gone unseen after the first fault: the longest time without an attempt, times the attempts
-    /// that it takes to meet a dead back end. Where no fault hit a back end that is known, an outage of all of them.
+    /// that it takes to reach a dead backend. If no fault hit a known backend: an outage of all of them.
     pub blind_below: Option<Seconds>,
     /// How late attempts were sent.
     pub lateness: Lateness,
@@ -64,14 +64,14 @@ pub struct ProbeFinding {
     pub undisturbed: Option<Box<ProbeFinding>>,
     /// How far the prober's clock may be off the runner's.
     pub clock_uncertainty: Seconds,
-    /// Times of which attempts could not be read.
+    /// Periods whose attempts could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<Unreadable>,
     /// Attempts over time.
     pub series: Series,
 }
 
-/// A time in which failures may be the prober's own.
+/// A period in which failures may be the prober's own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -168,7 +168,7 @@ impl ProbeFinding {
 pub struct LateFinding {
     /// The fault's number in the method.
     pub step: u32,
-    /// How many timed out.
+    /// The number that timed out.
     pub timed_out: u64,
     /// How many of them succeeded before the end of the run.
     #[serde(rename = "cameTrue")]
@@ -260,11 +260,11 @@ pub struct Lateness {
     pub p50: Seconds,
     /// The 99th percentile.
     pub p99: Seconds,
-    /// The largest.
+    /// The maximum.
     pub max: Seconds,
 }
 
-/// Attempts over time, in columns of one width, by the time of sending.
+/// Attempts over time, in columns of equal width, by the time of sending.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]

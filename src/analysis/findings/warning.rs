@@ -34,7 +34,7 @@ pub enum Warning {
     HitNoEndpoint {
         /// The probe.
         probe: String,
-        /// The Service that it asks.
+        /// The Service that it targets.
         service: String,
         /// The fault's target.
         target: String,
@@ -43,7 +43,7 @@ pub enum Warning {
     BackgroundErrors {
         /// The probe.
         probe: String,
-        /// How many failed.
+        /// The number that failed.
         failed: u64,
         /// The number of all attempts.
         of: u64,

@@ -152,6 +152,6 @@ pub struct Gap {
     pub from: Seconds,
     /// When the failure after it was sent.
     pub to: Seconds,
-    /// How many successes.
+    /// The number of successes.
     pub successes: u64,
 }

@@ -217,7 +217,7 @@ impl Step {
             (_, Some(count)) => format!("{count} of {all}"),
         };
         if let Some(part) = &self.followers_of {
-            return format!("{count}: whoever does not lead {part} when the step begins");
+            return format!("{count}: any that does not lead {part} when the step begins");
         }
         if let Some(step) = &self.hit_by {
             return format!("{count}: what {step} hits");

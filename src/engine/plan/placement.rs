@@ -163,7 +163,7 @@ impl Placement<'_> {
             // A pod asks as pods do: by name, of the cluster's DNS.
             (Place::Pod { .. }, _) => Ok(Destination::Name { host: name.to_owned(), port }),
             (Place::Host, _) => Err(RunError::failed(format!(
-                "probe {} asks Service {name} from the host, which cannot reach ClusterIPs",
+                "probe {} targets Service {name} from the host, which cannot reach ClusterIPs",
                 probe.name
             ))
             .hint("use `from: {node: {role: control-plane}}`, or a `url`")),

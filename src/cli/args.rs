@@ -84,7 +84,7 @@ pub(super) struct Access {
     /// Allow faults in this context even though it is not a kind cluster
     #[arg(long, value_name = "NAME", hide = true)]
     pub allow_context: Option<String>,
-    /// Container engine to use: unix:///path or tcp://host:port [default: as Docker's own client, then Podman's socket]
+    /// Container engine to use: unix:///path or tcp://host:port [default: the one that the docker CLI uses, then Podman's socket]
     #[arg(long, value_name = "ADDRESS")]
     pub docker_host: Option<String>,
 }

@@ -10,13 +10,13 @@ use crate::report::{Document, View, csv, json, jsonl, junit, log, markdown};
 /// The formats of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Form {
-    /// For people
+    /// Human-readable text
     Text,
-    /// For people, with everything that was recorded
+    /// Human-readable text, with everything that was recorded
     Wide,
     /// JSON (`schema` prints its schema)
     Json,
-    /// The same as YAML
+    /// The same document as YAML
     Yaml,
     /// JUnit XML: one case per expectation
     Junit,

@@ -122,7 +122,7 @@ fn same_names(parsed: &[Parsed]) -> Vec<Diagnostic> {
                         .hint("--repeat N runs an experiment several times")
                 } else {
                     one.error("metadata.name", format!("there are two experiments called `{name}`"))
-                        .hint("give each experiment a name of its own")
+                        .hint("give each experiment its own name")
                         .related(&other.file, other.span, "the other one")
                 };
                 problems.push(problem);

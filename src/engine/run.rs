@@ -339,7 +339,7 @@ fn what_helps(waiting: &[String]) -> &'static str {
     // In the scheduler's words: `1 node(s) were unschedulable`.
     match waiting.iter().any(|line| line.contains("were unschedulable")) {
         true => {
-            "a node is cordoned: `kubectl get nodes` shows which, `kubectl uncordon NODE` lets pods on it again"
+            "a node is cordoned: `kubectl get nodes` shows which, `kubectl uncordon NODE` allows pods on it again"
         }
         false => "raise `workloadTimeout` in the experiment",
     }

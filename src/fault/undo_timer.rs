@@ -153,7 +153,7 @@ impl UndoTimer {
         let output = context.run_within(limits.limit, &["sh", "-c", &script]).await?;
         let output = match output.code {
             0 => return Ok(()),
-            NO_TICKET => "it was undone meanwhile".into(),
+            NO_TICKET => "it was undone in the meantime".into(),
             _ => output.error_text(),
         };
         Err(FaultError::Command { node: context.node(), what, output })
@@ -273,7 +273,7 @@ mod tests {
             let error = harmed(&node((1, "unit exists"), (0, ""), (0, "0")), &plan).await;
             assert_eq!(error, "arm the node's undo timer in node c-worker: unit exists");
             let error = harmed(&node((0, ""), (75, ""), (0, "0")), &plan).await;
-            assert!(error.ends_with("in node c-worker: it was undone meanwhile"), "{error}");
+            assert!(error.ends_with("in node c-worker: it was undone in the meantime"), "{error}");
         }
     }
 

@@ -222,7 +222,7 @@ fn say(event: &Event) -> Option<String> {
             )
         }
         Event::SteadyStateMissed { conditions, .. } => {
-            format!("no steady state: {}", conditions.join("; "))
+            format!("steady state not reached: {}", conditions.join("; "))
         }
         Event::Fault { fault, target, component, phase, detail, .. } => {
             fault_phase(fault.as_str(), &Component::on(*component, target), *phase, detail)

@@ -144,7 +144,7 @@ impl UndoEntry {
 
     /// A backend was given what another one has planned.
     pub(in crate::engine) fn not_a_fault_here(&self) -> RunError {
-        RunError::failed(format!("this cluster cannot be made to {}", self.describe()))
+        RunError::failed(format!("this kind of cluster cannot {}", self.describe()))
     }
 
     /// The command by which a person can undo it, where there is one.

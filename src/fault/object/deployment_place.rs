@@ -165,7 +165,7 @@ impl DeploymentPlace {
         self.set(context, seen, if ours { &self.before } else { &seen.affinity }, None).await?;
         Ok(match ours {
             true => "the former affinity of its pods is restored",
-            false => "the affinity of its pods was changed meanwhile and is kept",
+            false => "the affinity of its pods was changed in the meantime and is kept",
         })
     }
 

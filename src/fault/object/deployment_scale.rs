@@ -161,7 +161,7 @@ impl DeploymentScale {
         Ok(if ours {
             "scaled back".into()
         } else {
-            format!("kept at {}, to which it was scaled meanwhile", seen.wanted)
+            format!("kept at {}, to which it was scaled in the meantime", seen.wanted)
         })
     }
 

@@ -172,8 +172,8 @@ async fn who_loses_a_race_looks_again() {
 #[tokio::test(start_paused = true)]
 async fn what_was_set_meanwhile_is_kept_and_reported() {
     for (harm, words) in [
-        (resize(), "kept at 5, to which it was scaled meanwhile"),
-        (moved(), "was changed meanwhile and is kept"),
+        (resize(), "kept at 5, to which it was scaled in the meantime"),
+        (moved(), "was changed in the meantime and is kept"),
     ] {
         let api = obedient();
         assert_eq!(carry_out(&api, harm.clone(), false).await.result, Ok(()));

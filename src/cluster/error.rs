@@ -84,7 +84,7 @@ impl ClusterError {
                  `{kubectl} cluster-info` uses the same connection"
             ),
             Self::Certificate { .. } => {
-                "a recreated cluster has a new certificate; of a kind cluster, `kind export kubeconfig --name NAME` \
+                "a recreated cluster has a new certificate; for a kind cluster, `kind export kubeconfig --name NAME` \
                  fetches it"
                     .into()
             }

@@ -42,8 +42,8 @@ impl Leftovers {
             ),
             kinds => format!(
                 "`{kubectl} -n {namespace} get {} -o yaml` shows what is left, and its \
-                 finalizers: their owner must remove them, or you do, with `edit` instead of \
-                 `get`",
+                 finalizers: their owner must remove them, or remove them yourself with `edit` \
+                 instead of `get`",
                 kinds.join(",")
             ),
         }

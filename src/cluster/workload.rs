@@ -147,7 +147,7 @@ fn unknown(
         known.iter().find(|(_, kinds)| kinds.iter().any(|other| other.resource.kind == kind));
     let near = kinds.iter().find(|other| strsim::jaro_winkler(&other.resource.kind, kind) > 0.9);
     match (elsewhere, near) {
-        (Some((other, _)), _) => format!("the server has no {kind} in {version}, but in {other}"),
+        (Some((other, _)), _) => format!("the server has {kind} in {other}, not in {version}"),
         (None, Some(near)) => {
             format!("the server has no {kind} in {version}; did you mean {}?", near.resource.kind)
         }
@@ -204,7 +204,7 @@ mod tests {
             texts,
             [
                 "w.yaml:2:7: error: Namespace/a0: is not namespaced and would outlive the run",
-                "w.yaml:6:7: error: Deployment/a1: the server has no Deployment in v1, but in apps/v1",
+                "w.yaml:6:7: error: Deployment/a1: the server has Deployment in apps/v1, not in v1",
                 "w.yaml:10:7: error: Deploymnet/a2: the server has no Deploymnet in apps/v1; did you mean Deployment?",
                 "w.yaml:14:7: error: Thing/a3: the server has no apiVersion x/v1",
             ]

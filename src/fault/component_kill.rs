@@ -26,7 +26,7 @@ impl NodeFault for ComponentKill {
         timer.arm(context, &[], &timer.undo_script(SHORT, NOTHING)).await?;
         context.report(FaultPhase::Requested, format!("kill -KILL {}", self.0.name()));
         timer.inject(SHORT, context, "kill the process", &kill_script(&self.0)).await?;
-        context.report(FaultPhase::Returned, "the signal is sent");
+        context.report(FaultPhase::Returned, "the signal was sent");
         let effect = format!("the process of {} is gone", self.0.name());
         self.0.confirm(context, Seen::replaced, effect).await
     }

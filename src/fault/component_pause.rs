@@ -30,7 +30,7 @@ impl NodeFault for ComponentPause {
         context.report(FaultPhase::Requested, format!("kill -STOP {}", self.0.name()));
         let script = freeze_script(&self.0);
         self.0.timer.inject(SHORT, context, "freeze the process", &script).await?;
-        context.report(FaultPhase::Returned, "the signal is sent");
+        context.report(FaultPhase::Returned, "the signal was sent");
         let effect = format!("the process of {} is frozen", self.0.name());
         self.0.confirm(context, Seen::frozen, effect).await
     }

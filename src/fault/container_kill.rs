@@ -49,7 +49,7 @@ impl NodeFault for ContainerKill {
         let (many, node) = (counted(containers.len(), "container"), context.node());
         context.report(FaultPhase::Requested, format!("kill -KILL in {many} on {node}"));
         timer.inject(SHORT, context, "kill the container's process", &kill(containers)).await?;
-        context.report(FaultPhase::Returned, "the signal is sent");
+        context.report(FaultPhase::Returned, "the signal was sent");
         let script = format!("{}\nfound; echo end", find_processes(containers));
         let gone = async |context: &FaultContext<'_, '_>| {
             Ok(match context.run(&["sh", "-c", &script]).await?.text() == "end" {

@@ -43,7 +43,7 @@ impl NodeFault for KubeletPause {
         self.0.arm(context, &[], &self.0.undo_script(SHORT, UNFREEZE)).await?;
         context.report(FaultPhase::Requested, "kill -STOP kubelet");
         self.0.inject(SHORT, context, "freeze the kubelet", FREEZE).await?;
-        context.report(FaultPhase::Returned, "the signal is sent");
+        context.report(FaultPhase::Returned, "the signal was sent");
         let frozen = async |context: &FaultContext<'_, '_>| {
             Ok(match process(context).await? {
                 Some(process) if process.is_frozen() => Look::Seen("the kubelet is frozen".into()),

@@ -750,7 +750,7 @@ fn no_success_needs_attempts_that_could_have_succeeded() {
         |slot| if (265..310).contains(&slot) { Answer::NotSent } else { Answer::Refused },
         0..1500,
     );
-    assert_eq!(blind, (Inconclusive, "the prober was blind: 45 of 735 attempts not made".into()));
+    assert_eq!(blind, (Inconclusive, "the prober could not make 45 of 735 attempts".into()));
     assert_eq!(
         judged(|_| Answer::Refused, 0..500),
         (Inconclusive, "api stopped sending before the undo".into())

@@ -128,7 +128,7 @@ fn of_acceptance(probe: &ProbeFinding, held: &InEffect) -> Option<String> {
 fn of_attempts(probe: &ProbeFinding, tally: Tally, until: Option<Seconds>) -> Option<String> {
     if tally.blind_share() > MOST_BLIND {
         return Some(format!(
-            "the prober was blind: {} of {} attempts not made",
+            "the prober could not make {} of {} attempts",
             tally.blind,
             tally.judged() + tally.blind
         ));

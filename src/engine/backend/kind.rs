@@ -384,7 +384,7 @@ async fn keeps_its_address(docker: &Docker, target: &NodeTarget) -> Result<(), R
              next address, not its old one",
             target.node
         ))
-        .caused_by("certificates and etcd know a control plane by its address")
+        .caused_by("certificates and etcd identify a control plane by its address")
         .hint("use `nodePause` or `nodeDisconnect`, which keep the address"));
     }
     for (network, addresses) in &target.addresses {
@@ -405,7 +405,7 @@ async fn keeps_its_address(docker: &Docker, target: &NodeTarget) -> Result<(), R
             )
             .hint(format!(
                 "use `nodePause` or `nodeDisconnect`, which keep the address, or recreate \
-                     the cluster, which has no gap then (`kind delete cluster --name {}`)",
+                     the cluster to close the gap (`kind delete cluster --name {}`)",
                 target.cluster
             )));
         }

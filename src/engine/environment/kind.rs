@@ -239,7 +239,7 @@ async fn not_joined(name: &str, cluster: &Cluster, docker: &Docker) -> RunError 
         Some(hint) => error.hint(hint),
         None if is_short => error.hint(format!("raise it with {}", inotify::RAISE)),
         None => error.hint(
-            "`kind create cluster --config FILE --retain` keeps the nodes, to look at their logs",
+            "`kind create cluster --config FILE --retain` keeps the nodes, so that you can read their logs",
         ),
     }
 }

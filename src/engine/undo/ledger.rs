@@ -249,7 +249,7 @@ impl Ledger {
         let unknown = |e: serde_json::Error| {
             RunError::refused(format!("the undo ledger {} has a line that cannot be read", self.path.display()))
                 .because(&e)
-                .hint("it was written by another version of this program: run `kubectl outage recover` with that one")
+                .hint("it was written by another version of this program: run `kubectl outage recover` with that version")
         };
         match serde_json::from_str(line).map_err(unknown)? {
             Line::Owed(entry) => {

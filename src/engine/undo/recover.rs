@@ -352,7 +352,7 @@ fn run_error(error: ClusterError, access: &Access) -> RunError {
 
 /// Neither way leads to the cluster. It is the user's own kubeconfig that a person can put back.
 fn instead_of(gone: ClusterError, kind: &RunError) -> RunError {
-    let gone = RunError::failed_by(gone).caused_by(format!("and of kind: {}", kind.line()));
+    let gone = RunError::failed_by(gone).caused_by(format!("kind failed too: {}", kind.line()));
     RunError { hint: gone.hint.or_else(|| kind.hint.clone()), ..gone }
 }
 
@@ -647,7 +647,9 @@ mod tests {
             format!("no kubeconfig: {} not found", folder.path().join("gone").display()),
         );
         assert!(
-            line.starts_with(&gone) && line.contains("and of kind: ") && line.contains("no engine"),
+            line.starts_with(&gone)
+                && line.contains("kind failed too: ")
+                && line.contains("no engine"),
             "{line}"
         );
         assert!(error.hint.is_some_and(|hint| hint.contains("--kubeconfig")));

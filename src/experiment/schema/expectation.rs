@@ -56,11 +56,12 @@ macro_rules! every_expectation {
         $use_list! {
             /// The node is detected: from the fault until its Ready condition is no longer True.
             Detection "detection" "within" {
-                /// The name of the step that hits the node. Default: the steps that hit whole nodes.
+                /// The name of the step that hits the node. Default: the steps that hit whole
+                /// nodes.
                 #[serde(default)]
                 of: Option<String> = optional("of", dns_label),
-                /// The name of a step that has to be undone before the node can be detected. `within`
-                /// counts from the confirmation of that undo. Default: none.
+                /// The name of a step that has to be undone before the node can be detected.
+                /// `within` counts from the confirmation of that undo. Default: none.
                 #[serde(default)]
                 after: Option<String> = optional("after", dns_label),
                 /// At most this long after the fault was requested.
@@ -112,7 +113,8 @@ macro_rules! every_expectation {
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 at_least: Option<Duration> = optional("atLeast", positive),
             }
-            /// A leader that was frozen, and replaced in that time, stops leading once it is unfrozen.
+            /// A leader that was frozen, and replaced in that time, stops leading once it is
+            /// unfrozen.
             OldLeader "oldLeader" "component" {
                 component: Component = required("component", led),
                 /// It runs alongside the new leader for at most this long.
@@ -121,8 +123,8 @@ macro_rules! every_expectation {
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 at_least: Option<Duration> = optional("atLeast", positive),
             }
-            /// No attempt succeeds that is sent after the fault is confirmed and answered before it is
-            /// undone.
+            /// No attempt succeeds that is sent after the fault is confirmed and answered before it
+            /// is undone.
             NoSuccess "noSuccess" "probe" {
                 probe: String = required("probe", dns_label),
                 /// The step with the fault. Default: every fault of the method.
@@ -134,8 +136,8 @@ macro_rules! every_expectation {
             /// No node that was hit is detected before its undo: a glitch is not mistaken for an
             /// outage.
             NotDetected "notDetected"
-            /// The Service has as many new ready backends on other nodes as it had on the nodes that
-            /// were hit.
+            /// The Service has as many new ready backends on other nodes as it had on the nodes
+            /// that were hit.
             Rescheduled "rescheduled" "service" {
                 service: String = required("service", dns_label),
                 /// At most this long after the fault was requested.
@@ -147,15 +149,16 @@ macro_rules! every_expectation {
                 /// Labels of the pods, in the run's namespace.
                 labels: BTreeMap<String, String> = required("labels", labels),
             }
-            /// A container of a pod that was hit is restarted in place: the same pod, a new container.
+            /// A container of a pod that was hit is restarted in place: the same pod, a new
+            /// container.
             Restarted "restarted" {
                 /// Labels of the pods, in the run's namespace.
                 labels: BTreeMap<String, String> = required("labels", labels),
                 /// At most this long after the fault was requested.
                 within: Duration = required("within", positive),
             }
-            /// Every object that existed before the first fault exists after the recovery, unchanged
-            /// and with the same uid. Objects created by controllers may be replaced.
+            /// Every object that existed before the first fault exists after the recovery,
+            /// unchanged and with the same uid. Objects created by controllers may be replaced.
             ObjectsKept "objectsKept"
             /// The steady state is back.
             Recovery "recovery" "within" {

@@ -16,8 +16,8 @@ macro_rules! every_fault {
             /// An orderly shutdown (`docker stop`).
             NodeStop {
                 target: NodeSelector = node,
-                /// How long the node may take to shut down before it is killed. Default: 10 s, as in
-                /// Docker.
+                /// How long the node may take to shut down before it is killed. Default: 10 s, as
+                /// in Docker.
                 grace: Duration = |fields| fields.or("grace", Duration::from_secs(10), duration),
             }
             /// Power loss (`docker kill`).
@@ -44,8 +44,8 @@ macro_rules! every_fault {
             KubeletPause {
                 target: NodeSelector = node,
             }
-            /// A control-plane component is stopped and kept down: its static pod's manifest is moved
-            /// away.
+            /// A control-plane component is stopped and kept down: its static pod's manifest is
+            /// moved away.
             ComponentStop {
                 component: Component = part,
                 target: NodeSelector = control_plane,
@@ -60,7 +60,8 @@ macro_rules! every_fault {
                 component: Component = part,
                 target: NodeSelector = control_plane,
             }
-            /// A node is cut off from some peers, or in one direction, by a packet filter inside it.
+            /// A node is cut off from some peers, or in one direction, by a packet filter inside
+            /// it.
             Partition {
                 target: NodeSelector = node,
                 /// What the node is cut off from. Default: all.
@@ -69,7 +70,8 @@ macro_rules! every_fault {
                 direction: Direction =
                     |fields| fields.or("direction", Direction::default(), direction),
             }
-            /// A node is cordoned and its pods are evicted, as by `kubectl drain` (through the API).
+            /// A node is cordoned and its pods are evicted, as by `kubectl drain` (through the
+            /// API).
             NodeDrain {
                 target: NodeSelector = node,
             }
@@ -78,7 +80,8 @@ macro_rules! every_fault {
             EtcdDataLoss {
                 target: NodeSelector = control_plane,
             }
-            /// A Deployment is scaled to another number of replicas (through the API), and then back.
+            /// A Deployment is scaled to another number of replicas (through the API), and then
+            /// back.
             DeploymentScale {
                 /// Its namespace. Default: the run's.
                 namespace: Option<String> = |fields| fields.optional("namespace", dns_label),
@@ -87,8 +90,8 @@ macro_rules! every_fault {
                 /// The number of replicas.
                 replicas: u32 = |fields| fields.required("replicas", count),
             }
-            /// A Deployment's pods are moved (through the API), all to one node or each to a node of
-            /// its own. Then the previous affinity is restored.
+            /// A Deployment's pods are moved (through the API), all to one node or each to a node
+            /// of its own. Then the previous affinity is restored.
             DeploymentPlace {
                 /// Its namespace. Default: the run's.
                 namespace: Option<String> = |fields| fields.optional("namespace", dns_label),
@@ -102,8 +105,8 @@ macro_rules! every_fault {
             PodDelete {
                 pods: PodSelector = pods,
             }
-            /// The processes of pods' containers are killed inside their nodes; the kubelet restarts
-            /// the containers.
+            /// The processes of pods' containers are killed inside their nodes; the kubelet
+            /// restarts the containers.
             ContainerKill {
                 pods: PodSelector = pods,
                 /// The container to kill in each pod. Default: all of them.

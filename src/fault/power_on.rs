@@ -333,7 +333,7 @@ mod tests {
         let error = heard(&engine, true, &kill).await.0.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "give node c-worker its address back: it was 172.18.0.3, fc00::3 and is 172.18.0.9, fc00::9"
+            "restore the address of node c-worker: it was 172.18.0.3, fc00::3 and is 172.18.0.9, fc00::9"
         );
     }
 

@@ -66,7 +66,7 @@ fn every_quantity_has_an_end() {
     assert!((4.0..8.0).contains(&window), "{window}");
     assert!((1.0..60.0).contains(&recovery), "{recovery}");
     let why = predictions.longest(Quantity::EndpointRemoval("other"), 0).unwrap_err();
-    assert!(why.contains("no probe asks"), "{why}");
+    assert!(why.contains("no probe targets"), "{why}");
     assert!(predictions.longest(Quantity::Detection, 7).is_err());
 }
 
@@ -229,7 +229,7 @@ fn a_sticky_client_of_its_own_nodes_pods_loses_nothing_elsewhere() {
 fn a_local_policy_leaves_a_node_without_an_endpoint_unanswered() {
     let why =
         with_service(&web("Deployment", "[]", "internalTrafficPolicy: Local"), 15).unwrap_err();
-    assert!(why.contains("`internalTrafficPolicy: Local` and no pod on k-control-plane"), "{why}");
+    assert!(why.contains("`internalTrafficPolicy: Local`, but no pod on k-control-plane"), "{why}");
 }
 
 /// The example's method with this fault, on a cluster of three control planes and two workers.

@@ -716,7 +716,7 @@ fn predicted_bounds_are_judged() {
     let kept = Judged::new(article(), experiment);
     let window = &kept.verdict.assertions[2];
     assert_eq!(window.outcome, crate::verdict::Outcome::Inconclusive);
-    assert!(window.why.as_ref().unwrap().contains("no prediction: no probe asks"), "{window:?}");
+    assert!(window.why.as_ref().unwrap().contains("no prediction: no probe targets"), "{window:?}");
 }
 
 /// A damaged or hostile file may say anything of its attempts.

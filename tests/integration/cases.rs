@@ -202,14 +202,14 @@ const CASES: &[Case] = &[
         command: VALIDATE,
         file: "34-role-label/exp-list.yaml",
         code: 2,
-        says: &["expected the name of one node, found a list", "`role` or `labels`, with `count`"],
+        says: &["expected the name of one node, found a list", "use `role` or `labels` (with `count`"],
         never: &[],
     },
     Case {
         command: VALIDATE,
         file: "34-role-label/exp-regex.yaml",
         code: 2,
-        says: &["is not the name of one node", "`role` or `labels`, with `count`"],
+        says: &["is not the name of one node", "use `role` or `labels` (with `count`"],
         never: &[],
     },
     Case {

@@ -440,5 +440,5 @@ fn not_kind(cluster: &Cluster, allowed: Option<&str>) -> RunError {
     if allowed == Some(context) {
         return refused.hint("node faults are injected through the container engine: other clusters are not supported yet");
     }
-    refused.hint("`kind get clusters` lists those that are; an experiment that names a kind config creates its own")
+    refused.hint("`kind get clusters` lists the existing ones; an experiment that names a kind config creates its own")
 }

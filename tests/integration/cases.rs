@@ -202,7 +202,10 @@ const CASES: &[Case] = &[
         command: VALIDATE,
         file: "34-role-label/exp-list.yaml",
         code: 2,
-        says: &["expected the name of one node, found a list", "use `role` or `labels` (with `count`"],
+        says: &[
+            "expected the name of one node, found a list",
+            "use `role` or `labels` (with `count`",
+        ],
         never: &[],
     },
     Case {

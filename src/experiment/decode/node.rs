@@ -278,7 +278,10 @@ mod tests {
     fn several_names_are_not_a_name() {
         for several in ["[a, b]", "\"re2:^fast-worker.*\"", "a*", "\"a, b\""] {
             let problems = decoded(&format!("{{name: {several}}}"), target).1;
-            assert!(problems.contains("use `role` or `labels` (with `count`"), "{several}: {problems}");
+            assert!(
+                problems.contains("use `role` or `labels` (with `count`"),
+                "{several}: {problems}"
+            );
             assert_eq!(problems.lines().count(), 1, "{problems}");
         }
     }

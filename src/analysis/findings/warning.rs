@@ -131,9 +131,11 @@ impl Warning {
                 UNKNOWN,
                 "`kubectl outage recover`, then run it again",
             ),
-            Warning::Damaged { what } => {
-                text(what.clone(), UNKNOWN, "free disk space, then run it again")
-            }
+            Warning::Damaged { what } => text(
+                what.clone(),
+                "what happened in that time is not known",
+                "restore the run's folder from a copy, or run it again",
+            ),
             Warning::Note { text: note } => {
                 text(note.clone(), "the numbers may mean something else", "see `describe run`")
             }

@@ -371,7 +371,7 @@ fn labels_with_which_a_kubelet_does_not_start() {
         with(flag)
             .problems
             .to_string()
-            .contains("label `node-role.kubernetes.io/x`: its kubelet does not start")
+            .contains("the label `node-role.kubernetes.io/x` on itself: its kubelet does not start")
     );
 }
 

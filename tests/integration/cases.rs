@@ -62,7 +62,7 @@ const CASES: &[Case] = &[
         file: "02-json6902-other-kubeadm/replace.yaml",
         code: 1,
         says: &[
-            "nothing is at /controllerManager/extraArgs/node-monitor-grace-period",
+            "there is nothing at /controllerManager/extraArgs/node-monitor-grace-period",
             "`op: add`",
         ],
         never: &[],

@@ -181,7 +181,7 @@ fn every_fault_each_in_a_cluster_of_its_own_at_once() {
             "{}",
             output.stdout
         );
-        output.prints("a model inside this program");
+        output.prints("no real Kubernetes");
         let report = report(home);
         assert_eq!(report["cluster"]["kind"], "embedded", "{name}");
         super::chain::assert_order(&report);

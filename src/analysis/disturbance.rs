@@ -2,7 +2,7 @@
 //! fail then may be the prober's own, so that it is also judged without those failures.
 
 use super::findings::{Disturbance, DisturbanceCause, ProbeFinding, Unreadable};
-use super::probes::Run;
+use super::run::Run;
 use crate::stats::Seconds;
 use crate::timeline::{Event, ProbeHeader, Record};
 

@@ -24,6 +24,7 @@ mod overlap;
 mod pods;
 mod probes;
 mod recovering;
+mod run;
 mod segment;
 mod series;
 mod sign_of_life;
@@ -62,7 +63,7 @@ pub fn analyse(timeline: &Timeline) -> Findings {
     let unreadable = lost.records().into_iter();
     let unreadable = unreadable.filter(|time| requested.is_some_and(|at| time.overlaps(at, None)));
     let run =
-        probes::Run { zero, steady_since, faults: &faults, end, records: &timeline.records, lost };
+        run::Run { zero, steady_since, faults: &faults, end, records: &timeline.records, lost };
     let mut probes = probes::probes(&timeline.probes, &run);
     probes.sort_by_key(|probe| (probe.control, started(timeline, &probe.name)));
     let first_fault = faults.first().map_or(Moment(u64::MAX), |_| Moment(origin.monotonic_ns));

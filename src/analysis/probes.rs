@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use hdrhistogram::Histogram;
 
 use super::classes::Classes;
-use super::clock::Zero;
 use super::disturbance;
 use super::findings::{
     Disturbance, EndpointFinding, FaultFinding, Lateness, Period, PeriodTally, ProbeFinding,
@@ -14,30 +13,17 @@ use super::findings::{
 use super::in_effect::{AttemptResult, StepTracker};
 use super::late::late;
 use super::order::InOrder;
+use super::run::Run;
 use super::segment::{Observation, Segment};
 use super::series::SeriesBuilder;
 use super::tracker::Tracker;
-use super::unreadable::Lost;
 use crate::stats::{Seconds, draws_to_exclude};
 use crate::timeline::ProbeFile;
-use crate::timeline::{Attempt, Outcome, ProbeSpan, Record};
+use crate::timeline::{Attempt, Outcome, ProbeSpan};
 
 /// The largest lateness and duration that are told apart from larger ones: ten minutes, in
 /// microseconds.
 const MOST_LATE_US: u64 = 600_000_000;
-
-/// What is known of the run around a probe's attempts.
-pub(super) struct Run<'a> {
-    /// Its +0.
-    pub zero: Zero,
-    /// Since when the steady state held before the first fault.
-    pub steady_since: Option<Seconds>,
-    pub faults: &'a [FaultFinding],
-    /// Its last moment.
-    pub end: Seconds,
-    pub records: &'a [Record],
-    pub lost: Lost<'a>,
-}
 
 /// What each probe's clients noticed.
 pub(super) fn probes(files: &[ProbeFile], run: &Run<'_>) -> Vec<ProbeFinding> {

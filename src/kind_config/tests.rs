@@ -368,10 +368,9 @@ fn labels_with_which_a_kubelet_does_not_start() {
     }
     let flag = "kubeadmConfigPatches: ['{kind: InitConfiguration, nodeRegistration: {kubeletExtraArgs: {node-labels: \"a=b,node-role.kubernetes.io/x=\"}}}']\n";
     assert!(
-        with(flag)
-            .problems
-            .to_string()
-            .contains("the label `node-role.kubernetes.io/x` on itself: its kubelet does not start")
+        with(flag).problems.to_string().contains(
+            "the label `node-role.kubernetes.io/x` on itself: its kubelet does not start"
+        )
     );
 }
 

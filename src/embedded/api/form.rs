@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::ApiError;
-use super::table::{self, Include};
+use super::table::{self, Include, metadata};
 use crate::embedded::store::Kind;
 
 /// A form of objects and lists of them.
@@ -93,10 +93,6 @@ impl Form {
             Self::Metadata => metadata(&json!({"metadata": meta})),
         }
     }
-}
-
-pub(super) fn metadata(object: &Value) -> Value {
-    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]})
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ mod cells;
 
 use serde_json::{Value, json};
 
-use super::form::metadata;
 use crate::embedded::store::Kind;
 
 /// What each row carries of its object.
@@ -167,6 +166,10 @@ fn columns(kind: &Kind) -> Vec<Column> {
         "serviceaccounts" => vec![NAME, column("Secrets", Count("/secrets")), AGE],
         _ => vec![NAME, AGE],
     }
+}
+
+pub(super) fn metadata(object: &Value) -> Value {
+    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]})
 }
 
 /// A table of objects, with the metadata of their list.

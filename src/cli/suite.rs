@@ -7,7 +7,8 @@ use super::{exit, failure::Failure};
 use crate::engine::environment::provision::{ClusterHandle, ClusterSpec, Nodes};
 use crate::engine::session;
 use crate::experiment::Parsed;
-use crate::report::suite::{ExperimentStatus, NotRun, Part};
+use crate::report::not_run::NotRun;
+use crate::report::suite::{ExperimentStatus, Part};
 
 pub(super) struct Suite<'a> {
     command: &'a Command<'a>,

@@ -155,7 +155,7 @@ impl Document {
                         self.kind
                     );
                     let report = match self.takes_in_other_form(one, lists) {
-                        true => problems.error_of_version(node, operation.at, message),
+                        true => node.error_of_version(problems, operation.at, message),
                         false => problems.error(operation.at, message),
                     };
                     report.hint_if(

@@ -182,7 +182,7 @@ fn exists(
             quoted(name),
             node.version()
         );
-        problems.error_of_version(node, place.key, message).hint(*hint);
+        node.error_of_version(problems, place.key, message).hint(*hint);
         return;
     }
     match FLAGS.iter().find(|(flag, _)| *flag == name) {

@@ -1,11 +1,11 @@
 //! The nodes of a kind config, named as kind names them, and the version of Kubernetes that each
 //! runs.
 
-use super::problems::Problems;
+use super::problems::{Latest, Problems};
 use super::{Kubernetes, labels};
 use crate::timeline::{NodeRole, minor_version};
-use crate::yaml::suggest;
 use crate::yaml::tree::{Node, Value, quoted};
+use crate::yaml::{Span, suggest};
 
 /// What the file says about its nodes.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +48,20 @@ impl DeclaredNode {
         match self.kubernetes_is_assumed {
             true => format!("{} (assumed: no node image names a version)", self.kubernetes),
             false => self.kubernetes.clone(),
+        }
+    }
+
+    /// An error if its version is what the file says; a warning where it is assumed, since another
+    /// one may take it.
+    pub(super) fn error_of_version<'p>(
+        &self,
+        problems: &'p mut Problems<'_>,
+        at: Span,
+        message: impl Into<String>,
+    ) -> Latest<'p> {
+        match self.kubernetes_is_assumed {
+            true => problems.warn(at, message),
+            false => problems.error(at, message),
         }
     }
 

@@ -344,8 +344,7 @@ pub(super) fn flags_are_a_map(problems: &mut Problems, node: &DeclaredNode, at: 
         node.kubeadm(),
         node.version()
     );
-    problems
-        .error_of_version(node, at, message)
+    node.error_of_version(problems, at, message)
         .hint("write a map, `flag: value`: kind turns it into a list where kubeadm wants one");
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::nodes::DeclaredNode;
 use crate::yaml::{Diagnostic, Diagnostics, SourceFile, Span};
 
 /// The file that is read, and the problems so far.
@@ -31,20 +30,6 @@ impl<'f> Problems<'f> {
     /// Something that has an effect, and perhaps not the intended one.
     pub(super) fn warn(&mut self, at: Span, message: impl Into<String>) -> Latest<'_> {
         self.push(Diagnostic::warning(message).at(self.file, at))
-    }
-
-    /// An error if the node's version is what the file says; a warning where it is assumed, since
-    /// another one may take it.
-    pub(super) fn error_of_version(
-        &mut self,
-        node: &DeclaredNode,
-        at: Span,
-        message: impl Into<String>,
-    ) -> Latest<'_> {
-        match node.kubernetes_is_assumed {
-            true => self.warn(at, message),
-            false => self.error(at, message),
-        }
     }
 
     fn push(&mut self, problem: Diagnostic) -> Latest<'_> {

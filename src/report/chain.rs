@@ -1,5 +1,6 @@
 //! What happened, by time: one line a moment, each with its uncertainty.
 
+use super::line::Line;
 use super::text::count;
 use crate::analysis::findings::Burst;
 use crate::analysis::findings::LateFinding;
@@ -7,35 +8,6 @@ use crate::analysis::{Completion, FaultFinding, Findings, Period, ServiceFinding
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
 use crate::timeline::{Component, Event, FaultKind, Impact, Timeline};
-
-/// A moment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Line {
-    /// When, after +0.
-    pub at: Seconds,
-    /// It happened no more than this earlier (`healed`: later).
-    pub uncertainty: Option<Seconds>,
-    /// What it is, in a word or two.
-    pub label: String,
-    /// What was seen.
-    pub text: String,
-    /// What the model predicted.
-    pub predicted: Option<String>,
-}
-
-impl Line {
-    fn new(at: Seconds, label: &str, text: impl Into<String>) -> Self {
-        Self { at, uncertainty: None, label: label.into(), text: text.into(), predicted: None }
-    }
-
-    fn within(self, uncertainty: Seconds) -> Self {
-        Self { uncertainty: (uncertainty > Seconds::ZERO).then_some(uncertainty), ..self }
-    }
-
-    pub(super) fn of(when: When, label: &str, text: impl Into<String>) -> Self {
-        Self::new(when.latest, label, text).within(when.width())
-    }
-}
 
 /// All moments of a run, sorted.
 pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -> Vec<Line> {

@@ -2,7 +2,8 @@
 
 use csv::Writer;
 
-use super::suite::{ExperimentStatus, NotRun, Part, not_begun};
+use super::not_run::NotRun;
+use super::suite::{ExperimentStatus, Part, not_begun};
 use super::view::View;
 
 const HEADER: [&str; 10] = [

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::suite::{ExperimentStatus, NotRun, Part, not_begun};
+use super::not_run::NotRun;
+use super::suite::{ExperimentStatus, Part, not_begun};
 use super::view::View;
 use crate::verdict::{Assertion, Outcome, Verdict};
 

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::chain::Line;
+use super::line::Line;
 use crate::analysis::{Findings, LeaderFinding, LeaderGap, LeaderLoss, OldLeader, When};
 use crate::stats::Seconds;
 use crate::timeline::ProcessState;

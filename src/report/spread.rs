@@ -6,9 +6,9 @@ use std::fmt::Write;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::style::Style;
 use super::summary::Summary;
 use super::table::table;
-use super::terminal::Style;
 use super::text::{count, hang, judged};
 use crate::stats::{Between, Seconds, Spread};
 use crate::verdict::Outcome;

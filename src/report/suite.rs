@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::causes;
 use super::claims::{self, DecidedClaim, Decision, Worst};
+use super::not_run::NotRun;
 use super::spread::SpreadReport;
+use super::style::Style;
 use super::summary::Summary;
 use super::table::Columns;
-use super::terminal::Style;
 use super::text::{count, hang, judged};
 use super::view::View;
 use crate::experiment::Claim;
@@ -39,30 +40,6 @@ pub enum ExperimentStatus<R> {
     Ran(Vec<R>),
     /// It was not, for this reason.
     NotRun(NotRun, String),
-}
-
-/// Why an experiment was not run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub enum NotRun {
-    /// It was refused before any fault was injected, or is invalid.
-    Refused,
-    /// The cluster does not have what it needs.
-    Skipped,
-    /// The suite ended before it was run.
-    NotBegun,
-}
-
-impl NotRun {
-    /// As reports print it.
-    pub fn word(self) -> &'static str {
-        match self {
-            NotRun::Refused => "REFUSED",
-            NotRun::Skipped => "SKIPPED",
-            NotRun::NotBegun => "NOT BEGUN",
-        }
-    }
 }
 
 impl<R> Part<R> {

@@ -4,33 +4,16 @@
 use std::fmt::{self, Write};
 
 use super::causes;
-use super::chain::Line;
 use super::comparison::Comparison;
-use super::ink::Ink;
+use super::line::Line;
 use super::spark::Spark;
+use super::style::Style;
 use super::text::{bold, dim, hang, judged, pad, width, wrap};
 use super::view::View;
 use crate::analysis::{Findings, Period, ProbeFinding, Window};
 use crate::prediction::Quantity;
 use crate::stats::Seconds;
 use crate::verdict::Assertion;
-
-/// How a terminal is written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Style {
-    /// Columns; 80 at least.
-    pub width: usize,
-    /// What colours are written with; `None`: none are wanted.
-    pub colour: Option<Ink>,
-    /// Whether only ASCII is wanted.
-    pub ascii: bool,
-}
-
-impl Default for Style {
-    fn default() -> Self {
-        Self { width: 80, colour: None, ascii: false }
-    }
-}
 
 /// Where a chain's text begins.
 const TEXT: usize = 38;

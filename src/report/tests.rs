@@ -614,7 +614,7 @@ fn what_was_not_begun_after_a_refusal_is_in_every_form() {
     let part = |not_begun| suite::Part {
         experiment: "e".into(),
         claims: Vec::new(),
-        status: suite::ExperimentStatus::NotRun(suite::NotRun::Refused, "no steady state".into()),
+        status: suite::ExperimentStatus::NotRun(not_run::NotRun::Refused, "no steady state".into()),
         not_begun,
     };
     let (parts, text) = ([part(19)], "19 more runs were not begun");
@@ -771,7 +771,7 @@ fn suite_of_three(show: impl Fn(&[suite::Part<View<'_>>]) -> String) -> String {
     parts.push(suite::Part {
         experiment: "dns-down".into(),
         claims,
-        status: suite::ExperimentStatus::NotRun(suite::NotRun::Skipped, why),
+        status: suite::ExperimentStatus::NotRun(not_run::NotRun::Skipped, why),
         not_begun: 0,
     });
     show(&parts)
@@ -837,7 +837,7 @@ fn a_run_that_was_refused_says_so_and_draws_nothing() {
     assert!(!text.contains("--repeat") && !text.contains("failed %"), "{text}");
     assert_eq!(Summary::new(&judged.view()).state(), "refused");
     let rows = suite::SuiteReport::new(&suite::Part::of_runs(vec![judged.view()])).experiments;
-    assert_eq!((rows[0].outcome, rows[0].not_run), (None, Some(suite::NotRun::Refused)));
+    assert_eq!((rows[0].outcome, rows[0].not_run), (None, Some(not_run::NotRun::Refused)));
     assert_eq!(rows[0].figures, error, "that it was refused its state says");
 }
 

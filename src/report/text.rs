@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use super::Style;
+use super::style::Style;
 use crate::verdict::Outcome;
 
 /// The columns that a text takes.

@@ -1,9 +1,10 @@
 //! One view of a run, from which all forms are made.
 
-use super::chain::{self, Line};
+use super::chain;
 use super::claims::DecidedClaim;
 use super::comparison::{self, Comparison};
-use super::suite::NotRun;
+use super::line::Line;
+use super::not_run::NotRun;
 use super::text::{count, list, short_names};
 use crate::analysis::{Completion, Findings, ProbeFinding};
 use crate::experiment::Claim;

@@ -14,6 +14,19 @@ use crate::probe::{
 const DNS_PORT: u16 = 53;
 
 impl Placement<'_> {
+    /// What a probe asks.
+    pub(super) async fn asked(&self, probe: &Probe, place: &Place) -> Result<Asked, RunError> {
+        let target = match &probe.ask {
+            Ask::Api { verb, server } => return self.api(probe, *verb, server),
+            Ask::Dns { name, cached } => return self.dns(probe, place, name, *cached).await,
+            ask => ask.target().ok_or_else(|| {
+                RunError::failed(format!("probe {} cannot be run by a prober", probe.name))
+            })?,
+        };
+        let destination = self.destination(probe, place, target).await?;
+        Ok(asked(&probe.ask, target, destination))
+    }
+
     /// A question to an API server.
     pub(in crate::engine) fn api(
         &self,

@@ -5,8 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::cluster::{Cluster, Pod, Service};
 use crate::engine::error::RunError;
-use crate::engine::plan::asking::asked;
-use crate::experiment::{Ask, Connection, From, Probe, Target};
+use crate::experiment::{Connection, From, Probe, Target};
 use crate::plan::needs::needs;
 use crate::plan::{self, Endpoints};
 use crate::probe::{Destination, ProbeSpec, Question};
@@ -118,19 +117,7 @@ impl Placement<'_> {
         })
     }
 
-    async fn asked(&self, probe: &Probe, place: &Place) -> Result<Asked, RunError> {
-        let target = match &probe.ask {
-            Ask::Api { verb, server } => return self.api(probe, *verb, server),
-            Ask::Dns { name, cached } => return self.dns(probe, place, name, *cached).await,
-            ask => ask.target().ok_or_else(|| {
-                RunError::failed(format!("probe {} cannot be run by a prober", probe.name))
-            })?,
-        };
-        let destination = self.destination(probe, place, target).await?;
-        Ok(asked(&probe.ask, target, destination))
-    }
-
-    async fn destination(
+    pub(super) async fn destination(
         &self,
         probe: &Probe,
         place: &Place,

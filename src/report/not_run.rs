@@ -1,0 +1,29 @@
+//! Experiments that were not run.
+
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Why an experiment was not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum NotRun {
+    /// It was refused before any fault was injected, or is invalid.
+    Refused,
+    /// The cluster does not have what it needs.
+    Skipped,
+    /// The suite ended before it was run.
+    NotBegun,
+}
+
+impl NotRun {
+    /// As reports print it.
+    pub fn word(self) -> &'static str {
+        match self {
+            NotRun::Refused => "REFUSED",
+            NotRun::Skipped => "SKIPPED",
+            NotRun::NotBegun => "NOT BEGUN",
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! How a terminal is written to.
+
+use super::ink::Ink;
+
+/// How a terminal is written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Columns; 80 at least.
+    pub width: usize,
+    /// What colours are written with; `None`: none are wanted.
+    pub colour: Option<Ink>,
+    /// Whether only ASCII is wanted.
+    pub ascii: bool,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self { width: 80, colour: None, ascii: false }
+    }
+}

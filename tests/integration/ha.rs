@@ -83,7 +83,7 @@ fn a_leader_is_found() {
     let output = home.run(&["run", "-f", &file.to_string_lossy(), "--dry-run"]);
     output
         .exits(0)
-        .prints("nodeKill on outage-test-ha-control-plane")
+        .prints("nodeKill on whichever leads kube-scheduler when the step begins: outage-test-ha-control-plane")
         .prints("kube-scheduler on outage-test-ha-control-plane");
 }
 

@@ -203,7 +203,7 @@ impl Output {
     #[track_caller]
     pub(crate) fn says(&self, text: &str) -> &Self {
         assert!(
-            self.stderr.contains(text),
+            unwrapped(&self.stderr).contains(&unwrapped(text)),
             "standard error does not say {text:?}:\n{}",
             self.stderr
         );
@@ -217,10 +217,15 @@ impl Output {
     #[track_caller]
     pub(crate) fn prints(&self, text: &str) -> &Self {
         assert!(
-            self.stdout.contains(text),
+            unwrapped(&self.stdout).contains(&unwrapped(text)),
             "standard output does not print {text:?}:\n{}",
             self.stdout
         );
         self
     }
+}
+
+/// Wherever its lines break.
+fn unwrapped(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use super::findings::HeartbeatFinding;
 use crate::stats::{Seconds, quantile};
+use crate::timeline::leader::NODE_LEASES;
 use crate::timeline::{Change, Event, Moment, Record};
-
-/// The namespace of the Leases that nodes renew.
-pub(super) const NODE_LEASES: &str = "kube-node-lease";
 
 #[derive(Default)]
 struct Beats {

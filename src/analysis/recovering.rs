@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::heartbeats::NODE_LEASES;
 use super::sign_of_life;
+use crate::timeline::leader::NODE_LEASES;
 use crate::timeline::{Anchor, Event, FaultPhase, Moment, Record};
 
 /// Follows a run, record by record.

@@ -4,7 +4,7 @@
 //! never stopped doing so. What the node itself writes does: its Lease's renewal, its status'
 //! heartbeat, and Ready turning True.
 
-use super::heartbeats::NODE_LEASES;
+use crate::timeline::leader::NODE_LEASES;
 use crate::timeline::{Anchor, Bracket, Change, Event, Moment, Ready, Record};
 
 /// When a node first gave a sign of life after `undone`.

@@ -12,9 +12,6 @@ use crate::engine::undo::ledger::Ledger;
 use crate::engine::undo::recover as undo;
 use crate::engine::undo::watchdog::{self, Found};
 
-/// From one attempt to the next: the engine may be on its way up.
-const RETRY: Duration = Duration::from_secs(10);
-
 /// Waits, and undoes if it must, until it is done. There is nobody to tell: the ledger says what is
 /// left.
 pub(super) fn watchdog(args: &Watchdog) -> Result<u8, Failure> {
@@ -33,7 +30,7 @@ pub(super) fn watchdog(args: &Watchdog) -> Result<u8, Failure> {
         };
         // What failed, or is the run's own to settle, is looked at again.
         let _ = done;
-        deadline = RETRY;
+        deadline = watchdog::RETRY;
     }
 }
 

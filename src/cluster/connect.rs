@@ -17,9 +17,9 @@ use super::error::ClusterError;
 use super::exec_plugin::{Credentials, ExecPlugin, Notify};
 use super::kind_nodes::{NodeContainer, find_kind_cluster};
 use super::kubeconfig::{Chosen, choose, read_files, read_text};
-use super::patience::patiently;
 use super::renewal::renewed;
 use super::resolver::Resolver;
+use super::retry::retry_until;
 
 /// From the first packet to the end of the TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,7 +65,7 @@ impl Cluster {
     /// The same for a cluster that has just been created: its API server may not listen yet.
     pub(crate) async fn of_new(text: &str, within: Duration) -> Result<Self, ClusterError> {
         let until = Instant::now() + within;
-        patiently(until, ClusterError::may_pass, || Self::from_kubeconfig(text)).await
+        retry_until(until, ClusterError::may_pass, || Self::from_kubeconfig(text)).await
     }
 
     /// Connects by the user's kubeconfig files (see [`kubeconfig_paths`](super::kubeconfig_paths)),
@@ -110,7 +110,7 @@ impl Cluster {
         within: Duration,
     ) -> Result<Self, ClusterError> {
         let refuses = |error: &ClusterError| matches!(error, ClusterError::Refused { .. });
-        patiently(Instant::now() + within, refuses, || self.directly(address)).await
+        retry_until(Instant::now() + within, refuses, || self.directly(address)).await
     }
 
     async fn of_config(

@@ -55,19 +55,12 @@ fn refusals(object: &Object, status: &Status) -> Vec<Diagnostic> {
         // namespace, which is not the run's.
         422 => causes,
         // A webhook's refusal without a code is a 400, too.
-        400 if is_unreadable(&status.message) => {
-            let Unreadable { field, why } = unreadable(&status.message);
-            vec![problem(field, &why)]
+        400 => {
+            let unreadable = unreadable(&status.message);
+            unreadable.iter().map(|Unreadable { field, why }| problem(field, why)).collect()
         }
         _ => Vec::new(),
     }
-}
-
-/// Whether the server says that it cannot decode an object.
-fn is_unreadable(message: &str) -> bool {
-    let subject = message.split_once(" cannot be handled as a ").map(|(subject, _)| subject);
-    subject.is_some_and(|subject| subject.contains(" in version \""))
-        || ["json: ", "strict decoding error"].iter().any(|start| message.starts_with(start))
 }
 
 /// Why the server cannot read an object.
@@ -79,23 +72,31 @@ struct Unreadable<'m> {
 }
 
 /// From Go's words: `Deployment in version "v1" cannot be handled as a Deployment: json: cannot
-/// unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32`.
-fn unreadable(message: &str) -> Unreadable<'_> {
-    let handled = message.split_once(" cannot be handled as a ");
-    let why = handled.and_then(|(_, rest)| rest.split_once(": ")).map_or(message, |(_, why)| why);
+/// unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32`. `None`: the
+/// server does not say that it cannot decode an object.
+fn unreadable(message: &str) -> Option<Unreadable<'_>> {
+    let handled = message
+        .split_once(" cannot be handled as a ")
+        .filter(|(subject, _)| subject.contains(" in version \""));
+    let starts = ["json: ", "strict decoding error"];
+    let why = match handled {
+        Some((_, rest)) => rest.split_once(": ").map_or(message, |(_, why)| why),
+        None if starts.iter().any(|start| message.starts_with(start)) => message,
+        None => return None,
+    };
     let mismatch = why.strip_prefix("json: cannot unmarshal ").and_then(|rest| {
         let (found, rest) = rest.split_once(" into Go struct field ")?;
         let (field, wanted) = rest.rsplit_once(" of type ")?;
         // The first part is the name of a Go type.
         Some((found, field.split_once('.').map_or("", |(_, field)| field), wanted))
     });
-    match mismatch {
+    Some(match mismatch {
         Some((found, field, wanted)) => {
             let why = format!("must be {}, not {}", go_type(wanted), json_type(found));
             Unreadable { field, why }
         }
         None => Unreadable { field: "", why: why.to_owned() },
-    }
+    })
 }
 
 fn json_type(found: &str) -> String {
@@ -143,7 +144,7 @@ mod tests {
                 "w.yaml:5:13: error: Deployment/web: spec.replicas: must be a whole number, not a string"
             ]
         );
-        let of = |message: &str| unreadable(message).why;
+        let of = |message: &str| unreadable(message).unwrap().why;
         let field = "into Go struct field ConfigMap.data of type";
         assert_eq!(
             of(&format!("json: cannot unmarshal number 1.5 {field} string")),

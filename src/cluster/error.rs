@@ -241,10 +241,10 @@ fn auth_problem(error: AuthError) -> String {
         AuthError::AuthExecRun { cmd, out } => {
             let words = readable(&String::from_utf8_lossy(&out.stderr));
             let program = cmd.split(' ').next().unwrap_or_default();
-            format!("the program {program} of its user failed: {words} ({})", out.status)
+            format!("its user's auth provider {program} failed: {words} ({})", out.status)
         }
         AuthError::AuthExecParse(_) | AuthError::ParseTokenKey(_) => {
-            "the program of its user printed no credentials".to_owned()
+            "its user's auth provider printed no credentials".to_owned()
         }
         other => other.to_string(),
     }

@@ -32,7 +32,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// The same of one that may ask a person to log in, in a browser or with a device's code.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(600);
 /// What a plugin wrote before it ended is in the pipe.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 /// How many of its lines an error quotes.
 const LAST_LINES: usize = 5;
 /// Credentials that expire sooner than this are asked for again.
@@ -171,7 +171,7 @@ impl ExecPlugin {
         let mut child =
             self.command(interactive).spawn().map_err(|error| self.not_started(&error))?;
         let mut group = (!interactive).then(|| ProcessGroup::of(&child));
-        let mut words = Words::of(&mut child);
+        let mut words = StderrLines::of(&mut child);
         let limit = limit(interactive);
         let finished = timeout(limit, self.listen(&mut child, &mut words, notify)).await;
         let (status, printed) = match finished {
@@ -194,7 +194,7 @@ impl ExecPlugin {
             Some(code) => format!("exit code {code}"),
             None => status.to_string(),
         };
-        let _ = timeout(LAST_WORDS, words.drain()).await;
+        let _ = timeout(DRAIN_TIMEOUT, words.drain()).await;
         let problem = match words.quoted() {
             Some(words) => format!("failed: {words} ({code})"),
             None if interactive => format!("failed, its own message is above ({code})"),
@@ -208,7 +208,7 @@ impl ExecPlugin {
     async fn listen(
         &self,
         child: &mut Child,
-        words: &mut Words,
+        words: &mut StderrLines,
         notify: Notify<'_>,
     ) -> std::io::Result<(ExitStatus, Vec<u8>)> {
         let mut stdout = child.stdout.take().expect("is piped");
@@ -296,12 +296,12 @@ fn limit(interactive: bool) -> Duration {
 }
 
 /// A plugin's standard error, where it does not go to the terminal.
-struct Words {
+struct StderrLines {
     lines: Option<Lines<BufReader<ChildStderr>>>,
     last: VecDeque<String>,
 }
 
-impl Words {
+impl StderrLines {
     fn of(child: &mut Child) -> Self {
         let lines = child.stderr.take().map(|stderr| BufReader::new(stderr).lines());
         Self { lines, last: VecDeque::new() }

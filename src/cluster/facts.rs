@@ -53,7 +53,7 @@ impl Cluster {
         let managers = Api::<Pod>::namespaced(self.client(), "kube-system");
         let managers = self
             .list_all(
-                "look for the controller manager",
+                "find the controller manager",
                 managers,
                 ListParams::default().labels("component=kube-controller-manager"),
             )

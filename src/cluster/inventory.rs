@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
-use super::patience::{RETRY, patiently};
+use super::retry::{RETRY, retry_until};
 use crate::timeline::{ObjectName, UnreadKind};
 
 /// Kinds whose objects come and go by themselves.
@@ -23,7 +23,7 @@ const PLAIN: [&str; 2] = ["ConfigMap", "Secret"];
 const PAGE: u32 = 500;
 /// How long what may pass is asked for again, in all: an API server whose store has just come back
 /// answers some kinds late.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Cluster {
     /// All objects of all kinds that can be listed, but for those that come and go by themselves,
@@ -32,8 +32,8 @@ impl Cluster {
     pub(crate) async fn inventory(
         &self,
     ) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), ClusterError> {
-        let until = Instant::now() + PATIENCE;
-        let mut kinds = patiently(until, ClusterError::may_pass, || self.kinds()).await?;
+        let until = Instant::now() + TIMEOUT;
+        let mut kinds = retry_until(until, ClusterError::may_pass, || self.kinds()).await?;
         let mut objects = Vec::new();
         loop {
             let mut unread = Vec::new();
@@ -57,7 +57,8 @@ impl Cluster {
 
     /// The kinds whose objects can be listed and stay.
     async fn kinds(&self) -> Result<Vec<ApiResource>, ClusterError> {
-        let discovery = self.call("ask for all kinds", Discovery::new(self.client()).run()).await?;
+        let discovery =
+            self.call("list the API resources", Discovery::new(self.client()).run()).await?;
         let all = discovery.groups().flat_map(|group| group.recommended_resources());
         let kept = all.filter(|(resource, capabilities)| {
             capabilities.supports_operation(verbs::LIST)
@@ -79,7 +80,7 @@ impl Cluster {
             format!("the {} were not listed", resource.plural),
             "earlier calls used up the time limit".to_owned(),
         );
-        Err(ClusterError::TooSlow { what, within: PATIENCE, why })
+        Err(ClusterError::TooSlow { what, within: TIMEOUT, why })
     }
 
     async fn of_kind(&self, resource: &ApiResource) -> Result<Vec<ObjectName>, ClusterError> {
@@ -266,6 +267,6 @@ mod tests {
         assert_eq!(began.elapsed(), RETRY, "it is not even asked");
         let (objects, unread) = slow.inventory().await.unwrap();
         assert!(objects.is_empty() && unread.len() == 2, "{unread:?}");
-        assert!(began.elapsed() < PATIENCE + Duration::from_secs(25), "{:?}", began.elapsed());
+        assert!(began.elapsed() < TIMEOUT + Duration::from_secs(25), "{:?}", began.elapsed());
     }
 }

@@ -9,12 +9,10 @@ use kube::api::{Api, ListParams};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
+use super::node::ready_condition;
 use super::objects;
 use crate::timeline::Component;
-use crate::timeline::leader::{LEADER_LEASES, node_of};
-
-/// Where each node renews its Lease.
-const NODE_LEASES: &str = "kube-node-lease";
+use crate::timeline::leader::{LEADER_LEASES, NODE_LEASES, node_of};
 
 /// A node's last heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +65,7 @@ impl Cluster {
 
     /// A node's last heartbeat: another one is another heartbeat, whatever the clocks say.
     pub(crate) async fn heartbeat_of(&self, node: &str) -> Result<Heartbeat, ClusterError> {
-        let what = || format!("look for a heartbeat of node {node}");
+        let what = || format!("read the heartbeat of node {node}");
         let leases: Api<Lease> = Api::namespaced(self.client(), NODE_LEASES);
         let lease = self.call(what(), leases.get(node)).await;
         let lease = match lease {
@@ -80,11 +78,9 @@ impl Cluster {
             .map(Duration::from_secs);
         let lease = lease.and_then(|lease| lease.resource_version());
         let nodes: Api<objects::Node> = Api::all(self.client());
-        let status = self.call(what(), nodes.get(node)).await?.status;
-        let ready = status.and_then(|status| {
-            status.conditions?.into_iter().find(|condition| condition.type_ == "Ready")
-        });
-        let status = ready.and_then(|ready| Some(ready.last_heartbeat_time?.0));
+        let node = self.call(what(), nodes.get(node)).await?;
+        let heartbeat = ready_condition(&node).and_then(|ready| ready.last_heartbeat_time.as_ref());
+        let status = heartbeat.map(|time| time.0);
         Ok(Heartbeat { lease, status, lasts })
     }
 

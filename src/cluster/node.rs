@@ -42,11 +42,15 @@ pub(super) fn read_node(node: objects::Node) -> Node {
     }
 }
 
-/// A node's Ready condition; Unknown where it has none yet.
+/// A node's Ready condition; `None` where it has none yet.
+pub(crate) fn ready_condition(node: &objects::Node) -> Option<&objects::Condition> {
+    let conditions = node.status.as_ref()?.conditions.as_ref()?;
+    conditions.iter().find(|condition| condition.type_ == "Ready")
+}
+
+/// The status of a node's Ready condition; Unknown where it has none yet.
 pub(crate) fn node_ready(node: &objects::Node) -> Ready {
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
-    let ready = conditions.and_then(|all| all.iter().find(|condition| condition.type_ == "Ready"));
-    match ready.map(|condition| condition.status.as_str()) {
+    match ready_condition(node).map(|condition| condition.status.as_str()) {
         Some("True") => Ready::True,
         Some("False") => Ready::False,
         _ => Ready::Unknown,

@@ -30,7 +30,7 @@ pub(crate) struct PodProblem {
     /// `CrashLoopBackOff of container kube-proxy (image i), last exit code 1, 12 restarts`
     pub why: String,
     /// The last lines of the container that ended.
-    pub last_words: Option<String>,
+    pub last_log_lines: Option<String>,
     ended: Option<String>,
 }
 
@@ -41,7 +41,7 @@ impl std::fmt::Display for PodProblem {
             write!(f, " on {node}")?;
         }
         write!(f, ": {}", self.why)?;
-        match &self.last_words {
+        match &self.last_log_lines {
             Some(words) => write!(f, "; its last log lines: {words}"),
             None => Ok(()),
         }
@@ -50,14 +50,14 @@ impl std::fmt::Display for PodProblem {
 
 #[cfg(test)]
 impl PodProblem {
-    pub(crate) fn example(namespace: &str, pod: &str, last_words: Option<&str>) -> Self {
+    pub(crate) fn example(namespace: &str, pod: &str, last_log_lines: Option<&str>) -> Self {
         Self {
             namespace: namespace.into(),
             pod: pod.into(),
             node: None,
             ready: false,
             why: "not ready".into(),
-            last_words: last_words.map(Into::into),
+            last_log_lines: last_log_lines.map(Into::into),
             ended: None,
         }
     }
@@ -87,7 +87,8 @@ impl Cluster {
                 ..LogParams::default()
             };
             let logs = self.call("read a pod's log", api.logs(&problem.pod, &params)).await;
-            problem.last_words = logs.ok().map(|text| readable(&text)).filter(|t| !t.is_empty());
+            problem.last_log_lines =
+                logs.ok().map(|text| readable(&text)).filter(|t| !t.is_empty());
         }
         Ok(problems)
     }
@@ -116,7 +117,7 @@ fn pod_problem(pod: &Pod, now: Timestamp) -> Option<PodProblem> {
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
         ready,
         why,
-        last_words: None,
+        last_log_lines: None,
         ended: ended.map(|container| container.name.clone()),
     })
 }

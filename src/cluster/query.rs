@@ -10,7 +10,6 @@ use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::connect::Cluster;
-
 use super::error::ClusterError;
 use super::labels::MIRROR;
 use super::node::{Node, read_node};
@@ -136,7 +135,7 @@ impl Cluster {
         let api: Api<objects::Service> = Api::namespaced(self.client(), "kube-system");
         let found = self
             .list_all(
-                "look for the cluster's DNS",
+                "find the cluster's DNS Service",
                 api,
                 ListParams::default().labels("k8s-app=kube-dns"),
             )

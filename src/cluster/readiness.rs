@@ -148,7 +148,7 @@ fn daemon_set(object: &DaemonSet) -> Option<String> {
     )
 }
 
-/// A Job is there when it is done, or when all of its pods are at work.
+/// A Job is there when it is done, or when all of its pods are ready or have succeeded.
 fn job(object: &Job) -> Option<String> {
     let spec = object.spec.clone().unwrap_or_default();
     let status = object.status.clone().unwrap_or_default();
@@ -158,7 +158,7 @@ fn job(object: &Job) -> Option<String> {
     if done >= completions {
         return None;
     }
-    count("Job", object.name_any(), true, done + at_work, want, "at work")
+    count("Job", object.name_any(), true, done + at_work, want, "ready or succeeded")
 }
 
 fn pod(object: &Pod) -> Option<String> {
@@ -266,7 +266,7 @@ mod tests {
         };
         assert_eq!(with(json!({"succeeded": 1})), None);
         assert_eq!(with(json!({"ready": 1, "active": 1})), None);
-        assert_eq!(with(json!({"active": 1})).unwrap(), "Job/j: 0 of 1 at work");
+        assert_eq!(with(json!({"active": 1})).unwrap(), "Job/j: 0 of 1 ready or succeeded");
     }
 
     fn waiting_pod(reason: &str) -> Pod {

@@ -1,5 +1,5 @@
-//! Resolver of API servers, resolved without the C library: in a static binary its look-up fails where
-//! the system's differs.
+//! Resolves the names of API servers without the C library: in a static binary its lookup fails
+//! where the system's differs.
 
 use std::future::Future;
 use std::io;

@@ -71,7 +71,10 @@ impl Cluster {
         let Ok(version) = api_version.parse::<GroupVersion>() else { return Ok(Vec::new()) };
         let client = self.client();
         match self
-            .call(format!("look for {api_version}"), discovery::pinned_group(&client, &version))
+            .call(
+                format!("list the kinds of {api_version}"),
+                discovery::pinned_group(&client, &version),
+            )
             .await
         {
             Ok(group) => {

@@ -95,7 +95,7 @@ impl Docker {
     }
 
     /// The last lines that a container wrote, without colours and empty ones: why it ended, often.
-    pub(crate) async fn last_words(
+    pub(crate) async fn last_log_lines(
         &self,
         container: &str,
         lines: usize,

@@ -27,7 +27,7 @@ impl Diagnosis {
     }
 
     pub(crate) fn explain(self, error: RunError) -> RunError {
-        self.causes.into_iter().fold(error, RunError::caused_by).hint(self.hint)
+        error.caused_by_all(self.causes).hint(self.hint)
     }
 }
 
@@ -35,7 +35,7 @@ impl Diagnosis {
 /// known.
 pub(crate) fn described(pods: &[PodProblem]) -> Vec<String> {
     let mut sorted: Vec<&PodProblem> = pods.iter().collect();
-    sorted.sort_by_key(|pod| (pod.ready, pod.last_words.is_none()));
+    sorted.sort_by_key(|pod| (pod.ready, pod.last_log_lines.is_none()));
     let more = pods.iter().filter(|pod| !pod.ready).count().saturating_sub(MOST_PODS);
     let named = sorted.into_iter().take(MOST_PODS).map(ToString::to_string);
     named.chain((more > 0).then(|| format!("{more} more pods are not ready"))).collect()
@@ -63,7 +63,7 @@ fn hint<'a>(pods: &[PodProblem], missing: impl Iterator<Item = &'a About>) -> St
             )),
             _ => None,
         }),
-        _ => None,
+        About::Other => None,
     });
     by_condition
         .last()
@@ -74,7 +74,7 @@ fn hint<'a>(pods: &[PodProblem], missing: impl Iterator<Item = &'a About>) -> St
 /// show it: any other may have used up its own files.
 pub(crate) fn out_of_inotify(pods: &[PodProblem]) -> Option<String> {
     let words = |pod: &PodProblem| {
-        let words = pod.last_words.as_deref().unwrap_or_default().to_lowercase();
+        let words = pod.last_log_lines.as_deref().unwrap_or_default().to_lowercase();
         let is_limit = words.contains("too many open files") || words.contains("inotify instances");
         is_limit && pod.namespace == "kube-system" && !pod.ready
     };
@@ -91,8 +91,8 @@ pub(crate) fn out_of_inotify(pods: &[PodProblem]) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn pod(namespace: &str, name: &str, last_words: Option<&str>) -> PodProblem {
-        PodProblem::example(namespace, name, last_words)
+    fn pod(namespace: &str, name: &str, last_log_lines: Option<&str>) -> PodProblem {
+        PodProblem::example(namespace, name, last_log_lines)
     }
 
     fn ready(mut pod: PodProblem) -> PodProblem {

@@ -202,6 +202,15 @@ impl RunError {
         self
     }
 
+    /// With several of them, outermost first.
+    pub(crate) fn caused_by_all(
+        mut self,
+        why: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        self.causes.extend(why.into_iter().map(Into::into));
+        self
+    }
+
     /// With something that a person can do.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

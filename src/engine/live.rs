@@ -4,16 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::timeline::leader::{LEADER_LEASES, node_of};
+use crate::timeline::leader::{LEADER_LEASES, NODE_LEASES, node_of};
 use crate::timeline::{
     Change, Component, Endpoint, Event, Moment, Outcome, ProbeSpan, ProcessState, Ready, Record,
 };
 
 /// How far back attempts are kept for the steady state: no condition may ask for longer.
 pub(crate) const HORIZON: Duration = Duration::from_secs(120);
-
-/// Where nodes have their Leases.
-const NODE_LEASES: &str = "kube-node-lease";
 
 /// The state of the backend as the records tell it.
 #[derive(Debug, Default)]

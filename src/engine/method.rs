@@ -175,8 +175,8 @@ impl<'a, W: Backend> Method<'a, W> {
             self.verify().await?;
             self.recovered().await?;
             let planned = self.plan((step, name), fault, undo_after).await?;
-            let owe = |(harm, undo)| self.record((name, undo_after), harm, undo);
-            let pending: Result<Vec<_>, _> = planned.into_iter().map(owe).collect();
+            let record = |(harm, undo)| self.record((name, undo_after), harm, undo);
+            let pending: Result<Vec<_>, _> = planned.into_iter().map(record).collect();
             (self.job.arm)(undo_after.requested).await?;
             pending
         };

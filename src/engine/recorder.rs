@@ -222,22 +222,22 @@ impl Writer {
             .append(bytes)
             .and_then(|()| file.writer.flush())
             .map_err(|e| format!("cannot write attempts: {e}"));
-        let mut sights = Vec::new();
+        let mut observations = Vec::new();
         let mut live = self.shared.live();
         let Some(state) = live.probes.get_mut(probe) else { return };
-        let mood = self.states.entry(probe.to_owned()).or_default();
+        let failing = self.states.entry(probe.to_owned()).or_default();
         for attempt in reader.by_ref() {
             let sent = file.span.sent(&attempt);
             state.ended(attempt.slot);
             if attempt.outcome.is_ok() || attempt.outcome.is_failure() {
                 state.attempt(sent, attempt.outcome);
-                sights.extend(mood.feel(probe, sent, attempt.outcome));
+                observations.extend(failing.attempt(probe, sent, attempt.outcome));
             }
         }
         drop(live);
         self.kept(written);
-        for sight in sights {
-            let _ = self.observer.send(sight);
+        for observation in observations {
+            let _ = self.observer.send(observation);
         }
     }
 
@@ -252,7 +252,7 @@ impl Writer {
 }
 
 impl ProbeState {
-    fn feel(
+    fn attempt(
         &mut self,
         probe: &str,
         sent: Moment,

@@ -306,11 +306,11 @@ async fn workload_ready(
         if let Some(why) = readiness.stuck {
             let pods = backend.pod_problems().await;
             let words = pods.iter().filter_map(|pod| {
-                let words = pod.last_words.as_ref()?;
+                let words = pod.last_log_lines.as_ref()?;
                 Some(format!("Pod/{}: its last log lines: {words}", pod.pod))
             });
             let error = RunError::failed("the workload cannot become ready").caused_by(why);
-            return Err(words.fold(error, RunError::caused_by).maybe_hint(out_of_inotify(&pods)));
+            return Err(error.caused_by_all(words).maybe_hint(out_of_inotify(&pods)));
         }
         if readiness.ready {
             return Ok(());
@@ -322,9 +322,8 @@ async fn workload_ready(
                 "the workload was not ready within {limit}s; waiting for {}",
                 readiness.waiting.join(", ")
             ));
-            return Err(described(&pods)
-                .into_iter()
-                .fold(error, RunError::caused_by)
+            return Err(error
+                .caused_by_all(described(&pods))
                 .hint(what_helps(&readiness.waiting))
                 .maybe_hint(out_of_inotify(&pods)));
         }

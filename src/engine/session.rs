@@ -65,9 +65,8 @@ pub(crate) async fn fits(handle: &ClusterHandle, parsed: &Parsed) -> Result<(), 
 }
 
 fn refused(problems: &[Diagnostic]) -> RunError {
-    let mut error = RunError::refused("the workload cannot be used");
-    error.causes = problems.iter().map(ToString::to_string).collect();
-    error
+    RunError::refused("the workload cannot be used")
+        .caused_by_all(problems.iter().map(ToString::to_string))
 }
 
 /// Refuses when no run can be recorded in this directory.

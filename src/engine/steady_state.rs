@@ -23,13 +23,12 @@ pub(crate) enum About {
     Nodes {
         missing: Vec<String>,
     },
-    Endpoints,
     Probe {
         /// How its last attempts failed, and how many of them.
         failures: Vec<(Outcome, u32)>,
     },
-    Watch,
-    Heartbeat,
+    /// Something that sets no hint.
+    Other,
 }
 
 /// The steady state of an experiment, and what else a run adds to it.
@@ -87,7 +86,7 @@ impl SteadyState {
         let blind = live.blind.iter().map(|(watch, why)| Judged {
             text: format!("the watch of {watch} is down ({why})"),
             since: None,
-            about: About::Watch,
+            about: About::Other,
         });
         let heard = self.heard.iter().map(|node| self.heard_of(node, live));
         self.conditions
@@ -126,7 +125,7 @@ impl SteadyState {
         Judged {
             text: format!("{node} has sent a heartbeat since"),
             since: since.map(|_| self.began),
-            about: About::Heartbeat,
+            about: About::Other,
         }
     }
 
@@ -171,7 +170,7 @@ impl SteadyState {
         let changed = live.endpoints_changed.get(service).copied().unwrap_or(self.began);
         let since = (ready >= at_least).then_some(changed.max(self.began));
         let text = format!("{ready} ready endpoints of {service}, {at_least} wanted");
-        Judged { text, since, about: About::Endpoints }
+        Judged { text, since, about: About::Other }
     }
 
     fn probe(&self, name: &str, ratio: f64, hold: Duration, live: &Live, now: Moment) -> Judged {
@@ -308,41 +307,36 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_probe_must_have_been_asked_for_all_of_the_time() {
+    /// A condition on a probe, and 3 s of its attempts.
+    fn probed(outcome: impl Fn(u32) -> Outcome) -> (SteadyState, Live) {
         let mut live = Live::default();
         live.probe_started(span("web", 10));
+        let probe = live.probes.get_mut("web").unwrap();
+        for slot in 0..30u32 {
+            probe.attempt(secs(f64::from(slot) / 10.0), outcome(slot));
+            probe.ended(slot.into());
+        }
         let condition = Condition::Probe {
             name: "web".into(),
             success_ratio: 1.0,
             hold: Duration::from_secs(1),
         };
-        let steady = SteadyState::new(vec![condition], Vec::new(), Duration::ZERO, secs(0.0));
-        for slot in 0..30u32 {
-            let probe = live.probes.get_mut("web").unwrap();
-            probe.attempt(secs(f64::from(slot) / 10.0), Outcome::Ok);
-            probe.ended(slot.into());
-        }
+        (SteadyState::new(vec![condition], Vec::new(), Duration::ZERO, secs(0.0)), live)
+    }
+
+    #[test]
+    fn a_probe_must_have_been_asked_for_all_of_the_time() {
+        let (steady, live) = probed(|_| Outcome::Ok);
         assert_eq!(SteadyState::since(&steady.judge(&live, secs(0.5))), None);
         assert_eq!(SteadyState::since(&steady.judge(&live, secs(3.0))), Some(secs(0.0)));
     }
 
     #[test]
     fn a_probe_that_is_not_met_says_what_it_got() {
-        let mut live = Live::default();
-        live.probe_started(span("web", 10));
-        let condition = Condition::Probe {
-            name: "web".into(),
-            success_ratio: 1.0,
-            hold: Duration::from_secs(1),
-        };
-        let steady = SteadyState::new(vec![condition], Vec::new(), Duration::ZERO, secs(0.0));
-        let probe = live.probes.get_mut("web").unwrap();
-        for slot in 0..30u32 {
-            let outcome = if slot % 5 == 0 { Outcome::Refused } else { Outcome::Status(404) };
-            probe.attempt(secs(f64::from(slot) / 10.0), outcome);
-            probe.ended(slot.into());
-        }
+        let (steady, live) = probed(|slot| match slot % 5 {
+            0 => Outcome::Refused,
+            _ => Outcome::Status(404),
+        });
         let judged = steady.judge(&live, secs(2.95));
         assert_eq!(
             judged[0].text,

@@ -228,7 +228,7 @@ async fn the_adapter_does_what_it_says() {
     println!("clock {:?}", docker.clock().await.unwrap());
     assert!(docker.kind_clusters().await.unwrap().contains(&world.target.cluster));
 
-    let words = docker.last_words(id, 3).await.unwrap();
+    let words = docker.last_log_lines(id, 3).await.unwrap();
     println!("{words:?}");
     assert!(words.len() == 3 && words.iter().all(|line| !line.contains('\x1b')));
 

@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 500 });
 pub(crate) const LIMIT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 90 });
 /// How much later than its interval a heartbeat may come.
 const SLACK: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
-/// The bound on asking a node for its last words.
+/// The bound on reading a node's last log lines.
 const ASK: Duration = Duration::from_secs(5);
 /// So much of a log is quoted.
 const LINES: usize = 3;
@@ -90,7 +90,7 @@ impl Works {
     }
 
     /// What it, or else its machine, wrote last.
-    async fn last_words(&self, context: &FaultContext<'_, '_>) -> Vec<String> {
+    async fn last_log_lines(&self, context: &FaultContext<'_, '_>) -> Vec<String> {
         let log = match self {
             Self::Component(part) => {
                 let name = part.name();
@@ -116,13 +116,13 @@ impl Works {
         seen: String,
         after: Duration,
     ) -> FaultError {
-        context.not_undone(seen, after).quoting(self.last_words(context).await)
+        context.not_undone(seen, after).quoting(self.last_log_lines(context).await)
     }
 }
 
 /// The end of the container's log: what systemd wrote to the console.
 pub(super) async fn machine_words(context: &FaultContext<'_, '_>) -> Vec<String> {
-    context.docker.last_words(context.container(), LINES).await.unwrap_or_default()
+    context.docker.last_log_lines(context.container(), LINES).await.unwrap_or_default()
 }
 
 /// A line of a log, as an error quotes it.

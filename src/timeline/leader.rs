@@ -1,4 +1,7 @@
-//! How the parts of a control plane say which of them leads.
+//! Leases: where they are, and how the parts of a control plane say which of them leads.
+
+/// The namespace of the Leases that nodes renew.
+pub const NODE_LEASES: &str = "kube-node-lease";
 
 /// The namespace in which kube-controller-manager and kube-scheduler have the leases by which one
 /// of each leads, called as they are.

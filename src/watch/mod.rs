@@ -26,6 +26,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cluster::{CANARY_LABEL, Cluster};
+use crate::timeline::leader::{LEADER_LEASES, NODE_LEASES};
 use crate::timeline::{Event, Record};
 pub(crate) use canary::{CanaryObjects, watch_canary};
 pub(crate) use follow::SILENCE;
@@ -90,8 +91,8 @@ pub(crate) fn start(servers: &[Cluster], namespace: &str, out: UnboundedSender<R
     let mut tasks = JoinSet::new();
     let nodes = clients.iter().cloned().map(Api::all).collect();
     tasks.spawn(run::<node::Nodes>(follow("nodes"), nodes));
-    tasks.spawn(run::<lease::Leases>(follow("node leases"), within(&clients, "kube-node-lease")));
-    tasks.spawn(run::<lease::Leases>(follow("leader leases"), within(&clients, "kube-system")));
+    tasks.spawn(run::<lease::Leases>(follow("node leases"), within(&clients, NODE_LEASES)));
+    tasks.spawn(run::<lease::Leases>(follow("leader leases"), within(&clients, LEADER_LEASES)));
     tasks.spawn(endpoints_of(follow("endpoints"), clients.clone(), namespace.to_owned()));
     let workload = follow("pods").labels(format!("!{CANARY_LABEL}"));
     tasks.spawn(run::<pod::Pods>(workload, within(&clients, namespace)));

@@ -3,7 +3,7 @@
 use kube::ResourceExt;
 
 use super::cache::{self, Watched};
-use crate::cluster::{node_ready, objects};
+use crate::cluster::{node_ready, objects, ready_condition};
 use crate::timeline::{Change, Event, Ready};
 
 pub(super) struct Nodes;
@@ -24,8 +24,7 @@ impl Watched for Nodes {
     type Row = Row;
 
     fn rows(object: &objects::Node) -> Vec<(String, Row)> {
-        let conditions = object.status.iter().flat_map(|status| status.conditions.iter().flatten());
-        let condition = conditions.into_iter().find(|condition| condition.type_ == "Ready");
+        let condition = ready_condition(object);
         let taints = object.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
         let row = Row {
             node: object.name_any(),

@@ -11,7 +11,7 @@ use crate::embedded::{Action, Embedded, NodeId};
 use crate::engine::backend::run_scope::{ProberGroup, RunScope};
 use crate::engine::backend::{Backend, Progress, Readiness};
 use crate::engine::error::RunError;
-use crate::engine::plan::canaries;
+use crate::engine::plan::canaries::{self, ON_KIND};
 use crate::engine::plan::placement::Place;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
@@ -48,8 +48,6 @@ impl EmbeddedBackend<'_> {
 /// What stands for a container engine's address in an entry of the ledger.
 pub(crate) const ENGINE: &str = "embedded";
 
-const ON_KIND: &str = "use --cluster kind to run the experiment in a kind cluster";
-
 fn not_supported(fault: &Fault) -> RunError {
     RunError::refused(format!("the embedded cluster does not support {}", fault.kind()))
 }
@@ -64,12 +62,17 @@ pub(crate) fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError>
     }
     for probe in &experiment.probes {
         if let Some(what) = probe.ask.kind().not_embedded() {
-            return Err(not_modelled(&probe.name, &format!("asks {what}"), "has none", ""));
+            return Err(not_modelled(
+                &probe.name,
+                &format!("uses {what}"),
+                "does not support it",
+                "",
+            ));
         }
         match (&probe.from, &probe.ask) {
             (From::Pod { .. }, _) => return Err(no_pods_network(&probe.name)),
             (_, Ask::Api { server: ApiServer::Each, .. }) => {
-                let hint = "`server: balancer` asks it; ";
+                let hint = "use `server: balancer`, or ";
                 return Err(not_modelled(
                     &probe.name,
                     "targets each API server",
@@ -150,7 +153,7 @@ fn start(group: ProberGroup, out: UnboundedSender<AgentMessage>) -> Result<Agent
 /// A probe of something that the model has not.
 fn not_modelled(probe: &str, asks: &str, has: &str, hint: &str) -> RunError {
     RunError::refused(format!("probe {probe} {asks}: the embedded cluster {has}"))
-        .hint(format!("{hint}use --cluster kind to run the experiment in a kind cluster"))
+        .hint(format!("{hint}{ON_KIND}"))
 }
 
 /// A probe from a pod's network: the model's pods have none of their own, and no DNS.

@@ -81,11 +81,10 @@ impl KindBackend<'_> {
         let ids: Vec<String> =
             running.map(|(_, id)| id.rsplit('/').next().unwrap_or(id).to_owned()).collect();
         if ids.is_empty() {
-            let which = container.map_or("none of its containers".to_owned(), |name| {
-                format!("its container {name}")
-            });
-            let verb = if container.is_some() { "is not running" } else { "runs" };
-            return Err(RunError::refused(format!("{which} {verb} in the pod {}", pod.name)));
+            return Err(RunError::refused(match container {
+                Some(name) => format!("container {name} is not running in pod {}", pod.name),
+                None => format!("no container is running in pod {}", pod.name),
+            }));
         }
         self.plan(node, Some(PodContainers { pod: &pod.name, ids: &ids, number }), wanted)
     }

@@ -1,5 +1,5 @@
 //! All that a run may do to the backend. The real one is in `kind.rs`, the model in `embedded.rs`,
-//! what both do through the API in `scope.rs`; tests run the engine against a fake one.
+//! what both do through the API in `run_scope.rs`; tests run the engine against a fake one.
 
 pub(crate) mod embedded;
 #[cfg(test)]

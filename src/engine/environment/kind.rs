@@ -234,7 +234,7 @@ async fn not_joined(name: &str, cluster: &Cluster, docker: &Docker) -> RunError 
         "the nodes of the new cluster {name} were not all ready within {limit}s"
     ));
     let is_short = shortage.is_some();
-    let error = unready.chain(shortage).chain(described(&pods)).fold(error, RunError::caused_by);
+    let error = error.caused_by_all(unready.chain(shortage).chain(described(&pods)));
     match out_of_inotify(&pods) {
         Some(hint) => error.hint(hint),
         None if is_short => error.hint(format!("raise it with {}", inotify::RAISE)),

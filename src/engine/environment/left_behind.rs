@@ -47,7 +47,8 @@ pub(super) async fn strike_undone(
     };
     beating(state, async {
         let tools_of = async |_: &str| Ok(tools());
-        recover::those(&mut ledger, |entry| over.contains(&entry.id), tools_of, &mut report).await;
+        recover::matching(&mut ledger, |entry| over.contains(&entry.id), tools_of, &mut report)
+            .await;
         if ledger.pending().iter().all(|entry| is_harmless(&entry.undo)) {
             recover::all(&mut ledger, tools_of, &mut report).await;
         }

@@ -14,6 +14,7 @@ use crate::engine::environment::kind::{self, KindNodes};
 use crate::engine::environment::state_dir::{Lock, StateDir};
 use crate::engine::error::RunError;
 use crate::engine::undo::ledger::{Entry, Ledger};
+use crate::engine::undo::watchdog;
 use crate::kind_config::KindConfig;
 use crate::plan::Node;
 use crate::timeline::{ClusterFacts, Ready};
@@ -223,8 +224,13 @@ fn refuse_pending_on(state: &StateDir, engine: Option<&str>) -> Result<(), RunEr
 fn what_undoes(watched: Option<jiff::Timestamp>, now: jiff::Timestamp) -> String {
     match watched.map(|until| until.duration_since(now).as_secs()) {
         None => "run `kubectl outage recover` first".into(),
-        Some(left @ 1..) => format!("its watchdog undoes that in {left}s at the latest; run `kubectl outage recover` to undo it now"),
-        Some(_) => "its watchdog is retrying every 10s; run `kubectl outage recover` to undo it now and to see what prevents it".into(),
+        Some(left @ 1..) => format!(
+            "its watchdog undoes that in {left}s at the latest; run `kubectl outage recover` to undo it now"
+        ),
+        Some(_) => format!(
+            "its watchdog is retrying every {}s; run `kubectl outage recover` to undo it now and to see what prevents it",
+            watchdog::RETRY.as_secs()
+        ),
     }
 }
 

@@ -108,7 +108,7 @@ impl StateDir {
         self.lock_as(Holder::Command)
     }
 
-    /// The same, said by whom.
+    /// The same, with who takes it.
     pub(crate) fn lock_as(&self, holder: Holder) -> Result<Lock, RunError> {
         let path = self.path.join(LOCK);
         let cannot = |e: std::io::Error| {
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watchdog_that_undoes_is_told_as_such() {
+    fn a_watchdog_that_undoes_is_named() {
         let root = tempfile::tempdir().unwrap();
         let state = StateDir::nameless(root.path(), "kind-a").make().unwrap();
         let undoing = state.lock_as(Holder::Watchdog).unwrap();

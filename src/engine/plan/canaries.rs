@@ -32,6 +32,9 @@ fn spec(probe: &Probe, canary: Canary, namespace: &str) -> CanarySpec {
     CanarySpec { header, canary, namespace, interval_ns, timeout: probe.timeout }
 }
 
+/// What to do about what the embedded cluster does not have.
+pub(crate) const ON_KIND: &str = "use --cluster kind to run the experiment in a kind cluster";
+
 /// The embedded cluster has no autoscaler.
 pub(crate) fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError> {
     let probe =
@@ -41,7 +44,6 @@ pub(crate) fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError>
             "probe {} is a canary for the autoscaler, which the embedded cluster does not have",
             probe.name
         );
-        Err(RunError::refused(text)
-            .hint("use --cluster kind to run the experiment in a kind cluster"))
+        Err(RunError::refused(text).hint(ON_KIND))
     })
 }

@@ -198,7 +198,8 @@ pub(crate) struct Entry {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Line {
-    Owed(Box<Entry>),
+    #[serde(rename = "owed")]
+    Recorded(Box<Entry>),
     /// The time of an entry that has become known.
     Watched {
         id: u64,
@@ -252,7 +253,7 @@ impl Ledger {
                 .hint("it was written by another version of this program: run `kubectl outage recover` with that version")
         };
         match serde_json::from_str(line).map_err(unknown)? {
-            Line::Owed(entry) => {
+            Line::Recorded(entry) => {
                 self.next = self.next.max(entry.id + 1);
                 self.open.push(*entry);
             }
@@ -296,7 +297,7 @@ impl Ledger {
             watched_until,
             undo,
         };
-        self.append(&Line::Owed(Box::new(entry.clone()))).map_err(|e| self.cannot_write(&e))?;
+        self.append(&Line::Recorded(Box::new(entry.clone()))).map_err(|e| self.cannot_write(&e))?;
         self.next += 1;
         self.open.push(entry);
         Ok(self.next - 1)

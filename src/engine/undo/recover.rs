@@ -16,7 +16,7 @@ use crate::engine::backend::Progress;
 use crate::engine::error::RunError;
 use crate::engine::undo::back_off::BackOff;
 use crate::engine::undo::ledger::{Access, Entry, Ledger, UndoEntry};
-use crate::engine::undo::rollback::{Half, NotUndone, in_passes};
+use crate::engine::undo::rollback::{NotUndone, UndoPhase, in_passes};
 use crate::fault::{self, ObjectUndo};
 use crate::node::{AccessError, AccessErrorKind, NodeAccess, NodeHandle, NodeState};
 use crate::timeline::{FaultPhase, NodeRole, Ready};
@@ -372,24 +372,24 @@ pub(crate) async fn all(
     tools_of: impl AsyncFn(&str) -> Result<Tools, RunError>,
     say: &mut dyn FnMut(&Entry, UndoProgress<'_>),
 ) -> Vec<NotUndone> {
-    those(ledger, |_| true, tools_of, say).await
+    matching(ledger, |_| true, tools_of, say).await
 }
 
 /// The same for some of them.
-pub(crate) async fn those(
+pub(crate) async fn matching(
     ledger: &mut Ledger,
     which: impl Fn(&Entry) -> bool,
     tools_of: impl AsyncFn(&str) -> Result<Tools, RunError>,
     say: &mut dyn FnMut(&Entry, UndoProgress<'_>),
 ) -> Vec<NotUndone> {
     let entries = ledger.pending().iter().rev().filter(|entry| which(entry)).cloned().collect();
-    let left = in_passes(entries, async |entry: &Entry, half: Half| {
-        if half == Half::Undo {
+    let left = in_passes(entries, async |entry: &Entry, phase: UndoPhase| {
+        if phase == UndoPhase::Undo {
             say(entry, UndoProgress::Begins);
         }
-        let done = one(entry, half, &tools_of);
+        let done = one(entry, phase, &tools_of);
         patiently(done, |long| say(entry, UndoProgress::GoesOn(long))).await?;
-        if half == Half::Verify {
+        if phase == UndoPhase::Verify {
             ledger.settle(entry.id)?;
             say(entry, UndoProgress::Ended(Ok(())));
         }
@@ -413,8 +413,9 @@ pub(crate) async fn faults_only(
         .filter(|entry| entry.undo.fault().is_some())
         .cloned()
         .collect();
-    let left =
-        in_passes(faults, async |entry: &Entry, half: Half| one(entry, half, &tools_of).await);
+    let left = in_passes(faults, async |entry: &Entry, phase: UndoPhase| {
+        one(entry, phase, &tools_of).await
+    });
     left.await.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
 }
 
@@ -432,13 +433,13 @@ async fn patiently<T>(work: impl Future<Output = T>, mut say: impl FnMut(Duratio
 
 async fn one(
     entry: &Entry,
-    half: Half,
+    phase: UndoPhase,
     tools_of: &impl AsyncFn(&str) -> Result<Tools, RunError>,
 ) -> Result<(), RunError> {
     let tools = tools_of(&entry.engine).await?;
-    match half {
-        Half::Undo => tools.undo(&entry.run, &entry.undo, &mut |_, _| {}).await,
-        Half::Verify => tools.verify(&entry.undo, &mut |_, _| {}).await,
+    match phase {
+        UndoPhase::Undo => tools.undo(&entry.run, &entry.undo, &mut |_, _| {}).await,
+        UndoPhase::Verify => tools.verify(&entry.undo, &mut |_, _| {}).await,
     }
 }
 

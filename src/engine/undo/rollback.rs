@@ -84,15 +84,15 @@ async fn all(
 ) -> Vec<NotUndone> {
     let end = Instant::now() + limit;
     let mut reasons: BTreeMap<u64, RunError> = BTreeMap::new();
-    let left = in_passes(pending_entries, async |entry: &Entry, half: Half| {
+    let left = in_passes(pending_entries, async |entry: &Entry, phase: UndoPhase| {
         let reporter = reporter(&entry.undo, recorder);
-        let go = async {
-            match half {
-                Half::Undo => undo_entry(&entry.undo, &reporter, backend).await,
-                Half::Verify => verify_entry(&entry.undo, &reporter, backend).await,
+        let attempt = async {
+            match phase {
+                UndoPhase::Undo => undo_entry(&entry.undo, &reporter, backend).await,
+                UndoPhase::Verify => verify_entry(&entry.undo, &reporter, backend).await,
             }
         };
-        let gone = timeout_at(end, go).await.unwrap_or_else(|_| {
+        let result = timeout_at(end, attempt).await.unwrap_or_else(|_| {
             // The reason of an earlier pass says more.
             Err(reasons.get(&entry.id).cloned().unwrap_or_else(|| {
                 let text = format!("the run stopped trying after {}s", limit.as_secs());
@@ -100,18 +100,18 @@ async fn all(
                 RunError::failed(text)
             }))
         });
-        if let Err(why) = &gone {
+        if let Err(why) = &result {
             reasons.insert(entry.id, why.clone());
         }
-        gone?;
-        if half == Half::Verify { ledger.settle(entry.id) } else { Ok(()) }
+        result?;
+        if phase == UndoPhase::Verify { ledger.settle(entry.id) } else { Ok(()) }
     });
     left.await.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
 }
 
-/// The two halves of an undo.
+/// The two phases of an undo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Half {
+pub(crate) enum UndoPhase {
     Undo,
     /// Whether it works again. A node's heartbeats need the control plane, which another entry may
     /// bring back: so this comes after all undos.
@@ -124,16 +124,16 @@ pub(crate) enum Half {
 /// is left, with why.
 pub(crate) async fn in_passes(
     mut pending_entries: Vec<Entry>,
-    mut go: impl AsyncFnMut(&Entry, Half) -> Result<(), RunError>,
+    mut run: impl AsyncFnMut(&Entry, UndoPhase) -> Result<(), RunError>,
 ) -> Vec<(Entry, RunError)> {
     loop {
         let before = pending_entries.len();
         let mut failed = Vec::new();
-        for half in [Half::Undo, Half::Verify] {
+        for phase in [UndoPhase::Undo, UndoPhase::Verify] {
             for entry in std::mem::take(&mut pending_entries) {
                 // A bug of ours in one undo must not keep the others from being done.
-                let gone = AssertUnwindSafe(go(&entry, half)).catch_unwind().await;
-                match gone.unwrap_or_else(|panic| Err(RunError::panicked(panic.as_ref()))) {
+                let result = AssertUnwindSafe(run(&entry, phase)).catch_unwind().await;
+                match result.unwrap_or_else(|panic| Err(RunError::panicked(panic.as_ref()))) {
                     Err(why) => failed.push((entry, why)),
                     Ok(()) => pending_entries.push(entry),
                 }

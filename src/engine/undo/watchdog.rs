@@ -18,6 +18,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const START: Duration = Duration::from_secs(20);
 /// A run that has not beaten for so long stands still.
 const STANDSTILL: Duration = Duration::from_secs(30);
+/// From one attempt of a watchdog to the next: the engine may be on its way up.
+pub(crate) const RETRY: Duration = Duration::from_secs(10);
 
 /// What a watchdog says when it is in a session of its own and has begun to watch.
 pub(crate) const WATCHES: &str = "watching";

@@ -18,8 +18,7 @@ use super::segment::{Observation, Segment};
 use super::series::SeriesBuilder;
 use super::tracker::Tracker;
 use crate::stats::{Seconds, draws_to_exclude};
-use crate::timeline::ProbeFile;
-use crate::timeline::{Attempt, Outcome, ProbeSpan};
+use crate::timeline::{Attempt, Outcome, ProbeFile, ProbeSpan};
 
 /// The largest lateness and duration that are told apart from larger ones: ten minutes, in
 /// microseconds.

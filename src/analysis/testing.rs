@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use crate::stats::Seconds;
-use crate::timeline::ProbeFile;
 use crate::timeline::attempts::{AttemptEncoder, Phases};
 use crate::timeline::record::Endpoint;
 use crate::timeline::*;
@@ -295,7 +294,7 @@ impl Run {
         self.event(ms, Event::Endpoint { service: "web".into(), change, endpoint })
     }
 
-    /// So many endpoints, the first of which are on the worker that is harmed.
+    /// So many endpoints, the first of which are on the worker that is hit.
     pub(crate) fn endpoints(mut self, all: u32, hit: u32) -> Self {
         for index in 0..all {
             let node = if index < hit { "fast-detection-worker" } else { "fast-detection-worker2" };

@@ -5,8 +5,7 @@ use proptest::prelude::*;
 use super::testing::{Prober, Run, article, at, attempt, bytes, file, s, span};
 use super::*;
 use crate::stats::Seconds;
-use crate::timeline::ProbeFile;
-use crate::timeline::{Attempt, Change, FaultPhase, Outcome, Ready};
+use crate::timeline::{Attempt, Change, FaultPhase, Outcome, ProbeFile, Ready};
 
 const FAULT: Period = Period::Fault { step: 0 };
 const AFTER: Period = Period::AfterUndo { step: 0 };
@@ -527,7 +526,7 @@ fn answers_of_others_prove_the_end_where_an_endpoint_left() {
 }
 
 /// Two back ends that no fault hit, which answer in turns; these moments (in ms) time out.
-fn unharmed_backends(named: bool, endpoints: bool, fails: impl Fn(i64) -> bool) -> Findings {
+fn unaffected_backends(named: bool, endpoints: bool, fails: impl Fn(i64) -> bool) -> Findings {
     let attempts = scripted(|ms| match fails(ms) {
         true => Outcome::Timeout(crate::timeline::Phase::Connect),
         false => Outcome::Ok,
@@ -545,7 +544,7 @@ fn unharmed_backends(named: bool, endpoints: bool, fails: impl Fn(i64) -> bool) 
 #[test]
 fn an_end_is_recognised_where_no_fault_hit_a_back_end() {
     let end = |named, endpoints| {
-        let found = unharmed_backends(named, endpoints, |ms| ms == 6000);
+        let found = unaffected_backends(named, endpoints, |ms| ms == 6000);
         let window = window(&found, AFTER);
         assert!(!window.open && window.failed == 1, "{window:?}");
         let start = window.start;
@@ -573,7 +572,7 @@ fn two_failures_with_an_answer_between_them_end() {
 #[test]
 fn a_burst_begins_no_earlier_than_the_one_before_it_ended() {
     let fails = |ms| (6000..6200).contains(&ms) || ms == 6640;
-    let found = unharmed_backends(false, false, fails);
+    let found = unaffected_backends(false, false, fails);
     let bursts = &window(&found, AFTER).bursts;
     assert_eq!(bursts.len(), 2);
     assert_eq!(bursts[0].end.when.latest, bursts[1].start.when.earliest);
@@ -588,7 +587,7 @@ proptest! {
     fn bursts_follow_each_other(seed in 1u64.., rate in 0.001f64..0.2, named: bool, endpoints: bool, from in 6000i64..10_000, length in 0i64..8000) {
         let mut random = super::testing::Random(seed);
         let fails: Vec<bool> = (0..1500).map(|_| random.share() < rate).collect();
-        let found = unharmed_backends(named, endpoints, |ms| {
+        let found = unaffected_backends(named, endpoints, |ms| {
             (from..from + length).contains(&ms) && fails[((ms + 5000) / 20) as usize]
         });
         for window in &found.probes[0].windows {

@@ -29,9 +29,12 @@ impl<'a> Lost<'a> {
     }
 
     fn of(&self, stream: &Stream) -> Vec<Unreadable> {
-        let at = |moment| self.zero.at(moment);
-        let time =
-            |damage: &Damage| Unreadable { from: damage.from.map(at), until: damage.until.map(at) };
-        self.damage.iter().filter(|damage| damage.stream == *stream).map(time).collect()
+        let damage = self.damage.iter().filter(|damage| damage.stream == *stream);
+        damage.map(|damage| time_of(damage, self.zero)).collect()
     }
+}
+
+pub(super) fn time_of(damage: &Damage, zero: Zero) -> Unreadable {
+    let at = |moment| zero.at(moment);
+    Unreadable { from: damage.from.map(at), until: damage.until.map(at) }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::clock::Zero;
-use super::findings::Warning;
-use super::findings::{Completion, FaultFinding, Findings, Period, ProbeFinding};
+use super::findings::{Completion, FaultFinding, Findings, Period, ProbeFinding, Warning};
+use super::unreadable;
 use crate::stats::Seconds;
-use crate::timeline::{Damage, Event, Moment, NodeRole, Record, Timeline, Tuning};
+use crate::timeline::{Damage, Event, NodeRole, Record, Timeline, Tuning};
 
 /// An attempt sent later than this is late at any rate.
 const LATE: Seconds = Seconds::from_nanos(5_000_000);
@@ -44,13 +44,9 @@ pub(super) fn warnings(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec
 }
 
 fn damaged(damage: &Damage, zero: Zero) -> Warning {
-    let at = |moment: Moment| format!("{:+.3}", zero.at(moment));
-    let span = match (damage.from.map(at), damage.until.map(at)) {
-        (Some(from), Some(until)) => format!("; unknown from {from} to {until}"),
-        (Some(from), None) => format!("; unknown from {from} on"),
-        (None, Some(until)) => format!("; unknown until {until}"),
-        (None, None) => String::new(),
-    };
+    let time = unreadable::time_of(damage, zero);
+    let is_bounded = time.from.is_some() || time.until.is_some();
+    let span = if is_bounded { format!("; unknown {time}") } else { String::new() };
     Warning::Damaged { what: format!("{damage}{span}") }
 }
 

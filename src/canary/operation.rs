@@ -13,7 +13,7 @@ pub(crate) fn describe(canary: Canary) -> &'static str {
     match canary {
         Canary::Scheduling => "a new pod, until it runs",
         Canary::Reconciliation => {
-            "a Deployment scaled to 0 or 1, until its controllers have followed"
+            "a Deployment scaled to 0 or 1, until its controllers have caught up"
         }
         Canary::Autoscaling => "an autoscaler's target scaled below its minimum, until it is back",
     }

@@ -2,7 +2,7 @@
 //! itself was the cause.
 
 use super::view::View;
-use crate::analysis::findings::WarningText;
+use crate::analysis::findings::{WarningText, from_to};
 use crate::analysis::{FaultFinding, Warning};
 use crate::stats::Seconds;
 use crate::timeline::{Component, Impact, NodeRole};
@@ -50,13 +50,11 @@ fn simultaneous(mut gaps: Vec<&Warning>) -> Vec<Vec<&Warning>> {
 fn of_gaps(view: &View<'_>, gaps: &[&Warning]) -> String {
     let from = gaps.iter().map(|gap| span(gap).0).min().unwrap_or_default();
     let ends: Option<Vec<Seconds>> = gaps.iter().map(|gap| span(gap).1).collect();
-    let until = ends
-        .and_then(|ends| ends.into_iter().max())
-        .map_or("on".into(), |until| format!("to {until:+.3}"));
+    let until = ends.and_then(|ends| ends.into_iter().max());
     let WarningText { seen, matters, advice } = gaps[0].text();
     let blind = match gaps {
         [_] => seen,
-        all => format!("{} watches were down from {from:+.3} {until}", watches(all)),
+        all => format!("{} watches were down {}", watches(all), from_to(from, until)),
     };
     let taken = view
         .findings

@@ -31,16 +31,12 @@ pub(super) fn missing(
     what: &str,
 ) -> Finding {
     let lasted = fault.undo_requested.map(|undo| undo - fault.requested);
-    match lasted {
-        None => Finding::unknown(format!("{what}, and the fault has no undo")),
-        Some(_) if found.watch_gaps(watched).next().is_some() => {
-            let unreadable = found.unreadable_since(fault.requested);
-            let why = unreadable.unwrap_or_else(|| "the watch was down".into());
-            Finding::unknown(format!("{what}, but {why}"))
-        }
-        Some(lasted) if lasted < bound => {
+    match (lasted, found.watch_gaps(watched).next()) {
+        (None, _) => Finding::unknown(format!("{what}, and the fault has no undo")),
+        (_, Some(gap)) => Finding::unknown(format!("{what}, but {}", gap.why)),
+        (Some(lasted), None) if lasted < bound => {
             Finding::unknown(format!("{what} in the {lasted} of the fault"))
         }
-        Some(lasted) => Finding::failed(format!("{what} in the {lasted} of the fault")),
+        (Some(lasted), None) => Finding::failed(format!("{what} in the {lasted} of the fault")),
     }
 }

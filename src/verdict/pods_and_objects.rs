@@ -40,10 +40,9 @@ pub(super) fn not_detected(found: &Findings) -> Finding {
             None => Finding::passed(format!("none in {lasted}")),
         })
     };
-    let blind = found.watch_gaps("nodes").next().is_some();
+    let blind = found.watch_gaps("nodes").next().map(|gap| gap.why);
     let judged = found.faults.iter().filter_map(judge);
-    Finding::worst(judged, "no fault hit a node whose state is known")
-        .pass_inconclusive_if(blind.then(|| "the watch of nodes was down".into()))
+    Finding::worst(judged, "no fault hit a node whose state is known").pass_inconclusive_if(blind)
 }
 
 /// What each fault took from a Service was ready elsewhere.
@@ -107,11 +106,7 @@ pub(super) fn not_rescheduled(found: &Findings, labels: &BTreeMap<String, String
 fn hidden(found: &Findings, since: Seconds, undo: Seconds) -> Option<String> {
     let mut gaps = found.watch_gaps("pods");
     let gap = gaps.find(|gap| gap.from < undo && gap.until.is_none_or(|until| until > since))?;
-    let (from, until) =
-        (gap.from, gap.until.map_or("on".into(), |until| format!("to {until:+.3}")));
-    Some(format!(
-        "the watch of pods was down from {from:+.3} {until}: a pod may have come and gone"
-    ))
+    Some(format!("{}: a pod may have come and gone", gap.why))
 }
 
 fn on(pod: &PodFinding) -> String {

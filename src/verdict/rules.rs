@@ -330,14 +330,16 @@ fn missing_since(
     // that.
     let blind = found
         .watch_gaps("nodes")
-        .any(|gap| gap.from < until && gap.until.is_none_or(|seen| seen > until));
-    match until - since {
-        _ if blind => Finding::unknown("not detected, but the watch was down at the undo"),
-        left if left < bound => Finding::unknown(format!(
+        .find(|gap| gap.from < until && gap.until.is_none_or(|seen| seen > until));
+    match (until - since, blind) {
+        (_, Some(gap)) => Finding::unknown(format!("not detected, but {}", gap.why)),
+        (left, None) if left < bound => Finding::unknown(format!(
             "not detected in the remaining {} of the fault",
             left.or_zero()
         )),
-        left => Finding::failed(format!("not detected in the remaining {left} of the fault")),
+        (left, None) => {
+            Finding::failed(format!("not detected in the remaining {left} of the fault"))
+        }
     }
 }
 
@@ -428,12 +430,12 @@ fn nodes_untouched(found: &Findings) -> Finding {
         return Finding::failed(left.join(", ")).measured(measured);
     }
     let unseen = found.other_nodes.iter().find(|other| other.ready_before != Some(true));
-    let blind = found.watch_gaps("nodes").any(|gap| gap.until.is_none());
+    let blind = found.watch_gaps("nodes").find(|gap| gap.until.is_none());
     let unreadable = found.faults.first().and_then(|first| found.unreadable_since(first.requested));
     let issue = match unseen {
         _ if found.other_nodes.is_empty() => Some("every node was hit".to_owned()),
         Some(other) => Some(format!("{} was not known to be Ready before the fault", other.node)),
-        None => blind.then(|| "the watch of nodes was down to the end".to_owned()).or(unreadable),
+        None => blind.map(|gap| gap.why).or(unreadable),
     };
     Finding::passed(measured).pass_inconclusive_if(issue)
 }

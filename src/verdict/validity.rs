@@ -39,8 +39,8 @@ pub(super) fn of_run(found: &Findings) -> Option<String> {
         )
     });
     // A fault without an undo may have had one.
-    let endless = found.faults.iter().filter(|fault| fault.undo_requested.is_none());
-    unconfirmed.or_else(|| endless.filter_map(|one| found.unreadable_since(one.requested)).next())
+    let mut endless = found.faults.iter().filter(|fault| fault.undo_requested.is_none());
+    unconfirmed.or_else(|| endless.find_map(|one| found.unreadable_since(one.requested)))
 }
 
 /// Why it is not known what a probe saw in a time.
@@ -67,8 +67,8 @@ pub(super) fn either_way(
     let finding = judge(probe, &[]);
     let Some(undisturbed) = &probe.undisturbed else { return finding };
     let same = judge(undisturbed, &probe.disturbances).outcome == finding.outcome;
-    let open = same || finding.outcome == Outcome::Inconclusive;
-    finding.inconclusive_if(probe.disturbances.first().filter(|_| !open).map(Disturbance::words))
+    let stays = same || finding.outcome == Outcome::Inconclusive;
+    finding.inconclusive_if(probe.disturbances.first().filter(|_| !stays).map(Disturbance::words))
 }
 
 /// Why a prober that was late all the time decides nothing.

@@ -229,7 +229,7 @@ async fn a_frozen_server_is_a_gap_within_seconds_and_what_happened_in_it_has_its
     let frozen = Moment::now();
     server.set(|state| state.frozen = true);
     let gap = seen.gap(false).await;
-    // Told in time, and not from later than the freeze.
+    // Reported in time, and not from later than the freeze.
     assert!(gap.at.since(frozen) < Duration::from_secs(4), "{:?}", gap.at.since(frozen));
     assert!(gap.since.unwrap() <= frozen);
     server.node("Unknown");

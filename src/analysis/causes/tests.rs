@@ -21,8 +21,8 @@ const ETCD: Component = Component::Etcd;
 const SERVER: Component = Component::ApiServer;
 
 impl Run {
-    /// On control control_planes, all of which are observed. The balancer before several is not a node that
-    /// the API knows.
+    /// On control planes, all of which are observed. The load balancer before several is not a node
+    /// that the API knows.
     fn control_planes(mut self, count: usize) -> Self {
         let node = |name: &&str| NodeFacts {
             name: (*name).into(),
@@ -208,7 +208,7 @@ fn a_server_that_is_stopped_takes_its_time_to_end_and_to_start() {
     ");
 }
 
-/// The only etcd: told to end at 0 s, gone at 3 s, there again at 10.2 s and leading at 10.5 s; its
+/// The only etcd: asked to end at 0 s, gone at 3 s, there again at 10.2 s and leading at 10.5 s; its
 /// API server finds it at 14 s.
 fn etcd_stopped() -> Run {
     let phase = |run: Run, ms, phase| run.phase(ms, "componentStop", "cp", Some(ETCD), phase);

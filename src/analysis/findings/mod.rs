@@ -81,13 +81,15 @@ pub struct Origin {
     pub monotonic_ns: u64,
 }
 
-/// A time in which a watch was down.
-#[derive(Clone, Copy, Debug)]
+/// A time in which what a watch follows may have changed unseen.
+#[derive(Clone, Debug)]
 pub struct WatchGap {
     /// When it began.
     pub from: Seconds,
     /// When it ended; `None`: it lasted to the end.
     pub until: Option<Seconds>,
+    /// Why, with its time: `the watch of nodes was down from +1.000s on`.
+    pub why: String,
 }
 
 /// A period for which recorded data could not be read.
@@ -102,6 +104,11 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
+    /// Of the timeline: why nothing is known of that time.
+    pub fn why(&self) -> String {
+        format!("the timeline could not be read {self}")
+    }
+
     /// Whether it has a moment in common with this time; `until` `None`: to the end.
     pub fn overlaps(&self, from: Seconds, until: Option<Seconds>) -> bool {
         self.from.zip(until).is_none_or(|(own, until)| own <= until)
@@ -109,11 +116,16 @@ impl Unreadable {
     }
 }
 
+/// A time in words; `until` `None`: to the end.
+pub fn from_to(from: Seconds, until: Option<Seconds>) -> String {
+    let until = until.map_or("on".into(), |until| format!("to {until:+.3}"));
+    format!("from {from:+.3} {until}")
+}
+
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.from, self.until) {
-            (Some(from), Some(until)) => write!(f, "from {from:+.3} to {until:+.3}"),
-            (Some(from), None) => write!(f, "from {from:+.3} on"),
+            (Some(from), until) => f.write_str(&from_to(from, until)),
             (None, Some(until)) => write!(f, "until {until:+.3}"),
             (None, None) => write!(f, "at any time"),
         }
@@ -125,13 +137,15 @@ impl Findings {
     pub fn watch_gaps(&self, wanted: &str) -> impl Iterator<Item = WatchGap> {
         let gaps = self.warnings.iter().filter_map(move |warning| match warning {
             Warning::WatchGap { watch, from, until, .. } if watch == wanted => {
-                Some(WatchGap { from: *from, until: *until })
+                let why = format!("the watch of {watch} was down {}", from_to(*from, *until));
+                Some(WatchGap { from: *from, until: *until, why })
             }
             _ => None,
         });
         let unreadable = self.unreadable.iter().map(|time| WatchGap {
             from: time.from.unwrap_or(Seconds::from_nanos(i64::MIN)),
             until: time.until,
+            why: time.why(),
         });
         gaps.chain(unreadable)
     }
@@ -148,7 +162,7 @@ impl Findings {
     /// Why what no record since then shows may have been so all the same.
     pub fn unreadable_since(&self, since: Seconds) -> Option<String> {
         let time = self.unreadable.iter().find(|time| time.overlaps(since, None))?;
-        Some(format!("the timeline could not be read {time}"))
+        Some(time.why())
     }
 
     /// When the last of all faults was over, which is when its undo was confirmed, if it has one; `None` without any, or when one never was.

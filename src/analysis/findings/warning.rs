@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::from_to;
 use crate::stats::Seconds;
 
 /// Something that makes a number less reliable.
@@ -178,14 +179,11 @@ impl Warning {
                 "error windows may be off by as much against all other events",
                 "run where the cluster runs",
             ),
-            Warning::WatchGap { watch, from, until, reason } => {
-                let until = until.map_or("on".into(), |until| format!("to {until:+.3}"));
-                text(
-                    format!("the watch of {watch} was down from {from:+.3} {until} ({reason})"),
-                    "events in that time are known only to an interval",
-                    "repeat the run",
-                )
-            }
+            Warning::WatchGap { watch, from, until, reason } => text(
+                format!("the watch of {watch} was down {} ({reason})", from_to(*from, *until)),
+                "events in that time are known only to an interval",
+                "repeat the run",
+            ),
             Warning::NodeNotReadyBefore { node } => text(
                 format!("{node} was not Ready before the fault"),
                 "its detection cannot be told from its earlier state",

@@ -41,10 +41,11 @@ pub(super) fn leaders(timeline: &Timeline, zero: Zero) -> Vec<LeaderFinding> {
     let control_planes: Vec<String> = control_planes.collect();
     let found =
         LED.into_iter().filter_map(|component| leader(&timeline.records, component, zero, last));
-    let unreadable = || Lost { damage: &timeline.damage, zero }.records().into_iter().map(unread);
+    let start = zero.at(timeline.header.anchor.monotonic);
+    let unreadable = Lost { damage: &timeline.damage, zero }.records();
     found
         .map(|mut leaders| {
-            leaders.blind.extend(unreadable());
+            leaders.blind.extend(unreadable.iter().map(|time| unread(time, start)));
             LeaderFinding { control_planes: control_planes.clone(), ..leaders }
         })
         .collect()
@@ -134,9 +135,9 @@ fn length(from: Bracket, until: Bracket, zero: Zero) -> Between {
     Between::new((until.earliest - from.latest).or_zero(), (until.latest - from.earliest).or_zero())
 }
 
-fn unread(time: Unreadable) -> Blind {
-    let from = time.from.unwrap_or(Seconds::from_nanos(i64::MIN));
-    Blind { from, until: time.until, why: format!("the timeline could not be read {time}") }
+/// `start`: the run's.
+fn unread(time: &Unreadable, start: Seconds) -> Blind {
+    Blind { from: time.from.unwrap_or(start), until: time.until, why: time.why() }
 }
 
 /// A time in which somebody did not see.
@@ -168,7 +169,7 @@ fn watch_gap(event: &Event, wanted: &str) -> Option<(Option<Moment>, String)> {
 fn observer_gap(event: &Event, wanted: &str) -> Option<(Option<Moment>, String)> {
     match event {
         Event::ObserverGap { node, until, reason } if node == wanted => {
-            Some((*until, format!("observer of {node} down: {reason}")))
+            Some((*until, format!("the observer on {node} was down: {reason}")))
         }
         _ => None,
     }

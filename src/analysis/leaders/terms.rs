@@ -238,7 +238,7 @@ impl<'a> Walk<'a> {
         let Some(leader) = &self.leader else { return };
         match &mut self.gap {
             None => self.gap = Some(Gap { node: leader.node, loss, from, until: None }),
-            // One that dies while it is frozen does not thaw.
+            // One that dies while it is frozen is not unfrozen.
             Some(gap) if loss == LeaderLoss::Gone && gap.loss == LeaderLoss::Frozen => {
                 gap.loss = loss
             }

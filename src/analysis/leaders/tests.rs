@@ -133,7 +133,7 @@ fn a_released_lease_is_free_immediately() {
 }
 
 #[test]
-fn a_frozen_leader_that_thaws_in_time_goes_on() {
+fn a_frozen_leader_unfrozen_in_time_goes_on() {
     let run = led()
         .process(1000, "a", 1, Stopped)
         .process(9000, "a", 1, Running)
@@ -147,7 +147,7 @@ fn a_frozen_leader_that_thaws_in_time_goes_on() {
 }
 
 #[test]
-fn a_frozen_leader_that_thaws_too_late_leads_again_once_it_has_renewed() {
+fn a_frozen_leader_unfrozen_too_late_leads_again_once_it_has_renewed() {
     let run = led()
         .process(1000, "a", 1, Stopped)
         .process(39_000, "a", 1, Running)
@@ -161,7 +161,7 @@ fn a_frozen_leader_that_thaws_too_late_leads_again_once_it_has_renewed() {
 }
 
 #[test]
-fn a_frozen_leader_that_thaws_too_late_lives_on_beside_its_successor() {
+fn a_frozen_leader_unfrozen_too_late_lives_on_beside_its_successor() {
     let frozen = || led().process(1000, "a", 1, Stopped).leads(17_000, Some("b_2"), 5);
     let found_ = found(
         frozen().process(25_000, "a", 1, Running).process(26_200, "a", 1, Gone).ended(30_000),
@@ -172,7 +172,7 @@ fn a_frozen_leader_that_thaws_too_late_lives_on_beside_its_successor() {
     // One that never continued did not believe anything; one that still runs has not given up.
     assert!(found(frozen().process(26_200, "a", 1, Gone).ended(30_000)).old.is_empty());
     // One that ended between two looks ran for less than that.
-    let thaw = Event::Fault {
+    let unfreeze = Event::Fault {
         step: 0,
         name: None,
         fault: "componentPause".into(),
@@ -181,7 +181,7 @@ fn a_frozen_leader_that_thaws_too_late_lives_on_beside_its_successor() {
         phase: FaultPhase::UndoRequested,
         detail: String::new(),
     };
-    let quick = found(frozen().event(26_160, thaw).process(26_200, "a", 1, Gone).ended(30_000));
+    let quick = found(frozen().event(26_160, unfreeze).process(26_200, "a", 1, Gone).ended(30_000));
     assert_eq!(quick.old[0].length, between(0.0, 0.04));
     let alive = found(frozen().process(25_000, "a", 1, Running).ended(30_000));
     assert_eq!((alive.old[0].until, alive.old[0].length), (None, between(5.0, 5.05)));
@@ -306,7 +306,7 @@ fn an_etcd_member_that_is_killed_is_followed_by_another() {
 }
 
 #[test]
-fn an_etcd_member_that_thaws_hears_of_its_successor() {
+fn an_unfrozen_etcd_member_hears_of_its_successor() {
     let run = etcd()
         .part(1000, "a", Component::Etcd, 1, Stopped)
         .member(1600, "a", false, false)

@@ -78,7 +78,7 @@ pub(super) fn old(found: &Findings, component: Component, limits: Limits) -> Fin
             return Finding::bounded(old.length, limits, measured).inconclusive_if(unreadable);
         }
         let why = match old.length.least {
-            Seconds::ZERO => format!("nothing observed when the old leader on {} ended", old.node),
+            Seconds::ZERO => format!("the end of the old leader on {} was not observed", old.node),
             _ => format!("still running on {} at the end of the run", old.node),
         };
         let longer = old.length.least > limits.most;

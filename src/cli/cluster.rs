@@ -14,6 +14,7 @@ use crate::engine::environment::embedded;
 use crate::engine::environment::embedded_folder::{Folder, Secret};
 use crate::engine::error::RunError;
 use crate::kind_config::{self, DEFAULT_KUBERNETES, KindConfig, Kubernetes};
+use crate::timeline::counted;
 use crate::yaml::SourceFile;
 
 /// Starts a cluster and keeps it until Ctrl-C.
@@ -29,10 +30,10 @@ pub(super) fn cluster(args: &Cluster, env: &Env) -> Result<u8, Failure> {
         let _out = wanted.map(|path| write_out(path, embedded.kubeconfig())).transpose()?;
         let path = wanted.unwrap_or(&own).display();
         print(&format!(
-            "the embedded cluster is up: {} nodes, a model of Kubernetes and not a real one. \
+            "the embedded cluster is up: {}, a model of Kubernetes and not a real one. \
              Press Ctrl-C to stop it.\n\n  kubectl --kubeconfig {path} get \
              nodes,pods,endpointslices -A\n  kubectl --kubeconfig {path} get nodes -w\n",
-            config.nodes.len()
+            counted(config.nodes.len(), "node")
         ));
         tokio::select! {
             _ = abort.interrupted() => Ok(exit::PASS),

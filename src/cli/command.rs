@@ -2,7 +2,6 @@
 
 use super::args::{ClusterChoice, Run};
 use super::cluster::default_config;
-use super::dry_run;
 use super::env::Env;
 use super::exit;
 use super::failure::Failure;
@@ -24,12 +23,6 @@ pub(super) struct Command<'a> {
 }
 
 impl Command<'_> {
-    /// Whether the experiment names its own cluster.
-    pub(super) fn is_made(&self, parsed: &Parsed) -> bool {
-        self.args.cluster == Some(ClusterChoice::Embedded)
-            || matches!(parsed.experiment.cluster, Cluster::Kind { .. })
-    }
-
     /// The cluster that an experiment is to run on.
     pub(super) fn wanted(&self, parsed: &Parsed) -> Result<ClusterSpec, RunError> {
         let access = &self.args.access;
@@ -71,7 +64,7 @@ impl Command<'_> {
         self.shown(progress, restored)
     }
 
-    /// Ends a step's progress; what was interrupted is told as such.
+    /// Ends a step's progress; an interruption is reported as such.
     fn shown<T>(&self, mut progress: Progress, result: Result<T, RunError>) -> Result<T, Failure> {
         match &result {
             Ok(_) => progress.done(),
@@ -85,7 +78,7 @@ impl Command<'_> {
         })
     }
 
-    /// Deletes a kind cluster, and with it what was owed to it; any other stays.
+    /// Deletes a kind cluster, and with it its pending undo entries; any other stays.
     pub(super) async fn delete(&self, handle: &ClusterHandle) -> Result<(), Failure> {
         let Nodes::Kind(nodes) = &handle.nodes else { return Ok(()) };
         let name = handle.state.cluster();
@@ -105,7 +98,7 @@ impl Command<'_> {
 /// What the experiments run on: whoever watches must see it before anything is broken.
 fn on(handle: &ClusterHandle) -> String {
     let cluster = view::cluster(&handle.facts);
-    let context = dry_run::context_of(handle);
+    let context = handle.context();
     let context = context.map_or(String::new(), |context| format!(", context {context}"));
     let engine = handle.facts.engine.as_ref().map_or(String::new(), |engine| format!(", {engine}"));
     format!("on {cluster}{context}{engine}")

@@ -35,7 +35,10 @@ pub fn render(problems: &[Diagnostic], colour: Option<Ink>, width: usize) -> Str
     for problem in problems.iter().take(MOST) {
         for group in groups(problem, width) {
             let drawn = renderer.render(&[group]);
-            text += &colour.map_or(drawn.clone(), |ink| ink.mark(&drawn));
+            text += &match colour {
+                Some(ink) => ink.mark(&drawn),
+                None => drawn,
+            };
             text += "\n";
         }
         text += "\n";
@@ -126,9 +129,9 @@ fn snippet<'p>(
 
 /// Breaks a text between words, so that no line is longer than `width` where that can be had.
 fn wrapped(text: &str, width: usize) -> String {
-    let text: Vec<&str> = text.split_whitespace().collect();
+    let words: Vec<&str> = text.split_whitespace().collect();
     textwrap::fill(
-        &visible(&text.join(" ")),
+        &visible(&words.join(" ")),
         textwrap::Options::new(width)
             .break_words(false)
             .word_splitter(textwrap::WordSplitter::NoHyphenation)

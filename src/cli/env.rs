@@ -16,7 +16,7 @@ use crate::report::Ink;
 #[derive(Clone, Debug)]
 pub(super) struct Env {
     pub home: Option<PathBuf>,
-    /// The directory of all state: locks, ledgers, and runs unless told otherwise.
+    /// The directory of all state: locks, ledgers, and runs unless --runs-dir is set.
     pub state_dir: PathBuf,
     pub runs_dir: PathBuf,
     pub path: OsString,
@@ -42,23 +42,12 @@ pub(super) struct Terminal {
 impl Env {
     /// Reads it. Errors: there is no place for the state.
     pub(super) fn read(global: &Global) -> Result<Self, Failure> {
-        let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let home = var("HOME").or_else(|| var("USERPROFILE")).map(PathBuf::from);
         let state_dir = match state_dir(var("XDG_STATE_HOME").map(PathBuf::from), home.clone()) {
             Some(directory) => directory,
             None => shared(&std::env::temp_dir())?,
         };
         let ci = var("CI").is_some();
-        let wanted = |terminal: bool| match global.color {
-            Colour::Always => true,
-            Colour::Never => false,
-            Colour::Auto => {
-                terminal
-                    && var("NO_COLOR").is_none()
-                    && var("TERM").is_none_or(|term| term != "dumb")
-            }
-        };
-        let coloured = |terminal| wanted(terminal).then_some(*INK);
         let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
         Ok(Self {
             runs_dir: global.runs_dir.clone().unwrap_or_else(|| state_dir.join("runs")),
@@ -67,15 +56,33 @@ impl Env {
             kubeconfig: var("KUBECONFIG"),
             engine: engine_env(home.clone()),
             home,
-            colour: coloured(out),
+            colour: ink(global.color, out),
             stderr: Terminal {
                 live: err && !ci && var("TERM").is_none_or(|term| term != "dumb"),
-                colour: coloured(err),
+                colour: ink(global.color, err),
                 width: width(err),
             },
             width: width(out),
         })
     }
+}
+
+fn var(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// What an output is coloured with, if it is.
+pub(super) fn ink(choice: Colour, is_terminal: bool) -> Option<Ink> {
+    let is_wanted = match choice {
+        Colour::Always => true,
+        Colour::Never => false,
+        Colour::Auto => {
+            is_terminal
+                && var("NO_COLOR").is_none()
+                && var("TERM").is_none_or(|term| term != "dumb")
+        }
+    };
+    is_wanted.then_some(*INK)
 }
 
 fn state_dir(xdg: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {

@@ -6,6 +6,7 @@ use crate::kind_config::KindConfig;
 use crate::plan::Node;
 use crate::prediction::ClusterModel;
 use crate::timeline::NodeRole;
+use crate::timeline::counted;
 
 /// A cluster that could be made.
 pub(super) struct ExpectedCluster {
@@ -17,9 +18,9 @@ pub(super) struct ExpectedCluster {
 
 /// The cluster of a kind config, with the experiment's workload on it.
 pub(super) fn expected(parsed: &Parsed, config: &KindConfig) -> ExpectedCluster {
-    let (cluster, nodes) = (&config.name, config.nodes.len());
+    let (cluster, nodes) = (&config.name, counted(config.nodes.len(), "node"));
     let name = format!(
-        "kind cluster {cluster} as {} describes it (Kubernetes {}, {nodes} nodes)",
+        "kind cluster {cluster} as {} describes it (Kubernetes {}, {nodes})",
         config.path(),
         config.kubernetes
     );

@@ -91,7 +91,7 @@ pub(super) fn even_open(
 /// The experiments of a directory: its other YAML files are named in one line, and skipped. A file
 /// that is named itself is meant to be one.
 fn own(path: &str, sources: Vec<Source>) -> Result<Vec<Source>, Failure> {
-    if !sources.iter().any(|source| Path::new(source.name()) != Path::new(path)) {
+    if sources.iter().all(|source| Path::new(source.name()) == Path::new(path)) {
         return Ok(sources);
     }
     let (foreign, own): (Vec<Source>, Vec<Source>) =

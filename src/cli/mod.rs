@@ -67,11 +67,10 @@ fn print_usage(error: &clap::Error) {
     } else {
         std::io::stdout().is_terminal()
     };
-    let coloured = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let text = error.render();
-    let text = match coloured {
-        true => output::INK.mark(&text.ansi().to_string()),
-        false => text.to_string(),
+    let text = match env::ink(args::Colour::Auto, terminal) {
+        Some(ink) => ink.mark(&text.ansi().to_string()),
+        None => text.to_string(),
     };
     match error.use_stderr() {
         true => output::complain_lines(&text),

@@ -16,6 +16,7 @@ use crate::model::{About, Trap};
 use crate::prediction::{self, ClusterModel, Predictions};
 use crate::report::forecast::{self, ForecastReport};
 use crate::report::hang;
+use crate::timeline::counted;
 use crate::timeline::{NodeRole, Tuning};
 
 /// What is predicted of one experiment.
@@ -109,10 +110,10 @@ async fn in_cluster(args: &Predict, env: &Env) -> Result<(ClusterModel, String),
         complain!("warning: {warning}");
     }
     let name = format!(
-        "the running cluster of context {} (Kubernetes {}, {} nodes)",
+        "the running cluster of context {} (Kubernetes {}, {})",
         facts.name,
         facts.kubernetes,
-        facts.nodes.len()
+        counted(facts.nodes.len(), "node")
     );
     Ok((ClusterModel::of_cluster(&facts), name))
 }

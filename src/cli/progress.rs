@@ -116,7 +116,7 @@ impl Progress {
                 self.chain(*sent, &format!("errors: {probe} fails ({class})"))
             }
             Observation::Answering { probe, sent } => {
-                self.chain(*sent, &format!("recovered: last failed request of {probe} sent"))
+                self.chain(*sent, &format!("healed: last failed request of {probe} sent"))
             }
         }
     }

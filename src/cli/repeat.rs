@@ -94,7 +94,7 @@ impl Command<'_> {
         Ok((code, judged.map_err(|failure| failure.report()).ok()))
     }
 
-    /// The exit code of one run, and what went wrong in it, said.
+    /// The exit code of one run, after what went wrong in it is printed.
     fn code(&self, ended: &Ended, verdict: u8) -> u8 {
         if let Some(Stop::RunError(error)) = &ended.end.stop {
             complain!("{}", failure::text_of(error));

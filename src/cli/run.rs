@@ -32,21 +32,17 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
         let abort =
             abort.map_err(|e| RunError::refused("cannot listen for signals").because(&e))?;
         let command = Command { args, env, abort: &abort, environment: environment(args, env)? };
-        if args.access.context.is_some()
-            && experiments.iter().any(|p| matches!(p.experiment.cluster, Cluster::Kind { .. }))
-        {
-            complain!("warning: --context overrides the experiment's kind config and tuning");
-        }
-        if args.access.kubeconfig.is_some()
-            && args.access.context.is_none()
-            && experiments.iter().all(|p| command.is_made(p))
-        {
+        let names_kind = |p: &Parsed| matches!(p.experiment.cluster, Cluster::Kind { .. });
+        if args.access.context.is_some() {
+            if experiments.iter().any(names_kind) {
+                complain!("warning: --context overrides the experiment's kind config and tuning");
+            }
+        } else if args.cluster == Some(ClusterChoice::Embedded) {
+            warn_of_ignored(args);
+        } else if args.access.kubeconfig.is_some() && experiments.iter().all(names_kind) {
             complain!(
                 "warning: --kubeconfig has no effect without --context: the experiment's own kind cluster is used"
             );
-        }
-        if args.cluster == Some(ClusterChoice::Embedded) {
-            warn_of_ignored(args);
         }
         warn_of_guess(args);
         if args.dry_run {
@@ -81,6 +77,7 @@ fn warn_of_ignored(args: &Run) {
         ("--node-image", args.node_image.is_some(), "the model has no node images"),
         ("--delete-cluster", args.delete_cluster, "the model always ends with the run"),
         ("--agent-binary", args.agent_binary.is_some(), "probes run in this process"),
+        ("--kubeconfig", args.access.kubeconfig.is_some(), "the model has its own API server"),
         ("--docker-host", args.access.docker_host.is_some(), "the model needs no container engine"),
     ];
     for (flag, _, why) in ignored.iter().filter(|(_, given, _)| *given) {

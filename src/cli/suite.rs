@@ -149,7 +149,7 @@ impl<'a> Suite<'a> {
 
     /// Why the model can't show this experiment.
     async fn unfit(&self, parsed: &Parsed, handle: &ClusterHandle) -> Option<String> {
-        if !matches!(handle.nodes, Nodes::Embedded(_)) {
+        if !handle.is_model() {
             return None;
         }
         let failure = Failure::from(session::fits(handle, parsed).await.err()?);

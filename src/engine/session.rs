@@ -47,21 +47,19 @@ pub(crate) struct Ended {
 
 /// Holds the workload's files against what the cluster can make: all problems together, nothing
 /// made.
-pub(crate) async fn workload(
-    handle: &ClusterHandle,
-    parsed: &Parsed,
-) -> Result<Workload, RunError> {
+async fn workload(handle: &ClusterHandle, parsed: &Parsed) -> Result<Workload, RunError> {
     let checked =
         handle.cluster.check_workload(&parsed.workload).await.map_err(RunError::refused_by)?;
     checked.map_err(|problems| refused(&problems))
 }
 
-/// Refuses what this handle does not have: in the model that is much.
-pub(crate) async fn fits(handle: &ClusterHandle, parsed: &Parsed) -> Result<(), RunError> {
-    if matches!(handle.nodes, Nodes::Embedded(_)) {
+/// The workload as this handle can have it. Refuses what it does not have: in the model that is
+/// much.
+pub(crate) async fn fits(handle: &ClusterHandle, parsed: &Parsed) -> Result<Workload, RunError> {
+    if handle.is_model() {
         embedded::refuse_unmodelled(&parsed.experiment)?;
     }
-    workload(handle, parsed).await.map(|_| ())
+    workload(handle, parsed).await
 }
 
 fn refused(problems: &[Diagnostic]) -> RunError {

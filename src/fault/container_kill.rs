@@ -6,12 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::context::{COMMAND, FaultContext, Look, Wait};
-use super::counted;
 use super::error::FaultError;
 use super::node_fault::{NodeFault, Plan, Undone};
 use super::undo_timer::{NOTHING, SHORT, UndoTimer};
 use crate::experiment::Fault;
-use crate::timeline::FaultPhase;
+use crate::timeline::{FaultPhase, counted};
 
 const WAIT: Wait = Wait { every: Duration::from_millis(50), limit: Duration::from_secs(10) };
 

@@ -105,11 +105,6 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Hears how far a fault is: a phase, and what was seen.
 pub(crate) type Progress<'a> = dyn FnMut(FaultPhase, String) + 'a;
 
-/// `1 pod`, `2 pods`.
-pub(crate) fn counted(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
 /// Works out what will undo a fault on a node, before anything is touched. Calls nothing. Errors
 /// when the fault is impossible there.
 pub(crate) fn plan(plan: &Plan<'_>) -> Result<Undo, FaultError> {

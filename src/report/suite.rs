@@ -271,7 +271,9 @@ pub fn render(report: &SuiteReport, style: &Style) -> String {
 fn total(report: &SuiteReport) -> String {
     let time = report.experiments.iter().filter_map(|row| row.took).reduce(|a, b| a + b);
     let time = time.map_or(String::new(), |time| format!(" in {}", time.rounded().to_minutes()));
-    let usual = ["PASS", "FAIL", "INCONCLUSIVE", "MEASURED", "REFUSED", "SKIPPED", "NOT BEGUN"];
+    let outcomes = [Outcome::Pass, Outcome::Fail, Outcome::Inconclusive, Outcome::Measured];
+    let not_run = [NotRun::Refused, NotRun::Skipped, NotRun::NotBegun].map(NotRun::word);
+    let usual = [&outcomes.map(Outcome::word)[..], &not_run].concat();
     let rows = counted(&usual, report.experiments.iter().map(Row::word));
     let decisions = [Decision::Confirmed, Decision::Refuted, Decision::Open].map(Decision::word);
     let claims = report.claims();

@@ -3,6 +3,7 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::style::Style;
+use crate::timeline::counted;
 use crate::verdict::Outcome;
 
 /// The columns that a text takes.
@@ -110,7 +111,7 @@ pub(super) fn short_names(names: &[String], prefix: &str) -> Vec<String> {
 
 /// `1 endpoint`, `2 endpoints`.
 pub(super) fn count(number: u64, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+    counted(number, noun)
 }
 
 #[cfg(test)]

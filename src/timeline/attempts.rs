@@ -184,11 +184,6 @@ impl<'a> AttemptReader<'a> {
         self.previous_slot
     }
 
-    /// The next number, outside of an attempt.
-    pub(super) fn next_number(&mut self) -> Option<u64> {
-        self.number()
-    }
-
     /// What is left.
     pub(super) fn rest(&self) -> &'a [u8] {
         self.bytes
@@ -196,7 +191,7 @@ impl<'a> AttemptReader<'a> {
 
     /// Most numbers have a byte or two.
     #[inline(always)]
-    fn number(&mut self) -> Option<u64> {
+    pub(super) fn number(&mut self) -> Option<u64> {
         match *self.bytes {
             [low, ref rest @ ..] if low < 0x80 => {
                 self.bytes = rest;

@@ -152,9 +152,9 @@ struct Block<'a> {
 fn block(bytes: &[u8]) -> Option<Block<'_>> {
     let (expected, rest) = bytes.strip_prefix(&MARK)?.split_at_checked(CHECKSUM)?;
     let mut numbers = AttemptReader::records(rest);
-    let length = usize::try_from(numbers.next_number()?).ok()?;
-    let previous_slot = numbers.next_number()?;
-    let backends = numbers.next_number()?..numbers.next_number()?;
+    let length = usize::try_from(numbers.number()?).ok()?;
+    let previous_slot = numbers.number()?;
+    let backends = numbers.number()?..numbers.number()?;
     let head = rest.len() - numbers.rest().len();
     let records = numbers.rest().get(..length)?;
     let matches = checksum(&rest[..head], records).to_le_bytes() == expected;
@@ -227,10 +227,8 @@ impl ProbeFile {
         if reader.gaps() > gaps {
             damage.push(self.gap(Extent::ToTheEnd, last, None));
         } else if reader.truncated() && damage.is_empty() {
-            damage.push(Damage {
-                why: "a record is truncated or cannot be read".into(),
-                ..self.gap(Extent::ToTheEnd, last, None)
-            });
+            let why = "a record is truncated or cannot be read";
+            damage.push(Damage::ends_early(&self.span.probe.name, last, why));
         }
         self.damage = damage;
         self

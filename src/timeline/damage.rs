@@ -38,6 +38,12 @@ pub enum Extent {
 }
 
 impl Damage {
+    /// The attempts of a probe end early.
+    pub(super) fn ends_early(probe: &str, from: Option<Moment>, why: impl Into<String>) -> Self {
+        let (stream, extent) = (Stream::Attempts(probe.to_owned()), Extent::ToTheEnd);
+        Self { stream, extent, from, until: None, why: why.into() }
+    }
+
     /// Whether something that was recorded between two moments may be missing.
     pub fn overlaps(&self, from: Moment, until: Moment) -> bool {
         self.from.is_none_or(|at| at <= until) && self.until.is_none_or(|at| at >= from)

@@ -9,6 +9,7 @@ mod attempts_file;
 mod checked_line;
 pub mod clock;
 mod component;
+mod counted;
 mod damage;
 mod earlier;
 mod fault_kind;
@@ -26,6 +27,7 @@ pub use attempts::{Attempt, AttemptReader};
 pub use attempts_file::{AttemptWriter, ProbeFile, ProbeSpan};
 pub use clock::{Anchor, Bracket, Moment};
 pub use component::Component;
+pub(crate) use counted::counted;
 pub use damage::{Damage, Extent, Stream};
 pub use fault_kind::{
     Cut, Ends, EngineActions, FaultFacts, FaultKind, FaultName, FaultTraits, FaultWords, Impact,

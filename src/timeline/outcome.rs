@@ -128,7 +128,7 @@ pub enum Outcome {
     NotSent,
     /// Still in flight when the probe was stopped.
     Cut,
-    /// Accepted, and then nobody could see what became of it in time: the API server told nothing.
+    /// Accepted, and then nobody could see what became of it in time: the API server reported nothing.
     /// Says nothing of who was to do it.
     Unseen,
 }
@@ -189,7 +189,7 @@ impl Outcome {
             Outcome::Refused => 1,
             Outcome::Unreachable => 2,
             Outcome::Dns => 3,
-            // Before causes were told, all were 4.
+            // Before causes were recorded, all were 4.
             Outcome::Tls(TlsCause::Other) => 4,
             Outcome::Tls(cause) => 48 + cause as u16,
             Outcome::Protocol => 5,

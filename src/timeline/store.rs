@@ -234,25 +234,21 @@ impl Timeline {
             Event::ProbeStopped { probe, .. } => Some((probe, record.at)),
             _ => None,
         });
-        let damage = |probe: &String, from, why: &str| Damage {
-            stream: Stream::Attempts(probe.clone()),
-            extent: Extent::ToTheEnd,
-            from,
-            until: None,
-            why: why.into(),
-        };
         let early = |(probe, stopped): (&String, Moment)| {
             let Some(file) = self.probe(probe) else {
-                return Some(damage(probe, None, "there is no such file"));
+                return Some(Damage::ends_early(probe, None, "the file is missing"));
             };
             match file.finished {
                 Some(true) => None,
-                Some(false) => Some(damage(probe, file.last(), "the file is truncated")),
+                Some(false) => {
+                    Some(Damage::ends_early(probe, file.last(), "the file is truncated"))
+                }
                 None => {
                     let last = file.last();
                     let due = last.unwrap_or(file.span.start).plus(file.span.patience());
-                    (due < stopped)
-                        .then(|| damage(probe, last, "no attempts until the probe was stopped"))
+                    (due < stopped).then(|| {
+                        Damage::ends_early(probe, last, "no attempts until the probe was stopped")
+                    })
                 }
             }
         };
@@ -384,7 +380,7 @@ fn read_records(
             Err(_) if open => {}
             Err(why) => {
                 let cut = !line.ends_with(b"\n");
-                let why = if cut { "is cut".into() } else { why };
+                let why = if cut { "is truncated".into() } else { why };
                 damage.push(Damage {
                     stream: Stream::Records,
                     extent: if cut { Extent::ToTheEnd } else { Extent::Part },
@@ -421,13 +417,7 @@ fn read_probes(folder: &Path, damage: &mut Vec<Damage>) -> Result<Vec<ProbeFile>
             Ok(probe) => probes.push(probe),
             Err(why) => {
                 let probe = path.file_stem().unwrap_or_default().to_string_lossy();
-                damage.push(Damage {
-                    stream: Stream::Attempts(probe.into_owned()),
-                    extent: Extent::ToTheEnd,
-                    from: None,
-                    until: None,
-                    why,
-                });
+                damage.push(Damage::ends_early(&probe, None, why));
             }
         }
     }

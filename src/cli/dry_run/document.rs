@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::report::hang;
 use crate::stats::Seconds;
+use crate::timeline::counted;
 
 pub(super) const FORMAT: &str = "outage.plan/v1";
 /// Where the text of a row begins.
@@ -161,9 +162,9 @@ impl Cluster {
         let context =
             context.as_ref().map_or(String::new(), |context| format!("context {context}, "));
         format!(
-            "{name} ({context}Kubernetes {}, {} nodes), {engine}",
+            "{name} ({context}Kubernetes {}, {}), {engine}",
             kubernetes.as_deref().unwrap_or("unknown"),
-            nodes.unwrap_or_default()
+            counted(nodes.unwrap_or_default(), "node")
         )
     }
 }

@@ -95,20 +95,11 @@ fn absent<'a>(parsed: &Parsed, name: &str, image: Option<&str>) -> Result<Target
     })
 }
 
-/// The kubeconfig context of a cluster; a model inside this program has none that says anything.
-pub(super) fn context_of(handle: &ClusterHandle) -> Option<String> {
-    let is_model = matches!(handle.nodes, Nodes::Embedded(_));
-    (!is_model).then(|| handle.cluster.context().to_owned())
-}
-
 async fn in_cluster<'a>(parsed: &Parsed, handle: &'a ClusterHandle) -> Result<Target<'a>, Failure> {
-    if matches!(handle.nodes, Nodes::Embedded(_)) {
-        embedded::refuse_unmodelled(&parsed.experiment)?;
-    }
     let facts = &handle.facts;
     let cluster = document::Cluster {
         name: facts.name.clone(),
-        context: context_of(handle),
+        context: handle.context().map(str::to_owned),
         exists: true,
         kubernetes: Some(facts.kubernetes.clone()),
         nodes: Some(facts.nodes.len()),
@@ -117,7 +108,7 @@ async fn in_cluster<'a>(parsed: &Parsed, handle: &'a ClusterHandle) -> Result<Ta
     };
     Ok(Target {
         cluster,
-        workload: session::workload(handle, parsed).await?.summary(),
+        workload: session::fits(handle, parsed).await?.summary(),
         nodes: Some(handle.nodes().await?),
         known: Known { leaders: leaders::now(handle).await?, ..Known::default() },
         handle: Some(handle),
@@ -199,7 +190,7 @@ async fn step_of(
     if let Some(Nodes::Kind(nodes)) = handle.map(|handle| &handle.nodes) {
         kind::refuse_lost_address(nodes, fault, candidates).await?;
     }
-    let model = handle.is_some_and(|handle| matches!(handle.nodes, Nodes::Embedded(_)));
+    let model = handle.is_some_and(ClusterHandle::is_model);
     let undo_on = |node: &&Node| match model {
         true => embedded::describe(fault, &node.name),
         false => plan::preview::undo_on_node(fault, node, step.number, *undo_after),

@@ -1,7 +1,7 @@
 //! How an existing cluster differs from the kind config that it should have been made from.
 
 use crate::kind_config::{KindConfig, Kubernetes};
-use crate::timeline::{NodeRole, Tuning, format_duration};
+use crate::timeline::{NodeRole, Tuning, counted, format_duration};
 
 /// The differences, for people; none where there are none. `kubernetes` is the version that the
 /// cluster really has. What could not be read from the cluster is taken to agree.
@@ -16,8 +16,7 @@ pub(super) fn differences(
         let have = containers.clone().filter(|container| *container == role).count();
         let want = config.count(role);
         if have != want {
-            let plural = if have == 1 { "" } else { "s" };
-            found.push(format!("it has {have} {word}{plural}, the file has {want}"));
+            found.push(format!("it has {}, the file has {want}", counted(have, word)));
         }
     }
     let expected = config.for_kubernetes(Kubernetes::Exactly(kubernetes)).tuning();

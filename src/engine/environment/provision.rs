@@ -80,6 +80,16 @@ pub(crate) struct ClusterHandle {
 }
 
 impl ClusterHandle {
+    /// Whether it is the model inside this program.
+    pub(crate) fn is_model(&self) -> bool {
+        matches!(self.nodes, Nodes::Embedded(_))
+    }
+
+    /// The kubeconfig context through which it is reached; the model has none that says anything.
+    pub(crate) fn context(&self) -> Option<&str> {
+        (!self.is_model()).then(|| self.cluster.context())
+    }
+
     /// The nodes as they are now, and the machines beside them that a fault may hit.
     pub(crate) async fn nodes(&self) -> Result<Vec<Node>, RunError> {
         let nodes = self.cluster.nodes().await.map_err(RunError::refused_by)?;

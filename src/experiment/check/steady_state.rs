@@ -5,7 +5,7 @@ use crate::experiment::decode::known;
 use crate::experiment::files::Files;
 use crate::experiment::schema::{Condition, Quantity};
 use crate::kind_config::KindConfig;
-use crate::timeline::NodeRole;
+use crate::timeline::counted;
 use crate::workload::{Controller, Manifest};
 
 pub(super) fn check(check: &Check, files: &Files) {
@@ -27,10 +27,13 @@ pub(super) fn check(check: &Check, files: &Files) {
 }
 
 fn nodes(check: &Check, place: &str, wanted: u32, config: &KindConfig) {
-    let there = config.count(NodeRole::ControlPlane) + config.count(NodeRole::Worker);
+    let there = config.nodes.len();
     if wanted as usize > there {
-        let message =
-            format!("the steady state is never reached: {} has {there} nodes", config.path());
+        let message = format!(
+            "the steady state is never reached: {} has {}",
+            config.path(),
+            counted(there, "node")
+        );
         check.report(check.error(place, message).hint("`nodesReady: all` waits for all of them"));
     }
 }
@@ -49,8 +52,8 @@ fn endpoints(check: &Check, place: &str, name: &str, wanted: u32, workload: &Man
     }
     let there: usize = behind.iter().map(|pods| pods.replicas).sum();
     if wanted as usize > there {
-        let s = if there == 1 { "" } else { "s" };
-        let message = format!("the steady state is never reached: `{name}` has {there} pod{s}");
+        let message =
+            format!("the steady state is never reached: `{name}` has {}", counted(there, "pod"));
         check.report(check.error(place, message).hint("raise `replicas`, or lower `atLeast`"));
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Count, Fault};
-use crate::timeline::NodeRole;
+use crate::timeline::{NodeRole, counted};
 
 /// How much may be affected at the same time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -139,10 +139,10 @@ impl Excess {
 }
 
 fn at_most(what: &str, count: u32, limit: u32, field: &str) -> Option<Excess> {
-    let s = if count == 1 { "" } else { "s" };
     (count > limit).then(|| Excess {
         message: format!(
-            "{count} {what}{s} would be affected at the same time, but the limit is {limit}"
+            "{} would be affected at the same time, but the limit is {limit}",
+            counted(count, what)
         ),
         field: format!("{field}: {count}"),
     })

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::cluster::{Cluster, ClusterError, Placement, onto, turned};
 use crate::experiment::Fault;
-use crate::fault::{FaultError, counted};
-use crate::timeline::FaultPhase;
+use crate::fault::FaultError;
+use crate::timeline::{FaultPhase, counted};
 
 /// A Deployment as it was when the fault was planned, and the nodes to which its pods are moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep};
 
 use super::{AWAY, LOOK, ObjectContext, ObjectFault, Untouched, named, undo_marked, write};
 use crate::cluster::{Cordon, Evicted};
-use crate::fault::{FaultError, counted};
-use crate::timeline::FaultPhase;
+use crate::fault::FaultError;
+use crate::timeline::{FaultPhase, counted};
 
 /// How long pods may take to leave: a disruption budget may hold them up.
 const EVICTION_TIMEOUT: Duration = Duration::from_secs(120);

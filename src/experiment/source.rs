@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::decode::KIND;
 use super::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use super::schema::API_VERSION;
 use super::tree::Node;
@@ -83,12 +84,12 @@ impl Source {
     pub(crate) fn is_foreign(&self) -> bool {
         let resembles = |node: Option<&Node>, ours: &str| {
             let text = node.and_then(Node::text).unwrap_or_default();
-            text == ours || suggest::closest(text, [ours]).is_some()
+            suggest::closest(text, [ours]).is_some()
         };
         let is_ours = |document: &Node| {
             let version = document.get("apiVersion");
             let group = API_VERSION.split('/').next().unwrap_or_default();
-            resembles(document.get("kind"), "Experiment")
+            resembles(document.get("kind"), KIND)
                 || resembles(version, API_VERSION)
                 || version
                     .and_then(Node::text)
@@ -330,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_refused() {
+    fn what_is_not_text_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.yaml");
         std::fs::write(&path, b"a: \xff").unwrap();

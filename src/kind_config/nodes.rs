@@ -98,17 +98,19 @@ pub(super) fn read(problems: &mut Problems, root: &Node, kubernetes: Kubernetes<
     let is_named = cluster.is_some();
     let cluster = cluster.unwrap_or("kind").to_owned();
     let items = root.get("nodes").map(Node::items).unwrap_or_default();
-    let images = images(problems, items);
+    let mut images = images(problems, items);
+    if !matches!(kubernetes, Kubernetes::Default(_)) {
+        images.fill(None);
+    }
     let of_image = images.iter().flatten().next().copied();
     let first = items.iter().position(|item| role_of(item) == Some(NodeRole::ControlPlane));
     let of_cluster = first.and_then(|first| images[first]).or(of_image);
     let (version, is_given) = match kubernetes {
-        Kubernetes::Default(version) => (of_cluster.unwrap_or(version), false),
         Kubernetes::Exactly(version) => (version, true),
-        Kubernetes::Guess(version) => (version, false),
+        Kubernetes::Default(version) | Kubernetes::Guess(version) => {
+            (of_cluster.unwrap_or(version), false)
+        }
     };
-    let images_count = matches!(kubernetes, Kubernetes::Default(_));
-    let of_image = of_image.filter(|_| images_count);
     let mut all: Vec<DeclaredNode> = Vec::new();
     for (item, image) in items.iter().zip(&images) {
         let role = role(problems, item);
@@ -117,8 +119,8 @@ pub(super) fn read(problems: &mut Problems, root: &Node, kubernetes: Kubernetes<
         all.push(DeclaredNode {
             name: format!("{cluster}-{}{number}", role.name()),
             role,
-            kubernetes: image.filter(|_| images_count).unwrap_or(version).to_owned(),
-            kubernetes_is_assumed: image.filter(|_| images_count).is_none() && !is_given,
+            kubernetes: image.unwrap_or(version).to_owned(),
+            kubernetes_is_assumed: image.is_none() && !is_given,
             labels: labels(problems, item),
         });
     }

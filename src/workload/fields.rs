@@ -7,6 +7,7 @@ use crate::yaml::tree::{Node, Value};
 
 /// A mapping of an object, and the mappings within it.
 struct Shape {
+    /// Fields whose content is not looked at.
     fields: &'static [&'static str],
     /// Fields that hold such a mapping, or a list of them.
     within: &'static [(&'static str, &'static Shape)],
@@ -36,7 +37,6 @@ static PROBE: Shape = Shape {
         "exec",
         "failureThreshold",
         "grpc",
-        "httpGet",
         "initialDelaySeconds",
         "periodSeconds",
         "successThreshold",
@@ -53,9 +53,9 @@ static PROBE: Shape = Shape {
 #[rustfmt::skip]
 static CONTAINER: Shape = Shape {
     fields: &[
-        "args", "command", "env", "envFrom", "image", "imagePullPolicy", "lifecycle", "livenessProbe", "name", "ports",
-        "readinessProbe", "resizePolicy", "resources", "restartPolicy", "restartPolicyRules", "securityContext",
-        "startupProbe", "stdin", "stdinOnce", "terminationMessagePath", "terminationMessagePolicy", "tty",
+        "args", "command", "env", "envFrom", "image", "imagePullPolicy", "lifecycle", "name",
+        "resizePolicy", "restartPolicy", "restartPolicyRules", "securityContext",
+        "stdin", "stdinOnce", "terminationMessagePath", "terminationMessagePolicy", "tty",
         "volumeDevices", "volumeMounts", "workingDir",
     ],
     within: &[
@@ -70,13 +70,13 @@ static CONTAINER: Shape = Shape {
 #[rustfmt::skip]
 static POD_SPEC: Shape = Shape {
     fields: &[
-        "activeDeadlineSeconds", "affinity", "automountServiceAccountToken", "containers", "dnsConfig", "dnsPolicy",
+        "activeDeadlineSeconds", "automountServiceAccountToken", "dnsConfig", "dnsPolicy",
         "enableServiceLinks", "ephemeralContainers", "hostAliases", "hostIPC", "hostNetwork", "hostPID", "hostUsers",
-        "hostname", "hostnameOverride", "imagePullSecrets", "initContainers", "nodeName", "nodeSelector", "os",
+        "hostname", "hostnameOverride", "imagePullSecrets", "nodeName", "nodeSelector", "os",
         "overhead", "preemptionPolicy", "priority", "priorityClassName", "readinessGates", "resourceClaims",
         "resources", "restartPolicy", "runtimeClassName", "schedulerName", "schedulingGates", "securityContext",
         "serviceAccount", "serviceAccountName", "setHostnameAsFQDN", "shareProcessNamespace", "subdomain",
-        "terminationGracePeriodSeconds", "tolerations", "topologySpreadConstraints", "volumes", "workloadRef",
+        "terminationGracePeriodSeconds", "topologySpreadConstraints", "volumes", "workloadRef",
     ],
     within: &[
         ("containers", &CONTAINER),
@@ -86,17 +86,15 @@ static POD_SPEC: Shape = Shape {
     ],
 };
 
-static TEMPLATE: Shape = Shape {
-    fields: &["metadata", "spec"],
-    within: &[("metadata", &OBJECT_META), ("spec", &POD_SPEC)],
-};
+static TEMPLATE: Shape =
+    Shape { fields: &[], within: &[("metadata", &OBJECT_META), ("spec", &POD_SPEC)] };
 
 #[rustfmt::skip]
 static CONTROLLER_SPEC: Shape = Shape {
     fields: &[
         "minReadySeconds", "ordinals", "paused", "persistentVolumeClaimRetentionPolicy", "podManagementPolicy",
-        "progressDeadlineSeconds", "replicas", "revisionHistoryLimit", "selector", "serviceName", "strategy",
-        "template", "updateStrategy", "volumeClaimTemplates",
+        "progressDeadlineSeconds", "replicas", "revisionHistoryLimit", "serviceName", "strategy",
+        "updateStrategy", "volumeClaimTemplates",
     ],
     within: &[("selector", &LABEL_SELECTOR), ("template", &TEMPLATE)],
 };
@@ -106,7 +104,7 @@ static SERVICE_SPEC: Shape = Shape {
     fields: &[
         "allocateLoadBalancerNodePorts", "clusterIP", "clusterIPs", "externalIPs", "externalName",
         "externalTrafficPolicy", "healthCheckNodePort", "internalTrafficPolicy", "ipFamilies", "ipFamilyPolicy",
-        "loadBalancerClass", "loadBalancerIP", "loadBalancerSourceRanges", "ports", "publishNotReadyAddresses",
+        "loadBalancerClass", "loadBalancerIP", "loadBalancerSourceRanges", "publishNotReadyAddresses",
         "selector", "sessionAffinity", "sessionAffinityConfig", "trafficDistribution", "type",
     ],
     within: &[
@@ -114,7 +112,7 @@ static SERVICE_SPEC: Shape = Shape {
     ],
 };
 
-const HEAD: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
+const HEAD: [&str; 3] = ["apiVersion", "kind", "status"];
 
 static CONTROLLER: Shape =
     Shape { fields: &HEAD, within: &[("metadata", &OBJECT_META), ("spec", &CONTROLLER_SPEC)] };
@@ -140,17 +138,16 @@ fn below<'n>(node: &'n Node, shape: &'static Shape, found: &mut Vec<Misspelt<'n>
     node.items().iter().for_each(|item| below(item, shape, found));
     let Value::Map(entries) = &node.value else { return };
     for (name, value) in entries {
-        let inner = shape.within.iter().find(|(field, _)| field == name);
-        if let Some((_, inner)) = inner {
+        if let Some((_, inner)) = shape.within.iter().find(|(field, _)| field == name) {
             below(value, inner, found);
-        }
-        if shape.fields.contains(&name.as_str()) {
-            continue;
-        }
-        // A field that is there as well was not meant.
-        let absent = shape.fields.iter().copied().filter(|field| node.get(field).is_none());
-        if let Some(meant) = suggest::closest(name, absent) {
-            found.push(Misspelt { name, node: value, meant });
+        } else if !shape.fields.contains(&name.as_str()) {
+            // A field that is there as well was not meant.
+            let nested = shape.within.iter().map(|(field, _)| *field);
+            let known = shape.fields.iter().copied().chain(nested);
+            let absent = known.filter(|field| node.get(field).is_none());
+            if let Some(meant) = suggest::closest(name, absent) {
+                found.push(Misspelt { name, node: value, meant });
+            }
         }
     }
 }
@@ -164,7 +161,7 @@ mod tests {
         let text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, lables: {a: b}}\nspec:\n  replica: 2\n  brandNew: 1\n  template:\n    spec:\n      containers:\n      - {name: a, image: b, readynessProbe: {periodSecond: 1}}\n";
         let manifest = Manifest::of_texts([("a.yaml", text)]);
         let found: Vec<String> =
-            manifest.objects()[0].unserved().iter().map(ToString::to_string).collect();
+            manifest.objects()[0].schema_problems().iter().map(ToString::to_string).collect();
         let place = |at: &str, name: &str, meant: &str| {
             format!(
                 "a.yaml:{at}: warning: unknown field `{name}` in the Deployment `web` (did you mean `{meant}`?)"
@@ -188,7 +185,7 @@ mod tests {
             include_str!("../../tests/cases/28-session-affinity/web.yaml"),
         ] {
             let manifest = Manifest::of_texts([("web.yaml", text)]);
-            assert!(manifest.objects().iter().all(|object| object.unserved().is_empty()));
+            assert!(manifest.objects().iter().all(|object| object.schema_problems().is_empty()));
         }
     }
 }

@@ -109,13 +109,13 @@ pub(super) fn is_cluster_scoped(name: &str) -> bool {
 
 /// What is wrong with an object's type; `None`: nothing, or it may be a custom resource's.
 pub(super) fn unserved(api_version: &str, name: &str) -> Option<Unserved> {
-    let named: Vec<&Kind> = KINDS.iter().filter(|kind| kind.name == name).collect();
-    if named.iter().any(|kind| kind.versions.contains(&api_version)) {
+    let named = KINDS.iter().find(|kind| kind.name == name);
+    if named.is_some_and(|kind| kind.versions.contains(&api_version)) {
         return None;
     }
     let of_group = |kind: &&Kind| kind.versions.iter().any(|v| group(v) == group(api_version));
     let write = |kind: &Kind| format!("write `apiVersion: {}`", kind.versions[0]);
-    if let Some(kind) = named.iter().find(|kind| of_group(kind)) {
+    if let Some(kind) = named.filter(of_group) {
         return Some(Unserved::OtherVersion { hint: write(kind) });
     }
     // `extensions` had several of today's kinds until 1.22; other groups without a dot, and the
@@ -123,14 +123,12 @@ pub(super) fn unserved(api_version: &str, name: &str) -> Option<Unserved> {
     if group(api_version).contains('.') {
         return None;
     }
-    let served: Vec<&str> = KINDS.iter().filter(of_group).map(|kind| kind.name).collect();
-    let meant = suggest::closest(name, served.iter().copied());
-    let elsewhere = || suggest::closest(name, KINDS.iter().map(|kind| kind.name));
-    let hint = match (named.first(), meant) {
-        (Some(kind), _) => Some(write(kind)),
-        (None, Some(near)) => Some(format!("did you mean `{near}`?")),
-        (None, None) => elsewhere().map(|near| format!("did you mean `{near}`?")),
-    };
+    let hint = named.map(write).or_else(|| {
+        let served = KINDS.iter().filter(of_group).map(|kind| kind.name);
+        let near = suggest::closest(name, served)
+            .or_else(|| suggest::closest(name, KINDS.iter().map(|kind| kind.name)))?;
+        Some(format!("did you mean `{near}`?"))
+    });
     Some(Unserved::Never { hint })
 }
 

@@ -88,7 +88,7 @@ impl Object {
     }
 
     /// What the API server would refuse of it: its type, or misspelt fields.
-    pub(crate) fn unserved(&self) -> Vec<Diagnostic> {
+    pub(crate) fn schema_problems(&self) -> Vec<Diagnostic> {
         let what = |which: &str| {
             format!("{which} has no kind {} in `{}`", quoted(self.kind()), self.api_version())
         };

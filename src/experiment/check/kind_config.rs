@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn something_else_is_no_config() {
+    fn something_else_is_not_a_config() {
         assert!(with_config("kind: Pod\napiVersion: v1\n").contains("this is not a kind config"));
         assert!(with_config("").contains("the file is empty"));
         assert!(with_config("a: [\n").contains("never closed"));

@@ -14,11 +14,11 @@ pub(super) fn check(check: &Check) {
     every_leader_is_one(check);
     no_success_of_which(check);
     nobody_leads_and_follows(check);
-    balancer_is_no_node(check);
+    balancer_is_not_a_node(check);
 }
 
 /// The target of what only a node of Kubernetes can suffer.
-fn balancer_is_no_node(check: &Check) {
+fn balancer_is_not_a_node(check: &Check) {
     for (_, fault, place) in check.faults() {
         let Fault::NodeDrain { target } = fault else { continue };
         if target.role == Some(NodeRole::ExternalLoadBalancer) {

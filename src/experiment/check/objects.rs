@@ -10,7 +10,7 @@ pub(super) fn check(cx: &Cx, workload: &Manifest) {
             let hint = "a run owns one namespace and nothing else; create this object yourself before the run";
             cx.report(object.error("kind", message).hint(hint));
         } else {
-            object.unserved().into_iter().for_each(|problem| cx.report(problem));
+            object.schema_problems().into_iter().for_each(|problem| cx.report(problem));
         }
         if object.json()["metadata"]["namespace"].is_string() {
             let hint =

@@ -183,13 +183,10 @@ impl<'t, 'f> Fields<'t, 'f> {
         if let Some(description) = &cx.description {
             description.borrow_mut().begin(what)?;
         }
-        match node.value {
-            _ if node.is_null() => {
-                Some(Self { cx, node, what, known: Vec::new(), missing: Vec::new() })
-            }
-            Value::Map(_) => Some(Self { cx, node, what, known: Vec::new(), missing: Vec::new() }),
-            _ => cx.expected(node, &format!("{what} (a mapping)")),
+        if !node.is_null() && !matches!(node.value, Value::Map(_)) {
+            return cx.expected(node, &format!("{what} (a mapping)"));
         }
+        Some(Self { cx, node, what, known: Vec::new(), missing: Vec::new() })
     }
 
     /// The same, with what to write in the place of a text.

@@ -31,7 +31,7 @@ use super::tree::{Node, quoted};
 use crate::yaml::suggest;
 use fields::{Cx, Decode, Fields};
 
-const KIND: &str = "Experiment";
+pub(super) const KIND: &str = "Experiment";
 const DEFAULT_WORKLOAD_TIMEOUT: Duration = Duration::from_secs(120);
 const DEFAULT_STEADY_STATE_TIMEOUT: Duration = Duration::from_secs(120);
 

@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_not_also_told_as_no_choice() {
+    fn a_mistake_is_not_also_reported_as_an_empty_selector() {
         assert_eq!(
             decoded("{role: wroker}", selector).1,
             "1:8: error: unknown role `wroker` (did you mean `worker`?)"

@@ -127,6 +127,7 @@ pub(crate) fn count(cx: &Cx, node: &Node) -> Option<u32> {
 
 /// A whole number, 1 or more.
 pub(crate) fn at_least_one(cx: &Cx, node: &Node) -> Option<u32> {
+    cx.reads(|| json!({"type": "integer", "minimum": 1}))?;
     match count(cx, node)? {
         0 => cx.error(node.focus(), "expected 1 or more: 0 is always met"),
         some => Some(some),
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_no_duration() {
+    fn nothing_is_not_a_duration() {
         assert_eq!(one("0s", positive), Err("the duration must be greater than 0".into()));
         assert_eq!(one("0s", duration), Ok(Duration::ZERO));
         assert_eq!(

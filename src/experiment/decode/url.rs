@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_refused() {
+    fn what_is_not_a_url_is_refused() {
         for text in [
             "",
             "example.com",

@@ -119,19 +119,21 @@ impl Action {
             FaultKind::NodeDisconnect | FaultKind::Partition => match fault.cut {
                 Some(Cut::All) => Ok(Action::Disconnect { node }),
                 Some(Cut::ApiServer) => Ok(Action::CutFromApi { node }),
-                _ => Err("which packets a cut in one direction, or from some nodes, lets through"),
+                _ => Err("cuts in one direction, or from some nodes only, are not modelled"),
             },
             FaultKind::KubeletStop | FaultKind::KubeletPause => Ok(Action::StopKubelet { node }),
             FaultKind::ComponentStop => Ok(Action::StopComponent { node, component: component? }),
             FaultKind::ComponentKill => Ok(Action::KillComponent { node, component: component? }),
             FaultKind::ComponentPause => Ok(Action::PauseComponent { node, component: component? }),
-            FaultKind::NodeReboot => Err("a node that starts again by itself"),
-            FaultKind::EtcdDataLoss => Err("the data in etcd"),
-            FaultKind::ContainerKill => Err("containers that end one by one"),
+            FaultKind::NodeReboot => Err("a node that starts again by itself is not modelled"),
+            FaultKind::EtcdDataLoss => Err("etcd's data is not modelled"),
+            FaultKind::ContainerKill => Err("containers that end one by one are not modelled"),
             FaultKind::NodeDrain
             | FaultKind::PodDelete
             | FaultKind::DeploymentScale
-            | FaultKind::DeploymentPlace => Err("changes to objects through the API"),
+            | FaultKind::DeploymentPlace => {
+                Err("changes to objects through the API are not modelled")
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::action::Component;
 use super::detection::Heartbeat;
+use super::pod_spec::{NOT_READY, UNREACHABLE};
 use super::topology::{NodeId, OwnerId, PodId};
 use crate::timeline::Ready;
 
@@ -89,10 +90,8 @@ impl Taint {
 
     pub(crate) fn key(self) -> &'static str {
         match self {
-            Taint::NotReadyNoSchedule | Taint::NotReadyNoExecute => "node.kubernetes.io/not-ready",
-            Taint::UnreachableNoSchedule | Taint::UnreachableNoExecute => {
-                "node.kubernetes.io/unreachable"
-            }
+            Taint::NotReadyNoSchedule | Taint::NotReadyNoExecute => NOT_READY,
+            Taint::UnreachableNoSchedule | Taint::UnreachableNoExecute => UNREACHABLE,
         }
     }
 
@@ -141,4 +140,11 @@ pub(crate) enum Power {
     Off,
     /// It was started and is not yet so far that its kubelet runs.
     Booting,
+}
+
+impl Power {
+    /// Whether there are processes in it.
+    pub(crate) fn is_up(self) -> bool {
+        matches!(self, Power::On | Power::Stopping)
+    }
 }

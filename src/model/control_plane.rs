@@ -179,8 +179,7 @@ impl Model {
     fn is_frozen(&self, node: NodeId, component: Component) -> bool {
         let there = &self.nodes[node.0];
         let process = there.plane.as_ref().map(|plane| plane.process(component));
-        let is_on = matches!(there.power, Power::On | Power::Stopping);
-        is_on
+        there.power.is_up()
             && (process == Some(Process::Frozen) || there.frozen && process == Some(Process::Runs))
     }
 

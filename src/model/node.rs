@@ -103,7 +103,7 @@ impl Node {
 
     /// Whether processes in it run.
     pub(super) fn runs(&self) -> bool {
-        matches!(self.power, Power::On | Power::Stopping) && !self.frozen
+        self.power.is_up() && !self.frozen
     }
 
     /// Whether its kubelet runs and can talk to the API.

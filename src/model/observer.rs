@@ -191,7 +191,7 @@ impl Observer {
         }
     }
 
-    /// A back end that comes back answers the requests that hung, those younger than the timeout:
+    /// A backend that comes back answers the requests that hung, those younger than the timeout:
     /// they were not failures.
     fn backend(&mut self, at: Nanos, pod: PodId, backend: Backend) {
         let saved = self.pods[pod.0].backend == Backend::Hangs && backend == Backend::Answers;

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::topology::{CONTROL_PLANE, NodeId, NodeObject, PodSpec, Spread, Tolerates};
 use crate::timeline::Tolerations;
 
-const NOT_READY: &str = "node.kubernetes.io/not-ready";
-const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+pub(crate) const NOT_READY: &str = "node.kubernetes.io/not-ready";
+pub(crate) const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 const HOSTNAME: &str = "kubernetes.io/hostname";
 
 impl PodSpec {
@@ -104,7 +104,7 @@ fn is_met(requirement: &Value, have: Option<&str>) -> bool {
 }
 
 /// A toleration without a key or an effect is one of every key or effect.
-fn tolerates(toleration: &Value, key: &str, effect: &str) -> bool {
+pub(crate) fn tolerates(toleration: &Value, key: &str, effect: &str) -> bool {
     let same = |field: &str, wanted: &str| {
         toleration[field].as_str().is_none_or(|have| have.is_empty() || have == wanted)
     };

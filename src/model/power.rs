@@ -86,7 +86,7 @@ impl Model {
     }
 
     fn kill(&mut self, node: NodeId) {
-        if matches!(self.nodes[node.0].power, Power::On | Power::Stopping) {
+        if self.nodes[node.0].power.is_up() {
             let dies = KILL_TAKES.draw(&mut self.random);
             self.agenda.set_by(Timer::Machine(node), self.after(dies));
         }
@@ -142,7 +142,7 @@ impl Model {
 
     fn set_frozen(&mut self, node: NodeId, frozen: bool) {
         let there = &mut self.nodes[node.0];
-        if there.frozen == frozen || !matches!(there.power, Power::On | Power::Stopping) {
+        if there.frozen == frozen || !there.power.is_up() {
             return;
         }
         there.frozen = frozen;

@@ -53,3 +53,13 @@ pub enum Step {
     /// Nothing, for so long.
     Pause(Duration),
 }
+
+impl Step {
+    /// The node that it hits; `None`: none.
+    pub fn target(&self) -> Option<NodeId> {
+        match self {
+            Step::Fault { action, .. } => action.target(),
+            Step::Pause(_) => None,
+        }
+    }
+}

@@ -42,7 +42,7 @@ impl Topology {
     }
 
     /// Nodes of these names and roles, all in one zone, tainted as kind leaves them: kubeadm taints
-    /// control control_planes, and kind takes that back from an only node (`len(allNodes) == 1` in
+    /// control planes, and kind removes the taint from an only node (`len(allNodes) == 1` in
     /// its `kubeadminit/init.go`).
     pub fn of(nodes: impl IntoIterator<Item = (String, NodeRole)>) -> Self {
         let mut nodes: Vec<NodeSpec> =
@@ -112,7 +112,7 @@ impl NodeSpec {
 }
 
 /// Label and taint of a control-plane node.
-pub(super) const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+pub(crate) const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 
 /// A Node in the API, as far as the scheduler looks at it.
 #[derive(Clone, Debug)]

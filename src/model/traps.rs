@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::agenda::NEVER;
+use super::cluster::ZoneHealth;
 use super::detection::{
     Heartbeat, KubeletEnd, REPORT, UPDATE, heartbeat, predict, status_interval,
 };
+use super::settings::CONNECTION_GIVEN_UP;
 use super::topology::Controller;
 use crate::stats::Seconds;
 use crate::timeline::{Tuning, format_duration};
@@ -14,15 +17,7 @@ use crate::timeline::{Tuning, format_duration};
 /// When Kubernetes' clients notice that a connection is dead: `HTTP2_READ_IDLE_TIMEOUT_SECONDS` of
 /// silence, then `HTTP2_PING_TIMEOUT_SECONDS` without an answer
 /// (`apimachinery/pkg/util/net/http.go`).
-const HTTP2_HEALTH_CHECK: Duration = Duration::from_secs(30 + 15);
-/// A zone of so many not-ready nodes at the most is never "disrupted" (`ComputeZoneState`).
-const FEW: u32 = 2;
-/// The share of not-ready nodes from which a zone is disrupted (`--unhealthy-zone-threshold`).
-const DISRUPTED: f64 = 0.55;
-/// In a disrupted zone of at most so many nodes nothing is evicted
-/// (`--large-cluster-size-threshold`).
-const SMALL_ZONE: u32 = 50;
-
+const HTTP2_HEALTH_CHECK: Duration = Duration::from_nanos(CONNECTION_GIVEN_UP);
 /// What a trap is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -294,10 +289,11 @@ fn zone_without_evictions(plan: &FaultPlan) -> Option<Trap> {
             source,
         ));
     }
-    let share = f64::from(plan.nodes) / f64::from(plan.zone.max(1));
-    if plan.nodes <= FEW || share < DISRUPTED || plan.nodes >= plan.zone || plan.zone > SMALL_ZONE {
+    let health = ZoneHealth::of(plan.zone.saturating_sub(plan.nodes), plan.nodes);
+    if health.interval(plan.zone) != NEVER {
         return None;
     }
+    let share = f64::from(plan.nodes) / f64::from(plan.zone);
     let text = format!(
         "{} of {} nodes of a zone are NotReady at the same time ({:.0}%)",
         plan.nodes,

@@ -36,7 +36,7 @@ pub struct FaultForecast {
     /// From the first failing request to the last, as sent, between fault and undo.
     pub error_window: Distribution,
     /// Of the requests in that window, the share that fails (0 to 1): the one to be expected, since
-    /// kube-proxy draws a back end for each.
+    /// kube-proxy draws a backend for each.
     pub failed_share: Distribution,
     /// From the fault's request until as many endpoints were ready elsewhere as there were before.
     pub rescheduling: Distribution,
@@ -82,10 +82,7 @@ impl FaultForecast {
 /// Nothing is kept of a trial but its place in the distributions.
 pub fn forecast(scenario: &Scenario, settings: &Settings, trials: u32, seed: u64) -> Forecast {
     let mut seeds = Random::new(seed);
-    let nodes = scenario.steps.iter().filter_map(|step| match step {
-        Step::Fault { action, .. } => action.target(),
-        Step::Pause(_) => None,
-    });
+    let nodes = scenario.steps.iter().filter_map(Step::target);
     let mut forecast = Forecast { trials, faults: nodes.map(FaultForecast::new).collect() };
     let mut observer = Observer::new(scenario, !seed);
     for _ in 0..trials {

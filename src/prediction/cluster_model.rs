@@ -1,4 +1,4 @@
-//! The cluster that a prediction starts from: nodes, settings, and where the back ends are.
+//! The cluster that a prediction starts from: nodes, settings, and where the backends are.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub struct ClusterModel {
     pub tuning: Tuning,
     /// The API server's version, for the defaults of what is not set.
     pub kubernetes: String,
-    /// The back ends of each Service.
+    /// The backends of each Service.
     pub services: BTreeMap<String, Backends>,
     /// The node that each step of the method hits, where that is known already.
     pub targets: BTreeMap<u32, String>,
@@ -108,7 +108,7 @@ impl ClusterModel {
         self
     }
 
-    /// The same with back ends where they were seen: the Service, the node's name, and how many are
+    /// The same with backends where they were seen: the Service, the node's name, and how many are
     /// there.
     pub fn with_endpoints<'a>(
         mut self,

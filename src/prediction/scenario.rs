@@ -13,7 +13,7 @@ pub(super) struct Course<'a> {
     pub scenario: Scenario,
 }
 
-/// One course for each probe that asks a Service of known back ends over new connections; where
+/// One course for each probe that asks a Service of known backends over new connections; where
 /// there is none, one without. Errors say what is not modelled.
 pub(super) fn courses<'a>(
     experiment: &'a Experiment,
@@ -79,7 +79,7 @@ fn scenario(
     backends: &Backends,
     probe: Option<&Probe>,
 ) -> Scenario {
-    let hit: Vec<NodeId> = steps.iter().filter_map(hit).collect();
+    let hit: Vec<NodeId> = steps.iter().filter_map(model::Step::target).collect();
     let asking = probe.and_then(|probe| match &probe.from {
         From::Node(selector) => cluster.matching(selector, &hit).first().copied(),
         From::Pod { .. } | From::Host => None,
@@ -96,13 +96,6 @@ fn scenario(
         leads: leads(experiment, cluster),
         steps: steps.to_vec(),
         horizon: experiment.steady_state_timeout,
-    }
-}
-
-fn hit(step: &model::Step) -> Option<NodeId> {
-    match step {
-        model::Step::Fault { action, .. } => action.target(),
-        model::Step::Pause(_) => None,
     }
 }
 
@@ -124,8 +117,8 @@ fn steps(experiment: &Experiment, cluster: &ClusterModel) -> Result<Vec<model::S
 
 fn action(fault: &Fault, number: u32, cluster: &ClusterModel) -> Result<Action, String> {
     let modelled = |node| {
-        let what = |what| format!("{} is not predicted: {what} are not modelled", fault.kind());
-        Action::of_fault(fault.facts(), node).map_err(what)
+        let why = |why| format!("{} is not predicted: {why}", fault.kind());
+        Action::of_fault(fault.facts(), node).map_err(why)
     };
     let Some(target) = fault.target() else { return modelled(NodeId(0)) };
     match cluster.hit_by(number, target)[..] {

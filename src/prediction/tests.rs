@@ -267,7 +267,7 @@ fn a_cut_from_the_api_servers_is_noticed_and_fails_nobody() {
     let partly = partition("all", "in");
     assert_eq!(
         partly.tried().unwrap_err(),
-        "partition is not predicted: which packets a cut in one direction, or from some nodes, lets through are not modelled"
+        "partition is not predicted: cuts in one direction, or from some nodes only, are not modelled"
     );
     assert!(partly.steps[0].why_not.as_deref().unwrap().contains("is not known"));
 }

@@ -15,7 +15,7 @@ use crate::embedded::api::{ApiServer, Availability};
 use crate::embedded::hooks::Shared;
 use crate::embedded::network::{Block, ServiceProxy};
 use crate::embedded::store::{Feed, Store};
-use crate::model::{Change, Component, Model, NodeId, NodeState, Power, Process};
+use crate::model::{Change, Component, Model, NodeId, NodeState, Process};
 use crate::stats::Random;
 use crate::timeline::Record;
 
@@ -210,7 +210,7 @@ impl Driver {
             self.nodes().map(|node| (node, self.model.node(node))).collect();
         let control_planes =
             || states.iter().filter(|(node, _)| self.shared.is_control_plane(*node));
-        let on = |state: &NodeState| matches!(state.power, Power::On | Power::Stopping);
+        let on = |state: &NodeState| state.power.is_up();
         let process = |node: NodeId| self.model.process(node, Component::ApiServer);
         let runs = |node: NodeId| process(node) == Some(Process::Runs);
         let is_frozen = |node: NodeId| process(node) == Some(Process::Frozen);

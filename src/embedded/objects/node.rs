@@ -6,11 +6,9 @@ use serde_json::{Value, json};
 
 use super::Condition;
 use crate::embedded::store::object;
-use crate::model::{NodeSpec, Taint};
+use crate::model::{CONTROL_PLANE, NodeSpec, Taint};
 use crate::timeline::Ready;
 
-/// The taint of a control-plane node.
-const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 /// What of a node's status a kubelet reports besides Ready: type, reason and message while all is
 /// well.
 const PRESSURES: [(&str, &str, &str); 3] = [

@@ -7,10 +7,9 @@ use serde_json::{Value, json};
 
 use super::Condition;
 use crate::embedded::store::object;
+use crate::model::{NOT_READY, UNREACHABLE, tolerates};
 use crate::timeline::Tolerations;
 
-const NOT_READY: &str = "node.kubernetes.io/not-ready";
-const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 const SERVICE_ACCOUNT: &str = "default";
 
 /// What admission adds to a pod: the default tolerations and the service account. Idempotent.
@@ -42,13 +41,6 @@ pub(crate) fn admit(pod: &mut Value, defaults: Tolerations) {
     let status = object::map_mut(pod, "status");
     status.entry("phase").or_insert_with(|| "Pending".into());
     status.entry("qosClass").or_insert_with(|| "Burstable".into());
-}
-
-fn tolerates(toleration: &Value, key: &str, effect: &str) -> bool {
-    let same = |field: &str, wanted: &str| {
-        toleration[field].as_str().is_none_or(|have| have.is_empty() || have == wanted)
-    };
-    same("key", key) && same("effect", effect)
 }
 
 /// A pod of a ReplicaSet.

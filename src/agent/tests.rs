@@ -296,7 +296,7 @@ async fn a_run_sweeps_its_own_files_and_no_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upload_that_took_too_long_is_owed_until_it_was_removed() {
+async fn an_upload_that_took_too_long_is_pending_until_it_is_removed() {
     let (sender, _receiver) = unbounded_channel();
     let pair = Pair { uploads_late: true, ..pair(Manner::Serve) };
     let error = deploy(&pair, placement(Vec::new()), &program(), sender).await.err().unwrap();

@@ -106,7 +106,7 @@ impl DockerError {
                 "add yourself to the socket's group (`sudo usermod -aG docker $USER`, then log in again), or use rootless Docker"
             }
             Self::Unreachable { why: Unreachable::Broken, .. } => {
-                "does a container engine listen there? Check with `docker version`"
+                "does a container engine listen there? check with `docker version`"
             }
             Self::Timeout { .. } => {
                 "the engine hangs or is overloaded: `docker ps` should answer immediately"

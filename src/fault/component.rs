@@ -174,11 +174,7 @@ impl Part {
         let output = context.run(&["sh", "-c", &script]).await?;
         let text = output.text();
         if output.code != 0 || !text.ends_with("end") {
-            return Err(FaultError::Command {
-                node: context.node(),
-                what: "look for a process",
-                output: output.error_text(),
-            });
+            return Err(context.command_failed("look for a process", &output));
         }
         Ok(Seen::read(&text))
     }

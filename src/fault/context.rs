@@ -128,6 +128,11 @@ impl<'a, 'p> FaultContext<'a, 'p> {
         FaultError::NotConfirmed { node: self.node(), seen: seen.into(), after }
     }
 
+    /// A command in the node failed.
+    pub(super) fn command_failed(&self, what: &'static str, output: &Output) -> FaultError {
+        FaultError::Command { node: self.node(), what, output: output.error_text() }
+    }
+
     /// Looks until the effect is there, and reports it as confirmed.
     pub(super) async fn confirm(
         &mut self,

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::context::{FaultContext, Look, Wait};
 use super::error::FaultError;
+use super::node_fault::Undone;
+use super::undo_timer::{SHORT, UndoTimer};
 
 pub(super) const WAIT: Wait =
     Wait { every: Duration::from_millis(100), limit: Duration::from_secs(30) };
-/// What an undo says of a node that is not running.
-pub(super) const NODE_DOWN: &str = "the node is not running: its kubelet starts with it";
 /// Prints the kubelet's process id and its state as the kernel has it: `S`, `R`, `T` (stopped by a
 /// signal). Fails where there is no such process, or systemd does not say.
 pub(super) const PROCESS: &str =
@@ -67,10 +67,20 @@ pub(super) async fn look(context: &FaultContext<'_, '_>) -> Result<Look, FaultEr
     })
 }
 
-/// Looks until the kubelet's process runs. Whether it stays is seen later (`works.rs`).
-pub(super) async fn until_runs(context: &FaultContext<'_, '_>) -> Result<(), FaultError> {
+/// Runs an undo script, and ends when the kubelet's process runs. Whether it stays is seen later
+/// (`works.rs`).
+pub(super) async fn undo(
+    context: &FaultContext<'_, '_>,
+    timer: &UndoTimer,
+    what: &'static str,
+    script: &str,
+) -> Result<Undone, FaultError> {
+    let script = timer.undo_script(SHORT, script);
+    if timer.undo(SHORT, context, what, &script).await?.is_none() {
+        return Ok("the node is not running: its kubelet starts with it".into());
+    }
     match context.look_until_seen(WAIT, look).await? {
-        Look::Seen(_) => Ok(()),
+        Look::Seen(_) => Ok("the kubelet runs".into()),
         Look::NotYet(seen) => Err(context.not_undone(seen, WAIT.limit)),
     }
 }

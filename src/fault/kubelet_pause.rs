@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::{COMMAND, FaultContext, Look};
 use super::error::FaultError;
-use super::kubelet::{NODE_DOWN, WAIT, must_be_active, process, until_runs};
+use super::kubelet::{self, WAIT, must_be_active, process};
 use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone, modelled};
 use super::undo_timer::{SHORT, UndoTimer};
 use crate::experiment::Fault;
@@ -55,12 +55,7 @@ impl NodeFault for KubeletPause {
     }
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
-        let script = self.0.undo_script(SHORT, UNFREEZE);
-        if self.0.undo(SHORT, context, "unfreeze the kubelet", &script).await?.is_none() {
-            return Ok(NODE_DOWN.into());
-        }
-        until_runs(context).await?;
-        Ok("the kubelet runs".into())
+        kubelet::undo(context, &self.0, "unfreeze the kubelet", UNFREEZE).await
     }
 
     fn undo_timer(&self) -> Option<&UndoTimer> {
@@ -137,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kubelet_that_has_ended_is_started_and_one_that_keeps_frozen_is_told() {
+    fn a_kubelet_that_has_ended_is_started_and_one_that_stays_frozen_is_reported() {
         let unit = |kill: i32, active: i32| {
             format!(
                 "case $1 in kill) return {kill};; is-active) return {active};; *) echo $1;; esac"

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::{COMMAND, FaultContext, Look};
 use super::error::FaultError;
-use super::kubelet::{NODE_DOWN, WAIT, must_be_active, unit, until_runs};
+use super::kubelet::{self, WAIT, must_be_active, unit};
 use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone, modelled};
 use super::undo_timer::{SHORT, UndoTimer};
 use crate::experiment::Fault;
@@ -48,12 +48,7 @@ impl NodeFault for KubeletStop {
     }
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
-        let script = self.0.undo_script(SHORT, START);
-        if self.0.undo(SHORT, context, "start the kubelet", &script).await?.is_none() {
-            return Ok(NODE_DOWN.into());
-        }
-        until_runs(context).await?;
-        Ok("the kubelet is active".into())
+        kubelet::undo(context, &self.0, "start the kubelet", START).await
     }
 
     fn undo_timer(&self) -> Option<&UndoTimer> {

@@ -192,12 +192,12 @@ pub(crate) async fn stays_up(undo: &Undo, docker: &Docker) -> Result<Found, Faul
     let mut quiet = |_, _| {};
     let context = &FaultContext::new(docker, &undo.target, &mut quiet);
     let machine_is_ours = undo.harm.kind().traits().engine.is_some();
-    works::stays_up(context, &undo.harm.works(), machine_is_ours).await
+    works::stays_up(context, &undo.harm.works(undo.target.role), machine_is_ours).await
 }
 
 /// Whether the fault takes its node's heartbeats.
 pub(crate) fn takes_heartbeats(undo: &Undo) -> bool {
-    matches!(undo.harm.works(), Works::Node) && undo.target.role != NodeRole::ExternalLoadBalancer
+    matches!(undo.harm.works(undo.target.role), Works::Node)
 }
 
 /// Ends when the node has sent a heartbeat since the call. The time for it, [`WORKS_WITHIN`] or more
@@ -210,5 +210,5 @@ pub(crate) async fn sends_heartbeat(
 ) -> Result<(), FaultError> {
     let mut quiet = |_, _| {};
     let context = &FaultContext::new(docker, &undo.target, &mut quiet);
-    works::sends_heartbeat(context, &undo.harm.works(), cluster, began).await
+    works::sends_heartbeat(context, &undo.harm.works(undo.target.role), cluster, began).await
 }

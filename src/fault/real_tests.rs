@@ -192,7 +192,7 @@ async fn a_filter_that_fails_is_not_taken_for_gone() {
 
 #[tokio::test]
 #[ignore = "needs Docker with a kind cluster, OUTAGE_TEST_CLUSTER"]
-async fn a_frozen_node_can_not_be_healed_inside_and_a_lost_one_is_gone() {
+async fn a_frozen_node_cannot_be_undone_inside_and_a_lost_one_is_gone() {
     let mut world = World::new().await;
     let (freeze, cut) =
         (world.plan(FaultKind::NodePause, 0, HOUR), world.plan(FaultKind::NodeDisconnect, 1, HOUR));

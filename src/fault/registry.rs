@@ -54,8 +54,8 @@ macro_rules! faults {
             }
 
             /// What must work after its undo.
-            fn works(&self) -> Works {
-                match self { $(Self::$node(fault) => Works::of(fault),)* }
+            fn works(&self, role: NodeRole) -> Works {
+                match self { $(Self::$node(fault) => Works::of(fault, role),)* }
             }
 
             fn pod(&self) -> Option<&str> {

@@ -84,6 +84,15 @@ impl Limits {
     }
 }
 
+/// The begin of a command that sets a timer; what is to run follows.
+fn set_timer(unit: &str, after: Duration) -> String {
+    format!(
+        "exec systemd-run --quiet --collect --unit={unit} --description='outage: undo timer' \
+         --on-active={}ms --timer-property=AccuracySec=50ms",
+        after.as_millis().max(1)
+    )
+}
+
 impl UndoTimer {
     /// Arms the timer: `undo` will run in the node when its time is over, unless it is disarmed.
     /// Errors when one of `tools` is missing.
@@ -95,45 +104,33 @@ impl UndoTimer {
     ) -> Result<(), FaultError> {
         let script = format!(
             "for tool in systemd-run systemctl flock {tools}; do command -v $tool >/dev/null || \
-             {{ echo $tool; exit {NO_TOOL}; }}; done\nexec systemd-run --quiet --collect \
-             --unit={mark} --property=Type=oneshot --property=Restart=on-failure \
-             --property=RestartSec=3 --description='outage: undo timer' \
-             --on-active={after}ms --timer-property=AccuracySec=50ms /bin/sh -c \"$1\"",
+             {{ echo $tool; exit {NO_TOOL}; }}; done\n{timer} --property=Type=oneshot \
+             --property=Restart=on-failure --property=RestartSec=3 /bin/sh -c \"$1\"",
             tools = tools.join(" "),
-            mark = self.mark,
-            after = self.times.requested.as_millis().max(1),
+            timer = set_timer(&self.mark, self.times.requested),
         );
         let output = context.run(&["sh", "-c", &script, "sh", undo]).await?;
         match output.code {
             0 => Ok(()),
             NO_TOOL => Err(context.refused(format!("it has no {}", output.error_text()))),
-            _ => Err(FaultError::Command {
-                node: context.node(),
-                what: "arm the node's undo timer",
-                output: output.error_text(),
-            }),
+            _ => Err(context.command_failed("arm the node's undo timer", &output)),
         }
     }
 
     /// The fault is there: from now on only its own time is waited for. What has been undone
     /// meanwhile stays so.
     pub(super) async fn confirm(&self, context: &FaultContext<'_, '_>) -> Result<(), FaultError> {
-        let (mark, after) = (&self.mark, self.times.confirmed.as_millis().max(1));
+        let mark = &self.mark;
         let script = format!(
             "{}\nsystemctl is-active --quiet {mark}.timer || exit 0\n\
-             exec systemd-run --quiet --collect --unit={mark}-confirmed \
-             --description='outage: undo timer' --on-active={after}ms \
-             --timer-property=AccuracySec=50ms systemctl start --no-block {mark}.service",
+             {} systemctl start --no-block {mark}.service",
             SHORT.lock(),
+            set_timer(&format!("{mark}-confirmed"), self.times.confirmed),
         );
         let output = context.run(&["sh", "-c", &script]).await?;
         match output.code {
             0 => Ok(()),
-            _ => Err(FaultError::Command {
-                node: context.node(),
-                what: "set the node's undo timer anew",
-                output: output.error_text(),
-            }),
+            _ => Err(context.command_failed("set the node's undo timer anew", &output)),
         }
     }
 
@@ -189,10 +186,7 @@ impl UndoTimer {
             match output.code {
                 0 => return Ok(Some(output.text())),
                 LOCKED if began.elapsed() < LONGEST_HOLD => sleep(RETRY).await,
-                _ => {
-                    let output = output.error_text();
-                    return Err(FaultError::Command { node: context.node(), what, output });
-                }
+                _ => return Err(context.command_failed(what, &output)),
             }
         }
     }
@@ -400,7 +394,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn healing_says_what_it_found() {
+    async fn an_undo_reports_what_it_found() {
         let engine = node((0, ""), (0, ""), (1, "rule is left"));
         let docker = engine.connect().await;
         let mut quiet = |_, _| {};

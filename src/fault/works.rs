@@ -49,11 +49,14 @@ pub(super) enum Works {
     Kubelet,
     /// The control-plane component runs.
     Component(Part),
+    /// The container runs: kind's load balancer has no kubelet.
+    Container,
 }
 
 impl Works {
-    pub(super) fn of(fault: &impl NodeFault) -> Self {
+    pub(super) fn of(fault: &impl NodeFault, role: NodeRole) -> Self {
         match fault.part() {
+            _ if role == NodeRole::ExternalLoadBalancer => Self::Container,
             Some(part) => Self::Component(part),
             None if fault.pod().is_some() => Self::Kubelet,
             None => Self::Node,
@@ -64,34 +67,27 @@ impl Works {
         match self {
             Self::Component(part) => part.name(),
             Self::Node | Self::Kubelet => "kubelet",
+            Self::Container => "container",
         }
     }
 
     /// Which process runs. What is seen tells it from any other.
     async fn look(&self, context: &FaultContext<'_, '_>) -> Result<Look, FaultError> {
-        // kind's load balancer has no kubelet: its process is the container's.
-        if context.target.role == NodeRole::ExternalLoadBalancer {
-            let state = context.machine().await?;
-            let at = state.started_at.map_or_else(String::new, |at| at.to_string());
-            return Ok(Look::Seen(at));
-        }
         match self {
+            Self::Container => {
+                let started = context.machine().await?.started_at;
+                let at = started.map_or_else(String::new, |at| format!(", started at {at},"));
+                Ok(Look::Seen(format!("its container{at}")))
+            }
             Self::Component(part) => part.process(context).await,
             Self::Node | Self::Kubelet => kubelet::look(context).await,
-        }
-    }
-
-    /// The process that was seen, in words.
-    fn words(context: &FaultContext<'_, '_>, seen: &str) -> String {
-        match context.target.role {
-            NodeRole::ExternalLoadBalancer => "its container".into(),
-            _ => seen.to_owned(),
         }
     }
 
     /// What it, or else its machine, wrote last.
     async fn last_log_lines(&self, context: &FaultContext<'_, '_>) -> Vec<String> {
         let log = match self {
+            Self::Container => return machine_words(context).await,
             Self::Component(part) => {
                 let name = part.name();
                 format!(
@@ -155,7 +151,6 @@ pub(super) async fn stays_up(
         match &seen {
             Look::Seen(process) if known.as_ref() == Some(process) => {
                 if since.elapsed() >= STEADY {
-                    let process = Works::words(context, process);
                     return Ok(Found::Runs(format!("{process} has run for {}s", STEADY.as_secs())));
                 }
             }
@@ -353,7 +348,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_node_is_undone_when_it_beats() {
+    async fn a_node_is_undone_when_it_sends_a_heartbeat() {
         let (engine, plan) = (node(|_| "7 S".into()), plan(FaultKind::NodeDisconnect));
         let docker = engine.connect().await;
         sends_heartbeat(&plan, &docker, &api(3).cluster(), Instant::now()).await.unwrap();

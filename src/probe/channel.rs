@@ -1,4 +1,4 @@
-//! What an attempt runs on: a look-up or a connection, with the attempt that is using it.
+//! What an attempt runs on: a lookup or a connection, with the attempt that is using it.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::socket::TcpSocket;
 use crate::timeline::attempts::Phases;
 use crate::timeline::{Attempt, Moment, Outcome, Phase};
 
-/// A look-up or connection. Without a task it is idle, waiting to be used again.
+/// A lookup or connection. Without a task it is idle, waiting to be used again.
 #[derive(Debug)]
 pub(super) struct Channel {
     pub probe: usize,
@@ -51,7 +51,7 @@ pub(super) struct Task {
     pub written: usize,
     pub answer: Option<Box<dyn Answer>>,
     pub reused: bool,
-    /// For how long the answer to a look-up is valid.
+    /// For how long the answer to a lookup is valid.
     pub valid_for: Option<Duration>,
     phases: Phases,
     marked_us: u64,

@@ -25,7 +25,7 @@ pub struct HttpQuestion {
     pub headers: Vec<(String, String)>,
     /// The lowest and the highest status that counts as success.
     pub success: (u16, u16),
-    /// The response header that names the back end, in any case.
+    /// The response header that names the backend, in any case.
     pub backend_header: String,
     /// What is sent behind the headers.
     pub body: Option<Body>,

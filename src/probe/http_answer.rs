@@ -16,7 +16,7 @@ const MAX_INTERIM: u32 = 16;
 /// What an answer is held against.
 #[derive(Debug)]
 pub(super) struct Expected {
-    /// The response header that names the back end, in any case.
+    /// The response header that names the backend, in any case.
     pub backend_header: String,
     /// The lowest and the highest status that counts as success.
     pub success: (u16, u16),

@@ -10,7 +10,7 @@ use super::message::{self, Answer};
 use super::names::NameService;
 use crate::timeline::{Moment, Outcome, Phase};
 
-/// A look-up in progress.
+/// A lookup in progress.
 ///
 /// For each candidate name A is asked for, and AAAA where there is none. A server that fails or
 /// stays silent is followed by the next. Nothing is cached: a client that is a new process each
@@ -28,7 +28,7 @@ pub(super) struct Lookup {
     asked_at: Moment,
 }
 
-/// How far a look-up has come.
+/// How far a lookup has come.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Wait,

@@ -1,7 +1,7 @@
 //! Questions asked at a fixed rate.
 //!
 //! ```text
-//! spec -> Prober: pacer -> send -> drive (look-up, connect, TLS, request, answer) -> recorder -> Sink
+//! spec -> Prober: pacer -> send -> drive (lookup, connect, TLS, request, answer) -> recorder -> Sink
 //!                    \--------- poller: waits for the next slot, socket or deadline ---------/
 //! ```
 //!

@@ -1,8 +1,8 @@
 //! The local ports of new connections: each is used again as late as possible.
 //!
 //! Linux tracks a connection to a Service's address for two minutes after a first packet that was
-//! never answered (`nf_conntrack_tcp_timeout_syn_sent`), together with the back end that kube-proxy
-//! chose for it. A later connection from the same port is sent to that same back end, dead or not,
+//! never answered (`nf_conntrack_tcp_timeout_syn_sent`), together with the backend that kube-proxy
+//! chose for it. A later connection from the same port is sent to that same backend, dead or not,
 //! long after it has left the Service. The kernel, left to choose, comes back to a port within
 //! hundreds of connections (seen on 6.18: ten seconds at 50/s), and one prober that stands for many
 //! clients would measure its own past. So the prober walks through all ephemeral ports: at 200

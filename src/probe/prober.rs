@@ -21,7 +21,7 @@ use crate::timeline::{Moment, Outcome, Phase, ProbeSpan};
 const TICK_NS: u64 = 100_000_000;
 /// Slots that one probe may send in one turn, after the prober fell behind.
 const SLOTS_PER_TURN: usize = 32;
-/// Connections and look-ups at one time; the system's limit may be lower.
+/// Connections and lookups at one time; the system's limit may be lower.
 const MAX_CHANNELS: usize = 32_768;
 /// Descriptors that are not the prober's.
 const OTHER_DESCRIPTORS: u64 = 64;

@@ -10,7 +10,7 @@ use crate::timeline::Outcome;
 /// exchanges a request for an answer, as far as the protocol has these steps; an attempt without an
 /// exchange succeeds when the connection is ready for one.
 pub(super) trait Protocol: Debug + Send {
-    /// The name whose look-up is the whole attempt: nothing is connected.
+    /// The name whose lookup is the whole attempt: nothing is connected.
     fn lookup(&self) -> Option<&NameLookup> {
         None
     }
@@ -50,7 +50,7 @@ pub(super) trait Answer: Debug + Send {
     /// The peer closed its side: the outcome, if the answer is complete with that.
     fn close(&self) -> Option<Outcome>;
 
-    /// The back end that it names.
+    /// The backend that it names.
     fn backend(&self) -> Option<&str>;
 
     /// Whether the connection can take another request.

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use crate::timeline::Attempt;
 use crate::timeline::attempts::AttemptEncoder;
 
-/// More back ends than this are not kept apart: an answer with a header that differs each time must
+/// More backends than this are not kept apart: an answer with a header that differs each time must
 /// not fill the memory.
 const MAX_BACKENDS: usize = 4096;
-/// A back end's name is cut here.
+/// A backend's name is truncated here.
 const MAX_NAME: usize = 253;
 
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// Appends an attempt, with the back end that answered.
+    /// Appends an attempt, with the backend that answered.
     pub(super) fn record(&mut self, mut attempt: Attempt, backend: Option<&str>) {
         attempt.backend = backend.and_then(|name| self.backend(name));
         self.encoder.attempt(&attempt, &mut self.bytes);

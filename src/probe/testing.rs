@@ -12,7 +12,7 @@ use super::control::header;
 use super::{Destination, HttpQuestion, NameService, ProbeSpec, Prober, Question, Sink};
 use crate::timeline::{Attempt, AttemptReader, Moment, ProbeSpan};
 
-/// What a client of a closed back end sees.
+/// What a client of a closed backend sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
     /// No answer.
@@ -21,7 +21,7 @@ pub enum Closed {
     Drop,
 }
 
-/// An HTTP server with several back ends behind one address, each with a gate. Which of them
+/// An HTTP server with several backends behind one address, each with a gate. Which of them
 /// answers is random for each connection.
 ///
 /// Whether a request is answered is decided under the same lock under which a gate's opening and
@@ -72,14 +72,14 @@ impl GatedServer {
         self.address
     }
 
-    /// Closes a back end's gate: no request is answered from the returned moment on.
+    /// Closes a backend's gate: no request is answered from the returned moment on.
     pub fn close(&self, backend: usize, manner: Closed) -> Moment {
         let mut gates = self.shared.gates();
         gates[backend] = Gate { closed: Some(manner), first_unanswered: None };
         Moment::now()
     }
 
-    /// Opens a back end's gate: every request is answered from the returned moment on.
+    /// Opens a backend's gate: every request is answered from the returned moment on.
     pub fn open(&self, backend: usize) -> Moment {
         let mut gates = self.shared.gates();
         gates[backend].closed = None;
@@ -172,7 +172,7 @@ pub struct Found {
     pub span: ProbeSpan,
     /// All attempts, in the order in which they ended.
     pub attempts: Vec<Attempt>,
-    /// The names of the back ends.
+    /// The names of the backends.
     pub backends: Vec<String>,
 }
 

@@ -116,7 +116,7 @@ impl ObjectFault for DeploymentPlace {
 
     fn describe(&self) -> String {
         let Self { namespace, name, .. } = self;
-        format!("put the former affinity of the Deployment {namespace}/{name} back")
+        format!("restore the former affinity of the Deployment {namespace}/{name}")
     }
 
     fn by_hand(&self, kubectl: &str) -> Option<String> {

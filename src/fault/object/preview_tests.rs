@@ -43,7 +43,7 @@ async fn a_deployment_that_is_there_is_asked_for_its_size() {
 }
 
 #[tokio::test]
-async fn what_comes_back_by_itself_is_told_as_such() {
+async fn what_comes_back_by_itself_is_reported_as_such() {
     let pods = PodSelector {
         namespace: None,
         labels: [("app".into(), "web".into())].into(),

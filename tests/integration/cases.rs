@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use libtest_mimic::Trial;
 use serde_json::Value as Json;
 
-use super::program::{Home, Output};
+use super::program::{Home, Output, unwrapped};
 use super::test;
 
 /// All tests of this rung.
@@ -280,10 +280,9 @@ fn run(home: &Home, command: &str, file: &Path) -> Output {
     home.run(&arguments)
 }
 
-/// All that was printed, without the line breaks that fit it to a width.
+/// All that was printed, wherever its lines break.
 fn text(output: &Output) -> String {
-    let all = format!("{}\n{}", output.stderr, output.stdout);
-    all.split_whitespace().collect::<Vec<_>>().join(" ")
+    unwrapped(&format!("{}\n{}", output.stderr, output.stdout))
 }
 
 fn every_case_has_its_right_answer() {

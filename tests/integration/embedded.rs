@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
@@ -65,12 +66,16 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 /// The kubectl that `KUBECTL` names, else the one on `PATH`.
 fn kubectl_program() -> Option<PathBuf> {
-    let named = std::env::var_os("KUBECTL").map_or_else(|| "kubectl".into(), PathBuf::from);
-    let works = Command::new(&named)
-        .args(["version", "--client"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    works.then_some(named)
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let look = || {
+        let named = std::env::var_os("KUBECTL").map_or_else(|| "kubectl".into(), PathBuf::from);
+        let works = Command::new(&named)
+            .args(["version", "--client"])
+            .output()
+            .is_ok_and(|output| output.status.success());
+        works.then_some(named)
+    };
+    PROGRAM.get_or_init(look).clone()
 }
 
 /// The program as on a machine that has nothing: no engine, no kind, no kubectl.

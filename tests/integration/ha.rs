@@ -54,7 +54,7 @@ fn addresses() -> Vec<String> {
     found
 }
 
-fn nothing_is_owed(home: &Home) {
+fn nothing_is_pending(home: &Home) {
     home.run(&["recover", "--dry-run"]).exits(0).prints("nothing");
 }
 
@@ -70,7 +70,7 @@ fn nothing_succeeds(output: &Output, probe: &str) {
 fn one_control_plane_lost() {
     let home = home();
     run(&home, "ha-one-control-plane-lost").prints("errors of web").prints("recovery");
-    nothing_is_owed(&home);
+    nothing_is_pending(&home);
 }
 
 fn a_leader_is_found() {
@@ -91,14 +91,14 @@ fn two_control_planes_lost_keep_their_addresses() {
     let (home, before) = (home(), addresses());
     nothing_succeeds(run(&home, "ha-quorum-lost").prints("errors of web"), "api-write");
     assert_eq!(addresses(), before);
-    nothing_is_owed(&home);
+    nothing_is_pending(&home);
 }
 
 fn load_balancer_down() {
     let (home, before) = (home(), addresses());
     nothing_succeeds(&run(&home, "load-balancer-down"), "api");
     assert_eq!(addresses(), before);
-    nothing_is_owed(&home);
+    nothing_is_pending(&home);
 }
 
 fn the_cluster_is_deleted() {

@@ -127,13 +127,8 @@ impl Victim<'_> {
 
     fn experiment(&self, fault: &str) -> String {
         let name = fault.split(':').next().unwrap().to_lowercase();
-        let text = format!(
-            "apiVersion: outage/v1alpha1
-kind: Experiment
-metadata: {{name: {name}}}
-spec:
-  cluster: {{kind: {{config: ../kind-configs/fast-detection.yaml}}}}
-  workload: [workloads/web.yaml]
+        let spec = format!(
+            "  workload: [workloads/web.yaml]
   probes:
   - {{name: api, api: {{verb: read}}, rate: 5/s, timeout: 1s}}
   steadyState:
@@ -145,7 +140,7 @@ spec:
 ",
             HOLD.as_secs()
         );
-        self.home.file("experiments/killed.yaml", &text).to_string_lossy().into_owned()
+        self.home.experiment(&name, &spec)
     }
 
     /// Nodes that are Ready and beat, and everything else as it was.

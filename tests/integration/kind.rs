@@ -182,7 +182,7 @@ impl Lab {
             .unwrap_or_else(|e| panic!("{e}: {}\n{}", output.stdout, output.stderr))
     }
 
-    /// Nothing of a run is left: nodes up and as they were, no namespace, nothing owed, no prober,
+    /// Nothing of a run is left: nodes up and as they were, no namespace, nothing to undo, no prober,
     /// no packet filter, no timer.
     pub(crate) fn assert_clean(&self) {
         let nodes = containers();
@@ -717,14 +717,8 @@ fn assert_only_the_api_failed(report: &Value) {
 fn every_kind_of_probe() {
     let lab = Lab::new();
     let server = kubectl(&["config", "view", "-o", "jsonpath={.clusters[0].cluster.server}"]);
-    let experiment = format!(
-        "apiVersion: outage/v1alpha1
-kind: Experiment
-metadata: {{name: every-kind-of-probe}}
-spec:
-  cluster:
-    kind: {{config: ../kind-configs/fast-detection.yaml}}
-  workload: [workloads/web.yaml, workloads/client.yaml]
+    let spec = format!(
+        "  workload: [workloads/web.yaml, workloads/client.yaml]
   probes:
   - {{name: tcp, tcp: {{service: web}}, rate: 20/s, timeout: 300ms}}
   - {{name: tls, tls: {{address: \"10.96.0.1:443\", insecure: true}}, rate: 20/s, timeout: 300ms}}
@@ -743,8 +737,8 @@ spec:
     for: 8s
 "
     );
-    let file = lab.home.file("experiments/every-kind-of-probe.yaml", &experiment);
-    let output = lab.home.run(&["run", "-f", &file.to_string_lossy(), "-o", "json"]);
+    let file = lab.home.experiment("every-kind-of-probe", &spec);
+    let output = lab.home.run(&["run", "-f", &file, "-o", "json"]);
     assert!([0, 3].contains(&output.code), "{}", output.stderr);
     let report: Value = serde_json::from_str(&output.stdout).unwrap();
     for name in ["tcp", "tls", "tcp-kept", "kept", "pod", "from-pod", "api"] {

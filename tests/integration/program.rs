@@ -49,6 +49,19 @@ impl Home {
         path
     }
 
+    /// An experiment on the cluster of `fast-detection.yaml`, with the rest of its `spec`: its file.
+    pub(crate) fn experiment(&self, name: &str, spec: &str) -> String {
+        let text = format!(
+            "apiVersion: outage/v1alpha1
+kind: Experiment
+metadata: {{name: {name}}}
+spec:
+  cluster: {{kind: {{config: ../kind-configs/fast-detection.yaml}}}}
+{spec}"
+        );
+        self.file(&format!("experiments/{name}.yaml"), &text).to_string_lossy().into_owned()
+    }
+
     /// The files of some of the project's folders, each text as `change` makes it.
     pub(crate) fn copy(&self, folders: &[&str], change: impl Fn(String) -> String) {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -119,7 +132,7 @@ impl Home {
     }
 }
 
-/// A program that is running. When a test fails on the way, it is told to undo and waited for: the
+/// A program that is running. When a test fails on the way, it is interrupted, so that it undoes, and waited for: the
 /// cluster is shared.
 pub(crate) struct Started {
     child: Option<Child>,
@@ -225,7 +238,7 @@ impl Output {
     }
 }
 
-/// Wherever its lines break.
-fn unwrapped(text: &str) -> String {
+/// A text without its line breaks, which fit it to a width.
+pub(crate) fn unwrapped(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

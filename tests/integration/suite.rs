@@ -33,13 +33,8 @@ impl Folder {
     /// An experiment that is over as soon as it can be; it claims that clients of `web` go on (how
     /// a busy machine fares is not the question).
     fn add(&self, name: &str, fault: &str, hold: &str) {
-        let text = format!(
-            "apiVersion: outage/v1alpha1
-kind: Experiment
-metadata: {{name: {name}}}
-spec:
-  claims: [{{id: B1, says: Clients go on}}]
-  cluster: {{kind: {{config: ../kind-configs/fast-detection.yaml}}}}
+        let spec = format!(
+            "  claims: [{{id: B1, says: Clients go on}}]
   workload: [workloads/web.yaml]
   probes:
   - {{name: web, http: {{service: web}}, rate: 20/s, timeout: 500ms}}
@@ -55,7 +50,7 @@ spec:
   - recovery: {{within: 60s}}
 "
         );
-        self.home.file(&format!("experiments/{name}.yaml"), &text);
+        self.home.experiment(name, &spec);
     }
 
     fn component(&self, fault: &str, component: &str) {
@@ -119,7 +114,7 @@ fn parts_of_the_models_control_plane() {
     let figures = claim["figures"].as_str().unwrap();
     assert!(figures.starts_with("on the embedded model: PASS, errors of web "), "{figures}");
     assert_eq!(rows[4]["claims"][0]["decision"], "open");
-    // Each fault was confirmed and taken back; the watches were blind without an API server, and
+    // Each fault was confirmed and undone; the watches were blind without an API server, and
     // nowhere else.
     for row in &rows[..4] {
         let run = row["runs"]["runs"][0]["run"].as_str().unwrap();

@@ -29,20 +29,15 @@ fn nested(faults: &[&str]) -> String {
 
 /// An experiment that nothing but the API is asked in.
 pub(crate) fn experiment(lab: &Lab, name: &str, limits: &str, method: &str) -> String {
-    let text = format!(
-        "apiVersion: outage/v1alpha1
-kind: Experiment
-metadata: {{name: {name}}}
-spec:
-  cluster: {{kind: {{config: ../kind-configs/fast-detection.yaml}}}}
-  probes:
+    let spec = format!(
+        "  probes:
   - {{name: api, api: {{verb: read}}, rate: 5/s, timeout: 1s}}
   steadyState:
   - probe: {{name: api, successRatio: 0.5, for: 1s}}
   blastRadius: {limits}
 {method}"
     );
-    lab.home.file(&format!("experiments/{name}.yaml"), &text).to_string_lossy().into_owned()
+    lab.home.experiment(name, &spec)
 }
 
 /// Runs it until this is said, then kills it.
@@ -97,7 +92,7 @@ fn runs(node: &str) -> bool {
     docker(&["inspect", "-f", "{{.State.Running}}", &format!("{CLUSTER}-{node}")]) == "true"
 }
 
-/// A program's home; what it still owes when a test fails is undone, as the cluster is shared.
+/// A program's home; what is still pending when a test fails is undone, as the cluster is shared.
 struct Dying(Lab);
 
 impl Drop for Dying {
@@ -113,7 +108,7 @@ impl Dying {
         Self(Lab::new())
     }
 
-    /// Nobody owes anything any more.
+    /// Nothing is left to undo.
     fn has_settled(&self) -> bool {
         self.0.home.run(&["recover", "--dry-run"]).stdout.contains("nothing")
     }
@@ -163,11 +158,11 @@ pub(crate) fn undo_what_nobody_does() {
     assert!(parts_killed.elapsed() > AFTER, "{:?}", parts_killed.elapsed());
     until("the killed node runs", || runs("worker"));
     assert!(machine_killed.elapsed() > AFTER, "{:?}", machine_killed.elapsed());
-    until("the watchdogs have struck all that was owed", || {
+    until("the watchdogs have removed all entries from the ledger", || {
         objects.has_settled() && machine.has_settled()
     });
     assert_eq!((cordoned(), coredns()), (String::new(), before));
-    // What a timer in a node has undone is still in the ledger: nobody could strike it.
+    // What a timer in a node has undone is still in the ledger: nobody could remove it.
     assert!(!alone.has_settled());
     alone.0.home.run(&["recover"]).exits(0);
     [objects, alone, machine].iter().for_each(|home| home.0.assert_clean());

@@ -256,7 +256,7 @@ fn a_cut_timeline_is_read() {
     }
     let output = home.run(&["report", &copy.to_string_lossy()]);
     assert!([1, 3].contains(&output.code), "a run without an end is not a pass: {}", output.stdout);
-    output.prints("ends early").prints("is cut");
+    output.prints("ends early").prints("is truncated");
 }
 
 /// What a terminal acts upon: escapes (also as one byte), a bell, a carriage return, a backspace, and

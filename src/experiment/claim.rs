@@ -78,78 +78,20 @@ mod tests {
 
     use crate::experiment::{built_in_names, load, parse};
 
-    /// Every claim that this repository puts to the test, and the experiments that do.
-    const CLAIMS: &[(&str, &[&str])] = &[
-        (
-            "A",
-            &[
-                "worker-stop-fast",
-                "worker-stop-from-pod",
-                "worker-stop-default",
-                "worker-stop-article-default",
-            ],
-        ),
-        ("B1", &["control-plane-down"]),
-        ("B2", &["api-server-down"]),
-        ("B3", &["scheduler-down"]),
-        ("B4", &["controller-manager-down"]),
-        ("B5", &["etcd-down"]),
-        ("B5a", &["etcd-down"]),
-        ("B5b", &["etcd-data-lost"]),
-        ("B6", &["worker-down-while-control-plane-down"]),
-        ("B7", &["worker-reboot-while-control-plane-down"]),
-        ("B8", &["autoscaler-stalled", "autoscaler-stalled-api-server-down"]),
-        ("B9", &["control-plane-away"]),
-        ("B9b", &["control-plane-away"]),
-        ("B10", &["dns-down"]),
-        (
-            "B11",
-            &[
-                "container-dies-while-control-plane-down",
-                "pod-deleted-while-controller-manager-down",
-            ],
-        ),
-        ("C1", &["worker-down"]),
-        ("C2", &["rescheduling"]),
-        ("C3", &["control-plane-down", "ha-one-control-plane-lost"]),
-        ("C4", &["ha-one-control-plane-lost", "ha-quorum-lost"]),
-        ("C5", &["leader-failover"]),
-        ("C6", &["zombie-leader"]),
-        ("C7", &["load-balancer-down"]),
-        ("C8", &["dns-node-lost", "dns-node-lost-spread"]),
-        ("C9", &["rolling-restart", "node-drain"]),
-        (
-            "D1",
-            &[
-                "worker-stop-fast",
-                "node-kill",
-                "node-pause",
-                "node-disconnect",
-                "worker-cut-off-from-the-api-server",
-            ],
-        ),
-        ("D2", &["kubelet-stop", "kubelet-pause"]),
-        ("D3", &["leader-on-the-dead-node"]),
-        ("D4", &["glitch-shorter-than-grace", "glitch-longer-than-grace"]),
-    ];
-
+    /// Which experiment decides which claim: what the experiments say, and the tables of results.
     #[test]
-    fn every_experiment_claims_what_the_table_says() {
-        let names = built_in_names();
-        let mut wrong = Vec::new();
-        for name in &names {
-            let claims = parse(load(name).unwrap()).unwrap().experiment.claims;
-            let claimed: BTreeSet<&str> = claims.iter().map(|claim| claim.id.as_str()).collect();
-            let wanted: BTreeSet<&str> =
-                CLAIMS.iter().filter(|(_, by)| by.contains(name)).map(|(id, _)| *id).collect();
-            if claimed != wanted || wanted.is_empty() {
-                wrong.push(format!(
-                    "experiments/{name}.yaml claims {claimed:?}, the table in src/experiment/claim.rs has {wanted:?}"
-                ));
-            }
-        }
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        let known: BTreeSet<&str> = CLAIMS.iter().flat_map(|(_, by)| by.iter().copied()).collect();
-        assert_eq!(known, names.into_iter().collect(), "what the table names, and what there is");
+    fn every_experiment_claims_what_the_results_say() {
+        let claims = |name: &str| parse(load(name).unwrap()).unwrap().experiment.claims;
+        let claimed: BTreeSet<(String, String)> = built_in_names()
+            .into_iter()
+            .flat_map(|name| claims(name).into_iter().map(move |claim| (claim.id, name.into())))
+            .collect();
+        let results = include_str!("../../docs/results.md").lines().filter_map(|line| {
+            let mut cells = line.strip_prefix("| ")?.split(" | ");
+            let (claim, experiment) = (cells.next()?, cells.nth(1)?.strip_prefix('`')?);
+            let name = experiment.split(['`', '[']).next()?;
+            (!claim.is_empty()).then(|| (claim.into(), name.into()))
+        });
+        assert_eq!(claimed, results.collect::<BTreeSet<_>>());
     }
 }

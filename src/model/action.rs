@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::topology::{NodeId, OwnerId, PodId};
 pub use crate::timeline::Component;
-use crate::timeline::{Cut, FaultFacts, FaultKind};
+use crate::timeline::{Cut, Ends, FaultFacts, FaultTraits, Impact};
 
 impl Component {
     pub(super) fn index(self) -> usize {
@@ -105,35 +105,37 @@ impl Action {
         }
     }
 
-    /// A fault on a node. Whether a kubelet is stopped or frozen, nobody hears of it. Errors say
-    /// why it is not modelled.
+    /// A fault on a node, by what it takes away. Whether a kubelet is stopped or frozen, nobody
+    /// hears of it. Errors say why it is not modelled.
     pub fn of_fault(fault: FaultFacts, node: NodeId) -> Result<Self, &'static str> {
         let component = fault.component.ok_or("the control-plane component is not known");
-        match fault.kind {
-            FaultKind::NodeStop => fault
-                .grace
-                .map(|grace| Action::Stop { node, grace })
-                .ok_or("its grace period is not known"),
-            FaultKind::NodeKill => Ok(Action::Kill { node }),
-            FaultKind::NodePause => Ok(Action::Pause { node }),
-            FaultKind::NodeDisconnect | FaultKind::Partition => match fault.cut {
+        let FaultTraits { impact, ends, .. } = fault.kind.traits();
+        match (impact, ends) {
+            (Impact::MachineOff, Ends::ByItself) => {
+                Err("a node that starts again by itself is not modelled")
+            }
+            (Impact::MachineOff, _) => Ok(match fault.grace {
+                Some(grace) => Action::Stop { node, grace },
+                None => Action::Kill { node },
+            }),
+            (Impact::MachineFrozen, _) => Ok(Action::Pause { node }),
+            (Impact::Network | Impact::SomeNetwork, _) => match fault.cut {
                 Some(Cut::All) => Ok(Action::Disconnect { node }),
                 Some(Cut::ApiServer) => Ok(Action::CutFromApi { node }),
                 _ => Err("cuts in one direction, or from some nodes only, are not modelled"),
             },
-            FaultKind::KubeletStop | FaultKind::KubeletPause => Ok(Action::StopKubelet { node }),
-            FaultKind::ComponentStop => Ok(Action::StopComponent { node, component: component? }),
-            FaultKind::ComponentKill => Ok(Action::KillComponent { node, component: component? }),
-            FaultKind::ComponentPause => Ok(Action::PauseComponent { node, component: component? }),
-            FaultKind::NodeReboot => Err("a node that starts again by itself is not modelled"),
-            FaultKind::EtcdDataLoss => Err("etcd's data is not modelled"),
-            FaultKind::ContainerKill => Err("containers that end one by one are not modelled"),
-            FaultKind::NodeDrain
-            | FaultKind::PodDelete
-            | FaultKind::DeploymentScale
-            | FaultKind::DeploymentPlace => {
-                Err("changes to objects through the API are not modelled")
+            (Impact::Kubelet, _) => Ok(Action::StopKubelet { node }),
+            (Impact::ProcessGone, Ends::ByItself) => {
+                Ok(Action::KillComponent { node, component: component? })
             }
+            (Impact::ProcessGone, _) => Ok(Action::StopComponent { node, component: component? }),
+            (Impact::ProcessFrozen, _) => {
+                Ok(Action::PauseComponent { node, component: component? })
+            }
+            (Impact::EtcdData, _) => Err("etcd's data is not modelled"),
+            (Impact::Containers, _) => Err("containers that end one by one are not modelled"),
+            (Impact::Objects, _) => Err("changes to objects through the API are not modelled"),
+            (Impact::Unknown, _) => Err("it is not known to this version"),
         }
     }
 

@@ -123,7 +123,8 @@ fn one_fault(action: Action, hold: f64) -> Scenario {
 
 fn facts(kind: FaultKind) -> FaultFacts {
     let cut = (kind == FaultKind::NodeDisconnect).then_some(Cut::All);
-    FaultFacts { kind, grace: Some(seconds(10.0)), component: None, cut }
+    let grace = (kind == FaultKind::NodeStop).then(|| seconds(10.0));
+    FaultFacts { kind, grace, component: None, cut }
 }
 
 fn forecast_one(

@@ -71,6 +71,20 @@ pub(super) enum Command {
     Watchdog(Watchdog),
 }
 
+/// Which experiments.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Experiments {
+    /// Experiment file or directory (repeatable); `-` reads standard input
+    #[arg(short, long = "filename", value_name = "FILE")]
+    pub filename: Vec<PathBuf>,
+    /// Built-in experiments (see `kubectl outage get experiments`)
+    #[arg(value_name = "EXPERIMENT")]
+    pub names: Vec<String>,
+    /// Namespace of the objects that the experiments name without one [default: the experiment's `namespace`]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+}
+
 /// How the cluster and the engine are reached.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Cluster options")]
@@ -91,12 +105,8 @@ pub(super) struct Access {
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct Run {
-    /// Experiment file or directory (repeatable); `-` reads standard input
-    #[arg(short, long = "filename", value_name = "FILE")]
-    pub filename: Vec<PathBuf>,
-    /// Built-in experiments (see `kubectl outage get experiments`)
-    #[arg(value_name = "EXPERIMENT")]
-    pub names: Vec<String>,
+    #[command(flatten)]
+    pub experiments: Experiments,
     /// Print the plan and change nothing; -o json prints it as data
     #[arg(long)]
     pub dry_run: bool,
@@ -139,12 +149,8 @@ pub(super) enum ClusterChoice {
 
 #[derive(Debug, Args)]
 pub(super) struct Validate {
-    /// Experiment file or directory (repeatable); `-` reads standard input
-    #[arg(short, long = "filename", value_name = "FILE")]
-    pub filename: Vec<PathBuf>,
-    /// Built-in experiments (see `kubectl outage get experiments`)
-    #[arg(value_name = "EXPERIMENT")]
-    pub names: Vec<String>,
+    #[command(flatten)]
+    pub experiments: Experiments,
 }
 
 #[derive(Debug, Args)]
@@ -179,12 +185,8 @@ pub(super) struct Lint {
 #[derive(Debug, Args)]
 #[command(after_help = exit::PREDICT_HELP)]
 pub(super) struct Predict {
-    /// Experiment file or directory (repeatable)
-    #[arg(short, long = "filename", value_name = "FILE")]
-    pub filename: Vec<PathBuf>,
-    /// Built-in experiments (see `kubectl outage get experiments`)
-    #[arg(value_name = "EXPERIMENT")]
-    pub names: Vec<String>,
+    #[command(flatten)]
+    pub experiments: Experiments,
     /// Predict for this kind config instead of the experiment's own
     #[arg(long, value_name = "FILE", conflicts_with = "context")]
     pub kind_config: Option<PathBuf>,

@@ -30,7 +30,7 @@ impl Command<'_> {
             return Ok(embedded(parsed));
         }
         match (&parsed.experiment.cluster, &parsed.kind_config, &access.context) {
-            (Cluster::Context, ..) if self.args.cluster == Some(ClusterChoice::Kind) => Err(RunError::refused(
+            (Cluster::Context | Cluster::NamedContext { .. }, ..) if self.args.cluster == Some(ClusterChoice::Kind) => Err(RunError::refused(
                 "--cluster kind: the experiment does not name a kind config",
             )
             .hint(
@@ -38,10 +38,14 @@ impl Command<'_> {
                  to run it in an existing cluster",
             )),
             (Cluster::Kind { .. }, Some(config), None) => Ok(ClusterSpec::Kind { config: config.clone() }),
-            (_, _, context) => {
+            (cluster, _, flag) => {
                 let kubeconfig =
                     kubeconfig_paths(access.kubeconfig.as_deref(), self.env.kubeconfig.as_deref(), self.env.home.as_deref());
-                Ok(ClusterSpec::Context { kubeconfig, context: context.clone() })
+                let named = match cluster {
+                    Cluster::NamedContext { name } => Some(name),
+                    _ => None,
+                };
+                Ok(ClusterSpec::Context { kubeconfig, context: flag.as_ref().or(named).cloned() })
             }
         }
     }

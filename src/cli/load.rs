@@ -1,14 +1,15 @@
 //! The experiments that were named: loaded and checked, all problems together.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::args::Experiments;
 use super::env::Env;
 use super::{diagnostics, exit, expected_cluster, failure::Failure};
-pub(super) use crate::experiment::Place;
 use crate::experiment::{self, Cluster, Diagnostic, Diagnostics, Parsed, Source};
+pub(super) use crate::experiment::{Place, Setting};
 use crate::kind_config::{self, KindConfig, KindNode, Kubernetes};
 use crate::lint;
 use crate::model::About;
@@ -19,12 +20,11 @@ use crate::yaml::SourceFile;
 /// Loads and checks. Prints warnings and errors; any error ends the command before any harm, and so
 /// does what is left open.
 pub(super) fn experiments(
-    files: &[PathBuf],
-    names: &[String],
+    named: &Experiments,
     place: Place,
     env: &Env,
 ) -> Result<Vec<Parsed>, Failure> {
-    let parsed = even_open(files, names, place, env)?;
+    let parsed = even_open(named, place, env)?;
     refuse_open(&parsed, &[], env)?;
     Ok(parsed)
 }
@@ -51,16 +51,13 @@ pub(super) fn refuse_open(
 
 /// The same, but what is left open is neither printed nor an error yet.
 pub(super) fn even_open(
-    files: &[PathBuf],
-    names: &[String],
+    Experiments { filename, names, namespace }: &Experiments,
     place: Place,
     env: &Env,
 ) -> Result<Vec<Parsed>, Failure> {
-    let named: Vec<String> = files
-        .iter()
-        .map(|file| file.to_string_lossy().into_owned())
-        .chain(names.iter().cloned())
-        .collect();
+    let setting = Setting { place, namespace: namespace.as_deref() };
+    let files = filename.iter().map(|file| file.to_string_lossy().into_owned());
+    let named: Vec<String> = files.chain(names.iter().cloned()).collect();
     if named.is_empty() {
         return Err(Failure::usage("no experiment given").hint("pass a file with -f FILE, or the name of a built-in experiment (`kubectl outage get experiments`)"));
     }
@@ -71,7 +68,7 @@ pub(super) fn even_open(
         match experiment::load_all(file) {
             Ok(sources) => own(file, sources)?
                 .into_iter()
-                .for_each(|source| broken |= !check(source, place, &mut parsed, env)),
+                .for_each(|source| broken |= !check(source, setting, &mut parsed, env)),
             Err(problems) => {
                 show(&problems, env);
                 broken = true;
@@ -154,10 +151,10 @@ fn only(all: Vec<Parsed>, cell: &str) -> Result<Vec<Parsed>, Failure> {
 }
 
 /// The experiments of a file, or all that is wrong with them.
-pub(super) fn checked(source: Source, place: Place) -> Result<Vec<Parsed>, Diagnostics> {
-    let mut reading = experiment::read_for(source, place);
+pub(super) fn checked(source: Source, setting: Setting) -> Result<Vec<Parsed>, Diagnostics> {
+    let mut reading = experiment::read_for(source, setting);
     for one in &mut reading.experiments {
-        let found = more(one, place);
+        let found = more(one, setting.place);
         one.warnings.extend(found);
     }
     reading.finish()
@@ -175,8 +172,8 @@ pub(super) fn accepted(source: Source) -> Result<Vec<Parsed>, Diagnostics> {
 }
 
 /// Whether a file is good; if so its experiments are kept.
-fn check(source: Source, place: Place, parsed: &mut Vec<Parsed>, env: &Env) -> bool {
-    match checked(source, place) {
+fn check(source: Source, setting: Setting, parsed: &mut Vec<Parsed>, env: &Env) -> bool {
+    match checked(source, setting) {
         Ok(all) => {
             for one in all {
                 let warnings: Vec<Diagnostic> =

@@ -36,7 +36,7 @@ pub(super) fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
         true => Place::Own(Kubernetes::Default(&args.kubernetes)),
         false => Place::Other,
     };
-    let experiments = load::experiments(&args.filename, &args.names, place, env)?;
+    let experiments = load::experiments(&args.experiments, place, env)?;
     let live = match &args.context {
         Some(_) => Some(block_on(in_cluster(args, env))?),
         None => None,

@@ -21,7 +21,7 @@ use crate::plan;
 
 /// Runs; exits with the gravest code.
 pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
-    let experiments = load::even_open(&args.filename, &args.names, place(args), env)?;
+    let experiments = load::even_open(&args.experiments, place(args), env)?;
     block_on(async {
         let abort = Abort::listen(|signal, first| match first {
             true => complain!("   {signal}: undoing all faults, please wait"),

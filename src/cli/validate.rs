@@ -9,7 +9,7 @@ use crate::stats::Seconds;
 
 /// Checks; prints one line for each good experiment.
 pub(super) fn validate(args: &Validate, env: &Env) -> Result<u8, Failure> {
-    for parsed in load::experiments(&args.filename, &args.names, Place::OWN, env)? {
+    for parsed in load::experiments(&args.experiments, Place::OWN, env)? {
         let at_least = RunLength::of(&parsed.experiment).at_least;
         print(&format!(
             "{}: valid ({} takes at least {})",

@@ -33,6 +33,7 @@ pub(super) fn experiment() -> Experiment {
         question: None,
         claims: Vec::new(),
         cluster: Cluster::Context,
+        namespace: None,
         workload: Vec::new(),
         workload_timeout: Duration::from_secs(60),
         probes: vec![Probe {

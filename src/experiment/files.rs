@@ -12,6 +12,20 @@ use super::yaml;
 use crate::kind_config::{self, DEFAULT_KUBERNETES, KindConfig, Kubernetes, Reading};
 use crate::workload::Manifest;
 
+/// Where an experiment is to run, and where what exists is looked for: what the command says of
+/// both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Setting<'a> {
+    pub place: Place<'a>,
+    /// `-n`: in the place of the file's own `namespace`.
+    pub namespace: Option<&'a str>,
+}
+
+impl Setting<'_> {
+    /// The experiment's own cluster, and what the file says.
+    pub(crate) const OWN: Self = Self { place: Place::OWN, namespace: None };
+}
+
 /// Where an experiment is to run, as far as it decides what is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place<'a> {

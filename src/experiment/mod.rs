@@ -23,7 +23,7 @@ pub(crate) use crate::yaml::{self, diagnostic, suggest, tree};
 pub(crate) use crate::yaml::{Diagnostic, Diagnostics, Location, Severity, SourceFile, Span};
 pub(crate) use claim::{Claim, FailMeans, PassMeans};
 pub(crate) use decode::json_schema;
-pub(crate) use files::Place;
+pub(crate) use files::{Place, Setting};
 pub(crate) use method::Numbered;
 #[cfg(test)]
 pub(crate) use parsed::read;

@@ -3,7 +3,7 @@
 use super::decode::fields::Cx;
 use super::decode::{self, Draft};
 use super::diagnostic::{Diagnostic, Diagnostics, Location, Span};
-use super::files::{self, Files, Place};
+use super::files::{self, Files, Setting};
 use super::matrix::Variant;
 use super::schema::Experiment;
 use super::source::Source;
@@ -96,7 +96,7 @@ impl Reading {
 
 /// Reads and checks a file, and the files that it names: one experiment, or several where settings
 /// are lists (`matrix.rs`).
-pub(crate) fn read_for(source: Source, place: Place) -> Reading {
+pub(crate) fn read_for(source: Source, setting: Setting) -> Reading {
     let mut problems = Diagnostics::default();
     let documents = yaml::parse(source.file(), &mut problems);
     let Some(root) = documents.and_then(|all| only_document(&source, all, &mut problems)) else {
@@ -105,7 +105,7 @@ pub(crate) fn read_for(source: Source, place: Place) -> Reading {
     let variants = matrix::expand(source.file(), &root, &mut problems);
     let mut reading = Reading { experiments: Vec::new(), problems: Diagnostics::default() };
     for variant in variants {
-        match one(source.clone(), variant, problems.clone(), place) {
+        match one(source.clone(), variant, problems.clone(), setting) {
             Ok(one) => reading.experiments.push(one),
             Err(wrong) => reading.problems.add_new(wrong),
         }
@@ -115,7 +115,7 @@ pub(crate) fn read_for(source: Source, place: Place) -> Reading {
 
 /// The same for a run in the experiment's own cluster.
 pub(crate) fn read(source: Source) -> Reading {
-    read_for(source, Place::OWN)
+    read_for(source, Setting::OWN)
 }
 
 /// The same for whoever adds nothing. Errors: all problems, errors and warnings.
@@ -133,13 +133,16 @@ fn one(
     source: Source,
     Variant { setting, root }: Variant,
     mut problems: Diagnostics,
-    place: Place,
+    command: Setting,
 ) -> Result<Parsed, Diagnostics> {
     let cx = Cx::new(source.file());
-    let draft = decode::experiment(&cx, &root);
+    let mut draft = decode::experiment(&cx, &root);
+    if let (Some(draft), Some(namespace)) = (&mut draft, command.namespace) {
+        draft.namespace = Some(namespace.to_owned());
+    }
     let files = draft
         .as_ref()
-        .map(|draft| files::read(&cx, &root, draft, &source, place))
+        .map(|draft| files::read(&cx, &root, draft, &source, command.place))
         .unwrap_or_default();
     if let Some(draft) = &draft {
         check::check(&cx, &root, draft, &files);

@@ -42,6 +42,7 @@ fn experiment() -> Experiment {
             config: PathBuf::from("../kind-configs/fast-detection.yaml"),
             tuning: None,
         },
+        namespace: None,
         workload: vec![PathBuf::from("workloads/web.yaml")],
         workload_timeout: seconds(120),
         probes: vec![probe],

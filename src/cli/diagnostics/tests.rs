@@ -80,7 +80,7 @@ mistakes! {
     header_that_is_ours: "path: /}" => "headers: {Host: example.com}}";
     tag: "question: Is this right?" => "question: !vault Is this right?";
     too_many_under_way: "timeout: 200ms" => "timeout: 10m";
-    context_named: "kind: {config: kind.yaml}" => "context: production";
+    context_named: "kind: {config: kind.yaml}" => "context: {name: production}";
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Plans as data.
 
 use super::*;
-use crate::cli::load::{Place, checked};
+use crate::cli::load::{Setting, checked};
 use crate::experiment;
 
 fn plan_of(name: &str) -> Document {
-    let parsed = checked(experiment::load(name).unwrap(), Place::OWN).unwrap().swap_remove(0);
+    let parsed = checked(experiment::load(name).unwrap(), Setting::OWN).unwrap().swap_remove(0);
     let target = absent(&parsed, "some-cluster", None).map_err(|failure| failure.text()).unwrap();
     let args = crate::cli::args::tests::run(&["run", name]);
     let plan = planned(&parsed, target, &args);

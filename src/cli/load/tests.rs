@@ -9,7 +9,7 @@ fn all(name: &str) -> Vec<Parsed> {
 #[test]
 fn nothing_is_odd_about_those_inside_this_program() {
     for name in experiment::built_in_names() {
-        let all = checked(experiment::load(name).unwrap(), Place::OWN);
+        let all = checked(experiment::load(name).unwrap(), Setting::OWN);
         all.unwrap().iter().for_each(|one| assert_eq!(one.warnings.to_string(), "", "{name}"));
     }
 }
@@ -224,11 +224,12 @@ fn the_own_kind_config_is_read_for_the_version_that_the_command_names() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("web.yaml"), WEB).unwrap();
         std::fs::write(folder.path().join("kind.yaml"), config).unwrap();
-        let told = match checked(Source::from_text("x.yaml", GOOD, folder.path()), place) {
+        let setting = Setting { place, namespace: None };
+        let found = match checked(Source::from_text("x.yaml", GOOD, folder.path()), setting) {
             Ok(all) => all[0].warnings.to_string(),
             Err(problems) => problems.to_string(),
         };
-        told.replace(&format!("{}/", folder.path().display()), "")
+        found.replace(&format!("{}/", folder.path().display()), "")
     };
     let newer = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\nnodes: [{role: control-plane}, {role: worker}, {role: worker}]\n\
         kubeadmConfigPatches:\n- '{kind: ClusterConfiguration, apiVersion: kubeadm.k8s.io/v1beta4}'\n";
@@ -239,6 +240,23 @@ fn the_own_kind_config_is_read_for_the_version_that_the_command_names() {
         assert!(read(broken, Place::OWN).contains("kind.yaml:"));
         assert!(!read(broken, Place::Other).contains("kind.yaml"), "it is not used");
     }
+}
+
+#[test]
+fn the_commands_namespace_replaces_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("web.yaml"), WEB).unwrap();
+    let text = GOOD
+        .replace("spec:\n", "spec:\n  namespace: shop\n")
+        .replace("kind: {config: kind.yaml}", "context: kind-shop");
+    let namespace = |namespace| {
+        let source = Source::from_text("x.yaml", text.as_str(), folder.path());
+        let setting = Setting { place: Place::OWN, namespace };
+        let mut all = checked(source, setting).unwrap_or_else(|problems| panic!("{problems}"));
+        all.swap_remove(0).experiment.namespace
+    };
+    assert_eq!(namespace(None).as_deref(), Some("shop"));
+    assert_eq!(namespace(Some("staging")).as_deref(), Some("staging"));
 }
 
 /// A directory with three experiments' worth of files, and what else lies in such places.

@@ -19,18 +19,16 @@ fn kind(cx: &Cx, node: &Node) -> Option<Cluster> {
     })
 }
 
-/// The context's name is the command line's, so that a file never harms a cluster that nobody
-/// named.
+/// `context: NAME`, or `context: {}` for that of the command line, or the current one.
 fn context(cx: &Cx, node: &Node) -> Option<Cluster> {
-    cx.reads(|| json!({"type": ["object", "null"], "maxProperties": 0}))?;
+    cx.reads(|| json!({"type": ["string", "object", "null"], "maxProperties": 0}))?;
     match &node.value {
         Value::Map(entries) if entries.is_empty() => Some(Cluster::Context),
         _ if node.is_null() => Some(Cluster::Context),
-        _ => cx.error_hint(
-            node.focus(),
-            "an experiment cannot name a context",
-            "write `context: {}`, and pass `--context NAME`",
-        ),
+        _ => match node.text().filter(|name| !name.trim().is_empty()) {
+            Some(name) => Some(Cluster::NamedContext { name: name.to_owned() }),
+            None => cx.expected(node, "the name of a kubeconfig context"),
+        },
     }
 }
 
@@ -79,13 +77,13 @@ mod tests {
     }
 
     #[test]
-    fn a_context_is_never_named_in_a_file() {
+    fn a_context_may_be_named() {
         assert_eq!(decoded("context: {}", cluster).0, Some(Cluster::Context));
         assert_eq!(decoded("context:", cluster).0, Some(Cluster::Context));
-        assert!(decoded("context: production", cluster).1.contains("cannot name a context"));
-        assert!(
-            decoded("context: {name: production}", cluster).1.contains("cannot name a context")
-        );
+        let named = Cluster::NamedContext { name: "kind-shop".into() };
+        assert_eq!(decoded("context: kind-shop", cluster).0, Some(named));
+        let wrong = decoded("context: {name: kind-shop}", cluster).1;
+        assert!(wrong.contains("expected the name of a kubeconfig context"), "{wrong}");
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub(super) struct Draft {
     pub claims: Vec<Option<Claim>>,
     /// `spec.cluster`.
     pub cluster: Option<Cluster>,
+    /// `spec.namespace`.
+    pub namespace: Option<String>,
     /// `spec.workload`.
     pub workload: Vec<Option<PathBuf>>,
     /// `spec.workloadTimeout`.
@@ -77,6 +79,7 @@ impl Draft {
             question: self.question,
             claims: whole(self.claims)?,
             cluster: self.cluster?,
+            namespace: self.namespace,
             workload: whole(self.workload)?,
             workload_timeout: self.workload_timeout?,
             probes: whole(self.probes)?,
@@ -167,6 +170,7 @@ fn spec(cx: &Cx, node: &Node) -> Option<Draft> {
     draft.question = fields.optional("question", scalar::sentence).flatten();
     draft.claims = fields.or("claims", Vec::new(), list(claim::claim)).unwrap_or(vec![None]);
     draft.cluster = fields.or("cluster", Cluster::Context, cluster::cluster);
+    draft.namespace = fields.optional("namespace", scalar::dns_label).flatten();
     draft.workload = fields.or("workload", Vec::new(), list(scalar::path)).unwrap_or(vec![None]);
     draft.workload_timeout =
         fields.or("workloadTimeout", DEFAULT_WORKLOAD_TIMEOUT, scalar::positive);

@@ -39,6 +39,9 @@ pub struct Experiment {
     pub claims: Vec<Claim>,
     /// What it runs on.
     pub cluster: Cluster,
+    /// Where a name is looked for that the workload does not have. Default: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// Files of Kubernetes objects, relative to the experiment's file. They live in a namespace of
     /// the run's own. Default: none.
     pub workload: Vec<PathBuf>,
@@ -72,6 +75,8 @@ pub enum Cluster {
     },
     /// The context that the command line names, or the current one.
     Context,
+    /// This kubeconfig context.
+    NamedContext { name: String },
 }
 
 /// Settings of failure detection that are asked for. What is absent stays as the kind config has

@@ -44,7 +44,7 @@ pub use findings::{
 };
 pub use recovering::Recovering;
 
-use crate::stats::Between;
+use crate::stats::{Between, Seconds};
 use crate::timeline::{Event, Moment, NodeRole, Timeline};
 
 /// Finds in a timeline what happened, and what weakens the numbers. A timeline that was cut gives
@@ -68,8 +68,10 @@ pub fn analyse(timeline: &Timeline) -> Findings {
     probes.sort_by_key(|probe| (probe.control, started(timeline, &probe.name)));
     let first_fault = faults.first().map_or(Moment(u64::MAX), |_| Moment(origin.monotonic_ns));
     let unheard = unheard(timeline, &faults);
+    let completion = completion(timeline);
     let mut found = Findings {
-        completion: completion(timeline),
+        cut_at: cut_at(timeline, &completion, zero),
+        completion,
         steady_before,
         recovery: recovery(&faults, steady_after.as_ref(), &unheard),
         unheard,
@@ -111,6 +113,21 @@ fn completion(timeline: &Timeline) -> Completion {
         _ => None,
     });
     cut_short.unwrap_or(if timeline.ended() { Completion::Complete } else { Completion::Died })
+}
+
+fn cut_at(timeline: &Timeline, completion: &Completion, zero: Zero) -> Option<Seconds> {
+    let mut records = timeline.records.iter();
+    let last = match completion {
+        Completion::Complete | Completion::Refused { .. } | Completion::Running => None,
+        Completion::Died => records.next_back(),
+        Completion::Interrupted { .. } => {
+            records.find(|record| matches!(record.event, Event::Interrupted { .. }))
+        }
+        Completion::Failed { .. } => {
+            records.find(|record| matches!(record.event, Event::Failed { .. }))
+        }
+    };
+    last.map(|record| zero.at(record.at))
 }
 
 /// The last steady state, before the first fault or after the last.

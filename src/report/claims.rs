@@ -135,11 +135,8 @@ fn figures(verdict: &Verdict) -> String {
             _ => assertion.result_text(),
         })
         .collect();
-    if texts.is_empty() || verdict.issue.is_some() {
-        verdict.summary.clone()
-    } else {
-        texts.join("; ")
-    }
+    let open = verdict.issue.is_some() && verdict.outcome != Outcome::Fail;
+    if texts.is_empty() || open { verdict.summary.clone() } else { texts.join("; ") }
 }
 
 /// Claims in the order in which people number them: A, B2, B10, B10b, C1.

@@ -232,10 +232,9 @@ fn assertions(view: &View<'_>, style: &Style, out: &mut String) {
         out.push_str(&lines.replacen(word, &judged(word, assertion.outcome, style), 1));
     }
     // A reason that they share is written once.
-    if unsaid.iter().all(|assertion| assertion.why.as_ref() == Some(&view.verdict.summary))
-        && said.is_empty()
-    {
-        out.push_str(&hang("  ", &format!("{}.", capital(&view.verdict.summary)), style.width));
+    let nothing = Some(&view.verdict.summary).filter(|_| said.is_empty() && unsaid.is_empty());
+    if let Some(shared) = view.verdict.issue.as_ref().or(nothing) {
+        out.push_str(&hang("  ", &format!("{}.", capital(shared)), style.width));
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn missing(
     watched: &str,
     what: &str,
 ) -> Finding {
-    let lasted = fault.undo_requested.map(|undo| undo - fault.requested);
+    let lasted = found.held_until(fault).map(|end| end - fault.requested);
     match (lasted, found.watch_gaps(watched).next()) {
         (None, _) => Finding::unknown(format!("{what}, and the fault has no undo")),
         (_, Some(gap)) => Finding::unknown(format!("{what}, but {}", gap.why)),

@@ -2,8 +2,9 @@
 //!
 //! One rule of dominance: fail, then inconclusive, then pass. Inconclusive is never a pass: a bound that lies inside a measured
 //! interval, a fault that was not confirmed or hit nothing that the probe asks, a probe that was blind or late, a steady state that
-//! never held, a run that was cut short.
+//! never held, a run that was cut short before what decides it.
 
+mod cut_short;
 mod faults;
 mod finding;
 mod leaders;
@@ -59,7 +60,7 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// Why, in a sentence.
     pub summary: String,
-    /// Why the whole run decides nothing, if so.
+    /// Why the run as a whole cannot pass, if so.
     #[serde(rename = "doubt")]
     pub issue: Option<String>,
     /// Each expectation, in the experiment's order. None: nothing was judged.
@@ -67,17 +68,17 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The worst of these; inconclusive where the whole run is.
+    /// The worst of these, and no better than inconclusive with an issue.
     pub fn new(issue: Option<String>, assertions: Vec<Assertion>) -> Self {
-        let outcome = match &issue {
-            Some(_) => Outcome::Inconclusive,
-            None => assertions
-                .iter()
-                .map(|assertion| assertion.outcome)
-                .max()
-                .unwrap_or(Outcome::Measured),
+        let least = issue.as_ref().map_or(Outcome::Measured, |_| Outcome::Inconclusive);
+        let outcome = assertions.iter().map(|assertion| assertion.outcome).fold(least, Ord::max);
+        let summary = match &issue {
+            Some(issue) if outcome == Outcome::Fail => {
+                format!("{}; {issue}", summary(outcome, &assertions))
+            }
+            Some(issue) => issue.clone(),
+            None => summary(outcome, &assertions),
         };
-        let summary = issue.clone().unwrap_or_else(|| summary(outcome, &assertions));
         Self { outcome, summary, issue, assertions }
     }
 
@@ -139,7 +140,7 @@ pub fn judge(found: &Findings, expect: &[Expectation], predictions: &Predictions
             rules::assertion(&Run { found, predictions }, expectation, issue.as_deref())
         })
         .collect();
-    Verdict::new(issue, assertions)
+    Verdict::new(issue.or_else(|| cut_short::reason(found)), assertions)
 }
 
 fn summary(outcome: Outcome, assertions: &[Assertion]) -> String {

@@ -20,14 +20,12 @@ pub(super) fn labels_text(labels: &BTreeMap<String, String>) -> String {
 pub(super) fn not_detected(found: &Findings) -> Finding {
     let judge = |fault: &FaultFinding| {
         let ready = fault.node.ready_before?;
-        let lasted = fault.undo_requested? - fault.requested;
+        let end = found.held_until(fault)?;
         Some(match &fault.node.detected {
             _ if !ready => {
                 Finding::unknown(format!("{} was not Ready before the fault", fault.target))
             }
-            Some(detected)
-                if fault.undo_requested.is_some_and(|undo| detected.at.latest < undo) =>
-            {
+            Some(detected) if detected.at.latest < end || fault.undo_requested.is_none() => {
                 Finding::failed(format!(
                     "{} became {} at {:+.3}",
                     fault.target, detected.status, detected.at.latest
@@ -37,7 +35,7 @@ pub(super) fn not_detected(found: &Findings) -> Finding {
                 "{} became {} at or after the undo",
                 fault.target, detected.status
             )),
-            None => Finding::passed(format!("none in {lasted}")),
+            None => Finding::passed(format!("none in {}", end - fault.requested)),
         })
     };
     let blind = found.watch_gaps("nodes").next().map(|gap| gap.why);
@@ -80,7 +78,7 @@ pub(super) fn not_rescheduled(found: &Findings, labels: &BTreeMap<String, String
     let Some(since) = hit.iter().map(|(_, fault)| fault.requested).min() else {
         return Finding::unknown(format!("no fault hit a pod with {labelled}"));
     };
-    let Some(undo) = found.faults.iter().filter_map(|fault| fault.undo_requested).max() else {
+    let Some(undo) = found.faults.iter().filter_map(|fault| found.held_until(fault)).max() else {
         return Finding::unknown("the fault has no undo");
     };
     let came = |pod: &&PodFinding| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::faults::{facts, missing, moment};
 use super::finding::{Finding, Limits};
 use super::of_probes::each_probe;
-use super::{Assertion, leaders, pods_and_objects, validity};
+use super::{Assertion, cut_short, leaders, pods_and_objects, validity};
 use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding};
 use crate::experiment::feasibility::judged_for_detection;
 use crate::experiment::{Bound, Expectation};
@@ -72,9 +72,9 @@ pub(super) fn assertion(
 ) -> Assertion {
     let (subject, bound) = words(expectation);
     let finding = if run.found.faults.is_empty() {
-        Finding::unknown("no fault was injected")
+        Finding::unknown(cut_short::reason(run.found).unwrap_or("no fault was injected".into()))
     } else {
-        rule(run, expectation)
+        cut_short::judge(run, expectation, |expectation| rule(run, expectation))
     };
     let finding = if awaits_nothing(expectation) {
         finding.pass_inconclusive_if(validity::of_effect(run.found))
@@ -323,7 +323,7 @@ fn missing_since(
     since: Seconds,
     bound: Seconds,
 ) -> Finding {
-    let Some(until) = fault.undo_requested else {
+    let Some(until) = found.held_until(fault) else {
         return Finding::unknown("not detected, and the fault has no undo");
     };
     // A node stays Unknown for as long as it is away: only a watch that is down at the undo misses

@@ -262,29 +262,108 @@ fn a_recovery_needs_a_sign_of_life() {
     );
 }
 
+/// A kill of the only back end at +0 and no undo; errors from 1 s on, noticed at 5 s, records up to
+/// 8 s.
+fn dies_during_its_fault() -> Run {
+    let run = Run::new().endpoints(1, 1).node(-9000, Change::Baseline, Ready::True, "KubeletReady");
+    let run = run.kill(15_000).node(5000, Change::Changed, Ready::Unknown, "NodeStatusUnknown");
+    let mut run = run.event(8000, Event::Note { warning: false, text: "last words".into() });
+    run.0.records.retain(|record| record.at <= at(8000));
+    let answer = |slot| if slot > 300 { Answer::Refused } else { Answer::Ok };
+    let attempts = (0..650).map(|slot| attempt(slot, answer(slot), 1000)).collect();
+    run.probe(file(&span("web", 20, 200), &[], attempts))
+}
+
 #[test]
-fn a_run_that_was_cut_short_decides_nothing() {
-    let died = analyse(&killed().build());
-    let interrupted = found(killed().event(3000, Event::Interrupted { signal: "SIGTERM".into() }));
-    let failed = found(
-        killed()
-            .event(3000, Event::Failed { error: "the API server is gone".into(), refused: false }),
+fn a_run_that_was_cut_short_decides_what_it_recorded() {
+    let at_least = |least, at_most: Option<u64>| {
+        let at_most = at_most.map(|most| Bound::Fixed(ms(most)));
+        Expectation::ErrorWindow { probe: "web".into(), at_most, at_least: Some(ms(least)) }
+    };
+    let judged =
+        |found: &Findings, expectation| unpredicted(found, &[expectation]).assertions[0].outcome;
+    let died = analyse(&dies_during_its_fault().build());
+    let interrupted = analyse(
+        &dies_during_its_fault()
+            .event(8000, Event::Interrupted { signal: "SIGTERM".into() })
+            .fault_phase(8100, "nodeKill", crate::timeline::FaultPhase::UndoRequested, "")
+            .fault_phase(8200, "nodeKill", crate::timeline::FaultPhase::Undone, "")
+            .ended(9000)
+            .build(),
     );
+    for found in [died, interrupted] {
+        let outcome = |expectation| judged(&found, expectation);
+        assert_eq!([7000, 4000].map(|most| outcome(detection(most))), [Pass, Fail]);
+        assert_eq!([7000, 9000].map(|most| outcome(removal(most))), [Fail, Inconclusive]);
+        assert_eq!([6000, 7500].map(|most| outcome(window(most))), [Fail, Inconclusive]);
+        assert_eq!(outcome(at_least(5000, None)), Pass);
+        assert_eq!(outcome(at_least(20_000, None)), Inconclusive, "they may have gone on");
+        assert_eq!(outcome(at_least(20_000, Some(6000))), Fail);
+        assert_eq!(outcome(at_least(20_000, Some(30_000))), Inconclusive);
+        assert_eq!(outcome(no_errors()), Fail);
+        assert_eq!([0.1, 0.99].map(|most| outcome(share(most))), [Inconclusive; 2]);
+        assert_eq!(outcome(Expectation::NotDetected), Fail);
+        assert_eq!(outcome(Expectation::NodesUntouched), Inconclusive);
+        assert_eq!(outcome(recovery(60_000)), Inconclusive);
+    }
+}
+
+#[test]
+fn a_run_that_was_cut_short_fails_or_is_inconclusive_as_a_whole() {
+    let died = analyse(&dies_during_its_fault().build());
+    let crashed = "the run crashed: its timeline is incomplete";
+    let seen = unpredicted(&died, &[detection(7000)]);
+    assert_eq!((seen.outcome, seen.summary.as_str()), (Inconclusive, crashed));
+    assert_eq!(seen.assertions[0].outcome, Pass);
+    let exceeded = unpredicted(&died, &[window(6000), detection(7000)]);
+    assert_eq!(exceeded.outcome, Fail);
+    assert_eq!(exceeded.summary, format!("1 of 2 expectations not met; {crashed}"));
+    let open = &unpredicted(&died, &[window(20_000)]).assertions[0];
+    assert_eq!(open.why.as_deref(), Some("the run was cut short at +8.000s, before the undo"));
+    assert_eq!(unpredicted(&died, &[]).outcome, Inconclusive);
+}
+
+/// What was over before the run ended is complete.
+#[test]
+fn a_fault_that_was_undone_before_the_run_died_is_judged() {
+    let died = analyse(&killed().build());
+    assert_eq!([3100, 2900].map(|most| outcome_of(&died, window(most))), [Pass, Fail]);
+    let quiet = Run::new().endpoints(2, 1).kill(15_000).probe(refused(0, 0));
+    let quiet = analyse(&quiet.build());
+    assert_eq!(outcome_of(&quiet, window(1000)), Pass);
+    assert_eq!(outcome_of(&quiet, no_errors()), Inconclusive, "the recovery is missing");
+}
+
+fn outcome_of(found: &Findings, expectation: Expectation) -> Outcome {
+    unpredicted(found, &[expectation]).assertions[0].outcome
+}
+
+#[test]
+fn each_fault_that_was_planned_must_have_been_injected() {
+    let died = analyse(&dies_during_its_fault().build());
+    let planned = |name: &str| {
+        let experiment = crate::experiment::parse(crate::experiment::load(name).unwrap()).unwrap();
+        Predictions::new(Some(experiment.experiment), ClusterModel::default(), 0, 0)
+    };
+    let on = |name: &str| judge(&died, &[detection(7000)], &planned(name)).assertions[0].clone();
+    assert_eq!(on("worker-stop-fast").outcome, Pass);
+    let first_of_two = on("worker-down-while-control-plane-down");
+    assert_eq!(first_of_two.outcome, Inconclusive);
+    assert!(first_of_two.why.unwrap().ends_with("cut short after 1 of 2 faults"));
+}
+
+#[test]
+fn a_run_that_was_never_steady_decides_nothing() {
     let never_steady = found(killed().event(
         -100,
         Event::SteadyStateMissed { before: true, conditions: vec!["2 of 3 nodes".into()] },
     ));
-    for found in [died, interrupted, failed, never_steady] {
-        let verdict = unpredicted(&found, &[window(2900), detection(100)]);
-        assert!(
-            verdict.assertions.iter().all(|a| a.outcome == Inconclusive && a.why.is_some()),
-            "{verdict:#?}"
-        );
-        assert_eq!(
-            (verdict.outcome, unpredicted(&found, &[]).outcome),
-            (Inconclusive, Inconclusive)
-        );
-    }
+    let verdict = unpredicted(&never_steady, &[window(2900), detection(100)]);
+    assert!(
+        verdict.assertions.iter().all(|a| a.outcome == Inconclusive && a.why.is_some()),
+        "{verdict:#?}"
+    );
+    assert_eq!(verdict.outcome, Inconclusive);
 }
 
 #[test]

@@ -35,6 +35,9 @@ pub struct Findings {
     pub origin: Origin,
     /// How the run ended.
     pub completion: Completion,
+    /// Until when the records are those of the planned run, if it was cut short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_at: Option<Seconds>,
     /// The steady state before the first fault; `None` when the run did not get so far.
     pub steady_before: Option<Steady>,
     /// Each fault, in order.
@@ -163,6 +166,11 @@ impl Findings {
     pub fn unreadable_since(&self, since: Seconds) -> Option<String> {
         let time = self.unreadable.iter().find(|time| time.overlaps(since, None))?;
         Some(time.why())
+    }
+
+    /// Until when a fault was in effect as far as is known: its undo, or where a run was cut short.
+    pub fn held_until(&self, fault: &FaultFinding) -> Option<Seconds> {
+        fault.undo_requested.or(self.cut_at)
     }
 
     /// When the last of all faults was over, which is when its undo was confirmed, if it has one; `None` without any, or when one never was.

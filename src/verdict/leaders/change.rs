@@ -110,7 +110,7 @@ fn changed(
     let alone = alone_until(found, leaders, fault);
     let own = |from: When| alone.is_none_or(|until| from.latest <= until);
     let open = leaders.gaps.iter().find(|gap| gap.until.is_none() && own(gap.from));
-    let lasted = fault.undo_requested.map_or(Seconds::ZERO, since);
+    let lasted = found.held_until(fault).map_or(Seconds::ZERO, since);
     match open {
         _ if blind(leaders, fault.requested, Seconds::ZERO).is_some() => {
             Finding::unknown("the leader was not observed")

@@ -20,8 +20,8 @@ pub(super) struct Cli {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    /// Directory for recorded runs [default: runs/ in the XDG state directory]
-    #[arg(long, global = true, env = "OUTAGE_RUNS_DIR", value_name = "DIR")]
+    /// Directory for recorded runs [env: OUTAGE_RUNS_DIR] [default: runs/ in the XDG state directory]
+    #[arg(long, global = true, value_name = "DIR")]
     pub runs_dir: Option<PathBuf>,
     /// Colorize the output
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
@@ -119,8 +119,8 @@ pub(super) struct Run {
     /// Seed for all random choices [default: a new one, shown in the report]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Node image for a kind cluster that has to be created
-    #[arg(long, env = "OUTAGE_NODE_IMAGE", value_name = "IMAGE")]
+    /// Node image for a kind cluster that has to be created [env: OUTAGE_NODE_IMAGE]
+    #[arg(long, value_name = "IMAGE")]
     pub node_image: Option<String>,
     /// Delete the kind cluster afterwards, if this command created it
     #[arg(long)]

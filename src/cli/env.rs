@@ -21,6 +21,8 @@ pub(super) struct Env {
     pub runs_dir: PathBuf,
     pub path: OsString,
     pub kubeconfig: Option<OsString>,
+    /// The node image where no flag names one.
+    pub node_image: Option<String>,
     /// What says where the container engine is.
     pub engine: EngineEnv,
     /// What standard output is coloured with, if it is.
@@ -50,10 +52,13 @@ impl Env {
         let ci = var("CI").is_some();
         let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
         Ok(Self {
-            runs_dir: global.runs_dir.clone().unwrap_or_else(|| state_dir.join("runs")),
+            runs_dir: (global.runs_dir.clone())
+                .or_else(|| var("OUTAGE_RUNS_DIR").map(PathBuf::from))
+                .unwrap_or_else(|| state_dir.join("runs")),
             state_dir,
             path: var("PATH").unwrap_or_default(),
             kubeconfig: var("KUBECONFIG"),
+            node_image: text("OUTAGE_NODE_IMAGE"),
             engine: engine_env(home.clone()),
             home,
             colour: ink(global.color, out),
@@ -67,8 +72,13 @@ impl Env {
     }
 }
 
+/// A variable of the environment; one that is empty is not set.
 fn var(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn text(name: &str) -> Option<String> {
+    var(name)?.into_string().ok()
 }
 
 /// What an output is coloured with, if it is.
@@ -129,7 +139,6 @@ fn width(terminal: bool) -> usize {
 }
 
 fn engine_env(home: Option<PathBuf>) -> EngineEnv {
-    let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     EngineEnv {
         docker_host: text("DOCKER_HOST"),
         docker_context: text("DOCKER_CONTEXT"),

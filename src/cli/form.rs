@@ -51,7 +51,7 @@ impl Form {
     pub(super) fn print(self, parts: &[Part<View<'_>>]) {
         match self {
             Form::Text | Form::Wide => {}
-            Form::Json => super::print_json(&json::pretty(&Document::of(parts))),
+            Form::Json => super::print(&json::pretty(&Document::of(parts))),
             Form::Yaml => super::print(&json::yaml(&Document::of(parts))),
             Form::Junit => super::print(&junit::render(parts)),
             Form::Csv => super::print(&csv::render(parts)),
@@ -77,7 +77,7 @@ fn print_attempts(parts: &[Part<View<'_>>]) {
         let run = &view.timeline.header.run;
         view.warnings().iter().for_each(|warning| complain!("warning: run {run}: {warning}"));
     }
-    output::stream_json(|out| {
+    output::stream(|out| {
         parts.iter().flat_map(Part::runs).try_for_each(|view| jsonl::write(view.timeline, out))
     });
 }

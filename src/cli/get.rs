@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::args::{Get, ListForm, Listing};
 use super::env::Env;
-use super::{exit, failure::Failure, judge, print, print_json};
+use super::{exit, failure::Failure, judge, print};
 use crate::experiment;
 use crate::report;
 use crate::timeline::store;
@@ -12,10 +12,7 @@ use crate::timeline::store;
 pub(super) fn get(args: &Get, env: &Env) -> Result<u8, Failure> {
     match args.what {
         Listing::Runs => runs(args.output, env)?,
-        Listing::Experiments => match args.output {
-            ListForm::Json => print_json(&list_of(&experiments(), args.output)),
-            other => print(&list_of(&experiments(), other)),
-        },
+        Listing::Experiments => print(&list_of(&experiments(), args.output)),
     }
     Ok(exit::PASS)
 }

@@ -104,7 +104,7 @@ pub(super) fn print_list(runs: &[Judged], form: ListForm) {
     let spreads = spreads(&views);
     match form {
         ListForm::Yaml => super::print(&json::yaml(&spreads)),
-        _ => super::print_json(&json::pretty(&spreads)),
+        _ => super::print(&json::pretty(&spreads)),
     }
 }
 

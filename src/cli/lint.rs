@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::args::{Lint, LintForm};
 use super::env::Env;
-use super::{block_on, diagnostics, exit, failure::Failure, live, print, print_json};
+use super::{block_on, diagnostics, exit, failure::Failure, live, print};
 use crate::engine::error::RunError;
 use crate::experiment::{self, Diagnostic, Diagnostics, Severity, Source};
 use crate::kind_config::KindNode;
 use crate::lint::{self, KubeletGroup, Outlook};
+use crate::report::json;
 use crate::timeline::NodeRole;
 
 /// What was found in one file or cluster.
@@ -70,10 +71,8 @@ pub(super) fn lint(args: &Lint, env: &Env) -> Result<u8, Failure> {
     }
     match args.output {
         LintForm::Text => all.iter().for_each(|found| show(found, env)),
-        LintForm::Json => {
-            print_json(&serde_json::to_string_pretty(&all).expect("plain data is JSON"))
-        }
-        LintForm::Yaml => print(&serde_saphyr::to_string(&all).expect("plain data is YAML")),
+        LintForm::Json => print(&json::pretty(&all)),
+        LintForm::Yaml => print(&json::yaml(&all)),
     }
     Ok(exit::gravest(all.iter().map(|found| found.code)))
 }

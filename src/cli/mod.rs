@@ -42,7 +42,7 @@ use clap::Parser;
 use args::{Cli, Command};
 use env::Env;
 use failure::Failure;
-use output::{print, print_json};
+use output::print;
 
 /// The program: reads what was typed, does it, and says how it ended.
 pub fn main() -> ExitCode {

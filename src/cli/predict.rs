@@ -7,7 +7,7 @@ use super::args::{LintForm, Predict};
 use super::env::Env;
 use super::expected_cluster::{ExpectedCluster, expected, with_workload};
 use super::load::Place;
-use super::{block_on, diagnostics, exit, failure::Failure, live, load, print, print_json};
+use super::{block_on, diagnostics, exit, failure::Failure, live, load, print};
 use crate::engine::error::RunError;
 use crate::experiment::{Diagnostic, Parsed};
 use crate::kind_config::Kubernetes;
@@ -15,7 +15,7 @@ use crate::lint::{self, Outlook};
 use crate::model::{About, Trap};
 use crate::prediction::{self, ClusterModel, Predictions};
 use crate::report::forecast::{self, ForecastReport};
-use crate::report::hang;
+use crate::report::{hang, json};
 use crate::timeline::counted;
 use crate::timeline::{NodeRole, Tuning};
 
@@ -58,10 +58,8 @@ pub(super) fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
             .iter()
             .zip(&experiments)
             .for_each(|(predicted, parsed)| show(predicted, parsed, env)),
-        LintForm::Json => {
-            print_json(&serde_json::to_string_pretty(&all).expect("plain data is JSON"))
-        }
-        LintForm::Yaml => print(&serde_saphyr::to_string(&all).expect("plain data is YAML")),
+        LintForm::Json => print(&json::pretty(&all)),
+        LintForm::Yaml => print(&json::yaml(&all)),
     }
     Ok(if unpredictable { exit::INCONCLUSIVE } else { exit::PASS })
 }

@@ -21,7 +21,8 @@ use crate::plan;
 
 /// Runs; exits with the gravest code.
 pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
-    let experiments = load::even_open(&args.experiments, place(args), env)?;
+    let image = node_image(args, env);
+    let experiments = load::even_open(&args.experiments, place(args, image), env)?;
     block_on(async {
         let abort = Abort::listen(|signal, first| match first {
             true => complain!("   {signal}: undoing all faults, please wait"),
@@ -44,7 +45,7 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
                 "warning: --kubeconfig has no effect without --context: the experiment's own kind cluster is used"
             );
         }
-        warn_of_guess(args);
+        warn_of_guess(args, env);
         if args.dry_run {
             args.output.refuse_unplanned()?;
         }
@@ -57,11 +58,16 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
     })
 }
 
+/// The image of new nodes: the flag's, else that of the environment, which is only a default.
+fn node_image<'a>(args: &'a Run, env: &'a Env) -> Option<&'a str> {
+    args.node_image.as_deref().or(env.node_image.as_deref())
+}
+
 /// A context is another cluster than an experiment's own, unless the command says that it is not
 /// used.
-fn place(args: &Run) -> Place<'_> {
+fn place<'a>(args: &Run, image: Option<&'a str>) -> Place<'a> {
     // kind gives all nodes the image of its command line, whatever the config says.
-    match (args.cluster, &args.access.context, &args.node_image) {
+    match (args.cluster, &args.access.context, image) {
         (Some(ClusterChoice::Embedded), ..) | (_, None, None) => Place::OWN,
         (_, None, Some(image)) => Place::Own(
             version_of_image(image)
@@ -86,11 +92,11 @@ fn warn_of_ignored(args: &Run) {
 }
 
 /// Says that the version of the nodes is a guess, where the command names their image.
-fn warn_of_guess(args: &Run) {
-    if let (Place::Own(Kubernetes::Guess(version)), Some(image)) = (place(args), &args.node_image) {
-        complain!(
-            "warning: --node-image {image} names no version: Kubernetes {version} is assumed"
-        );
+fn warn_of_guess(args: &Run, env: &Env) {
+    let Some(image) = node_image(args, env) else { return };
+    if let Place::Own(Kubernetes::Guess(version)) = place(args, Some(image)) {
+        let source = if args.node_image.is_some() { "--node-image" } else { "OUTAGE_NODE_IMAGE" };
+        complain!("warning: {source} {image} names no version: Kubernetes {version} is assumed");
     }
 }
 
@@ -104,7 +110,7 @@ fn environment<'a>(args: &'a Run, env: &'a Env) -> Result<Environment<'a>, RunEr
         program: std::env::current_exe().map_err(cannot)?,
         agent_binary: args.agent_binary.as_deref(),
         state_dir: &env.state_dir,
-        node_image: args.node_image.as_deref(),
+        node_image: node_image(args, env),
         allow_context: args.access.allow_context.as_deref(),
         only_look: args.dry_run,
         undo_timer_margin: args.undo_timer_margin,
@@ -163,12 +169,14 @@ mod tests {
 
     #[test]
     fn the_own_kind_config_is_for_the_image_of_the_command() {
-        assert_eq!(place(&Run { node_image: None, ..run(&["run"]) }), Place::OWN);
+        let at = |typed: &[&str], image| place(&run(typed), image);
+        assert_eq!(at(&["run"], None), Place::OWN);
         let newer = Place::Own(Kubernetes::Exactly("v1.36.1"));
-        assert_eq!(place(&run(&["run", "--node-image", "kindest/node:v1.36.1@sha256:abc"])), newer);
+        assert_eq!(at(&["run"], Some("kindest/node:v1.36.1@sha256:abc")), newer);
         let guess = Place::Own(Kubernetes::Guess(DEFAULT_KUBERNETES));
-        assert_eq!(place(&run(&["run", "--node-image", "kindest/node@sha256:abc"])), guess);
-        assert_eq!(place(&run(&["run", "--context", "x"])), Place::Other);
-        assert_eq!(place(&run(&["run", "--cluster", "embedded"])), Place::OWN);
+        assert_eq!(at(&["run"], Some("kindest/node@sha256:abc")), guess);
+        assert_eq!(at(&["run", "--context", "x"], None), Place::Other);
+        let embedded = ["run", "--cluster", "embedded"];
+        assert_eq!(at(&embedded, Some("kindest/node@sha256:abc")), Place::OWN);
     }
 }

@@ -1,13 +1,13 @@
 //! `schema`: the JSON schemas of what `-o json` prints and of experiment files.
 
 use super::args::{Schema, SchemaOf};
-use super::{exit, failure::Failure, print_json};
+use super::{exit, failure::Failure, print};
 use crate::{experiment, report};
 
 pub(super) fn schema(args: &Schema) -> Result<u8, Failure> {
     match args.of {
-        SchemaOf::Report => print_json(report::JSON_SCHEMA),
-        SchemaOf::Experiment => print_json(&format!("{:#}", experiment::json_schema())),
+        SchemaOf::Report => print(report::JSON_SCHEMA),
+        SchemaOf::Experiment => print(&format!("{:#}", experiment::json_schema())),
     }
     Ok(exit::PASS)
 }

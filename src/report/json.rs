@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claims::DecidedClaim;
 use super::comparison::Comparison;
+use super::printable::data;
 use super::view::View;
 use crate::analysis::Findings;
 use crate::prediction::StepPrediction;
@@ -166,15 +167,12 @@ impl Tuning {
     }
 }
 
-/// Any of this module's siblings' values as indented JSON.
+/// A value as indented JSON.
 pub fn pretty(value: &impl Serialize) -> String {
-    let mut text = serde_json::to_string_pretty(value).expect("reports are plain data");
-    text.push('\n');
-    text
+    format!("{:#}\n", data(value))
 }
 
-/// The same as YAML. It goes by way of JSON, so that both have the same names and numbers.
+/// The same value as YAML.
 pub fn yaml(value: &impl Serialize) -> String {
-    let value = serde_json::to_value(value).expect("reports are plain data");
-    serde_saphyr::to_string(&value).expect("JSON values are YAML")
+    serde_saphyr::to_string(&data(value)).expect("JSON values are YAML")
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::printable::data;
 use crate::analysis::Zero;
 use crate::stats::Seconds;
 use crate::timeline::ProbeFile;
@@ -13,6 +14,7 @@ use crate::timeline::{Attempt, Timeline};
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Line<'a> {
+    run: &'a str,
     probe: &'a str,
     slot: u64,
     due: Seconds,
@@ -35,22 +37,21 @@ struct Line<'a> {
 /// Writes every attempt, a line each, in the order in which they ended: one probe after the other.
 /// `due`, `sent` and `done` are seconds after +0, `wall` the wall time of sending, the phases
 /// microseconds. Errors are the writer's.
-pub fn write(timeline: &Timeline, out: &mut impl Write) -> io::Result<()> {
+pub fn write(timeline: &Timeline, out: &mut dyn Write) -> io::Result<()> {
     let zero = Zero::of(timeline).0;
     for file in &timeline.probes {
         let mut attempts = file.attempts();
         while let Some(attempt) = attempts.next() {
             let backend =
                 attempt.backend.and_then(|index| attempts.backends().get(index as usize).copied());
-            serde_json::to_writer(&mut *out, &line(timeline, file, &attempt, backend, zero))?;
-            out.write_all(b"\n")?;
+            writeln!(out, "{}", data(&line(timeline, file, &attempt, backend, zero)))?;
         }
     }
     Ok(())
 }
 
 fn line<'a>(
-    timeline: &Timeline,
+    timeline: &'a Timeline,
     file: &'a ProbeFile,
     attempt: &Attempt,
     backend: Option<&'a str>,
@@ -59,6 +60,7 @@ fn line<'a>(
     let span = &file.span;
     let Phases { dns_us, connect_us, tls_us, first_byte_us, body_us } = attempt.phases;
     Line {
+        run: &timeline.header.run,
         probe: &span.probe.name,
         slot: attempt.slot,
         due: zero.at(span.due(attempt.slot)),

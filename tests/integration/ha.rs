@@ -26,7 +26,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 /// The experiments on a cluster of the tests' own, shorter.
 fn home() -> Home {
-    let home = Home::new();
+    let home = Home::for_kind();
     home.copy(&["experiments", "experiments/workloads", "kind-configs"], |text| {
         let text = text.replace("name: ha-fast-detection", &format!("name: {CLUSTER}"));
         text.replace("for: 30s", "for: 10s").replace("for: 20s", "for: 10s")

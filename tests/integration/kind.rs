@@ -140,7 +140,7 @@ pub(crate) struct Lab {
 impl Lab {
     /// A fresh one.
     pub(crate) fn new() -> Self {
-        let home = Home::new();
+        let home = Home::for_kind();
         // Shorter: a node is detected within 6.4 s, and a steady state that is there is seen in a
         // second.
         home.copy(&["experiments", "experiments/workloads", "kind-configs"], |text| {
@@ -780,7 +780,7 @@ fn a_cluster_that_is_deleted_under_the_run() {
     let mut run = lab.home.start(&["run", "-f", &lab.experiment("worker-stop-fast")]);
     run.wait_for("nodeStop confirmed", 4 * MINUTE);
     // What a run that was killed now would leave.
-    let dead = Home::new();
+    let dead = Home::for_kind();
     let clusters = std::fs::read_dir(lab.home.path().join("state/outage/clusters")).unwrap();
     let of_cluster =
         |path: &std::path::PathBuf| path.to_string_lossy().contains(&format!("{CLUSTER}@"));

@@ -33,6 +33,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             "offline::a_ledger_that_is_not_understood_is_refused",
             a_ledger_that_is_not_understood_is_refused,
         ),
+        test("offline::the_environment_is_a_default", the_environment_is_a_default),
         test("offline::completions_and_schema", completions_and_schema),
         test("offline::recorded_runs_are_judged_again", recorded_runs_are_judged_again),
         test("offline::a_cut_timeline_is_read", a_cut_timeline_is_read),
@@ -189,6 +190,27 @@ fn a_ledger_that_is_not_understood_is_refused() {
     let home = Home::new();
     home.file("state/outage/clusters/a/ledger.jsonl", "{\"owed\": \"what?\"}\n");
     home.run(&["recover"]).exits(5).says("another version");
+}
+
+fn the_environment_is_a_default() {
+    let home = Home::new();
+    let run = |image: &str, flags: &str| {
+        let mut command = home.command(&["run", "worker-stop-fast", "--dry-run"]);
+        command.args(flags.split(' ')).env("OUTAGE_NODE_IMAGE", image).env("OUTAGE_RUNS_DIR", "");
+        home.finish(&mut command)
+    };
+    let image = "kindest/node:v1.31.0";
+    let embedded = run(image, "--cluster embedded");
+    assert_eq!(embedded.exits(0).stderr, "", "what nobody asked for has no effect in silence");
+    let asked = run("", &format!("--cluster embedded --node-image {image}"));
+    asked.exits(0).says("--node-image has no effect");
+    let unknown = run("kindest/node@sha256:0", "--docker-host unix:///nowhere.sock");
+    unknown.says("OUTAGE_NODE_IMAGE kindest/node@sha256:0 names no version");
+    let runs = home.finish(home.command(&["get", "runs"]).env("OUTAGE_RUNS_DIR", ""));
+    runs.exits(0).says(&format!("no runs in {}", home.runs().display()));
+    let elsewhere = home.path().join("elsewhere");
+    let runs = home.finish(home.command(&["get", "runs"]).env("OUTAGE_RUNS_DIR", &elsewhere));
+    runs.exits(0).says(&format!("no runs in {}", elsewhere.display()));
 }
 
 fn completions_and_schema() {

@@ -1,5 +1,6 @@
 //! The program as a user starts it, in a home of its own.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -9,9 +10,13 @@ use tempfile::TempDir;
 /// The program's file.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_kubectl-outage");
 
+const NODE_IMAGE: &str = "OUTAGE_NODE_IMAGE";
+
 /// A home directory of its own: state, runs, nothing of the user's.
 pub(crate) struct Home {
     dir: TempDir,
+    /// What new kind clusters are made of, where the developer has chosen it.
+    node_image: Option<OsString>,
 }
 
 /// What a finished program left.
@@ -28,7 +33,12 @@ pub(crate) struct Output {
 impl Home {
     /// A fresh home.
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self { dir: tempfile::tempdir().unwrap(), node_image: None }
+    }
+
+    /// One for tests on kind clusters.
+    pub(crate) fn for_kind() -> Self {
+        Self { node_image: std::env::var_os(NODE_IMAGE), ..Self::new() }
     }
 
     /// Its path.
@@ -94,11 +104,14 @@ spec:
             .env("HOME", self.path())
             .env("XDG_STATE_HOME", self.path().join("state"))
             .env_remove("KUBECONFIG")
-            .env_remove("OUTAGE_RUNS_DIR")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        let ours = std::env::vars_os().map(|(name, _)| name);
+        ours.filter(|name| name.to_string_lossy().starts_with("OUTAGE_"))
+            .for_each(|name| _ = command.env_remove(name));
+        command.envs(self.node_image.as_ref().map(|image| (NODE_IMAGE, image)));
         command
     }
 

@@ -7,7 +7,7 @@ mod tests;
 
 use super::args::Run;
 use super::form::Form;
-use super::{exit, expected_cluster, failure::Failure, print, print_json};
+use super::{exit, expected_cluster, failure::Failure, print};
 use crate::canary;
 use crate::engine::backend::{embedded, kind};
 use crate::engine::environment::provision::{
@@ -55,7 +55,7 @@ impl DryRun {
         let found = provision::find(wanted, environment, &mut |_| {}).await?;
         let target = match &found {
             Found::ClusterHandle(handle) => in_cluster(parsed, handle).await?,
-            Found::Absent(name) => absent(parsed, name, args.node_image.as_deref())?,
+            Found::Absent(name) => absent(parsed, name, environment.node_image)?,
         };
         let document = planned(parsed, target, args).await?;
         if matches!(args.output, Form::Text | Form::Wide) {
@@ -68,7 +68,7 @@ impl DryRun {
     /// Prints all plans as one document, where they are for programs.
     pub(super) fn print(&self, form: Form) {
         match form {
-            Form::Json => print_json(&json::pretty(&self.documents)),
+            Form::Json => print(&json::pretty(&self.documents)),
             Form::Yaml => print(&json::yaml(&self.documents)),
             _ => {}
         }

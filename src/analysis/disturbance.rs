@@ -1,4 +1,4 @@
-//! When a prober was itself disturbed: its control probe failed, or it stalled. What its probes saw
+//! When a prober was itself disturbed: its control probe failed or was slow, or it stalled. What its probes saw
 //! fail then may be the prober's own, so that it is also judged without those failures.
 
 use super::findings::{Disturbance, DisturbanceCause, ProbeFinding, Unreadable};
@@ -12,12 +12,12 @@ const MOST_SICK: f64 = 0.01;
 /// So many stalls are told apart; the last one goes on.
 const MOST_STALLS: usize = 1000;
 
-/// Adds a stall to those before it, which began no later.
+/// Adds a stall to those before it.
 pub(super) fn add_stall(stalls: &mut Vec<Disturbance>, from: Seconds, until: Seconds) {
     let all = stalls.len();
     match stalls.last_mut() {
         Some(last) if from <= last.until || all == MOST_STALLS => {
-            last.until = last.until.max(until);
+            (last.from, last.until) = (last.from.min(from), last.until.max(until));
         }
         _ => stalls.push(Disturbance { from, until, cause: DisturbanceCause::Stall }),
     }
@@ -69,17 +69,19 @@ fn was_control(name: &str, records: &[Record]) -> bool {
 fn of_control(control: &ProbeFinding) -> Vec<Disturbance> {
     let bursts = control.windows.iter().flat_map(|window| &window.bursts);
     let cause = || DisturbanceCause::Control { probe: control.name.clone() };
-    let times = bursts.map(|burst| Disturbance {
+    let failed = bursts.map(|burst| Disturbance {
         from: burst.start.when.earliest,
         until: burst.waited_until.max(burst.end.when.latest),
         cause: cause(),
     });
     let sick = control.since_fault().failed_share().is_some_and(|share| share > MOST_SICK);
-    match sick {
-        true => times
+    let failed: Vec<_> = match sick {
+        true => failed
             .reduce(|all, next| Disturbance { until: all.until.max(next.until), ..all })
             .into_iter()
             .collect(),
-        false => times.collect(),
-    }
+        false => failed.collect(),
+    };
+    // Where it was slow, answers to others may have come too late.
+    failed.into_iter().chain(control.disturbances.iter().cloned()).collect()
 }

@@ -24,6 +24,10 @@ use crate::timeline::{Attempt, Outcome, ProbeFile, ProbeSpan};
 /// microseconds.
 const MOST_LATE_US: u64 = 600_000_000;
 
+/// A timeout is noticed late when this share of the timeout has passed since: the answer may have
+/// been there in time.
+const NOTICED: u64 = 10;
+
 /// What each probe's clients noticed.
 pub(super) fn probes(files: &[ProbeFile], run: &Run<'_>) -> Vec<ProbeFinding> {
     let mut found: Vec<_> = files.iter().map(|file| probe(file, run, &[])).collect();
@@ -156,6 +160,9 @@ impl<'a> Pass<'a> {
             return;
         }
         let segment = self.tracker.enter(sent, done, failed);
+        if self.segments[segment].period != Period::Settling {
+            self.note_stall(attempt, due, done);
+        }
         let tally = &mut self.tallies[segment];
         let mut result = AttemptResult::Succeeded;
         if !ok {
@@ -175,9 +182,6 @@ impl<'a> Pass<'a> {
         *if failed { &mut tally.failed } else { &mut tally.ok } += 1;
         if self.segments[segment].period != Period::Settling {
             self.late.saturating_record(attempt.late_us);
-            if attempt.late_us.saturating_mul(1000) > self.span.timeout_ns {
-                disturbance::add_stall(&mut self.stalls, Seconds::from_nanos(due), done);
-            }
         }
         self.series.count(sent, failed);
         self.gaps.take(sent);
@@ -192,6 +196,24 @@ impl<'a> Pass<'a> {
             proves: self.reusable || !attempt.reused,
             backend: attempt.backend,
         });
+    }
+
+    /// Notes where the prober was late: an attempt was due longer ago than its timeout (it was sent
+    /// late, or no more), or its end was noticed late.
+    #[inline]
+    fn note_stall(&mut self, attempt: &Attempt, due: i64, done: Seconds) {
+        let (timeout, took) = (self.span.timeout_ns, attempt.duration_us().saturating_mul(1000));
+        let timed_out = matches!(attempt.outcome, Outcome::Timeout(_));
+        let from = if attempt.late_us.saturating_mul(1000) > timeout {
+            due
+        } else if timed_out && !self.canary && took > timeout + timeout / NOTICED {
+            done.as_nanos() - clamp(took - timeout)
+        } else if self.span.probe.control && took > timeout / 2 {
+            done.as_nanos() - clamp(took)
+        } else {
+            return;
+        };
+        disturbance::add_stall(&mut self.stalls, Seconds::from_nanos(from), done);
     }
 
     fn finish(self, faults: &[FaultFinding]) -> ProbeFinding {

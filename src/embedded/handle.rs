@@ -12,15 +12,17 @@ use super::EmbeddedError;
 use super::api::ApiServer;
 use super::control::{self, Command, Driver, NodeEntry, Parts, Registry, Request};
 use super::hooks::{ClusterHooks, Shared};
-use super::network::{Block, MOST_NODES, Ports};
+use super::network::{Block, MOST_NODES, PodServer, Ports};
 use super::store::Store;
-use crate::model::{Action, Model, NodeId, Settings, Topology};
+use crate::model::{Action, Backend, Model, NodeId, Settings, Topology};
 use crate::timeline::{NodeRole, Record, Tolerations, Tuning};
 
 /// The context in the kubeconfig.
 const CONTEXT: &str = "embedded";
 /// Where the API server listens, where it can.
 const API_PORT: u16 = 6443;
+/// Where the control probe is answered, where it can be.
+const CONTROL_PORT: u16 = 8080;
 /// An action is given up after so long.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// As many Services get an address of their own.
@@ -43,6 +45,7 @@ pub(crate) struct EmbeddedSpec {
 #[derive(Debug)]
 pub(crate) struct Embedded {
     kubeconfig: String,
+    control: SocketAddr,
     topology: Topology,
     ports: Ports,
     /// Unbounded: each waits for its effect, so there are as many as faults in flight.
@@ -70,9 +73,11 @@ impl Embedded {
         let work = move || run_cluster(plan, queue, &up);
         let thread = std::thread::Builder::new().name("embedded".into()).spawn(work);
         let thread = thread.map_err(|error| EmbeddedError::Thread { why: error.to_string() })?;
-        let kubeconfig = started.recv().map_err(|_| EmbeddedError::Ended)??;
+        let Answering { kubeconfig, control } =
+            started.recv().map_err(|_| EmbeddedError::Ended)??;
         Ok(Self {
             kubeconfig,
+            control,
             topology,
             ports,
             requests: Some(requests),
@@ -84,6 +89,12 @@ impl Embedded {
     /// The text of a kubeconfig for it, with one context.
     pub(crate) fn kubeconfig(&self) -> &str {
         &self.kubeconfig
+    }
+
+    /// Where the cluster's thread answers HTTP whatever fails in the model: where it is late here,
+    /// the machine is, and pods and Services are with it.
+    pub(crate) fn control(&self) -> SocketAddr {
+        self.control
     }
 
     pub(crate) fn node(&self, name: &str) -> Option<NodeId> {
@@ -176,20 +187,32 @@ struct Plan {
     over: Arc<AtomicBool>,
 }
 
+/// A cluster whose API answers.
+struct Answering {
+    kubeconfig: String,
+    control: SocketAddr,
+}
+
 /// The whole life of a cluster, on its thread.
 fn run_cluster(
     plan: Plan,
     requests: mpsc::UnboundedReceiver<Request>,
-    up: &std::sync::mpsc::Sender<Result<String, EmbeddedError>>,
+    up: &std::sync::mpsc::Sender<Result<Answering, EmbeddedError>>,
 ) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return drop(up.send(Err(EmbeddedError::Thread { why: error.to_string() }))),
     };
     runtime.block_on(async {
+        let ports = plan.block.ports();
+        let control =
+            SocketAddr::new(plan.block.control(), ports.reachable(CONTROL_PORT, &[CONTROL_PORT]));
         match begin(plan).await {
             Ok(driver) => {
-                let _ = up.send(Ok(driver.kubeconfig(CONTEXT)));
+                let responder = PodServer::new("control", control.ip(), &[control.port()]);
+                responder.behave(Backend::Answers);
+                let kubeconfig = driver.kubeconfig(CONTEXT);
+                let _ = up.send(Ok(Answering { kubeconfig, control }));
                 driver.run(requests).await;
             }
             Err(error) => drop(up.send(Err(error))),
@@ -291,6 +314,20 @@ mod tests {
         let began = Instant::now();
         embedded.act(Action::Unpause { node }).await.unwrap();
         assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn the_control_address_answers_whatever_fails() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let embedded = Embedded::start(spec()).unwrap();
+        for node in embedded.topology.ids() {
+            embedded.act(Action::Kill { node }).await.unwrap();
+        }
+        let mut stream = tokio::net::TcpStream::connect(embedded.control()).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 //! machine is sick, not the cluster.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -61,23 +61,24 @@ impl Responder {
         Ok(Self { port, stop, thread: Some(thread) })
     }
 
-    /// The probe that asks it. It has the least time of `others` to do so: what keeps it from that
-    /// keeps them, too.
+    /// The probe that asks it.
     pub fn probe(&self, header: ProbeHeader, others: &[ProbeSpec]) -> ProbeSpec {
-        ProbeSpec {
-            header,
-            destination: Destination::Address((Ipv4Addr::LOCALHOST, self.port).into()),
-            question: Question::Http(Box::new(HttpQuestion {
-                success: (200, 200),
-                ..HttpQuestion::get("localhost", "/")
-            })),
-            interval_ns: INTERVAL_NS,
-            timeout_ns: others
-                .iter()
-                .map(|probe| probe.timeout_ns)
-                .min()
-                .unwrap_or(DEFAULT_TIMEOUT_NS),
-        }
+        probe(header, (Ipv4Addr::LOCALHOST, self.port).into(), others)
+    }
+}
+
+/// A control probe that asks a responder. It has the least time of `others` to do so: what keeps it
+/// from that keeps them, too.
+pub fn probe(header: ProbeHeader, responder: SocketAddr, others: &[ProbeSpec]) -> ProbeSpec {
+    ProbeSpec {
+        header,
+        destination: Destination::Address(responder),
+        question: Question::Http(Box::new(HttpQuestion {
+            success: (200, 200),
+            ..HttpQuestion::get("localhost", "/")
+        })),
+        interval_ns: INTERVAL_NS,
+        timeout_ns: others.iter().map(|probe| probe.timeout_ns).min().unwrap_or(DEFAULT_TIMEOUT_NS),
     }
 }
 

@@ -451,6 +451,50 @@ fn a_stall_of_the_prober_counts_only_where_it_failed() {
     assert_eq!((open, why.starts_with("the prober stalled from +1.800s to")), (Inconclusive, true));
 }
 
+/// A prober that gets no time sends nothing, and sees late what was answered in time.
+#[test]
+fn failures_while_the_prober_got_no_time_decide_nothing() {
+    let judged = |answer: &dyn Fn(i64) -> (Answer, u64, u64), control: bool| {
+        let mut span = span("web", 20, 200);
+        let answer = |slot: u64| {
+            let (outcome, late_us, took_us) = answer(slot as i64 * 20 - 5000);
+            crate::timeline::Attempt { late_us, ..attempt(slot, outcome, took_us) }
+        };
+        let timeout = Answer::Timeout(Phase::FirstByte);
+        let fails = |slot| attempt(slot, if slot == 350 { timeout } else { Answer::Ok }, 200_000);
+        let mut run = Run::new().endpoints(2, 1).kill(15_000);
+        if control {
+            run = run.probe(file(&span, &[], (0..1500).map(fails).collect()));
+            (span.probe.name, span.probe.control, span.probe.service) =
+                ("control".into(), true, None);
+        }
+        one(&found(run.probe(file(&span, &[], (0..1500).map(answer).collect()))), no_errors()).0
+    };
+    let timeout = Answer::Timeout(Phase::FirstByte);
+    let failed = |took_us: u64| {
+        move |ms: i64| match ms {
+            2000 => (timeout, 0, took_us),
+            _ => (Answer::Ok, 0, 1000),
+        }
+    };
+    assert_eq!(judged(&failed(200_400), false), Fail);
+    assert_eq!(judged(&failed(300_000), false), Inconclusive, "its end was noticed late");
+    let unsent = |since: i64| {
+        move |ms: i64| match ms {
+            2000 => (timeout, 0, 200_400),
+            _ if (since..since + 60).contains(&ms) => (Answer::NotSent, 250_000, 0),
+            _ => (Answer::Ok, 0, 1000),
+        }
+    };
+    assert_eq!(judged(&unsent(2100), false), Inconclusive);
+    assert_eq!(judged(&unsent(8000), false), Fail);
+    // The control probe is asked of a machine that has nothing else to do.
+    let slow =
+        |since: i64| move |ms: i64| (Answer::Ok, 0, if ms == since { 150_000 } else { 1000 });
+    assert_eq!(judged(&slow(2040), true), Inconclusive);
+    assert_eq!(judged(&slow(8000), true), Fail);
+}
+
 fn unreadable(mut run: Run, stream: Stream, from: i64, until: Option<i64>) -> Run {
     let extent = if until.is_some() { Extent::Part } else { Extent::ToTheEnd };
     let (from, until) = (Some(at(from)), until.map(at));

@@ -1,6 +1,7 @@
 //! Several experiments in one command, in the model: needs neither Docker nor root.
 
 use std::path::Path;
+use std::time::Duration;
 
 use libtest_mimic::Trial;
 use serde_json::Value;
@@ -15,6 +16,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("suite::a_matrix_is_an_experiment_each", a_matrix_is_an_experiment_each),
         test("suite::where_nothing_fits_nothing_passes", where_nothing_fits_nothing_passes),
         test("suite::a_signal_ends_all", a_signal_ends_all),
+        test(
+            "suite::a_machine_that_stalls_is_not_a_cluster_that_fails",
+            a_machine_that_stalls_is_not_a_cluster_that_fails,
+        ),
     ]
 }
 
@@ -76,6 +81,12 @@ fn document(output: &Output) -> Value {
         .unwrap_or_else(|e| panic!("{e}: {}\n{}", output.stdout, output.stderr))
 }
 
+/// A busy machine may give the prober, or the model, no time for half a second.
+fn is_undecided_by_the_machine(row: &Value) -> bool {
+    let figures = row["figures"].as_str().unwrap_or_default();
+    row["outcome"] == "inconclusive" && figures.contains("prober")
+}
+
 fn parts_of_the_models_control_plane() {
     let folder = Folder::new();
     folder.component("componentStop", "kube-apiserver");
@@ -87,16 +98,21 @@ fn parts_of_the_models_control_plane() {
         .home
         .file("experiments/worker-stop-from-pod.yaml", &std::fs::read_to_string(root).unwrap());
     let output = folder.run(&["-o", "json"]);
-    let suite = document(output.exits(0));
+    let suite = document(&output);
     output.says("experiment 3 of 5").says("skipped: probe web runs in a pod");
-    assert_eq!(suite["outcome"], "pass");
     let rows = suite["experiments"].as_array().unwrap();
+    let inconclusive = rows.iter().any(is_undecided_by_the_machine);
+    output.exits(if inconclusive { 3 } else { 0 });
+    assert_eq!(suite["outcome"], if inconclusive { "inconclusive" } else { "pass" });
     let states: Vec<(&str, &str)> = rows
         .iter()
         .map(|row| {
             (
                 row["experiment"].as_str().unwrap(),
-                row["outcome"].as_str().or(row["notRun"].as_str()).unwrap(),
+                match is_undecided_by_the_machine(row) {
+                    true => "pass",
+                    false => row["outcome"].as_str().or(row["notRun"].as_str()).unwrap(),
+                },
             )
         })
         .collect();
@@ -112,7 +128,11 @@ fn parts_of_the_models_control_plane() {
     let claim = &rows[0]["claims"][0];
     assert_eq!(claim["decision"], "open");
     let figures = claim["figures"].as_str().unwrap();
-    assert!(figures.starts_with("on the embedded model: PASS, errors of web "), "{figures}");
+    let word = if is_undecided_by_the_machine(&rows[0]) { "INCONCLUSIVE" } else { "PASS" };
+    assert!(
+        figures.starts_with(&format!("on the embedded model: {word}, errors of web ")),
+        "{figures}"
+    );
     assert_eq!(rows[4]["claims"][0]["decision"], "open");
     // Each fault was confirmed and undone; the watches were blind without an API server, and
     // nowhere else.
@@ -144,8 +164,8 @@ fn parts_of_the_models_control_plane() {
         .collect();
     let table = folder.home.run(&arguments);
     table
-        .exits(0)
-        .prints("| B1 | Clients go on | `etcd-componentstop` | open | on the embedded model: PASS, errors of web ")
+        .exits(if inconclusive { 3 } else { 0 })
+        .prints(&format!("| B1 | Clients go on | `etcd-componentstop` | open | on the embedded model: {word}, errors of web "))
         .prints("EMBEDDED MODEL");
     assert_eq!(table.stdout.matches("| B1 |").count(), 4);
 }
@@ -196,9 +216,28 @@ fn a_signal_ends_all() {
     let all = folder.home.path().join("experiments");
     let mut run =
         folder.home.start(&["run", "-f", &all.to_string_lossy(), "--cluster", "embedded"]);
-    run.wait_for("componentStop confirmed", std::time::Duration::from_secs(120));
+    run.wait_for("componentStop confirmed", Duration::from_secs(120));
     run.signal("INT");
     let output = run.finish();
     output.exits(130).says("undone").prints("NOT BEGUN").prints("1 INCONCLUSIVE, 1 NOT BEGUN");
     assert!(!output.stderr.contains("experiment 2 of 2"), "{}", output.stderr);
+}
+
+fn a_machine_that_stalls_is_not_a_cluster_that_fails() {
+    let folder = Folder::new();
+    let (kind, component) = ("componentStop", "kube-scheduler");
+    let target = "target: {role: control-plane}";
+    folder.add("stalled", &format!("{{{kind}: {{component: {component}, {target}}}}}"), "8s");
+    let file = folder.home.path().join("experiments/stalled.yaml");
+    let mut run =
+        folder.home.start(&["run", "-f", &file.to_string_lossy(), "--cluster", "embedded"]);
+    run.wait_for("componentStop confirmed", Duration::from_secs(120));
+    std::thread::sleep(Duration::from_secs(2));
+    // Prober and model alike get no time.
+    run.signal("STOP");
+    std::thread::sleep(Duration::from_secs(1));
+    run.signal("CONT");
+    let output = run.finish();
+    output.exits(3).prints("INCONCLUSIVE").prints("prober");
+    assert!(!output.stdout.contains("FAIL"), "{}", output.stdout);
 }

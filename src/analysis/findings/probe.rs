@@ -99,7 +99,8 @@ pub enum DisturbanceCause {
         /// The control probe.
         probe: String,
     },
-    /// An attempt was sent later than its timeout.
+    /// An attempt was due longer ago than its timeout, its end was noticed late, or the control
+    /// probe was answered slowly.
     Stall,
 }
 

@@ -59,6 +59,11 @@ impl Block {
         self.at(0, 1)
     }
 
+    /// Where the thread that serves all of this answers whatever fails in the model.
+    pub(crate) fn control(&self) -> IpAddr {
+        self.at(0, 254)
+    }
+
     /// A node's own address. `number` is below [`MOST_NODES`].
     pub(crate) fn node(&self, number: usize) -> IpAddr {
         self.at(0, 2 + number as u8)
@@ -162,7 +167,7 @@ mod tests {
     #[test]
     fn no_two_things_have_one_address() {
         let block = Block::claim().unwrap();
-        let mut all = vec![block.api_server()];
+        let mut all = vec![block.api_server(), block.control()];
         all.extend((0..MOST_NODES).map(|node| block.node(node)));
         all.extend(
             (0..MOST_NODES)

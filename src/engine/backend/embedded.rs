@@ -19,6 +19,7 @@ use crate::engine::undo::recover::NAMESPACE_REMOVAL;
 use crate::experiment::{ApiServer, Ask, Experiment, Fault, From, Target};
 use crate::fault::{self, ModelNode, Modelled, UndoAfter};
 use crate::plan::Node;
+use crate::probe::control;
 use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
 use crate::workload::{Manifest, container_ports};
 
@@ -138,14 +139,21 @@ pub(crate) fn describe(fault: &Fault, name: &str) -> String {
         .map_or_else(|| format!("undo {} on {name}", fault.kind()), |modelled| modelled.describe)
 }
 
-/// Starts a prober on a thread of this process.
-fn start(group: ProberGroup, out: UnboundedSender<AgentMessage>) -> Result<AgentHandle, RunError> {
-    let address = group.node.and_then(|node| node.address?.parse().ok());
-    match &group.place {
-        Place::Pod { .. } => Err(no_pods_network(&group.probes[0].header.name)),
+/// Starts a prober on a thread of this process. Its control probe asks the cluster's thread, which
+/// answers late where the machine is busy, and then all pods do.
+fn start(
+    embedded: &Embedded,
+    group: ProberGroup,
+    out: UnboundedSender<AgentMessage>,
+) -> Result<AgentHandle, RunError> {
+    let ProberGroup { place, node, mut probes, control } = group;
+    let address = node.and_then(|node| node.address?.parse().ok());
+    match place {
+        Place::Pod { .. } => Err(no_pods_network(&probes[0].header.name)),
         Place::Node { .. } | Place::Host => {
-            agent::local::start_from(address, group.probes, group.control, out)
-                .map_err(RunError::failed_by)
+            let control = control.map(|header| control::probe(header, embedded.control(), &probes));
+            probes.extend(control);
+            agent::local::start_from(address, probes, None, out).map_err(RunError::failed_by)
         }
     }
 }
@@ -207,7 +215,9 @@ impl Backend for EmbeddedBackend<'_> {
         at_risk: &[String],
         out: UnboundedSender<AgentMessage>,
     ) -> Result<Vec<String>, RunError> {
-        self.scope.start_probes(at_risk, out.clone(), async |group| start(group, out.clone())).await
+        let embedded = self.embedded;
+        let start = async |group| start(embedded, group, out.clone());
+        self.scope.start_probes(at_risk, out.clone(), start).await
     }
 
     async fn finish_probes(&mut self) {

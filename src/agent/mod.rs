@@ -51,7 +51,6 @@ pub(crate) enum AgentMessage {
     ObservedUntil(Moment),
     /// Something to know; `warning` when it weakens a number.
     Note { warning: bool, text: String },
-    /// The last message of an agent.
     Ended {
         /// The names of its probes, its control probe's among them. One that never began is named,
         /// too.
@@ -61,7 +60,6 @@ pub(crate) enum AgentMessage {
     },
 }
 
-/// The names of an agent's probes.
 fn names(probes: &[ProbeSpec], control: Option<&ProbeHeader>) -> Vec<String> {
     probes
         .iter()

@@ -45,7 +45,6 @@ pub enum ToAgent {
     Start(Box<Start>),
     /// A heartbeat with the runner's clock. To be answered immediately.
     Ping(Moment),
-    /// End.
     Stop,
 }
 
@@ -53,7 +52,6 @@ pub enum ToAgent {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Start {
-    /// What to ask.
     pub probes: Vec<ProbeSpec>,
     /// How the control probe is called; `None`: there is none.
     pub control: Option<ProbeHeader>,
@@ -83,7 +81,6 @@ impl Start {
     }
 }
 
-/// A message of the agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FromAgent {
@@ -91,7 +88,6 @@ pub enum FromAgent {
     Hello(Hello),
     /// The answer to a ping.
     Pong {
-        /// The ping's clock.
         ping: Moment,
         /// The agent's clock when it came.
         agent: Moment,
@@ -100,12 +96,7 @@ pub enum FromAgent {
     Span(ProbeSpan),
     /// Attempts of a probe: whole encoded records.
     #[serde(skip)]
-    Attempts {
-        /// The probe.
-        probe: String,
-        /// The records.
-        records: Vec<u8>,
-    },
+    Attempts { probe: String, records: Vec<u8> },
     /// What an observer has seen, on the agent's clock.
     Record(Record),
     /// Everything that an observer saw up to this moment was sent.
@@ -114,7 +105,6 @@ pub enum FromAgent {
     Note {
         /// Whether it weakens a number.
         warning: bool,
-        /// What it is.
         text: String,
     },
     /// The last frame.
@@ -124,13 +114,10 @@ pub enum FromAgent {
     },
 }
 
-/// Who and where an agent is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hello {
-    /// The protocol's version.
     pub protocol: u32,
-    /// The program's version.
     pub program: String,
     /// The kernel's boot id; empty where there is none.
     pub boot_id: String,
@@ -157,7 +144,6 @@ impl Hello {
 pub trait Message: Sized {
     /// As a whole frame.
     fn encode(&self) -> Vec<u8>;
-    /// From a frame's form and payload.
     fn decode(form: u8, payload: &[u8]) -> Result<Self, ProtocolError>;
 }
 

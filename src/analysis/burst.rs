@@ -24,7 +24,6 @@ use crate::timeline::Outcome;
 /// one is the slowest with 5 %.
 const NEIGHBOURS: usize = 19;
 
-/// What was seen before a burst.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Before {
     pub last: Option<Success>,
@@ -34,7 +33,6 @@ pub(super) struct Before {
     pub healed: Option<Seconds>,
 }
 
-/// A burst that has begun.
 #[derive(Debug, Default)]
 pub(super) struct Open {
     first: Success,
@@ -125,7 +123,6 @@ impl Open {
         self.answered_after.len() >= all as usize
     }
 
-    /// Takes a failure.
     #[inline]
     pub(super) fn failure(&mut self, seen: Observation, in_flight: bool) {
         if self.successes > self.gap.map_or(0, |gap| gap.successes) {

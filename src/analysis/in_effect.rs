@@ -4,7 +4,6 @@
 use super::findings::{FaultFinding, InEffect, Recovered, Tally, When};
 use crate::stats::Seconds;
 
-/// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AttemptResult {
     Succeeded,

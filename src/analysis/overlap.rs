@@ -6,10 +6,8 @@ use crate::timeline::Moment;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span<'a> {
     pub step: u32,
-    /// What it hit.
     pub target: &'a str,
     pub requested: Moment,
-    /// The request of its undo.
     pub undo: Moment,
 }
 

@@ -23,7 +23,6 @@ impl Recovering {
         Self { anchor, words: Vec::new(), undone: BTreeMap::new() }
     }
 
-    /// Takes in a record.
     pub fn take(&mut self, record: &Record) {
         match &record.event {
             Event::Node { .. } => self.words.push(record.clone()),

@@ -15,9 +15,7 @@ pub(super) const UNKNOWN_DRAWS: u64 = 300;
 /// A part of the run, and what is known of the back ends that were hit in it.
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
-    /// Which part.
     pub period: Period,
-    /// Where it begins.
     pub from: Seconds,
     /// The share of attempts that go to back ends that were not hit: 0 where all were; where none
     /// was, that of all but one, since whatever fails is at least one. `None`: not known.
@@ -48,7 +46,6 @@ impl Segment {
 /// An attempt that says something, in seconds after +0.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Observation {
-    /// When it was sent.
     pub sent: Seconds,
     /// When its outcome was known.
     pub done: Seconds,
@@ -65,8 +62,6 @@ pub(super) struct Observation {
 /// A success, in seconds after +0.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Success {
-    /// When it was sent.
     pub sent: Seconds,
-    /// When it was answered.
     pub done: Seconds,
 }

@@ -32,7 +32,6 @@ impl SeriesBuilder {
         }
     }
 
-    /// Counts one attempt.
     #[inline]
     pub(super) fn count(&mut self, sent: Seconds, failed: bool) {
         if sent.as_nanos() >= self.column_end {
@@ -65,7 +64,6 @@ impl SeriesBuilder {
             (merge(&self.judged), merge(&self.failed), self.step.saturating_mul(2));
     }
 
-    /// What was counted.
     pub(super) fn finish(self) -> Series {
         Series {
             start: Seconds::from_nanos(self.start),

@@ -144,7 +144,6 @@ impl Prober {
     }
 }
 
-/// A timeline in the making.
 pub(crate) struct Run(pub Timeline);
 
 const NODES: [(&str, NodeRole); 3] = [

@@ -17,7 +17,6 @@ pub(super) enum Resolution {
     },
 }
 
-/// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct End {
     pub slot: u64,

@@ -57,7 +57,6 @@ impl Operation {
         }
     }
 
-    /// What is watched.
     pub(super) fn objects(&self) -> CanaryObjects {
         match self.canary {
             Canary::Scheduling => CanaryObjects::Pods,

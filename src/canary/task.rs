@@ -27,14 +27,11 @@ const FIRST_LIST: Duration = Duration::from_secs(15);
 /// Between two attempts to delete a pod.
 const REMOVAL_PAUSE: Duration = Duration::from_secs(1);
 
-/// One canary, resolved.
 #[derive(Clone, Debug)]
 pub(crate) struct CanarySpec {
     /// How reports name it.
     pub header: ProbeHeader,
-    /// What it asks for.
     pub canary: Canary,
-    /// Where: the run's namespace.
     pub namespace: String,
     /// Nanoseconds between two attempts; at least 1.
     pub interval_ns: u64,
@@ -168,7 +165,6 @@ struct Task {
     span: ProbeSpan,
     clock: Clock,
     in_flight: InFlight,
-    /// The next slot.
     next: u64,
     /// When late successes are no longer waited for.
     finished_by: Option<Instant>,

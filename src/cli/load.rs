@@ -12,7 +12,7 @@ use crate::experiment::{self, Cluster, Diagnostic, Diagnostics, Parsed, Source};
 pub(super) use crate::experiment::{Place, Setting};
 use crate::kind_config::{self, KindConfig, KindNode, Kubernetes};
 use crate::lint;
-use crate::model::About;
+use crate::model::{About, Trap};
 use crate::plan::{self, Known, Nodes, Request};
 use crate::prediction;
 use crate::yaml::SourceFile;
@@ -286,19 +286,23 @@ fn refused(parsed: &Parsed, place: Place) -> Vec<Diagnostic> {
 
 /// Warnings that need the model: a fault that is over before it can be detected.
 fn expected(parsed: &Parsed) -> Vec<Diagnostic> {
-    let Some(cluster) = expected_cluster::model(parsed) else { return Vec::new() };
-    let traps = prediction::traps(&parsed.experiment, &cluster)
-        .into_iter()
-        .filter(|(_, trap)| trap.about == About::Hold);
     let steps = parsed.experiment.steps();
     let place = |number: u32| {
         steps.iter().find(|step| step.number == number).map(|step| format!("{}.for", step.place))
     };
-    traps
+    hold_traps(parsed)
+        .into_iter()
         .map(|(step, trap)| {
             parsed.warning(&place(step).unwrap_or_default(), trap.text).hint(trap.hint)
         })
         .collect()
+}
+
+/// The faults that are over too soon in the cluster that the experiment makes, by step.
+pub(super) fn hold_traps(parsed: &Parsed) -> Vec<(u32, Trap)> {
+    let Some(cluster) = expected_cluster::model(parsed) else { return Vec::new() };
+    let traps = prediction::traps(&parsed.experiment, &cluster).into_iter();
+    traps.filter(|(_, trap)| trap.about == About::Hold).collect()
 }
 
 #[cfg(test)]

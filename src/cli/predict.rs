@@ -121,10 +121,12 @@ fn show(predicted: &Predicted, parsed: &Parsed, env: &Env) {
     let (notes, warnings): (Vec<&Trap>, Vec<&Trap>) =
         predicted.traps.iter().partition(|trap| trap.about == About::Pods);
     // Those that were reported at their places, when the experiment was read, are known.
-    let is_new = |trap: &&Trap| parsed.warnings.iter().all(|known| known.message != trap.text);
-    let warnings = warnings.into_iter().filter(is_new);
-    let settings = predicted.outlook.traps.iter().filter(|trap| !is_printed(parsed, trap));
-    let traps: Vec<Diagnostic> = settings.chain(warnings).map(lint::without_place).collect();
+    let holds = load::hold_traps(parsed).into_iter().map(|(_, trap)| trap);
+    let known: Vec<Trap> =
+        parsed.kind_config.iter().flat_map(lint::certain_traps).chain(holds).collect();
+    let traps = predicted.outlook.traps.iter().chain(warnings);
+    let traps: Vec<Diagnostic> =
+        traps.filter(|trap| !known.contains(trap)).map(lint::without_place).collect();
     if !traps.is_empty() {
         complain!(
             "{}",
@@ -139,14 +141,6 @@ fn show(predicted: &Predicted, parsed: &Parsed, env: &Env) {
     if predicted.forecast.why_not.is_none() {
         print(&lint::text::render("Settings", &predicted.outlook, &[]));
     }
-}
-
-/// Whether a trap in the settings was printed at its place, when the experiment was read.
-fn is_printed(parsed: &Parsed, trap: &Trap) -> bool {
-    // Between them it may name the nodes.
-    let why = format!(": {} [{}]", trap.why, trap.name);
-    let mut known = parsed.warnings.iter().map(|known| &known.message);
-    known.any(|known| known.starts_with(&trap.text) && known.ends_with(&why))
 }
 
 impl super::args::TuningFlags {

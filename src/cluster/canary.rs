@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::connect::Cluster;
 use super::error::{ClusterError, causes};
 use super::objects::{Deployment, Nothing, Part, Pod};
-use crate::timeline::{Outcome, Phase, TlsCause};
+use crate::timeline::{NodeRole, Outcome, Phase, TlsCause};
 
 /// The label of whatever a canary makes. Its value is the probe's name.
 pub(crate) const CANARY_LABEL: &str = "outage.canary";
@@ -111,8 +111,7 @@ impl CanaryClient {
     pub(crate) async fn ask_for_pod(&self, slot: u64) -> Result<(), Outcome> {
         let mut spec = self.pod_spec();
         // Any node will do, one of the control plane's as well.
-        spec["tolerations"] =
-            json!([{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}]);
+        spec["tolerations"] = json!([{"key": NodeRole::CONTROL_PLANE_LABEL, "operator": "Exists"}]);
         let pod = json!({"metadata": self.metadata(&self.pod_name(slot)), "spec": spec});
         let (api, object) = self.object("", "v1", "Pod", pod);
         api.create(&PostParams::default(), &object).await.map(drop).map_err(|error| outcome(&error))

@@ -60,7 +60,6 @@ pub(crate) enum ClusterError {
     /// It did not come to pass in time.
     #[error("{what} within {}s: {why}", within.as_secs())]
     TooSlow { what: String, within: Duration, why: String },
-    /// A namespace that was deleted stays.
     #[error("the namespace {namespace} was not deleted within {}s: {}", within.as_secs(), left.why())]
     NamespaceStays { namespace: String, within: Duration, left: Leftovers },
 }

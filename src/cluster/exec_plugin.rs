@@ -56,7 +56,6 @@ pub(super) struct ExecPlugin {
     held: Mutex<Option<Credentials>>,
 }
 
-/// What a plugin printed.
 #[derive(Clone)]
 pub(super) struct Credentials {
     pub(super) token: Option<SecretString>,
@@ -96,7 +95,6 @@ impl Credentials {
         }
     }
 
-    /// The client certificate, where it is one.
     pub(super) fn certificate(&self) -> Option<&str> {
         self.identity.as_ref().map(|identity| identity.certificate.as_str())
     }
@@ -165,7 +163,6 @@ impl ExecPlugin {
         Ok(credentials)
     }
 
-    /// What it prints.
     async fn run(&self, notify: Notify<'_>) -> Result<Vec<u8>, PluginError> {
         let interactive = self.is_interactive()?;
         let mut child =

@@ -85,7 +85,6 @@ impl State {
     }
 }
 
-/// Whether it is what the patch was made for.
 fn holds(patch: &Value, object: &Value) -> bool {
     let same = |key: &str| {
         patch["metadata"][key].is_null() || patch["metadata"][key] == object["metadata"][key]
@@ -103,7 +102,6 @@ pub(crate) fn changed(object: &mut Value, patch: &Value) {
     object["metadata"]["resourceVersion"] = json!((version + 1).to_string());
 }
 
-/// What a server does with a merge patch.
 pub(crate) fn merged(value: &Value, patch: &Value) -> Value {
     let Value::Object(patch) = patch else { return patch.clone() };
     let mut whole = value.as_object().cloned().unwrap_or_default();

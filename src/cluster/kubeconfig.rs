@@ -54,7 +54,6 @@ pub(super) fn read_files(paths: &[PathBuf]) -> Result<Kubeconfig, ClusterError> 
     merged.ok_or_else(|| ClusterError::NoKubeconfig { paths: paths.to_vec() })
 }
 
-/// A kubeconfig from its text (kind's).
 pub(super) fn read_text(text: &str) -> Result<Kubeconfig, ClusterError> {
     Ok(as_kubectl_reads(Kubeconfig::from_yaml(text)?))
 }

@@ -19,7 +19,6 @@ use crate::timeline::leader::{LEADER_LEASES, NODE_LEASES, node_of};
 pub(crate) struct Heartbeat {
     /// The version of its Lease; `None`: it has none.
     lease: Option<String>,
-    /// When it reported its status.
     status: Option<jiff::Timestamp>,
     /// For how long its Lease says that it lasts.
     lasts: Option<Duration>,

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::objects;
 use crate::timeline::{NodeRole, Ready};
 
-/// The label of a control-plane node (its value is empty).
+/// The label of a control-plane node, today's and that of old versions.
 const CONTROL_PLANE_LABELS: [&str; 2] =
-    ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
+    [NodeRole::CONTROL_PLANE_LABEL, "node-role.kubernetes.io/master"];
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {

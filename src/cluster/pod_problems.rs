@@ -19,7 +19,6 @@ const LOGS: usize = 3;
 const LAST_LINES: i64 = 3;
 const LAST_BYTES: i64 = 2_000;
 
-/// A pod that is not well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PodProblem {
     pub namespace: String,

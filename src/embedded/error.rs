@@ -27,7 +27,6 @@ pub(crate) enum EmbeddedError {
     /// Settings with which no cluster can be.
     #[error("model a cluster with these settings: {0}")]
     Settings(crate::model::Unpredictable),
-    /// The system has no thread for it.
     #[error("start the embedded cluster's thread: {why}")]
     Thread { why: String },
     /// What was to be done needs a machine that is on.

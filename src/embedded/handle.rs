@@ -17,7 +17,6 @@ use super::store::Store;
 use crate::model::{Action, Backend, Model, NodeId, Settings, Topology};
 use crate::timeline::{NodeRole, Record, Tolerations, Tuning};
 
-/// The context in the kubeconfig.
 const CONTEXT: &str = "embedded";
 /// Where the API server listens, where it can.
 const API_PORT: u16 = 6443;
@@ -37,7 +36,6 @@ pub(crate) struct EmbeddedSpec {
     /// Its settings of failure detection; what is `None` is the default of that version.
     pub tuning: Tuning,
     pub tolerations: Tolerations,
-    /// The seed of all chance in it.
     pub seed: u64,
 }
 

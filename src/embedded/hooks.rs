@@ -64,7 +64,6 @@ impl Shared {
         self.answering.send_replace(answering);
     }
 
-    /// Whether a node carries a control plane.
     pub(super) fn is_control_plane(&self, node: NodeId) -> bool {
         self.topology.nodes[node.0].role == NodeRole::ControlPlane
     }
@@ -104,7 +103,6 @@ impl Shared {
     }
 }
 
-/// The hooks of an embedded cluster.
 #[derive(Clone, Debug)]
 pub(super) struct ClusterHooks(pub Arc<Shared>);
 

@@ -6,7 +6,6 @@ use std::path::{Component, Path, PathBuf};
 /// Every file, by its path from the top of the repository (`build.rs` lists them).
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
 
-/// Where experiments lie.
 pub(super) const EXPERIMENTS: &str = "experiments";
 
 /// The names of the built-in experiments.

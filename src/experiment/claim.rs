@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 pub struct Claim {
     /// Its ID in a list of claims: `B3`.
     pub id: String,
-    /// What is claimed, in a sentence.
     pub says: String,
     /// Who says so. Default: none.
     pub source: Option<String>,
@@ -27,7 +26,6 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Whether the expectation of this name is one that decides it.
     pub fn is_decided_by(&self, expectation: &str) -> bool {
         self.by.is_empty() || self.by.iter().any(|by| means(by, expectation))
     }

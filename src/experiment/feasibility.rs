@@ -8,7 +8,6 @@ use crate::yaml::suggest;
 /// A fault as the rules see it, whether it is planned or was carried out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FaultView<'a> {
-    /// Its step's name.
     pub step: Option<&'a str>,
     /// The part of the control plane that it hits; `None`: its target as a whole.
     pub component: Option<Component>,

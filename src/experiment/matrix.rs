@@ -15,7 +15,6 @@ pub(super) const LISTS_OF_STEPS: &[&str] = &[FOR];
 /// More than these is a mistake, or a week.
 const MOST: usize = 100;
 
-/// One experiment of a matrix.
 #[derive(Clone, Debug)]
 pub(super) struct Variant {
     /// What sets it apart: `for=10s`. `None`: the file has no list.

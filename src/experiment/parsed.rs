@@ -18,7 +18,6 @@ pub(crate) struct Parsed {
     pub experiment: Experiment,
     /// What is odd about it, and what it leaves open; none of these is an error.
     pub warnings: Diagnostics,
-    /// Where it came from.
     pub source: Source,
     /// The objects of the workload's files.
     pub workload: Manifest,

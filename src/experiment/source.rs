@@ -30,7 +30,6 @@ pub(crate) struct Source {
 enum Place {
     /// Beside a file in this directory.
     Directory(PathBuf),
-    /// In the binary.
     BuiltIn,
 }
 
@@ -46,7 +45,6 @@ impl Source {
         Self { file, place: Place::Directory(directory.into()) }
     }
 
-    /// A built-in experiment by its name.
     pub(crate) fn built_in(name: &str) -> Option<Self> {
         let (path, text) = builtin::experiment(name)?;
         Some(Self { file: built_in_file(path, text), place: Place::BuiltIn })
@@ -74,7 +72,6 @@ impl Source {
         &self.file.name
     }
 
-    /// The text as it was written.
     pub(crate) fn text(&self) -> &str {
         &self.file.text
     }
@@ -163,7 +160,6 @@ fn explain(error: &io::Error) -> String {
     }
 }
 
-/// The names of the built-in experiments.
 pub(crate) fn built_in_names() -> Vec<&'static str> {
     builtin::names().collect()
 }

@@ -21,8 +21,6 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Nothing in Kubernetes is timed more finely.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
-
 /// A setting of the file, and its place.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Set {
@@ -163,7 +161,7 @@ fn registration(problems: &mut Problems, document: &Document, node: &DeclaredNod
         found.labels.insert(name.to_owned(), value.to_owned());
     }
     if node.role == NodeRole::ControlPlane {
-        found.labels.insert(CONTROL_PLANE.to_owned(), String::new());
+        found.labels.insert(NodeRole::CONTROL_PLANE_LABEL.to_owned(), String::new());
     }
     for Flag { name, value, place } in flags::read(problems, document, Component::Kubelet, node) {
         match (name, place, value.as_str()) {
@@ -183,7 +181,8 @@ fn registration(problems: &mut Problems, document: &Document, node: &DeclaredNod
         }
     }
     let taints = document.json.pointer("/nodeRegistration/taints").and_then(Json::as_array);
-    found.tainted = taints.map(|taints| taints.iter().any(|taint| taint["key"] == CONTROL_PLANE));
+    found.tainted = taints
+        .map(|taints| taints.iter().any(|taint| taint["key"] == NodeRole::CONTROL_PLANE_LABEL));
     found
 }
 

@@ -15,8 +15,8 @@ pub(crate) use outlook::{Outlook, outlook};
 pub(crate) use traps::without_place;
 
 use crate::kind_config::{self, KindConfig, Kubernetes};
-use crate::model::heartbeat;
-use crate::timeline::Tuning;
+use crate::model::{Trap, heartbeat, traps_of_tuning};
+use crate::timeline::{NodeRole, Tuning};
 use crate::yaml::{Diagnostic, Diagnostics, Severity, SourceFile};
 
 /// A kind config with all that is wrong or surprising about it.
@@ -73,6 +73,13 @@ pub(crate) fn harmful_settings(config: &KindConfig) -> Diagnostics {
     let warning = |problem| Diagnostic { severity: Severity::Warning, ..problem };
     let traps = traps::of_config(config, &groups(config));
     traps.into_iter().filter(Diagnostic::is_error).map(warning).collect()
+}
+
+/// The same as the model has them.
+pub(crate) fn certain_traps(config: &KindConfig) -> Vec<Trap> {
+    let api_servers = config.count(NodeRole::ControlPlane) as u32;
+    let of = |group: KubeletGroup| traps_of_tuning(&group.tuning, &config.kubernetes, api_servers);
+    groups(config).into_iter().flat_map(of).filter(|trap| trap.certain).collect()
 }
 
 fn groups(config: &KindConfig) -> Vec<KubeletGroup> {

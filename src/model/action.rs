@@ -18,7 +18,6 @@ impl Component {
 /// nothing. A fault on a node that boots happens when it is up, unless it is undone before; a
 /// frozen machine or an ended kubelet there can't be where the machine is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "fields are named after what they are")]
 pub enum Action {
     /// Shuts a node down in order, as `docker stop` does: its kubelet and its containers end soon,
     /// the machine when the grace is over (a shutdown in a container waits for processes that

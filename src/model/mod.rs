@@ -53,7 +53,6 @@ pub(crate) use pod_spec::{NOT_READY, UNREACHABLE, tolerates};
 pub(crate) use risk::{GlitchRisk, Risk};
 pub use scenario::{Leads, Scenario, Step};
 pub use settings::{Parameter, Quantity, Settings, Span};
-pub(crate) use topology::CONTROL_PLANE;
 pub use topology::{
     Controller, NodeId, NodeObject, NodeSpec, OwnerId, PodId, PodSpec, Routing, Spread, Tolerates,
     Topology,

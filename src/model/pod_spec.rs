@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::topology::{CONTROL_PLANE, NodeId, NodeObject, PodSpec, Spread, Tolerates};
-use crate::timeline::Tolerations;
+use super::topology::{NodeId, NodeObject, PodSpec, Spread, Tolerates};
+use crate::timeline::{NodeRole, Tolerations};
 
 pub(crate) const NOT_READY: &str = "node.kubernetes.io/not-ready";
 pub(crate) const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
@@ -38,9 +38,9 @@ impl PodSpec {
         Some(Self {
             tolerates_not_ready: tolerated(NOT_READY, defaults.not_ready),
             tolerates_unreachable: tolerated(UNREACHABLE, defaults.unreachable),
-            tolerates_control_plane: tolerations
-                .iter()
-                .any(|toleration| tolerates(toleration, CONTROL_PLANE, "NoSchedule")),
+            tolerates_control_plane: tolerations.iter().any(|toleration| {
+                tolerates(toleration, NodeRole::CONTROL_PLANE_LABEL, "NoSchedule")
+            }),
             spread: if keeps_apart(spec) { Spread::Require } else { Spread::Prefer },
             pinned: spec["nodeName"].as_str().and_then(named),
             only_on: if fitting.len() == nodes.len() { Vec::new() } else { fitting },
@@ -143,7 +143,7 @@ mod tests {
             object: json!({"metadata": {"name": name, "labels": labels}}),
         };
         let nodes = [
-            node(0, "cp", json!({CONTROL_PLANE: ""})),
+            node(0, "cp", json!({NodeRole::CONTROL_PLANE_LABEL: ""})),
             node(1, "w", json!({"zone": "a", "cores": "8"})),
         ];
         PodSpec::of_template(&json!({"spec": spec}), &nodes, Tolerations::default())
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn an_effect_is_one_effect() {
-        let spec = read(json!({"tolerations": [{"key": CONTROL_PLANE, "operator": "Exists", "effect": "NoExecute"}]})).unwrap();
+        let spec = read(json!({"tolerations": [{"key": NodeRole::CONTROL_PLANE_LABEL, "operator": "Exists", "effect": "NoExecute"}]})).unwrap();
         assert!(!spec.tolerates_control_plane);
         let spec = read(json!({"tolerations": [{"operator": "Exists"}]})).unwrap();
         assert_eq!(
@@ -189,7 +189,7 @@ mod tests {
     fn a_node_is_chosen_by_name_and_by_labels() {
         assert_eq!(read(json!({"nodeName": "w"})).unwrap().pinned, Some(NodeId(1)));
         assert_eq!(
-            read(json!({"nodeSelector": {CONTROL_PLANE: ""}})).unwrap().only_on,
+            read(json!({"nodeSelector": {NodeRole::CONTROL_PLANE_LABEL: ""}})).unwrap().only_on,
             [NodeId(0)]
         );
         assert_eq!(read(json!({"nodeSelector": {"disk": "fast"}})), None);

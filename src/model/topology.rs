@@ -100,7 +100,7 @@ impl NodeSpec {
             ("kubernetes.io/os".to_owned(), "linux".to_owned()),
         ]);
         if role == NodeRole::ControlPlane {
-            labels.insert(CONTROL_PLANE.to_owned(), String::new());
+            labels.insert(NodeRole::CONTROL_PLANE_LABEL.to_owned(), String::new());
         }
         Self { name, role, labels, tainted: role == NodeRole::ControlPlane }
     }
@@ -110,9 +110,6 @@ impl NodeSpec {
         self.labels.get("topology.kubernetes.io/zone").map_or("", String::as_str)
     }
 }
-
-/// Label and taint of a control-plane node.
-pub(crate) const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 
 /// A Node in the API, as far as the scheduler looks at it.
 #[derive(Clone, Debug)]

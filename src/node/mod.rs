@@ -14,7 +14,6 @@ use tokio::io::AsyncWrite;
 /// A node, as its access knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NodeHandle {
-    /// The node's name in Kubernetes.
     pub name: String,
     /// What tells it from another node of that name, made later: a container's id, a Node's uid.
     pub id: String,
@@ -23,22 +22,17 @@ pub(crate) struct NodeHandle {
 /// Whether a command can run in a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NodeState {
-    /// It can.
     Up,
     /// The node is frozen: nothing answers, nothing is lost.
     Frozen,
-    /// The node is off.
     Down,
 }
 
 /// What a command left behind. A code other than 0 is not an error of the call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Output {
-    /// Its exit code.
     pub code: i64,
-    /// What it wrote to stdout.
     pub stdout: Vec<u8>,
-    /// What it wrote to stderr.
     pub stderr: Vec<u8>,
 }
 
@@ -60,9 +54,7 @@ impl Output {
 pub(crate) struct NodeFile<'a> {
     /// Absolute, in a directory that exists and is not a tmpfs.
     pub path: &'a str,
-    /// Its permissions.
     pub mode: u32,
-    /// Its contents.
     pub bytes: &'a [u8],
 }
 
@@ -83,7 +75,6 @@ pub(crate) struct ProcessStream {
 pub(crate) enum AccessErrorKind {
     /// The node no longer exists.
     Gone,
-    /// The node is frozen.
     Frozen,
     /// The node is off.
     Down,
@@ -91,14 +82,12 @@ pub(crate) enum AccessErrorKind {
     Timeout,
     /// Whoever leads into the node can't be reached.
     Away,
-    /// It was refused.
     Refused,
 }
 
 /// Why a node could not be reached. Fits after "failed to".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AccessError {
-    /// What is in the way.
     pub kind: AccessErrorKind,
     /// What was tried, and why it failed.
     pub message: String,

@@ -9,9 +9,7 @@ use crate::timeline::NodeRole;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Harm<'a> {
     pub node: &'a Node,
-    /// What is done to it.
     pub fault: &'a Fault,
-    /// The name of the step that does it.
     pub step: Option<&'a str>,
 }
 

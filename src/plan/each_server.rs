@@ -52,7 +52,6 @@ pub(crate) fn spelled_out(experiment: &Experiment, nodes: &[NodeFacts]) -> Exper
     experiment
 }
 
-/// The nodes with an API server, and their addresses.
 pub(crate) fn api_servers(nodes: &[NodeFacts]) -> impl Iterator<Item = (&str, &str)> {
     let control_planes = nodes.iter().filter(|node| node.role == NodeRole::ControlPlane);
     control_planes.filter_map(|node| Some((node.name.as_str(), node.address.as_deref()?)))

@@ -51,7 +51,6 @@ pub(crate) struct Request<'a> {
 /// The nodes for which a plan is made.
 #[derive(Clone, Copy)]
 pub(crate) enum Nodes<'a> {
-    /// Those of a running cluster.
     Running(&'a [Node]),
     /// Those that kind would make: nobody knows their labels yet.
     Expected(&'a [Node]),
@@ -97,7 +96,6 @@ pub(crate) struct Refused {
     pub why: Refusal,
 }
 
-/// Makes the plan.
 pub(crate) fn plan<'a>(request: Request<'a>) -> Plan<'a> {
     let Request { experiment, nodes, known, seed, undo_timer_margin } = request;
     let length = RunLength::of(experiment);

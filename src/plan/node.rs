@@ -21,7 +21,6 @@ pub(crate) type Endpoints = BTreeMap<String, Vec<Endpoint>>;
 /// What is known of a cluster when targets are chosen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
-    /// The endpoints of Services.
     pub endpoints: Endpoints,
     pub leaders: BTreeMap<Component, String>,
     /// Whether there is no other leader: else, of a part that has none here, any may be.

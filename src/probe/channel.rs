@@ -19,7 +19,6 @@ pub(super) struct Channel {
     pub registered: bool,
 }
 
-/// What there is to wait on.
 #[derive(Debug)]
 pub(super) enum Link {
     Lookup(Lookup),
@@ -141,7 +140,6 @@ impl Channels {
         self.entries.len() - self.free.len()
     }
 
-    /// All of them, with their keys.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Channel)> {
         self.entries.iter().enumerate().filter_map(|(index, (generation, channel))| {
             Some((u64::from(*generation) << 32 | index as u64, channel.as_ref()?))

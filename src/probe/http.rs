@@ -11,15 +11,12 @@ use super::protocol::{Answer, Exchange, Protocol};
 use super::secret::Secret;
 use super::tls::{Tls, TlsQuestion};
 
-/// An HTTP request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpQuestion {
     /// `GET`, `PATCH`, ...
     pub method: String,
-    /// The Host header.
     pub host: String,
-    /// The path and query.
     pub path: String,
     /// Headers to send besides Host.
     pub headers: Vec<(String, String)>,
@@ -57,7 +54,6 @@ impl HttpQuestion {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Body {
-    /// The Content-Type.
     pub content_type: String,
     /// The text. Where it has [`Body::SLOT`], each attempt sends its own number there, so that no
     /// two are alike.

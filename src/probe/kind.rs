@@ -13,7 +13,6 @@ use super::tls::{Tls, TlsQuestion};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Question {
-    /// An HTTP request.
     Http(Box<HttpQuestion>),
     /// The address of a name, asked of the destination.
     Dns(DnsQuestion),

@@ -23,7 +23,6 @@ const TICK_NS: u64 = 100_000_000;
 const SLOTS_PER_TURN: usize = 32;
 /// Connections and lookups at one time; the system's limit may be lower.
 const MAX_CHANNELS: usize = 32_768;
-/// Descriptors that are not the prober's.
 const OTHER_DESCRIPTORS: u64 = 64;
 /// The prober needs little CPU time, but without delay. (On Linux this is the calling thread's
 /// alone.)
@@ -37,12 +36,7 @@ const LEAD_NS: u64 = 5_000_000;
 pub enum ProberError {
     /// A probe can't be carried out.
     #[error("start probe {probe}: {why}")]
-    Probe {
-        /// The probe.
-        probe: String,
-        /// Why not.
-        why: String,
-    },
+    Probe { probe: String, why: String },
     /// Waiting for sockets failed.
     #[error("wait for sockets: {0}")]
     Poll(#[from] io::Error),
@@ -50,7 +44,6 @@ pub enum ProberError {
 
 /// Takes what a prober finds. Called on the prober's thread: it must not block.
 pub trait Sink {
-    /// A probe has begun.
     fn started(&mut self, span: &ProbeSpan);
     /// Whole encoded records of a probe, in order; at most every 100 ms, never none.
     fn attempts(&mut self, probe: &str, records: Vec<u8>);
@@ -121,7 +114,6 @@ impl Prober {
         Ok(())
     }
 
-    /// Sends every slot that is due.
     fn send_due(&mut self) {
         for probe in 0..self.probes.len() {
             for _ in 0..SLOTS_PER_TURN {

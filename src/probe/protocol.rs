@@ -50,7 +50,6 @@ pub(super) trait Answer: Debug + Send {
     /// The peer closed its side: the outcome, if the answer is complete with that.
     fn close(&self) -> Option<Outcome>;
 
-    /// The backend that it names.
     fn backend(&self) -> Option<&str>;
 
     /// Whether the connection can take another request.

@@ -14,9 +14,7 @@ use crate::timeline::ProbeHeader;
 pub struct ProbeSpec {
     /// How reports name it. Its `reused` is what the prober goes by.
     pub header: ProbeHeader,
-    /// Whom it asks.
     pub destination: Destination,
-    /// What it asks.
     pub question: Question,
     /// Nanoseconds between two attempts; at least 1.
     pub interval_ns: u64,
@@ -36,20 +34,16 @@ impl ProbeSpec {
     }
 }
 
-/// Whom a probe asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Destination {
-    /// An address.
     Address(SocketAddr),
     /// The name servers of the prober's network, as its `resolv.conf` names them.
     Resolver,
     /// A name, resolved anew for every new connection, through the `resolv.conf` of the prober's
     /// network.
     Name {
-        /// The host.
         host: String,
-        /// The port.
         port: u16,
     },
 }

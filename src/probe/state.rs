@@ -24,7 +24,6 @@ pub(super) struct Deadline {
     pub key: u64,
 }
 
-/// A probe being carried out.
 #[derive(Debug)]
 pub(super) struct ProbeState {
     pub protocol: Box<dyn Protocol>,

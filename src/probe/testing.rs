@@ -15,7 +15,6 @@ use crate::timeline::{Attempt, AttemptReader, Moment, ProbeSpan};
 /// What a client of a closed backend sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// No answer.
     Hang,
     /// The connection is closed without an answer.
     Drop,
@@ -67,7 +66,6 @@ impl GatedServer {
         Ok(Self { address, shared, thread: Some(thread) })
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -151,7 +149,6 @@ fn serve_one(mut stream: TcpStream, shared: &Shared, random: u64) -> Option<TcpS
     None
 }
 
-/// A probe of an address over HTTP.
 pub fn http_probe(name: &str, address: SocketAddr, rate: f64, timeout: Duration) -> ProbeSpec {
     let mut header = header(name, "host", None);
     header.control = false;
@@ -165,14 +162,12 @@ pub fn http_probe(name: &str, address: SocketAddr, rate: f64, timeout: Duration)
     }
 }
 
-/// What a probe found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     /// What the attempts are about.
     pub span: ProbeSpan,
     /// All attempts, in the order in which they ended.
     pub attempts: Vec<Attempt>,
-    /// The names of the backends.
     pub backends: Vec<String>,
 }
 

@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 use super::secret::Secret;
 use crate::timeline::TlsCause;
 
-/// How TLS is spoken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TlsQuestion {

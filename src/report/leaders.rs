@@ -147,7 +147,7 @@ mod tests {
             from,
             until: None,
         };
-        let blind = crate::analysis::findings::Blind {
+        let blind = crate::analysis::findings::Unobserved {
             from: testing::s(22.0),
             until: None,
             why: "no observer on b".into(),

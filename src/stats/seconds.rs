@@ -18,10 +18,8 @@ use serde::{Deserialize, Serialize};
 pub struct Seconds(i64);
 
 impl Seconds {
-    /// No time.
     pub const ZERO: Seconds = Seconds(0);
 
-    /// From nanoseconds.
     pub const fn from_nanos(nanos: i64) -> Self {
         Self(nanos)
     }
@@ -31,12 +29,10 @@ impl Seconds {
         Self((seconds * 1e9).round() as i64)
     }
 
-    /// As nanoseconds.
     pub const fn as_nanos(self) -> i64 {
         self.0
     }
 
-    /// As seconds.
     pub fn as_f64(self) -> f64 {
         self.0 as f64 / 1e9
     }

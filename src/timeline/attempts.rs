@@ -12,7 +12,6 @@ pub struct Attempt {
     pub slot: u64,
     /// How long after it was due it was sent. Never negative: nothing is sent early.
     pub late_us: u64,
-    /// How it ended.
     pub outcome: Outcome,
     /// How long each phase took; 0 for one that did not take place. A phase that was cut off has
     /// the time until then.
@@ -31,7 +30,6 @@ pub struct Phases {
     pub dns_us: u64,
     /// Opening the TCP connection.
     pub connect_us: u64,
-    /// The TLS handshake.
     pub tls_us: u64,
     /// Sending the request and waiting for the answer's first byte.
     pub first_byte_us: u64,
@@ -40,7 +38,6 @@ pub struct Phases {
 }
 
 impl Phases {
-    /// The whole attempt.
     pub fn total_us(&self) -> u64 {
         let connected = self.dns_us.saturating_add(self.connect_us).saturating_add(self.tls_us);
         connected.saturating_add(self.first_byte_us).saturating_add(self.body_us)
@@ -86,7 +83,6 @@ pub struct AttemptEncoder {
 }
 
 impl AttemptEncoder {
-    /// Appends one attempt.
     pub fn attempt(&mut self, attempt: &Attempt, out: &mut Vec<u8>) {
         let Phases { dns_us, connect_us, tls_us, first_byte_us, body_us } = attempt.phases;
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
@@ -152,7 +148,6 @@ pub struct AttemptReader<'a> {
 }
 
 impl<'a> AttemptReader<'a> {
-    /// Reads records from the first on.
     pub fn records(bytes: &'a [u8]) -> Self {
         Self { bytes, previous_slot: 0, backends: Vec::new(), gaps: 0, truncated: false }
     }
@@ -179,12 +174,10 @@ impl<'a> AttemptReader<'a> {
         self.gaps
     }
 
-    /// The slot of the last attempt.
     pub(super) fn previous_slot(&self) -> u64 {
         self.previous_slot
     }
 
-    /// What is left.
     pub(super) fn rest(&self) -> &'a [u8] {
         self.bytes
     }

@@ -27,7 +27,6 @@ const CHECKSUM: usize = 4;
 pub struct ProbeSpan {
     /// The format, `outage.attempts/v2`.
     pub format: String,
-    /// The probe.
     pub probe: ProbeHeader,
     /// When slot 0 is due.
     pub start: Moment,
@@ -46,7 +45,6 @@ impl ProbeSpan {
     /// The format of earlier versions, without checksums.
     const EARLIER: &'static str = "outage.attempts/v1";
 
-    /// When a slot is due.
     pub fn due(&self, slot: u64) -> Moment {
         Moment(self.start.0.saturating_add(slot.saturating_mul(self.interval_ns)))
     }
@@ -144,7 +142,6 @@ struct Block<'a> {
     previous_slot: u64,
     /// How many back ends are named before it, and with it.
     backends: Range<u64>,
-    /// Its length with its head.
     length: usize,
 }
 
@@ -165,7 +162,6 @@ fn block(bytes: &[u8]) -> Option<Block<'_>> {
 /// A probe's file of attempts, read but not decoded.
 #[derive(Clone, Debug)]
 pub struct ProbeFile {
-    /// What it is about.
     pub span: ProbeSpan,
     records: Vec<u8>,
     /// What could not be read.

@@ -9,14 +9,10 @@ const END: &str = "\"}";
 /// `,"crc32":"0123abcd"}`.
 const LENGTH: usize = FIELD.len() + 8 + END.len();
 
-/// What the checksum of a line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Checksum {
-    /// It matches.
     Good,
-    /// It does not match.
     Bad,
-    /// There is none.
     Missing,
 }
 

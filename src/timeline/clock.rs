@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 pub struct Moment(pub u64);
 
 impl Moment {
-    /// The present moment.
     pub fn now() -> Self {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         Self(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
@@ -114,7 +113,6 @@ impl Bracket {
         Self { earliest: at, latest: at }
     }
 
-    /// The bracket's width.
     pub fn width(&self) -> Duration {
         self.latest.since(self.earliest)
     }

@@ -23,7 +23,6 @@ pub enum Component {
 }
 
 impl Component {
-    /// All four.
     pub const ALL: [Component; 4] =
         [Component::ApiServer, Component::Etcd, Component::Scheduler, Component::ControllerManager];
 
@@ -37,7 +36,6 @@ impl Component {
         }
     }
 
-    /// The part of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|component| component.name() == name)
     }

@@ -7,7 +7,6 @@ use super::clock::Moment;
 /// A stretch of a stream of which nothing is known, because it could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// The stream.
     pub stream: Stream,
     /// Whether it ends there.
     pub extent: Extent,
@@ -22,9 +21,7 @@ pub struct Damage {
 /// A stream of a run's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stream {
-    /// The records.
     Records,
-    /// The attempts of this probe.
     Attempts(String),
 }
 
@@ -38,7 +35,6 @@ pub enum Extent {
 }
 
 impl Damage {
-    /// The attempts of a probe end early.
     pub(super) fn ends_early(probe: &str, from: Option<Moment>, why: impl Into<String>) -> Self {
         let (stream, extent) = (Stream::Attempts(probe.to_owned()), Extent::ToTheEnd);
         Self { stream, extent, from, until: None, why: why.into() }

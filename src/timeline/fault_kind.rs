@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::component::Component;
 
-/// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FaultKind {
@@ -16,7 +15,6 @@ pub enum FaultKind {
     NodeKill,
     /// Power off and on again.
     NodeReboot,
-    /// A frozen node.
     NodePause,
     /// A node without a network.
     NodeDisconnect,
@@ -49,11 +47,8 @@ pub enum FaultKind {
 /// What a fault takes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Impact {
-    /// The node's machine is off.
     MachineOff,
-    /// The node's machine is frozen.
     MachineFrozen,
-    /// The node has no network.
     Network,
     /// The node has no network to some others, or in one direction.
     SomeNetwork,
@@ -63,7 +58,6 @@ pub enum Impact {
     ProcessGone,
     /// The process of a part of the control plane is frozen.
     ProcessFrozen,
-    /// etcd's data.
     EtcdData,
     /// The processes of pods' containers.
     Containers,
@@ -85,19 +79,15 @@ impl Impact {
 pub enum TargetKind {
     /// Any machine: a node, or kind's load balancer.
     Machine,
-    /// A node of Kubernetes.
     Node,
     /// A part of the control plane, on one of its nodes.
     Component,
-    /// A Deployment.
     Deployment,
-    /// Pods.
     Pods,
     /// Not known: a fault of another version of this program.
     Unknown,
 }
 
-/// How a fault ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ends {
     /// It lasts until it is undone.
@@ -112,7 +102,6 @@ pub enum Ends {
 /// The container engine's events on a machine that a fault hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EngineActions {
-    /// The one that shows the effect.
     pub effect: &'static str,
     /// The one that shows its end.
     pub undo: &'static str,
@@ -132,7 +121,6 @@ pub struct FaultWords {
 /// A fault as far as it decides what becomes of its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultFacts {
-    /// Its kind.
     pub kind: FaultKind,
     /// How long the node may take to shut down, where it is shut down.
     pub grace: Option<Duration>,
@@ -166,7 +154,6 @@ pub struct FaultTraits {
     pub target: TargetKind,
     /// The container engine's events that show it; `None`: it knows nothing of it.
     pub engine: Option<EngineActions>,
-    /// How it ends.
     pub ends: Ends,
     /// Whether the etcd member of the node that it hits may be lost with it. For a part of the
     /// control plane: where that part is etcd.
@@ -227,7 +214,6 @@ const UNKNOWN: FaultTraits = FaultTraits {
     ends_kubelet: false,
 };
 
-/// A fault on a node that is undone.
 const ON_NODE: FaultTraits = FaultTraits {
     name: "",
     words: words("", "", ""),
@@ -240,7 +226,6 @@ const ON_NODE: FaultTraits = FaultTraits {
     ends_kubelet: false,
 };
 
-/// A node's machine that is off.
 const MACHINE_OFF: FaultTraits = FaultTraits {
     impact: Impact::MachineOff,
     target: TargetKind::Machine,
@@ -253,7 +238,6 @@ const MACHINE_OFF: FaultTraits = FaultTraits {
 const ON_COMPONENT: FaultTraits =
     FaultTraits { target: TargetKind::Component, impact: Impact::ProcessGone, ..ON_NODE };
 
-/// A fault on a Deployment.
 const ON_DEPLOYMENT: FaultTraits = FaultTraits {
     target: TargetKind::Deployment,
     impact: Impact::Objects,
@@ -261,7 +245,6 @@ const ON_DEPLOYMENT: FaultTraits = FaultTraits {
     ..ON_NODE
 };
 
-/// A fault on pods.
 const ON_PODS: FaultTraits =
     FaultTraits { target: TargetKind::Pods, ends: Ends::Confirmed, ..ON_DEPLOYMENT };
 
@@ -400,17 +383,14 @@ impl FaultKind {
         FaultKind::ContainerKill,
     ];
 
-    /// What is known of it.
     pub const fn traits(self) -> FaultTraits {
         traits(self)
     }
 
-    /// Its name in an experiment.
     pub const fn name(self) -> &'static str {
         traits(self).name
     }
 
-    /// The kind of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
@@ -428,12 +408,10 @@ impl std::fmt::Display for FaultKind {
 pub enum FaultName {
     /// One that this program knows.
     Known(FaultKind),
-    /// Another.
     Unknown(String),
 }
 
 impl FaultName {
-    /// What is known of it.
     pub fn traits(&self) -> FaultTraits {
         match self {
             FaultName::Known(kind) => kind.traits(),
@@ -441,7 +419,6 @@ impl FaultName {
         }
     }
 
-    /// As the timeline has it.
     pub fn as_str(&self) -> &str {
         match self {
             FaultName::Known(kind) => kind.name(),

@@ -19,9 +19,7 @@ pub struct Header {
     pub program: String,
     /// The run's id, also the folder's name.
     pub run: String,
-    /// The clock.
     pub anchor: Anchor,
-    /// The experiment's name.
     pub name: String,
     /// The experiment as it was understood (`experiment::Experiment` as JSON).
     pub experiment: serde_json::Value,
@@ -31,7 +29,6 @@ pub struct Header {
     pub seed: u64,
     /// Which of how many runs this is, from 1; `None` for a single one.
     pub repetition: Option<(u32, u32)>,
-    /// What it ran on.
     pub cluster: ClusterFacts,
 }
 
@@ -42,7 +39,6 @@ impl Header {
     pub(super) const EARLIER: &'static str = "outage.timeline/v1";
 }
 
-/// The three kinds of cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ClusterKind {
@@ -58,7 +54,6 @@ pub enum ClusterKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterFacts {
-    /// The kind of cluster.
     pub kind: ClusterKind,
     /// Its name (kind's cluster name, or the context's).
     pub name: String,
@@ -66,23 +61,18 @@ pub struct ClusterFacts {
     pub kubernetes: String,
     /// The container engine and its version, such as `Docker 28.2.2 (API 1.50)`.
     pub engine: Option<String>,
-    /// All nodes, by name.
     pub nodes: Vec<NodeFacts>,
     /// The effective settings of failure detection.
     pub tuning: Tuning,
 }
 
-/// One node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeFacts {
-    /// Its name in Kubernetes.
     pub name: String,
-    /// Its role.
     pub role: NodeRole,
     /// Its internal address.
     pub address: Option<String>,
-    /// Its kubelet's version.
     pub kubelet: String,
     /// Its container's id, where it is one.
     pub container: Option<String>,
@@ -112,7 +102,6 @@ pub struct Tuning {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TuningSource {
-    /// Not known.
     #[default]
     Unknown,
     /// Read from the running kubelets and the controller manager's pod.
@@ -127,14 +116,11 @@ pub enum TuningSource {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProbeHeader {
-    /// Its name.
     pub name: String,
-    /// What it asks for.
     #[serde(rename = "protocol")]
     pub kind: ProbeKind,
     /// What it asks, for people: `http://web.ns.svc:80/ (10.96.3.4:80)`.
     pub target: String,
-    /// The Service that it asks, if it is one.
     pub service: Option<String>,
     /// Where it asks from, for people: `fast-detection-control-plane`, `pod client on ...`, `host`.
     pub from: String,
@@ -158,7 +144,6 @@ impl ProbeHeader {
         if number == 0 { "control".to_owned() } else { format!("control-{number}") }
     }
 
-    /// Whether a name is one of a control probe.
     pub fn is_control_name(name: &str) -> bool {
         let number = match name.strip_prefix("control") {
             Some("") => Some(0),
@@ -173,7 +158,6 @@ impl ProbeHeader {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Needs {
-    /// An API server.
     ApiServer {
         /// The one on this node, asked at its own address; `None`: any, asked at the kubeconfig's,
         /// where a balancer may be.

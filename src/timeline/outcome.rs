@@ -10,9 +10,7 @@ pub enum Phase {
     Dns,
     /// Opening the TCP connection.
     Connect,
-    /// The TLS handshake.
     Tls,
-    /// Sending the request.
     Send,
     /// Waiting for the answer's first byte.
     FirstByte,

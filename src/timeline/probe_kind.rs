@@ -5,17 +5,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a probe asks for, as a kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum ProbeKind {
-    /// An HTTP request.
     Http,
-    /// A TCP connection.
     Tcp,
-    /// A TLS handshake.
     Tls,
-    /// The API server.
     Api,
     /// The address of a name.
     Dns,

@@ -18,7 +18,6 @@ pub struct Record {
     /// between).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Moment>,
-    /// What happened.
     #[serde(flatten)]
     pub event: Event,
 }
@@ -40,11 +39,9 @@ impl Record {
     }
 }
 
-/// A node's role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NodeRole {
-    /// Runs the control plane.
     ControlPlane,
     /// Runs workloads only.
     Worker,
@@ -53,6 +50,9 @@ pub enum NodeRole {
 }
 
 impl NodeRole {
+    /// The label and the taint of a control-plane node; their value is empty.
+    pub const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
+
     /// The role as kind and experiments write it: `control-plane`.
     pub fn name(self) -> &'static str {
         match self {
@@ -66,7 +66,6 @@ impl NodeRole {
 /// The status of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Ready {
-    /// Ready.
     True,
     /// Reports trouble itself.
     False,
@@ -80,9 +79,7 @@ pub enum Ready {
 pub enum Change {
     /// Was so already when the watch began.
     Baseline,
-    /// Appeared or changed.
     Changed,
-    /// Is gone.
     Deleted,
 }
 
@@ -96,7 +93,6 @@ pub enum FaultPhase {
     Returned,
     /// The effect was seen to be there.
     Confirmed,
-    /// It is being undone.
     UndoRequested,
     /// Its undo found that the effect had been over before.
     WoreOff,
@@ -108,19 +104,15 @@ pub enum FaultPhase {
     NotUndone,
 }
 
-/// How a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ProcessState {
-    /// It runs.
     Running,
     /// It is stopped by a signal: frozen.
     Stopped,
-    /// It is not there.
     Gone,
 }
 
-/// One endpoint of a Service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
@@ -143,7 +135,6 @@ pub struct PodIdentity {
     pub uid: String,
     /// Its controller: `ReplicaSet/web-559b`. `None`: a bare pod.
     pub owner: Option<String>,
-    /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// How often its containers were restarted, in total.
     pub restarts: u32,
@@ -159,9 +150,7 @@ pub struct ObjectName {
     pub kind: String,
     /// Its namespace, if it is in one.
     pub namespace: Option<String>,
-    /// Its name.
     pub name: String,
-    /// Its uid.
     pub uid: String,
     /// Whether another object's controller makes and replaces it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -190,34 +179,26 @@ impl std::fmt::Display for ObjectName {
 pub struct UnreadKind {
     /// The kind: `Deployment.apps`.
     pub kind: String,
-    /// The reason.
     pub why: String,
 }
 
-/// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Event {
     /// A stage of the run began: `workload`, `steady state`, `fault`, ...
-    Stage {
-        /// Its name.
-        name: String,
-    },
+    Stage { name: String },
     /// A note of the engine; `warning` when it weakens a number.
     Note {
         /// Whether it weakens a number.
         warning: bool,
-        /// What it is.
         text: String,
     },
-    /// The workload is in place.
     WorkloadReady {
         /// The namespace of the run.
         namespace: String,
     },
     /// A probe began. Its attempts are in a file of their own.
     ProbeStarted {
-        /// Its name.
         probe: String,
         /// Whether it is a control probe. Earlier timelines do not say it: there its name does.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -225,7 +206,6 @@ pub enum Event {
     },
     /// A probe ended; with the reason when it did so by itself.
     ProbeStopped {
-        /// Its name.
         probe: String,
         /// Why it exited unexpectedly.
         error: Option<String>,
@@ -236,7 +216,6 @@ pub enum Event {
         before: bool,
         /// Since when it has held: the last moment at which a condition of it came true.
         held_since: Moment,
-        /// Each condition and what was seen.
         conditions: Vec<String>,
     },
     /// The steady state was not reached in time.
@@ -253,7 +232,6 @@ pub enum Event {
         /// Its step's name. The records of an undo after an early end have none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
-        /// Its kind.
         fault: FaultName,
         /// The node, or other target, that it hits.
         target: String,
@@ -267,7 +245,6 @@ pub enum Event {
     },
     /// An event of the container engine on a node's container.
     Docker {
-        /// The container's name.
         container: String,
         /// The action: `die`, `stop`, `start`, `pause`, ...
         action: String,
@@ -284,18 +261,14 @@ pub enum Event {
     },
     /// A watch was blind for the bracket's time.
     WatchGap {
-        /// What it follows.
         watch: String,
         /// Blind from and until; `None` while it lasts.
         until: Option<Moment>,
-        /// Why.
         reason: String,
     },
     /// A node's Ready condition.
     Node {
-        /// The node.
         node: String,
-        /// Baseline or change.
         change: Change,
         /// The condition's status.
         ready: Ready,
@@ -310,13 +283,9 @@ pub enum Event {
     },
     /// A Lease was renewed or changed hands: a node's heartbeat, or a leader.
     Lease {
-        /// The namespace.
         namespace: String,
-        /// The name.
         name: String,
-        /// Baseline or change.
         change: Change,
-        /// Who holds it.
         holder: Option<String>,
         /// The object's own time of the renewal (microseconds).
         renewed: Option<jiff::Timestamp>,
@@ -329,13 +298,10 @@ pub enum Event {
     /// The process of a part of the control plane, as the node's observer saw it. The first record
     /// of each is how it was when the observer began, all others are changes.
     Process {
-        /// The node.
         node: String,
-        /// The part.
         component: Component,
         /// Its number; `None`: there is none.
         pid: Option<u32>,
-        /// How it is.
         state: ProcessState,
     },
     /// The status of an etcd member, as the node's observer read it: the first, and all changes.
@@ -346,7 +312,6 @@ pub enum Event {
         answers: bool,
         /// Whether it knows of a leader, and so of a quorum.
         has_leader: bool,
-        /// Whether it leads.
         is_leader: bool,
         /// How often it has seen the leader change since it started.
         leader_changes: u64,
@@ -354,18 +319,14 @@ pub enum Event {
     /// A node's observer was blind for the bracket's time: nothing is known of its processes and
     /// its etcd member. Told when it begins (`until` is `None`) and again when it ends.
     ObserverGap {
-        /// The node.
         node: String,
         /// When it saw again; `None` while it is blind.
         until: Option<Moment>,
-        /// Why.
         reason: String,
     },
     /// An endpoint of a Service appeared, changed or left.
     Endpoint {
-        /// The Service.
         service: String,
-        /// Baseline or change.
         change: Change,
         /// The endpoint, as it is now (as it was, when it left).
         #[serde(flatten)]
@@ -373,15 +334,11 @@ pub enum Event {
     },
     /// A pod of the run's namespace.
     Pod {
-        /// The pod.
         pod: String,
-        /// Baseline or change.
         change: Change,
         /// The node that it is bound to.
         node: Option<String>,
-        /// Its phase.
         phase: String,
-        /// Its Ready condition.
         ready: bool,
         /// What else is known of it.
         #[serde(flatten)]
@@ -391,12 +348,10 @@ pub enum Event {
     Objects {
         /// Before the first fault, or after the recovery.
         before: bool,
-        /// All of them.
         objects: Vec<ObjectName>,
         /// Kinds that could not be listed.
         unread: Vec<UnreadKind>,
     },
-    /// An event of Kubernetes.
     KubeEvent {
         /// `Normal` or `Warning`.
         kind: String,
@@ -404,18 +359,14 @@ pub enum Event {
         reason: String,
         /// What it is about: `Node/fast-detection-worker`.
         regarding: String,
-        /// The message.
         message: String,
         /// The object's own time (often whole seconds).
         time: Option<jiff::Timestamp>,
-        /// Baseline or change.
         change: Change,
     },
     /// A Deployment of a canary: what is asked of it, and how far its controller has come.
     Deployment {
-        /// Its name.
         deployment: String,
-        /// Baseline or change.
         change: Change,
         /// Counts the changes of what is asked.
         generation: i64,
@@ -423,18 +374,11 @@ pub enum Event {
         observed: i64,
         /// Replicas that are requested.
         wanted: i32,
-        /// Replicas that exist.
         replicas: i32,
     },
     /// A timed-out attempt of a canary succeeded late.
     #[serde(rename = "cameTrue")]
-    LateSuccess {
-        /// The probe.
-        probe: String,
-        /// The attempt's slot.
-        slot: u64,
-    },
-    /// The run was interrupted.
+    LateSuccess { probe: String, slot: u64 },
     Interrupted {
         /// By what: `SIGINT`.
         signal: String,

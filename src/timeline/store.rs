@@ -26,22 +26,14 @@ pub enum StoreError {
     /// The system refused.
     #[error("{what} {}: {source}", path.display())]
     Io {
-        /// What was tried.
         what: &'static str,
-        /// On which path.
         path: PathBuf,
         /// The system's answer.
         source: io::Error,
     },
     /// A file is not what it should be.
     #[error("{} cannot be read: {why}", path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// There is no such run.
+    Format { path: PathBuf, why: String },
     #[error("no run {name} in {}", dir.display())]
     NoSuchRun {
         /// The run that was asked for.
@@ -141,19 +133,16 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Appends one record.
     pub fn record(&mut self, record: &Record) -> Result<(), StoreError> {
         self.line(record)
     }
 
-    /// Makes the file of a probe's attempts.
     pub fn probe(&self, span: &ProbeSpan) -> Result<AttemptWriter<BufWriter<File>>, StoreError> {
         let path = self.path.join(format!("{}.{ATTEMPTS}", span.probe.name));
         let file = File::create(&path).map_err(io_error("cannot create", &path))?;
         AttemptWriter::new(BufWriter::new(file), span).map_err(io_error("cannot write", &path))
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -189,7 +178,6 @@ pub struct Timeline {
     pub header: Header,
     /// All records, in the order in which they were learned of.
     pub records: Vec<Record>,
-    /// Each probe's attempts.
     pub probes: Vec<ProbeFile>,
     /// What could not be read. A run that is still being written ends where it ends.
     pub damage: Vec<Damage>,
@@ -288,7 +276,6 @@ impl Timeline {
         self.records.iter().any(|record| record.event == Event::Ended)
     }
 
-    /// A probe's file, by name.
     pub fn probe(&self, name: &str) -> Option<&ProbeFile> {
         self.probes.iter().find(|probe| probe.span.probe.name == name)
     }

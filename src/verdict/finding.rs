@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::Outcome;
 use crate::stats::{Between, Seconds};
 
-/// What a rule finds.
 pub(super) struct Finding {
     pub(super) outcome: Outcome,
     pub(super) measured: Option<String>,
@@ -42,7 +41,6 @@ impl Finding {
         all.max_by_key(|finding| finding.outcome).unwrap_or_else(|| Self::unknown(otherwise))
     }
 
-    /// A measured length against its bounds.
     pub(super) fn bounded(length: Between, limits: impl Into<Limits>, measured: String) -> Self {
         let limits = limits.into();
         let (outcome, why) = if limits.least <= length.least && length.most <= limits.most {
@@ -80,9 +78,7 @@ impl Finding {
 /// How long something may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// No less than this.
     pub(super) least: Seconds,
-    /// No more than this.
     pub(super) most: Seconds,
 }
 

@@ -12,11 +12,8 @@ use crate::experiment::{Bound, Expectation};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
 
-/// What is judged.
 pub(super) struct Run<'a> {
-    /// What was found.
     pub found: &'a Findings,
-    /// What was to be expected.
     pub predictions: &'a Predictions,
 }
 

@@ -15,7 +15,6 @@ pub(super) trait Watched: Send + Sync + 'static {
         + std::fmt::Debug
         + Send
         + 'static;
-    /// What is kept of it.
     type Row: Row;
 
     /// An object's rows, each with a key that is its own over all objects of the watch. A key in

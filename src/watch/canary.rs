@@ -11,7 +11,6 @@ use super::{Clients, Watches, deployment, pod, run, within};
 use crate::cluster::{CANARY_LABEL, Cluster};
 use crate::timeline::Record;
 
-/// Which objects a canary makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CanaryObjects {
     Pods,

@@ -8,7 +8,6 @@ use crate::timeline::{Change, Event};
 
 pub(super) struct Deployments;
 
-/// What is kept of a Deployment.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Row {
     deployment: String,

@@ -15,7 +15,6 @@ pub(super) const SERVICE: &str = "kubernetes.io/service-name";
 /// Those of another namespace than the run's: their Services have its name before their own.
 pub(super) struct Elsewhere;
 
-/// One endpoint of one Service.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Row {
     service: String,

@@ -101,7 +101,6 @@ impl Pauses {
     }
 }
 
-/// How one stream ended.
 enum Stream {
     /// As asked.
     Done,
@@ -265,7 +264,6 @@ impl<W: Watched> Source<'_, W> {
         }
     }
 
-    /// One stream, from the place to where it ends.
     async fn stream(&self, params: &WatchParams, place: &mut Place) -> Stream {
         let (began, before) = (Instant::now(), place.alive);
         let opened = timeout(OPEN_TIMEOUT, self.api.watch(params, &place.version)).await;
@@ -350,7 +348,6 @@ fn silent(what: &str, within: Duration) -> kube::Error {
     kube::Error::Service(format!("no answer to a {what} within {}s", within.as_secs()).into())
 }
 
-/// An error in short.
 fn brief(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("{} (status {})", status.message, status.code),

@@ -11,7 +11,6 @@ pub(super) struct Leases;
 /// Each API server renews one in kube-system, to say that it exists. It leads nothing.
 const API_SERVER: &str = "apiserver-";
 
-/// What is kept of a Lease.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Row {
     namespace: String,

@@ -8,7 +8,6 @@ use crate::timeline::{Change, Event, Ready};
 
 pub(super) struct Nodes;
 
-/// What is kept of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Row {
     node: String,

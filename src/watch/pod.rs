@@ -8,7 +8,6 @@ use crate::timeline::{Change, Event, PodIdentity};
 
 pub(super) struct Pods;
 
-/// What is kept of a pod.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Row {
     pod: String,

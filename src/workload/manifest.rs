@@ -41,7 +41,6 @@ impl Manifest {
         &self.objects
     }
 
-    /// The names of the objects of a kind.
     pub(crate) fn names(&self, kind: &str) -> Vec<&str> {
         self.objects.iter().filter(|o| o.kind() == kind).map(Object::name).collect()
     }

@@ -163,7 +163,6 @@ impl Object {
         format!("{}/{}", self.kind(), self.name())
     }
 
-    /// The object as it is sent.
     pub(crate) fn json(&self) -> &Value {
         &self.value
     }

@@ -44,13 +44,11 @@ impl<'a> Pods<'a> {
         texts(&self.template["metadata"]["labels"])
     }
 
-    /// Whether they have all of these labels.
     pub(crate) fn have(&self, labels: &BTreeMap<String, String>) -> bool {
         let own = self.labels();
         labels.iter().all(|(key, value)| own.get(key) == Some(value))
     }
 
-    /// The names of their containers.
     pub(crate) fn containers(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         containers(self.template).filter_map(|container| container["name"].as_str())
     }

@@ -13,7 +13,6 @@ pub(crate) struct Service<'a> {
     object: &'a Object,
 }
 
-/// How a Service is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exposure<'a> {
     /// By an address of its own (ClusterIP, NodePort and LoadBalancer have one).

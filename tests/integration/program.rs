@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -136,7 +137,9 @@ spec:
         arguments: &[&str],
         change: impl FnOnce(&mut Command),
     ) -> Started {
-        let stderr = self.path().join(format!("stderr-{}", Instant::now().elapsed().as_nanos()));
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let stderr = self.path().join(format!("stderr-{number}"));
         let file = std::fs::File::create(&stderr).unwrap();
         let mut command = self.command(arguments);
         change(&mut command);

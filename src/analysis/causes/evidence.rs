@@ -17,7 +17,6 @@ fn takes_node(fault: &FaultFinding) -> bool {
     fault.kind.traits().impact.whole_node()
 }
 
-/// Where evidence comes from.
 pub(super) struct Sources<'a> {
     pub timeline: &'a Timeline,
     pub zero: Zero,

@@ -59,13 +59,10 @@ impl Span {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum IntervalSet {
-    /// All of these.
     Union(Vec<Span>),
     /// Where at least so many of these overlap.
     AtLeast(usize, Vec<IntervalSet>),
-    /// All but this.
     Not(Box<IntervalSet>),
-    /// All times.
     Always,
 }
 

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::When;
+use super::{Unobserved, When};
 use crate::stats::{Between, Seconds};
 use crate::timeline::Component;
 
@@ -26,7 +26,7 @@ pub struct LeaderFinding {
     /// as leader.
     pub old: Vec<OldLeader>,
     /// Periods in which the leader was not observed.
-    pub blind: Vec<Blind>,
+    pub blind: Vec<Unobserved>,
 }
 
 /// One leader.
@@ -112,19 +112,6 @@ pub struct OldLeader {
     pub length: Between,
 }
 
-/// A period in which the leader was not observed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct Blind {
-    /// When it began.
-    pub from: Seconds,
-    /// When it ended; `None`: it lasted to the end.
-    pub until: Option<Seconds>,
-    /// What could not be observed, and why.
-    pub why: String,
-}
-
 impl LeaderFinding {
     /// Who led at a moment, as far as is known.
     pub fn at(&self, moment: Seconds) -> Option<&LeaderTerm> {
@@ -141,7 +128,6 @@ impl LeaderFinding {
             .find_map(|tenure| Some((tenure, tenure.from.filter(|from| from.latest > moment)?)))
     }
 
-    /// Whether anything changed from a moment on.
     pub fn changed_after(&self, moment: Seconds) -> bool {
         let gap = self.gaps.iter().any(|gap| gap.until.is_none_or(|until| until.latest > moment));
         gap || self.next_after(moment).is_some() || !self.old.is_empty()

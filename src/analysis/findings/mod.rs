@@ -18,7 +18,7 @@ use crate::stats::{Between, Seconds};
 
 pub use cause::{Cause, CausePart};
 pub use fault::{Detected, EndpointFinding, FaultFinding, NodeCount, NodeFinding, ServiceFinding};
-pub use leader::{Blind, LeaderFinding, LeaderGap, LeaderLoss, LeaderTerm, OldLeader};
+pub use leader::{LeaderFinding, LeaderGap, LeaderLoss, LeaderTerm, OldLeader};
 pub use probe::{
     Disturbance, DisturbanceCause, InEffect, LateFinding, Lateness, Period, PeriodTally,
     ProbeFinding, Recovered, Series, Tally,
@@ -84,17 +84,6 @@ pub struct Origin {
     pub monotonic_ns: u64,
 }
 
-/// A time in which what a watch follows may have changed unseen.
-#[derive(Clone, Debug)]
-pub struct WatchGap {
-    /// When it began.
-    pub from: Seconds,
-    /// When it ended; `None`: it lasted to the end.
-    pub until: Option<Seconds>,
-    /// Why, with its time: `the watch of nodes was down from +1.000s on`.
-    pub why: String,
-}
-
 /// A period for which recorded data could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
@@ -104,6 +93,19 @@ pub struct Unreadable {
     pub from: Option<Seconds>,
     /// The first moment after it that is known; `None`: it lasted to the end.
     pub until: Option<Seconds>,
+}
+
+/// A period in which something was not observed, and may have changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Unobserved {
+    /// When it began.
+    pub from: Seconds,
+    /// When it ended; `None`: it lasted to the end.
+    pub until: Option<Seconds>,
+    /// What could not be observed, and why.
+    pub why: String,
 }
 
 impl Unreadable {
@@ -137,15 +139,15 @@ impl fmt::Display for Unreadable {
 
 impl Findings {
     /// When a watch was down, after the first fault, or what it saw could not be read.
-    pub fn watch_gaps(&self, wanted: &str) -> impl Iterator<Item = WatchGap> {
+    pub fn watch_gaps(&self, wanted: &str) -> impl Iterator<Item = Unobserved> {
         let gaps = self.warnings.iter().filter_map(move |warning| match warning {
             Warning::WatchGap { watch, from, until, .. } if watch == wanted => {
                 let why = format!("the watch of {watch} was down {}", from_to(*from, *until));
-                Some(WatchGap { from: *from, until: *until, why })
+                Some(Unobserved { from: *from, until: *until, why })
             }
             _ => None,
         });
-        let unreadable = self.unreadable.iter().map(|time| WatchGap {
+        let unreadable = self.unreadable.iter().map(|time| Unobserved {
             from: time.from.unwrap_or(Seconds::from_nanos(i64::MIN)),
             until: time.until,
             why: time.why(),
@@ -240,7 +242,6 @@ pub struct When {
 }
 
 impl When {
-    /// How uncertain it is.
     pub fn width(&self) -> Seconds {
         (self.latest - self.earliest).or_zero()
     }

@@ -110,7 +110,6 @@ impl Disturbance {
         self.from <= until && from <= self.until
     }
 
-    /// In words, with its time.
     pub fn words(&self) -> String {
         let Self { from, until, cause } = self;
         match cause {
@@ -133,7 +132,6 @@ impl ProbeFinding {
         self.kind.is_canary()
     }
 
-    /// The window of errors of a period.
     pub fn window(&self, period: Period) -> Option<&Window> {
         self.windows.iter().find(|window| window.period == period)
     }

@@ -110,18 +110,13 @@ pub enum Warning {
     },
 }
 
-/// A warning in words.
 pub struct WarningText {
-    /// What was seen.
     pub seen: String,
-    /// Why it matters.
     pub matters: &'static str,
-    /// What to try.
     pub advice: &'static str,
 }
 
 impl Warning {
-    /// In words.
     pub fn text(&self) -> WarningText {
         const UNKNOWN: &str = "what came after is not known";
         const BUSY: &str = "use a lower rate or a less busy host";

@@ -116,7 +116,6 @@ pub enum Proof {
 }
 
 impl Proof {
-    /// In words.
     pub fn words(&self) -> String {
         match self {
             Proof::BackEnd => "its backend answered".into(),

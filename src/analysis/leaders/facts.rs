@@ -16,7 +16,6 @@ pub(super) struct Fact<'a> {
     pub what: What<'a>,
 }
 
-/// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum What<'a> {
     /// A process of this node leads, as its lease or its own status says. A lease's holder is one

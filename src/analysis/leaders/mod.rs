@@ -11,7 +11,7 @@ mod terms;
 mod tests;
 
 use super::clock::Zero;
-use super::findings::{Blind, LeaderFinding, LeaderGap, LeaderTerm, OldLeader, Unreadable};
+use super::findings::{LeaderFinding, LeaderGap, LeaderTerm, OldLeader, Unobserved, Unreadable};
 use super::unreadable::Lost;
 use crate::stats::{Between, Seconds};
 use crate::timeline::{
@@ -136,8 +136,8 @@ fn length(from: Bracket, until: Bracket, zero: Zero) -> Between {
 }
 
 /// `start`: the run's.
-fn unread(time: &Unreadable, start: Seconds) -> Blind {
-    Blind { from: time.from.unwrap_or(start), until: time.until, why: time.why() }
+fn unread(time: &Unreadable, start: Seconds) -> Unobserved {
+    Unobserved { from: time.from.unwrap_or(start), until: time.until, why: time.why() }
 }
 
 /// A time in which somebody did not see.
@@ -148,8 +148,8 @@ struct Unseen {
 }
 
 impl Unseen {
-    fn blind(self, zero: Zero) -> Blind {
-        Blind {
+    fn blind(self, zero: Zero) -> Unobserved {
+        Unobserved {
             from: zero.at(self.from),
             until: self.until.map(|until| zero.at(until)),
             why: self.why,
@@ -195,7 +195,6 @@ pub(super) fn processes(records: &[Record], component: Component, on: &str) -> V
     of.collect()
 }
 
-/// When a node was not observed.
 pub(super) fn unobserved(records: &[Record], node: &str) -> Vec<(Moment, Option<Moment>)> {
     gaps(records, |event| observer_gap(event, node))
         .into_iter()

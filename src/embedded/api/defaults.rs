@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use crate::embedded::store::Kind;
 use crate::embedded::store::object::{as_map, map_mut};
 
-/// Fills in what is absent.
 pub(super) fn fill_in(kind: &Kind, object: &mut Value) {
     fill(object, &defaults(kind));
     match kind.plural {

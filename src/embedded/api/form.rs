@@ -63,7 +63,6 @@ impl Form {
         }
     }
 
-    /// A list with its metadata.
     pub(super) fn list(self, kind: &'static Kind, objects: &[&Value], meta: Value) -> Value {
         match self {
             Self::Plain => {

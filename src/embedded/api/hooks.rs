@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::ApiError;
 use crate::embedded::store::Kind;
 
-/// What a deletion does immediately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deletion {
     Now,

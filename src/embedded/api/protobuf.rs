@@ -82,7 +82,6 @@ fn fields_of(kind: &str) -> Option<&'static [Field]> {
     })
 }
 
-/// Reads an object.
 pub(super) fn read(bytes: &[u8]) -> Result<Value, ApiError> {
     let wrapped =
         bytes.strip_prefix(MAGIC).ok_or_else(|| refused("it does not start as protobuf"))?;

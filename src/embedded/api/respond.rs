@@ -11,17 +11,14 @@ use serde_json::Value;
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 pub(super) type Answer = http::Response<Body>;
 
-/// JSON with a status.
 pub(super) fn json(code: u16, value: &Value) -> Answer {
     text(code, "application/json", value.to_string())
 }
 
-/// A text with a status and a content type.
 pub(super) fn text(code: u16, content_type: &'static str, text: impl Into<Bytes>) -> Answer {
     answer(code, content_type, Full::new(text.into()).boxed_unsync())
 }
 
-/// A body with a status and a content type.
 pub(super) fn answer(code: u16, content_type: &'static str, body: Body) -> Answer {
     let answer =
         http::Response::builder().status(code).header(http::header::CONTENT_TYPE, content_type);

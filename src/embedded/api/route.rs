@@ -18,7 +18,6 @@ use super::write::Write;
 use super::{ApiError, Availability, body, delete, discovery, openapi, read, scale, watch};
 use crate::embedded::store::kinds;
 
-/// What a client asks.
 struct Ask {
     method: Method,
     path: String,
@@ -105,7 +104,6 @@ fn health(served: &Served) -> Answer {
     }
 }
 
-/// Objects, and parts of them.
 async fn objects(served: &Arc<Served>, ask: &Ask, target: &Target) -> Result<Answer, ApiError> {
     let watches = ask.method == Method::GET && ask.query.flag("watch");
     if !from_cache(ask, target, watches) {

@@ -6,7 +6,6 @@ use super::ApiError;
 use super::write::Write;
 use crate::embedded::store::object;
 
-/// The scale of an object.
 pub(super) fn of(object: &Value) -> Value {
     let meta = &object["metadata"];
     json!({"kind": "Scale", "apiVersion": "autoscaling/v1",

@@ -33,7 +33,6 @@ struct Watching {
     selection: Selection,
     form: Form,
     feed: Feed,
-    /// What is sent first.
     first: Option<String>,
     until: Instant,
     bookmarks: Option<Instant>,
@@ -93,7 +92,6 @@ impl Watching {
         Ok(watching)
     }
 
-    /// What is there already.
     fn present(&self, objects: &[Object]) -> String {
         objects
             .iter()

@@ -25,7 +25,6 @@ pub(super) fn is_dry(query: &Query) -> Result<bool, ApiError> {
     }
 }
 
-/// What a client writes to.
 pub(super) struct Write<'a> {
     served: &'a Served,
     target: &'a Target,
@@ -42,12 +41,10 @@ impl<'a> Write<'a> {
         Ok(Self { served, target, kind: target.kind, dry: is_dry(query)? })
     }
 
-    /// The name in the path.
     fn name(&self) -> &str {
         self.target.name.as_deref().unwrap_or_default()
     }
 
-    /// Makes an object.
     pub(super) fn create(&self, sent: Value) -> Result<Object, ApiError> {
         let &Self { served, kind, .. } = self;
         let mut new = as_stored(self.target, sent)?;

@@ -10,7 +10,6 @@ use crate::model::{Action, NodeId};
 /// What the cluster's owner wants.
 #[derive(Debug)]
 pub(crate) struct Command {
-    /// What is to be done.
     pub action: Action,
     /// Told when its effect is there, or why it won't be.
     pub done: oneshot::Sender<Result<(), EmbeddedError>>,

@@ -317,12 +317,10 @@ pub(super) fn key_of(object: &Value) -> Key {
     (object::namespace(object).to_owned(), object::name(object).to_owned())
 }
 
-/// All objects of a kind with their keys.
 pub(super) fn keyed(objects: Vec<Object>) -> impl Iterator<Item = (Key, Object)> {
     objects.into_iter().map(|object| (key_of(&object), object))
 }
 
-/// Whether an object is there.
 pub(super) fn exists(driver: &Driver, kind: &'static Kind, key: &Key) -> bool {
     driver.store.get(kind, &key.0, &key.1).is_some()
 }

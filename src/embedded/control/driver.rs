@@ -31,7 +31,6 @@ pub(crate) enum Request {
     Observe(Option<mpsc::UnboundedSender<Record>>),
 }
 
-/// What a driver is made of.
 pub(crate) struct Parts {
     pub model: Model,
     pub store: Store,
@@ -45,7 +44,6 @@ pub(crate) struct Parts {
     pub seed: u64,
 }
 
-/// Drives the model.
 pub(crate) struct Driver {
     pub(super) model: Model,
     pub(super) store: Store,
@@ -101,7 +99,6 @@ impl Driver {
         }
     }
 
-    /// The text of a kubeconfig for it.
     pub(crate) fn kubeconfig(&self, context: &str) -> String {
         self.api.kubeconfig(context)
     }

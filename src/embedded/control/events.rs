@@ -11,7 +11,6 @@ use crate::embedded::store::{Store, kinds, object};
 /// As many are kept. A real API server keeps an hour's.
 const KEPT: usize = 1000;
 
-/// The events that were made.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     made: u64,

@@ -16,7 +16,6 @@ const LEASE_SECONDS: u64 = 40;
 pub(crate) struct InitialObjects<'a> {
     pub topology: &'a Topology,
     pub tuning: &'a Tuning,
-    /// The version.
     pub kubernetes: &'a str,
     pub registry: &'a Registry,
     pub block: &'a Block,
@@ -25,7 +24,6 @@ pub(crate) struct InitialObjects<'a> {
 }
 
 impl InitialObjects<'_> {
-    /// Writes them.
     pub(crate) fn write(&self, store: &Store) {
         let now = jiff::Timestamp::now();
         for name in system::NAMESPACES {

@@ -251,7 +251,6 @@ fn is_ready(pod: &Value) -> bool {
         .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
-/// Where a Service is asked.
 fn addresses(service: &Value) -> Vec<SocketAddr> {
     let ip: Option<IpAddr> = service["spec"]["clusterIP"].as_str().and_then(|ip| ip.parse().ok());
     let ports = service["spec"]["ports"].as_array().into_iter().flatten();

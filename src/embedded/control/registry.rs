@@ -13,7 +13,6 @@ pub(super) type Key = (String, String);
 pub(crate) struct NodeEntry {
     pub name: String,
     pub address: IpAddr,
-    /// How many pods it has had.
     pub pods: usize,
 }
 
@@ -74,7 +73,6 @@ impl Registry {
         self.pods.remove(&pod)
     }
 
-    /// The pod of this name.
     pub(crate) fn find_pod(&self, key: &Key) -> Option<PodId> {
         self.pods.iter().find(|(_, entry)| entry.key == *key).map(|(pod, _)| *pod)
     }

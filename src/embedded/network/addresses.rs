@@ -54,7 +54,6 @@ impl Block {
         Ipv4Addr::new(127, self.second, third, fourth).into()
     }
 
-    /// Where the API server listens.
     pub(crate) fn api_server(&self) -> IpAddr {
         self.at(0, 1)
     }
@@ -98,7 +97,6 @@ impl Block {
         self.at(SERVICES + (count / 250) as u8, 1 + (count % 250) as u8)
     }
 
-    /// The ports of this block.
     pub(crate) fn ports(&self) -> Ports {
         Ports { probe: self.at(255, 253), known: Arc::default() }
     }

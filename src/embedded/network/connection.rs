@@ -19,7 +19,6 @@ const MOST_HEADERS: usize = 64;
 /// A pod's behavior, and which life of its container this is: a connection does not outlive it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Life {
-    /// What it does.
     pub behavior: Backend,
     /// How often it was started.
     pub number: u32,
@@ -80,7 +79,6 @@ enum Request {
     Whole {
         /// With its body.
         length: usize,
-        /// Whether the connection stays.
         keep: bool,
         /// Whether only the head of an answer is asked for.
         head: bool,

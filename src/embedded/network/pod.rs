@@ -50,7 +50,6 @@ impl PodServer {
         self.inner.life.send_modify(|life| life.number += 1);
     }
 
-    /// It behaves so from now on.
     pub(crate) fn behave(&self, behavior: Backend) {
         let changed = |life: &mut Life| std::mem::replace(&mut life.behavior, behavior) != behavior;
         self.inner.life.send_if_modified(changed);

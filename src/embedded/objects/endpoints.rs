@@ -11,7 +11,6 @@ use crate::workload::target_port;
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub pod: Object,
-    /// Whether it is shown ready.
     pub ready: bool,
 }
 

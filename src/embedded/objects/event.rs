@@ -4,14 +4,12 @@ use serde_json::{Value, json};
 
 use crate::embedded::store::object;
 
-/// What an event says.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EventSpec<'a> {
     /// `Normal` or `Warning`.
     pub kind: &'a str,
     /// One word: `NodeNotReady`.
     pub reason: &'a str,
-    /// For people.
     pub message: &'a str,
     pub by: &'a str,
     /// On which host; empty: none.

@@ -49,7 +49,6 @@ pub(crate) struct Condition<'a> {
     pub reason: &'a str,
     /// Words for people; empty: none.
     pub message: &'a str,
-    /// When it was seen so.
     pub at: jiff::Timestamp,
     /// Whether that is a sign of life of who reports it, and so noted.
     pub beats: bool,

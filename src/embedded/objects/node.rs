@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::Condition;
 use crate::embedded::store::object;
-use crate::model::{CONTROL_PLANE, NodeSpec, Taint};
-use crate::timeline::Ready;
+use crate::model::{NodeSpec, Taint};
+use crate::timeline::{NodeRole, Ready};
 
 /// What of a node's status a kubelet reports besides Ready: type, reason and message while all is
 /// well.
@@ -19,10 +19,8 @@ const PRESSURES: [(&str, &str, &str); 3] = [
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NodeFacts<'a> {
-    /// As the model has it.
     pub spec: &'a NodeSpec,
     pub address: IpAddr,
-    /// The addresses of its pods.
     pub pod_cidr: &'a str,
     pub version: &'a str,
 }
@@ -36,7 +34,6 @@ pub(crate) fn processor() -> &'static str {
     }
 }
 
-/// A node that is ready.
 pub(crate) fn new(facts: NodeFacts<'_>, at: jiff::Timestamp) -> Value {
     let (name, processor) = (&facts.spec.name, processor());
     let resources =
@@ -65,7 +62,8 @@ pub(crate) fn new(facts: NodeFacts<'_>, at: jiff::Timestamp) -> Value {
         node["metadata"]["labels"][label] = value.as_str().into();
     }
     if facts.spec.tainted {
-        node["spec"]["taints"] = json!([{"key": CONTROL_PLANE, "effect": "NoSchedule"}]);
+        node["spec"]["taints"] =
+            json!([{"key": NodeRole::CONTROL_PLANE_LABEL, "effect": "NoSchedule"}]);
     }
     report(&mut node, Ready::True, at);
     node
@@ -160,6 +158,9 @@ mod tests {
         taint(&mut node, Taint::UnreachableNoExecute, true, at(2));
         assert_eq!(node["spec"]["taints"].as_array().unwrap().len(), 2);
         taint(&mut node, Taint::UnreachableNoExecute, false, at(3));
-        assert_eq!(node["spec"]["taints"], json!([{"key": CONTROL_PLANE, "effect": "NoSchedule"}]));
+        assert_eq!(
+            node["spec"]["taints"],
+            json!([{"key": NodeRole::CONTROL_PLANE_LABEL, "effect": "NoSchedule"}])
+        );
     }
 }

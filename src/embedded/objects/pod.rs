@@ -43,7 +43,6 @@ pub(crate) fn admit(pod: &mut Value, defaults: Tolerations) {
     status.entry("qosClass").or_insert_with(|| "Burstable".into());
 }
 
-/// A pod of a ReplicaSet.
 pub(crate) fn of_replica_set(set: &Value, suffix: &str, defaults: Tolerations) -> Value {
     let template = &set["spec"]["template"];
     let set_name = object::name(set);

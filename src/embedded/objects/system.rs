@@ -8,11 +8,9 @@ use serde_json::{Value, json};
 
 use crate::timeline::{Tuning, format_duration};
 
-/// The namespaces that every cluster has.
 pub(crate) const NAMESPACES: [&str; 4] =
     ["default", "kube-node-lease", "kube-public", "kube-system"];
 
-/// A namespace that is active.
 pub(crate) fn namespace(name: &str) -> Value {
     json!({
         "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},

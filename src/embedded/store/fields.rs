@@ -54,7 +54,6 @@ impl FieldSelector {
         }
     }
 
-    /// Whether this object is meant.
     pub(crate) fn matches(&self, object: &Value) -> bool {
         let fits = |Requirement { field, not, value }: &Requirement| {
             (text_of(object, field) == *value) != *not

@@ -52,7 +52,6 @@ impl Store {
         self.state().get(kind, namespace, name).cloned()
     }
 
-    /// All objects of a kind (of one namespace), by namespace and name.
     pub(crate) fn list(&self, kind: &Kind, namespace: Option<&str>) -> Vec<Object> {
         self.snapshot(kind, namespace).objects
     }

@@ -89,7 +89,6 @@ pub(crate) static ALL: [&Kind; 13] = [
     &LEASES,
 ];
 
-/// The kind of a path.
 pub(crate) fn find(group: &str, version: &str, plural: &str) -> Option<&'static Kind> {
     let wanted = (group, version, plural);
     ALL.into_iter().find(|kind| (kind.group, kind.version, kind.plural) == wanted)

@@ -19,9 +19,7 @@ pub(crate) enum Writer {
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
     pub revision: u64,
-    /// What was written.
     pub kind: &'static Kind,
-    /// By whom.
     pub by: Writer,
     /// The object before; `None` when it is new.
     pub before: Option<Object>,
@@ -76,7 +74,6 @@ impl State {
         self.objects.get(kind.plural)?.get(&place(namespace, name))
     }
 
-    /// All objects of a kind (in one namespace).
     pub(super) fn snapshot(&self, kind: &Kind, namespace: Option<&str>) -> Snapshot {
         let all = self.objects.get(kind.plural).into_iter().flatten();
         let wanted = all.filter(|(place, _)| namespace.is_none_or(|wanted| place.0 == wanted));

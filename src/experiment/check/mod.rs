@@ -46,7 +46,6 @@ pub(super) fn radius(cx: &Cx, root: &Node, draft: &Draft) {
     radius::check(&Check { cx, root, draft });
 }
 
-/// What every check needs.
 struct Check<'a, 'f> {
     cx: &'a Cx<'f>,
     root: &'a Node,

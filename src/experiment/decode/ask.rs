@@ -15,7 +15,6 @@ pub(crate) const KINDS: [(&str, Decode<Ask>); 6] =
 const DEFAULT_BACKEND_HEADER: &str = "x-backend";
 const VERBS: [(&str, ApiVerb); 3] =
     [("read", ApiVerb::Read), ("readCached", ApiVerb::ReadCached), ("write", ApiVerb::Write)];
-/// No DNS name is longer.
 const MAX_DNS_NAME: usize = 253;
 const CANARIES: [(&str, Canary); 3] = [
     (Canary::Scheduling.name(), Canary::Scheduling),

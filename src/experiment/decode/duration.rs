@@ -40,7 +40,6 @@ impl Rates {
 pub(crate) struct Misread {
     /// What is wrong: a lowercase fragment.
     pub message: String,
-    /// What to write.
     pub hint: String,
 }
 

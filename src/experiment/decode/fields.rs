@@ -25,7 +25,6 @@ pub(crate) struct Cx<'f> {
 pub(crate) type Decode<T> = fn(&Cx, &Node) -> Option<T>;
 
 impl<'f> Cx<'f> {
-    /// No problem yet.
     pub(crate) fn new(file: &'f Arc<SourceFile>) -> Self {
         Self { file, problems: RefCell::default(), description: None }
     }
@@ -70,17 +69,14 @@ impl<'f> Cx<'f> {
         self.file
     }
 
-    /// Whether an error was reported.
     pub(crate) fn has_errors(&self) -> bool {
         self.problems.borrow().has_errors()
     }
 
-    /// The problems so far.
     pub(crate) fn into_problems(self) -> Diagnostics {
         self.problems.into_inner()
     }
 
-    /// Reports a problem.
     pub(crate) fn report(&self, diagnostic: Diagnostic) {
         self.problems.borrow_mut().push(diagnostic);
     }
@@ -206,7 +202,6 @@ impl<'t, 'f> Fields<'t, 'f> {
         }
     }
 
-    /// A field that must be there.
     pub(crate) fn required<T>(
         &mut self,
         key: &'static str,
@@ -241,7 +236,6 @@ impl<'t, 'f> Fields<'t, 'f> {
         }
     }
 
-    /// A field with a default.
     pub(crate) fn or<T>(
         &mut self,
         key: &'static str,
@@ -298,7 +292,6 @@ impl<'t, 'f> Fields<'t, 'f> {
         }
     }
 
-    /// Says what a field is for.
     pub(crate) fn about_field(&self, key: &str, docs: &[&str]) {
         if let Some(description) = &self.cx.description {
             description.borrow_mut().about_field(key, text_of_docs(docs));

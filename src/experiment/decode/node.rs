@@ -3,17 +3,17 @@
 use serde_json::json;
 
 use super::fields::{Cx, Fields};
-use super::scalar::{choice, dns_label, is_dns_label, labels, node_name};
+use super::scalar::{choice, dns_label, labels, node_name};
 use crate::experiment::diagnostic::Diagnostic;
 use crate::experiment::schema::{Count, NodeSelector};
 use crate::experiment::tree::{Node, Value, quoted};
+use crate::kind_config::is_dns_label;
 use crate::timeline::{Component, NodeRole};
 use crate::yaml::suggest;
 
 /// The parts of a control plane of which one leads and the others follow.
 const LED: [Component; 3] = [Component::ControllerManager, Component::Scheduler, Component::Etcd];
 
-/// All roles, by name.
 const ROLES: [(&str, NodeRole); 3] = [
     ("worker", NodeRole::Worker),
     ("control-plane", NodeRole::ControlPlane),

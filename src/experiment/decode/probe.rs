@@ -13,12 +13,10 @@ use crate::experiment::schema::{Ask, Canary, Connection, From, NodeSelector, Pro
 use crate::experiment::tree::{Node, Value};
 use crate::timeline::NodeRole;
 
-/// What a probe has by default.
 struct Defaults {
     from: From,
     /// Attempts a second.
     rate: f64,
-    /// The rates that it may have.
     rates: Rates,
     timeout: Duration,
 }

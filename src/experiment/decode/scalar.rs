@@ -9,6 +9,7 @@ use serde_json::json;
 use super::duration;
 use super::fields::Cx;
 use crate::experiment::tree::{Node, Value, quoted};
+use crate::kind_config::is_dns_label;
 use crate::yaml::suggest;
 
 /// A text. What looks like a number or a boolean must be in quotes.
@@ -46,7 +47,6 @@ pub(crate) fn dns_label(cx: &Cx, node: &Node) -> Option<String> {
     name(cx, node, 63, is_dns_label)
 }
 
-/// The name of a node: a DNS name.
 pub(crate) fn node_name(cx: &Cx, node: &Node) -> Option<String> {
     name(cx, node, 253, |name| name.split('.').all(is_dns_label))
 }
@@ -62,14 +62,6 @@ fn name(cx: &Cx, node: &Node, longest: usize, valid: fn(&str) -> bool) -> Option
          most {longest} characters long"
     );
     cx.error_hint(node.focus(), format!("{} is not a valid name", quoted(text)), hint)
-}
-
-pub(crate) fn is_dns_label(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=63).contains(&text.len())
-        && text.chars().all(allowed)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }
 
 /// A duration; 0 is one.
@@ -183,7 +175,6 @@ pub(crate) fn choice<T: Copy>(
     cx.error_hint(node.focus(), format!("unknown {what} {}", quoted(text)), hint)
 }
 
-/// The path of a file.
 pub(crate) fn path(cx: &Cx, node: &Node) -> Option<PathBuf> {
     match sentence(cx, node)? {
         url if url.contains("://") => cx.error_hint(
@@ -205,7 +196,6 @@ pub(crate) fn labels(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
     }
 }
 
-/// Texts by key.
 pub(crate) fn texts(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
     cx.reads(|| json!({"type": "object", "additionalProperties": {"type": "string"}}))?;
     match &node.value {

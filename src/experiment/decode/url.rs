@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::scalar::is_dns_label;
+use crate::kind_config::is_dns_label;
 
 /// An `http` or `https` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -181,7 +181,6 @@ macro_rules! define {
         /// What must be so for the run to pass.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "camelCase")]
-        #[allow(missing_docs)] // Some fields' names say all.
         pub enum Expectation {
             $($(#[$doc])* $kind $({ $($(#[$field_doc])* $field: $type,)* })?,)*
         }

@@ -58,7 +58,7 @@ pub(super) fn gap(found: &Findings, component: Component, limits: Limits) -> Fin
 
 /// Why a time without a leader that is longer than `bound` may have gone unseen.
 fn blind(leaders: &LeaderFinding, since: Seconds, bound: Seconds) -> Option<String> {
-    let long = |blind: &&crate::analysis::findings::Blind| match blind.until {
+    let long = |blind: &&crate::analysis::findings::Unobserved| match blind.until {
         None => true,
         Some(until) => until > since && until - blind.from.max(since) > bound,
     };

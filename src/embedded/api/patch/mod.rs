@@ -65,7 +65,6 @@ impl Patch {
         (self.style == Style::Apply).then_some(&self.content)
     }
 
-    /// The object as it should be.
     pub(super) fn apply(&self, object: &Value) -> Result<Value, ApiError> {
         let mut new = object.clone();
         match self.style {

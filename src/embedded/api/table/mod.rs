@@ -26,7 +26,6 @@ impl Include {
     }
 }
 
-/// A column of a table.
 struct Column {
     heading: &'static str,
     /// Shown with `-o wide` only.
@@ -34,7 +33,6 @@ struct Column {
     cell: Cell,
 }
 
-/// What stands in a column.
 enum Cell {
     /// The text at a pointer, or another one where it is absent or empty.
     Text(&'static str, &'static str),
@@ -204,7 +202,6 @@ mod tests {
     use super::*;
     use crate::embedded::store::kinds;
 
-    /// The cells of one object, as texts.
     fn cells(kind: &'static Kind, object: Value) -> Vec<String> {
         let table = table(kind, &[&object], json!({}), Include::None);
         let cells = table["rows"][0]["cells"].as_array().unwrap();

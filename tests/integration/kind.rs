@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::program::{Home, Output};
 
 pub(crate) const CLUSTER: &str = "outage-test";
-const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// All tests of this rung. Where they can't run they are listed as ignored, and it is said why;
 /// where they must run, that fails.
@@ -49,6 +49,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         ("other_settings_are_refused", other_settings_are_refused),
         ("a_probe_on_the_target_is_refused", a_probe_on_the_target_is_refused),
         ("through_the_users_context", through_the_users_context),
+        ("a_kubelet_without_inotify_instances", super::inotify::used_up_while_it_is_stopped),
         ("every_kind_of_probe", every_kind_of_probe),
         ("etcd_data_lost", etcd_data_lost),
         ("no_kind_is_refused_with_a_hint", no_kind_is_refused_with_a_hint),
@@ -130,6 +131,26 @@ fn missing() -> Option<String> {
     MISSING.get_or_init(look).clone()
 }
 
+/// The controller manager's settings as kind-configs/fast-detection.yaml has them, and as a patch
+/// of the other kind: every test after the first meets a cluster that was made with it.
+const MERGED: &str = "
+- |
+  kind: ClusterConfiguration
+  controllerManager:
+    extraArgs:
+      node-monitor-period: 1s
+      node-monitor-grace-period: 4s
+";
+const PATCHED: &str = "
+kubeadmConfigPatchesJSON6902:
+- group: kubeadm.k8s.io
+  version: v1beta3
+  kind: ClusterConfiguration
+  patch: |
+    - {op: add, path: /controllerManager/extraArgs/node-monitor-period, value: 1s}
+    - {op: add, path: /controllerManager/extraArgs/node-monitor-grace-period, value: 4s}
+";
+
 /// The experiments, with their kind config's cluster renamed to the tests' own.
 pub(crate) struct Lab {
     /// Where the program lives.
@@ -145,7 +166,8 @@ impl Lab {
         // second.
         home.copy(&["experiments", "experiments/workloads", "kind-configs"], |text| {
             let text = text.replace("name: fast-detection", &format!("name: {CLUSTER}"));
-            text.replace("    for: 15s", "    for: 9s")
+            text.replace(MERGED, PATCHED)
+                .replace("    for: 15s", "    for: 9s")
                 .replace("successRatio: 1.0, for: 5s", "successRatio: 1.0, for: 2s")
         });
         let experiments = home.path().join("experiments");
@@ -167,7 +189,7 @@ impl Lab {
     }
 
     /// An experiment under its own name, with a shorter fault.
-    fn shorter(&self, name: &str, long: &str, short: &str) -> String {
+    pub(crate) fn shorter(&self, name: &str, long: &str, short: &str) -> String {
         let text = std::fs::read_to_string(self.experiment(name)).unwrap();
         assert!(text.contains(long), "{name} has no {long:?}");
         self.home

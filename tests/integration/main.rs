@@ -11,6 +11,7 @@ mod docs;
 mod embedded;
 mod gated;
 mod ha;
+mod inotify;
 mod kills;
 mod kind;
 mod kubeconfig;

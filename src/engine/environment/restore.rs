@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::docker::DockerError;
 use crate::engine::abort::Abort;
 use crate::engine::environment::kind::{self, KindNodes};
 use crate::engine::environment::provision::{ClusterHandle, Nodes, Preparing, Say, refuse_pending};
@@ -97,12 +98,13 @@ async fn wait(handle: &ClusterHandle, abort: &Abort, say: Say<'_>) -> Result<(),
     let whole = async {
         let (mut pulses, mut back_off) = (Pulses::default(), BackOff::new());
         loop {
+            is_there(handle, nodes).await?;
             missing =
                 tokio::time::timeout(LOOK, look(handle, nodes, &mut pulses)).await.unwrap_or_else(
                     |_| vec![format!("the API server did not answer within {}s", LOOK.as_secs())],
                 );
             if missing.is_empty() {
-                return;
+                return Ok(());
             }
             let line = format!("waiting for the cluster to recover: {}", missing.join("; "));
             if line != last {
@@ -121,7 +123,7 @@ async fn wait(handle: &ClusterHandle, abort: &Abort, say: Say<'_>) -> Result<(),
         }
     };
     tokio::select! {
-        ended = tokio::time::timeout(LIMIT, whole) => ended.map_err(|_| not_whole(handle.state.cluster(), &missing)),
+        ended = tokio::time::timeout(LIMIT, whole) => ended.unwrap_or_else(|_| Err(not_whole(handle.state.cluster(), &missing))),
         signal = abort.interrupted() => Err(RunError::refused(format!("interrupted by {signal} between two experiments"))),
     }
 }
@@ -130,6 +132,20 @@ fn not_whole(cluster: &str, missing: &[String]) -> RunError {
     let limit = LIMIT.as_secs();
     RunError::refused(format!("cluster {cluster} had not recovered {limit}s after the previous experiment: {}", missing.join("; ")))
         .hint(format!("inspect it with kubectl, or run `kind delete cluster --name {cluster}` to let the next run recreate it"))
+}
+
+/// Refuses a cluster that was deleted: waiting does not bring it back.
+async fn is_there(handle: &ClusterHandle, nodes: &KindNodes) -> Result<(), RunError> {
+    for container in &nodes.containers {
+        let state = nodes.docker.inspect(&container.id).await;
+        if matches!(state, Err(DockerError::NoSuchContainer { .. })) {
+            let cluster = handle.state.cluster();
+            let text =
+                format!("cluster {cluster} was deleted: container {} is gone", container.name);
+            return Err(RunError::refused(text).hint("run it again to let it recreate the cluster"));
+        }
+    }
+    Ok(())
 }
 
 /// What is missing, for people.

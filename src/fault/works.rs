@@ -29,6 +29,9 @@ const SLACK: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
 const ASK: Duration = Duration::from_secs(5);
 /// So much of a log is quoted.
 const LINES: usize = 3;
+/// Among so many lines the last error is looked for. One that is started again and again may have
+/// begun anew, and said nothing of what ends it yet.
+const LOOK_BACK: usize = 100;
 const LINE: usize = 240;
 
 /// What was found after an undo.
@@ -91,17 +94,19 @@ impl Works {
             Self::Component(part) => {
                 let name = part.name();
                 format!(
-                    "tail -n {LINES} $(ls -t /var/log/pods/kube-system_{name}-*/{name}/*.log | head -n 1)"
+                    "tail -n {LOOK_BACK} $(ls -t /var/log/pods/kube-system_{name}-*/{name}/*.log | head -n 1)"
                 )
             }
             Self::Node | Self::Kubelet => {
-                format!("journalctl --unit=kubelet --lines={LINES} --output=cat --no-pager --quiet")
+                format!(
+                    "journalctl --unit=kubelet --lines={LOOK_BACK} --output=cat --no-pager --quiet"
+                )
             }
         };
         let output = context.run_within(ASK, &["sh", "-c", &log]).await;
         let text = output.ok().filter(|output| output.code == 0).map(|output| output.text());
         match text.filter(|text| !text.is_empty()) {
-            Some(text) => text.lines().map(str::to_owned).collect(),
+            Some(text) => why(&text.lines().collect::<Vec<_>>()),
             None => machine_words(context).await,
         }
     }
@@ -114,6 +119,21 @@ impl Works {
     ) -> FaultError {
         context.not_undone(seen, after).quoting(self.last_log_lines(context).await)
     }
+}
+
+/// The last error of a log and what follows it; without one, the log's end.
+fn why(log: &[&str]) -> Vec<String> {
+    let end = log.len().saturating_sub(LINES);
+    let start = log.iter().rposition(|line| is_error(line)).unwrap_or(end);
+    log[start..].iter().take(LINES).map(|line| (*line).to_owned()).collect()
+}
+
+/// `E` and `F` are klog's severities error and fatal, before the month and day. A container's log
+/// has a time and a stream before each line.
+fn is_error(line: &str) -> bool {
+    let line = line.split_once(" stderr F ").map_or(line, |(_, message)| message);
+    let after = line.strip_prefix(['E', 'F']).and_then(|rest| rest.split_once(' '));
+    after.is_some_and(|(date, _)| date.len() == 4 && date.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// The end of the container's log: what systemd wrote to the console.
@@ -258,6 +278,17 @@ mod tests {
             })
         });
         engine
+    }
+
+    #[test]
+    fn the_last_error_is_quoted() {
+        let failed = "E1130 04:19:49.076222 3728 kubelet.go:1687] \"Failed to start cAdvisor\"";
+        let in_container = format!("2026-11-30T04:19:49.1Z stderr F {failed}");
+        let (info, exited) = ("I1130 04:19:50.1 3730 server.go:1] up", "Main process exited");
+        assert_eq!(why(&[failed, info, failed, exited, info, info]), [failed, exited, info]);
+        assert_eq!(why(&[info, &in_container]), [in_container.as_str()]);
+        assert_eq!(why(&[exited, info, info, exited]), [info, info, exited]);
+        assert_eq!(why(&["Failed to start x", "E is a letter"]).len(), 2);
     }
 
     #[tokio::test]

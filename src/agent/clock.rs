@@ -37,7 +37,6 @@ impl Offset {
         Moment((i128::from(agent.0) - self.ahead_ns).clamp(0, i128::from(u64::MAX)) as u64)
     }
 
-    /// A span with its start on the runner's clock.
     pub(crate) fn convert(self, span: ProbeSpan) -> ProbeSpan {
         ProbeSpan {
             start: self.to_runner(span.start),

@@ -14,7 +14,7 @@ use crate::timeline::{ProbeHeader, ProbeSpan};
 
 const HERE: &str = "host";
 
-/// Begins to ask, on a thread of its own. Errors when the system has none; what is wrong with a
+/// Starts the probes on their own thread. Errors when the system has none; what is wrong with a
 /// probe comes as [`AgentMessage::Ended`].
 pub(crate) fn start(
     probes: Vec<ProbeSpec>,

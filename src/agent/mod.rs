@@ -44,13 +44,18 @@ pub(crate) enum AgentMessage {
     Started(ProbeSpan),
     /// Attempts of a probe: whole encoded records, to be appended to its file in the order in which
     /// they come.
-    Attempts { probe: String, records: Vec<u8> },
-    /// What an observer has seen.
+    Attempts {
+        probe: String,
+        records: Vec<u8>,
+    },
     Record(Record),
     /// Everything that an observer saw up to this moment was reported.
     ObservedUntil(Moment),
     /// Something to know; `warning` when it weakens a number.
-    Note { warning: bool, text: String },
+    Note {
+        warning: bool,
+        text: String,
+    },
     Ended {
         /// The names of its probes, its control probe's among them. One that never began is named,
         /// too.

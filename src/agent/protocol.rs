@@ -37,11 +37,9 @@ pub enum ProtocolError {
     Payload(String),
 }
 
-/// A message of the runner.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ToAgent {
-    /// Begin to ask.
     Start(Box<Start>),
     /// A heartbeat with the runner's clock. To be answered immediately.
     Ping(Moment),
@@ -84,19 +82,19 @@ impl Start {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FromAgent {
-    /// The first frame.
     Hello(Hello),
-    /// The answer to a ping.
     Pong {
         ping: Moment,
-        /// The agent's clock when it came.
         agent: Moment,
     },
     /// A probe has begun; its start is on the agent's clock.
     Span(ProbeSpan),
     /// Attempts of a probe: whole encoded records.
     #[serde(skip)]
-    Attempts { probe: String, records: Vec<u8> },
+    Attempts {
+        probe: String,
+        records: Vec<u8>,
+    },
     /// What an observer has seen, on the agent's clock.
     Record(Record),
     /// Everything that an observer saw up to this moment was sent.
@@ -107,7 +105,6 @@ pub enum FromAgent {
         warning: bool,
         text: String,
     },
-    /// The last frame.
     Bye {
         /// What ended it, if it was not asked to.
         error: Option<String>,
@@ -123,12 +120,10 @@ pub struct Hello {
     pub boot_id: String,
     /// The processor: `x86_64`, `aarch64`.
     pub arch: String,
-    /// The agent's clock.
     pub now: Moment,
 }
 
 impl Hello {
-    /// Of this program, here and now.
     pub fn here() -> Self {
         Self {
             protocol: VERSION,
@@ -142,7 +137,6 @@ impl Hello {
 
 /// Something that travels in frames.
 pub trait Message: Sized {
-    /// As a whole frame.
     fn encode(&self) -> Vec<u8>;
     fn decode(form: u8, payload: &[u8]) -> Result<Self, ProtocolError>;
 }
@@ -204,12 +198,10 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Takes what has arrived.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next whole frame's message.
     pub fn message<M: Message>(&mut self) -> Result<Option<M>, ProtocolError> {
         let Some(head) = self.bytes.get(..5) else { return Ok(None) };
         let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;

@@ -16,7 +16,6 @@ impl Classes {
         }
     }
 
-    /// Adds another's counts.
     pub(super) fn add(&mut self, other: &Classes) {
         for (outcome, count) in &other.0 {
             match self.0.iter_mut().find(|(seen, _)| seen == outcome) {

@@ -4,7 +4,6 @@ use super::findings::{Origin, OriginKind, When};
 use crate::stats::Seconds;
 use crate::timeline::{Bracket, Event, FaultPhase, Moment, Timeline};
 
-/// The zero of a run's time.
 #[derive(Clone, Copy, Debug)]
 pub struct Zero(Moment);
 

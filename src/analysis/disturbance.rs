@@ -12,7 +12,6 @@ const MOST_SICK: f64 = 0.01;
 /// So many stalls are told apart; the last one goes on.
 const MOST_STALLS: usize = 1000;
 
-/// Adds a stall to those before it.
 pub(super) fn add_stall(stalls: &mut Vec<Disturbance>, from: Seconds, until: Seconds) {
     let all = stalls.len();
     match stalls.last_mut() {

@@ -63,7 +63,6 @@ impl StepTracker {
         }
     }
 
-    /// Takes an attempt that says something.
     #[inline]
     pub(super) fn take(&mut self, sent: Seconds, done: Seconds, result: AttemptResult) {
         if sent < self.requested || sent >= self.next {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::findings::ObjectsFinding;
 use crate::timeline::{Event, ObjectName, Record, UnreadKind};
 
-/// What a controller makes anew whenever it has to, and what holds nothing of its own. Anything
+/// What a controller recreates whenever it has to, and what holds no data. Anything
 /// else that has an owner can be lost.
 const REPLACEABLE: [&str; 5] = [
     "Pod",

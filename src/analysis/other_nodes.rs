@@ -1,4 +1,4 @@
-//! The nodes that no fault hit, and whether Kubernetes took any of them for dead.
+//! The nodes that no fault hit, and whether Kubernetes considered any of them dead.
 
 use super::clock::Zero;
 use super::findings::{FaultFinding, OtherNode};

@@ -28,7 +28,6 @@ const MOST_LATE_US: u64 = 600_000_000;
 /// been there in time.
 const NOTICED: u64 = 10;
 
-/// What each probe's clients noticed.
 pub(super) fn probes(files: &[ProbeFile], run: &Run<'_>) -> Vec<ProbeFinding> {
     let mut found: Vec<_> = files.iter().map(|file| probe(file, run, &[])).collect();
     let disturbed: Vec<_> =

@@ -47,10 +47,9 @@ impl Segment {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Observation {
     pub sent: Seconds,
-    /// When its outcome was known.
     pub done: Seconds,
     pub outcome: Outcome,
-    /// Whether its way to a back end was chosen anew (a connection of its own).
+    /// Whether its backend was chosen for it alone (on its own connection).
     pub draw: bool,
     /// Whether it shows that something answers (a kept TCP connection does not).
     pub proves: bool,

@@ -33,7 +33,6 @@ fn spoken(record: &Record, own: Option<Moment>, undone: Moment) -> Option<Bracke
     fresh.then_some(Bracket { earliest: bracket.earliest.max(undone), ..bracket })
 }
 
-/// The latest signs of life of a node.
 #[derive(Default)]
 struct Known {
     renewed: Option<jiff::Timestamp>,

@@ -202,7 +202,6 @@ impl Run {
         })
     }
 
-    /// All three nodes are control planes.
     pub(crate) fn all_control_planes(mut self) -> Self {
         self.0.header.cluster.nodes.iter_mut().for_each(|node| node.role = NodeRole::ControlPlane);
         self

@@ -45,7 +45,6 @@ pub(super) struct InFlight {
 struct Pending {
     sent: Moment,
     accepted: Option<Moment>,
-    /// The number of the change that was asked for.
     change: Option<i64>,
     waits_for: Phase,
     /// Its outcome was reported: it may still succeed, late.

@@ -45,7 +45,6 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    /// Creates what is created once.
     pub(super) async fn prepare(&self) -> Result<(), ClusterError> {
         match self.canary {
             Canary::Scheduling => Ok(()),

@@ -29,7 +29,6 @@ const REMOVAL_PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug)]
 pub(crate) struct CanarySpec {
-    /// How reports name it.
     pub header: ProbeHeader,
     pub canary: Canary,
     pub namespace: String,
@@ -171,7 +170,6 @@ struct Task {
     encoder: AttemptEncoder,
     answers: JoinSet<Answer>,
     removals: JoinSet<u64>,
-    /// Pods that are being deleted.
     removing: BTreeSet<u64>,
     watched: UnboundedReceiver<Record>,
     records: UnboundedSender<Record>,

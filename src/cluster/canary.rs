@@ -93,7 +93,6 @@ impl CanaryClient {
         Self { cluster, namespace: "n".into(), probe: probe.into(), image: "pause".into() }
     }
 
-    /// The name of what a canary makes once.
     fn name(&self) -> String {
         format!("{CANARY_PREFIX}{}", self.probe)
     }

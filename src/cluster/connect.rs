@@ -23,7 +23,7 @@ use super::retry::retry_until;
 
 /// From the first packet to the end of the TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest silence of an answer that has begun. Watches have a shorter limit of their own.
+/// The longest silence of an answer that has begun. Watches have their own, shorter limit.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The whole of an ordinary question.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);

@@ -11,7 +11,7 @@ use super::objects::Deployment;
 /// A Deployment's replicas, and which run has marked it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Scale {
-    /// The Deployment's uid: another one of its name has another.
+    /// Tells it from a later Deployment of the same name.
     pub uid: String,
     pub version: String,
     pub wanted: u32,

@@ -105,7 +105,7 @@ impl ClusterError {
         })
     }
 
-    /// Whether the server said that there is no such thing.
+    /// Whether the server answered 404.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
     }
@@ -143,7 +143,6 @@ impl ClusterError {
             )
     }
 
-    /// Sorts out what kube says.
     pub(super) fn from_kube(what: impl Into<String>, server: &str, error: kube::Error) -> Self {
         let (what, server) = (what.into(), server.to_owned());
         match error {

@@ -77,7 +77,7 @@ impl Kind {
         })
     }
 
-    /// Deletes a cluster; one that is not there is no error. `kubeconfig` is the file that `create`
+    /// Deletes a cluster; one that is not there is not an error. `kubeconfig` is the file that `create`
     /// was given: without it kind would edit the user's.
     pub(crate) async fn delete(&self, name: &str, kubeconfig: &Path) -> Result<(), KindError> {
         let mut command = self.command(&["delete", "cluster", "--name", name, "--kubeconfig"]);
@@ -88,7 +88,7 @@ impl Kind {
     /// Makes a cluster, which takes half a minute to several minutes, and has no time limit of its
     /// own.
     ///
-    /// kind runs in a process group of its own, so that the terminal's Ctrl-C does not reach it.
+    /// kind runs in its own process group, so that the terminal's Ctrl-C does not reach it.
     /// When this future is dropped, the group is killed, and what it had made so far stays: note
     /// the cluster's name before the call, and call [`delete`](Self::delete) after it was dropped
     /// or failed with anything but [`KindError::Exists`].

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why kind did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KindError {
     #[error("the program kind is not installed")]

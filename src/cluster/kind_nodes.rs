@@ -4,7 +4,7 @@ use crate::timeline::NodeRole;
 
 use super::node::Node;
 
-/// A container that carries kind's labels.
+/// A container with kind's labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NodeContainer {
     /// The label `io.x-k8s.kind.cluster`.

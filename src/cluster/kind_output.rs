@@ -5,7 +5,6 @@ use super::kind_error::KindError;
 /// How many lines an error keeps.
 const LAST_LINES: usize = 12;
 
-/// The lines so far.
 #[derive(Debug, Default)]
 pub(super) struct KindOutput {
     lines: Vec<String>,

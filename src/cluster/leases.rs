@@ -14,7 +14,6 @@ use super::objects;
 use crate::timeline::Component;
 use crate::timeline::leader::{LEADER_LEASES, NODE_LEASES, node_of};
 
-/// A node's last heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Heartbeat {
     /// The version of its Lease; `None`: it has none.

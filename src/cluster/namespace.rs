@@ -65,7 +65,7 @@ impl Cluster {
     }
 
     /// Deletes the namespace of a run, given by its full id, and waits until it is gone. One that
-    /// is not there is no error, and one without this run's labels is never touched: it is somebody
+    /// is not there is not an error, and one without this run's labels is never touched: it is somebody
     /// else's, and nothing of this run is left. Pods on nodes that are not Ready are deleted by
     /// force. An API server that does not answer, or not as it should, is asked again (see
     /// [`ClusterError::may_pass`]). Errors when something is left after `within`; with what kept it

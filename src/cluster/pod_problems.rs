@@ -28,7 +28,7 @@ pub(crate) struct PodProblem {
     pub ready: bool,
     /// `CrashLoopBackOff of container kube-proxy (image i), last exit code 1, 12 restarts`
     pub why: String,
-    /// The last lines of the container that ended.
+    /// Of the container that ended.
     pub last_log_lines: Option<String>,
     ended: Option<String>,
 }

@@ -6,7 +6,7 @@ use tokio::process::{Child, Command};
 pub(super) struct ProcessGroup(#[cfg(unix)] Option<rustix::process::Pid>);
 
 impl ProcessGroup {
-    /// Has a command run in a group of its own, which the terminal's Ctrl-C does not reach.
+    /// Has a command run in its own group, which the terminal's Ctrl-C does not reach.
     pub(super) fn own(command: &mut Command) {
         #[cfg(unix)]
         command.process_group(0);

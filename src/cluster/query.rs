@@ -147,7 +147,6 @@ impl Cluster {
         Ok(Some(ClusterDns { address, domain }))
     }
 
-    /// A whole list, page by page.
     pub(super) async fn list_all<K>(
         &self,
         what: &str,

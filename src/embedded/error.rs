@@ -15,7 +15,6 @@ pub(crate) enum EmbeddedError {
     /// Anybody on the way could read the token: the API speaks plain HTTP.
     #[error("serve the API on {address}: it speaks plain HTTP and so is served on loopback only")]
     NotLoopback { address: SocketAddr },
-    /// The system gives no addresses.
     #[error("claim addresses on loopback: {why}")]
     NoAddresses { why: String },
     /// Some program listens there on every address, or there are as many clusters as can be.
@@ -24,7 +23,6 @@ pub(crate) enum EmbeddedError {
     /// More nodes than the limit is, or no control plane.
     #[error("model {nodes} nodes: {why}")]
     Nodes { nodes: usize, why: String },
-    /// Settings with which no cluster can be.
     #[error("model a cluster with these settings: {0}")]
     Settings(crate::model::Unpredictable),
     #[error("start the embedded cluster's thread: {why}")]
@@ -32,7 +30,6 @@ pub(crate) enum EmbeddedError {
     /// What was to be done needs a machine that is on.
     #[error("act inside the node: it is off")]
     Off,
-    /// It was undone before it had an effect.
     #[error("act on the node: the action was undone before it took effect")]
     Undone,
     /// The model is stuck, or something else goes on on the node.

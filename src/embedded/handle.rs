@@ -1,4 +1,4 @@
-//! An embedded cluster as its owner holds it: a thread of its own, and what may be requested of it.
+//! An embedded cluster as its owner holds it: its thread, and what may be requested of it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const API_PORT: u16 = 6443;
 const CONTROL_PORT: u16 = 8080;
 /// An action is given up after so long.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// As many Services get an address of their own.
+/// As many Services get their own address.
 const SERVICES: usize = 10_000;
 
 /// What an embedded cluster is to be like.
@@ -84,7 +84,6 @@ impl Embedded {
         })
     }
 
-    /// The text of a kubeconfig for it, with one context.
     pub(crate) fn kubeconfig(&self) -> &str {
         &self.kubeconfig
     }
@@ -177,7 +176,6 @@ fn refuse_nodes(topology: &Topology) -> Result<(), EmbeddedError> {
     Ok(())
 }
 
-/// What a cluster is made from.
 struct Plan {
     spec: EmbeddedSpec,
     model: Model,

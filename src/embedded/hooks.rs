@@ -24,9 +24,7 @@ const KUBELET_DIAL: Duration = Duration::from_secs(30);
 /// What the API server's hooks see of the cluster, and the driver keeps up to date.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// The ports that can be listened on.
     pub ports: Ports,
-    /// The settings of the kubelets.
     pub tuning: Tuning,
     pub tolerations: Tolerations,
     topology: Topology,

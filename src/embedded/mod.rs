@@ -5,7 +5,7 @@
 //! probes  --> network/ (pods and Services, real sockets) <--'
 //! ```
 //!
-//! All of it lives on one thread of its own and ends with its [`Embedded`].
+//! All of it lives on its own thread and ends with its [`Embedded`].
 
 pub(crate) mod api;
 mod control;

@@ -22,7 +22,7 @@ use crate::engine::undo::ledger::{Ledger, UndoEntry};
 use crate::engine::undo::rollback;
 use crate::experiment::{Fault, Step};
 use crate::fault::UndoAfter;
-use crate::plan::{self, Harm, Known, Node, Nodes, PlannedStep, Request, StepContext};
+use crate::plan::{self, ActiveFault, Known, Node, Nodes, PlannedStep, Request, StepContext};
 use crate::timeline::{Event, FaultPhase, Moment, NodeRole, Ready};
 
 /// The state in which the method began, and when its last fault was over.
@@ -57,7 +57,7 @@ pub(super) struct State<'a> {
     /// The endpoints before any harm.
     before: Live,
     /// The faults that last, by their entry in the ledger; with the node, if it is one that is harmed.
-    active: Vec<(u64, Option<Harm<'a>>)>,
+    active: Vec<(u64, Option<ActiveFault<'a>>)>,
     /// When the last fault on each node was undone.
     undone: BTreeMap<String, Moment>,
     /// When the last fault was over: undone, or, where nobody undoes it, confirmed.
@@ -200,7 +200,7 @@ impl<'a, W: Backend> Method<'a, W> {
     /// The engine gives a machine that starts the lowest free address: the undo, in reverse order,
     /// is to start that with the lowest first.
     fn targets(&self, fault: &'a Fault) -> Result<Vec<&'a Node>, RunError> {
-        let active: Vec<Harm> =
+        let active: Vec<ActiveFault> =
             self.state.borrow().active.iter().filter_map(|(_, harm)| *harm).collect();
         let context = StepContext {
             experiment: self.job.experiment,
@@ -221,14 +221,14 @@ impl<'a, W: Backend> Method<'a, W> {
         (step, name): (u32, Option<&'a str>),
         fault: &'a Fault,
         undo_after: UndoAfter,
-    ) -> Result<Vec<(Option<Harm<'a>>, UndoEntry)>, RunError> {
+    ) -> Result<Vec<(Option<ActiveFault<'a>>, UndoEntry)>, RunError> {
         if fault.target().is_none() {
             let planned = self.plan_objects(step, fault, undo_after).await?;
             return Ok(planned.into_iter().map(|undo| (None, undo)).collect());
         }
         let plan = |node| {
             Ok((
-                Some(Harm { node, fault, step: name }),
+                Some(ActiveFault { node, fault, step: name }),
                 self.backend.plan_fault(fault, node, step, undo_after)?,
             ))
         };
@@ -268,7 +268,7 @@ impl<'a, W: Backend> Method<'a, W> {
     fn record(
         &self,
         (name, undo_after): (Option<&'a str>, UndoAfter),
-        harm: Option<Harm<'a>>,
+        harm: Option<ActiveFault<'a>>,
         undo: UndoEntry,
     ) -> Result<PendingUndo<'a>, RunError> {
         let id = self.ledger.borrow_mut().record_watched(
@@ -386,7 +386,8 @@ impl<'a, W: Backend> Method<'a, W> {
     /// node lasts nobody can tell: it may have taken the API, or what another needs to start.
     async fn verify(&self) -> Result<(), RunError> {
         let mut unverified = self.unverified.lock().await;
-        let lasts = |harm: &Option<Harm<'_>>| harm.is_some_and(|harm| harm.fault.harms_node());
+        let lasts =
+            |harm: &Option<ActiveFault<'_>>| harm.is_some_and(|harm| harm.fault.degrades_node());
         let in_the_way = || self.state.borrow().active.iter().any(|(_, harm)| lasts(harm));
         while !in_the_way()
             && let Some(pending) = unverified.first()
@@ -421,7 +422,9 @@ impl<'a, W: Backend> Method<'a, W> {
         if lasting && !live.blind.is_empty() {
             return Vec::new();
         }
-        let harms = |harm: &Harm<'_>, name: &str| harm.fault.harms_node() && harm.node.name == name;
+        let harms = |harm: &ActiveFault<'_>, name: &str| {
+            harm.fault.degrades_node() && harm.node.name == name
+        };
         let free = |name: &str| {
             !state
                 .active

@@ -8,7 +8,6 @@ const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/built_in.rs")
 
 pub(super) const EXPERIMENTS: &str = "experiments";
 
-/// The names of the built-in experiments.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     FILES.iter().filter_map(|(path, _)| name_of(path))
 }

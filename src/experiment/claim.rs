@@ -16,7 +16,7 @@ pub struct Claim {
     pub pass_means: PassMeans,
     /// What it means for the claim that the experiment fails. Default: refuted of a claim that a
     /// pass confirms; open of one that a pass refutes, for something else that was expected and did
-    /// not come is no proof of what is claimed.
+    /// not come does not prove what is claimed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fail_means: Option<FailMeans>,
     /// The expectations that decide it, by their names or kinds. None: all of them, the verdict
@@ -30,7 +30,6 @@ impl Claim {
         self.by.is_empty() || self.by.iter().any(|by| means(by, expectation))
     }
 
-    /// What a fail means, given or by default.
     pub fn fail_means(&self) -> FailMeans {
         self.fail_means.unwrap_or(match self.pass_means {
             PassMeans::Confirmed => FailMeans::Refuted,

@@ -11,7 +11,6 @@ pub(crate) struct FaultView<'a> {
     pub step: Option<&'a str>,
     /// The part of the control plane that it hits; `None`: its target as a whole.
     pub component: Option<Component>,
-    /// What it takes away.
     pub impact: Impact,
 }
 
@@ -129,8 +128,8 @@ pub(super) fn infeasible(expectation: &Expectation, faults: &[PlannedFault]) -> 
 /// its node.
 fn undetected(of: Option<&str>, faults: &[PlannedFault]) -> Option<Infeasible> {
     // What drains a node leaves it well, unless another fault takes it.
-    let node_hit = faults.iter().any(|named| named.fault.harms_node());
-    let noticed = |fault: &Fault| is_on_node(fault) && (fault.harms_node() || node_hit);
+    let node_hit = faults.iter().any(|named| named.fault.degrades_node());
+    let noticed = |fault: &Fault| is_on_node(fault) && (fault.degrades_node() || node_hit);
     let other = judged_for_detection(of, faults, PlannedFault::facts)
         .into_iter()
         .find(|named| !noticed(named.fault))?;

@@ -40,15 +40,12 @@ impl Place<'_> {
     pub(crate) const OWN: Self = Self::Own(Kubernetes::Default(DEFAULT_KUBERNETES));
 }
 
-/// A file of Kubernetes objects.
 #[derive(Clone, Debug)]
 pub(super) struct ReadFile {
-    /// Name and text.
     pub file: Arc<SourceFile>,
     pub documents: Vec<Node>,
 }
 
-/// All that an experiment names.
 #[derive(Debug, Default)]
 pub(super) struct Files {
     /// The objects of the workload's files that could be read.

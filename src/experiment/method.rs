@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::schema::{Experiment, Fault, Step};
 
-/// A step, and its place in the method.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Numbered<'a> {
     /// Its number, from 0, over all steps.
@@ -95,7 +94,6 @@ impl Step {
 }
 
 impl Experiment {
-    /// All steps, in the order in which they begin.
     pub fn steps(&self) -> Vec<Numbered<'_>> {
         numbered(self.method.iter().enumerate())
     }

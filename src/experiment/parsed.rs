@@ -19,7 +19,6 @@ pub(crate) struct Parsed {
     /// What is odd about it, and what it leaves open; none of these is an error.
     pub warnings: Diagnostics,
     pub source: Source,
-    /// The objects of the workload's files.
     pub workload: Manifest,
     /// The kind config with the experiment's own tuning; `None` where the experiment runs in
     /// another cluster.
@@ -44,7 +43,6 @@ impl Parsed {
         Location { file: self.source.file().clone(), span: self.root.find(path).0.focus() }
     }
 
-    /// Whether there is an error at a field's place.
     pub(crate) fn has_error_at(&self, path: &str) -> bool {
         let place = self.locate(path);
         self.warnings.iter().any(|one| one.is_error() && one.at.as_ref() == Some(&place))
@@ -69,7 +67,7 @@ impl Parsed {
 pub(crate) struct Reading {
     /// Whoever knows more may add to their problems.
     pub experiments: Vec<Parsed>,
-    /// Those of what could not be understood.
+    /// What could not be understood.
     problems: Diagnostics,
 }
 
@@ -261,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_read_before_any_harm() {
+    fn everything_is_read_before_any_fault() {
         let parsed = designed();
         assert!(
             parsed.workload.objects()[0].file().name.ends_with("experiments/workloads/web.yaml")

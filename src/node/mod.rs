@@ -11,7 +11,6 @@ use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use tokio::io::AsyncWrite;
 
-/// A node, as its access knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NodeHandle {
     pub name: String,
@@ -76,9 +75,7 @@ pub(crate) enum AccessErrorKind {
     /// The node no longer exists.
     Gone,
     Frozen,
-    /// The node is off.
     Down,
-    /// No answer in time.
     Timeout,
     /// Whoever leads into the node can't be reached.
     Away,
@@ -91,7 +88,6 @@ pub(crate) struct AccessError {
     pub kind: AccessErrorKind,
     /// What was tried, and why it failed.
     pub message: String,
-    /// What a person can do.
     pub hint: Option<&'static str>,
 }
 
@@ -103,7 +99,6 @@ impl fmt::Display for AccessError {
 
 impl std::error::Error for AccessError {}
 
-/// The result of a call into a node.
 pub(crate) type Access<'a, T> = BoxFuture<'a, Result<T, AccessError>>;
 
 /// A way into nodes. A call that is dropped may still have its effect.

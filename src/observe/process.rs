@@ -71,7 +71,6 @@ impl Table {
         Change { component, pid, state }
     }
 
-    /// Looks for parts that had no process.
     fn search(&mut self, missing: &[Component]) -> Vec<Change> {
         let mut changes = Vec::new();
         let running = self.running();
@@ -137,7 +136,6 @@ pub(super) mod tests {
     use super::*;
     use ProcessState::{Gone, Running, Stopped};
 
-    /// A /proc of a test's own.
     pub(crate) struct Fake(tempfile::TempDir);
 
     impl Fake {
@@ -165,7 +163,7 @@ pub(super) mod tests {
                 // It is there, with the same network.
             }
             symlink(format!("/usr/local/bin/{program}"), at.join("exe")).unwrap();
-            // Whole or not at all, for one who looks meanwhile.
+            // Whole or not at all, for a reader at the same time.
             fs::write(at.join("new"), format!("{pid} (a) S) {state} 1 {pid}")).unwrap();
             fs::rename(at.join("new"), at.join("stat")).unwrap();
         }

@@ -2,30 +2,30 @@
 
 use super::node::Node;
 use super::refusal::Refusal;
-use crate::experiment::{BlastRadius, Excess, Fault, Harmed};
+use crate::experiment::{Affected, BlastRadius, Excess, Fault};
 use crate::timeline::NodeRole;
 
 /// A fault on a node.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Harm<'a> {
+pub(crate) struct ActiveFault<'a> {
     pub node: &'a Node,
     pub fault: &'a Fault,
     pub step: Option<&'a str>,
 }
 
 /// Refuses faults that would last at the same time, where others of `nodes` are `down` already, if
-/// so much may not be harmed at the same time. Names all that is more than may be.
+/// so much may not be affected at the same time. Names all that is more than may be.
 pub(crate) fn check(
     limits: &BlastRadius,
     nodes: &[Node],
     down: &[String],
-    harms: &[Harm<'_>],
+    faults: &[ActiveFault<'_>],
 ) -> Result<(), Refusal> {
     let on = |node: &Node| {
-        harms
+        faults
             .iter()
-            .filter(|harm| harm.node.name == node.name)
-            .map(|harm| harm.fault)
+            .filter(|active| active.node.name == node.name)
+            .map(|active| active.fault)
             .collect::<Vec<_>>()
     };
     let counts = |node: &Node| on(node).iter().any(|fault| fault.counts_on(Some(node.role)));
@@ -33,18 +33,18 @@ pub(crate) fn check(
     let count = |role, which: &dyn Fn(&Node) -> bool| {
         nodes.iter().filter(|node| node.role == role && which(node)).count() as u32
     };
-    let harmed = |role| count(role, &|node| counts(node) || is_down(node));
-    let lost = |node: &Node| match on(node).iter().any(|fault| fault.harms_node()) {
+    let affected = |role| count(role, &|node| counts(node) || is_down(node));
+    let lost = |node: &Node| match on(node).iter().any(|fault| fault.degrades_node()) {
         true => on(node).iter().any(|fault| fault.takes_etcd()),
         false => is_down(node),
     };
-    let excess = limits.excess(&Harmed {
-        workers: harmed(NodeRole::Worker),
-        control_planes: harmed(NodeRole::ControlPlane),
+    let excess = limits.excess(&Affected {
+        workers: affected(NodeRole::Worker),
+        control_planes: affected(NodeRole::ControlPlane),
         load_balancer: count(NodeRole::ExternalLoadBalancer, &counts) > 0,
         members_lost: count(NodeRole::ControlPlane, &lost),
         members: count(NodeRole::ControlPlane, &|_| true),
-        data_lost: harms.iter().any(|harm| matches!(harm.fault, Fault::EtcdDataLoss { .. })),
+        data_lost: faults.iter().any(|active| matches!(active.fault, Fault::EtcdDataLoss { .. })),
     });
     Excess::join(&excess).map_or(Ok(()), |(message, hint)| Err(Refusal::new(message).hint(hint)))
 }
@@ -85,7 +85,7 @@ mod tests {
         target: &Node,
     ) -> Result<(), Refusal> {
         let down: Vec<String> = down.iter().map(|node| node.name.clone()).collect();
-        super::check(limits, nodes, &down, &[Harm { node: target, fault, step: None }])
+        super::check(limits, nodes, &down, &[ActiveFault { node: target, fault, step: None }])
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl RunLength {
 
 /// When a step's fault is undone if its run has died: not while the run may still be busy with it.
 /// `nodes` are those of the cluster, none where nobody knows them. `healing` is how long a run waits
-/// for what was harmed to be back.
+/// for what was hit to be back.
 pub(crate) fn undo_after(
     step: &Step,
     nodes: &[Node],
@@ -59,7 +59,7 @@ fn held_at_most(step: &Step, nodes: &[Node], healing: Duration) -> Duration {
         Step::Pause { hold } => *hold,
         Step::Fault { fault, hold, meanwhile, .. } => {
             let held = match step.is_shared() {
-                // It is undone after what is done to its nodes meanwhile.
+                // It is undone after what is done to its nodes during it.
                 true => all_of(meanwhile, nodes, healing).max(*hold) + healing,
                 false => *hold,
             };

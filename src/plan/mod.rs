@@ -22,7 +22,7 @@ mod tests;
 
 use std::time::Duration;
 
-pub(crate) use blast_radius::Harm;
+pub(crate) use blast_radius::ActiveFault;
 pub(crate) use duration::{RunLength, undo_after};
 pub(crate) use node::{Endpoints, Known, Node};
 pub(crate) use refusal::Refusal;
@@ -30,14 +30,13 @@ pub(crate) use selector::{candidates, count_on, describe, who_leads};
 pub(crate) use step::StepContext;
 pub(crate) use target::{placement_node, probe_host};
 
-use crate::experiment::{Excess, Experiment, Fault, From, Harmed, NodeSelector, Numbered, Probe};
+use crate::experiment::{Affected, Excess, Experiment, Fault, From, NodeSelector, Numbered, Probe};
 use crate::fault::UndoAfter;
 use crate::stats::Random;
 
 /// With so many seeds each choice among a few nodes comes up.
 const SEEDS: u64 = 32;
 
-/// What a plan is made from.
 pub(crate) struct Request<'a> {
     pub experiment: &'a Experiment,
     pub nodes: Nodes<'a>,
@@ -48,7 +47,6 @@ pub(crate) struct Request<'a> {
     pub undo_timer_margin: Duration,
 }
 
-/// The nodes for which a plan is made.
 #[derive(Clone, Copy)]
 pub(crate) enum Nodes<'a> {
     Running(&'a [Node]),
@@ -58,7 +56,6 @@ pub(crate) enum Nodes<'a> {
     Unknown,
 }
 
-/// What an experiment would do.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     /// The faults that are not refused, in the order in which they begin.
@@ -69,7 +66,6 @@ pub(crate) struct Plan<'a> {
     pub length: RunLength,
 }
 
-/// A fault of the method.
 #[derive(Debug)]
 pub(crate) struct PlannedStep<'a> {
     pub step: Numbered<'a>,
@@ -227,7 +223,7 @@ impl<'a> Attempts<'a> {
                 continue;
             }
             let lasting = planned.iter().filter(|earlier| step.is_during(&earlier.step));
-            let active: Vec<Harm> = lasting.flat_map(PlannedStep::harms).collect();
+            let active: Vec<ActiveFault> = lasting.flat_map(PlannedStep::faults).collect();
             let hit = planned.iter().flat_map(|earlier| &earlier.targets);
             let hit = hit.map(|node| node.name.clone()).collect();
             let known = &Known { hit, ..known.clone() };
@@ -247,13 +243,13 @@ impl<'a> Attempts<'a> {
         (planned, refused)
     }
 
-    /// All faults, and those that harm more than they may, as far as the file alone says.
+    /// All faults, and those that affect more than they may, as far as the file alone says.
     fn without_nodes(&self) -> (Vec<PlannedStep<'a>>, Vec<Refused>) {
         let steps = self.experiment.steps();
         let refused = steps.iter().filter_map(|step| {
             let (fault, _) = step.fault()?;
-            let harmed = Harmed::by_one(fault)?;
-            let (message, hint) = Excess::join(&self.experiment.blast_radius.excess(&harmed))?;
+            let affected = Affected::by_one(fault)?;
+            let (message, hint) = Excess::join(&self.experiment.blast_radius.excess(&affected))?;
             Some(Refused { place: place(step, fault), why: Refusal::new(message).hint(hint) })
         });
         let refused = refused.collect();
@@ -290,8 +286,8 @@ fn place(step: &Numbered, fault: &Fault) -> String {
 }
 
 impl<'a> PlannedStep<'a> {
-    fn harms(&self) -> impl Iterator<Item = Harm<'a>> {
+    fn faults(&self) -> impl Iterator<Item = ActiveFault<'a>> {
         let (fault, step) = (self.step.fault().map(|(fault, _)| fault), self.step.name());
-        self.targets.iter().filter_map(move |node| Some(Harm { node, fault: fault?, step }))
+        self.targets.iter().filter_map(move |node| Some(ActiveFault { node, fault: fault?, step }))
     }
 }

@@ -27,7 +27,6 @@ pub(super) fn matches(node: &Node, selector: &NodeSelector) -> bool {
         && selector.labels.iter().all(|(key, value)| node.labels.get(key) == Some(value))
 }
 
-/// How many ready endpoints are on a node.
 pub(crate) fn count_on(endpoints: &[Endpoint], node: &str) -> usize {
     endpoints.iter().filter(|e| e.ready && e.node.as_deref() == Some(node)).count()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::blast_radius::{self, Harm};
+use super::blast_radius::{self, ActiveFault};
 use super::node::{Known, Node};
 use super::refusal::Refusal;
 use super::target::{choose, placement_node};
@@ -15,8 +15,7 @@ pub(crate) struct StepContext<'s, 'a> {
     pub experiment: &'a Experiment,
     pub nodes: &'a [Node],
     pub known: &'s Known,
-    /// The faults that last.
-    pub active: &'s [Harm<'a>],
+    pub active: &'s [ActiveFault<'a>],
 }
 
 impl<'a> StepContext<'_, 'a> {
@@ -33,9 +32,9 @@ impl<'a> StepContext<'_, 'a> {
         let hosts = if fault.takes_node() { self.known.hosts.as_slice() } else { &[] };
         let known = Known { under: self.under(), ..self.known.clone() };
         let targets = choose(self.nodes, selector, &known, (hosts, &self.busy(fault)), seed)?;
-        let new = targets.iter().map(|node| Harm { node, fault, step: None });
-        let harms: Vec<Harm> = self.active.iter().copied().chain(new).collect();
-        blast_radius::check(&self.experiment.blast_radius, self.nodes, &self.known.down, &harms)?;
+        let new = targets.iter().map(|node| ActiveFault { node, fault, step: None });
+        let faults: Vec<ActiveFault> = self.active.iter().copied().chain(new).collect();
+        blast_radius::check(&self.experiment.blast_radius, self.nodes, &self.known.down, &faults)?;
         Ok(targets)
     }
 
@@ -49,15 +48,17 @@ impl<'a> StepContext<'_, 'a> {
     fn busy(&self, fault: &Fault) -> Vec<String> {
         self.active
             .iter()
-            .filter(|harm| !fault.may_share_node(harm.fault))
-            .map(|harm| harm.node.name.clone())
+            .filter(|active| !fault.may_share_node(active.fault))
+            .map(|active| active.node.name.clone())
             .collect()
     }
 
     /// The nodes under a fault, by the names of the steps.
     fn under(&self) -> BTreeMap<String, Vec<String>> {
         let mut under: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (step, node) in self.active.iter().filter_map(|harm| Some((harm.step?, harm.node))) {
+        for (step, node) in
+            self.active.iter().filter_map(|active| Some((active.step?, active.node)))
+        {
             under.entry(step.to_owned()).or_default().push(node.name.clone());
         }
         under

@@ -7,7 +7,7 @@ use super::selector::{candidates, names, nothing_matches};
 use crate::experiment::NodeSelector;
 use crate::stats::Random;
 
-/// Chooses the nodes to harm: among equals by the seed, never one that hosts a probe or is under
+/// Chooses the nodes to hit: among equals by the seed, never one that hosts a probe or is under
 /// another fault. Refused when too few are left.
 pub(crate) fn choose<'a>(
     nodes: &'a [Node],

@@ -64,7 +64,7 @@ fn simultaneous_faults_count_together() {
 }
 
 #[test]
-fn parts_of_one_control_plane_may_be_harmed_side_by_side() {
+fn parts_of_one_control_plane_may_be_hit_at_the_same_time() {
     let limits =
         || BlastRadius { max_control_planes: 1, quorum_loss: true, ..BlastRadius::default() };
     let both = |inner: Fault| {
@@ -76,7 +76,7 @@ fn parts_of_one_control_plane_may_be_harmed_side_by_side() {
 }
 
 #[test]
-fn a_drained_node_may_be_harmed_and_no_other_one_twice() {
+fn a_drained_node_may_be_hit_and_no_other_one_twice() {
     let named = |name: &str, outer: Fault, inner: Fault| {
         let (name, hold) = (Some(name.to_owned()), std::time::Duration::from_secs(9));
         vec![Step::Fault { name, fault: outer, hold, meanwhile: vec![fault(inner, Vec::new())] }]
@@ -156,7 +156,7 @@ fn the_blast_radius_holds() {
 }
 
 #[test]
-fn a_part_of_a_control_plane_is_harm_to_it() {
+fn a_fault_on_a_component_counts_its_control_plane() {
     let of_part = |target: &str| {
         changed(
             "nodeStop: {target: {role: worker, ",

@@ -22,7 +22,6 @@ pub(super) struct Channel {
 #[derive(Debug)]
 pub(super) enum Link {
     Lookup(Lookup),
-    /// A connection, opening or open.
     TcpSocket(TcpSocket),
 }
 

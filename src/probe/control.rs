@@ -61,7 +61,6 @@ impl Responder {
         Ok(Self { port, stop, thread: Some(thread) })
     }
 
-    /// The probe that asks it.
     pub fn probe(&self, header: ProbeHeader, others: &[ProbeSpec]) -> ProbeSpec {
         probe(header, (Ipv4Addr::LOCALHOST, self.port).into(), others)
     }

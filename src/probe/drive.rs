@@ -19,7 +19,6 @@ const READS_PER_TURN: usize = 16;
 /// Why an attempt stopped for now, or for good.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// The next phase has begun.
     Next,
     Wait,
     /// It could go on, after the others.
@@ -35,7 +34,6 @@ pub(super) struct Driver<'a> {
     port: u16,
     names: &'a NameService,
     ports: &'a Ports,
-    /// Where answers are read to.
     buffer: &'a mut [u8],
 }
 

@@ -29,7 +29,6 @@ pub struct HttpQuestion {
     /// The value of the Authorization header. It never travels: a prober elsewhere asks without it.
     #[serde(skip)]
     pub authorization: Option<Secret<String>>,
-    /// Present when TLS is spoken.
     pub tls: Option<TlsQuestion>,
 }
 

@@ -13,7 +13,7 @@ const MAX_HEADERS: usize = 96;
 /// More interim answers (1xx) than this are not an answer.
 const MAX_INTERIM: u32 = 16;
 
-/// What an answer is held against.
+/// What an answer is compared with.
 #[derive(Debug)]
 pub(super) struct Expected {
     /// The response header that names the backend, in any case.
@@ -44,7 +44,6 @@ pub(super) struct HttpAnswer {
 
 #[derive(Debug)]
 enum Body {
-    /// The head is not complete yet.
     Unknown,
     Length(u64),
     Chunked(Chunked),

@@ -9,7 +9,6 @@ use super::http::{Http, HttpQuestion};
 use super::protocol::Protocol;
 use super::tls::{Tls, TlsQuestion};
 
-/// What a probe asks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Question {

@@ -28,7 +28,6 @@ pub(super) struct Lookup {
     asked_at: Moment,
 }
 
-/// How far a lookup has come.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Wait,

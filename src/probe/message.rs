@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use hickory_resolver::proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RecordType};
 
-/// What a server answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// The first address, and for how many seconds the answer is valid.

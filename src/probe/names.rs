@@ -7,7 +7,6 @@ use std::time::Duration;
 /// glibc asks no more servers than this.
 const MAX_SERVERS: usize = 3;
 
-/// How names are resolved in one network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameService {
     /// Servers, asked in this order.

@@ -5,7 +5,6 @@ pub(super) use self::epoll::Poller;
 #[cfg(not(target_os = "linux"))]
 pub use self::poll::Poller;
 
-/// Something to wait for.
 pub(super) struct Source<'a> {
     pub socket: std::os::fd::BorrowedFd<'a>,
     pub key: u64,

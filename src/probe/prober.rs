@@ -49,7 +49,6 @@ pub trait Sink {
     fn attempts(&mut self, probe: &str, records: Vec<u8>);
 }
 
-/// Probes until it is stopped.
 pub struct Prober {
     probes: Vec<ProbeState>,
     channels: Channels,
@@ -176,7 +175,6 @@ impl Prober {
         ))
     }
 
-    /// Asks for a name's address.
     fn look_up(&mut self, probe: usize, slot: Slot, name: &str) -> io::Result<Channel> {
         self.query_id = next_random(self.query_id);
         let names = self.probes[probe].names.as_ref().unwrap_or(&self.names);

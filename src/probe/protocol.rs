@@ -34,7 +34,6 @@ pub(super) struct NameLookup {
     pub cached: bool,
 }
 
-/// A request and its answer.
 pub(super) trait Exchange {
     /// The bytes that the attempt of this slot sends.
     fn request(&self, slot: u64) -> Cow<'_, [u8]>;

@@ -19,7 +19,6 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// Appends an attempt, with the backend that answered.
     pub(super) fn record(&mut self, mut attempt: Attempt, backend: Option<&str>) {
         attempt.backend = backend.and_then(|name| self.backend(name));
         self.encoder.attempt(&attempt, &mut self.bytes);

@@ -164,7 +164,6 @@ pub fn http_probe(name: &str, address: SocketAddr, rate: f64, timeout: Duration)
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    /// What the attempts are about.
     pub span: ProbeSpan,
     /// All attempts, in the order in which they ended.
     pub attempts: Vec<Attempt>,

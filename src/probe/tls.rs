@@ -1,4 +1,4 @@
-//! TLS handshakes: of probes of `https` URLs, and as a probe of its own.
+//! TLS handshakes: of probes of `https` URLs, and as a kind of probe.
 
 use std::io;
 use std::sync::Arc;
@@ -70,7 +70,6 @@ impl Tls {
         Ok(Self { config: Arc::new(config), name })
     }
 
-    /// Begins a handshake.
     pub(super) fn connect(&self) -> Result<ClientConnection, rustls::Error> {
         ClientConnection::new(Arc::clone(&self.config), self.name.clone())
     }

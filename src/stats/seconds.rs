@@ -24,7 +24,6 @@ impl Seconds {
         Self(nanos)
     }
 
-    /// From seconds, to the nearest nanosecond.
     pub fn from_f64(seconds: f64) -> Self {
         Self((seconds * 1e9).round() as i64)
     }
@@ -51,12 +50,11 @@ impl Seconds {
         parts.into_iter().flatten().collect()
     }
 
-    /// To the nearest whole second.
     pub fn rounded(self) -> Self {
         Self::from_f64(self.as_f64().round())
     }
 
-    /// No less than nothing.
+    /// Zero where it is negative.
     pub fn or_zero(self) -> Self {
         self.max(Self::ZERO)
     }

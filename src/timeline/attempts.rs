@@ -26,7 +26,6 @@ pub struct Attempt {
 /// How long each phase of an attempt took, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases {
-    /// Resolving the name.
     pub dns_us: u64,
     /// Opening the TCP connection.
     pub connect_us: u64,

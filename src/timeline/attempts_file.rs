@@ -17,7 +17,6 @@ use super::clock::Moment;
 use super::damage::{Damage, Extent, Stream};
 use super::header::ProbeHeader;
 
-/// How a block begins.
 const MARK: [u8; 2] = [0xA5, 0xB1];
 const CHECKSUM: usize = 4;
 
@@ -40,7 +39,6 @@ pub struct ProbeSpan {
 }
 
 impl ProbeSpan {
-    /// The format that this program writes.
     pub const FORMAT: &'static str = "outage.attempts/v2";
     /// The format of earlier versions, without checksums.
     const EARLIER: &'static str = "outage.attempts/v1";
@@ -54,7 +52,6 @@ impl ProbeSpan {
         Moment(self.due(attempt.slot).0.saturating_add(attempt.late_us.saturating_mul(1000)))
     }
 
-    /// When an attempt's outcome was known.
     pub fn done(&self, attempt: &Attempt) -> Moment {
         Moment(self.sent(attempt).0.saturating_add(attempt.duration_us().saturating_mul(1000)))
     }
@@ -80,7 +77,6 @@ pub struct AttemptWriter<W: Write> {
 }
 
 impl<W: Write> AttemptWriter<W> {
-    /// Writes the header line.
     pub fn new(mut out: W, span: &ProbeSpan) -> io::Result<Self> {
         out.write_all(&checked_line::write(span)?)?;
         Ok(Self { out, previous_slot: 0, backends: 0 })
@@ -164,7 +160,6 @@ fn block(bytes: &[u8]) -> Option<Block<'_>> {
 pub struct ProbeFile {
     pub span: ProbeSpan,
     records: Vec<u8>,
-    /// What could not be read.
     pub(super) damage: Vec<Damage>,
     /// Whether the file ends as it should; of files of earlier versions that is not known.
     pub(super) finished: Option<bool>,

@@ -26,7 +26,6 @@ pub(super) fn write(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// Checks a line, with or without its line break.
 pub(super) fn check(line: &[u8]) -> Checksum {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let (text, field) = line.split_at(line.len().saturating_sub(LENGTH));

@@ -18,19 +18,16 @@ pub struct Damage {
     pub why: String,
 }
 
-/// A stream of a run's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stream {
     Records,
     Attempts(String),
 }
 
-/// How far damage reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// A part is damaged, and what follows it can be read.
     Part,
-    /// The stream ends early.
     ToTheEnd,
 }
 

@@ -9,16 +9,13 @@ use super::component::Component;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FaultKind {
-    /// An orderly shutdown of a node.
     NodeStop,
     /// Power loss.
     NodeKill,
     /// Power off and on again.
     NodeReboot,
     NodePause,
-    /// A node without a network.
     NodeDisconnect,
-    /// A node without a kubelet.
     KubeletStop,
     /// A node whose kubelet is frozen.
     KubeletPause,
@@ -44,7 +41,6 @@ pub enum FaultKind {
     ContainerKill,
 }
 
-/// What a fault takes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Impact {
     MachineOff,
@@ -59,7 +55,6 @@ pub enum Impact {
     /// The process of a part of the control plane is frozen.
     ProcessFrozen,
     EtcdData,
-    /// The processes of pods' containers.
     Containers,
     /// Objects of the API are changed or deleted.
     Objects,
@@ -74,7 +69,6 @@ impl Impact {
     }
 }
 
-/// What a fault can be aimed at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetKind {
     /// Any machine: a node, or kind's load balancer.
@@ -103,11 +97,9 @@ pub enum Ends {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EngineActions {
     pub effect: &'static str,
-    /// The one that shows its end.
     pub undo: &'static str,
 }
 
-/// How a report speaks of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultWords {
     /// Its request: `stop requested`.
@@ -130,7 +122,6 @@ pub struct FaultFacts {
     pub cut: Option<Cut>,
 }
 
-/// From whom a node is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// From everybody.
@@ -146,11 +137,8 @@ pub enum Cut {
 pub struct FaultTraits {
     /// Its name in an experiment and in a timeline.
     pub name: &'static str,
-    /// How a report speaks of it.
     pub words: FaultWords,
-    /// What it takes away.
     pub impact: Impact,
-    /// What it can be aimed at.
     pub target: TargetKind,
     /// The container engine's events that show it; `None`: it knows nothing of it.
     pub engine: Option<EngineActions>,
@@ -182,7 +170,6 @@ impl FaultTraits {
         self.engine.is_none() && self.impact != Impact::Objects
     }
 
-    /// Whether there is something to undo.
     pub fn lasts(&self) -> bool {
         self.ends != Ends::Confirmed
     }
@@ -406,7 +393,6 @@ impl std::fmt::Display for FaultKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum FaultName {
-    /// One that this program knows.
     Known(FaultKind),
     Unknown(String),
 }

@@ -50,7 +50,6 @@ pub enum ClusterKind {
     Embedded,
 }
 
-/// What a run ran on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterFacts {
@@ -94,7 +93,6 @@ pub struct Tuning {
     pub node_monitor_period: Option<Duration>,
     /// The controller manager's `--node-monitor-grace-period`.
     pub node_monitor_grace_period: Option<Duration>,
-    /// Where the numbers come from.
     pub source: TuningSource,
 }
 
@@ -112,7 +110,6 @@ pub enum TuningSource {
     Config,
 }
 
-/// A probe as a report names it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProbeHeader {

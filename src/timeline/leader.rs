@@ -1,13 +1,12 @@
 //! Leases: where they are, and how the parts of a control plane say which of them leads.
 
-/// The namespace of the Leases that nodes renew.
 pub const NODE_LEASES: &str = "kube-node-lease";
 
 /// The namespace in which kube-controller-manager and kube-scheduler have the leases by which one
 /// of each leads, called as they are.
 pub const LEADER_LEASES: &str = "kube-system";
 
-/// The node of a lease's holder: it calls itself by its host's name and a number of its own,
+/// The node of a lease's holder: it calls itself by its host's name and a unique number,
 /// `node-1_6f2c...`.
 pub fn node_of(holder: &str) -> &str {
     holder.rsplit_once('_').map_or(holder, |(node, _)| node)

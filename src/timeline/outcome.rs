@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Phase {
-    /// Resolving the name.
     Dns,
     /// Opening the TCP connection.
     Connect,
@@ -96,7 +95,6 @@ impl TlsCause {
     }
 }
 
-/// How an attempt ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
@@ -115,7 +113,6 @@ pub enum Outcome {
     Unreachable,
     /// The name could not be resolved (an answer that says so; no answer is `Timeout(Dns)`).
     Dns,
-    /// The TLS handshake failed.
     Tls(TlsCause),
     /// The answer is not HTTP.
     Protocol,
@@ -132,7 +129,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether the attempt succeeded.
     #[inline(always)]
     pub fn is_ok(self) -> bool {
         matches!(self, Outcome::Ok)

@@ -31,7 +31,6 @@ impl ProbeKind {
         ProbeKind::Canary,
     ];
 
-    /// Its name in experiments and timelines.
     pub fn name(&self) -> &str {
         match self {
             ProbeKind::Http => "http",

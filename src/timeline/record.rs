@@ -63,7 +63,6 @@ impl NodeRole {
     }
 }
 
-/// The status of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Ready {
     True,
@@ -197,7 +196,7 @@ pub enum Event {
         /// The namespace of the run.
         namespace: String,
     },
-    /// A probe began. Its attempts are in a file of their own.
+    /// A probe started. Its attempts are in their own file.
     ProbeStarted {
         probe: String,
         /// Whether it is a control probe. Earlier timelines do not say it: there its name does.
@@ -218,7 +217,6 @@ pub enum Event {
         held_since: Moment,
         conditions: Vec<String>,
     },
-    /// The steady state was not reached in time.
     SteadyStateMissed {
         /// Before the fault, or after its undo.
         before: bool,
@@ -238,7 +236,6 @@ pub enum Event {
         /// The part of the control plane on that node that it hits; `None`: the node itself.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         component: Option<Component>,
-        /// How far it has come.
         phase: FaultPhase,
         /// What was seen: `container exited`, the error, ...
         detail: String,
@@ -266,11 +263,9 @@ pub enum Event {
         until: Option<Moment>,
         reason: String,
     },
-    /// A node's Ready condition.
     Node {
         node: String,
         change: Change,
-        /// The condition's status.
         ready: Ready,
         /// The condition's reason: `KubeletReady`, `NodeStatusUnknown`.
         reason: String,
@@ -317,7 +312,7 @@ pub enum Event {
         leader_changes: u64,
     },
     /// A node's observer was blind for the bracket's time: nothing is known of its processes and
-    /// its etcd member. Told when it begins (`until` is `None`) and again when it ends.
+    /// its etcd member. Recorded when it begins (`until` is `None`) and again when it ends.
     ObserverGap {
         node: String,
         /// When it saw again; `None` while it is blind.
@@ -349,7 +344,6 @@ pub enum Event {
         /// Before the first fault, or after the recovery.
         before: bool,
         objects: Vec<ObjectName>,
-        /// Kinds that could not be listed.
         unread: Vec<UnreadKind>,
     },
     KubeEvent {
@@ -372,7 +366,6 @@ pub enum Event {
         generation: i64,
         /// The last of them that its controller has observed.
         observed: i64,
-        /// Replicas that are requested.
         wanted: i32,
         replicas: i32,
     },

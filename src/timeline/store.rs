@@ -25,22 +25,12 @@ const LATEST: &str = "latest";
 pub enum StoreError {
     /// The system refused.
     #[error("{what} {}: {source}", path.display())]
-    Io {
-        what: &'static str,
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
+    Io { what: &'static str, path: PathBuf, source: io::Error },
     /// A file is not what it should be.
     #[error("{} cannot be read: {why}", path.display())]
     Format { path: PathBuf, why: String },
     #[error("no run {name} in {}", dir.display())]
-    NoSuchRun {
-        /// The run that was asked for.
-        name: String,
-        /// The runs directory.
-        dir: PathBuf,
-    },
+    NoSuchRun { name: String, dir: PathBuf },
     /// Several runs begin so.
     #[error("{} runs begin with {name}: {} and {}", found.len(), found[0], found[found.len() - 1])]
     Ambiguous {
@@ -174,7 +164,6 @@ fn point_latest(runs_dir: &Path, run: &str) {
 /// A run as it was read: all that analysis, verdict and report know of it.
 #[derive(Clone, Debug)]
 pub struct Timeline {
-    /// The first line.
     pub header: Header,
     /// All records, in the order in which they were learned of.
     pub records: Vec<Record>,
@@ -335,7 +324,7 @@ fn read_header(line: &[u8]) -> Result<Header, String> {
     serde_json::from_value(value).map_err(|e| format!("its header cannot be parsed: {e}"))
 }
 
-/// Reads the lines after the header. Of those that can't be read it is said between which others
+/// Reads the lines after the header. Those that can't be read are reported with their neighbours
 /// they are.
 fn read_records(
     bytes: &[u8],
@@ -444,7 +433,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let events = root.path().join(EVENTS);
         let writer = File::create(&events).unwrap();
-        assert!(!is_written(&events), "nobody has said that it writes");
+        assert!(!is_written(&events), "no writer has locked it");
         writer.try_lock().unwrap();
         assert!(is_written(&events));
         drop(writer);

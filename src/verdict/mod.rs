@@ -40,7 +40,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// As reports print it.
     pub fn word(self) -> &'static str {
         match self {
             Outcome::Measured => "MEASURED",

@@ -198,7 +198,7 @@ mod tests {
             [judged(run()), judged(unknown(run(), 1500)), judged(unknown(run(), 2500))],
             [Pass, Fail, Inconclusive]
         );
-        assert_eq!(judged(Run::new().kill(2000)), Inconclusive, "no watch said how it was");
+        assert_eq!(judged(Run::new().kill(2000)), Inconclusive, "no watch saw how it was");
         let gap = Event::WatchGap {
             watch: "nodes".into(),
             until: None,

@@ -260,7 +260,6 @@ fn detection(found: &Findings, fault: &FaultFinding, limits: Limits) -> Finding 
     }
 }
 
-/// On each fault that it is judged on.
 fn detection_of(
     run: &Run<'_>,
     of: Option<&str>,

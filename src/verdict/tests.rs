@@ -660,9 +660,9 @@ fn errors_that_come_and_go_did_not_last() {
     );
     let (_, why) = one(&twice, at_least(9000));
     assert_eq!(why, "only 2 bursts together lasted that long, 9.979s to 10.021s");
-    let said = unpredicted(&twice, &[at_least(4000)]).assertions[0].result_text();
-    assert_eq!(said, "errors of api for 4.98s to 5.02s, the longest of 2 bursts, at least 4s");
-    // Too few successes to tell two bursts apart, and time enough to doubt that it is one.
+    let text = unpredicted(&twice, &[at_least(4000)]).assertions[0].result_text();
+    assert_eq!(text, "errors of api for 4.98s to 5.02s, the longest of 2 bursts, at least 4s");
+    // Too few successes to tell two bursts apart, and time enough for more than one.
     let seldom = found(attempts(500, &|ms| [1000, 9000].contains(&ms)));
     let (judged, why) = one(&seldom, at_least(7000));
     assert_eq!(
@@ -903,23 +903,23 @@ fn a_probe_of_every_server_is_judged_by_the_worst_of_them() {
 
 #[test]
 fn what_could_have_been_missed_is_reported() {
-    let said = |run: Run| {
+    let text = |run: Run| {
         let found = found(run);
         unpredicted(&found, &[no_errors()]).assertions[0].result_text()
     };
     // 15 s of the fault and 10 s after it, every 20 ms; half of the requests would have met the
     // dead back end: five in a row.
-    let said_of = |hit| said(Run::new().endpoints(2, hit).kill(15_000).probe(refused(0, 0)));
+    let text_of = |hit| text(Run::new().endpoints(2, hit).kill(15_000).probe(refused(0, 0)));
     assert_eq!(
-        said_of(1),
+        text_of(1),
         "errors of web at most 0: 0 of 1250 failed; an outage under 100ms could have been missed"
     );
     assert_eq!(
-        said_of(2),
+        text_of(2),
         "errors of web at most 0: 0 of 1250 failed; an outage under 20ms could have been missed"
     );
     assert_eq!(
-        said_of(0),
+        text_of(0),
         "errors of web at most 0: 0 of 1250 failed; an outage under 20ms could have been missed"
     );
 }

@@ -65,7 +65,6 @@ impl<W: Watched> WatchCache<W> {
         self.update(&id, W::rows(object), change)
     }
 
-    /// Takes away an object.
     pub(super) fn remove(&mut self, object: &W::Object) -> Vec<Event> {
         let id = id_of(object);
         if !self.is_news(&id, object, true) {

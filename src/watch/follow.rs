@@ -48,7 +48,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Why a watch ended by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// The server has no such kind.
     NotServed,
     /// Nobody receives the records any more.
     NoReceiver,
@@ -128,7 +127,6 @@ impl Follow {
         Self { labels: Some(labels), ..self }
     }
 
-    /// Whether somebody received it.
     pub(super) fn send(&self, record: Record) -> bool {
         self.out.send(record).is_ok()
     }

@@ -1,6 +1,6 @@
 //! What Kubernetes reports, as records: nodes, leases, endpoint slices, pods, events, and the gaps.
 //!
-//! Each watch is a task of its own that lists once and then follows. Everything is stamped when it
+//! Each watch is its own task, which lists once and then follows. Everything is stamped when it
 //! is received, with the object's own time beside it. A watch that can't follow reports it
 //! immediately, and what it finds afterwards happened inside the gap.
 

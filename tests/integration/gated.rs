@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_millis(200);
 /// Outages of each server.
 const OUTAGES: u64 = 10;
 
-/// How servers are harmed: back end 0 of each, again and again.
+/// How servers fail: backend 0 of each, again and again.
 #[derive(Clone, Copy)]
 pub(crate) struct Plan {
     pub servers: u64,

@@ -14,7 +14,7 @@ use super::program::{Home, Output};
 pub(crate) const CLUSTER: &str = "outage-test";
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
-/// All tests of this rung. Where they can't run they are listed as ignored, and it is said why;
+/// All tests of this level. Where they can't run they are listed as ignored, with the reason;
 /// where they must run, that fails.
 pub(crate) fn tests() -> Vec<Trial> {
     let tests: &[(&str, fn())] = &[
@@ -363,7 +363,7 @@ fn canary(name: &str, probe: &str, changes: &[(&str, &str)]) -> Value {
     report
 }
 
-/// The least harmful part of a control plane, harmed in every way one after the other.
+/// The part of a control plane that is missed least, hit in every way one after the other.
 fn scheduler_stopped_frozen_and_killed() {
     let more = ["componentPause", "componentKill"].map(|fault| {
         format!("  - fault:\n      {fault}: {{component: kube-scheduler, target: {{role: control-plane}}}}\n    for: 3s\n")

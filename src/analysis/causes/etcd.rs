@@ -11,7 +11,7 @@ type Spans = fn(&FaultFinding) -> Vec<Span>;
 
 impl Sources<'_> {
     /// The node's etcd member knows of no leader, or is down: it does not answer, and its process
-    /// was not running at some time meanwhile.
+    /// was not running at some time in between.
     pub(super) fn member_away(&self, node: &str) -> Vec<Span> {
         let mut away = self.member_spans(node, |answers, has_leader| answers && !has_leader);
         let gone = self.member_gone(node);
@@ -77,7 +77,7 @@ impl Sources<'_> {
         of_kind.map(|(cause, spans)| (cause, holds(spans))).collect()
     }
 
-    /// Where so many of these members hold what is wrong with one that the others are no quorum.
+    /// Where so many of these members have what is wrong with one that the others have no quorum.
     fn no_quorum_without(&self, members: impl Iterator<Item = IntervalSet>) -> IntervalSet {
         let control_planes = self.control_planes().len();
         IntervalSet::AtLeast(control_planes - control_planes / 2, members.collect())

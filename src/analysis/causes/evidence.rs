@@ -12,7 +12,6 @@ use crate::timeline::{
     Bracket, Component, Ends, Event, Impact, Needs, NodeRole, ProcessState, Timeline,
 };
 
-/// Whether a fault takes a whole node away.
 fn takes_node(fault: &FaultFinding) -> bool {
     fault.kind.traits().impact.whole_node()
 }
@@ -267,7 +266,6 @@ impl<'a> Sources<'a> {
         self.leaders.iter().filter(move |leader| leader.component == component)
     }
 
-    /// The node's processes were not observed.
     fn unseen(&self, node: &str) -> IntervalSet {
         let gaps = leaders::unobserved(&self.timeline.records, node).into_iter();
         let at = |moment| self.zero.at(moment);

@@ -4,7 +4,6 @@
 use super::super::findings::When;
 use crate::stats::Seconds;
 
-/// Whether a moment is inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     Yes,
@@ -20,7 +19,7 @@ pub(super) struct Span {
     pub until: When,
 }
 
-/// When nothing ends it.
+/// The end of what does not end.
 pub(super) const NEVER: When =
     When { earliest: Seconds::from_nanos(i64::MAX), latest: Seconds::from_nanos(i64::MAX) };
 

@@ -136,7 +136,6 @@ impl ProbeFinding {
         self.windows.iter().find(|window| window.period == period)
     }
 
-    /// How attempts of a period ended.
     pub fn tally(&self, period: Period) -> Tally {
         self.periods.iter().find(|p| p.period == period).map(|p| p.tally).unwrap_or_default()
     }
@@ -213,7 +212,6 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// The sum of two.
     pub fn plus(self, other: Tally) -> Self {
         Self {
             ok: self.ok + other.ok,

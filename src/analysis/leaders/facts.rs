@@ -9,7 +9,6 @@ use crate::timeline::{
 
 use super::super::findings::LeaderLoss;
 
-/// What is known to have happened, and when.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fact<'a> {
     pub when: Bracket,

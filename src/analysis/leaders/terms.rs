@@ -8,7 +8,6 @@ use super::super::findings::LeaderLoss;
 use super::facts::{Fact, What};
 use crate::timeline::{Bracket, Moment, ProcessState};
 
-/// What the walk has found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Terms<'a> {
     pub held: Vec<Term<'a>>,
@@ -16,7 +15,6 @@ pub(super) struct Terms<'a> {
     pub old: Vec<Old<'a>>,
 }
 
-/// Somebody led.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Term<'a> {
     pub node: &'a str,
@@ -25,7 +23,6 @@ pub(super) struct Term<'a> {
     pub until: Option<Bracket>,
 }
 
-/// Nobody led.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Gap<'a> {
     pub node: &'a str,

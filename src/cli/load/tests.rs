@@ -126,7 +126,7 @@ fn a_majority_is_lost_by_permission_only() {
 }
 
 #[test]
-fn the_nodes_that_are_harmed_are_there() {
+fn the_nodes_that_are_hit_exist() {
     let many =
         diagnostics("nodeKill: {target: {role: worker, count: 3}}", "maxWorkers: 3", PLANE, (1, 2));
     let wanted =
@@ -158,7 +158,7 @@ fn the_nodes_that_are_harmed_are_there() {
 }
 
 #[test]
-fn the_only_node_is_not_harmed_and_asked_from() {
+fn the_only_node_is_not_hit_while_a_probe_runs_there() {
     let diagnostics = |from| diagnostics(TARGET, "", from, (1, 1));
     assert!(diagnostics(WORKER).contains(
         "x.yaml:21:26: error: every node that matches the target hosts a probe: test-worker"

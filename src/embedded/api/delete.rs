@@ -12,7 +12,6 @@ use super::target::Target;
 use super::write::{check_preconditions, is_dry};
 use crate::embedded::store::{Object, StoreError, Writer, kinds, object};
 
-/// How a client wants it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Options {
     grace: Option<u32>,

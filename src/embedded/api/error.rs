@@ -10,14 +10,12 @@ pub(crate) struct ApiError {
     pub code: u16,
     /// Kubernetes' word for it, such as `NotFound`.
     pub reason: &'static str,
-    /// Words for people.
     pub message: String,
     /// What it is about, as `Status.details` has it; null where there is nothing.
     pub details: Value,
 }
 
 impl ApiError {
-    /// A refusal with no details.
     pub(crate) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         Self { code, reason, message: message.into(), details: Value::Null }
     }
@@ -84,7 +82,7 @@ impl ApiError {
         Self::new(405, "MethodNotAllowed", message)
     }
 
-    /// 410: so old a revision is no longer known.
+    /// 410: the revision is too old to be known.
     pub(crate) fn expired(message: impl Into<String>) -> Self {
         Self::new(410, "Expired", message)
     }

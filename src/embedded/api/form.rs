@@ -6,7 +6,6 @@ use super::ApiError;
 use super::table::{self, Include, metadata};
 use crate::embedded::store::Kind;
 
-/// A form of objects and lists of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Plain,

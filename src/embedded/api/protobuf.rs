@@ -1,4 +1,4 @@
-//! Objects as kubectl sends them from commands of its own types (`create namespace`, `create
+//! Objects as kubectl sends them from commands with built-in types (`create namespace`, `create
 //! deployment`, `drain`): Kubernetes' protobuf, read by a table of the fields that such commands
 //! set (numbers of `generated.proto` of 1.34). What is not in the table is refused, never left out.
 
@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 
 use super::ApiError;
 
-/// What every message begins with.
 const MAGIC: &[u8] = b"k8s\0";
 
 /// A field: its number, its name, what it is.

@@ -28,7 +28,6 @@ struct Ask {
 }
 
 impl Ask {
-    /// The object in the body.
     fn sent(&self) -> Result<Value, ApiError> {
         body::read(&self.content_type, &self.body)
     }

@@ -24,7 +24,6 @@ pub(super) struct Served {
 }
 
 impl Served {
-    /// Waits for etcd as long as the API server does.
     pub(super) async fn etcd(&self) -> Result<(), ApiError> {
         let back = self.availability.until(|now| now != Availability::EtcdDown);
         let waited = tokio::time::timeout(ETCD_TIMEOUT, back).await;

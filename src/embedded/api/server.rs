@@ -72,7 +72,6 @@ impl ApiServer {
         self.served.access.kubeconfig(name)
     }
 
-    /// How it fares from now on.
     pub(crate) fn set_availability(&self, availability: Availability) {
         self.served.availability.set(availability);
     }

@@ -14,7 +14,6 @@ const TRIES: u32 = 50;
 const OLD: &str =
     "the object has been modified; please apply your changes to the latest version and try again";
 
-/// Whether nothing is to be written.
 pub(super) fn is_dry(query: &Query) -> Result<bool, ApiError> {
     match query.text("dryRun") {
         "" => Ok(false),
@@ -137,7 +136,6 @@ impl<'a> Write<'a> {
         validate::check(self.kind, new, before)
     }
 
-    /// What would have been written.
     fn shown(&self, mut new: Value) -> Object {
         object::set_type(&mut new, self.kind);
         new.into()

@@ -11,7 +11,7 @@ use crate::model::{Action, NodeId};
 #[derive(Debug)]
 pub(crate) struct Command {
     pub action: Action,
-    /// Told when its effect is there, or why it won't be.
+    /// Receives when its effect is there, or why it won't be.
     pub done: oneshot::Sender<Result<(), EmbeddedError>>,
 }
 

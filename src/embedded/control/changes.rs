@@ -19,7 +19,6 @@ use crate::timeline::Ready;
 use crate::workload::container_ports;
 
 impl Driver {
-    /// Brings one change into the world.
     pub(super) fn apply(&mut self, at: Duration, change: Change) {
         let wall = self.wall(at);
         match change {
@@ -312,7 +311,6 @@ impl Driver {
     }
 }
 
-/// An object's namespace and name.
 pub(super) fn key_of(object: &Value) -> Key {
     (object::namespace(object).to_owned(), object::name(object).to_owned())
 }

@@ -19,7 +19,6 @@ pub(crate) struct InitialObjects<'a> {
     pub kubernetes: &'a str,
     pub registry: &'a Registry,
     pub block: &'a Block,
-    /// Where the API server listens.
     pub api: SocketAddr,
 }
 

@@ -8,10 +8,8 @@ use super::registry::Registry;
 use crate::model::{Component, Model, NodeId, Process};
 use crate::timeline::{Event, ProcessState, Record};
 
-/// The first process has this number.
 const FIRST_PID: u32 = 1001;
 
-/// Who observes processes, and what was reported.
 #[derive(Debug)]
 pub(super) struct Processes {
     /// Unbounded: a part changes some times a minute.
@@ -31,7 +29,7 @@ impl Processes {
         Self { observer, reported: BTreeMap::new(), next_pid: FIRST_PID }
     }
 
-    /// The process that is there now; one that was gone meanwhile is another.
+    /// The process that is there now; one that was gone in the meantime is another.
     fn seen(&mut self, key: (NodeId, Component), process: Process) -> Seen {
         match self.reported.get(&key) {
             Some(before) if before.process != Process::Gone || process == Process::Gone => {

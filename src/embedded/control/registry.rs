@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use crate::embedded::network::PodServer;
 use crate::model::{NodeId, OwnerId, PodId};
 
-/// A namespace and a name.
 pub(super) type Key = (String, String);
 
 #[derive(Clone, Debug)]
@@ -63,12 +62,10 @@ impl Registry {
         self.pods.get_mut(&pod)
     }
 
-    /// A pod has a name now.
     pub(crate) fn add_pod(&mut self, pod: PodId, key: Key) {
         self.pods.insert(pod, PodEntry { key, server: None, containers: Containers::Known });
     }
 
-    /// A pod is gone, and its sockets with it.
     pub(crate) fn remove_pod(&mut self, pod: PodId) -> Option<PodEntry> {
         self.pods.remove(&pod)
     }
@@ -90,7 +87,6 @@ impl Registry {
         self.owners.get(&owner)
     }
 
-    /// The ReplicaSet of this name.
     pub(crate) fn find_owner(&self, key: &Key) -> Option<OwnerId> {
         self.owners.iter().find(|(_, have)| *have == key).map(|(owner, _)| *owner)
     }

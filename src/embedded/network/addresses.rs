@@ -17,7 +17,6 @@ const CLAIM_PORTS: [u16; 2] = [26_443, 36_443];
 pub(crate) const MOST_NODES: usize = 100;
 /// Pods of a node, one after the other: 127.b.(1+node).2 to 254.
 const PODS: std::ops::RangeInclusive<u8> = 2..=254;
-/// The first of the subnets of Services.
 const SERVICES: u8 = 128;
 /// What is added to a port that can't be listened on: 80 becomes 8080, 443 becomes 8443.
 const DETOURS: [u16; 4] = [8_000, 10_000, 20_000, 30_000];
@@ -107,7 +106,6 @@ impl Block {
 #[derive(Clone, Debug)]
 pub(crate) struct Ports {
     probe: IpAddr,
-    /// Which ports can be listened on.
     known: Arc<Mutex<BTreeMap<u16, bool>>>,
 }
 

@@ -20,7 +20,6 @@ const MOST_HEADERS: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Life {
     pub behavior: Backend,
-    /// How often it was started.
     pub number: u32,
 }
 

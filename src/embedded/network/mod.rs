@@ -1,4 +1,4 @@
-//! The network of an embedded cluster: real sockets on loopback addresses of its own.
+//! The network of an embedded cluster: real sockets on its own loopback addresses.
 //!
 //! ```text
 //! client -> service.rs (a Service's address: hands the connection to one of the ready pods) -> connection.rs (a pod's answer)

@@ -1,4 +1,4 @@
-//! A pod's server: a port of its own for each container port, and the state of the node and the
+//! A pod's server: its own port for each container port, and the state of the node and the
 //! container that it is in.
 
 use std::net::{IpAddr, SocketAddr};

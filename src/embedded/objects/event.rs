@@ -17,12 +17,10 @@ pub(crate) struct EventSpec<'a> {
 }
 
 impl<'a> EventSpec<'a> {
-    /// That all goes its way.
     pub(crate) fn normal(reason: &'a str, message: &'a str, by: &'a str) -> Self {
         Self { kind: "Normal", reason, message, by, host: "" }
     }
 
-    /// That something is amiss.
     pub(crate) fn warning(reason: &'a str, message: &'a str, by: &'a str) -> Self {
         Self { kind: "Warning", ..Self::normal(reason, message, by) }
     }

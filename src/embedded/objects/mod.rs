@@ -29,7 +29,6 @@ pub(crate) fn owned_by(owner: &Value) -> Value {
     }])
 }
 
-/// Whether an object's controller is this one.
 pub(crate) fn is_owned_by(owned: &Value, owner: &Value) -> bool {
     let references = owned["metadata"]["ownerReferences"].as_array();
     references.is_some_and(|all| {

@@ -60,13 +60,11 @@ pub(crate) fn of_replica_set(set: &Value, suffix: &str, defaults: Tolerations) -
     pod
 }
 
-/// The scheduler chose a node.
 pub(crate) fn bind(pod: &mut Value, node: &str, at: jiff::Timestamp) {
     object::map_mut(pod, "spec").insert("nodeName".into(), node.into());
     condition("PodScheduled", true, at).set(pod);
 }
 
-/// The scheduler found no node.
 pub(crate) fn cannot_schedule(pod: &mut Value, message: &str, at: jiff::Timestamp) {
     Condition {
         kind: "PodScheduled",
@@ -104,7 +102,6 @@ pub(crate) fn start(pod: &mut Value, address: IpAddr, host: IpAddr, at: jiff::Ti
     condition("Initialized", true, at).set(pod);
 }
 
-/// Its kubelet says whether it is ready.
 pub(crate) fn report(pod: &mut Value, ready: bool, at: jiff::Timestamp) {
     condition("ContainersReady", ready, at).set(pod);
     condition("Ready", ready, at).set(pod);
@@ -125,7 +122,6 @@ fn condition(kind: &'static str, so: bool, at: jiff::Timestamp) -> Condition<'st
     Condition { kind, status, reason, message: "", at, beats: false }
 }
 
-/// Its deletion was asked for.
 pub(crate) fn end(pod: &mut Value, grace: u64, at: jiff::Timestamp) {
     if object::is_deleted(pod) {
         return;

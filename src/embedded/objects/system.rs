@@ -29,7 +29,6 @@ pub(crate) fn root_certificates(namespace: &str) -> Value {
     json!({"metadata": {"name": "kube-root-ca.crt", "namespace": namespace}, "data": {"ca.crt": ""}})
 }
 
-/// The API server as a Service.
 pub(crate) fn kubernetes_service(address: SocketAddr) -> Value {
     json!({
         "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"component": "apiserver", "provider": "kubernetes"}},

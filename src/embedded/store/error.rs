@@ -16,7 +16,6 @@ impl Cause {
 /// Why an object was not read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StoreError {
-    /// No such object.
     #[error("not found")]
     NotFound,
     #[error("already exists")]
@@ -24,7 +23,7 @@ pub(crate) enum StoreError {
     /// The object has another uid or another resourceVersion than the writer believes.
     #[error("{why}")]
     Conflict { why: String },
-    /// So old a revision is no longer known.
+    /// The revision is too old to be known.
     #[error("too old resource version: {asked} ({oldest})")]
     Expired {
         asked: u64,

@@ -10,7 +10,6 @@ pub(crate) struct Kind {
     pub plural: &'static str,
     /// The name of one object's type.
     pub kind: &'static str,
-    /// Whether its objects lie in namespaces.
     pub namespaced: bool,
     /// Short names for people.
     pub short: &'static [&'static str],

@@ -32,7 +32,6 @@ pub(crate) fn revision(object: &Value) -> u64 {
     meta(object, "resourceVersion").parse().unwrap_or(0)
 }
 
-/// Whether its deletion was asked for.
 pub(crate) fn is_deleted(object: &Value) -> bool {
     !object["metadata"]["deletionTimestamp"].is_null()
 }

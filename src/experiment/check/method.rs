@@ -166,14 +166,14 @@ fn addresses_are_kept(check: &Check) {
 /// Without a step it is judged in every fault, and a probe that one of them ends often goes on in
 /// another.
 fn no_success_of_which(check: &Check) {
-    let harms = |fault: &Fault| fault.component().map_or(fault.kind().name(), Component::name);
-    let mut harmed: Vec<&str> = check.faults().iter().map(|(_, fault, _)| harms(fault)).collect();
-    harmed.sort_unstable();
-    harmed.dedup();
+    let what = |fault: &Fault| fault.component().map_or(fault.kind().name(), Component::name);
+    let mut hit: Vec<&str> = check.faults().iter().map(|(_, fault, _)| what(fault)).collect();
+    hit.sort_unstable();
+    hit.dedup();
     for (index, expectation) in known(&check.draft.expect) {
-        if matches!(expectation, Expectation::NoSuccess { during: None, .. }) && harmed.len() > 1 {
+        if matches!(expectation, Expectation::NoSuccess { during: None, .. }) && hit.len() > 1 {
             let message =
-                format!("this is evaluated for every fault: {}", suggest::listed(&harmed, "and"));
+                format!("this is evaluated for every fault: {}", suggest::listed(&hit, "and"));
             let problem = check.warning(&format!("spec.expect[{index}].noSuccess"), message);
             check.report(problem.hint("`during: STEP` selects one"));
         }

@@ -1,8 +1,8 @@
 //! Checks across fields and files: what each field alone can't know. One file for each concern.
 
 mod claims;
+mod faults;
 mod fitting;
-mod harm;
 mod kind_config;
 mod method;
 mod objects;
@@ -30,7 +30,7 @@ pub(super) fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
     references::check(&check, files);
     method::check(&check);
     claims::check(&check);
-    harm::check(&check);
+    faults::check(&check);
     timing::check(&check);
     steady_state::check(&check, files);
     together::check(&check);
@@ -121,13 +121,11 @@ pub(super) mod tests {
         problems(&GOOD.replace(from, to), WORKLOAD, CONFIG)
     }
 
-    /// The same with another workload.
     pub(crate) fn with_workload(from: &str, to: &str) -> String {
         assert_eq!(WORKLOAD.matches(from).count(), 1, "{from:?} is there once");
         problems(GOOD, &WORKLOAD.replace(from, to), CONFIG)
     }
 
-    /// The problems of another experiment.
     pub(crate) fn of(experiment: &str) -> String {
         problems(experiment, WORKLOAD, CONFIG)
     }
@@ -142,7 +140,6 @@ pub(super) mod tests {
         problems(GOOD, WORKLOAD, config)
     }
 
-    /// Another experiment with another kind config.
     pub(crate) fn both(experiment: &str, config: &str) -> String {
         problems(experiment, WORKLOAD, config)
     }

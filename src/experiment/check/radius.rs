@@ -2,12 +2,13 @@
 //! says it.
 
 use super::Check;
-use crate::experiment::schema::{Excess, Harmed};
+use crate::experiment::schema::{Affected, Excess};
 
 pub(super) fn check(check: &Check) {
     let Some(radius) = &check.draft.blast_radius else { return };
     for (_, fault, place) in check.faults() {
-        let excess = Harmed::by_one(fault).and_then(|harmed| Excess::join(&radius.excess(&harmed)));
+        let excess =
+            Affected::by_one(fault).and_then(|affected| Excess::join(&radius.excess(&affected)));
         if let Some((message, hint)) = excess {
             check.report(check.error(&format!("{place}.target"), message).hint(hint));
         }

@@ -1,4 +1,4 @@
-//! What an experiment runs on, and how much of it may be harmed.
+//! What an experiment runs on, and how much of it may be affected.
 
 use serde_json::json;
 

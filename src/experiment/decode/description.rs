@@ -119,7 +119,6 @@ impl Description {
     }
 }
 
-/// Whether a field must be there.
 #[derive(Clone, Copy)]
 pub(super) enum Presence {
     Required,

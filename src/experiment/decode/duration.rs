@@ -4,7 +4,6 @@ use std::time::Duration;
 
 /// The longest duration that an experiment may name.
 pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// The rates of ordinary probes.
 pub(crate) const RATES: Rates = Rates {
     least: 1.0,
     most: 1000.0,

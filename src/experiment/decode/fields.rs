@@ -21,7 +21,6 @@ pub(crate) struct Cx<'f> {
     description: Option<RefCell<Description>>,
 }
 
-/// A decoder as a plain function.
 pub(crate) type Decode<T> = fn(&Cx, &Node) -> Option<T>;
 
 impl<'f> Cx<'f> {
@@ -250,7 +249,6 @@ impl<'t, 'f> Fields<'t, 'f> {
         self.missing.push(vec![key]);
     }
 
-    /// Exactly one of several fields.
     pub(crate) fn one_of<T>(&mut self, members: &[(&'static str, Decode<T>)]) -> Option<T> {
         if self.cx.description.is_some() {
             for (name, decode) in members {

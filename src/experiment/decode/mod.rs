@@ -72,7 +72,6 @@ impl Draft {
         self.clone().complete().is_some()
     }
 
-    /// The experiment, if nothing is missing.
     pub(super) fn complete(self) -> Option<Experiment> {
         Some(Experiment {
             name: self.name?,
@@ -127,7 +126,6 @@ fn another_kind(cx: &Cx, node: &Node) -> Option<()> {
     is_meant.then_some(())
 }
 
-/// The JSON Schema of an experiment's file.
 pub(crate) fn json_schema() -> Json {
     let file = Arc::new(SourceFile { name: String::new(), text: String::new() });
     let cx = Cx::describing(&file);

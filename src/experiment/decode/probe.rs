@@ -15,7 +15,6 @@ use crate::timeline::NodeRole;
 
 struct Defaults {
     from: From,
-    /// Attempts a second.
     rate: f64,
     rates: Rates,
     timeout: Duration,

@@ -158,7 +158,6 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// One of several words.
 pub(crate) fn choice<T: Copy>(
     cx: &Cx,
     node: &Node,

@@ -21,7 +21,7 @@ pub struct BlastRadius {
     /// Whether the cluster's data may be away for a while. Default: no.
     #[serde(default)]
     pub data_loss: bool,
-    /// Namespaces besides the run's whose objects may be harmed. Default: none.
+    /// Namespaces besides the run's whose objects may be affected. Default: none.
     #[serde(default)]
     pub namespaces: Vec<String>,
 }
@@ -41,9 +41,9 @@ impl Default for BlastRadius {
     }
 }
 
-/// What would be harmed at the same time.
+/// What would be affected at the same time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Harmed {
+pub struct Affected {
     pub workers: u32,
     /// Control-plane nodes.
     pub control_planes: u32,
@@ -56,8 +56,8 @@ pub struct Harmed {
     pub data_lost: bool,
 }
 
-impl Harmed {
-    /// What one fault harms, as far as the file alone says: of `all` nodes it knows one. `None`: no
+impl Affected {
+    /// What one fault affects, as far as the file alone says: of `all` nodes it knows one. `None`: no
     /// node.
     pub fn by_one(fault: &Fault) -> Option<Self> {
         let target = fault.target()?;
@@ -81,7 +81,7 @@ impl Harmed {
     }
 }
 
-/// Something that would be harmed and may not be.
+/// Something that would be affected and may not be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excess {
     /// What: a lowercase fragment.
@@ -91,8 +91,8 @@ pub struct Excess {
 }
 
 impl BlastRadius {
-    /// All that is more than may be harmed.
-    pub fn excess(&self, harmed: &Harmed) -> Vec<Excess> {
+    /// All that is more than may be affected.
+    pub fn excess(&self, harmed: &Affected) -> Vec<Excess> {
         let found = [
             at_most("worker", harmed.workers, self.max_workers, "maxWorkers"),
             at_most(

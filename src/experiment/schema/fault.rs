@@ -361,9 +361,9 @@ impl Fault {
         }
     }
 
-    /// Whether it makes the node less than it was: a drained one is well, and so are those whose
-    /// pods are hit.
-    pub fn harms_node(&self) -> bool {
+    /// Whether the node itself suffers: a drained one is healthy, and so are those whose pods are
+    /// hit.
+    pub fn degrades_node(&self) -> bool {
         self.target().is_some() && self.kind().traits().impact != Impact::Objects
     }
 
@@ -396,7 +396,7 @@ impl Fault {
         if role.is_some_and(|role| self.impossible_on(role).is_some()) {
             return false;
         }
-        self.harms_node() || (self.target().is_some() && role == Some(NodeRole::ControlPlane))
+        self.degrades_node() || (self.target().is_some() && role == Some(NodeRole::ControlPlane))
     }
 
     /// Whether it may hit a node that `other` has hit and still does: where neither touches what
@@ -404,7 +404,7 @@ impl Fault {
     /// their own.
     pub fn may_share_node(&self, other: &Fault) -> bool {
         let parts = matches!((self.component(), other.component()), (Some(this), Some(other)) if this != other);
-        parts || self.harms_node() != other.harms_node()
+        parts || self.degrades_node() != other.degrades_node()
     }
 
     /// Whether there is something to be undone.

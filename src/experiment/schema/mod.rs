@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claim::Claim;
 
-pub(crate) use blast_radius::{BlastRadius, Excess, Harmed};
+pub(crate) use blast_radius::{Affected, BlastRadius, Excess};
 pub(crate) use expectation::{Bound, Expectation, every_expectation};
 pub(crate) use fault::{Direction, Fault, Side, every_fault};
 pub(crate) use probe::{
@@ -134,7 +134,7 @@ pub enum Quantity {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Step {
-    /// Harm is done, held, and undone.
+    /// A fault is injected, held, and undone.
     Fault {
         /// By what others speak of it: a DNS label, unique in the experiment. Default: none.
         #[serde(default)]

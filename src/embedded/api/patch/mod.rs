@@ -11,7 +11,6 @@ use crate::embedded::store::Cause;
 use crate::embedded::store::kinds::SERVICES;
 use crate::embedded::store::object::name;
 
-/// How a change is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Style {
     /// A list of operations (RFC 6902).

@@ -1,4 +1,4 @@
-//! Whether the method harms what it may, and what the probes ask.
+//! Whether the faults hit what they may, and what the probes target.
 
 use super::Check;
 use crate::experiment::decode::known;
@@ -66,7 +66,7 @@ fn impossible(check: &Check, place: &str, fault: &Fault) {
     }
 }
 
-/// What is not the run's own may be harmed only where the file says so.
+/// What is not the run's own may be affected only where the file says so.
 fn foreign_namespace(check: &Check, place: &str, fault: &Fault) {
     let Some(radius) = &check.draft.blast_radius else { return };
     let Some(namespace) = fault
@@ -82,7 +82,7 @@ fn foreign_namespace(check: &Check, place: &str, fault: &Fault) {
     check.report(problem.hint(format!("`blastRadius: {{namespaces: [{namespace}]}}` allows it")));
 }
 
-/// A probe on the node that is to be harmed would die with it. By role or labels only the run can
+/// A probe on the node that is to be hit would go down with it. By role or labels only the run can
 /// know; by name the file does.
 fn probes_live_on(check: &Check, place: &str, fault: &Fault) {
     let Some(target) = fault.taken_by_name() else { return };
@@ -144,7 +144,7 @@ mod tests {
     const FAULT: &str = "  - fault:\n      nodeStop: {target: {role: worker, mostEndpointsOf: web}}\n    for: 15s\n";
 
     #[test]
-    fn a_method_harms_something() {
+    fn a_method_injects_something() {
         let diagnostics = changed(&format!("  method:\n{FAULT}"), "  method: []\n");
         assert!(diagnostics.contains("18:11: error: the method has no steps"), "{diagnostics}");
         assert!(
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_node_has_not_is_not_harmed() {
+    fn what_a_node_does_not_have_is_not_hit() {
         let diagnostics = changed(
             "nodeStop: {target: {role: worker",
             "kubeletStop: {target: {role: external-load-balancer",
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_runs_own_is_harmed_only_by_permission() {
+    fn what_is_not_the_runs_own_is_affected_only_by_permission() {
         let fault = "nodeStop: {target: {role: worker, mostEndpointsOf: web}}";
         let scale =
             changed(fault, "deploymentScale: {namespace: kube-system, name: coredns, replicas: 0}");
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_the_probes_host_may_be_harmed() {
+    fn a_part_of_the_probes_host_may_be_hit() {
         let fault = "componentStop: {component: kube-scheduler, target: {role: control-plane";
         let diagnostics =
             GOOD.replace("nodeStop: {target: {role: worker, mostEndpointsOf: web", fault);

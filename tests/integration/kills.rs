@@ -86,8 +86,8 @@ impl Victim<'_> {
         let mut failures = Vec::new();
         for number in 0..kills {
             let fault = self.faults[number % self.faults.len()];
-            // Half of them die while the fault is there, half at any other moment.
-            let in_effect = (number / self.faults.len() + number).is_multiple_of(2);
+            // Each fault's run dies twice while the fault is there, then once at any other moment.
+            let in_effect = (number / self.faults.len()) % 3 < 2;
             let moment = random.up_to(if in_effect { 2 * HOLD } else { Duration::from_secs(4) });
             let what = format!(
                 "kill {number} of {fault}, {moment:?} after its {}",

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::clock::Zero;
 use super::findings::{EndpointFinding, NodeCount, ServiceFinding, When};
 use crate::stats::Seconds;
-use crate::timeline::{Change, Endpoint, Event, Moment, Record};
+use crate::timeline::{Change, Endpoint, Event, Moment, ObjectRef, Record};
 
 /// What an endpoint is known by: its pod, whose address may change; its address where it has none.
 pub fn key(endpoint: &Endpoint) -> &str {
@@ -76,9 +76,9 @@ impl Scope<'_> {
     fn service(&self, name: &str, endpoints: &BTreeMap<&str, &Endpoint>) -> ServiceFinding {
         let changes: Vec<Seen<'_>> =
             self.after.iter().filter_map(|record| Seen::of(record, name)).collect();
-        let hit = endpoints.values().filter(|endpoint| is_on(endpoint, self.target));
+        let hit = endpoints.values().filter(|endpoint| is_on(name, endpoint, self.target));
         let hit: Vec<EndpointFinding> =
-            hit.map(|endpoint| self.follow(endpoint, &changes)).collect();
+            hit.map(|endpoint| self.follow(name, endpoint, &changes)).collect();
         ServiceFinding {
             service: name.to_owned(),
             endpoints: endpoints.len() as u32,
@@ -87,16 +87,22 @@ impl Scope<'_> {
             // not removed because of the fault.
             removed: last_of(hit.iter().map(|e| e.left.filter(|left| left.latest < self.undo))),
             back: last_of(hit.iter().map(|e| e.back)),
-            replaced: self.replaced(endpoints, &changes).filter(|_| !hit.is_empty()),
+            replaced: self.replaced(name, endpoints, &changes).filter(|_| !hit.is_empty()),
             hit,
         }
     }
 
     /// When as many new back ends were ready at the same time as the step hit, on none of its
     /// targets.
-    fn replaced(&self, before: &BTreeMap<&str, &Endpoint>, changes: &[Seen<'_>]) -> Option<When> {
-        let hits =
-            |endpoint: &Endpoint| self.step_targets.iter().any(|target| is_on(endpoint, target));
+    fn replaced(
+        &self,
+        service: &str,
+        before: &BTreeMap<&str, &Endpoint>,
+        changes: &[Seen<'_>],
+    ) -> Option<When> {
+        let hits = |endpoint: &Endpoint| {
+            self.step_targets.iter().any(|target| is_on(service, endpoint, target))
+        };
         let (count, mut ready) =
             (before.values().filter(|endpoint| hits(endpoint)).count(), BTreeSet::new());
         let all = changes.iter().find(|seen| {
@@ -110,12 +116,12 @@ impl Scope<'_> {
         all.map(|seen| self.when(seen.record))
     }
 
-    fn follow(&self, endpoint: &Endpoint, changes: &[Seen<'_>]) -> EndpointFinding {
+    fn follow(&self, service: &str, endpoint: &Endpoint, changes: &[Seen<'_>]) -> EndpointFinding {
         let left =
             changes.iter().position(|seen| key(seen.endpoint) == key(endpoint) && !seen.ready());
         // In the place of a pod that was hit itself another may come, on its own node too: that is
         // not the one that left.
-        let by_pod = endpoint.pod.as_deref() == Some(self.target);
+        let by_pod = pod_of(service, endpoint).as_deref() == Some(self.target);
         let same = |other: &Endpoint| {
             key(other) == key(endpoint)
                 || (!by_pod && other.node.is_some() && other.node == endpoint.node)
@@ -180,6 +186,59 @@ impl<'a> Seen<'a> {
 }
 
 /// A target is a node or a pod.
-fn is_on(endpoint: &Endpoint, target: &str) -> bool {
-    [&endpoint.node, &endpoint.pod].into_iter().any(|place| place.as_deref() == Some(target))
+fn is_on(service: &str, endpoint: &Endpoint, target: &str) -> bool {
+    endpoint.node.as_deref() == Some(target) || pod_of(service, endpoint).as_deref() == Some(target)
+}
+
+/// The pod behind an endpoint, as other records call it: it is in its Service's namespace.
+fn pod_of(service: &str, endpoint: &Endpoint) -> Option<String> {
+    Some(ObjectRef::from(service).sibling(endpoint.pod.as_ref()?).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::testing::{Run, at};
+
+    fn endpoint(service: &str, pod: &str) -> Event {
+        let endpoint = Endpoint {
+            address: format!("10.0.0.{}", service.len()),
+            pod: Some(pod.into()),
+            node: Some("fast-detection-worker".into()),
+            ready: true,
+        };
+        Event::Endpoint { service: service.into(), change: Change::Baseline, endpoint }
+    }
+
+    #[test]
+    fn pods_of_one_name_in_two_namespaces_are_two() {
+        let run = Run::new()
+            .event(-9000, endpoint("web", "web-0"))
+            .event(-9000, endpoint("shop/web", "web-0"))
+            .event(
+                2000,
+                match endpoint("shop/web", "web-0") {
+                    Event::Endpoint { service, endpoint, .. } => {
+                        Event::Endpoint { service, change: Change::Deleted, endpoint }
+                    }
+                    other => other,
+                },
+            )
+            .kill(15_000);
+        let timeline = run.build();
+        let zero = Zero::of(&timeline).0;
+        let span = Span { requested: at(0), undo: at(15_000), until: Moment(u64::MAX) };
+        let hit = |target: &str| {
+            let found = services(&timeline.records, target, &[target], span, zero);
+            let hit = found.into_iter().filter(|service| !service.hit.is_empty());
+            hit.map(|service| (service.service, service.removed.is_some())).collect::<Vec<_>>()
+        };
+        assert_eq!(hit("shop/web-0"), [("shop/web".into(), true)]);
+        assert_eq!(hit("web-0"), [("web".into(), false)]);
+        assert_eq!(
+            hit("fast-detection-worker"),
+            [("shop/web".into(), true), ("web".into(), false)],
+            "what left the one did not leave the other"
+        );
+    }
 }

@@ -67,11 +67,6 @@ impl PodFinding {
             self.left = when;
         }
     }
-
-    /// Whether it carries all of these labels.
-    pub fn has(&self, labels: &BTreeMap<String, String>) -> bool {
-        labels.iter().all(|(key, value)| self.labels.get(key) == Some(value))
-    }
 }
 
 #[cfg(test)]

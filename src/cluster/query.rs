@@ -28,6 +28,9 @@ pub(crate) struct Pod {
     pub host_network: bool,
     /// Its containers that run, by name, with their ids (`containerd://...`).
     pub running: Vec<(String, String)>,
+    /// Its controller: `ReplicaSet/web-559b`.
+    pub owner: Option<String>,
+    pub labels: BTreeMap<String, String>,
     /// Whether it is the API's picture of a static pod, as the parts of a control plane are.
     pub mirror: bool,
 }
@@ -99,7 +102,8 @@ impl Cluster {
         name: &str,
     ) -> Result<Service, ClusterError> {
         let api: Api<objects::Service> = Api::namespaced(self.client(), namespace);
-        Ok(read_service(self.call(format!("read the Service {name}"), api.get(name)).await?))
+        let what = format!("read the Service {namespace}/{name}");
+        Ok(read_service(self.call(what, api.get(name)).await?))
     }
 
     /// A Service's endpoints, each once, by pod or address. From its EndpointSlices; where the
@@ -181,8 +185,15 @@ pub(crate) fn pod_ready(pod: &objects::Pod) -> bool {
     })
 }
 
+/// The controller of a pod: `ReplicaSet/web-559b`.
+pub(crate) fn owner(pod: &objects::Pod) -> Option<String> {
+    let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true))?;
+    Some(format!("{}/{}", owner.kind, owner.name))
+}
+
 fn read_pod(pod: objects::Pod) -> Pod {
     let (ready, mirror) = (pod_ready(&pod), pod.annotations().contains_key(MIRROR));
+    let (owner, labels) = (owner(&pod), pod.labels().clone());
     let spec = pod.spec.unwrap_or_default();
     let status = pod.status.unwrap_or_default();
     let containers = status.container_statuses.unwrap_or_default();
@@ -194,6 +205,8 @@ fn read_pod(pod: objects::Pod) -> Pod {
         ready,
         host_network: spec.host_network.unwrap_or(false),
         running: containers.into_iter().filter_map(running).collect(),
+        owner,
+        labels,
         mirror,
     }
 }

@@ -456,7 +456,7 @@ pub(crate) fn probed_services(experiment: &Experiment) -> Vec<String> {
     let mut services: Vec<String> = experiment
         .probes
         .iter()
-        .filter_map(|probe| probe.ask.service().map(str::to_owned))
+        .filter_map(|probe| probe.ask.service().map(ToString::to_string))
         .collect();
     services.sort();
     services.dedup();

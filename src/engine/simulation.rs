@@ -27,7 +27,7 @@ pub(super) fn experiment() -> Experiment {
         most_endpoints_of: Some("web".into()),
         ..NodeSelector::default()
     };
-    let service = Target::Service { name: "web".into(), port: None };
+    let service = Target::Service { service: "web".into(), port: None };
     Experiment {
         name: "simulated".into(),
         question: None,
@@ -501,8 +501,7 @@ async fn whatever_goes_wrong_is_undone() {
 
 /// Two pods are deleted while a node is down, and a node is killed.
 fn with_pods() -> Experiment {
-    let labels = [("app".to_owned(), "web".to_owned())].into();
-    let pods = PodSelector { namespace: None, labels, count: Count::Exactly(2) };
+    let pods = PodSelector { pods: Pods::labelled([("app", "web")]), count: Count::Exactly(2) };
     let target = NodeSelector { role: Some(NodeRole::Worker), ..NodeSelector::default() };
     let inner = fault(Fault::PodDelete { pods }, 2, Vec::new());
     let method = vec![fault(Fault::NodeKill { target }, 5, vec![inner])];

@@ -68,7 +68,8 @@ impl SteadyState {
     ) -> Self {
         for service in services {
             let at_least = live.endpoints_of(service).iter().filter(|e| e.ready).count() as u32;
-            let as_before = Condition::EndpointsReady { service: service.clone(), at_least };
+            let as_before =
+                Condition::EndpointsReady { service: service.as_str().into(), at_least };
             // The experiment may have asked for as much.
             if !self.conditions.contains(&as_before) {
                 self.conditions.push(as_before);
@@ -111,7 +112,7 @@ impl SteadyState {
         match condition {
             Condition::NodesReady(quantity) => self.nodes_ready(*quantity, live, now),
             Condition::EndpointsReady { service, at_least } => {
-                self.endpoints_ready(service, *at_least, live)
+                self.endpoints_ready(&service.to_string(), *at_least, live)
             }
             Condition::Probe { name, success_ratio, hold } => {
                 self.probe(name, *success_ratio, *hold, live, now)

@@ -15,12 +15,13 @@ mod files;
 mod matrix;
 mod method;
 mod parsed;
+mod resolve;
 
 pub(crate) mod schema;
 pub(crate) mod source;
 
 pub(crate) use crate::yaml::{self, diagnostic, suggest, tree};
-pub(crate) use crate::yaml::{Diagnostic, Diagnostics, Location, Severity, SourceFile, Span};
+pub(crate) use crate::yaml::{Diagnostic, Diagnostics, Location, Severity, SourceFile};
 pub(crate) use claim::{Claim, FailMeans, PassMeans};
 pub(crate) use decode::json_schema;
 pub(crate) use files::{Place, Setting};

@@ -5,6 +5,7 @@ use super::decode::{self, Draft};
 use super::diagnostic::{Diagnostic, Diagnostics, Location, Span};
 use super::files::{self, Files, Setting};
 use super::matrix::Variant;
+use super::resolve::{Names, resolve};
 use super::schema::Experiment;
 use super::source::Source;
 use super::tree::Node;
@@ -141,10 +142,16 @@ fn one(
         .as_ref()
         .map(|draft| files::read(&cx, &root, draft, &source, command.place))
         .unwrap_or_default();
+    let namespace = draft.as_ref().and_then(|draft| draft.namespace.clone());
+    let names = Names {
+        workload: &files.workload,
+        has_workload: draft.as_ref().is_some_and(|draft| !draft.workload.is_empty()),
+        namespace: namespace.as_deref(),
+    };
     if let Some(draft) = &draft {
-        check::check(&cx, &root, draft, &files);
+        check::check(&cx, &root, draft, &files, &names);
         if !draft.is_complete() {
-            check::radius(&cx, &root, draft);
+            check::radius(&cx, &root, draft, &names);
         }
     }
     problems.extend(cx.into_problems());
@@ -152,6 +159,7 @@ fn one(
         return Err(problems);
     };
     experiment.name.extend(setting.map(|setting| format!("[{setting}]")));
+    resolve(&mut experiment, &names);
     Ok(assemble(experiment, source, root, &files, problems))
 }
 

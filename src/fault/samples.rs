@@ -93,6 +93,7 @@ pub(crate) fn object_harms() -> [ObjectHarm; 4] {
             pod: name(),
             uid: "u".into(),
             node: None,
+            known_as: None,
         }),
         ObjectHarm::NodeDrain(NodeDrain { node: "w".into(), namespaces: vec![namespace()] }),
         ObjectHarm::DeploymentPlace(DeploymentPlace {

@@ -15,7 +15,8 @@ pub(crate) fn candidates<'a>(
     endpoints: &Endpoints,
 ) -> Vec<&'a Node> {
     let matching: Vec<&Node> = nodes.iter().filter(|node| matches(node, selector)).collect();
-    match selector.most_endpoints_of.as_ref().and_then(|service| endpoints.get(service)) {
+    let service = selector.most_endpoints_of.as_ref();
+    match service.and_then(|service| endpoints.get(&service.to_string())) {
         Some(endpoints) => most(matching, endpoints),
         None => matching,
     }

@@ -171,7 +171,8 @@ impl ClusterModel {
         };
         let mut fitting: Vec<NodeId> = self.topology.ids().filter(fits).collect();
         if let Some(service) = &selector.most_endpoints_of {
-            let nodes = self.services.get(service).map_or(&[][..], |backends| &backends.nodes);
+            let nodes =
+                self.services.get(&service.to_string()).map_or(&[][..], |backends| &backends.nodes);
             fitting.sort_by_key(|node| Reverse(nodes.iter().filter(|at| *at == node).count()));
         }
         fitting

@@ -165,7 +165,7 @@ impl Predictions {
         Tried {
             step,
             probe: probe.map(|probe| probe.name.clone()),
-            service: probe.and_then(|probe| probe.ask.service()).map(str::to_owned),
+            service: probe.and_then(|probe| probe.ask.service()).map(ToString::to_string),
             node: self.cluster.topology.nodes[forecast.node.0].name.clone(),
             hit: (hit as u32, scenario.pods.len() as u32),
             routing: scenario.routing,

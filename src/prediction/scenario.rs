@@ -58,7 +58,7 @@ fn never_answered(Course { probe, scenario }: &Course) -> Option<String> {
 /// Why a probe's Service has no pods.
 fn nowhere(probe: &Probe, cluster: &ClusterModel) -> Option<String> {
     let service = probe.ask.service()?;
-    cluster.services.get(service)?.nodes.is_empty().then(|| {
+    cluster.services.get(&service.to_string())?.nodes.is_empty().then(|| {
         format!(
             "the Service {service} has no pods here: it has no replicas, or no node fits its pods' \
              nodeSelector, node affinity and tolerations"
@@ -68,7 +68,7 @@ fn nowhere(probe: &Probe, cluster: &ClusterModel) -> Option<String> {
 
 fn backends<'a>(probe: &Probe, cluster: &'a ClusterModel) -> Option<&'a Backends> {
     // A kept connection to a dead pod hangs until its client gives up: another story.
-    let backends = cluster.services.get(probe.ask.service()?)?;
+    let backends = cluster.services.get(&probe.ask.service()?.to_string())?;
     (probe.connection == Connection::New && !backends.nodes.is_empty()).then_some(backends)
 }
 

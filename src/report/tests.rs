@@ -16,7 +16,7 @@ use crate::verdict::{Verdict, judge};
 
 /// The experiment of the article's run.
 fn experiment() -> Experiment {
-    let service = Target::Service { name: "web".into(), port: None };
+    let service = Target::Service { service: "web".into(), port: None };
     let http = Ask::Http {
         target: service,
         path: "/".into(),

@@ -16,6 +16,7 @@ mod fault_kind;
 mod go_duration;
 pub mod header;
 pub mod leader;
+mod object_ref;
 pub mod outcome;
 mod probe_kind;
 mod readable;
@@ -37,6 +38,7 @@ pub use go_duration::{format_duration, parse_duration};
 pub use header::{
     ClusterFacts, ClusterKind, Header, Needs, NodeFacts, ProbeHeader, Tuning, TuningSource,
 };
+pub use object_ref::{ObjectRef, watch_of};
 pub use outcome::{Outcome, Phase, TlsCause};
 pub use probe_kind::ProbeKind;
 pub(crate) use readable::readable;

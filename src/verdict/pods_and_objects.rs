@@ -1,19 +1,14 @@
 //! Rules on what became of pods and objects.
 
-use std::collections::BTreeMap;
-
 use super::faults::{missing, moment};
 use super::finding::Finding;
 use crate::analysis::{FaultFinding, Findings, PodFinding};
+use crate::experiment::Pods;
 use crate::stats::Seconds;
+use crate::timeline::{ObjectRef, watch_of};
 
 /// So many missing objects are named.
 const NAMED: usize = 5;
-
-/// Labels as a person writes them: `app=web,tier=front`.
-pub(super) fn labels_text(labels: &BTreeMap<String, String>) -> String {
-    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
-}
 
 /// No node that was hit was noticed. Its Ready must be known, and the watch must have seen all of
 /// the fault.
@@ -43,46 +38,54 @@ pub(super) fn not_detected(found: &Findings) -> Finding {
     Finding::worst(judged, "no fault hit a node whose state is known").pass_inconclusive_if(blind)
 }
 
+/// The watch that shows a Service's endpoints.
+pub(super) fn endpoints_watch(service: &str) -> String {
+    watch_of("endpoints", ObjectRef::from(service).namespace.as_deref())
+}
+
 /// What each fault took from a Service was ready elsewhere.
 pub(super) fn rescheduled(found: &Findings, service: &str, bound: Seconds) -> Finding {
     let judge = |fault: &FaultFinding| {
         let service = fault.service(service).filter(|service| !service.hit.is_empty())?;
+        let watched = endpoints_watch(&service.service);
         Some(match service.replaced {
             Some(when) => moment(found, fault, when, bound),
-            None => missing(found, fault, bound, "endpoints", "not rescheduled"),
+            None => missing(found, fault, bound, &watched, "not rescheduled"),
         })
     };
     let judged = found.faults.iter().filter_map(judge);
     Finding::worst(judged, format!("no fault hit a known endpoint of {service}"))
 }
 
+fn is_of(pod: &PodFinding, pods: &Pods) -> bool {
+    let ObjectRef { namespace, name } = pod.pod.as_str().into();
+    namespace == pods.namespace && pods.have(&name, pod.owner.as_deref(), &pod.labels)
+}
+
 /// Pods from before the first fault that a fault hit: themselves, or the node that they were on.
-fn hit<'a>(
-    found: &'a Findings,
-    labels: &BTreeMap<String, String>,
-) -> Vec<(&'a PodFinding, &'a FaultFinding)> {
+fn hit<'a>(found: &'a Findings, pods: &Pods) -> Vec<(&'a PodFinding, &'a FaultFinding)> {
     let hits = |pod: &PodFinding, fault: &FaultFinding| {
         fault.target == pod.pod || pod.node.as_ref() == Some(&fault.target)
     };
-    let pods = found.pods.iter().filter(|pod| pod.appeared.is_none() && pod.has(labels));
-    pods.flat_map(|pod| {
-        found.faults.iter().filter(move |fault| hits(pod, fault)).map(move |fault| (pod, fault))
-    })
-    .collect()
+    let there = found.pods.iter().filter(|pod| pod.appeared.is_none() && is_of(pod, pods));
+    there
+        .flat_map(|pod| {
+            found.faults.iter().filter(move |fault| hits(pod, fault)).map(move |fault| (pod, fault))
+        })
+        .collect()
 }
 
 /// No pod with these labels came before the last undo.
-pub(super) fn not_rescheduled(found: &Findings, labels: &BTreeMap<String, String>) -> Finding {
-    let labelled = labels_text(labels);
-    let hit = hit(found, labels);
+pub(super) fn not_rescheduled(found: &Findings, pods: &Pods) -> Finding {
+    let hit = hit(found, pods);
     let Some(since) = hit.iter().map(|(_, fault)| fault.requested).min() else {
-        return Finding::unknown(format!("no fault hit a pod with {labelled}"));
+        return Finding::unknown(format!("no fault hit a pod {pods}"));
     };
     let Some(undo) = found.faults.iter().filter_map(|fault| found.held_until(fault)).max() else {
         return Finding::unknown("the fault has no undo");
     };
     let came = |pod: &&PodFinding| {
-        pod.has(labels)
+        is_of(pod, pods)
             && pod.appeared.is_some_and(|when| when.earliest < undo && when.latest >= since)
     };
     let new: Vec<&PodFinding> = found.pods.iter().filter(came).collect();
@@ -97,12 +100,13 @@ pub(super) fn not_rescheduled(found: &Findings, labels: &BTreeMap<String, String
     };
     finding
         .measured(format!("{} in {}", new.len(), undo - since))
-        .pass_inconclusive_if(hidden(found, since, undo))
+        .pass_inconclusive_if(hidden(found, pods, since, undo))
 }
 
 /// Why a pod may have come and gone unseen: no list that is made later has it.
-fn hidden(found: &Findings, since: Seconds, undo: Seconds) -> Option<String> {
-    let mut gaps = found.watch_gaps("pods");
+fn hidden(found: &Findings, pods: &Pods, since: Seconds, undo: Seconds) -> Option<String> {
+    let watch = watch_of("pods", pods.namespace.as_deref());
+    let mut gaps = found.watch_gaps(&watch);
     let gap = gaps.find(|gap| gap.from < undo && gap.until.is_none_or(|until| until > since))?;
     Some(format!("{}: a pod may have come and gone", gap.why))
 }
@@ -112,21 +116,20 @@ fn on(pod: &PodFinding) -> String {
 }
 
 /// Every pod that was hit itself was started again in place.
-pub(super) fn restarted(
-    found: &Findings,
-    labels: &BTreeMap<String, String>,
-    bound: Seconds,
-) -> Finding {
+pub(super) fn restarted(found: &Findings, pods: &Pods, bound: Seconds) -> Finding {
     let judge = |(pod, fault): (&PodFinding, &FaultFinding)| match pod.restarted {
         Some(when) => moment(found, fault, when, bound),
         None if pod.left.is_some() => Finding::failed(format!("{} was deleted", pod.pod)),
-        None => missing(found, fault, bound, "pods", "not restarted"),
+        None => missing(
+            found,
+            fault,
+            bound,
+            &watch_of("pods", pods.namespace.as_deref()),
+            "not restarted",
+        ),
     };
-    let themselves = hit(found, labels).into_iter().filter(|(pod, fault)| pod.pod == fault.target);
-    Finding::worst(
-        themselves.map(judge),
-        format!("no fault hit a pod with {}", labels_text(labels)),
-    )
+    let themselves = hit(found, pods).into_iter().filter(|(pod, fault)| pod.pod == fault.target);
+    Finding::worst(themselves.map(judge), format!("no fault hit a pod {pods}"))
 }
 
 /// Every object is there that was there before.
@@ -175,8 +178,8 @@ mod tests {
     use crate::timeline::{Change, Event, FaultPhase, ObjectName, Ready, UnreadKind};
     use crate::verdict::Outcome::{Fail, Inconclusive, Pass};
 
-    fn labels() -> BTreeMap<String, String> {
-        [("app".to_owned(), "web".to_owned())].into()
+    fn pods() -> Pods {
+        Pods::labelled([("app", "web")])
     }
 
     fn found(run: Run) -> Findings {
@@ -226,7 +229,7 @@ mod tests {
     #[test]
     fn a_new_pod_is_told_from_one_that_comes_after_the_undo() {
         let run = || Run::new().pod(-9000, Change::Baseline, "a", 0, true).kill(15_000);
-        let judged = |run: Run| not_rescheduled(&found(run), &labels());
+        let judged = |run: Run| not_rescheduled(&found(run), &pods());
         assert_eq!(judged(run()).outcome, Pass);
         assert_eq!(judged(run().pod(15_500, Change::Changed, "b", 0, true)).outcome, Pass);
         assert_eq!(judged(run().pod(4000, Change::Changed, "b", 0, true)).outcome, Fail);
@@ -234,7 +237,7 @@ mod tests {
             judged(run().pod(16_000, Change::Changed, "b", 0, true).since(3000)).outcome,
             Inconclusive
         );
-        let other = BTreeMap::from([("app".to_owned(), "db".to_owned())]);
+        let other = Pods::labelled([("app", "db")]);
         assert_eq!(not_rescheduled(&found(run()), &other).outcome, Inconclusive);
         let blind = Event::WatchGap {
             watch: "pods".into(),
@@ -288,7 +291,7 @@ mod tests {
             );
             phase(phase(run, 100, FaultPhase::Confirmed), 10_000, FaultPhase::UndoRequested)
         };
-        let judged = |run: Run, within| restarted(&found(run), &labels(), seconds(within)).outcome;
+        let judged = |run: Run, within| restarted(&found(run), &pods(), seconds(within)).outcome;
         let again = || run().pod(2000, Change::Changed, "a", 1, true);
         assert_eq!([judged(again(), 2), judged(again(), 1)], [Pass, Fail]);
         assert_eq!([judged(run(), 10), judged(run(), 11)], [Fail, Inconclusive]);

@@ -141,14 +141,12 @@ fn words(expectation: &Expectation) -> (String, String) {
         Expectation::Rescheduled { service, within } => {
             (format!("pods of {service} rescheduled"), format!("within {}", Seconds::from(*within)))
         }
-        Expectation::NotRescheduled { labels } => (
-            format!("new pods with {}", pods_and_objects::labels_text(labels)),
-            "none before the undo".into(),
-        ),
-        Expectation::Restarted { labels, within } => (
-            format!("pods with {} restarted", pods_and_objects::labels_text(labels)),
-            format!("within {}", Seconds::from(*within)),
-        ),
+        Expectation::NotRescheduled { pods } => {
+            (format!("new pods {pods}"), "none before the undo".into())
+        }
+        Expectation::Restarted { pods, within } => {
+            (format!("pods {pods} restarted"), format!("within {}", Seconds::from(*within)))
+        }
         Expectation::ObjectsKept => ("objects kept".into(), "all of them".into()),
         Expectation::LeaderChange { component, within } => (
             format!("new leader of {}", component.name()),
@@ -183,7 +181,7 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
                     .iter()
                     .find_map(|probe| probe.service.clone().filter(|_| !probe.control))
             };
-            match service.clone().or_else(first) {
+            match service.as_ref().map(ToString::to_string).or_else(first) {
                 Some(service) => {
                     run.each_fault(*within, Quantity::EndpointRemoval(&service), |fault, limit| {
                         removal(found, fault, &service, limit)
@@ -217,11 +215,11 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
         Expectation::NodesUntouched => nodes_untouched(found),
         Expectation::NotDetected => pods_and_objects::not_detected(found),
         Expectation::Rescheduled { service, within } => {
-            pods_and_objects::rescheduled(found, service, (*within).into())
+            pods_and_objects::rescheduled(found, &service.to_string(), (*within).into())
         }
-        Expectation::NotRescheduled { labels } => pods_and_objects::not_rescheduled(found, labels),
-        Expectation::Restarted { labels, within } => {
-            pods_and_objects::restarted(found, labels, (*within).into())
+        Expectation::NotRescheduled { pods } => pods_and_objects::not_rescheduled(found, pods),
+        Expectation::Restarted { pods, within } => {
+            pods_and_objects::restarted(found, pods, (*within).into())
         }
         Expectation::ObjectsKept => pods_and_objects::objects_kept(found),
         Expectation::LeaderChange { component, within } => {
@@ -347,7 +345,10 @@ fn removal(found: &Findings, fault: &FaultFinding, name: &str, bound: Seconds) -
         }
         Some(service) => match service.removed {
             Some(when) => moment(found, fault, when, bound),
-            None => missing(found, fault, bound, "endpoints", "an endpoint was not removed"),
+            None => {
+                let watched = pods_and_objects::endpoints_watch(name);
+                missing(found, fault, bound, &watched, "an endpoint was not removed")
+            }
         },
     }
 }

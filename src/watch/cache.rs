@@ -1,6 +1,7 @@
 //! What a watch has reported last, so that only what is new is reported.
 
 use std::collections::HashMap;
+use std::marker::PhantomData;
 
 use kube::Resource;
 use serde::de::DeserializeOwned;
@@ -22,10 +23,29 @@ pub(super) trait Watched: Send + Sync + 'static {
     fn rows(object: &Self::Object) -> Vec<(String, Self::Row)>;
 }
 
+/// The same in another namespace than the run's own.
+pub(super) struct Elsewhere<W>(PhantomData<W>);
+
+impl<W: Watched> Watched for Elsewhere<W> {
+    type Object = W::Object;
+    type Row = W::Row;
+
+    fn rows(object: &W::Object) -> Vec<(String, W::Row)> {
+        let namespace = object.meta().namespace.as_deref().unwrap_or_default();
+        let rows = W::rows(object).into_iter();
+        rows.map(|(key, row)| (key, row.elsewhere(namespace))).collect()
+    }
+}
+
 /// What a timeline keeps of an object.
 pub(super) trait Row: Clone + PartialEq + Send + Sync + 'static {
     /// Its record; `None` when a timeline does not keep this change.
     fn event(&self, change: Change) -> Option<Event>;
+
+    /// As it is called where its namespace is not the run's own.
+    fn elsewhere(self, _namespace: &str) -> Self {
+        self
+    }
 
     /// Which row counts when two objects have the key: the greater.
     fn rank(&self) -> u8 {

@@ -37,5 +37,5 @@ pub(crate) fn watch_canary(
             tasks.spawn(run::<deployment::Deployments>(follow, within(&clients, namespace)))
         }
     };
-    Watches { tasks, started, report, names: [name].into() }
+    Watches { tasks, started, report, names: [name.to_owned()].into() }
 }

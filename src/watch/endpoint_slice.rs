@@ -12,9 +12,6 @@ pub(super) struct Slices;
 /// The label that names a slice's Service.
 pub(super) const SERVICE: &str = "kubernetes.io/service-name";
 
-/// Those of another namespace than the run's: their Services have its name before their own.
-pub(super) struct Elsewhere;
-
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Row {
     service: String,
@@ -38,6 +35,10 @@ impl cache::Row for Row {
         })
     }
 
+    fn elsewhere(self, namespace: &str) -> Self {
+        Self { service: format!("{namespace}/{}", self.service), ..self }
+    }
+
     /// One that is ready counts before one that is not.
     fn rank(&self) -> u8 {
         u8::from(self.endpoint.ready)
@@ -54,30 +55,19 @@ impl Watched for Slices {
     }
 }
 
-impl Watched for Elsewhere {
-    type Object = EndpointSlice;
-    type Row = Row;
-
-    fn rows(object: &EndpointSlice) -> Vec<(String, Row)> {
-        let Some(service) = object.labels().get(SERVICE) else { return Vec::new() };
-        let service = format!("{}/{service}", object.namespace().unwrap_or_default());
-        slice_endpoints(object).map(|endpoint| Row::of(&service, endpoint)).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::watch::cache::WatchCache;
+    use crate::watch::cache::{Elsewhere, WatchCache};
 
     #[test]
     fn a_service_of_another_namespace_bears_its_name() {
         let slice = json!({"metadata": {"name": "kube-dns-x", "namespace": "kube-system", "labels": {SERVICE: "kube-dns"}},
             "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"], "nodeName": "w"}]});
         let slice: EndpointSlice = serde_json::from_value(slice).unwrap();
-        let events = WatchCache::<Elsewhere>::new().put(&slice, Change::Baseline);
+        let events = WatchCache::<Elsewhere<Slices>>::new().put(&slice, Change::Baseline);
         let [Event::Endpoint { service, .. }] = events.as_slice() else { panic!("{events:?}") };
         assert_eq!(service, "kube-system/kube-dns");
     }

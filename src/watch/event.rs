@@ -48,6 +48,10 @@ impl Watched for Events {
 }
 
 impl cache::Row for Row {
+    fn elsewhere(self, namespace: &str) -> Self {
+        Self { regarding: self.regarding.replacen('/', &format!("/{namespace}/"), 1), ..self }
+    }
+
     fn event(&self, change: Change) -> Option<Event> {
         // Kubernetes forgets events after an hour. That is not news.
         if change == Change::Deleted {

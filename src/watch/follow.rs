@@ -56,11 +56,11 @@ pub(super) enum Ended {
 /// What one watch follows, and where its records go.
 #[derive(Debug)]
 pub(super) struct Follow {
-    name: &'static str,
+    name: String,
     fields: Option<&'static str>,
     labels: Option<String>,
     out: UnboundedSender<Record>,
-    started: watch::Sender<BTreeSet<&'static str>>,
+    started: watch::Sender<BTreeSet<String>>,
 }
 
 /// What the servers through which one watch looks have in common.
@@ -71,7 +71,7 @@ struct Shared<W: Watched> {
 }
 
 impl<W: Watched> Shared<W> {
-    fn new(name: &'static str, sources: usize) -> Self {
+    fn new(name: &str, sources: usize) -> Self {
         Self { cache: WatchCache::new(), health: WatchHealth::new(name, sources), listed: false }
     }
 }
@@ -110,11 +110,11 @@ enum Stream {
 
 impl Follow {
     pub(super) fn new(
-        name: &'static str,
+        name: impl Into<String>,
         out: UnboundedSender<Record>,
-        started: watch::Sender<BTreeSet<&'static str>>,
+        started: watch::Sender<BTreeSet<String>>,
     ) -> Self {
-        Self { name, fields: None, labels: None, out, started }
+        Self { name: name.into(), fields: None, labels: None, out, started }
     }
 
     /// Follows only objects of which these fields are so.
@@ -123,6 +123,11 @@ impl Follow {
     }
 
     /// Follows only objects whose labels are so.
+    /// The same of all objects, whatever their labels.
+    pub(super) fn unlabelled(self) -> Self {
+        Self { labels: None, ..self }
+    }
+
     pub(super) fn labels(self, labels: String) -> Self {
         Self { labels: Some(labels), ..self }
     }
@@ -134,7 +139,7 @@ impl Follow {
     /// Follows through several servers at the same time, until nobody receives, or one turns out
     /// not to have the kind (known at the first list only).
     pub(super) async fn run<W: Watched>(self, apis: Vec<Api<W::Object>>) -> (Ended, Self) {
-        let shared = Mutex::new(Shared::<W>::new(self.name, apis.len()));
+        let shared = Mutex::new(Shared::<W>::new(&self.name, apis.len()));
         let sources = apis
             .iter()
             .enumerate()
@@ -240,12 +245,9 @@ impl<W: Watched> Source<'_, W> {
         let events = shared.cache.replace(objects, version_of(&place.version), change);
         drop(shared);
         follow.send_all(at, since, events);
-        follow.started.send_if_modified(|started| started.insert(follow.name));
-        let started = Record {
-            at,
-            since: None,
-            event: Event::WatchStarted { watch: follow.name.to_owned() },
-        };
+        follow.started.send_if_modified(|started| started.insert(follow.name.clone()));
+        let started =
+            Record { at, since: None, event: Event::WatchStarted { watch: follow.name.clone() } };
         if news { follow.send(started) } else { !follow.out.is_closed() }
     }
 

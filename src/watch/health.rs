@@ -17,7 +17,7 @@ struct SourceHealth {
 }
 
 impl WatchHealth {
-    pub(super) fn new(watch: &'static str, sources: usize) -> Self {
+    pub(super) fn new(watch: &str, sources: usize) -> Self {
         Self {
             gap: Gap::new(watch),
             sources: vec![SourceHealth { alive: Moment(0), down: false }; sources],
@@ -50,13 +50,13 @@ impl WatchHealth {
 /// Whether there is a gap now, and since when.
 #[derive(Debug)]
 struct Gap {
-    watch: &'static str,
+    watch: String,
     open: Option<(Moment, String)>,
 }
 
 impl Gap {
-    fn new(watch: &'static str) -> Self {
-        Self { watch, open: None }
+    fn new(watch: &str) -> Self {
+        Self { watch: watch.to_owned(), open: None }
     }
 
     /// There is a gap since `from`, the last response. `None` when that is known already.

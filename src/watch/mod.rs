@@ -16,10 +16,12 @@ mod lease;
 mod node;
 mod pod;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::Endpoints;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::Api;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
@@ -27,49 +29,63 @@ use tokio::task::JoinSet;
 
 use crate::cluster::{CANARY_LABEL, Cluster};
 use crate::timeline::leader::{LEADER_LEASES, NODE_LEASES};
-use crate::timeline::{Event, Record};
+use crate::timeline::{Event, ObjectRef, Record, watch_of};
+use cache::Elsewhere;
 pub(crate) use canary::{CanaryObjects, watch_canary};
+use endpoint_slice::Slices;
+use endpoints::OldEndpoints;
 pub(crate) use follow::SILENCE;
 use follow::{Ended, Follow};
-
-/// The watch of endpoints that are not in the run's namespace.
-const ELSEWHERE: &str = "endpoints elsewhere";
 
 /// The watches of a run. Dropping them ends them all.
 #[derive(Debug)]
 pub(crate) struct Watches {
     tasks: JoinSet<()>,
-    started: watch::Receiver<BTreeSet<&'static str>>,
-    report: watch::Sender<BTreeSet<&'static str>>,
-    names: BTreeSet<&'static str>,
+    started: watch::Receiver<BTreeSet<String>>,
+    report: watch::Sender<BTreeSet<String>>,
+    names: BTreeSet<String>,
 }
 
 impl Watches {
-    /// Follows the endpoints of these Services of other namespaces, too, each given by namespace
-    /// and name; in the records it is called `NAMESPACE/SERVICE`.
-    pub(crate) fn follow_services(
+    /// Follows these Services of other namespaces than the run's, and the pods and events of these
+    /// namespaces; in the records all of them are called `NAMESPACE/NAME`.
+    pub(crate) fn follow_elsewhere(
         &mut self,
         servers: &[Cluster],
-        services: &BTreeSet<(String, String)>,
+        elsewhere: &BTreeMap<String, Vec<ObjectRef>>,
         out: &UnboundedSender<Record>,
     ) {
         let clients: Clients = servers.iter().map(Cluster::client).collect();
-        for (namespace, service) in services {
-            let follow = Follow::new(ELSEWHERE, out.clone(), self.report.clone());
-            let follow = follow.labels(format!("{}={service}", endpoint_slice::SERVICE));
-            self.tasks.spawn(run::<endpoint_slice::Elsewhere>(follow, within(&clients, namespace)));
-            self.names.insert(ELSEWHERE);
+        for (namespace, services) in elsewhere {
+            let mut follow = |what: &str| {
+                let name = watch_of(what, Some(namespace));
+                self.names.insert(name.clone());
+                Follow::new(name, out.clone(), self.report.clone())
+            };
+            let (pods, events) = (follow("pods"), follow("events"));
+            let endpoints = (!services.is_empty()).then(|| follow("endpoints"));
+            self.tasks.spawn(run::<Elsewhere<pod::Pods>>(pods, within(&clients, namespace)));
+            self.tasks.spawn(run::<Elsewhere<event::Events>>(events, within(&clients, namespace)));
+            if let Some(follow) = endpoints {
+                let names: Vec<&str> = services.iter().map(|it| it.name.as_str()).collect();
+                let labels = format!("{} in ({})", endpoint_slice::SERVICE, names.join(","));
+                self.tasks.spawn(endpoints_of::<Elsewhere<Slices>, Elsewhere<OldEndpoints>>(
+                    follow.labels(labels),
+                    clients.clone(),
+                    namespace.clone(),
+                ));
+            }
         }
     }
 
     /// Waits until every watch has delivered its first list. Errors with the names of those that
     /// have not within that time: they go on trying.
-    pub(crate) async fn baseline(&self, within: Duration) -> Result<(), Vec<&'static str>> {
+    pub(crate) async fn baseline(&self, within: Duration) -> Result<(), Vec<String>> {
         let mut started = self.started.clone();
         let all = started.wait_for(|started| started.is_superset(&self.names));
         match tokio::time::timeout(within, all).await {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(self.names.difference(&self.started.borrow()).copied().collect()),
+            _ => Err(self.names.difference(&self.started.borrow()).cloned().collect()),
         }
     }
 
@@ -93,7 +109,11 @@ pub(crate) fn start(servers: &[Cluster], namespace: &str, out: UnboundedSender<R
     tasks.spawn(run::<node::Nodes>(follow("nodes"), nodes));
     tasks.spawn(run::<lease::Leases>(follow("node leases"), within(&clients, NODE_LEASES)));
     tasks.spawn(run::<lease::Leases>(follow("leader leases"), within(&clients, LEADER_LEASES)));
-    tasks.spawn(endpoints_of(follow("endpoints"), clients.clone(), namespace.to_owned()));
+    tasks.spawn(endpoints_of::<Slices, OldEndpoints>(
+        follow("endpoints"),
+        clients.clone(),
+        namespace.to_owned(),
+    ));
     let workload = follow("pods").labels(format!("!{CANARY_LABEL}"));
     tasks.spawn(run::<pod::Pods>(workload, within(&clients, namespace)));
     tasks.spawn(run::<event::Events>(follow("events"), within(&clients, namespace)));
@@ -101,6 +121,7 @@ pub(crate) fn start(servers: &[Cluster], namespace: &str, out: UnboundedSender<R
     tasks.spawn(run::<event::Events>(of_nodes, within(&clients, "default")));
     let names =
         ["nodes", "node leases", "leader leases", "endpoints", "pods", "events", "node events"]
+            .map(str::to_owned)
             .into();
     Watches { tasks, started, report, names }
 }
@@ -120,15 +141,17 @@ async fn run<W: cache::Watched>(follow: Follow, apis: Vec<Api<W::Object>>) {
 }
 
 /// EndpointSlices; where the server has none, the old Endpoints, and says so.
-async fn endpoints_of(follow: Follow, clients: Clients, namespace: String) {
-    if let (Ended::NotServed, follow) =
-        follow.run::<endpoint_slice::Slices>(within(&clients, &namespace)).await
-    {
+async fn endpoints_of<New, Old>(follow: Follow, clients: Clients, namespace: String)
+where
+    New: cache::Watched<Object = EndpointSlice>,
+    Old: cache::Watched<Object = Endpoints>,
+{
+    if let (Ended::NotServed, follow) = follow.run::<New>(within(&clients, &namespace)).await {
         let text =
             "the server has no discovery.k8s.io/v1 EndpointSlices; its Endpoints are watched"
                 .to_owned();
         follow.send(Record::now(Event::Note { warning: false, text }));
-        follow.run::<endpoints::OldEndpoints>(within(&clients, &namespace)).await;
+        follow.unlabelled().run::<Old>(within(&clients, &namespace)).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use kube::ResourceExt;
 
 use super::cache::{self, Watched};
-use crate::cluster::{objects, pod_ready};
+use crate::cluster::{objects, owner, pod_ready};
 use crate::timeline::{Change, Event, PodIdentity};
 
 pub(super) struct Pods;
@@ -40,6 +40,10 @@ impl Watched for Pods {
 }
 
 impl cache::Row for Row {
+    fn elsewhere(self, namespace: &str) -> Self {
+        Self { pod: format!("{namespace}/{}", self.pod), ..self }
+    }
+
     fn event(&self, change: Change) -> Option<Event> {
         let Row { pod, node, phase, ready, identity } = self.clone();
         Some(Event::Pod { pod, change, node, phase, ready, identity })
@@ -47,12 +51,11 @@ impl cache::Row for Row {
 }
 
 fn identity(object: &objects::Pod) -> PodIdentity {
-    let owner = object.owner_references().iter().find(|owner| owner.controller == Some(true));
     let containers =
         object.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
     PodIdentity {
         uid: object.uid().unwrap_or_default(),
-        owner: owner.map(|owner| format!("{}/{}", owner.kind, owner.name)),
+        owner: owner(object),
         labels: object.labels().clone(),
         restarts: containers.map(|container| container.restart_count.unsigned_abs()).sum(),
         ending: object.metadata.deletion_timestamp.is_some(),

@@ -12,4 +12,4 @@ pub(crate) use crate::model::Controller;
 pub(crate) use manifest::Manifest;
 pub(crate) use object::Object;
 pub(crate) use pods::{container_ports, target_port};
-pub(crate) use service::{Exposure, routing};
+pub(crate) use service::{Exposure, Service, routing};

@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::cli::load;
 use crate::cli::output::INK;
-use crate::experiment::{Diagnostics, Source, Span};
+use crate::experiment::{Diagnostics, Source};
+use crate::yaml::Span;
 
 const GOOD: &str = include_str!("../../experiment/testdata/good.yaml");
 const WEB: &str = include_str!("../../experiment/testdata/web.yaml");

@@ -165,10 +165,7 @@ fn probes(experiment: &Experiment, plan: &Plan) -> Vec<document::Probe> {
             let host = plan.hosts.iter().find(|host| host.probe.name == probe.name)?;
             Some(host.node.name.clone())
         }
-        From::Pod { labels } => {
-            let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-            Some(format!("the pod with {}", labels.join(",")))
-        }
+        From::Pod(pods) => Some(format!("the pod {pods}")),
     };
     let probe = |probe: &crate::experiment::Probe| document::Probe {
         name: probe.name.clone(),
@@ -216,7 +213,7 @@ async fn step_of(
             Count::Exactly(count) => Some(count),
             Count::All => None,
         }),
-        most_endpoints_of: target.and_then(|target| target.most_endpoints_of.clone()),
+        most_endpoints_of: target.and_then(|it| Some(it.most_endpoints_of.as_ref()?.to_string())),
         leader_of: target.and_then(|target| Some(target.leader?.name().to_owned())),
         followers_of: target.and_then(|target| Some(target.followers?.name().to_owned())),
         hit_by: target.and_then(|target| target.of.clone()),

@@ -71,7 +71,7 @@ pub(crate) fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError>
             ));
         }
         match (&probe.from, &probe.ask) {
-            (From::Pod { .. }, _) => return Err(no_pods_network(&probe.name)),
+            (From::Pod(_), _) => return Err(no_pods_network(&probe.name)),
             (_, Ask::Api { server: ApiServer::Each, .. }) => {
                 let hint = "use `server: balancer`, or ";
                 return Err(not_modelled(
@@ -111,13 +111,13 @@ pub(crate) fn with_reachable_ports(
     let mut experiment = experiment.clone();
     for probe in &mut experiment.probes {
         match probe.ask.target_mut() {
-            Some(Target::Service { port: Some(port), name }) => {
-                *port = embedded.port(*port, &service_ports(workload, name))
+            Some(Target::Service { port: Some(port), service }) if service.namespace.is_none() => {
+                *port = embedded.port(*port, &service_ports(workload, &service.name))
             }
-            Some(Target::Pod { port, labels }) => {
-                *port = embedded.port(*port, &pod_ports(workload, labels))
+            Some(Target::Pod { port, pods }) if pods.namespace.is_none() => {
+                *port = embedded.port(*port, &pod_ports(workload, &pods.labels()))
             }
-            Some(Target::Service { port: None, .. } | Target::Address { .. }) | None => {}
+            _ => {}
         }
     }
     experiment

@@ -329,7 +329,10 @@ impl Backend for FakeBackend {
         let pod = |number| {
             let (namespace, pod, uid, node) =
                 ("outage-test".into(), format!("web-{number}"), "u".into(), None);
-            on_object(step, ObjectHarm::PodDelete(PodDelete { namespace, pod, uid, node }))
+            on_object(
+                step,
+                ObjectHarm::PodDelete(PodDelete { namespace, pod, uid, node, known_as: None }),
+            )
         };
         let count = if let Count::Exactly(count) = pods.count { count } else { 2 };
         Ok((0..count).map(pod).collect())

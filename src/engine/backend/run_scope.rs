@@ -14,7 +14,7 @@ use crate::engine::backend::Readiness;
 use crate::engine::error::RunError;
 use crate::engine::plan::canaries::canaries;
 use crate::engine::plan::placement::{Place, Placement};
-use crate::experiment::{Ask, Experiment, Numbered};
+use crate::experiment::{Ask, Experiment};
 use crate::plan::Node;
 use crate::plan::each_server;
 use crate::probe::{ProbeSpec, control};
@@ -81,7 +81,7 @@ impl RunScope<'_> {
             let _ = out.send(Record::now(Event::Note { warning: false, text: text.to_owned() }));
         }
         let mut watches = watch::start(&servers, &self.namespace, out.clone());
-        watches.follow_services(&servers, &services_elsewhere(self.experiment), &out);
+        watches.follow_elsewhere(&servers, &self.experiment.elsewhere(), &out);
         let listed = watches.baseline(FIRST_LISTS).await;
         (self.running.watches, self.running.servers) = (Some(watches), servers);
         listed.map_err(|missing| {
@@ -148,7 +148,12 @@ impl RunScope<'_> {
 
     pub(crate) async fn pod_problems(&self) -> Vec<PodProblem> {
         let mut problems = Vec::new();
-        for namespace in ["kube-system", self.namespace.as_str()] {
+        let elsewhere = self.experiment.elsewhere();
+        let namespaces: BTreeSet<&str> = ["kube-system", self.namespace.as_str()]
+            .into_iter()
+            .chain(elsewhere.keys().map(String::as_str))
+            .collect();
+        for namespace in namespaces {
             problems.extend(self.cluster.pod_problems(namespace).await.unwrap_or_default());
         }
         problems
@@ -230,12 +235,4 @@ impl RunScope<'_> {
             let _ = agent.stop().await;
         }
     }
-}
-
-/// The Services of other namespaces whose endpoints tell which node is hit, by namespace and name.
-fn services_elsewhere(experiment: &Experiment) -> BTreeSet<(String, String)> {
-    let steps = experiment.steps();
-    let faults = steps.iter().filter_map(Numbered::fault).filter_map(|(fault, _)| fault.target());
-    let named = faults.filter_map(|target| target.most_endpoints_of.as_ref()?.split_once('/'));
-    named.map(|(namespace, service)| (namespace.to_owned(), service.to_owned())).collect()
 }

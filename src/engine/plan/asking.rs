@@ -9,6 +9,7 @@ use crate::experiment::{ApiServer, ApiVerb, Ask, DnsName, Probe, Target};
 use crate::probe::{
     Body, Destination, DnsQuestion, HttpQuestion, Identity, Question, Secret, TlsQuestion,
 };
+use crate::timeline::ObjectRef;
 
 /// The port of every name server.
 const DNS_PORT: u16 = 53;
@@ -106,12 +107,13 @@ impl Placement<'_> {
                      cluster's DNS",
                     probe.name
                 );
-                Err(RunError::failed(text)
+                Err(RunError::refused(text)
                     .hint("use `from: {node: {role: control-plane}}`, or a pod"))
             }
             DnsName::Service(service) => {
                 let domain = dns.map_or("cluster.local", |dns| dns.domain.as_str());
-                Ok(format!("{service}.{}.svc.{domain}", self.namespace))
+                let namespace = service.namespace_or(self.namespace);
+                Ok(format!("{}.{namespace}.svc.{domain}", service.name))
             }
         }
     }
@@ -147,6 +149,16 @@ pub(in crate::engine) fn asked(ask: &Ask, target: &Target, destination: Destinat
     Asked { target, destination, question }
 }
 
+/// A Service's name for a client: of another namespace as DNS has it.
+fn known_as(service: &ObjectRef, asked: String) -> String {
+    match &service.namespace {
+        None => service.name.clone(),
+        // By which name a pod asks depends on its own namespace.
+        Some(_) if asked.parse::<IpAddr>().is_err() => asked,
+        Some(namespace) => format!("{}.{namespace}.svc", service.name),
+    }
+}
+
 /// Who answers, by the name that a client knows.
 struct Peer {
     host: String,
@@ -162,7 +174,7 @@ impl Peer {
             Destination::Resolver => (String::new(), 0),
         };
         let (host, tls) = match target {
-            Target::Service { name, .. } => (name.clone(), false),
+            Target::Service { service, .. } => (known_as(service, ip_or_name), false),
             Target::Address { host, tls, .. } => (host.clone(), *tls),
             Target::Pod { .. } => (ip_or_name, false),
         };
@@ -287,7 +299,7 @@ mod tests {
     #[test]
     fn a_service_is_shown_with_its_name_and_address() {
         let destination = address("10.96.3.4", 80);
-        let ask = http(Target::Service { name: "web".into(), port: None });
+        let ask = http(Target::Service { service: "web".into(), port: None });
         let asked = asked(&ask, ask.target().unwrap(), destination);
         assert_eq!(asked.target, "http://web/x (10.96.3.4:80)");
         let Question::Http(question) = asked.question else { panic!("is http") };
@@ -298,7 +310,7 @@ mod tests {
     #[test]
     fn a_tls_question_checks_for_the_name_that_is_asked_or_named() {
         let question = |server_name: Option<&str>| {
-            let target = Target::Service { name: "web".into(), port: Some(443) };
+            let target = Target::Service { service: "web".into(), port: Some(443) };
             let server_name = server_name.map(str::to_owned);
             let ask = Ask::Tls { target: target.clone(), server_name, insecure: false };
             asked(&ask, &target, address("10.96.3.4", 443))

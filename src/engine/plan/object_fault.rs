@@ -5,7 +5,7 @@ use crate::engine::backend::run_scope::RunScope;
 use crate::engine::error::RunError;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
-use crate::experiment::{Count, Fault, NodeSelector, PodSelector};
+use crate::experiment::{Count, Fault, NodeSelector, PodSelector, Pods};
 use crate::fault::{Lookup, ObjectHarm, ObjectUndo};
 use crate::plan;
 use crate::timeline::Impact;
@@ -27,8 +27,8 @@ impl RunScope<'_> {
         Ok(Some(harms.into_iter().map(|harm| self.on_object(step, harm, access)).collect()))
     }
 
-    /// The same for one on a node. It hits pods of the run's namespace, and of those that the
-    /// experiment allows to be harmed.
+    /// The same for one on a node. It hits pods of the run's namespace, of the application's, and
+    /// of those that the experiment allows to be harmed.
     pub(crate) fn plan_object_fault_on(
         &self,
         node: &str,
@@ -37,8 +37,10 @@ impl RunScope<'_> {
         access: &Access,
     ) -> Option<UndoEntry> {
         let own = std::iter::once(&self.namespace);
-        let namespaces: Vec<String> =
-            own.chain(&self.experiment.blast_radius.namespaces).cloned().collect();
+        let named = &self.experiment.namespace;
+        let allowed = self.experiment.blast_radius.namespaces.iter();
+        let allowed = allowed.filter(|other| named.as_ref() != Some(other));
+        let namespaces: Vec<String> = own.chain(named).chain(allowed).cloned().collect();
         let harm = ObjectHarm::plan_on_node(fault.kind(), node, &namespaces)?;
         Some(self.on_object(step, harm, access))
     }
@@ -54,11 +56,31 @@ impl RunScope<'_> {
         selector: &PodSelector,
         seed: &mut Seed,
     ) -> Result<Vec<Pod>, RunError> {
-        let namespace = selector.namespace.as_ref().unwrap_or(&self.namespace);
-        let found =
-            self.cluster.pods(namespace, &selector.labels).await.map_err(RunError::refused_by)?;
-        choose(found, selector, namespace, seed)
+        choose_pods(&self.cluster, &self.namespace, selector, seed).await
     }
+}
+
+/// The same in a cluster where the run's namespace is `own`.
+pub(in crate::engine) async fn choose_pods(
+    cluster: &Cluster,
+    own: &str,
+    selector: &PodSelector,
+    seed: &mut Seed,
+) -> Result<Vec<Pod>, RunError> {
+    let namespace = selector.pods.namespace.as_deref().unwrap_or(own);
+    choose(pods(cluster, namespace, &selector.pods).await?, selector, namespace, seed)
+}
+
+/// Pods as they are now.
+pub(in crate::engine) async fn pods(
+    cluster: &Cluster,
+    namespace: &str,
+    wanted: &Pods,
+) -> Result<Vec<Pod>, RunError> {
+    let mut found =
+        cluster.pods(namespace, &wanted.labels()).await.map_err(RunError::refused_by)?;
+    found.retain(|pod| wanted.have(&pod.name, pod.owner.as_deref(), &pod.labels));
+    Ok(found)
 }
 
 struct ObjectLookup<'a, 's> {
@@ -107,13 +129,11 @@ fn choose(
         .hint("use `componentKill` or `componentStop` for a control-plane component"));
     }
     if found.len() < wanted {
-        let labels: Vec<String> =
-            selector.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let there = found.len();
         let (s, are) = if wanted == 1 { ("", "is") } else { ("s", "are") };
         return Err(RunError::refused(format!(
-            "{wanted} pod{s} of {namespace} with {} {are} to be targeted, but there {} {there}",
-            labels.join(","),
+            "{wanted} pod{s} of {namespace} {} {are} to be targeted, but there {} {there}",
+            selector.pods.by,
             if there == 1 { "is" } else { "are" }
         )));
     }
@@ -141,13 +161,14 @@ mod tests {
             host_network: false,
             running: Vec::new(),
             mirror: false,
+            owner: None,
+            labels: Default::default(),
         };
         (0..count).map(pod).collect()
     }
 
     fn chosen(there: usize, count: Count, seed: u64) -> Result<Vec<String>, RunError> {
-        let selector =
-            PodSelector { namespace: None, labels: [("app".into(), "web".into())].into(), count };
+        let selector = PodSelector { pods: Pods::labelled([("app", "web")]), count };
         let chosen = choose(pods(there), &selector, "ns", &mut Seed::new(seed))?;
         Ok(chosen.into_iter().map(|pod| pod.name).collect())
     }
@@ -166,11 +187,8 @@ mod tests {
     fn a_part_of_the_control_plane_is_no_pod_to_be_hit() {
         let mut found = pods(2);
         found[1].mirror = true;
-        let selector = PodSelector {
-            namespace: None,
-            labels: [("tier".into(), "control-plane".into())].into(),
-            count: Count::All,
-        };
+        let selector =
+            PodSelector { pods: Pods::labelled([("tier", "control-plane")]), count: Count::All };
         let refused = choose(found, &selector, "kube-system", &mut Seed::new(1)).unwrap_err();
         assert!(
             refused.message.starts_with("p1 is a static pod")

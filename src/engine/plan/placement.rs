@@ -1,22 +1,22 @@
 //! Where a probe runs and whom exactly it asks: from the experiment's words to addresses.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::cluster::{Cluster, Pod, Service};
 use crate::engine::error::RunError;
-use crate::experiment::{Connection, From, Probe, Target};
+use crate::engine::plan::object_fault;
+use crate::experiment::{Connection, From, Pods, Probe, Target};
 use crate::plan::needs::needs;
 use crate::plan::{self, Endpoints};
 use crate::probe::{Destination, ProbeSpec, Question};
-use crate::timeline::ProbeHeader;
+use crate::timeline::{ObjectRef, ProbeHeader};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
     /// In a node's own network.
     Node { node: String },
     /// In a pod's network, with its DNS.
-    Pod { node: String, pod: String, uid: String },
+    Pod { node: String, pod: ObjectRef, uid: String },
     /// On the machine on which this program runs.
     Host,
 }
@@ -64,7 +64,7 @@ impl Placement<'_> {
             name: probe.name.clone(),
             kind: probe.ask.kind(),
             target,
-            service: probe.ask.service().map(str::to_owned),
+            service: probe.ask.service().map(ToString::to_string),
             from: place.describe(),
             from_node: place.node().map(str::to_owned),
             reused: probe.connection == Connection::Reused,
@@ -89,31 +89,31 @@ impl Placement<'_> {
                 let node = plan::probe_host(self.nodes, selector, &Endpoints::new(), &at_risk)?;
                 Ok(Place::Node { node: node.name.clone() })
             }
-            From::Pod { labels } => {
-                let pod = self.pod(probe, labels).await?;
+            From::Pod(pods) => {
+                let pod = self.pod(probe, pods).await?;
                 let node = pod.node.clone().ok_or_else(|| {
-                    RunError::failed(format!("pod {} is not on a node", pod.name))
+                    RunError::refused(format!("pod {} is not on a node", pod.name))
                 })?;
-                Ok(Place::Pod { node, pod: pod.name, uid: pod.uid })
+                let pod_ref = ObjectRef::new(pods.namespace.as_deref(), &pod.name);
+                Ok(Place::Pod { node, pod: pod_ref, uid: pod.uid })
             }
         }
     }
 
-    /// The first ready pod by name that has the labels.
-    async fn pod(&self, probe: &Probe, labels: &BTreeMap<String, String>) -> Result<Pod, RunError> {
-        let mut pods =
-            self.cluster.pods(self.namespace, labels).await.map_err(RunError::failed_by)?;
-        pods.retain(|pod| pod.ready);
-        pods.sort_by(|a, b| a.name.cmp(&b.name));
-        let wanted: Vec<String> =
-            labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        pods.into_iter().next().ok_or_else(|| {
-            RunError::failed(format!(
-                "probe {} finds no ready pod with {} in the run's namespace",
-                probe.name,
-                wanted.join(",")
-            ))
-            .hint("the workload must create it")
+    /// The first ready one by name.
+    pub(super) async fn pod(&self, probe: &Probe, pods: &Pods) -> Result<Pod, RunError> {
+        let namespace = pods.namespace.as_deref().unwrap_or(self.namespace);
+        let found = object_fault::pods(self.cluster, namespace, pods).await?;
+        let (place, hint) = match &pods.namespace {
+            Some(namespace) => (
+                format!("the namespace {namespace}"),
+                format!("`kubectl -n {namespace} get pods --show-labels` lists what is there"),
+            ),
+            None => ("the run's namespace".into(), "the workload must create it".into()),
+        };
+        found.into_iter().find(|pod| pod.ready).ok_or_else(|| {
+            let text = format!("probe {} finds no ready pod {} in {place}", probe.name, pods.by);
+            RunError::refused(text).hint(hint)
         })
     }
 
@@ -125,12 +125,12 @@ impl Placement<'_> {
     ) -> Result<Destination, RunError> {
         match target {
             Target::Address { host, port, .. } => Ok(address(host, *port)),
-            Target::Service { name, port } => self.service(probe, place, name, *port).await,
-            Target::Pod { labels, port } => {
-                let pod = self.pod(probe, labels).await?;
+            Target::Service { service, port } => self.service(probe, place, service, *port).await,
+            Target::Pod { pods, port } => {
+                let pod = self.pod(probe, pods).await?;
                 let ip = pod
                     .ip
-                    .ok_or_else(|| RunError::failed(format!("pod {} has no address", pod.name)))?;
+                    .ok_or_else(|| RunError::refused(format!("pod {} has no address", pod.name)))?;
                 Ok(address(&ip, *port))
             }
         }
@@ -140,27 +140,52 @@ impl Placement<'_> {
         &self,
         probe: &Probe,
         place: &Place,
-        name: &str,
+        object: &ObjectRef,
         port: Option<u16>,
     ) -> Result<Destination, RunError> {
-        let service =
-            self.cluster.service(self.namespace, name).await.map_err(RunError::failed_by)?;
+        let service = self.find_service(object).await?;
         let port = service_port(probe, &service, port)?;
         match (place, &service.cluster_ip) {
             // A pod asks as pods do: by name, of the cluster's DNS.
-            (Place::Pod { .. }, _) => Ok(Destination::Name { host: name.to_owned(), port }),
-            (Place::Host, _) => Err(RunError::failed(format!(
-                "probe {} targets Service {name} from the host, which cannot reach ClusterIPs",
+            (Place::Pod { pod, .. }, _) => {
+                let host = match pod.namespace == object.namespace {
+                    true => object.name.clone(),
+                    false => self.host_of(object),
+                };
+                Ok(Destination::Name { host, port })
+            }
+            (Place::Host, _) => Err(RunError::refused(format!(
+                "probe {} targets Service {object} from the host, which cannot reach ClusterIPs",
                 probe.name
             ))
             .hint("use `from: {node: {role: control-plane}}`, or a `url`")),
             (Place::Node { .. }, Some(ip)) => Ok(address(ip, port)),
             (Place::Node { .. }, None) => {
-                Err(RunError::failed(format!("Service {name} is headless: it has no ClusterIP"))
+                Err(RunError::refused(format!("Service {object} is headless: it has no ClusterIP"))
                     .hint("probe it from a pod, by name, or probe a pod directly"))
             }
         }
     }
+
+    /// A Service as it is now. Refused where there is none.
+    pub(super) async fn find_service(&self, object: &ObjectRef) -> Result<Service, RunError> {
+        let namespace = object.namespace_or(self.namespace);
+        match self.cluster.service(namespace, &object.name).await {
+            Err(error) if error.is_not_found() => Err(absent("Service", namespace, &object.name)),
+            found => found.map_err(RunError::refused_by),
+        }
+    }
+
+    /// A Service's name for a pod of another namespace.
+    fn host_of(&self, object: &ObjectRef) -> String {
+        format!("{}.{}.svc", object.name, object.namespace_or(self.namespace))
+    }
+}
+
+/// Something that an experiment names, and that is not there.
+pub(super) fn absent(kind: &str, namespace: &str, name: &str) -> RunError {
+    RunError::refused(format!("there is no {kind} {name} in the namespace {namespace}"))
+        .hint(format!("`kubectl -n {namespace} get {}s` lists what is there", kind.to_lowercase()))
 }
 
 fn service_port(probe: &Probe, service: &Service, asked: Option<u16>) -> Result<u16, RunError> {
@@ -168,12 +193,12 @@ fn service_port(probe: &Probe, service: &Service, asked: Option<u16>) -> Result<
     let listed = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
     match (asked, ports.as_slice()) {
         (Some(port), ports) if ports.contains(&port) => Ok(port),
-        (Some(port), _) => Err(RunError::failed(format!(
+        (Some(port), _) => Err(RunError::refused(format!(
             "probe {} uses port {port}, but Service {} has {listed}",
             probe.name, service.name
         ))),
         (None, [only]) => Ok(*only),
-        (None, _) => Err(RunError::failed(format!(
+        (None, _) => Err(RunError::refused(format!(
             "probe {} does not name a port, and Service {} has {listed}",
             probe.name, service.name
         ))

@@ -3,6 +3,7 @@
 use super::Check;
 use crate::experiment::decode::known;
 use crate::experiment::schema::{Expectation, Fault, From, Step};
+use crate::timeline::ObjectRef;
 
 pub(super) fn check(check: &Check) {
     something_happens(check);
@@ -66,15 +67,16 @@ fn impossible(check: &Check, place: &str, fault: &Fault) {
     }
 }
 
-/// What is not the run's own may be affected only where the file says so.
+/// What is not the run's own may be affected only where the file says so, or names its namespace as
+/// that of the application.
 fn foreign_namespace(check: &Check, place: &str, fault: &Fault) {
     let Some(radius) = &check.draft.blast_radius else { return };
-    let Some(namespace) = fault
-        .foreign_namespace()
-        .filter(|name| !radius.namespaces.iter().any(|known| known == name))
-    else {
+    let of_deployment = fault.deployment().map(|it| check.names.object("Deployment", it).namespace);
+    let of_pods = || fault.pods().map(|it| check.names.of_pods(&it.pods).map(str::to_owned));
+    let Some(namespace) = of_deployment.or_else(of_pods).flatten() else { return };
+    if radius.namespaces.contains(&namespace) || check.names.namespace == Some(&namespace) {
         return;
-    };
+    }
     let message = format!(
         "this affects the namespace `{namespace}`, but the blast radius allows only the run's own"
     );
@@ -109,9 +111,10 @@ fn probes_are_hit(check: &Check) {
         return;
     }
     let faults = check.faults();
-    let aimed: Option<Vec<&str>> = faults
+    let resolved = |service: &ObjectRef| check.names.object("Service", service);
+    let aimed: Option<Vec<ObjectRef>> = faults
         .iter()
-        .map(|(_, fault, _)| fault.target().and_then(|target| target.most_endpoints_of.as_deref()))
+        .map(|(_, fault, _)| fault.target()?.most_endpoints_of.as_ref().map(resolved))
         .collect();
     let Some(aimed) = aimed.filter(|aimed| !aimed.is_empty()) else { return };
     for (index, expectation) in known(&check.draft.expect) {
@@ -122,7 +125,7 @@ fn probes_are_hit(check: &Check) {
         };
         let asked = known(&check.draft.probes)
             .find(|(_, probe)| probe.name == *name)
-            .and_then(|(_, probe)| probe.ask.service());
+            .and_then(|(_, probe)| probe.ask.service().map(resolved));
         if let Some(service) = asked
             && !aimed.contains(&service)
         {

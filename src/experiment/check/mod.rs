@@ -19,13 +19,14 @@ use super::decode::{Draft, fields::Cx, known};
 use super::diagnostic::{Diagnostic, Span};
 use super::files::Files;
 use super::method::{Numbered, numbered};
+use super::resolve::Names;
 use super::schema::Fault;
 use super::tree::Node;
 
 /// Reports all that is wrong or odd. What could not be read is left out, so that one mistake is not
 /// reported twice.
-pub(super) fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
-    let check = Check { cx, root, draft };
+pub(super) fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files, names: &Names) {
+    let check = Check { cx, root, draft, names };
     objects::check(cx, &files.workload);
     references::check(&check, files);
     method::check(&check);
@@ -42,14 +43,15 @@ pub(super) fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
 }
 
 /// What is more than may be affected, as far as the file alone shows.
-pub(super) fn radius(cx: &Cx, root: &Node, draft: &Draft) {
-    radius::check(&Check { cx, root, draft });
+pub(super) fn radius(cx: &Cx, root: &Node, draft: &Draft, names: &Names) {
+    radius::check(&Check { cx, root, draft, names });
 }
 
 struct Check<'a, 'f> {
     cx: &'a Cx<'f>,
     root: &'a Node,
     draft: &'a Draft,
+    names: &'a Names<'a>,
 }
 
 impl Check<'_, '_> {

@@ -6,15 +6,18 @@ use super::Check;
 use crate::experiment::DnsName;
 use crate::experiment::decode::known;
 use crate::experiment::files::Files;
-use crate::experiment::schema::{Ask, Condition, Expectation, Fault, From, Probe, Target};
-use crate::timeline::ProbeHeader;
-use crate::workload::{Exposure, Manifest};
+use crate::experiment::resolve::{DEFAULT_NAMESPACE, Names};
+use crate::experiment::schema::{
+    Ask, Condition, Expectation, Fault, From, Pods, PodsBy, Probe, Target,
+};
+use crate::timeline::{ObjectRef, ProbeHeader};
+use crate::workload::{Exposure, Service};
 use crate::yaml::suggest;
 
 pub(super) fn check(check: &Check, files: &Files) {
     duplicates(check);
     probe_references(check);
-    let objects = Objects { complete: files.complete, workload: &files.workload };
+    let objects = Objects { complete: files.complete, names: check.names };
     for (index, probe) in known(&check.draft.probes) {
         objects.probe(check, index, probe);
     }
@@ -37,8 +40,8 @@ pub(super) fn check(check: &Check, files: &Files) {
             | Expectation::Rescheduled { service, .. } => {
                 objects.service(check, &format!("{place}.service"), service);
             }
-            Expectation::NotRescheduled { labels } | Expectation::Restarted { labels, .. } => {
-                objects.pods(check, &format!("{place}.labels"), labels);
+            Expectation::NotRescheduled { pods } | Expectation::Restarted { pods, .. } => {
+                objects.pods(check, &place, pods);
             }
             Expectation::EndpointRemoval { service: None, .. } if !asks_a_service(check) => {
                 let message = "`endpointRemoval` needs `service`, as no probe targets a Service";
@@ -111,39 +114,40 @@ fn probe_references(check: &Check) {
     }
 }
 
-/// Where there is no workload, what is named may be there already.
+/// Where there is no workload, and nothing says where to look.
 fn must_exist(check: &Check, place: &str, what: &str) {
     let problem = check.warning(place, format!("nothing in this experiment creates {what}"));
-    check.report(problem.hint("it must already exist, or be in a file listed in `workload`"));
+    check.report(problem.hint(format!(
+        "it must already exist in the namespace `{DEFAULT_NAMESPACE}`: `spec.namespace`, `-n` or \
+         `NAMESPACE/NAME` names another; or list its file in `workload`"
+    )));
 }
 
 /// What the run's namespace will hold, as far as it is known.
 struct Objects<'a> {
     /// Whether all of the workload's files could be read.
     complete: bool,
-    workload: &'a Manifest,
+    names: &'a Names<'a>,
 }
 
 impl Objects<'_> {
     fn probe(&self, check: &Check, index: usize, probe: &Probe) {
         let place = format!("spec.probes[{index}].{}", probe.ask.kind());
-        if let Ask::Dns { name: DnsName::Service(name), .. } = &probe.ask {
-            self.named(check, &format!("{place}.service"), "Service", name);
+        if let Ask::Dns { name: DnsName::Service(service), .. } = &probe.ask {
+            self.named(check, &format!("{place}.service"), "Service", service);
         }
         match probe.ask.target() {
-            Some(Target::Service { name, port }) => {
+            Some(Target::Service { service, port }) => {
                 let (ask, place) = (&place, format!("{place}.service"));
-                self.named(check, &place, "Service", name);
+                self.named(check, &place, "Service", service);
                 // A pod asks by name, which DNS answers for these Services too.
-                let by_name = matches!(probe.from, From::Pod { .. });
-                match self.without_address(name).filter(|_| !by_name) {
+                let by_name = matches!(probe.from, From::Pod(_));
+                match self.without_address(service).filter(|_| !by_name) {
                     Some((message, hint)) => check.report(check.error(&place, message).hint(hint)),
-                    None => self.port(check, ask, name, *port),
+                    None => self.port(check, ask, service, *port),
                 }
             }
-            Some(Target::Pod { labels, .. }) => {
-                self.pods(check, &format!("{place}.pod.labels"), labels)
-            }
+            Some(Target::Pod { pods, .. }) => self.pods(check, &format!("{place}.pod"), pods),
             Some(Target::Address { .. }) | None => {}
         }
         let inside = matches!(probe.ask.target(), Some(Target::Service { .. }))
@@ -153,14 +157,15 @@ impl Objects<'_> {
             let problem = check.error(&format!("spec.probes[{index}].from"), message);
             check.report(problem.hint("use `from: {node: {role: control-plane}}`, or a pod"));
         }
-        if let From::Pod { labels } = &probe.from {
-            self.pods(check, &format!("spec.probes[{index}].from.pod.labels"), labels);
+        if let From::Pod(pods) = &probe.from {
+            self.pods(check, &format!("spec.probes[{index}].from.pod"), pods);
         }
     }
 
     /// Why a Service can't be asked by its ClusterIP, and what can be asked.
-    fn without_address(&self, name: &str) -> Option<(String, String)> {
-        match self.workload.service(name)?.exposure() {
+    fn without_address(&self, service: &ObjectRef) -> Option<(String, String)> {
+        let name = &service.name;
+        match self.created(service)?.exposure() {
             Exposure::ClusterIp => None,
             Exposure::Headless => Some((
                 format!("the Service `{name}` is headless: it has no ClusterIP to ask"),
@@ -175,50 +180,62 @@ impl Objects<'_> {
 
     /// What is in other namespaces only the cluster knows.
     fn fault(&self, check: &Check, place: &str, fault: &Fault) {
-        let service = fault.target().and_then(|target| target.most_endpoints_of.as_deref());
-        if let Some(service) = service.filter(|service| !service.contains('/')) {
+        if let Some(service) = fault.target().and_then(|target| target.most_endpoints_of.as_ref()) {
             self.service(check, &format!("{place}.target.mostEndpointsOf"), service);
         }
-        if fault.foreign_namespace().is_some() {
-            return;
-        }
-        if let Fault::DeploymentScale { name, .. } | Fault::DeploymentPlace { name, .. } = fault {
-            self.named(check, &format!("{place}.name"), "Deployment", name);
+        if let Some(deployment) = fault.deployment() {
+            self.named(check, &format!("{place}.name"), "Deployment", deployment);
         }
         if let Some(pods) = fault.pods() {
-            self.pods(check, &format!("{place}.labels"), &pods.labels);
+            self.pods(check, place, &pods.pods);
         }
         if let Fault::ContainerKill { pods, container: Some(container) } = fault {
-            self.container(check, &format!("{place}.container"), &pods.labels, container);
+            self.container(check, &format!("{place}.container"), &pods.pods, container);
         }
     }
 
-    fn service(&self, check: &Check, place: &str, name: &str) {
-        self.named(check, place, "Service", name);
-        let external = self.workload.service(name).map(|service| service.exposure());
+    fn service(&self, check: &Check, place: &str, service: &ObjectRef) {
+        self.named(check, place, "Service", service);
+        let external = self.created(service).map(|service| service.exposure());
         if let Some(Exposure::ExternalName(_)) = external {
-            let message = format!("the Service `{name}` is an ExternalName: it has no endpoints");
+            let message =
+                format!("the Service `{service}` is an ExternalName: it has no endpoints");
             check.report(check.error(place, message));
         }
     }
 
+    /// A Service that the workload makes.
+    fn created(&self, service: &ObjectRef) -> Option<Service<'_>> {
+        self.names.workload.service(&service.name).filter(|_| service.namespace.is_none())
+    }
+
+    /// Whether only the cluster knows what is not in the workload.
+    fn may_be_there(&self) -> bool {
+        !self.complete || self.names.namespace.is_some()
+    }
+
     /// An object of the run's namespace, among those that the workload makes.
-    fn named(&self, check: &Check, place: &str, kind: &str, name: &str) {
-        let names = self.workload.names(kind);
-        if !self.complete || names.contains(&name) {
+    fn named(&self, check: &Check, place: &str, kind: &str, object: &ObjectRef) {
+        let ObjectRef { namespace, name } = object;
+        if namespace.is_some() || self.names.creates(kind, name) || self.may_be_there() {
             return;
         }
-        if check.draft.workload.is_empty() {
+        if !self.names.has_workload {
             return must_exist(check, place, &format!("the {kind} `{name}`"));
         }
+        let names = self.names.workload.names(kind);
         let problem = check.error(place, format!("no workload file defines a {kind} `{name}`"));
         let hint = suggest::hint(name, &names, &format!("the workload's {kind}s are"));
         check.report(problem.hint_if(hint));
     }
 
     /// A webhook may add one to a pod that no file has: the cluster decides.
-    fn container(&self, check: &Check, place: &str, labels: &BTreeMap<String, String>, name: &str) {
-        let pods = self.workload.pods().filter(|pods| pods.have(labels));
+    fn container(&self, check: &Check, place: &str, pods: &Pods, name: &str) {
+        let PodsBy::Labels(labels) = &pods.by else { return };
+        if pods.namespace.is_some() {
+            return;
+        }
+        let pods = self.names.workload.pods().filter(|pods| pods.have(labels));
         let names: Vec<&str> = pods.flat_map(|pods| pods.containers()).collect();
         if self.complete && !names.is_empty() && !names.contains(&name) {
             let message =
@@ -231,8 +248,8 @@ impl Objects<'_> {
         }
     }
 
-    fn port(&self, check: &Check, place: &str, name: &str, port: Option<u16>) {
-        let Some(service) = self.workload.service(name) else { return };
+    fn port(&self, check: &Check, place: &str, service: &ObjectRef, port: Option<u16>) {
+        let (Some(service), name) = (self.created(service), &service.name) else { return };
         let ports = service.ports();
         let list = ports.iter().map(u16::to_string).collect::<Vec<_>>();
         match port {
@@ -262,19 +279,30 @@ impl Objects<'_> {
         }
     }
 
-    fn pods(&self, check: &Check, place: &str, labels: &BTreeMap<String, String>) {
-        if !self.complete || self.workload.pods().any(|pods| pods.have(labels)) {
+    fn pods(&self, check: &Check, place: &str, pods: &Pods) {
+        let (field, kind, name) = match &pods.by {
+            PodsBy::Labels(labels) => return self.labelled(check, place, pods, labels),
+            PodsBy::Deployment(name) => ("deployment", "Deployment", name),
+            PodsBy::StatefulSet(name) => ("statefulSet", "StatefulSet", name),
+            PodsBy::Name(_) if self.names.creates_pods(pods) => return,
+            PodsBy::Name(name) => ("name", "Pod", name),
+        };
+        let object = ObjectRef { namespace: pods.namespace.clone(), name: name.clone() };
+        self.named(check, &format!("{place}.{field}"), kind, &object);
+    }
+
+    fn labelled(&self, check: &Check, place: &str, pods: &Pods, labels: &BTreeMap<String, String>) {
+        let place = &format!("{place}.labels");
+        if pods.namespace.is_some() || self.names.creates_pods(pods) || self.may_be_there() {
             return;
         }
-        if check.draft.workload.is_empty() {
+        if !self.names.has_workload {
             return must_exist(check, place, "a pod with these labels");
         }
         let label = |(key, value): (&String, &String)| format!("{key}={value}");
-        let known: BTreeSet<String> = self
-            .workload
-            .pods()
-            .flat_map(|pods| pods.labels().iter().map(label).collect::<Vec<_>>())
-            .collect();
+        let made = self.names.workload.pods();
+        let known: BTreeSet<String> =
+            made.flat_map(|pods| pods.labels().iter().map(label).collect::<Vec<_>>()).collect();
         let known: Vec<&String> = known.iter().collect();
         let unknown = labels.iter().map(label).find(|wanted| !known.contains(&wanted));
         let hint =

@@ -7,28 +7,22 @@ use crate::experiment::schema::Fault;
 pub(super) fn check(check: &Check) {
     let faults = check.faults();
     for (step, fault, place) in &faults {
+        let deployment =
+            |fault: &Fault| Some(check.names.object("Deployment", fault.deployment()?));
         let Some(changed) = deployment(fault) else { continue };
-        let Some((outer, other, _)) = faults
-            .iter()
-            .find(|(outer, other, _)| step.is_during(outer) && deployment(other) == Some(changed))
-        else {
+        let Some((outer, other, _)) = faults.iter().find(|(outer, other, _)| {
+            step.is_during(outer) && deployment(other).as_ref() == Some(&changed)
+        }) else {
             continue;
         };
-        let message =
-            format!("the Deployment `{}` would be changed by two steps simultaneously", changed.1);
+        let message = format!(
+            "the Deployment `{}` would be changed by two steps simultaneously",
+            changed.name
+        );
         let at = check.at(&format!("{}.fault.{}", outer.place, other.kind()));
         let problem =
             check.error(place, message).related(check.cx.file(), at, "already changed here");
         check.report(problem.hint("each restores what it found: run one step after the other"));
-    }
-}
-
-/// The Deployment that a fault changes: its namespace, if it is not the run's, and its name.
-fn deployment(fault: &Fault) -> Option<(Option<&str>, &str)> {
-    match fault {
-        Fault::DeploymentScale { namespace, name, .. }
-        | Fault::DeploymentPlace { namespace, name, .. } => Some((namespace.as_deref(), name)),
-        _ => None,
     }
 }
 

@@ -17,9 +17,11 @@ pub(super) fn check(check: &Check, files: &Files) {
                     nodes(check, &format!("{place}.nodesReady"), *wanted, config);
                 }
             }
-            Condition::EndpointsReady { service, at_least } if files.complete => {
+            Condition::EndpointsReady { service, at_least }
+                if files.complete && service.namespace.is_none() =>
+            {
                 let place = format!("{place}.endpointsReady.atLeast");
-                endpoints(check, &place, service, *at_least, &files.workload);
+                endpoints(check, &place, &service.name, *at_least, &files.workload);
             }
             _ => {}
         }

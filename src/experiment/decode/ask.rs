@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::fields::{Cx, Decode, Fields};
-use super::scalar::{choice, dns_label, flag, labels, port, sentence, texts};
+use super::reference::{self, References};
+use super::scalar::{choice, dns_label, flag, port, sentence, texts};
 use super::url;
-use crate::experiment::schema::{ApiServer, ApiVerb, Ask, Canary, DnsName, StatusRange, Target};
+use crate::experiment::schema::{
+    ApiServer, ApiVerb, Ask, Canary, DnsName, Pods, StatusRange, Target,
+};
 use crate::experiment::tree::{Node, quoted};
+use crate::timeline::ObjectRef;
 
 pub(crate) const KINDS: [(&str, Decode<Ask>); 6] =
     [("http", http), ("tcp", tcp), ("tls", tls), ("api", api), ("dns", dns), ("canary", canary)];
@@ -24,24 +28,22 @@ const CANARIES: [(&str, Canary); 3] = [
 
 fn http(cx: &Cx, node: &Node) -> Option<Ask> {
     let mut fields = Fields::of(cx, node, "an `http` probe")?;
-    let whom = fields.one_of(&[("service", service), ("url", web_address), ("pod", pod)]);
-    let port = fields.optional("port", port);
+    let asked = target(&mut fields, &[("service", service), ("url", web_address), ("pod", pod)]);
     let path = fields.optional("path", path);
     let success = fields.or("success", StatusRange::default(), status_range);
     let headers = fields.or("headers", BTreeMap::new(), headers);
     let backend_header = fields.or("backendHeader", DEFAULT_BACKEND_HEADER.into(), header_name);
     let insecure = fields.or("insecure", false, flag);
-    let (port_key, path_key, insecure_key) =
-        (fields.key("port"), fields.key("path"), fields.key("insecure"));
+    let (path_key, insecure_key) = (fields.key("path"), fields.key("insecure"));
     fields.finish();
-    let whom = whom?;
-    if let (Whom::Url(_), Some(key), Some(Some(_))) = (&whom, path_key, &path) {
+    let (target, url_path) = asked?;
+    if let (Some(_), Some(key), Some(Some(_))) = (&url_path, path_key, &path) {
         cx.error_hint::<()>(key, "a `url` already has its path", "put the path into the `url`");
     }
-    if let (false, Some(key)) = (matches!(&whom, Whom::Url(url) if url.tls), insecure_key) {
+    if let (false, Some(key)) = (matches!(target, Target::Address { tls: true, .. }), insecure_key)
+    {
         cx.error::<()>(key, "`insecure` is for `https` URLs only");
     }
-    let (target, url_path) = target(cx, whom, port?, port_key)?;
     let path = path?.or(url_path).unwrap_or_else(|| "/".into());
     Some(Ask::Http {
         target,
@@ -53,52 +55,59 @@ fn http(cx: &Cx, node: &Node) -> Option<Ask> {
     })
 }
 
+const TCP_TARGETS: [(&str, Decode<Whom>); 3] =
+    [("service", service), ("address", address), ("pod", pod)];
+
 fn tcp(cx: &Cx, node: &Node) -> Option<Ask> {
     let mut fields = Fields::of(cx, node, "a `tcp` probe")?;
-    let whom = fields.one_of(&[("service", service), ("address", address), ("pod", pod)]);
-    let port = fields.optional("port", port);
-    let port_key = fields.key("port");
+    let asked = target(&mut fields, &TCP_TARGETS);
     fields.finish();
-    Some(Ask::Tcp { target: target(cx, whom?, port?, port_key)?.0 })
+    Some(Ask::Tcp { target: asked?.0 })
 }
 
 fn tls(cx: &Cx, node: &Node) -> Option<Ask> {
     let mut fields = Fields::of(cx, node, "a `tls` probe")?;
-    let whom = fields.one_of(&[("service", service), ("address", address), ("pod", pod)]);
-    let port = fields.optional("port", port);
+    let asked = target(&mut fields, &TCP_TARGETS);
     let server_name = fields.optional("serverName", sentence);
     let insecure = fields.or("insecure", false, flag);
-    let port_key = fields.key("port");
     fields.finish();
-    let (target, _) = target(cx, whom?, port?, port_key)?;
-    Some(Ask::Tls { target, server_name: server_name?, insecure: insecure? })
+    Some(Ask::Tls { target: asked?.0, server_name: server_name?, insecure: insecure? })
 }
 
-/// Whom a probe asks, before `port` has joined it.
+/// Whom a probe asks, before `namespace` and `port` have joined it.
 enum Whom {
-    Service(String),
-    Pod(BTreeMap<String, String>, u16),
+    Service(ObjectRef),
+    Pod(Pods, u16),
     Address(String, u16),
     Url(url::Url),
 }
 
 /// The target, and of a URL its path.
 fn target(
-    cx: &Cx,
-    whom: Whom,
-    port: Option<u16>,
-    key: Option<crate::experiment::Span>,
+    fields: &mut Fields,
+    members: &[(&'static str, Decode<Whom>)],
 ) -> Option<(Target, Option<String>)> {
-    if let (false, Some(_), Some(key)) = (matches!(whom, Whom::Service(_)), port, key) {
-        return cx.error_hint(
-            key,
-            "`port` here is for a `service` only",
-            "an address has its port, and a `pod` takes `port` inside",
-        );
+    let whom = fields.one_of(members);
+    let namespace = fields.optional("namespace", dns_label);
+    let port = fields.optional("port", port);
+    let whom = whom?;
+    if !matches!(whom, Whom::Service(_)) {
+        for (name, hint) in [
+            ("port", "an address has its port, and a `pod` takes `port` inside"),
+            ("namespace", "an address has none, and a `pod` takes `namespace` inside"),
+        ] {
+            if let Some(key) = fields.key(name) {
+                let message = format!("`{name}` here is for a `service` only");
+                return fields.cx().error_hint(key, message, hint);
+            }
+        }
     }
     Some(match whom {
-        Whom::Service(name) => (Target::Service { name, port }, None),
-        Whom::Pod(labels, port) => (Target::Pod { labels, port }, None),
+        Whom::Service(ObjectRef { namespace: within, name }) => {
+            let service = ObjectRef { namespace: fields.agreed(within, namespace?)?, name };
+            (Target::Service { service, port: port? }, None)
+        }
+        Whom::Pod(pods, port) => (Target::Pod { pods, port }, None),
         Whom::Address(host, port) => (Target::Address { host, port, tls: false }, None),
         Whom::Url(url) => {
             (Target::Address { host: url.host, port: url.port, tls: url.tls }, Some(url.path))
@@ -107,15 +116,15 @@ fn target(
 }
 
 fn service(cx: &Cx, node: &Node) -> Option<Whom> {
-    dns_label(cx, node).map(Whom::Service)
+    reference::service(cx, node).map(Whom::Service)
 }
 
 fn pod(cx: &Cx, node: &Node) -> Option<Whom> {
     let mut fields = Fields::of(cx, node, "a pod selector")?;
-    let labels = fields.required("labels", labels);
+    let pods = reference::pods(&mut fields);
     let port = fields.required("port", port);
     fields.finish();
-    Some(Whom::Pod(labels?, port?))
+    Some(Whom::Pod(pods?, port?))
 }
 
 fn address(cx: &Cx, node: &Node) -> Option<Whom> {
@@ -214,10 +223,21 @@ fn dns(cx: &Cx, node: &Node) -> Option<Ask> {
     let mut fields =
         Fields::of_or(cx, node, "a `dns` probe", |text| format!("dns: {{service: {text}}}"))?;
     let name = fields.one_of(&[
-        ("service", |cx, node| dns_label(cx, node).map(DnsName::Service)),
+        ("service", |cx, node| reference::service(cx, node).map(DnsName::Service)),
         ("name", full),
     ]);
+    let namespace = fields.optional("namespace", dns_label);
     let cached = fields.or("cached", false, flag);
+    let name = match name {
+        Some(DnsName::Service(ObjectRef { namespace: within, name })) => {
+            let namespace = fields.agreed(within, namespace?)?;
+            Some(DnsName::Service(ObjectRef { namespace, name }))
+        }
+        full => match fields.key("namespace").filter(|_| full.is_some()) {
+            Some(key) => cx.error(key, "`namespace` is for a `service` only"),
+            None => full,
+        },
+    };
     fields.finish();
     Some(Ask::Dns { name: name?, cached: cached? })
 }
@@ -273,14 +293,14 @@ mod tests {
     #[test]
     fn each_kind_of_target_is_understood() {
         let target = |yaml: &str| ask(yaml).target().cloned().unwrap();
-        let labels = || [("app".to_owned(), "web".to_owned())].into();
+        let pods = || Pods::labelled([("app", "web")]);
         assert_eq!(
             target("http: {service: web, port: 80}"),
-            Target::Service { name: "web".into(), port: Some(80) }
+            Target::Service { service: "web".into(), port: Some(80) }
         );
         assert_eq!(
             target("http: {pod: {labels: {app: web}, port: 8080}, path: /x}"),
-            Target::Pod { labels: labels(), port: 8080 }
+            Target::Pod { pods: pods(), port: 8080 }
         );
         assert_eq!(
             target("http: {url: \"https://example.com/x\", insecure: true}"),
@@ -288,7 +308,7 @@ mod tests {
         );
         assert_eq!(
             target("tcp: {service: web}"),
-            Target::Service { name: "web".into(), port: None }
+            Target::Service { service: "web".into(), port: None }
         );
         assert_eq!(
             target("tcp: {address: \"db:5432\"}"),
@@ -296,11 +316,11 @@ mod tests {
         );
         assert_eq!(
             target("tcp: {pod: {labels: {app: web}, port: 1}}"),
-            Target::Pod { labels: labels(), port: 1 }
+            Target::Pod { pods: pods(), port: 1 }
         );
         assert_eq!(
             target("tls: {service: web, port: 443}"),
-            Target::Service { name: "web".into(), port: Some(443) }
+            Target::Service { service: "web".into(), port: Some(443) }
         );
     }
 

@@ -1,16 +1,16 @@
 //! Expectations: what must be so for the run to pass.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::fields::{Cx, Decode, Fields};
 use super::method::component;
-use super::scalar::{dns_label, labels, positive, share};
-use crate::experiment::schema::{Bound, Expectation, every_expectation};
+use super::reference::{References, pods, service};
+use super::scalar::{dns_label, positive, share};
+use crate::experiment::schema::{Bound, Expectation, Pods, every_expectation};
 use crate::experiment::tree::Node;
-use crate::timeline::Component;
+use crate::timeline::{Component, ObjectRef};
 
 macro_rules! readers {
     ($(
@@ -133,7 +133,7 @@ mod tests {
         );
         assert_eq!(
             expectation("endpointRemoval: {service: web, within: 7s}"),
-            Expectation::EndpointRemoval { service: Some(probe()), within: seven }
+            Expectation::EndpointRemoval { service: Some("web".into()), within: seven }
         );
         assert_eq!(
             expectation("errorWindow: {probe: web, atMost: 7s}"),
@@ -162,18 +162,18 @@ mod tests {
             Expectation::FailedShare { probe: probe(), at_most: 0.1 }
         );
         assert_eq!(expectation("noErrors: {probe: web}"), Expectation::NoErrors { probe: probe() });
-        let labels = || [("app".to_owned(), "web".to_owned())].into();
+        let pods = || Pods::labelled([("app", "web")]);
         assert_eq!(
             expectation("rescheduled: {service: web, within: 7s}"),
-            Expectation::Rescheduled { service: probe(), within: Duration::from_secs(7) }
+            Expectation::Rescheduled { service: "web".into(), within: Duration::from_secs(7) }
         );
         assert_eq!(
             expectation("notRescheduled: {labels: {app: web}}"),
-            Expectation::NotRescheduled { labels: labels() }
+            Expectation::NotRescheduled { pods: pods() }
         );
         assert_eq!(
             expectation("restarted: {labels: {app: web}, within: 7s}"),
-            Expectation::Restarted { labels: labels(), within: Duration::from_secs(7) }
+            Expectation::Restarted { pods: pods(), within: Duration::from_secs(7) }
         );
         assert_eq!(expectation("objectsKept: {}"), Expectation::ObjectsKept);
         assert_eq!(expectation("notDetected: {}"), Expectation::NotDetected);

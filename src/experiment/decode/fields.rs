@@ -296,6 +296,10 @@ impl<'t, 'f> Fields<'t, 'f> {
         }
     }
 
+    pub(crate) fn cx(&self) -> &'t Cx<'f> {
+        self.cx
+    }
+
     /// The key of a field that is there, for an error about the field as such.
     pub(crate) fn key(&self, name: &str) -> Option<Span> {
         self.node.get(name)?.key

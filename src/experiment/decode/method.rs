@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::fields::{Cx, Decode, Fields};
 use super::node::{self, target};
-use super::scalar::{choice, count, dns_label, duration, labels, node_name, positive};
+use super::reference::{References, object};
+use super::scalar::{choice, count, dns_label, duration, positive};
 use crate::experiment::schema::{
     Count, Direction, Fault, NodeSelector, PodSelector, Side, Step, every_fault,
 };
 use crate::experiment::tree::Node;
-use crate::timeline::{Component, FaultKind, NodeRole};
+use crate::timeline::{Component, FaultKind, NodeRole, ObjectRef};
 
 macro_rules! readers {
     ($(
@@ -52,12 +53,11 @@ fn part(fields: &mut Fields) -> Option<Component> {
     fields.required("component", component)
 }
 
-/// Which pods: their namespace, labels and number.
+/// Which pods, and how many of them.
 fn pods(fields: &mut Fields) -> Option<PodSelector> {
-    let namespace = fields.optional("namespace", dns_label);
-    let labels = fields.required("labels", labels);
+    let pods = super::reference::pods(fields);
     let count = fields.or("count", Count::default(), node::count);
-    Some(PodSelector { namespace: namespace?, labels: labels?, count: count? })
+    Some(PodSelector { pods: pods?, count: count? })
 }
 
 fn side(cx: &Cx, node: &Node) -> Option<Side> {
@@ -286,11 +286,8 @@ mod tests {
         let (found, problems) =
             fault("{deploymentScale: {namespace: kube-system, name: coredns, replicas: 0}}");
         assert_eq!(problems, "");
-        let wanted = Fault::DeploymentScale {
-            namespace: Some("kube-system".into()),
-            name: "coredns".into(),
-            replicas: 0,
-        };
+        let wanted =
+            Fault::DeploymentScale { deployment: "kube-system/coredns".into(), replicas: 0 };
         assert_eq!(found, Some(wanted));
         let diagnostics = fault("{deploymentScale: {replicas: -1}}").1;
         assert!(
@@ -305,9 +302,7 @@ mod tests {
         let (found, problems) =
             fault("{deploymentPlace: {name: web, on: {role: worker, count: 2}}}");
         assert_eq!(problems, "");
-        let Some(Fault::DeploymentPlace { namespace: None, on, .. }) = found else {
-            panic!("{found:?}")
-        };
+        let Some(Fault::DeploymentPlace { on, .. }) = found else { panic!("{found:?}") };
         assert_eq!((on.role, on.count), (Some(NodeRole::Worker), Count::Exactly(2)));
         let wrong = |yaml: &str| fault(&format!("{{deploymentPlace: {yaml}}}")).1;
         assert!(wrong("{name: web}").contains("`deploymentPlace` needs `on`"));

@@ -11,6 +11,7 @@ pub(super) mod fields;
 pub(super) mod method;
 pub(super) mod node;
 pub(super) mod probe;
+pub(super) mod reference;
 pub(super) mod scalar;
 pub(super) mod steady;
 pub(super) mod url;

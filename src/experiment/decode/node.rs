@@ -3,11 +3,11 @@
 use serde_json::json;
 
 use super::fields::{Cx, Fields};
+use super::reference::service;
 use super::scalar::{choice, dns_label, labels, node_name};
 use crate::experiment::diagnostic::Diagnostic;
 use crate::experiment::schema::{Count, NodeSelector};
 use crate::experiment::tree::{Node, Value, quoted};
-use crate::kind_config::is_dns_label;
 use crate::timeline::{Component, NodeRole};
 use crate::yaml::suggest;
 
@@ -157,18 +157,6 @@ fn something(cx: &Cx, node: &Node, selector: NodeSelector) -> Option<NodeSelecto
     Some(selector)
 }
 
-/// A Service of the run's namespace, or `NAMESPACE/SERVICE`.
-pub(crate) fn service(cx: &Cx, node: &Node) -> Option<String> {
-    cx.reads(|| json!({"type": "string"}))?;
-    let text = node.text().unwrap_or_default();
-    let parts: Vec<&str> = text.split('/').collect();
-    if parts.len() <= 2 && parts.iter().all(|part| is_dns_label(part)) {
-        return Some(text.to_owned());
-    }
-    let hint = "a Service is `web` in the run's namespace, or `kube-system/kube-dns`";
-    cx.error_hint(node.focus(), format!("expected a Service, found {}", node.described()), hint)
-}
-
 fn role(cx: &Cx, node: &Node) -> Option<NodeRole> {
     if node.text() == Some("leader") {
         which_leader(cx, node);
@@ -255,18 +243,6 @@ mod tests {
             );
             assert_eq!(diagnostics.lines().count(), 1, "{bare}: {diagnostics}");
         }
-    }
-
-    #[test]
-    fn a_service_may_be_of_another_namespace() {
-        let found = |yaml: &str| decoded(yaml, service);
-        assert_eq!(found("kube-system/kube-dns").0.as_deref(), Some("kube-system/kube-dns"));
-        assert!(
-            found("a/b/c").1.contains("expected a Service, found `a/b/c` (a Service is `web`"),
-            "{}",
-            found("a/b/c").1
-        );
-        assert!(found("[a]").1.contains("expected a Service, found a list"));
     }
 
     #[test]

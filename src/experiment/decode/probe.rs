@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::ask::KINDS;
 use super::duration::{CANARY_RATES, RATES, Rates};
-use super::fields::{Cx, Fields, record};
+use super::fields::{Cx, Fields};
 use super::node::selector;
-use super::scalar::{choice, dns_label, labels, positive, rate};
+use super::reference::pods_or_name;
+use super::scalar::{choice, dns_label, positive, rate};
 use crate::experiment::schema::{Ask, Canary, Connection, From, NodeSelector, Probe};
 use crate::experiment::tree::{Node, Value};
 use crate::timeline::NodeRole;
@@ -124,7 +125,7 @@ fn from_node(cx: &Cx, node: &Node) -> Option<From> {
 }
 
 fn from_pod(cx: &Cx, node: &Node) -> Option<From> {
-    record!(cx, node, "a pod selector" => From::Pod { labels: required("labels", labels) })
+    pods_or_name(cx, node).map(From::Pod)
 }
 
 fn from_host(cx: &Cx, node: &Node) -> Option<From> {
@@ -141,13 +142,13 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    use crate::experiment::schema::{StatusRange, Target};
+    use crate::experiment::schema::{Pods, StatusRange, Target};
 
     #[test]
     fn what_is_absent_has_its_default() {
         let (found, problems) = decoded("{name: web, http: {service: web}}", probe);
         assert_eq!(problems, "");
-        let target = Target::Service { name: "web".into(), port: None };
+        let target = Target::Service { service: "web".into(), port: None };
         let ask = Ask::Http {
             target,
             path: "/".into(),
@@ -178,7 +179,7 @@ mod tests {
         assert_eq!(from("host").0.unwrap().from, From::Host);
         assert_eq!(
             from("{pod: {labels: {app: c}}}").0.unwrap().from,
-            From::Pod { labels: [("app".into(), "c".into())].into() }
+            From::Pod(Pods::labelled([("app", "c")]))
         );
         assert!(matches!(
             from("{node: {name: n}}").0.unwrap().from,

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::fields::{Cx, Decode, Fields, record};
+use super::reference::{References, service};
 use super::scalar::{at_least_one, dns_label, positive, share};
 use crate::experiment::schema::{Condition, Quantity};
 use crate::experiment::tree::Node;
@@ -27,7 +28,7 @@ fn nodes_ready(cx: &Cx, node: &Node) -> Option<Condition> {
 
 fn endpoints_ready(cx: &Cx, node: &Node) -> Option<Condition> {
     record!(cx, node, "`endpointsReady`" => Condition::EndpointsReady {
-        service: required("service", dns_label),
+        service: named("service", service),
         at_least: required("atLeast", at_least_one),
     })
 }

@@ -1,11 +1,11 @@
 //! What must be so for a run to pass.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::timeline::Component;
+use super::Pods;
+use crate::timeline::{Component, ObjectRef};
 
 /// How long something may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ macro_rules! every_expectation {
             /// not ready.
             EndpointRemoval "endpointRemoval" "within" {
                 /// The Service. Default: that of the first probe that targets one.
-                service: Option<String> = optional("service", dns_label),
+                service: Option<ObjectRef> = named_optional("service", service),
                 /// At most this long after the fault was requested.
                 within: Bound = required("within", limit),
             }
@@ -139,21 +139,23 @@ macro_rules! every_expectation {
             /// The Service has as many new ready backends on other nodes as it had on the nodes
             /// that were hit.
             Rescheduled "rescheduled" "service" {
-                service: String = required("service", dns_label),
+                service: ObjectRef = named("service", service),
                 /// At most this long after the fault was requested.
                 within: Duration = required("within", positive),
             }
             /// Pods that existed before the first fault and were hit (or whose node was hit) are
             /// neither moved nor replaced before the last undo.
             NotRescheduled "notRescheduled" {
-                /// Labels of the pods, in the run's namespace.
-                labels: BTreeMap<String, String> = required("labels", labels),
+                /// The pods, by labels, name, Deployment or StatefulSet.
+                #[serde(flatten)]
+                pods: Pods = together("labels", pods),
             }
             /// A container of a pod that was hit is restarted in place: the same pod, a new
             /// container.
             Restarted "restarted" {
-                /// Labels of the pods, in the run's namespace.
-                labels: BTreeMap<String, String> = required("labels", labels),
+                /// The pods, by labels, name, Deployment or StatefulSet.
+                #[serde(flatten)]
+                pods: Pods = together("labels", pods),
                 /// At most this long after the fault was requested.
                 within: Duration = required("within", positive),
             }
@@ -209,15 +211,17 @@ impl Expectation {
     }
 
     /// What it is about, besides its kind: a probe, a Service, a step, a part of the control plane.
-    fn subject(&self) -> Option<&str> {
+    fn subject(&self) -> Option<String> {
         match self {
-            Expectation::Detection { of, .. } => of.as_deref(),
-            Expectation::EndpointRemoval { service, .. } => service.as_deref(),
-            Expectation::Rescheduled { service, .. } => Some(service),
+            Expectation::Detection { of, .. } => of.clone(),
+            Expectation::EndpointRemoval { service, .. } => {
+                service.as_ref().map(ToString::to_string)
+            }
+            Expectation::Rescheduled { service, .. } => Some(service.to_string()),
             Expectation::LeaderChange { component, .. }
             | Expectation::LeaderGap { component, .. }
-            | Expectation::OldLeader { component, .. } => Some(component.name()),
-            _ => self.probe(),
+            | Expectation::OldLeader { component, .. } => Some(component.name().to_owned()),
+            _ => self.probe().map(str::to_owned),
         }
     }
 

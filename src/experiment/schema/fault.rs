@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Count, NodeSelector, PodSelector};
-use crate::timeline::{Component, Cut, FaultFacts, FaultKind, Impact, NodeRole, TargetKind};
+use super::{Count, Named, NodeSelector, PodSelector};
+use crate::timeline::{
+    Component, Cut, FaultFacts, FaultKind, Impact, NodeRole, ObjectRef, TargetKind,
+};
 
 /// Every fault, its fields, and how `decode/method.rs` reads each: the one place where they stand.
 /// A field's reader has its names from there. A new type of a field says below what it is of the
@@ -83,20 +85,18 @@ macro_rules! every_fault {
             /// A Deployment is scaled to another number of replicas (through the API), and then
             /// back.
             DeploymentScale {
-                /// Its namespace. Default: the run's.
-                namespace: Option<String> = |fields| fields.optional("namespace", dns_label),
-                /// Its name, which may have dots.
-                name: String = |fields| fields.required("name", node_name),
+                /// Its name, with its namespace if it is not the run's.
+                #[serde(flatten, with = "beside")]
+                deployment: ObjectRef = |fields| fields.named("name", object),
                 /// The number of replicas.
                 replicas: u32 = |fields| fields.required("replicas", count),
             }
             /// A Deployment's pods are moved (through the API), all to one node or each to a node
             /// of its own. Then the previous affinity is restored.
             DeploymentPlace {
-                /// Its namespace. Default: the run's.
-                namespace: Option<String> = |fields| fields.optional("namespace", dns_label),
-                /// Its name, which may have dots.
-                name: String = |fields| fields.required("name", node_name),
+                /// Its name, with its namespace if it is not the run's.
+                #[serde(flatten, with = "beside")]
+                deployment: ObjectRef = |fields| fields.named("name", object),
                 /// The nodes that take the pods: chosen by role, name or labels.
                 on: Box<NodeSelector> = |fields| fields.required("on", node::ground).map(Box::new),
             }
@@ -149,6 +149,16 @@ macro_rules! define {
                 }
             }
 
+            /// The pods or the Deployment that it hits, to be changed.
+            pub fn objects_mut(&mut self) -> Option<Named<'_>> {
+                match self { $(Fault::$fault { $($field),* } => None$(.or($field.objects_mut()))*,)* }
+            }
+
+            /// The Deployment that it changes, if it changes one.
+            pub fn deployment(&self) -> Option<&ObjectRef> {
+                match self { $(Fault::$fault { $($field),* } => None$(.or($field.deployment()))*,)* }
+            }
+
             /// The pods that it hits, if it hits pods.
             pub fn pods(&self) -> Option<&PodSelector> {
                 match self { $(Fault::$fault { $($field),* } => None$(.or($field.pods()))*,)* }
@@ -183,6 +193,15 @@ trait Field {
     fn pods(&self) -> Option<&PodSelector> {
         None
     }
+
+    /// Which Deployment it changes.
+    fn deployment(&self) -> Option<&ObjectRef> {
+        None
+    }
+
+    fn objects_mut(&mut self) -> Option<Named<'_>> {
+        None
+    }
 }
 
 impl Field for NodeSelector {
@@ -205,13 +224,26 @@ impl Field for PodSelector {
     fn pods(&self) -> Option<&PodSelector> {
         Some(self)
     }
+
+    fn objects_mut(&mut self) -> Option<Named<'_>> {
+        Some(Named::Pods(&mut self.pods))
+    }
+}
+
+impl Field for ObjectRef {
+    fn deployment(&self) -> Option<&ObjectRef> {
+        Some(self)
+    }
+
+    fn objects_mut(&mut self) -> Option<Named<'_>> {
+        Some(Named::Object("Deployment", self))
+    }
 }
 
 impl Field for Duration {}
 impl Field for Side {}
 impl Field for Direction {}
 impl Field for u32 {}
-impl Field for String {}
 impl Field for Option<String> {}
 /// Where pods are moved to: nothing happens to these nodes.
 impl Field for Box<NodeSelector> {}
@@ -279,15 +311,8 @@ impl Fault {
 
     /// The namespace of the objects that it hits, if it is not the run's.
     pub fn foreign_namespace(&self) -> Option<&str> {
-        match self {
-            Fault::DeploymentScale { namespace, .. } | Fault::DeploymentPlace { namespace, .. } => {
-                namespace.as_deref()
-            }
-            Fault::PodDelete { pods } | Fault::ContainerKill { pods, .. } => {
-                pods.namespace.as_deref()
-            }
-            _ => None,
-        }
+        let of_deployment = self.deployment().and_then(|it| it.namespace.as_deref());
+        of_deployment.or_else(|| self.pods()?.pods.namespace.as_deref())
     }
 
     /// The objects that it hits, for people: `the Deployment kube-system/coredns, to 0 replicas`;
@@ -296,32 +321,17 @@ impl Fault {
         if let Some(deployment) = self.deployment() {
             return Some(match self {
                 Fault::DeploymentScale { replicas, .. } => {
-                    format!("{deployment}, to {replicas} replicas")
+                    format!("the Deployment {deployment}, to {replicas} replicas")
                 }
-                _ => format!("the pods of {deployment}"),
+                _ => format!("the pods of the Deployment {deployment}"),
             });
         }
-        let pods = self.pods()?;
-        let labels: Vec<String> =
-            pods.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let count = match pods.count {
+        let PodSelector { pods, count } = self.pods()?;
+        let count = match count {
             Count::All => "all".to_owned(),
             Count::Exactly(count) => count.to_string(),
         };
-        let space =
-            self.foreign_namespace().map_or(String::new(), |namespace| format!(" of {namespace}"));
-        Some(format!("{count} of the pods{space} with {}", labels.join(",")))
-    }
-
-    /// The Deployment that it changes, in words: `the Deployment kube-system/coredns`.
-    pub fn deployment(&self) -> Option<String> {
-        let (Fault::DeploymentScale { name, .. } | Fault::DeploymentPlace { name, .. }) = self
-        else {
-            return None;
-        };
-        let space =
-            self.foreign_namespace().map_or(String::new(), |namespace| format!("{namespace}/"));
-        Some(format!("the Deployment {space}{name}"))
+        Some(format!("{count} of the pods {pods}"))
     }
 
     /// The part of the control plane that it hits; `None`: the node itself.
@@ -410,5 +420,27 @@ impl Fault {
     /// Whether there is something to be undone.
     pub fn lasts(&self) -> bool {
         self.kind().traits().lasts()
+    }
+}
+
+/// A reference as a file had it before it was a text: the name, and the namespace beside it.
+mod beside {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::timeline::ObjectRef;
+
+    #[derive(Serialize, Deserialize)]
+    struct Beside {
+        namespace: Option<String>,
+        name: String,
+    }
+
+    pub(super) fn serialize<S: Serializer>(it: &ObjectRef, to: S) -> Result<S::Ok, S::Error> {
+        Beside { namespace: it.namespace.clone(), name: it.name.clone() }.serialize(to)
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<ObjectRef, D::Error> {
+        let Beside { namespace, name } = Beside::deserialize(from)?;
+        Ok(ObjectRef { namespace, name })
     }
 }

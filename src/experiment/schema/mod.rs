@@ -6,6 +6,7 @@
 mod blast_radius;
 mod expectation;
 mod fault;
+mod named;
 mod probe;
 mod selector;
 
@@ -15,14 +16,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::claim::Claim;
+use crate::timeline::ObjectRef;
 
 pub(crate) use blast_radius::{Affected, BlastRadius, Excess};
 pub(crate) use expectation::{Bound, Expectation, every_expectation};
 pub(crate) use fault::{Direction, Fault, Side, every_fault};
+pub(crate) use named::Named;
 pub(crate) use probe::{
     ApiServer, ApiVerb, Ask, Canary, Connection, DnsName, From, Probe, StatusRange, Target,
 };
-pub(crate) use selector::{Count, NodeSelector, PodSelector};
+pub(crate) use selector::{Count, NodeSelector, PodSelector, Pods, PodsBy};
 
 /// The `apiVersion` of every experiment.
 pub(crate) const API_VERSION: &str = "outage/v1alpha1";
@@ -39,7 +42,8 @@ pub struct Experiment {
     pub claims: Vec<Claim>,
     /// What it runs on.
     pub cluster: Cluster,
-    /// Where a name is looked for that the workload does not have. Default: nowhere.
+    /// Where what exists already is looked for by a bare name that no file of the workload defines
+    /// (`-n`). Default: with a workload none, else `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     /// Files of Kubernetes objects, relative to the experiment's file. They live in a namespace of
@@ -110,7 +114,7 @@ pub enum Condition {
     /// Nodes are Ready: `all`, or at least so many.
     NodesReady(Quantity),
     /// A Service has at least so many ready endpoints.
-    EndpointsReady { service: String, at_least: u32 },
+    EndpointsReady { service: ObjectRef, at_least: u32 },
     /// A probe succeeds.
     Probe {
         /// The probe.

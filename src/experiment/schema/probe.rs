@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::NodeSelector;
-use crate::timeline::ProbeKind;
+use super::{NodeSelector, Pods};
+use crate::timeline::{ObjectRef, ProbeKind};
 
 /// A question asked at a fixed rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -113,7 +113,7 @@ pub enum ApiServer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum DnsName {
-    Service(String),
+    Service(ObjectRef),
     /// Any name's, in full: no search domain is tried.
     Full(String),
 }
@@ -174,9 +174,9 @@ impl Ask {
     }
 
     /// The Service that it asks, if it is one.
-    pub fn service(&self) -> Option<&str> {
+    pub fn service(&self) -> Option<&ObjectRef> {
         match self.target() {
-            Some(Target::Service { name, .. }) => Some(name),
+            Some(Target::Service { service, .. }) => Some(service),
             _ => None,
         }
     }
@@ -194,16 +194,17 @@ impl Ask {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Target {
-    /// A Service of the run's namespace, by its ClusterIP (from a pod: by its DNS name).
+    /// A Service, by its ClusterIP (from a pod: by its DNS name).
     Service {
-        name: String,
+        #[serde(rename = "name")]
+        service: ObjectRef,
         /// Its port. Default: its only one.
         port: Option<u16>,
     },
-    /// A pod, directly.
+    /// A pod, directly: the first by name.
     Pod {
-        /// Labels that choose it; the first by name.
-        labels: BTreeMap<String, String>,
+        #[serde(flatten)]
+        pods: Pods,
         port: u16,
     },
     /// A host and port (for `http`, of an `http://` or `https://` URL).
@@ -235,11 +236,8 @@ impl Default for StatusRange {
 pub enum From {
     /// A node's own network.
     Node(NodeSelector),
-    /// A pod's network and its DNS.
-    Pod {
-        /// Labels that choose it; the first by name, in the run's namespace.
-        labels: BTreeMap<String, String>,
-    },
+    /// A pod's network and its DNS: the first by name.
+    Pod(Pods),
     /// The machine on which this program runs.
     Host,
 }

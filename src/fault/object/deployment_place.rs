@@ -40,10 +40,11 @@ impl ObjectFault for DeploymentPlace {
 
     /// All to one node, or each to a node of its own: anything else is neither layout.
     async fn plan<L: Lookup>(fault: &Fault, lookup: &mut L) -> Result<Vec<Self>, L::Error> {
-        let Fault::DeploymentPlace { namespace, name, on } = fault else {
+        let Fault::DeploymentPlace { deployment, on } = fault else {
             return Err(not_on_objects(fault).into());
         };
-        let (namespace, name) = (lookup.namespace(namespace.as_deref()), name.clone());
+        let namespace = lookup.namespace(deployment.namespace.as_deref());
+        let name = deployment.name.clone();
         let seen = lookup.cluster().placement_of(&namespace, &name).await;
         let Placement { uid, wanted, ready, affinity: before, labels, .. } =
             seen.map_err(FaultError::Api)?;
@@ -62,7 +63,9 @@ impl ObjectFault for DeploymentPlace {
     }
 
     async fn preview(fault: &Fault, _: Option<&Cluster>) -> Result<Option<String>, FaultError> {
-        Ok(fault.deployment().map(|it| format!("restore the former affinity of {it}")))
+        Ok(fault
+            .deployment()
+            .map(|it| format!("restore the former affinity of the Deployment {it}")))
     }
 
     fn target(&self) -> &str {

@@ -37,11 +37,11 @@ impl ObjectFault for DeploymentScale {
     const RUNS_EMBEDDED: bool = true;
 
     async fn plan<L: Lookup>(fault: &Fault, lookup: &mut L) -> Result<Vec<Self>, L::Error> {
-        let Fault::DeploymentScale { namespace, name, replicas } = fault else {
+        let Fault::DeploymentScale { deployment, replicas } = fault else {
             return Err(not_on_objects(fault).into());
         };
-        let namespace = lookup.namespace(namespace.as_deref());
-        Ok(vec![Self::of(lookup.cluster(), namespace, name, *replicas).await?])
+        let namespace = lookup.namespace(deployment.namespace.as_deref());
+        Ok(vec![Self::of(lookup.cluster(), namespace, &deployment.name, *replicas).await?])
     }
 
     /// A Deployment of the run's own is not there yet.
@@ -49,13 +49,15 @@ impl ObjectFault for DeploymentScale {
         fault: &Fault,
         cluster: Option<&Cluster>,
     ) -> Result<Option<String>, FaultError> {
-        if let Fault::DeploymentScale { namespace: Some(namespace), name, replicas } = fault
-            && let Some(cluster) = cluster
+        if let Fault::DeploymentScale { deployment, replicas } = fault
+            && let (Some(namespace), Some(cluster)) = (&deployment.namespace, cluster)
         {
-            let scale = Self::of(cluster, namespace.clone(), name, *replicas).await?;
+            let scale = Self::of(cluster, namespace.clone(), &deployment.name, *replicas).await?;
             return Ok(Some(scale.describe()));
         }
-        Ok(fault.deployment().map(|it| format!("scale {it} back to the replicas it had before")))
+        Ok(fault
+            .deployment()
+            .map(|it| format!("scale the Deployment {it} back to the replicas it had before")))
     }
 
     fn target(&self) -> &str {

@@ -23,6 +23,10 @@ pub(crate) struct PodDelete {
     pub uid: String,
     /// The node that it was on.
     pub node: Option<String>,
+    /// What records call it where that is not its bare name: `shop/web-0`, of another namespace
+    /// than the run's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_as: Option<String>,
 }
 
 impl ObjectFault for PodDelete {
@@ -32,9 +36,11 @@ impl ObjectFault for PodDelete {
 
     async fn plan<L: Lookup>(fault: &Fault, lookup: &mut L) -> Result<Vec<Self>, L::Error> {
         let Fault::PodDelete { pods } = fault else { return Err(not_on_objects(fault).into()) };
-        let namespace = lookup.namespace(pods.namespace.as_deref());
+        let elsewhere = pods.pods.namespace.as_ref();
+        let namespace = lookup.namespace(elsewhere.map(String::as_str));
         let delete = |Pod { name: pod, uid, node, .. }| Self {
             namespace: namespace.clone(),
+            known_as: elsewhere.map(|namespace| named(namespace, &pod)),
             pod,
             uid,
             node,
@@ -48,11 +54,11 @@ impl ObjectFault for PodDelete {
     }
 
     fn target(&self) -> &str {
-        &self.pod
+        self.known_as.as_deref().unwrap_or(&self.pod)
     }
 
     async fn inject(&self, context: &mut ObjectContext<'_, '_>) -> Result<(), FaultError> {
-        let Self { namespace, pod, uid, node } = self;
+        let Self { namespace, pod, uid, node, .. } = self;
         let what = format!("delete the pod {}", named(namespace, pod));
         let on = node.as_ref().map_or(String::new(), |node| format!(" on {node}"));
         context.report(FaultPhase::Requested, format!("{what}{on}"));

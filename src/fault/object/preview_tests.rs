@@ -4,15 +4,12 @@ use serde_json::json;
 
 use crate::cluster::Cluster;
 use crate::cluster::fake::FakeApi;
-use crate::experiment::{Count, Fault, NodeSelector, PodSelector};
+use crate::experiment::{Count, Fault, NodeSelector, PodSelector, Pods};
 use crate::fault::preview_undo;
+use crate::timeline::ObjectRef;
 
 fn scale(namespace: Option<&str>, name: &str) -> Fault {
-    Fault::DeploymentScale {
-        namespace: namespace.map(str::to_owned),
-        name: name.into(),
-        replicas: 0,
-    }
+    Fault::DeploymentScale { deployment: ObjectRef::new(namespace, name), replicas: 0 }
 }
 
 async fn previewed(fault: &Fault, cluster: Option<&Cluster>) -> String {
@@ -44,11 +41,7 @@ async fn a_deployment_that_is_there_is_asked_for_its_size() {
 
 #[tokio::test]
 async fn what_comes_back_by_itself_is_reported_as_such() {
-    let pods = PodSelector {
-        namespace: None,
-        labels: [("app".into(), "web".into())].into(),
-        count: Count::All,
-    };
+    let pods = PodSelector { pods: Pods::labelled([("app", "web")]), count: Count::All };
     let deleted = previewed(&Fault::PodDelete { pods: pods.clone() }, None).await;
     let killed = previewed(&Fault::ContainerKill { pods, container: None }, None).await;
     assert!(deleted.starts_with("not needed: ") && killed.starts_with("not needed: the kubelet"));

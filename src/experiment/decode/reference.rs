@@ -1,0 +1,179 @@
+//! Names of objects: `web`, `shop/web`, or `web` with a `namespace` beside it.
+
+use serde_json::json;
+
+use super::fields::{Cx, Decode, Fields};
+use super::scalar::{dns_label, labels};
+use crate::experiment::schema::{Pods, PodsBy};
+use crate::experiment::tree::Node;
+use crate::kind_config::is_dns_label;
+use crate::timeline::ObjectRef;
+
+const PATTERN: &str = "^([a-z0-9-]+/)?[a-z0-9.-]+$";
+
+/// A Service: its name has no dots.
+pub(crate) fn service(cx: &Cx, node: &Node) -> Option<ObjectRef> {
+    read(cx, node, "a Service", is_dns_label)
+}
+
+/// Another object, whose name may have dots.
+pub(crate) fn object(cx: &Cx, node: &Node) -> Option<ObjectRef> {
+    read(cx, node, "a name", |name| name.len() <= 253 && name.split('.').all(is_dns_label))
+}
+
+fn read(cx: &Cx, node: &Node, what: &str, valid: fn(&str) -> bool) -> Option<ObjectRef> {
+    cx.reads(|| json!({"type": "string", "pattern": PATTERN}))?;
+    let found = node.text().map(ObjectRef::from);
+    let is_right = |found: &ObjectRef| {
+        valid(&found.name) && found.namespace.as_deref().is_none_or(is_dns_label)
+    };
+    if let Some(right) = found.filter(is_right) {
+        return Some(right);
+    }
+    let hint = "a name has only a-z, 0-9 and `-`; with its namespace it is `shop/web`";
+    cx.error_hint(node.focus(), format!("expected {what}, found {}", node.described()), hint)
+}
+
+/// The fields that several readers have in common.
+pub(crate) trait References {
+    /// A name, which must be there, and its `namespace`, which may be.
+    fn named(&mut self, key: &'static str, read: Decode<ObjectRef>) -> Option<ObjectRef>;
+
+    /// The same where the name may be absent.
+    fn named_optional(
+        &mut self,
+        key: &'static str,
+        read: Decode<ObjectRef>,
+    ) -> Option<Option<ObjectRef>>;
+
+    /// The namespace before a name and that beside it, which are one.
+    fn agreed(&self, within: Option<String>, beside: Option<String>) -> Option<Option<String>>;
+
+    /// What several fields say together.
+    fn together<T>(&mut self, _: &str, read: fn(&mut Self) -> Option<T>) -> Option<T> {
+        read(self)
+    }
+}
+
+impl References for Fields<'_, '_> {
+    fn named(&mut self, key: &'static str, read: Decode<ObjectRef>) -> Option<ObjectRef> {
+        let found = self.required(key, read);
+        let beside = self.optional("namespace", dns_label);
+        let (ObjectRef { namespace, name }, beside) = (found?, beside?);
+        Some(ObjectRef { namespace: self.agreed(namespace, beside)?, name })
+    }
+
+    fn named_optional(
+        &mut self,
+        key: &'static str,
+        read: Decode<ObjectRef>,
+    ) -> Option<Option<ObjectRef>> {
+        match self.key(key).or(self.key("namespace")) {
+            Some(_) => self.named(key, read).map(Some),
+            None => {
+                self.optional(key, read).zip(self.optional("namespace", dns_label)).map(|_| None)
+            }
+        }
+    }
+
+    fn agreed(&self, within: Option<String>, beside: Option<String>) -> Option<Option<String>> {
+        match (within, beside, self.key("namespace")) {
+            (Some(within), Some(beside), Some(key)) if within != beside => {
+                self.cx().error(key, format!("the name already has another namespace, `{within}`"))
+            }
+            (within, beside, _) => Some(beside.or(within)),
+        }
+    }
+}
+
+/// What chooses pods, and the namespace before its name.
+type Chosen = (PodsBy, Option<String>);
+
+/// Which pods: by labels, name, Deployment or StatefulSet.
+pub(crate) fn pods(fields: &mut Fields) -> Option<Pods> {
+    fn named(cx: &Cx, node: &Node, by: fn(String) -> PodsBy) -> Option<Chosen> {
+        object(cx, node).map(|ObjectRef { namespace, name }| (by(name), namespace))
+    }
+    let chosen = fields.one_of::<Chosen>(&[
+        ("labels", |cx, node| labels(cx, node).map(|labels| (PodsBy::Labels(labels), None))),
+        ("name", |cx, node| named(cx, node, PodsBy::Name)),
+        ("deployment", |cx, node| named(cx, node, PodsBy::Deployment)),
+        ("statefulSet", |cx, node| named(cx, node, PodsBy::StatefulSet)),
+    ]);
+    let beside = fields.optional("namespace", dns_label);
+    let ((by, within), beside) = (chosen?, beside?);
+    Some(Pods { namespace: fields.agreed(within, beside)?, by })
+}
+
+/// Pods in the place of a value: the name of one, or a mapping.
+pub(crate) fn pods_or_name(cx: &Cx, node: &Node) -> Option<Pods> {
+    let mapping = || {
+        let mut fields = Fields::of(cx, node, "a pod selector")?;
+        let pods = pods(&mut fields);
+        fields.finish();
+        pods
+    };
+    cx.reads_also(|| json!({"type": "string", "pattern": PATTERN}), mapping)?;
+    if node.text().is_none() {
+        return mapping();
+    }
+    let ObjectRef { namespace, name } = object(cx, node)?;
+    Some(Pods { namespace, by: PodsBy::Name(name) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fields::tests::decoded;
+    use super::*;
+
+    fn named(yaml: &str) -> (Option<String>, String) {
+        let (found, problems) = decoded(yaml, |cx, node| {
+            let mut fields = Fields::of(cx, node, "a thing")?;
+            let found = fields.named("service", service);
+            fields.finish();
+            found
+        });
+        (found.map(String::from), problems)
+    }
+
+    #[test]
+    fn a_namespace_stands_before_a_name_or_beside_it() {
+        for (yaml, read) in [
+            ("{service: web}", "web"),
+            ("{service: shop/web}", "shop/web"),
+            ("{service: web, namespace: shop}", "shop/web"),
+            ("{service: shop/web, namespace: shop}", "shop/web"),
+        ] {
+            assert_eq!(named(yaml), (Some(read.into()), String::new()), "{yaml}");
+        }
+        let wrong = |yaml: &str| named(yaml).1;
+        assert!(
+            wrong("{service: shop/web, namespace: other}").contains("another namespace, `shop`")
+        );
+        for bad in ["a/b/c", "Web", "shop/", "/web", "we.b"] {
+            assert!(
+                wrong(&format!("{{service: {bad}}}")).contains("expected a Service, found"),
+                "{bad}"
+            );
+        }
+        assert!(wrong("{namespace: shop}").contains("a thing needs `service`"));
+    }
+
+    #[test]
+    fn pods_are_chosen_in_four_ways() {
+        let pods = |yaml: &str| decoded(yaml, pods_or_name);
+        let text = |yaml: &str| pods(yaml).0.map(|pods| pods.to_string());
+        for (yaml, read) in [
+            ("{labels: {app: web}}", "with app=web"),
+            ("{labels: {app: web}, namespace: shop}", "with app=web in shop"),
+            ("shop/db-0", "named db-0 in shop"),
+            ("{name: db-0, namespace: shop}", "named db-0 in shop"),
+            ("{deployment: shop/web}", "of Deployment web in shop"),
+            ("{statefulSet: db}", "of StatefulSet db"),
+        ] {
+            assert_eq!(text(yaml).as_deref(), Some(read), "{:?}", pods(yaml));
+        }
+        assert!(pods("{labels: {a: b}, name: c}").1.contains("takes only one of"));
+        assert!(pods("{namespace: shop}").1.contains("needs one of `labels`"));
+    }
+}

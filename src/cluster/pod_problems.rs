@@ -1,7 +1,7 @@
 //! Pods that are not well, and why, as far as Kubernetes knows it: what explains a wait that
 //! does not end.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams, LogParams};
@@ -12,24 +12,24 @@ use super::objects::{Condition, ContainerStatus, Pod, PodStatus, Waiting};
 use super::query::pod_ready;
 use crate::timeline::readable;
 
-/// A container that ended not longer ago than this is not well, even if it runs again.
-const RECENT: SignedDuration = SignedDuration::from_mins(5);
 /// So many pods' logs are read: the same thing is wrong with the others.
 const LOGS: usize = 3;
 const LAST_LINES: i64 = 3;
 const LAST_BYTES: i64 = 2_000;
+/// So much of a log's line is quoted.
+const QUOTED: usize = 160;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PodProblem {
     pub namespace: String,
     pub pod: String,
     pub node: Option<String>,
-    /// It is ready; a container of it has ended lately.
+    /// It is ready; a container of it ended not long ago.
     pub ready: bool,
     /// `CrashLoopBackOff of container kube-proxy (image i), last exit code 1, 12 restarts`
     pub why: String,
     /// Of the container that ended.
-    pub last_log_lines: Option<String>,
+    pub last_log_lines: Vec<String>,
     ended: Option<String>,
 }
 
@@ -40,10 +40,30 @@ impl std::fmt::Display for PodProblem {
             write!(f, " on {node}")?;
         }
         write!(f, ": {}", self.why)?;
-        match &self.last_log_lines {
-            Some(words) => write!(f, "; its last log lines: {words}"),
+        match self.quote() {
+            Some(line) => write!(f, "; its log: {line}"),
             None => Ok(()),
         }
+    }
+}
+
+impl PodProblem {
+    /// How bad it is: what does not run and keeps ending first, what runs again last.
+    pub(crate) fn rank(&self) -> impl Ord + use<> {
+        (self.ready, self.ended.is_none())
+    }
+
+    /// The last of its lines that says what went wrong, else the last, cut to a length that can be
+    /// read in passing.
+    fn quote(&self) -> Option<String> {
+        let complains = |line: &&String| {
+            let line = line.to_lowercase();
+            ["error", "err=", "fail", "panic", "fatal"].iter().any(|word| line.contains(word))
+        };
+        let mut lines = self.last_log_lines.iter().rev();
+        let line = lines.clone().find(complains).or(lines.next())?;
+        let cut = line.char_indices().nth(QUOTED).map(|(end, _)| format!("{}...", &line[..end]));
+        Some(cut.unwrap_or_else(|| line.clone()))
     }
 }
 
@@ -56,25 +76,25 @@ impl PodProblem {
             node: None,
             ready: false,
             why: "not ready".into(),
-            last_log_lines: last_log_lines.map(Into::into),
-            ended: None,
+            last_log_lines: last_log_lines.into_iter().map(Into::into).collect(),
+            ended: last_log_lines.map(|_| "c".into()),
         }
     }
 }
 
 impl Cluster {
-    /// The pods of a namespace that are not well, those that are not ready first,
-    /// and of these those with a container that keeps ending.
+    /// The pods of a namespace that are not well now, the worst first: those that are not ready,
+    /// and those with a container that ended after `since`. An earlier restart explains nothing.
     pub(crate) async fn pod_problems(
         &self,
         namespace: &str,
+        since: Timestamp,
     ) -> Result<Vec<PodProblem>, ClusterError> {
         let api: Api<Pod> = Api::namespaced(self.client(), namespace);
         let pods = self.list_all("list the pods", api, ListParams::default()).await?;
-        let now = Timestamp::now();
         let mut problems: Vec<PodProblem> =
-            pods.iter().filter_map(|pod| pod_problem(pod, now)).collect();
-        problems.sort_by_key(|problem| (problem.ready, problem.ended.is_none()));
+            pods.iter().filter_map(|pod| pod_problem(pod, since)).collect();
+        problems.sort_by_key(PodProblem::rank);
         let api: Api<core::Pod> = Api::namespaced(self.client(), namespace);
         for problem in problems.iter_mut().take(LOGS) {
             let Some(container) = problem.ended.clone() else { continue };
@@ -86,21 +106,27 @@ impl Cluster {
                 ..LogParams::default()
             };
             let logs = self.call("read a pod's log", api.logs(&problem.pod, &params)).await;
-            problem.last_log_lines =
-                logs.ok().map(|text| readable(&text)).filter(|t| !t.is_empty());
+            let text = logs.unwrap_or_default();
+            let lines = text.lines().map(readable).filter(|line| !line.is_empty());
+            problem.last_log_lines = lines.collect();
         }
         Ok(problems)
     }
 }
 
-fn pod_problem(pod: &Pod, now: Timestamp) -> Option<PodProblem> {
+fn pod_problem(pod: &Pod, since: Timestamp) -> Option<PodProblem> {
     let status = pod.status.clone().unwrap_or_default();
     let phase = status.phase.as_deref().unwrap_or("Pending");
     if pod.metadata.deletion_timestamp.is_some() || phase == "Succeeded" {
         return None;
     }
-    let ended = containers(&status).find(|container| has_ended_lately(container, now));
     let ready = pod_ready(pod);
+    let ended = |container: &&ContainerStatus| {
+        // Why one waits is how it ended, whenever that was.
+        let since = waiting(container).map_or(since, |_| Timestamp::MIN);
+        has_ended_since(container, since)
+    };
+    let ended = containers(&status).find(ended);
     if ready && ended.is_none() {
         return None;
     }
@@ -116,7 +142,7 @@ fn pod_problem(pod: &Pod, now: Timestamp) -> Option<PodProblem> {
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
         ready,
         why,
-        last_log_lines: None,
+        last_log_lines: Vec::new(),
         ended: ended.map(|container| container.name.clone()),
     })
 }
@@ -126,10 +152,10 @@ pub(super) fn containers(status: &PodStatus) -> impl Iterator<Item = &ContainerS
     init.chain(status.container_statuses.iter().flatten())
 }
 
-fn has_ended_lately(container: &ContainerStatus, now: Timestamp) -> bool {
+fn has_ended_since(container: &ContainerStatus, since: Timestamp) -> bool {
     let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
     let at = last.and_then(|end| end.finished_at.as_ref());
-    container.restart_count > 0 && at.is_some_and(|at| now.duration_since(at.0) < RECENT)
+    container.restart_count > 0 && at.is_some_and(|at| at.0 >= since)
 }
 
 fn waiting(container: &ContainerStatus) -> Option<&Waiting> {
@@ -170,8 +196,8 @@ mod tests {
 
     fn problem(status: Value) -> Option<String> {
         let pod = json!({"metadata": {"name": "p", "namespace": "kube-system"}, "spec": {"nodeName": "w"}, "status": status});
-        let now = "2026-11-22T06:25:00Z".parse().unwrap();
-        pod_problem(&serde_json::from_value(pod).unwrap(), now).map(|found| found.to_string())
+        let since = "2026-11-22T06:20:00Z".parse().unwrap();
+        pod_problem(&serde_json::from_value(pod).unwrap(), since).map(|found| found.to_string())
     }
 
     fn container(state: Value, finished: &str) -> Value {
@@ -192,6 +218,10 @@ mod tests {
         let text = "Pod kube-system/p on w: a restart of container c (image i), last exit code 1, 7 restarts";
         assert_eq!(running("2026-11-22T06:24:00Z").as_deref(), Some(text));
         assert_eq!(running("2026-11-22T05:24:00Z"), None);
+        let unready = problem(
+            json!({"phase": "Running", "containerStatuses": container(json!({}), "2026-11-22T05:24:00Z")}),
+        );
+        assert_eq!(unready.as_deref(), Some("Pod kube-system/p on w: Running, not ready"));
         let waiting = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}});
         let crashing = problem(
             json!({"phase": "Running", "containerStatuses": container(waiting, "2026-11-22T06:24:00Z")}),
@@ -201,6 +231,21 @@ mod tests {
                 .unwrap()
                 .contains(": CrashLoopBackOff of container c (image i), last exit code 1")
         );
+    }
+
+    #[test]
+    fn one_line_that_complains_is_quoted() {
+        let quoted = |lines: &[&str]| {
+            let mut pod = PodProblem::example("kube-system", "p", None);
+            pod.last_log_lines = lines.iter().map(|line| (*line).to_owned()).collect();
+            pod.to_string()
+        };
+        assert_eq!(quoted(&[]), "Pod kube-system/p: not ready");
+        let klog = ["I1122 starting", "F1122 command failed err=\"too many open files\"", "exit"];
+        let text = "Pod kube-system/p: not ready; its log: F1122 command failed err=\"too many open files\"";
+        assert_eq!(quoted(&klog), text);
+        let long = quoted(&[&"ä".repeat(400)]);
+        assert!(long.ends_with("ä...") && long.chars().count() < 210, "{long}");
     }
 
     #[test]

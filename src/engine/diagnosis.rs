@@ -7,12 +7,13 @@ use crate::engine::steady_state::{About, Judged};
 use crate::timeline::Outcome;
 
 /// So many pods are named: with one cause, many look alike.
-const MOST_PODS: usize = 5;
+const MOST_PODS: usize = 3;
 
-/// What is missing first, then why, most likely first.
+/// What is missing, then the pods that are not well, the worst first.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Diagnosis {
-    pub causes: Vec<String>,
+    pub missing: Vec<String>,
+    pub pods: Vec<String>,
     pub hint: String,
 }
 
@@ -20,25 +21,27 @@ impl Diagnosis {
     /// By the conditions, of which those that are not met count, and the pods that are not well.
     pub(crate) fn of(judged: &[Judged], pods: &[PodProblem]) -> Self {
         let missing: Vec<&Judged> = judged.iter().filter(|one| one.since.is_none()).collect();
-        let mut causes: Vec<String> = missing.iter().map(|one| one.text.clone()).collect();
-        causes.extend(described(pods));
-        let about = missing.iter().map(|one| &one.about);
-        Self { causes, hint: hint(pods, about) }
+        let hint = hint(pods, missing.iter().map(|one| &one.about));
+        let missing = missing.iter().map(|one| one.text.clone()).collect();
+        Self { missing, pods: described(pods), hint }
+    }
+
+    pub(crate) fn causes(&self) -> Vec<String> {
+        self.missing.iter().chain(&self.pods).cloned().collect()
     }
 
     pub(crate) fn explain(self, error: RunError) -> RunError {
-        error.caused_by_all(self.causes).hint(self.hint)
+        error.caused_by_all(self.causes()).hint(self.hint)
     }
 }
 
-/// The pods that are not well: those that are not ready first, then those whose last words are
-/// known.
+/// The pods that are not well, the worst first.
 pub(crate) fn described(pods: &[PodProblem]) -> Vec<String> {
     let mut sorted: Vec<&PodProblem> = pods.iter().collect();
-    sorted.sort_by_key(|pod| (pod.ready, pod.last_log_lines.is_none()));
-    let more = pods.iter().filter(|pod| !pod.ready).count().saturating_sub(MOST_PODS);
+    sorted.sort_by_key(|pod| pod.rank());
+    let more = pods.len().saturating_sub(MOST_PODS);
     let named = sorted.into_iter().take(MOST_PODS).map(ToString::to_string);
-    named.chain((more > 0).then(|| format!("{more} more pods are not ready"))).collect()
+    named.chain((more > 0).then(|| format!("and {more} more pods"))).collect()
 }
 
 fn hint<'a>(pods: &[PodProblem], missing: impl Iterator<Item = &'a About>) -> String {
@@ -74,7 +77,7 @@ fn hint<'a>(pods: &[PodProblem], missing: impl Iterator<Item = &'a About>) -> St
 /// show it: any other may have used up its own files.
 pub(crate) fn out_of_inotify(pods: &[PodProblem]) -> Option<String> {
     let words = |pod: &PodProblem| {
-        let words = pod.last_log_lines.as_deref().unwrap_or_default().to_lowercase();
+        let words = pod.last_log_lines.join(" ").to_lowercase();
         let is_limit = words.contains("too many open files") || words.contains("inotify instances");
         is_limit && pod.namespace == "kube-system" && !pod.ready
     };
@@ -120,7 +123,8 @@ mod tests {
         )];
         let found = Diagnosis::of(&judged, &pods);
         assert!(
-            found.causes[0].starts_with("probe web") && found.causes[1].contains("kube-proxy-x"),
+            found.causes()[0].starts_with("probe web")
+                && found.causes()[1].contains("kube-proxy-x"),
             "{found:?}"
         );
         assert!(found.hint.contains("inotify") && found.hint.contains("sudo sysctl"), "{found:?}");
@@ -142,7 +146,7 @@ mod tests {
         let nodes = unmet("2 of 3 nodes ready", About::Nodes { missing: vec!["w".into()] });
         let ready = ready(pod("kube-system", "kube-scheduler", None));
         let found = Diagnosis::of(&[nodes], &[ready]);
-        assert!(found.causes[1].contains("kube-scheduler"), "{found:?}");
+        assert!(found.causes()[1].contains("kube-scheduler"), "{found:?}");
         assert!(found.hint.contains("describe node w"), "{found:?}");
     }
 
@@ -163,6 +167,6 @@ mod tests {
     #[test]
     fn many_pods_are_counted() {
         let pods = vec![pod("a", "p", None); 9];
-        assert_eq!(described(&pods).last().unwrap(), "4 more pods are not ready");
+        assert_eq!(described(&pods).last().unwrap(), "and 6 more pods");
     }
 }

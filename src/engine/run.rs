@@ -1,6 +1,7 @@
 //! One run, from the first watch to the last undo: the order in which things must happen.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ const TAKEN_IN: Duration = Duration::from_secs(5);
 /// How often to report what is still waited for.
 const FIRST_TELL: Duration = Duration::from_secs(5);
 const TELL: Duration = Duration::from_secs(10);
+/// A container that ended not longer ago than this may be a cause, whenever the wait began.
+const RECENT: Duration = Duration::from_secs(60);
 /// How long the pods may take to be looked at once the limit is over.
 const LAST_LOOK: Duration = Duration::from_secs(10);
 /// How long probes and watches may take to stop.
@@ -103,6 +106,11 @@ pub(crate) async fn carry_out(
     // What hangs here ends with this process.
     let _ = tokio::time::timeout(STOPPING, stopped).await;
     not_undone.extend(rollback::rest(job.run_ref.run, backend, recorder, ledger).await);
+    if !not_undone.is_empty()
+        && let Err(error) = ledger.give_up(job.run_ref.run)
+    {
+        recorder.event(Event::Note { warning: true, text: error.line() });
+    }
     // All was measured by now: the report is the same, the exit code is not.
     let late = abort.signal().filter(|_| stop.is_none()).map(|signal| {
         let completed = if not_undone.is_empty() { ", which it completed" } else { "" };
@@ -304,9 +312,9 @@ async fn workload_ready(
     loop {
         let readiness = backend.workload_readiness().await?;
         if let Some(why) = readiness.stuck {
-            let pods = backend.pod_problems().await;
+            let pods = backend.pod_problems(waiting.since()).await;
             let words = pods.iter().filter_map(|pod| {
-                let words = pod.last_log_lines.as_ref()?;
+                let words = Some(pod.last_log_lines.join("; ")).filter(|text| !text.is_empty())?;
                 Some(format!("Pod/{}: its last log lines: {words}", pod.pod))
             });
             let error = RunError::failed("the workload cannot become ready").caused_by(why);
@@ -317,7 +325,7 @@ async fn workload_ready(
         }
         if waiting.is_over() {
             let limit = job.experiment.workload_timeout.as_secs();
-            let pods = backend.pod_problems().await;
+            let pods = backend.pod_problems(waiting.since()).await;
             let error = RunError::failed(format!(
                 "the workload was not ready within {limit}s; waiting for {}",
                 readiness.waiting.join(", ")
@@ -328,7 +336,7 @@ async fn workload_ready(
                 .maybe_hint(out_of_inotify(&pods)));
         }
         if waiting.is_due() {
-            waiting.tell(&readiness.waiting);
+            waiting.tell(&readiness.waiting, &[]);
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -350,16 +358,23 @@ struct Waiting<'a> {
     recorder: &'a Recorder,
     began: tokio::time::Instant,
     tell: tokio::time::Instant,
+    /// The causes that were reported: each is reported once.
+    reported: BTreeSet<String>,
 }
 
 impl<'a> Waiting<'a> {
     fn new(limit: Duration, recorder: &'a Recorder) -> Self {
         let began = tokio::time::Instant::now();
-        Self { limit, recorder, began, tell: began + FIRST_TELL }
+        Self { limit, recorder, began, tell: began + FIRST_TELL, reported: BTreeSet::new() }
     }
 
     fn is_over(&self) -> bool {
         self.began.elapsed() >= self.limit
+    }
+
+    /// Since when what happened may be a cause.
+    fn since(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now() - self.began.elapsed().max(RECENT)
     }
 
     /// Whether it is time to say what is missing.
@@ -367,10 +382,12 @@ impl<'a> Waiting<'a> {
         tokio::time::Instant::now() >= self.tell
     }
 
-    fn tell(&mut self, missing: &[String]) {
+    fn tell(&mut self, missing: &[String], causes: &[String]) {
         self.tell = tokio::time::Instant::now() + TELL;
+        let new = causes.iter().filter(|cause| self.reported.insert((*cause).clone()));
+        let lines: Vec<&str> = missing.iter().chain(new).map(String::as_str).collect();
         let text =
-            format!("still waiting, {}s at most: {}", self.limit.as_secs(), missing.join("; "));
+            format!("still waiting, {}s at most: {}", self.limit.as_secs(), lines.join("; "));
         self.recorder.event(Event::Note { warning: false, text });
     }
 }
@@ -394,16 +411,20 @@ async fn reach(
             return Ok(());
         }
         if waiting.is_over() {
-            let pods = tokio::time::timeout(LAST_LOOK, backend.pod_problems()).await;
+            let pods = tokio::time::timeout(LAST_LOOK, backend.pod_problems(waiting.since())).await;
             let why = Diagnosis::of(&judged, &pods.unwrap_or_default());
-            let conditions = why.causes.clone();
+            let conditions = why.causes();
             recorder.event(Event::SteadyStateMissed { before, conditions });
             return Err(why);
         }
         if waiting.is_due() {
-            let asked = asked.get_or_insert_with(|| Box::pin(backend.pod_problems()));
+            let asked =
+                asked.get_or_insert_with(|| Box::pin(backend.pod_problems(waiting.since())));
             tokio::select! {
-                pods = asked => waiting.tell(&Diagnosis::of(&judged, &pods).causes),
+                pods = asked => {
+                    let why = Diagnosis::of(&judged, &pods);
+                    waiting.tell(&why.missing, &why.pods);
+                }
                 () = recorder.changed() => continue,
             }
         }

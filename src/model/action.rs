@@ -66,6 +66,8 @@ pub enum Action {
     Scale { owner: OwnerId, replicas: usize },
     /// Deletes an owner and its pods (an API write).
     DeleteOwner { owner: OwnerId },
+    /// Keeps new pods off a node, or lets them on it again (an API write).
+    Cordon { node: NodeId, cordoned: bool },
     /// Deletes a pod: it is Terminating until its kubelet says that it has ended (an API write).
     DeletePod {
         pod: PodId,

@@ -22,6 +22,7 @@ pub(super) struct Node {
     pub(super) pods: usize,
     /// Keeps pods off that do not tolerate the control plane's taint.
     pub(super) control_plane_taint: bool,
+    pub(super) cordoned: bool,
     pub(super) kubelet: Kubelet,
     /// The API object.
     pub(super) object: Object,
@@ -86,6 +87,7 @@ impl Node {
             put_off: Vec::new(),
             pods: 0,
             control_plane_taint: spec.tainted,
+            cordoned: false,
             kubelet: Kubelet::new(settings),
             object,
             health: None,

@@ -60,6 +60,7 @@ impl Model {
             }
             Action::Scale { owner, replicas } => self.scale(owner, replicas),
             Action::DeleteOwner { owner } => self.delete_owner(owner),
+            Action::Cordon { node, cordoned } => self.cordon(node, cordoned),
             Action::DeletePod { pod, force } => {
                 self.delete_pod(pod, super::change::Deletion::User, force)
             }

@@ -28,6 +28,13 @@ impl Model {
         }
     }
 
+    pub(super) fn cordon(&mut self, node: NodeId, cordoned: bool) {
+        let was = std::mem::replace(&mut self.nodes[node.0].cordoned, cordoned);
+        if was && !cordoned {
+            self.want_binds();
+        }
+    }
+
     /// A pod of this node is gone: where it was full there is a place again.
     pub(super) fn make_room(&mut self, node: Option<NodeId>) {
         let Some(node) = node else { return };
@@ -63,6 +70,7 @@ impl Model {
             .iter()
             .any(|taint| taint.effect() == "NoSchedule" && there.object.has(*taint));
         !kept_off
+            && !there.cordoned
             && there.pods < PODS_PER_NODE
             && (!there.control_plane_taint || self.pods[pod.0].tolerates_control_plane)
     }

@@ -34,6 +34,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("embedded::a_signal_during_the_outage_undoes_it", || {
             interrupted("TERM", "nodeStop confirmed")
         }),
+        test("embedded::a_drained_node_takes_no_pod", a_drained_node_takes_no_pod),
         test("embedded::a_killed_run_blocks_no_other", a_killed_run_blocks_no_other),
         test("embedded::a_probe_from_a_pod_is_refused", a_probe_from_a_pod_is_refused),
         test("embedded::a_kind_that_it_lacks_is_refused", a_kind_that_it_lacks_is_refused),
@@ -128,7 +129,7 @@ fn report(home: &Home) -> Value {
 /// The run came to its own end, and its exit code is its verdict's and no error's.
 fn assert_completed(home: &Home, output: &Output) {
     let shown = format!("{}\n{}", output.stdout, output.stderr);
-    assert!(!output.stderr.contains("error:"), "{shown}");
+    output.has_no_error();
     let events = std::fs::read_to_string(home.runs().join("latest/events.jsonl")).unwrap();
     let kinds: Vec<Value> = events
         .lines()
@@ -224,6 +225,16 @@ fn the_built_in_experiment_shows_the_articles_chain() {
         detected["latest"].as_f64() > Some(2.9) && detected["earliest"].as_f64() < Some(8.0),
         "{detected}"
     );
+    assert_clean(&home);
+}
+
+/// The evicted pod is made anew on another node, and the node is uncordoned at the end.
+fn a_drained_node_takes_no_pod() {
+    let home = Home::new();
+    let output = run(&home, &["run", "node-drain", "--cluster", "embedded"]);
+    assert_completed(&home, &output);
+    output.says("nodeDrain confirmed").says("the node is uncordoned");
+    assert_passed(&report(&home), "pods of web rescheduled");
     assert_clean(&home);
 }
 

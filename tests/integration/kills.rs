@@ -1,9 +1,12 @@
-//! Runs that are killed (SIGKILL) at random moments, each kind of fault in turn. Whether the
-//! cluster is whole afterwards is asked of its API, not of this program.
+//! Runs that are killed (SIGKILL), each kind of fault in turn. Whether the cluster is whole
+//! afterwards is asked of its API, not of this program.
+//!
+//! With enough kills for it, the first two of each fault come in the middle of it, the others at any
+//! moment of a run. With fewer, both take turns.
 //!
 //! `OUTAGE_KILLS` is how often (embedded: 5, kind: not at all), `OUTAGE_KILLS_SEED` which moments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -26,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(250);
 const HOLD: Duration = Duration::from_secs(3);
 
 /// Faults that both kinds of cluster can show.
-const FAULTS: [&str; 14] = [
+const FAULTS: [&str; 15] = [
     "nodeStop: {target: {role: worker}, grace: 2s}",
     "nodeKill: {target: {role: worker}}",
     "nodePause: {target: {role: worker}}",
@@ -39,20 +42,23 @@ const FAULTS: [&str; 14] = [
     "componentPause: {target: {role: control-plane}, component: kube-apiserver}",
     "componentStop: {target: {role: control-plane}, component: kube-apiserver}",
     "nodeStop: {target: {role: control-plane}, grace: 2s}",
+    "nodeDrain: {target: {role: worker}}",
     "deploymentScale: {name: web, replicas: 0}",
     "podDelete: {labels: {app: web}, count: 1}",
 ];
 /// Those that need a real cluster.
-const ON_KIND: [&str; 5] = [
+const ON_KIND: [&str; 4] = [
     "nodeReboot: {target: {role: worker}}",
-    "nodeDrain: {target: {role: worker}}",
     "deploymentPlace: {name: web, on: {role: worker, count: 1}}",
     "containerKill: {labels: {app: web}, count: 1}",
     "etcdDataLoss: {target: {role: control-plane}}",
 ];
 
 pub(crate) fn tests() -> Vec<Trial> {
-    let mut tests = vec![test("kills::embedded", on_embedded)];
+    let mut tests = vec![
+        test("kills::every_fault_is_killed_twice_in_the_middle", every_fault_is_killed_twice),
+        test("kills::embedded", on_embedded),
+    ];
     if kills().is_some() {
         tests.extend(kind::trials("kills", CLUSTER, &[("kind", on_kind)]));
     }
@@ -61,6 +67,43 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 fn kills() -> Option<usize> {
     std::env::var("OUTAGE_KILLS").ok().map(|count| count.parse().expect("OUTAGE_KILLS: a number"))
+}
+
+/// When a run is killed.
+#[derive(Clone, Copy, PartialEq)]
+enum Moment {
+    /// While its fault lasts.
+    InFault,
+    AnyTime,
+}
+
+impl Moment {
+    /// Of one of so many kills, where there are so many faults, each in turn.
+    fn of(number: usize, kills: usize, faults: usize) -> Self {
+        let (round, enough) = (number / faults, kills >= 2 * faults);
+        match if enough { round < 2 } else { (round + number).is_multiple_of(2) } {
+            true => Moment::InFault,
+            false => Moment::AnyTime,
+        }
+    }
+}
+
+/// Of the faults that the program knows, and of each with enough kills.
+fn every_fault_is_killed_twice() {
+    let schema = Home::new().run(&["schema", "experiment"]).stdout.clone();
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let known = schema["$defs"]["step"]["properties"]["fault"]["properties"].as_object().unwrap();
+    let all: Vec<&str> = FAULTS.into_iter().chain(ON_KIND).collect();
+    let name = |fault: &str| fault.split(':').next().unwrap().to_owned();
+    let killed: BTreeSet<String> = all.iter().map(|fault| name(fault)).collect();
+    assert_eq!(killed, known.keys().cloned().collect());
+    for kills in [2 * all.len(), 2 * all.len() + 7] {
+        let hit = |fault| {
+            let own = (0..kills).filter(|number| number % all.len() == fault);
+            own.filter(|number| Moment::of(*number, kills, all.len()) == Moment::InFault).count()
+        };
+        assert!((0..all.len()).all(|fault| hit(fault) == 2));
+    }
 }
 
 /// Runs to be killed, and the cluster that must be whole afterwards.
@@ -86,15 +129,20 @@ impl Victim<'_> {
         let mut failures = Vec::new();
         for number in 0..kills {
             let fault = self.faults[number % self.faults.len()];
-            // Each fault's run dies twice while the fault is there, then once at any other moment.
-            let in_effect = (number / self.faults.len()) % 3 < 2;
-            let moment = random.up_to(if in_effect { 2 * HOLD } else { Duration::from_secs(4) });
+            let moment = Moment::of(number, kills, self.faults.len());
+            let (after, longest) = match moment {
+                // Its undo begins after the hold.
+                Moment::InFault => (" confirmed", HOLD * 2 / 3),
+                Moment::AnyTime if number.is_multiple_of(2) => (" requested", HOLD * 2),
+                Moment::AnyTime => ("", Duration::from_secs(4)),
+            };
+            let delay = random.up_to(longest);
             let what = format!(
-                "kill {number} of {fault}, {moment:?} after its {}",
-                if in_effect { "request" } else { "run's start" }
+                "kill {number} of {fault}, {delay:?} after {:?}",
+                if after.is_empty() { "its start" } else { after }
             );
             eprintln!("{what}");
-            if let Err(why) = self.kill_once(fault, in_effect, moment, &before) {
+            if let Err(why) = self.kill_once(fault, after, delay, &before) {
                 eprintln!("  {why}");
                 failures.push(format!("{what}: {why}"));
             }
@@ -105,16 +153,16 @@ impl Victim<'_> {
     fn kill_once(
         &self,
         fault: &str,
-        in_effect: bool,
-        moment: Duration,
+        after: &str,
+        delay: Duration,
         before: &State,
     ) -> Result<(), String> {
         let file = self.experiment(fault);
         let mut run = (self.start)(&[&["run", "-f", &file], self.arguments].concat());
-        if in_effect {
-            run.said_within(" requested", Duration::from_secs(240))?;
+        if !after.is_empty() {
+            run.said_within(after, Duration::from_secs(240))?;
         }
-        sleep(moment);
+        sleep(delay);
         run.signal("KILL");
         run.finish();
         let recovered = self.home.run(&["recover"]);

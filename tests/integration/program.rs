@@ -242,6 +242,14 @@ impl Output {
         self
     }
 
+    /// Asserts that this program reports no error; a log that it quotes may have some.
+    #[track_caller]
+    pub(crate) fn has_no_error(&self) -> &Self {
+        let is_error = |line: &str| line.starts_with("error:");
+        assert!(!self.stderr.lines().any(is_error), "{}\n{}", self.stdout, self.stderr);
+        self
+    }
+
     /// Asserts that standard output prints something.
     #[track_caller]
     pub(crate) fn prints(&self, text: &str) -> &Self {

@@ -22,6 +22,7 @@ impl Driver {
     /// one.
     pub(super) fn compare_all(&mut self) {
         self.dirty = true;
+        self.nodes().for_each(|node| self.compare_node(node));
         for (key, set) in keyed(self.store.list(&kinds::REPLICA_SETS, None)) {
             self.compare_replica_set(key, &set);
         }
@@ -30,6 +31,16 @@ impl Driver {
             self.compare_pod(key, &pod);
         }
         self.remove_pods();
+    }
+
+    /// A node was cordoned or uncordoned.
+    fn compare_node(&mut self, node: NodeId) {
+        let object = self.store.get(&kinds::NODES, "", &self.registry.node(node).name);
+        let cordoned = object.is_some_and(|object| object["spec"]["unschedulable"] == true);
+        let now = self.now();
+        self.with_model(|model, changed| {
+            model.act(now, Action::Cordon { node, cordoned }, changed)
+        });
     }
 
     /// A ReplicaSet is new, or wants another number of pods.

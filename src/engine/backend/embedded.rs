@@ -206,8 +206,8 @@ impl Backend for EmbeddedBackend<'_> {
         self.scope.workload_readiness().await
     }
 
-    async fn pod_problems(&self) -> Vec<PodProblem> {
-        self.scope.pod_problems().await
+    async fn pod_problems(&self, since: jiff::Timestamp) -> Vec<PodProblem> {
+        self.scope.pod_problems(since).await
     }
 
     async fn start_probes(
@@ -241,7 +241,11 @@ impl Backend for EmbeddedBackend<'_> {
         _undo_after: UndoAfter,
     ) -> Result<UndoEntry, RunError> {
         self.node(&node.name)?;
-        Ok(UndoEntry::Modelled { step, node: node.name.clone(), fault: fault.clone() })
+        let through_api =
+            self.scope.plan_object_fault_on(&node.name, fault, step, &Access::Embedded);
+        let modelled =
+            || UndoEntry::Modelled { step, node: node.name.clone(), fault: fault.clone() };
+        Ok(through_api.unwrap_or_else(modelled))
     }
 
     async fn plan_object_fault(

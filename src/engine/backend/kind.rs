@@ -223,8 +223,8 @@ impl Backend for KindBackend<'_> {
         self.scope.workload_readiness().await
     }
 
-    async fn pod_problems(&self) -> Vec<PodProblem> {
-        self.scope.pod_problems().await
+    async fn pod_problems(&self, since: jiff::Timestamp) -> Vec<PodProblem> {
+        self.scope.pod_problems(since).await
     }
 
     async fn start_probes(

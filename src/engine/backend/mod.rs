@@ -39,9 +39,9 @@ pub(crate) trait Backend {
     async fn create_workload(&self) -> Result<(), RunError>;
     /// How ready the workload is.
     async fn workload_readiness(&self) -> Result<Readiness, RunError>;
-    /// The pods that are not well, of the cluster's own and of the run's; none where nobody can
-    /// tell.
-    async fn pod_problems(&self) -> Vec<PodProblem> {
+    /// The pods that are not well now, or were not since then, of the cluster's own and of the
+    /// run's; none where nobody can tell.
+    async fn pod_problems(&self, _since: jiff::Timestamp) -> Vec<PodProblem> {
         Vec::new()
     }
     /// Starts all probes; `at_risk` are nodes that a fault may hit. Returns the nodes that host

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::agent::{AgentHandle, AgentMessage};
@@ -146,7 +147,7 @@ impl RunScope<'_> {
         self.cluster.readiness(&self.namespace).await.map_err(RunError::failed_by)
     }
 
-    pub(crate) async fn pod_problems(&self) -> Vec<PodProblem> {
+    pub(crate) async fn pod_problems(&self, since: Timestamp) -> Vec<PodProblem> {
         let mut problems = Vec::new();
         let elsewhere = self.experiment.elsewhere();
         let namespaces: BTreeSet<&str> = ["kube-system", self.namespace.as_str()]
@@ -154,7 +155,7 @@ impl RunScope<'_> {
             .chain(elsewhere.keys().map(String::as_str))
             .collect();
         for namespace in namespaces {
-            problems.extend(self.cluster.pod_problems(namespace).await.unwrap_or_default());
+            problems.extend(self.cluster.pod_problems(namespace, since).await.unwrap_or_default());
         }
         problems
     }

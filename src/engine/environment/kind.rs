@@ -226,7 +226,8 @@ async fn not_joined(name: &str, cluster: &Cluster, docker: &Docker) -> RunError 
     let nodes = cluster.nodes().await.unwrap_or_default();
     let unready = nodes.iter().filter(|node| node.ready != Ready::True);
     let unready = unready.map(|node| format!("node {} is not Ready", node.name));
-    let pods = cluster.pod_problems("kube-system").await.unwrap_or_default();
+    let since = jiff::Timestamp::now() - JOINING;
+    let pods = cluster.pod_problems("kube-system", since).await.unwrap_or_default();
     let running = running_nodes(docker).await.unwrap_or_default();
     let shortage = inotify::shortage(running, inotify::KUBELET).map(|shortage| shortage.describe());
     let limit = JOINING.as_secs();

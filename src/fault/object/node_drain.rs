@@ -30,6 +30,7 @@ pub(crate) struct NodeDrain {
 impl ObjectFault for NodeDrain {
     const INJECTION_TIMEOUT: Duration = EVICTION_TIMEOUT;
     const UNDO_TIMEOUT: Duration = AWAY;
+    const RUNS_EMBEDDED: bool = true;
 
     fn plan_on_node(node: &str, namespaces: &[String]) -> Option<Self> {
         Some(Self { node: node.to_owned(), namespaces: namespaces.to_vec() })

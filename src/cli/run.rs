@@ -25,9 +25,11 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
     let experiments = load::even_open(&args.experiments, place(args, image), env)?;
     block_on(async {
         let abort = Abort::listen(|signal, first| match first {
-            true => complain!("   {signal}: undoing all faults, please wait"),
+            true => complain!("   {signal}: stopping, please wait"),
             false => {
-                complain!("   {signal} again: still undoing, please wait (this cannot be skipped)")
+                complain!(
+                    "   {signal} again: still stopping, please wait (an undo cannot be skipped)"
+                )
             }
         });
         let abort =

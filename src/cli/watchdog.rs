@@ -10,7 +10,7 @@ use crate::engine::environment::state_dir::StateDir;
 use crate::engine::error::RunError;
 use crate::engine::undo::ledger::Ledger;
 use crate::engine::undo::recover as undo;
-use crate::engine::undo::watchdog::{self, Found};
+use crate::engine::undo::watchdog::{self, Found, Wait};
 
 /// Waits, and undoes if it must, until it is done. There is nobody to tell: the ledger says what is
 /// left.
@@ -21,16 +21,16 @@ pub(super) fn watchdog(args: &Watchdog) -> Result<u8, Failure> {
     // Who has started us waits for this word, and may be dead by now: then the more is watched.
     let mut out = std::io::stdout();
     let _ = writeln!(out, "{}", watchdog::WATCHES).and_then(|()| out.flush());
-    let mut deadline = Duration::from_secs(args.deadline_secs);
+    let mut wait = Wait::ForRun(Duration::from_secs(args.deadline_secs));
     loop {
-        let done = match watchdog::wait(&state, &args.run, deadline) {
+        let done = match watchdog::wait(&state, &args.run, wait) {
             Found::Clean => return Ok(exit::PASS),
             Found::Dead(_lock) => block_on(settle(&state)),
             Found::Stuck => block_on(undo_only(&state)),
         };
         // What failed, or is the run's own to settle, is looked at again.
         let _ = done;
-        deadline = watchdog::RETRY;
+        wait = Wait::ToRetry;
     }
 }
 

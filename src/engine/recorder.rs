@@ -1,6 +1,6 @@
 //! The one task that owns a run's timeline and the order of its events. All others send to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufWriter;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -13,7 +13,9 @@ use tokio::task::JoinHandle;
 use crate::agent::AgentMessage;
 use crate::engine::clock;
 use crate::engine::live::Live;
-use crate::timeline::{AttemptWriter, Event, Moment, ProbeSpan, Record, RunFolder};
+use crate::timeline::{
+    AttemptWriter, Component, Event, FaultPhase, Moment, ProbeSpan, Record, RunFolder,
+};
 
 /// What someone who follows a run sees, as it happens.
 #[derive(Clone, Debug)]
@@ -81,6 +83,7 @@ impl Recorder {
             shared: shared.clone(),
             files: BTreeMap::new(),
             states: BTreeMap::new(),
+            undos: BTreeSet::new(),
         };
         let task = tokio::spawn(writer.work(records_in, attempts_in));
         (Self { records, attempts, shared }, Recording { task })
@@ -142,6 +145,8 @@ struct Writer {
     shared: Arc<Shared>,
     files: BTreeMap<String, ProbeFile>,
     states: BTreeMap<String, ProbeState>,
+    /// Faults whose undo was requested: step, target, component.
+    undos: BTreeSet<(u32, String, Option<Component>)>,
 }
 
 struct ProbeFile {
@@ -184,6 +189,13 @@ impl Writer {
     }
 
     fn record(&mut self, record: Record) {
+        // An undo that is tried again, as after a signal during it, was requested once.
+        if let Event::Fault { phase: FaultPhase::UndoRequested, step, target, component, .. } =
+            &record.event
+            && !self.undos.insert((*step, target.clone(), *component))
+        {
+            return;
+        }
         let written = self.folder.record(&record).map_err(|e| e.to_string());
         self.kept(written);
         self.shared.live().observe(&record);

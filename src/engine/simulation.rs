@@ -13,7 +13,7 @@ use crate::engine::backend::fake::{Failure, FakeBackend};
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::recorder::Recorder;
 use crate::engine::run::{self, Job, RunEnd, Stop};
-use crate::engine::undo::ledger::{Ledger, RunRef};
+use crate::engine::undo::ledger::{Entry, Ledger, RunRef};
 use crate::experiment::*;
 use crate::timeline::*;
 
@@ -93,6 +93,8 @@ struct Simulated {
     end: RunEnd,
     backend: FakeBackend,
     pending: usize,
+    /// Those of them that no watchdog waits with.
+    given_up: usize,
     timeline: Timeline,
 }
 
@@ -134,13 +136,16 @@ async fn simulate_method(
     Simulated {
         end,
         backend,
-        pending: pending(&dir.path().join("ledger")),
+        pending: pending(&dir.path().join("ledger"), |_| true),
+        given_up: pending(&dir.path().join("ledger"), |entry| {
+            entry.watched_until.is_some_and(|until| until <= jiff::Timestamp::now())
+        }),
         timeline: Timeline::read(&dir.path().join("runs/r")).unwrap(),
     }
 }
 
-fn pending(ledger: &Path) -> usize {
-    Ledger::open(ledger).unwrap().pending().len()
+fn pending(ledger: &Path, which: impl Fn(&Entry) -> bool) -> usize {
+    Ledger::open(ledger).unwrap().pending().iter().filter(|entry| which(entry)).count()
 }
 
 impl Simulated {
@@ -200,7 +205,9 @@ async fn a_node_that_does_not_work_after_its_undo_is_not_undone() {
         assert!(matches!(&run.end.stop, Some(Stop::RunError(_))), "{:?}", run.end);
         let left = &run.end.not_undone;
         assert!(left.len() == 1 && left[0].why.message == "it sends no heartbeat", "{left:?}");
-        assert_eq!(run.pending, 1, "it stays in the ledger");
+        assert_eq!((run.pending, run.given_up), (1, 1), "it stays in the ledger, for the watchdog");
+        let requests = seen.iter().filter(|phase| **phase == FaultPhase::UndoRequested).count();
+        assert_eq!(requests, 1, "an undo that is tried again was requested once: {seen:?}");
         return;
     }
     panic!("no worker was hit");

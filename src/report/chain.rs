@@ -22,8 +22,8 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -
             canary: probe.is_canary(),
         };
         for (number, window) in probe.windows.iter().enumerate() {
-            let goes_on = number > 0 && probe.windows[number - 1].open;
-            of_window(window, goes_on, &asked, &mut lines);
+            let before = number.checked_sub(1).map(|before| &probe.windows[before]);
+            of_window(window, before, &asked, &mut lines);
         }
         lines.extend(probe.late.iter().filter_map(|late| caught_up(late, found, &asked.name)));
     }
@@ -256,19 +256,19 @@ fn other_nodes(found: &Findings) -> impl Iterator<Item = Line> {
     })
 }
 
-/// `goes_on`: the window before it was still open when the undo was requested, which divides the
-/// two.
-fn of_window(window: &Window, goes_on: bool, asked: &Asked, lines: &mut Vec<Line>) {
+/// `before`: the window before it. One that was still open when the undo was requested goes on.
+fn of_window(window: &Window, before: Option<&Window>, asked: &Asked, lines: &mut Vec<Line>) {
     let all = window.bursts.len();
     let after = matches!(window.period, Period::AfterUndo { .. });
     for (number, burst) in window.bursts.iter().enumerate() {
         if number + 1 > MOST_BURSTS && number + 1 < all {
             continue;
         }
-        let again = match number > 0 || after {
-            true if number == 0 && goes_on => " go on",
-            true => " again",
-            false => "",
+        let again = match before.filter(|_| after) {
+            _ if number > 0 => " again",
+            Some(before) if before.open => " go on",
+            Some(_) => " again",
+            None => "",
         };
         let in_flight =
             if number == 0 && window.in_flight > 0 { ", in flight at the request" } else { "" };

@@ -283,7 +283,9 @@ fn closing(view: &View<'_>) -> String {
         true => " `--repeat 20` measures the spread.",
         false => "",
     };
-    let Some(first) = view.predictions.steps.first() else {
+    // Without a fault there is nothing to compare with, and the trials take their time.
+    let first = view.predictions.steps.first();
+    let Some(first) = first.filter(|_| !view.findings.faults.is_empty()) else {
         return format!("{run}.{repeat}");
     };
     // As it stands in the chain: where the fault may take the leader, the tries know more than the

@@ -200,6 +200,28 @@ fn terminal_of_an_interrupted_run() {
     insta::assert_snapshot!(terminal(&judged, 80));
 }
 
+/// Nothing had failed before the undo: what fails after it fails for the first time.
+#[test]
+fn errors_after_an_undo_are_the_first_where_none_were_before() {
+    let run = || Run::new().endpoints(2, 1);
+    let shown = |run: Run, outage| {
+        let probe = Prober::new(20, 2, 1, outage).file();
+        terminal(&Judged::new(run.probe(probe).ended(5000), experiment()), 100)
+    };
+    let text = shown(run().kill(20), (100, 1500));
+    assert!(text.contains("errors  ") && !text.contains("errors again"), "{text}");
+    assert!(text.contains("healed  ") && !text.contains("healed again"), "{text}");
+    let text = shown(run().kill(1000), (100, 1500));
+    assert!(text.contains("errors go on"), "{text}");
+}
+
+#[test]
+fn nothing_is_predicted_of_a_run_without_a_fault() {
+    let run = Run::new().event(900, Event::Interrupted { signal: "SIGINT".into() }).ended(1000);
+    let text = terminal(&Judged::new(run, experiment()), 100);
+    assert!(text.ends_with("  A single run.\n"), "{text}");
+}
+
 #[test]
 fn terminal_of_a_run_that_asserts_nothing() {
     let mut experiment = experiment();

@@ -311,6 +311,13 @@ impl Ledger {
         Ok(())
     }
 
+    /// A run ends with faults that it could not undo: its watchdog need not wait any longer.
+    pub(crate) fn give_up(&mut self, run: &str) -> Result<(), RunError> {
+        let own = |entry: &&Entry| entry.run == run && entry.undo.fault().is_some();
+        let left: Vec<u64> = self.open.iter().filter(own).map(|entry| entry.id).collect();
+        left.into_iter().try_for_each(|id| self.watch_until(id, Duration::ZERO))
+    }
+
     fn watched(&mut self, id: u64, until: jiff::Timestamp) {
         for entry in self.open.iter_mut().filter(|entry| entry.id == id) {
             entry.watched_until = Some(until);

@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::engine::environment::state_dir::{Holder, Lock, StateDir};
 use crate::engine::error::RunError;
-use crate::engine::undo::ledger::Ledger;
+use crate::engine::undo::ledger::{Entry, Ledger};
 
 const LOOK: Duration = Duration::from_secs(1);
 /// So long a watchdog may take until it watches.
@@ -63,16 +63,30 @@ pub(crate) enum Found {
     Stuck,
 }
 
-/// Waits, in the watchdog's process, until the ledger has no fault left, or until `deadline` has passed
+/// How long a watchdog waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wait {
+    /// For so long, or until the run has given up.
+    ForRun(Duration),
+    /// After an attempt that did not undo everything.
+    ToRetry,
+}
+
+/// Waits, in the watchdog's process, until the ledger has no fault left, or until the time is over
 /// and the run is dead or stands still. A run that is slow and beats is left alone.
-pub(crate) fn wait(state: &StateDir, run: &str, deadline: Duration) -> Found {
+pub(crate) fn wait(state: &StateDir, run: &str, wait: Wait) -> Found {
     let began = Instant::now();
     loop {
         std::thread::sleep(LOOK);
-        if !has_fault(state, run) {
+        let left = faults_left(state, run);
+        if left == FaultsLeft::None {
             return Found::Clean;
         }
-        if began.elapsed() < deadline {
+        let is_over = match wait {
+            Wait::ForRun(limit) => left == FaultsLeft::GivenUp || began.elapsed() >= limit,
+            Wait::ToRetry => began.elapsed() >= RETRY,
+        };
+        if !is_over {
             continue;
         }
         if let Ok(lock) = state.lock_as(Holder::Watchdog) {
@@ -98,16 +112,32 @@ pub(crate) async fn beating<T>(state: &StateDir, work: impl Future<Output = T>) 
     work.await
 }
 
-fn has_fault(state: &StateDir, run: &str) -> bool {
+/// The faults of a run that are not undone.
+#[derive(PartialEq)]
+enum FaultsLeft {
+    None,
+    Some,
+    /// The run has ended without them.
+    GivenUp,
+}
+
+fn faults_left(state: &StateDir, run: &str) -> FaultsLeft {
     // A ledger that can't be read now may be readable at the next look.
-    let Ok(ledger) = Ledger::open(&state.ledger()) else { return true };
-    ledger.pending().iter().any(|entry| entry.run == run && entry.undo.fault().is_some())
+    let Ok(ledger) = Ledger::open(&state.ledger()) else { return FaultsLeft::Some };
+    let own = |entry: &&Entry| entry.run == run && entry.undo.fault().is_some();
+    let (left, now) = (ledger.pending().iter().filter(own), jiff::Timestamp::now());
+    let is_over = |entry: &Entry| entry.watched_until.is_some_and(|until| until <= now);
+    match left.map(is_over).reduce(|all, one| all && one) {
+        None => FaultsLeft::None,
+        Some(true) => FaultsLeft::GivenUp,
+        Some(false) => FaultsLeft::Some,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::undo::ledger::{Entry, RunRef, UndoEntry};
+    use crate::engine::undo::ledger::{RunRef, UndoEntry};
     use crate::experiment::{Fault, NodeSelector};
     use crate::fault::{self, NodeTarget};
     use crate::timeline::NodeRole;
@@ -149,7 +179,7 @@ mod tests {
         });
         let began = Instant::now();
         state.beat();
-        assert!(matches!(wait(&state, "r", LOOK), Found::Dead(_)));
+        assert!(matches!(wait(&state, "r", Wait::ForRun(LOOK)), Found::Dead(_)));
         assert!(began.elapsed() >= LOOK * 3, "the lock was held until then");
         living.join().unwrap();
     }
@@ -188,14 +218,40 @@ mod tests {
         }
     }
 
+    const LONG: Wait = Wait::ForRun(Duration::from_secs(3600));
+
+    #[test]
+    fn a_run_that_has_given_up_is_not_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let (state, mut ledger, id) = with_a_fault(root.path());
+        ledger.watch_until(id, Duration::from_secs(3600)).unwrap();
+        let lock = state.lock().unwrap();
+        state.beat();
+        let ends = std::thread::spawn(move || {
+            std::thread::sleep(LOOK * 2);
+            ledger.give_up("r").unwrap();
+            drop(lock);
+            ledger
+        });
+        let began = Instant::now();
+        let Found::Dead(lock) = wait(&state, "r", LONG) else { panic!("the lock is free") };
+        assert!(began.elapsed() >= LOOK * 2 && began.elapsed() < LOOK * 8);
+        drop(lock);
+        // It tries again, and ends as soon as somebody else has undone the rest.
+        ends.join().unwrap().settle(id).unwrap();
+        let began = Instant::now();
+        assert!(matches!(wait(&state, "r", Wait::ToRetry), Found::Clean));
+        assert!(began.elapsed() < LOOK * 3);
+    }
+
     #[test]
     fn nothing_pending_nothing_to_watch() {
         let root = tempfile::tempdir().unwrap();
         let (state, mut ledger, id) = with_a_fault(root.path());
         ledger.settle(id).unwrap();
-        assert!(matches!(wait(&state, "r", Duration::from_secs(3600)), Found::Clean));
+        assert!(matches!(wait(&state, "r", LONG), Found::Clean));
         let (state, ..) = with_a_fault(&root.path().join("other"));
-        assert!(matches!(wait(&state, "another run", Duration::from_secs(3600)), Found::Clean));
+        assert!(matches!(wait(&state, "another run", LONG), Found::Clean));
     }
 
     #[test]
@@ -211,6 +267,6 @@ mod tests {
             .unwrap()
             .set_modified(long_ago)
             .unwrap();
-        assert!(matches!(wait(&state, "r", LOOK), Found::Stuck));
+        assert!(matches!(wait(&state, "r", Wait::ForRun(LOOK)), Found::Stuck));
     }
 }

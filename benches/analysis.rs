@@ -184,7 +184,9 @@ fn header() -> Header {
         source: String::new(),
         seed: 1,
         repetition: None,
+        workload: Vec::new(),
         cluster: ClusterFacts {
+            tolerations: Default::default(),
             kind: ClusterKind::Kind,
             name: "bench".into(),
             kubernetes: "v1.34.4".into(),

@@ -172,6 +172,8 @@ impl Run {
             address: Some("172.18.0.2".into()),
             kubelet: "v1.34.4".into(),
             container: None,
+            labels: Default::default(),
+            tainted: None,
         };
         let cluster = ClusterFacts {
             kind: ClusterKind::Kind,
@@ -180,6 +182,7 @@ impl Run {
             engine: Some("Docker 20.10.24 (API 1.41)".into()),
             nodes: NODES.into_iter().map(node).collect(),
             tuning,
+            tolerations: Default::default(),
         };
         let header = Header {
             format: Header::FORMAT.into(),
@@ -192,6 +195,7 @@ impl Run {
             seed: 1,
             repetition: None,
             cluster,
+            workload: Vec::new(),
         };
         Run(Timeline {
             header,

@@ -12,7 +12,7 @@ use super::error::ClusterError;
 use super::kind_nodes::{NodeContainer, container_of};
 use super::node::Node;
 use super::objects::{Container, Pod};
-use crate::timeline::{ClusterFacts, ClusterKind, NodeFacts, Tuning, TuningSource};
+use crate::timeline::{ClusterFacts, ClusterKind, NodeFacts, Tolerations, Tuning, TuningSource};
 use crate::timeline::{format_duration, parse_duration};
 
 impl Cluster {
@@ -29,6 +29,8 @@ impl Cluster {
         let nodes = self.nodes().await?;
         let mut warnings = Vec::new();
         let tuning = self.tuning(&nodes, &mut warnings).await?;
+        let servers = self.static_pods("kube-apiserver", &mut warnings).await;
+        let tolerations = tolerations_of(&servers, &mut warnings);
         let nodes = nodes.into_iter().map(|node| node_facts(node, containers)).collect();
         let facts = ClusterFacts {
             kind,
@@ -37,6 +39,7 @@ impl Cluster {
             engine,
             nodes,
             tuning,
+            tolerations,
         };
         Ok((facts, warnings))
     }
@@ -50,24 +53,24 @@ impl Cluster {
     ) -> Result<Tuning, ClusterError> {
         let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
         let kubelets = slowest(self.kubelet_settings(&names).await, warnings);
-        let managers = Api::<Pod>::namespaced(self.client(), "kube-system");
-        let managers = self
-            .list_all(
-                "find the controller manager",
-                managers,
-                ListParams::default().labels("component=kube-controller-manager"),
-            )
-            .await;
-        let managers = managers.unwrap_or_else(|error| {
-            warnings.push(error.to_string());
-            Vec::new()
-        });
+        let managers = self.static_pods("kube-controller-manager", warnings).await;
         Ok(combine(
             kubelets,
             monitor_of(&managers, warnings),
             &Tuning::defaults(self.version()),
             warnings,
         ))
+    }
+
+    /// The pods of a part of the control plane; none where they can't be read.
+    async fn static_pods(&self, component: &str, warnings: &mut Vec<String>) -> Vec<Pod> {
+        let pods = Api::<Pod>::namespaced(self.client(), "kube-system");
+        let selector = ListParams::default().labels(&format!("component={component}"));
+        let pods = self.list_all(&format!("find {component}"), pods, selector).await;
+        pods.unwrap_or_else(|error| {
+            warnings.push(error.to_string());
+            Vec::new()
+        })
     }
 }
 
@@ -79,6 +82,8 @@ fn node_facts(node: Node, containers: &[NodeContainer]) -> NodeFacts {
         role: node.role,
         kubelet: node.kubelet,
         container,
+        labels: node.labels,
+        tainted: Some(node.tainted),
     }
 }
 
@@ -150,15 +155,36 @@ fn monitor_of(managers: &[Pod], warnings: &mut Vec<String>) -> Option<Monitor> {
 }
 
 fn pod_monitor(pod: &Pod) -> Monitor {
-    let containers =
-        pod.spec.as_ref().and_then(|spec| spec.containers.as_deref()).unwrap_or_default();
-    let flag = |name: &str| {
-        containers
-            .iter()
-            .find_map(|container| flag_of(container, name))
-            .and_then(|value| parse_duration(&value))
-    };
+    let flag = |name: &str| pod_flag(pod, name).and_then(|value| parse_duration(&value));
     Monitor { period: flag("node-monitor-period"), grace: flag("node-monitor-grace-period") }
+}
+
+/// The API servers' default tolerations: of several, those of the first. Kubernetes' defaults where
+/// there is none to be seen, or nothing is set.
+fn tolerations_of(servers: &[Pod], warnings: &mut Vec<String>) -> Tolerations {
+    let defaults = Tolerations::default();
+    let Some(server) = servers.iter().min_by_key(|pod| pod.name_any()) else {
+        warnings.push(format!(
+            "the API server's flags could not be read; pods without a toleration of their own are \
+             assumed to stay on a lost node for {}",
+            format_duration(defaults.unreachable)
+        ));
+        return defaults;
+    };
+    let seconds = |name: &str, default: Duration| {
+        let value = pod_flag(server, name).and_then(|value| value.parse().ok());
+        value.map_or(default, Duration::from_secs)
+    };
+    Tolerations {
+        not_ready: seconds("default-not-ready-toleration-seconds", defaults.not_ready),
+        unreachable: seconds("default-unreachable-toleration-seconds", defaults.unreachable),
+    }
+}
+
+/// A flag's value in the command lines of a pod's containers.
+fn pod_flag(pod: &Pod, name: &str) -> Option<String> {
+    let containers = pod.spec.as_ref().and_then(|spec| spec.containers.as_deref());
+    containers.unwrap_or_default().iter().find_map(|container| flag_of(container, name))
 }
 
 /// A flag's value in a container's command line; the last one counts, as it does for Kubernetes.
@@ -254,6 +280,17 @@ mod tests {
         assert!(warnings.is_empty());
         monitor_of(&[manager(&["--node-monitor-grace-period=4s"]), manager(&["x"])], &mut warnings);
         assert_eq!(warnings.len(), 1);
+    }
+
+    #[test]
+    fn default_tolerations_are_the_api_servers_flags() {
+        let mut warnings = Vec::new();
+        let words = ["kube-apiserver", "--default-unreachable-toleration-seconds=20", "--v", "2"];
+        let read = tolerations_of(&[manager(&words)], &mut warnings);
+        assert_eq!((read.not_ready.as_secs(), read.unreachable.as_secs()), (300, 20));
+        assert!(warnings.is_empty());
+        assert_eq!(tolerations_of(&[], &mut warnings), Tolerations::default());
+        assert_eq!(warnings.len(), 1, "a managed control plane shows nothing");
     }
 
     #[test]

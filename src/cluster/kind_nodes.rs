@@ -56,6 +56,7 @@ mod tests {
             ready: crate::timeline::Ready::True,
             addresses,
             unschedulable: false,
+            tainted: false,
             kubelet: String::new(),
         }
     }

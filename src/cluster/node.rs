@@ -18,6 +18,8 @@ pub(crate) struct Node {
     /// Its internal addresses, in the node's own order.
     pub addresses: Vec<String>,
     pub unschedulable: bool,
+    /// Whether the control plane's taint keeps pods off it.
+    pub tainted: bool,
     pub kubelet: String,
 }
 
@@ -27,6 +29,10 @@ pub(super) fn read_node(node: objects::Node) -> Node {
     let status = node.status.unwrap_or_default();
     let control_plane = CONTROL_PLANE_LABELS.iter().any(|label| labels.contains_key(*label));
     let addresses = status.addresses.unwrap_or_default();
+    let spec = node.spec.unwrap_or_default();
+    let keeps_off = |taint: &objects::Taint| {
+        CONTROL_PLANE_LABELS.contains(&taint.key.as_str()) && taint.effect == "NoSchedule"
+    };
     Node {
         name: node.metadata.name.unwrap_or_default(),
         role: if control_plane { NodeRole::ControlPlane } else { NodeRole::Worker },
@@ -37,7 +43,8 @@ pub(super) fn read_node(node: objects::Node) -> Node {
             .filter(|entry| entry.type_ == "InternalIP")
             .map(|entry| entry.address)
             .collect(),
-        unschedulable: node.spec.and_then(|spec| spec.unschedulable).unwrap_or(false),
+        unschedulable: spec.unschedulable.unwrap_or(false),
+        tainted: spec.taints.iter().flatten().any(keeps_off),
         kubelet: status.node_info.map(|info| info.kubelet_version).unwrap_or_default(),
     }
 }

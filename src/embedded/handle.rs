@@ -237,6 +237,7 @@ async fn begin(plan: Plan) -> Result<Driver, EmbeddedError> {
     let initial = control::InitialObjects {
         topology: &topology,
         tuning: &tuning,
+        tolerations,
         kubernetes: &kubernetes,
         registry: &registry,
         block: &block,

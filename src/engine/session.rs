@@ -257,6 +257,7 @@ impl<'o> Once<'o> {
             seed: self.seed,
             repetition: self.repetition,
             cluster: self.handle.facts.clone(),
+            workload: parsed.workload.for_prediction(),
         }
     }
 }

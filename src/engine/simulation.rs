@@ -74,6 +74,7 @@ fn header() -> Header {
         engine: None,
         nodes: Vec::new(),
         tuning: Tuning::default(),
+        tolerations: Default::default(),
     };
     Header {
         format: Header::FORMAT.into(),
@@ -86,6 +87,7 @@ fn header() -> Header {
         seed: 1,
         repetition: None,
         cluster,
+        workload: Vec::new(),
     }
 }
 

@@ -21,7 +21,7 @@ impl PodSpec {
         defaults: Tolerations,
     ) -> Option<Self> {
         let spec = &template["spec"];
-        let default = Self::default();
+        let default = Self::tolerating(defaults);
         let asks = Asks::of(spec);
         let fitting: Vec<NodeId> =
             nodes.iter().filter(|node| asks.for_node(&node.object)).map(|node| node.id).collect();

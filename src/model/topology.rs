@@ -155,7 +155,13 @@ pub struct PodSpec {
 impl Default for PodSpec {
     /// Kubernetes' defaults, ready 1 s after it was bound and ended 100 ms after it was asked to.
     fn default() -> Self {
-        let Tolerations { not_ready, unreachable } = Tolerations::default();
+        Self::tolerating(Tolerations::default())
+    }
+}
+
+impl PodSpec {
+    /// A pod that says nothing, where the API server adds these tolerations.
+    pub fn tolerating(Tolerations { not_ready, unreachable }: Tolerations) -> Self {
         Self {
             tolerates_not_ready: Tolerates::For(not_ready),
             tolerates_unreachable: Tolerates::For(unreachable),

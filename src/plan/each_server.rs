@@ -66,7 +66,15 @@ mod tests {
 
     fn node(name: &str, role: NodeRole, address: Option<&str>) -> NodeFacts {
         let address = address.map(Into::into);
-        NodeFacts { name: name.into(), role, address, kubelet: "v1.34.4".into(), container: None }
+        NodeFacts {
+            name: name.into(),
+            role,
+            address,
+            kubelet: "v1.34.4".into(),
+            container: None,
+            labels: Default::default(),
+            tainted: None,
+        }
     }
 
     #[test]

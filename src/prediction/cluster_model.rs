@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::experiment::{Count, NodeSelector};
 use crate::kind_config::{KindConfig, KindNode};
 use crate::model::{Controller, NodeId, NodeSpec, PodSpec, Routing, Spread, Tolerates, Topology};
-use crate::timeline::{ClusterFacts, NodeRole, Tolerations, Tuning};
+use crate::timeline::{ClusterFacts, Header, NodeRole, Tolerations, Tuning};
 use crate::workload::Manifest;
 
 /// More pods than a kind cluster can hold (110 a node): a typo must not use up the memory.
@@ -41,11 +41,34 @@ pub struct Backends {
     pub routing: Routing,
 }
 
+/// Endpoints of a Service on a node.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// The Service.
+    pub service: &'a str,
+    /// The node's name.
+    pub node: &'a str,
+    /// How many are there.
+    pub count: u32,
+}
+
 impl ClusterModel {
     /// A cluster that exists, with nothing on it yet.
     pub fn of_cluster(facts: &ClusterFacts) -> Self {
-        let nodes = facts.nodes.iter().filter(|node| node.role != NodeRole::ExternalLoadBalancer);
-        Self::new(nodes.map(|node| (node.name.clone(), node.role)), facts.tuning, &facts.kubernetes)
+        let nodes =
+            || facts.nodes.iter().filter(|node| node.role != NodeRole::ExternalLoadBalancer);
+        let names = nodes().map(|node| (node.name.clone(), node.role));
+        let mut cluster = Self::new(names, facts.tuning, &facts.kubernetes);
+        for (spec, node) in cluster.topology.nodes.iter_mut().zip(nodes()) {
+            spec.labels.extend(node.labels.clone());
+            spec.tainted = node.tainted.unwrap_or(spec.tainted);
+        }
+        Self { default_tolerations: facts.tolerations, ..cluster }
+    }
+
+    /// A run's cluster, with its workload as the scheduler would spread it.
+    pub fn of_header(header: &Header) -> Self {
+        Self::of_cluster(&header.cluster).with_workload(&Manifest::recorded(&header.workload))
     }
 
     /// The cluster that kind makes from a config, with nothing on it yet.
@@ -108,16 +131,17 @@ impl ClusterModel {
         self
     }
 
-    /// The same with backends where they were seen: the Service, the node's name, and how many are
-    /// there.
-    pub fn with_endpoints<'a>(
-        mut self,
-        seen: impl IntoIterator<Item = (&'a str, &'a str, u32)>,
-    ) -> Self {
-        for (service, node, count) in seen {
+    /// The same with backends where they were seen, and nowhere else.
+    pub fn with_endpoints<'a>(mut self, seen: impl IntoIterator<Item = Seen<'a>>) -> Self {
+        let mut placed = BTreeMap::<&str, Vec<NodeId>>::new();
+        for Seen { service, node, count } in seen {
             let Some(node) = self.topology.find(node) else { continue };
-            let backends = self.services.entry(service.to_owned()).or_default();
-            backends.nodes.extend(std::iter::repeat_n(node, count as usize));
+            placed.entry(service).or_default().extend(std::iter::repeat_n(node, count as usize));
+        }
+        let pod = PodSpec::tolerating(self.default_tolerations);
+        for (service, nodes) in placed {
+            let unknown = || Backends { pod: pod.clone(), ..Backends::default() };
+            self.services.entry(service.to_owned()).or_insert_with(unknown).nodes = nodes;
         }
         self
     }

@@ -17,7 +17,7 @@ use std::cell::OnceCell;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use cluster_model::{Backends, ClusterModel};
+pub use cluster_model::{Backends, ClusterModel, Seen};
 pub(crate) use traps::traps;
 
 use crate::experiment::{Count, Experiment, Fault, Probe};

@@ -1,13 +1,13 @@
 //! The state before the first fault: all that a prediction may know of a run.
 
 use crate::analysis::{FaultFinding, Findings};
-use crate::prediction::ClusterModel;
+use crate::prediction::{ClusterModel, Seen};
 use crate::timeline::Header;
 
 /// The cluster of a header, with the endpoints and targets as they were when the first fault was
 /// requested. Nothing of what the fault then did goes in.
 pub fn ground(header: &Header, found: &Findings) -> ClusterModel {
-    let mut ground = ClusterModel::of_cluster(&header.cluster);
+    let mut ground = ClusterModel::of_header(header);
     ground.targets = found.faults.iter().map(|fault| (fault.step, fault.target.clone())).collect();
     match found.faults.first() {
         Some(fault) => ground.with_endpoints(endpoints(fault)),
@@ -15,9 +15,12 @@ pub fn ground(header: &Header, found: &Findings) -> ClusterModel {
     }
 }
 
-fn endpoints(fault: &FaultFinding) -> impl Iterator<Item = (&str, &str, u32)> {
-    fault.services.iter().flat_map(|service| {
-        let by_node = service.by_node.iter();
-        by_node.filter_map(|at| Some((service.service.as_str(), at.node.as_deref()?, at.count)))
+fn endpoints(fault: &FaultFinding) -> impl Iterator<Item = Seen<'_>> {
+    fault.services.iter().flat_map(|found| {
+        let service = found.service.as_str();
+        let by_node = found.by_node.iter();
+        by_node.filter_map(move |at| {
+            Some(Seen { service, node: at.node.as_deref()?, count: at.count })
+        })
     })
 }

@@ -1,5 +1,6 @@
 //! The timeline's first line: what was run, on what, with which settings and clock.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use super::clock::Anchor;
 use super::component::Component;
 use super::probe_kind::ProbeKind;
 use super::record::NodeRole;
+use super::tuning::Tolerations;
 
 /// The first line of a timeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +32,10 @@ pub struct Header {
     /// Which of how many runs this is, from 1; `None` for a single one.
     pub repetition: Option<(u32, u32)>,
     pub cluster: ClusterFacts,
+    /// The Services and pods of its workload: of each object what a prediction needs to know, in
+    /// Kubernetes' own form. Empty in timelines of older programs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workload: Vec<serde_json::Value>,
 }
 
 impl Header {
@@ -63,6 +69,10 @@ pub struct ClusterFacts {
     pub nodes: Vec<NodeFacts>,
     /// The effective settings of failure detection.
     pub tuning: Tuning,
+    /// How long pods that say nothing of it stay on a lost node; Kubernetes' defaults in timelines
+    /// of older programs.
+    #[serde(default)]
+    pub tolerations: Tolerations,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,6 +85,12 @@ pub struct NodeFacts {
     pub kubelet: String,
     /// Its container's id, where it is one.
     pub container: Option<String>,
+    /// Its labels; none in timelines of older programs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Whether the control plane's taint keeps pods off it; `None`: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tainted: Option<bool>,
 }
 
 /// The settings that decide when a dead node is noticed, as the cluster really has them. `None`:

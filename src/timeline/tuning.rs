@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::header::{Tuning, TuningSource};
 
 /// How long the API server lets pods that say nothing of it stay on a lost node (admission plugin
 /// DefaultTolerationSeconds).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Tolerations {
     /// `--default-not-ready-toleration-seconds`.
     pub not_ready: Duration,

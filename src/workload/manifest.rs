@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use super::object::Object;
 use super::pods::Pods;
 use super::service::Service;
 use crate::yaml::tree::{Node, quoted};
-use crate::yaml::{Diagnostic, SourceFile};
+use crate::yaml::{Diagnostic, Diagnostics, SourceFile};
 
 /// The objects, in the files' order. No two have the same API group, kind and name.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,6 +32,21 @@ impl Manifest {
             }
         }
         (manifest, problems)
+    }
+
+    /// What [`Self::for_prediction`] gave.
+    pub(crate) fn recorded(objects: &[Value]) -> Self {
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+        let file = Arc::new(SourceFile { name: "recorded".into(), text: list.to_string() });
+        let documents = crate::yaml::parse(&file, &mut Diagnostics::default()).unwrap_or_default();
+        Self::read(documents.iter().map(|document| (&file, document))).0
+    }
+
+    /// Of each Service and of all that makes pods: what a prediction needs to know. No environment,
+    /// no image, no command.
+    pub(crate) fn for_prediction(&self) -> Vec<Value> {
+        let needed = |object: &&Object| Service::of(object).is_some() || Pods::of(object).is_some();
+        self.objects.iter().filter(needed).map(|object| kept(object.json(), NEEDED)).collect()
     }
 
     fn same(&self, object: &Object) -> Option<&Object> {
@@ -94,6 +111,41 @@ impl Manifest {
     }
 }
 
+/// What a prediction reads, by path; `metadata` and `spec` are also those of a template.
+const NEEDED: &[&str] = &[
+    "apiVersion",
+    "kind",
+    "metadata.name",
+    "metadata.labels",
+    "spec.selector",
+    "spec.type",
+    "spec.clusterIP",
+    "spec.ports",
+    "spec.sessionAffinity",
+    "spec.internalTrafficPolicy",
+    "spec.replicas",
+    "spec.parallelism",
+    "spec.tolerations",
+    "spec.affinity",
+    "spec.nodeSelector",
+    "spec.nodeName",
+    "spec.terminationGracePeriodSeconds",
+];
+
+/// The value with these fields alone.
+fn kept(value: &Value, paths: &[&str]) -> Value {
+    let mut kept = json!({});
+    for path in paths {
+        let pointer = format!("/{}", path.replace('.', "/"));
+        let Some(found) = value.pointer(&pointer) else { continue };
+        path.split('.').fold(&mut kept, |at, field| &mut at[field]).clone_from(found);
+    }
+    if let Some(template) = value.pointer("/spec/template") {
+        kept["spec"]["template"] = self::kept(template, paths);
+    }
+    kept
+}
+
 fn duplicate(object: &Object, first: &Object) -> Diagnostic {
     let message = format!("the {} {} is defined twice", object.kind(), quoted(object.name()));
     object.error("metadata.name", message).related(
@@ -109,6 +161,26 @@ mod tests {
 
     fn labels(manifest: &Manifest) -> Vec<String> {
         manifest.objects().iter().map(Object::label).collect()
+    }
+
+    #[test]
+    fn what_a_prediction_needs_is_recorded_and_nothing_secret() {
+        let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: hidden}\n---\n\
+            apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {a: b}, sessionAffinity: ClientIP}\n---\n\
+            apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 3\n  template:\n\
+            \x20   metadata: {labels: {a: b}}\n    spec: {tolerations: [{key: x}], containers: [{name: c, env: [{name: P, value: hidden}]}]}\n";
+        let manifest = Manifest::of_texts([("a.yaml", text)]);
+        let recorded = manifest.for_prediction();
+        assert!(!format!("{recorded:?}").contains("hidden"), "{recorded:?}");
+        let read = Manifest::recorded(&recorded);
+        assert_eq!(labels(&read), ["Service/web", "Deployment/web"]);
+        let service = read.service("web").unwrap();
+        assert!(service.routing().is_sticky());
+        let behind = read.behind(&service).unwrap();
+        assert_eq!(
+            (behind.replicas, &behind.template["spec"]),
+            (3, &json!({"tolerations": [{"key": "x"}]}))
+        );
     }
 
     #[test]

@@ -19,6 +19,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("cases::a_misspelt_kind_hides_nothing", a_misspelt_kind_hides_nothing),
         test("cases::types_that_no_server_has", types_that_no_server_has),
         test("cases::experiments_fit_their_schema", experiments_fit_their_schema),
+        test(
+            "cases::a_report_predicts_with_the_clusters_own_tolerations",
+            a_report_predicts_with_the_clusters_own_tolerations,
+        ),
     ]
 }
 
@@ -479,4 +483,15 @@ fn experiments_fit_their_schema() {
     let described = step["fault"]["properties"]["nodeKill"]["description"].as_str().unwrap();
     assert_eq!(described, "Power loss (`docker kill`).");
     assert_eq!(step["meanwhile"]["items"]["$ref"], "#/$defs/step");
+}
+
+/// Pods of a lost node move 20 s after it is NotReady: what comes back then is no surprise.
+fn a_report_predicts_with_the_clusters_own_tolerations() {
+    let home = Home::new();
+    let file = folder().join("14-flags-4s-16s/exp-kind.yaml").to_string_lossy().into_owned();
+    let run = home.run(&["run", "-f", &file, "--cluster", "embedded", "-o", "json"]);
+    let report: Json = serde_json::from_str(&run.exits(0).stdout).unwrap();
+    let comparisons = report["comparisons"].as_array().unwrap();
+    let recovery = comparisons.iter().find(|one| one["quantity"] == "recovery").unwrap();
+    assert_eq!(recovery["inside"], true, "{recovery:#}");
 }

@@ -170,6 +170,7 @@ fn header() -> Header {
         engine: None,
         nodes: Vec::new(),
         tuning: Tuning::default(),
+        tolerations: Default::default(),
     };
     Header {
         format: Header::FORMAT.into(),
@@ -182,5 +183,6 @@ fn header() -> Header {
         seed: 1,
         repetition: None,
         cluster,
+        workload: Vec::new(),
     }
 }

@@ -30,6 +30,8 @@ impl Run {
             address: None,
             kubelet: String::new(),
             container: None,
+            labels: Default::default(),
+            tainted: None,
         };
         self.0.header.cluster.nodes = CONTROL_PLANES[..count].iter().map(node).collect();
         for (plane, pid) in CONTROL_PLANES[..count].iter().zip(1..) {

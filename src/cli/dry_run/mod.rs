@@ -112,7 +112,7 @@ async fn in_cluster<'a>(parsed: &Parsed, handle: &'a ClusterHandle) -> Result<Ta
         nodes: Some(handle.nodes().await?),
         known: Known { leaders: leaders::now(handle).await?, ..Known::default() },
         handle: Some(handle),
-        model: Some(ClusterModel::of_cluster(facts)),
+        model: Some(expected_cluster::with_workload(ClusterModel::of_cluster(facts), parsed)),
     })
 }
 

@@ -8,7 +8,7 @@ use crate::embedded::objects::node::NodeFacts;
 use crate::embedded::objects::{lease, node, system};
 use crate::embedded::store::{Store, kinds};
 use crate::model::{Component, NodeSpec, Topology};
-use crate::timeline::{NodeRole, Tuning};
+use crate::timeline::{NodeRole, Tolerations, Tuning};
 
 const LEASE_SECONDS: u64 = 40;
 
@@ -16,6 +16,7 @@ const LEASE_SECONDS: u64 = 40;
 pub(crate) struct InitialObjects<'a> {
     pub topology: &'a Topology,
     pub tuning: &'a Tuning,
+    pub tolerations: Tolerations,
     pub kubernetes: &'a str,
     pub registry: &'a Registry,
     pub block: &'a Block,
@@ -57,6 +58,7 @@ impl InitialObjects<'_> {
                     &spec.name,
                     &address.to_string(),
                     self.tuning,
+                    self.tolerations,
                     now,
                 );
                 store.put(&kinds::PODS, pod);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::timeline::{Tuning, format_duration};
+use crate::timeline::{Tolerations, Tuning, format_duration};
 
 pub(crate) const NAMESPACES: [&str; 4] =
     ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -42,8 +42,8 @@ pub(crate) fn kubernetes_service(address: SocketAddr) -> Value {
 }
 
 /// The flags of a part of the control plane that somebody may want to read: those of the controller
-/// manager.
-fn flags(component: &str, tuning: &Tuning) -> Vec<String> {
+/// manager and of the API server.
+fn flags(component: &str, tuning: &Tuning, tolerations: Tolerations) -> Vec<String> {
     let flag = |name: &str, value: Option<Duration>| {
         value.map(|value| format!("--{name}={}", format_duration(value)))
     };
@@ -51,6 +51,12 @@ fn flags(component: &str, tuning: &Tuning) -> Vec<String> {
     if component == "kube-controller-manager" {
         words.extend(flag("node-monitor-period", tuning.node_monitor_period));
         words.extend(flag("node-monitor-grace-period", tuning.node_monitor_grace_period));
+    }
+    if component == "kube-apiserver" {
+        let Tolerations { not_ready, unreachable } = tolerations;
+        for (taint, tolerated) in [("not-ready", not_ready), ("unreachable", unreachable)] {
+            words.push(format!("--default-{taint}-toleration-seconds={}", tolerated.as_secs()));
+        }
     }
     words
 }
@@ -60,6 +66,7 @@ pub(crate) fn static_pod(
     node: &str,
     address: &str,
     tuning: &Tuning,
+    tolerations: Tolerations,
     at: jiff::Timestamp,
 ) -> Value {
     let image = format!("outage/{component}");
@@ -71,7 +78,7 @@ pub(crate) fn static_pod(
         },
         "spec": {
             "nodeName": node, "hostNetwork": true, "priorityClassName": "system-node-critical", "restartPolicy": "Always",
-            "containers": [{"name": component, "image": image, "command": flags(component, tuning)}],
+            "containers": [{"name": component, "image": image, "command": flags(component, tuning, tolerations)}],
             "tolerations": [{"effect": "NoExecute", "operator": "Exists"}],
         },
         "status": {"phase": "Pending", "qosClass": "Burstable"},
@@ -111,6 +118,7 @@ mod tests {
             "cp",
             "127.64.0.2",
             &tuning,
+            Tolerations::default(),
             jiff::Timestamp::UNIX_EPOCH,
         );
         let command = &pod["spec"]["containers"][0]["command"];

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
-use k8s_openapi::api::{apps, batch, core};
+use k8s_openapi::api::{apps, batch, core, networking};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Deserialize;
 
@@ -43,7 +43,8 @@ impl<K: k8s_openapi::Resource, Spec, Status> k8s_openapi::Metadata for Part<K, S
 
 pub(crate) type Node = Part<core::v1::Node, NodeSpec, NodeStatus>;
 pub(crate) type Pod = Part<core::v1::Pod, PodSpec, PodStatus>;
-pub(crate) type Service = Part<core::v1::Service, ServiceSpec, Nothing>;
+pub(crate) type Service = Part<core::v1::Service, ServiceSpec, Published>;
+pub(crate) type Ingress = Part<networking::v1::Ingress, Nothing, Published>;
 pub(crate) type Deployment = Part<apps::v1::Deployment, Wanted, Rollout>;
 pub(crate) type StatefulSet = Part<apps::v1::StatefulSet, Wanted, Rollout>;
 pub(crate) type DaemonSet = Part<apps::v1::DaemonSet, Nothing, DaemonSetStatus>;
@@ -175,6 +176,34 @@ pub(crate) struct ServicePort {
     pub name: Option<String>,
     pub port: i32,
     pub protocol: Option<String>,
+    #[serde(rename = "nodePort")]
+    pub node_port: Option<i32>,
+}
+
+/// Where a load balancer takes requests.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Published {
+    pub load_balancer: Option<LoadBalancer>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct LoadBalancer {
+    pub ingress: Option<Vec<PublishedAddress>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct PublishedAddress {
+    pub ip: Option<String>,
+    pub hostname: Option<String>,
+}
+
+impl Published {
+    /// The first address, or name.
+    pub(crate) fn address(self) -> Option<String> {
+        let first = self.load_balancer?.ingress?.into_iter().next()?;
+        first.ip.or(first.hostname).filter(|address| !address.is_empty())
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -42,6 +42,14 @@ pub(crate) struct Service {
     /// Its ClusterIP; `None` for a headless one or an ExternalName.
     pub cluster_ip: Option<String>,
     pub ports: Vec<ServicePort>,
+    /// The address that its load balancer has, if it has one.
+    pub balancer: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ingress {
+    /// The address that its load balancer has, if it has one.
+    pub balancer: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +57,8 @@ pub(crate) struct ServicePort {
     pub name: Option<String>,
     pub port: u16,
     pub protocol: String,
+    /// On each node.
+    pub node_port: Option<u16>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +114,17 @@ impl Cluster {
         let api: Api<objects::Service> = Api::namespaced(self.client(), namespace);
         let what = format!("read the Service {namespace}/{name}");
         Ok(read_service(self.call(what, api.get(name)).await?))
+    }
+
+    pub(crate) async fn ingress(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Ingress, ClusterError> {
+        let api: Api<objects::Ingress> = Api::namespaced(self.client(), namespace);
+        let found =
+            self.call(format!("read the Ingress {namespace}/{name}"), api.get(name)).await?;
+        Ok(Ingress { balancer: found.status.unwrap_or_default().address() })
     }
 
     /// A Service's endpoints, each once, by pod or address. From its EndpointSlices; where the
@@ -219,14 +240,16 @@ fn running(container: objects::ContainerStatus) -> Option<(String, String)> {
 
 fn read_service(service: objects::Service) -> Service {
     let (name, namespace) = (service.name_any(), service.namespace().unwrap_or_default());
+    let balancer = service.status.unwrap_or_default().address();
     let spec = service.spec.unwrap_or_default();
     let ports = spec.ports.unwrap_or_default().into_iter().map(|port| ServicePort {
         name: port.name,
         port: u16::try_from(port.port).unwrap_or_default(),
         protocol: port.protocol.unwrap_or_else(|| "TCP".to_owned()),
+        node_port: port.node_port.and_then(|port| u16::try_from(port).ok()),
     });
     let cluster_ip = spec.cluster_ip.filter(|ip| !ip.is_empty() && ip != "None");
-    Service { name, namespace, cluster_ip, ports: ports.collect() }
+    Service { name, namespace, cluster_ip, ports: ports.collect(), balancer }
 }
 
 pub(crate) fn slice_endpoints(slice: &EndpointSlice) -> impl Iterator<Item = Endpoint> {
@@ -316,6 +339,9 @@ mod tests {
                 .unwrap(),
         );
         assert_eq!(service.cluster_ip, None);
-        assert_eq!(service.ports, [ServicePort { name: None, port: 80, protocol: "TCP".into() }]);
+        assert_eq!(
+            service.ports,
+            [ServicePort { name: None, port: 80, protocol: "TCP".into(), node_port: None }]
+        );
     }
 }

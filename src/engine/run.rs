@@ -169,6 +169,7 @@ async fn forward(
     watch(backend, recorder).await?;
     let nodes = backend.nodes().await?;
     refuse_early(job, &nodes)?;
+    backend.look_up(&nodes).await?;
     workload(job, backend, recorder, ledger).await?;
     stage(recorder, "probes");
     let at_risk = plan::at_risk(job.experiment, &nodes);

@@ -14,7 +14,7 @@ use crate::engine::abort::Abort;
 use crate::engine::backend::Backend;
 use crate::engine::backend::embedded::{self, EmbeddedBackend};
 use crate::engine::backend::kind::KindBackend;
-use crate::engine::backend::run_scope::{RunScope, Running};
+use crate::engine::backend::run_scope::{self, RunScope, Running};
 use crate::engine::environment::embedded::EmbeddedNodes;
 use crate::engine::environment::kind::KindNodes;
 use crate::engine::environment::provision::{ClusterHandle, Environment, Nodes};
@@ -26,7 +26,7 @@ use crate::engine::undo::ledger::{Ledger, RunRef};
 use crate::engine::undo::recover::{Harmed, Tools};
 use crate::engine::undo::watchdog;
 use crate::experiment::{ApiServer, Ask, Diagnostic, Experiment, Parsed};
-use crate::plan::each_server;
+use crate::plan::{Node, each_server};
 use crate::timeline::{Anchor, Event, Header, NodeRole, RunFolder, StoreError};
 
 /// What all runs of an experiment share.
@@ -60,6 +60,15 @@ pub(crate) async fn fits(handle: &ClusterHandle, parsed: &Parsed) -> Result<Work
         embedded::refuse_unmodelled(&parsed.experiment)?;
     }
     workload(handle, parsed).await
+}
+
+/// The same for what exists already and is named.
+pub(crate) async fn look_up(
+    handle: &ClusterHandle,
+    parsed: &Parsed,
+    nodes: &[Node],
+) -> Result<(), RunError> {
+    run_scope::look_up(&handle.cluster, &parsed.experiment, nodes).await
 }
 
 fn refused(problems: &[Diagnostic]) -> RunError {

@@ -106,10 +106,13 @@ async fn in_cluster<'a>(parsed: &Parsed, handle: &'a ClusterHandle) -> Result<Ta
         engine: facts.engine.clone(),
         node_image: None,
     };
+    let workload = session::fits(handle, parsed).await?.summary();
+    let nodes = handle.nodes().await?;
+    session::look_up(handle, parsed, &nodes).await?;
     Ok(Target {
         cluster,
-        workload: session::fits(handle, parsed).await?.summary(),
-        nodes: Some(handle.nodes().await?),
+        workload,
+        nodes: Some(nodes),
         known: Known { leaders: leaders::now(handle).await?, ..Known::default() },
         handle: Some(handle),
         model: Some(expected_cluster::with_workload(ClusterModel::of_cluster(facts), parsed)),

@@ -186,6 +186,10 @@ impl Backend for EmbeddedBackend<'_> {
         self.scope.watch(out).await
     }
 
+    async fn look_up(&self, nodes: &[Node]) -> Result<(), RunError> {
+        self.scope.look_up(nodes).await
+    }
+
     fn workload_undo(&self) -> Option<UndoEntry> {
         let namespace = || UndoEntry::Namespace {
             name: self.scope.namespace.clone(),

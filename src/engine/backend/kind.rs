@@ -198,6 +198,10 @@ impl Backend for KindBackend<'_> {
         self.scope.watch(out).await
     }
 
+    async fn look_up(&self, nodes: &[Node]) -> Result<(), RunError> {
+        self.scope.look_up(nodes).await
+    }
+
     fn workload_undo(&self) -> Option<UndoEntry> {
         let scope = &self.scope;
         let namespace =

@@ -28,6 +28,11 @@ pub(crate) type Progress<'a> = &'a mut dyn FnMut(FaultPhase, String);
 pub(crate) trait Backend {
     /// The nodes as they are now.
     async fn nodes(&self) -> Result<Vec<Node>, RunError>;
+    /// Looks for what exists already and is named. Refused where it is not there: nothing is made
+    /// yet.
+    async fn look_up(&self, _nodes: &[Node]) -> Result<(), RunError> {
+        Ok(())
+    }
     /// Begins to follow the cluster. When it returns, the first lists have been sent.
     async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), RunError>;
     /// What removes the workload again; asked for before it is made.

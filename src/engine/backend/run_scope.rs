@@ -16,8 +16,7 @@ use crate::engine::error::RunError;
 use crate::engine::plan::canaries::canaries;
 use crate::engine::plan::placement::{Place, Placement};
 use crate::experiment::{Ask, Experiment};
-use crate::plan::Node;
-use crate::plan::each_server;
+use crate::plan::{self, Node, each_server};
 use crate::probe::{ProbeSpec, control};
 use crate::timeline::{ClusterFacts, Event, ObjectName, ProbeHeader, Record, UnreadKind};
 use crate::watch::{self, Watches};
@@ -70,6 +69,11 @@ impl RunScope<'_> {
     pub(crate) async fn nodes(&self) -> Result<Vec<Node>, RunError> {
         let nodes = self.cluster.nodes().await.map_err(RunError::failed_by)?;
         Ok(nodes.into_iter().map(Node::from).collect())
+    }
+
+    /// Refused where what exists already and is named is not there.
+    pub(crate) async fn look_up(&self, nodes: &[Node]) -> Result<(), RunError> {
+        look_up(&self.cluster, self.experiment, nodes).await
     }
 
     /// Begins to follow the cluster.
@@ -236,4 +240,14 @@ impl RunScope<'_> {
             let _ = agent.stop().await;
         }
     }
+}
+
+/// Looks for what exists already and is named, before there is a run.
+pub(crate) async fn look_up(
+    cluster: &Cluster,
+    experiment: &Experiment,
+    nodes: &[Node],
+) -> Result<(), RunError> {
+    let at_risk = &plan::at_risk(experiment, nodes);
+    Placement { cluster, namespace: "", nodes, at_risk }.look_up(experiment).await
 }

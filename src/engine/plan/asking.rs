@@ -25,7 +25,15 @@ impl Placement<'_> {
             })?,
         };
         let destination = self.destination(probe, place, target).await?;
-        Ok(asked(&probe.ask, target, destination))
+        let mut asked = asked(&probe.ask, target, destination);
+        match target {
+            Target::Published { service, via, .. } => {
+                asked.target += &format!(" ({} of {service})", via.name());
+            }
+            Target::Ingress { ingress, .. } => asked.target += &format!(" (Ingress {ingress})"),
+            _ => {}
+        }
+        Ok(asked)
     }
 
     /// A question to an API server.
@@ -176,7 +184,8 @@ impl Peer {
         let (host, tls) = match target {
             Target::Service { service, .. } => (known_as(service, ip_or_name), false),
             Target::Address { host, tls, .. } => (host.clone(), *tls),
-            Target::Pod { .. } => (ip_or_name, false),
+            Target::Ingress { host, tls, .. } => (host.clone(), *tls),
+            Target::Pod { .. } | Target::Published { .. } => (ip_or_name, false),
         };
         Self { host, port, tls }
     }

@@ -2,5 +2,6 @@
 
 pub(in crate::engine) mod asking;
 pub(crate) mod canaries;
+mod look_up;
 pub(in crate::engine) mod object_fault;
 pub(in crate::engine) mod placement;

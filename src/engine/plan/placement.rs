@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::cluster::{Cluster, Pod, Service};
+use crate::cluster::{Cluster, Ingress, Pod, Service};
 use crate::engine::error::RunError;
 use crate::engine::plan::object_fault;
-use crate::experiment::{Connection, From, Pods, Probe, Target};
+use crate::experiment::{Connection, From, Pods, Probe, Target, Via};
 use crate::plan::needs::needs;
 use crate::plan::{self, Endpoints};
 use crate::probe::{Destination, ProbeSpec, Question};
@@ -81,7 +81,7 @@ impl Placement<'_> {
         Ok((place, spec))
     }
 
-    async fn place(&self, probe: &Probe) -> Result<Place, RunError> {
+    pub(super) async fn place(&self, probe: &Probe) -> Result<Place, RunError> {
         match &probe.from {
             From::Host => Ok(Place::Host),
             From::Node(selector) => {
@@ -133,6 +133,56 @@ impl Placement<'_> {
                     .ok_or_else(|| RunError::refused(format!("pod {} has no address", pod.name)))?;
                 Ok(address(&ip, *port))
             }
+            Target::Published { service, port, via } => {
+                let found = self.find_service(service).await?;
+                let port = service_port(probe, &found, *port)?;
+                match via {
+                    Via::NodePort => self.node_port(probe, service, &found, port),
+                    Via::LoadBalancer => published(probe, "Service", service, found.balancer)
+                        .map(|it| address(&it, port)),
+                }
+            }
+            Target::Ingress { ingress, tls, .. } => {
+                let found = self.find_ingress(ingress).await?;
+                let port = if *tls { 443 } else { 80 };
+                published(probe, "Ingress", ingress, found.balancer).map(|it| address(&it, port))
+            }
+        }
+    }
+
+    /// A Service's port on a node that no fault takes.
+    fn node_port(
+        &self,
+        probe: &Probe,
+        object: &ObjectRef,
+        service: &Service,
+        port: u16,
+    ) -> Result<Destination, RunError> {
+        let published = service.ports.iter().find(|it| it.port == port).and_then(|it| it.node_port);
+        let published = published.ok_or_else(|| {
+            RunError::refused(format!(
+                "probe {} asks Service {object} by a NodePort, but its port {port} has none",
+                probe.name
+            ))
+            .hint("ask it by its ClusterIP (leave `via` out), or change its type")
+        })?;
+        let spared = |node: &&plan::Node| !self.at_risk.contains(&node.name) && node.ready;
+        let mut addresses = self.nodes.iter().filter(spared).filter_map(|it| it.address.as_ref());
+        match addresses.next() {
+            Some(ip) => Ok(address(ip, published)),
+            None => Err(RunError::refused(format!(
+                "probe {} asks by a NodePort, but each node that is Ready may be taken by a fault",
+                probe.name
+            ))
+            .hint("limit the fault's target by `role`, `name` or `labels`")),
+        }
+    }
+
+    async fn find_ingress(&self, object: &ObjectRef) -> Result<Ingress, RunError> {
+        let namespace = object.namespace_or(self.namespace);
+        match self.cluster.ingress(namespace, &object.name).await {
+            Err(error) if error.is_not_found() => Err(absent("Ingress", namespace, &object.name)),
+            found => found.map_err(RunError::refused_by),
         }
     }
 
@@ -182,10 +232,25 @@ impl Placement<'_> {
     }
 }
 
+/// The address that a load balancer has given it.
+fn published(
+    probe: &Probe,
+    kind: &str,
+    object: &ObjectRef,
+    balancer: Option<String>,
+) -> Result<String, RunError> {
+    balancer.ok_or_else(|| {
+        RunError::refused(format!("probe {}: {kind} {object} has no address yet", probe.name)).hint(
+            "its controller writes it into `status.loadBalancer`; without one, use `via: nodePort` \
+             or a `url`",
+        )
+    })
+}
+
 /// Something that an experiment names, and that is not there.
 pub(super) fn absent(kind: &str, namespace: &str, name: &str) -> RunError {
     RunError::refused(format!("there is no {kind} {name} in the namespace {namespace}"))
-        .hint(format!("`kubectl -n {namespace} get {}s` lists what is there", kind.to_lowercase()))
+        .hint(format!("`kubectl -n {namespace} get {}` lists what is there", kind.to_lowercase()))
 }
 
 fn service_port(probe: &Probe, service: &Service, asked: Option<u16>) -> Result<u16, RunError> {

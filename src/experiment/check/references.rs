@@ -148,6 +148,13 @@ impl Objects<'_> {
                 }
             }
             Some(Target::Pod { pods, .. }) => self.pods(check, &format!("{place}.pod"), pods),
+            Some(Target::Published { service, port, .. }) => {
+                self.named(check, &format!("{place}.service"), "Service", service);
+                self.port(check, &place, service, *port);
+            }
+            Some(Target::Ingress { ingress, .. }) => {
+                self.named(check, &format!("{place}.ingress"), "Ingress", ingress);
+            }
             Some(Target::Address { .. }) | None => {}
         }
         let inside = matches!(probe.ask.target(), Some(Target::Service { .. }))

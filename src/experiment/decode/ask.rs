@@ -9,7 +9,7 @@ use super::reference::{self, References};
 use super::scalar::{choice, dns_label, flag, port, sentence, texts};
 use super::url;
 use crate::experiment::schema::{
-    ApiServer, ApiVerb, Ask, Canary, DnsName, Pods, StatusRange, Target,
+    ApiServer, ApiVerb, Ask, Canary, DnsName, Pods, StatusRange, Target, Via,
 };
 use crate::experiment::tree::{Node, quoted};
 use crate::timeline::ObjectRef;
@@ -19,6 +19,8 @@ pub(crate) const KINDS: [(&str, Decode<Ask>); 6] =
 const DEFAULT_BACKEND_HEADER: &str = "x-backend";
 const VERBS: [(&str, ApiVerb); 3] =
     [("read", ApiVerb::Read), ("readCached", ApiVerb::ReadCached), ("write", ApiVerb::Write)];
+const VIA: [(&str, Via); 2] =
+    [(Via::NodePort.name(), Via::NodePort), (Via::LoadBalancer.name(), Via::LoadBalancer)];
 const MAX_DNS_NAME: usize = 253;
 const CANARIES: [(&str, Canary); 3] = [
     (Canary::Scheduling.name(), Canary::Scheduling),
@@ -28,20 +30,37 @@ const CANARIES: [(&str, Canary); 3] = [
 
 fn http(cx: &Cx, node: &Node) -> Option<Ask> {
     let mut fields = Fields::of(cx, node, "an `http` probe")?;
-    let asked = target(&mut fields, &[("service", service), ("url", web_address), ("pod", pod)]);
+    let asked = target(
+        &mut fields,
+        &[("service", service), ("ingress", ingress), ("url", web_address), ("pod", pod)],
+    );
+    let host = fields.optional("host", host);
+    let tls = fields.optional("tls", flag);
     let path = fields.optional("path", path);
     let success = fields.or("success", StatusRange::default(), status_range);
     let headers = fields.or("headers", BTreeMap::new(), headers);
     let backend_header = fields.or("backendHeader", DEFAULT_BACKEND_HEADER.into(), header_name);
     let insecure = fields.or("insecure", false, flag);
     let (path_key, insecure_key) = (fields.key("path"), fields.key("insecure"));
+    let of_ingress = fields.key("host").or(fields.key("tls"));
+    if fields.key("ingress").is_some() && fields.key("host").is_none() {
+        fields.misses("host");
+    }
     fields.finish();
     let (target, url_path) = asked?;
+    let target = match (target, of_ingress) {
+        (Target::Ingress { ingress, .. }, _) => {
+            Target::Ingress { ingress, host: host??, tls: tls?.unwrap_or(false) }
+        }
+        (_, Some(key)) => return cx.error(key, "`host` and `tls` are for an `ingress` only"),
+        (other, None) => other,
+    };
     if let (Some(_), Some(key), Some(Some(_))) = (&url_path, path_key, &path) {
         cx.error_hint::<()>(key, "a `url` already has its path", "put the path into the `url`");
     }
-    if let (false, Some(key)) = (matches!(target, Target::Address { tls: true, .. }), insecure_key)
-    {
+    let by_tls =
+        matches!(target, Target::Address { tls: true, .. } | Target::Ingress { tls: true, .. });
+    if let (false, Some(key)) = (by_tls, insecure_key) {
         cx.error::<()>(key, "`insecure` is for `https` URLs only");
     }
     let path = path?.or(url_path).unwrap_or_else(|| "/".into());
@@ -77,6 +96,7 @@ fn tls(cx: &Cx, node: &Node) -> Option<Ask> {
 /// Whom a probe asks, before `namespace` and `port` have joined it.
 enum Whom {
     Service(ObjectRef),
+    Ingress(ObjectRef),
     Pod(Pods, u16),
     Address(String, u16),
     Url(url::Url),
@@ -90,13 +110,16 @@ fn target(
     let whom = fields.one_of(members);
     let namespace = fields.optional("namespace", dns_label);
     let port = fields.optional("port", port);
+    let via = fields.optional("via", |cx, node| choice(cx, node, "way to a Service", &VIA));
     let whom = whom?;
     if !matches!(whom, Whom::Service(_)) {
+        let is_ingress = matches!(whom, Whom::Ingress(_));
         for (name, hint) in [
             ("port", "an address has its port, and a `pod` takes `port` inside"),
+            ("via", "leave it out"),
             ("namespace", "an address has none, and a `pod` takes `namespace` inside"),
         ] {
-            if let Some(key) = fields.key(name) {
+            if let Some(key) = fields.key(name).filter(|_| name != "namespace" || !is_ingress) {
                 let message = format!("`{name}` here is for a `service` only");
                 return fields.cx().error_hint(key, message, hint);
             }
@@ -105,7 +128,15 @@ fn target(
     Some(match whom {
         Whom::Service(ObjectRef { namespace: within, name }) => {
             let service = ObjectRef { namespace: fields.agreed(within, namespace?)?, name };
-            (Target::Service { service, port: port? }, None)
+            let target = match via? {
+                None => Target::Service { service, port: port? },
+                Some(via) => Target::Published { service, port: port?, via },
+            };
+            (target, None)
+        }
+        Whom::Ingress(ObjectRef { namespace: within, name }) => {
+            let ingress = ObjectRef { namespace: fields.agreed(within, namespace?)?, name };
+            (Target::Ingress { ingress, host: String::new(), tls: false }, None)
         }
         Whom::Pod(pods, port) => (Target::Pod { pods, port }, None),
         Whom::Address(host, port) => (Target::Address { host, port, tls: false }, None),
@@ -117,6 +148,18 @@ fn target(
 
 fn service(cx: &Cx, node: &Node) -> Option<Whom> {
     reference::service(cx, node).map(Whom::Service)
+}
+
+fn ingress(cx: &Cx, node: &Node) -> Option<Whom> {
+    reference::object(cx, node).map(Whom::Ingress)
+}
+
+fn host(cx: &Cx, node: &Node) -> Option<String> {
+    let text = sentence(cx, node)?;
+    match url::address(&format!("{text}:80")) {
+        Ok((host, 80)) if host == text => Some(text),
+        _ => cx.error(node.focus(), format!("{} is not a host", quoted(&text))),
+    }
 }
 
 fn pod(cx: &Cx, node: &Node) -> Option<Whom> {
@@ -335,6 +378,31 @@ mod tests {
             matches!(named, Ask::Tls { server_name: Some(name), insecure: true, .. } if name == "web.test")
         );
         assert!(wrong("tls: {service: web, path: /}").contains("path"));
+    }
+
+    #[test]
+    fn a_service_or_ingress_is_asked_from_outside() {
+        let target = |yaml: &str| ask(yaml).target().cloned().unwrap();
+        let (service, port) = ("shop/front".into(), Some(80));
+        assert_eq!(
+            target("http: {service: shop/front, port: 80, via: nodePort}"),
+            Target::Published { service, port, via: Via::NodePort }
+        );
+        assert_eq!(
+            target("tcp: {service: front, namespace: shop, via: loadBalancer}"),
+            Target::Published { service: "shop/front".into(), port: None, via: Via::LoadBalancer }
+        );
+        let (ingress, host) = ("shop/front".into(), "shop.example.test".into());
+        assert_eq!(
+            target(
+                "http: {ingress: shop/front, host: shop.example.test, tls: true, insecure: true}"
+            ),
+            Target::Ingress { ingress, host, tls: true }
+        );
+        assert!(wrong("http: {ingress: shop/front}").contains("needs `host`"));
+        assert!(wrong("http: {service: web, host: a.test}").contains("for an `ingress` only"));
+        assert!(wrong("http: {url: \"http://x\", via: nodePort}").contains("for a `service` only"));
+        assert!(wrong("http: {ingress: a, host: \"a b\"}").contains("is not a host"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) use expectation::{Bound, Expectation, every_expectation};
 pub(crate) use fault::{Direction, Fault, Side, every_fault};
 pub(crate) use named::Named;
 pub(crate) use probe::{
-    ApiServer, ApiVerb, Ask, Canary, Connection, DnsName, From, Probe, StatusRange, Target,
+    ApiServer, ApiVerb, Ask, Canary, Connection, DnsName, From, Probe, StatusRange, Target, Via,
 };
 pub(crate) use selector::{Count, NodeSelector, PodSelector, Pods, PodsBy};
 

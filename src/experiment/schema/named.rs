@@ -63,7 +63,10 @@ impl Probe {
             visit(Named::Object(SERVICE, service));
         }
         match self.ask.target_mut() {
-            Some(Target::Service { service, .. }) => visit(Named::Object(SERVICE, service)),
+            Some(Target::Service { service, .. } | Target::Published { service, .. }) => {
+                visit(Named::Object(SERVICE, service));
+            }
+            Some(Target::Ingress { ingress, .. }) => visit(Named::Object("Ingress", ingress)),
             Some(Target::Pod { pods, .. }) => visit(Named::Pods(pods)),
             Some(Target::Address { .. }) | None => {}
         }

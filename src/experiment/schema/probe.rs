@@ -176,7 +176,9 @@ impl Ask {
     /// The Service that it asks, if it is one.
     pub fn service(&self) -> Option<&ObjectRef> {
         match self.target() {
-            Some(Target::Service { service, .. }) => Some(service),
+            Some(Target::Service { service, .. } | Target::Published { service, .. }) => {
+                Some(service)
+            }
             _ => None,
         }
     }
@@ -201,6 +203,21 @@ pub enum Target {
         /// Its port. Default: its only one.
         port: Option<u16>,
     },
+    /// A Service, from outside of the cluster.
+    Published {
+        service: ObjectRef,
+        /// Its port. Default: its only one.
+        port: Option<u16>,
+        via: Via,
+    },
+    /// What an Ingress publishes, at the address of its load balancer.
+    Ingress {
+        ingress: ObjectRef,
+        /// The host of its rule.
+        host: String,
+        /// Whether it is asked by HTTPS.
+        tls: bool,
+    },
     /// A pod, directly: the first by name.
     Pod {
         #[serde(flatten)]
@@ -214,6 +231,26 @@ pub enum Target {
         port: u16,
         tls: bool,
     },
+}
+
+/// How a Service is reached from outside of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Via {
+    /// Its port on a node that no fault takes.
+    NodePort,
+    /// The address of its load balancer.
+    LoadBalancer,
+}
+
+impl Via {
+    /// Its name in an experiment.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Via::NodePort => "nodePort",
+            Via::LoadBalancer => "loadBalancer",
+        }
+    }
 }
 
 /// Statuses that count as success, both ends included.

@@ -1,0 +1,92 @@
+//! What an experiment names that exists already: looked for before anything is made or harmed.
+
+use crate::engine::error::RunError;
+use crate::engine::plan::object_fault;
+use crate::engine::plan::placement::{Place, Placement, absent};
+use crate::engine::seed::Seed;
+use crate::experiment::{Expectation, Experiment, From, Pods, PodsBy, Probe, Target};
+use crate::timeline::ObjectRef;
+
+impl Placement<'_> {
+    /// Refused where anything is not there, or not as a probe or a fault needs it.
+    pub(crate) async fn look_up(&self, experiment: &Experiment) -> Result<(), RunError> {
+        for service in experiment.elsewhere().values().flatten() {
+            self.find_service(service).await?;
+        }
+        for probe in &experiment.probes {
+            self.look_up_probe(probe).await?;
+        }
+        for step in experiment.steps() {
+            let Some((fault, _)) = step.fault() else { continue };
+            if let Some(ObjectRef { namespace: Some(namespace), name }) = fault.deployment() {
+                match self.cluster.scale_of(namespace, name).await {
+                    Err(error) if error.is_not_found() => {
+                        return Err(absent("Deployment", namespace, name));
+                    }
+                    found => drop(found.map_err(RunError::refused_by)?),
+                }
+            }
+            // Which of them is the seed's to say, and how many there are is not.
+            if let Some(pods) = fault.pods().filter(|pods| pods.pods.namespace.is_some()) {
+                object_fault::choose_pods(self.cluster, self.namespace, pods, &mut Seed::new(0))
+                    .await?;
+            }
+        }
+        for expectation in &experiment.expect {
+            if let Expectation::NotRescheduled { pods } | Expectation::Restarted { pods, .. } =
+                expectation
+            {
+                self.look_up_pods(pods).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who asks and who is asked, as far as the workload does not create them.
+    async fn look_up_probe(&self, probe: &Probe) -> Result<(), RunError> {
+        let place = match &probe.from {
+            From::Pod(Pods { namespace: None, by }) => Place::Pod {
+                node: String::new(),
+                pod: ObjectRef::new(None, &by.to_string()),
+                uid: String::new(),
+            },
+            _ => self.place(probe).await?,
+        };
+        match probe.ask.target() {
+            Some(target) if target.namespace().is_some() => {
+                self.destination(probe, &place, target).await.map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn look_up_pods(&self, pods: &Pods) -> Result<(), RunError> {
+        let Some(namespace) = &pods.namespace else { return Ok(()) };
+        match object_fault::pods(self.cluster, namespace, pods).await?.is_empty() {
+            false => Ok(()),
+            true => Err(match &pods.by {
+                PodsBy::Name(name) => absent("Pod", namespace, name),
+                by => {
+                    RunError::refused(format!("there is no pod {by} in the namespace {namespace}"))
+                        .hint(format!(
+                            "`kubectl -n {namespace} get pods --show-labels` lists what is there"
+                        ))
+                }
+            }),
+        }
+    }
+}
+
+impl Target {
+    /// The namespace of what exists already; `None`: it is the run's own, or an address.
+    fn namespace(&self) -> Option<&str> {
+        match self {
+            Target::Service { service, .. } | Target::Published { service, .. } => {
+                service.namespace.as_deref()
+            }
+            Target::Ingress { ingress, .. } => ingress.namespace.as_deref(),
+            Target::Pod { pods, .. } => pods.namespace.as_deref(),
+            Target::Address { .. } => None,
+        }
+    }
+}

@@ -193,6 +193,7 @@ fn header() -> Header {
             engine: None,
             nodes: Vec::new(),
             tuning: Tuning::default(),
+            context: None,
         },
     }
 }

@@ -183,6 +183,7 @@ impl Run {
             nodes: NODES.into_iter().map(node).collect(),
             tuning,
             tolerations: Default::default(),
+            context: None,
         };
         let header = Header {
             format: Header::FORMAT.into(),

@@ -50,6 +50,29 @@ impl Command<'_> {
         }
     }
 
+    /// A fault needs a cluster that somebody named: the current context may be any.
+    pub(super) fn refuse_unnamed(
+        &self,
+        parsed: &Parsed,
+        handle: &ClusterHandle,
+    ) -> Result<(), RunError> {
+        let named = self.args.access.context.is_some()
+            || matches!(parsed.experiment.cluster, Cluster::NamedContext { .. });
+        let has_fault = parsed.experiment.steps().iter().any(|step| step.fault().is_some());
+        let Some(context) = handle.facts.context.as_ref().filter(|_| !named && has_fault) else {
+            return Ok(());
+        };
+        let name = &context.name;
+        Err(RunError::refused(format!(
+            "{} injects faults, and nothing but the current context says where: {context}",
+            parsed.experiment.name
+        ))
+        .hint(format!(
+            "if this is the cluster that you mean, add `--context {name}`, or write `cluster: \
+             {{context: {name}}}` in the experiment"
+        )))
+    }
+
     pub(super) async fn prepare(&self, wanted: &ClusterSpec) -> Result<ClusterHandle, Failure> {
         let mut progress = Progress::new(self.env.stderr);
         let prepared = provision::prepare(wanted, &self.environment, self.abort, &mut |news| {
@@ -102,7 +125,7 @@ impl Command<'_> {
 /// What the experiments run on: whoever watches must see it before anything is broken.
 fn on(handle: &ClusterHandle) -> String {
     let cluster = view::cluster(&handle.facts);
-    let context = handle.context();
+    let context = handle.context().filter(|_| handle.facts.context.is_none());
     let context = context.map_or(String::new(), |context| format!(", context {context}"));
     let engine = handle.facts.engine.as_ref().map_or(String::new(), |engine| format!(", {engine}"));
     format!("on {cluster}{context}{engine}")

@@ -41,7 +41,14 @@ pub(super) fn with_workload(model: ClusterModel, parsed: &Parsed) -> ClusterMode
 /// several control planes. `None`: it names no config.
 pub(super) fn nodes(parsed: &Parsed) -> Option<Vec<Node>> {
     let config = parsed.kind_config.as_ref()?;
-    let node = |(name, role, labels)| Node { name, role, labels, ready: true, address: None };
+    let node = |(name, role, labels)| Node {
+        name,
+        role,
+        labels,
+        ready: true,
+        address: None,
+        api_only: false,
+    };
     let nodes = config.nodes.iter().map(|node| (node.name.clone(), node.role, node.labels.clone()));
     let balancer = config
         .load_balancer()

@@ -123,7 +123,7 @@ async fn dry_run(command: &Command<'_>, experiments: &[Parsed]) -> u8 {
     let (mut codes, mut plans) = (Vec::new(), DryRun::new(command.env.width));
     for parsed in experiments {
         let shown = match command.wanted(parsed) {
-            Ok(wanted) => plans.add(parsed, &wanted, &command.environment, command.args).await,
+            Ok(wanted) => plans.add(parsed, &wanted, command).await,
             Err(error) => Err(error.into()),
         };
         // One that can't be run does not keep the others from it.

@@ -137,6 +137,9 @@ impl<'a> Suite<'a> {
         if let Some(why) = self.unfit(parsed, handle).await {
             return self.part(parsed, ExperimentStatus::NotRun(NotRun::Skipped, why), 0);
         }
+        if let Err(error) = self.command.refuse_unnamed(parsed, handle) {
+            return self.refuse(&[parsed], error.into());
+        }
         let repeated = self.command.repeat(parsed, handle).await;
         self.codes.push(repeated.code);
         let status = match (repeated.runs, repeated.why) {

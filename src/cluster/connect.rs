@@ -20,6 +20,7 @@ use super::kubeconfig::{Chosen, choose, read_files, read_text};
 use super::renewal::renewed;
 use super::resolver::Resolver;
 use super::retry::retry_until;
+use crate::timeline::ContextFacts;
 
 /// From the first packet to the end of the TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,6 +43,8 @@ pub(crate) struct Cluster {
     config: Arc<kube::Config>,
     plugin: Option<Arc<ExecPlugin>>,
     context: String,
+    /// The user's name in the kubeconfig.
+    user: Option<String>,
     server: String,
     version: String,
 }
@@ -85,9 +88,10 @@ impl Cluster {
         context: Option<&str>,
         notify: Notify<'_>,
     ) -> Result<Self, ClusterError> {
-        let Chosen { context, config } = choose(kubeconfig, context).await?;
+        let Chosen { context, user, config } = choose(kubeconfig, context).await?;
         let plugin = ExecPlugin::of(&config.auth_info);
-        Self::of_config(config, context, plugin, notify).await
+        let cluster = Self::of_config(config, context, plugin, notify).await?;
+        Ok(Self { user, ..cluster })
     }
 
     /// The same cluster and user, through the API server on the node at this address. Errors when
@@ -135,7 +139,7 @@ impl Cluster {
         }
         .map_err(|error| ClusterError::from_kube("connect", &server, error))?;
         let (config, version) = (Arc::new(config), String::new());
-        let mut cluster = Self { client, config, plugin, context, server, version };
+        let mut cluster = Self { client, config, plugin, context, user: None, server, version };
         cluster.version = cluster
             .call("read the server's version", cluster.client.apiserver_version())
             .await?
@@ -157,6 +161,7 @@ impl Cluster {
             config,
             plugin: None,
             context: "fake".into(),
+            user: None,
             server: "https://fake".into(),
             version: "v1.34.4".into(),
         }
@@ -168,6 +173,12 @@ impl Cluster {
 
     pub(crate) fn server(&self) -> &str {
         &self.server
+    }
+
+    /// How it was reached.
+    pub(crate) fn context_facts(&self) -> ContextFacts {
+        let Self { context, server, user, .. } = self;
+        ContextFacts { name: context.clone(), server: server.clone(), user: user.clone() }
     }
 
     /// The API server's version as it was when we connected, such as `v1.34.4`.
@@ -190,8 +201,8 @@ impl Cluster {
     }
 
     /// The kind cluster that this is, among those of the Docker engine, whatever its context is
-    /// called: every node has the name and an address of a container with kind's labels. `None`
-    /// when it is not kind's (or another engine's).
+    /// called, by the names and addresses of its nodes. `None` when it is not kind's (or another
+    /// engine's).
     pub(crate) async fn kind_cluster(
         &self,
         containers: &[NodeContainer],

@@ -40,6 +40,7 @@ impl Cluster {
             nodes,
             tuning,
             tolerations,
+            context: None,
         };
         Ok((facts, warnings))
     }

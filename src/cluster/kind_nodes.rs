@@ -17,17 +17,24 @@ pub(crate) struct NodeContainer {
     pub addresses: Vec<String>,
 }
 
-/// The kind cluster of which every node is a container of the same name and address. `None` when
-/// there is none, or no nodes.
+/// The kind cluster of which every control plane is a container of the same name and address. A
+/// worker may be something else (another machine, one of kwok's fake nodes), but not a container of
+/// another cluster, nor one of this cluster's names at another address. `None` when there is none.
 pub(crate) fn find_kind_cluster<'a>(
     nodes: &[Node],
     containers: &'a [NodeContainer],
 ) -> Option<&'a str> {
-    let mut clusters = nodes
-        .iter()
-        .map(|node| container_of(node, containers).map(|container| container.cluster.as_str()));
-    let first = clusters.next()??;
-    clusters.all(|cluster| cluster == Some(first)).then_some(first)
+    let cluster_of =
+        |node: &Node| container_of(node, containers).map(|container| container.cluster.as_str());
+    let control_plane = nodes.iter().find(|node| node.role == NodeRole::ControlPlane);
+    let cluster = control_plane.and_then(cluster_of)?;
+    let has_its_name =
+        |node: &Node| containers.iter().any(|one| one.cluster == cluster && one.name == node.name);
+    let agrees = |node: &Node| match cluster_of(node) {
+        Some(other) => other == cluster,
+        None => node.role != NodeRole::ControlPlane && !has_its_name(node),
+    };
+    nodes.iter().all(agrees).then_some(cluster)
 }
 
 /// A node's container: one of its addresses is the node's, and the name agrees. The address tells
@@ -73,28 +80,30 @@ mod tests {
     }
 
     #[test]
-    fn all_nodes_must_be_containers_of_one_cluster() {
-        let containers =
-            [container("a", "a-worker", "172.18.0.2"), container("b", "b-worker", "172.18.0.3")];
-        assert_eq!(find_kind_cluster(&[node("a-worker", "172.18.0.2")], &containers), Some("a"));
+    fn control_planes_must_be_containers_of_one_cluster() {
+        let plane = |name: &str, address: &str| Node {
+            role: NodeRole::ControlPlane,
+            ..node(name, address)
+        };
+        let containers = [
+            container("a", "a-control-plane", "172.18.0.2"),
+            container("a", "a-worker", "172.18.0.4"),
+            container("b", "b-worker", "172.18.0.3"),
+        ];
+        let found = |nodes: &[Node]| find_kind_cluster(nodes, &containers);
+        let own = plane("a-control-plane", "172.18.0.2");
+        let with = |worker: Node| found(&[own.clone(), worker]);
+        assert_eq!(with(node("a-worker", "172.18.0.4")), Some("a"));
+        // Those of kwok, and machines that have joined.
+        assert_eq!(with(node("kwok-node-0", "10.0.0.1")), Some("a"));
         // The name alone proves nothing: another machine's kind cluster has the same.
-        assert_eq!(find_kind_cluster(&[node("a-worker", "172.18.0.9")], &containers), None);
-        assert_eq!(
-            find_kind_cluster(
-                &[node("a-worker", "172.18.0.2"), node("b-worker", "172.18.0.3")],
-                &containers
-            ),
-            None
-        );
-        assert_eq!(
-            find_kind_cluster(
-                &[node("a-worker", "172.18.0.2"), node("c", "172.18.0.7")],
-                &containers
-            ),
-            None
-        );
+        assert_eq!(found(&[plane("a-control-plane", "172.18.0.9")]), None);
+        assert_eq!(with(node("a-worker", "172.18.0.9")), None);
+        assert_eq!(with(node("b-worker", "172.18.0.3")), None);
+        assert_eq!(with(plane("c-control-plane", "172.18.0.7")), None);
         // Nor does the address: Docker gives the same ones on every machine.
-        assert_eq!(find_kind_cluster(&[node("theirs-worker", "172.18.0.2")], &containers), None);
-        assert_eq!(find_kind_cluster(&[], &containers), None);
+        assert_eq!(found(&[plane("theirs-control-plane", "172.18.0.2")]), None);
+        assert_eq!(found(&[node("a-worker", "172.18.0.4")]), None);
+        assert_eq!(found(&[]), None);
     }
 }

@@ -78,6 +78,8 @@ fn as_kubectl_reads(mut read: Kubeconfig) -> Kubeconfig {
 /// One context of a kubeconfig, ready to connect with.
 pub(super) struct Chosen {
     pub(super) context: String,
+    /// The name of its user.
+    pub(super) user: Option<String>,
     pub(super) config: kube::Config,
 }
 
@@ -88,9 +90,11 @@ pub(super) async fn choose(
 ) -> Result<Chosen, ClusterError> {
     let context = context_name(&kubeconfig, context)?;
     complete_cluster(&mut kubeconfig, &context)?;
+    let named = kubeconfig.contexts.iter().find(|named| named.name == context);
+    let user = named.and_then(|named| named.context.as_ref()?.user.clone());
     let options = KubeConfigOptions { context: Some(context.clone()), ..Default::default() };
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-    Ok(Chosen { context, config })
+    Ok(Chosen { context, user, config })
 }
 
 fn context_name(kubeconfig: &Kubeconfig, asked: Option<&str>) -> Result<String, ClusterError> {

@@ -75,6 +75,7 @@ fn header() -> Header {
         nodes: Vec::new(),
         tuning: Tuning::default(),
         tolerations: Default::default(),
+        context: None,
     };
     Header {
         format: Header::FORMAT.into(),

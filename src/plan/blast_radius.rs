@@ -62,6 +62,7 @@ mod tests {
             labels: Default::default(),
             ready: true,
             address: None,
+            api_only: false,
         };
         let roles = [vec![NodeRole::ControlPlane; control_planes], vec![NodeRole::Worker; workers]]
             .concat();

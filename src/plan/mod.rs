@@ -273,10 +273,12 @@ impl<'a> Attempts<'a> {
 /// The nodes that a fault may hit, before any is chosen.
 fn possible<'a>(nodes: &'a [Node], fault: &Fault, known: &Known) -> Vec<&'a Node> {
     let Some(target) = fault.target() else { return Vec::new() };
-    match target.leader.and_then(|part| known.leaders.get(&part)) {
+    let mut possible = match target.leader.and_then(|part| known.leaders.get(&part)) {
         Some(leader) => nodes.iter().filter(|node| node.name == *leader).collect(),
         None => candidates(nodes, target, &Endpoints::new()),
-    }
+    };
+    possible.retain(|node| fault.needs_api_only() || !node.api_only);
+    possible
 }
 
 /// Where a fault says whom it hits.

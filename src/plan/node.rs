@@ -13,6 +13,9 @@ pub(crate) struct Node {
     pub ready: bool,
     /// Its internal address.
     pub address: Option<String>,
+    /// Whether it can be reached through the API only: it is not a container of this machine's
+    /// engine.
+    pub api_only: bool,
 }
 
 /// A Service's endpoints, asked for by the Service's name.

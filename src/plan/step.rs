@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::blast_radius::{self, ActiveFault};
 use super::node::{Known, Node};
 use super::refusal::Refusal;
-use super::target::{choose, placement_node};
+use super::target::{Excluded, choose, placement_node};
 use crate::experiment::{Experiment, Fault};
 use crate::stats::Random;
 
@@ -30,8 +30,10 @@ impl<'a> StepContext<'_, 'a> {
             return self.has_placement_node(fault).map(|()| Vec::new());
         };
         let hosts = if fault.takes_node() { self.known.hosts.as_slice() } else { &[] };
+        let (busy, api_only) = (self.busy(fault), !fault.needs_api_only());
+        let excluded = Excluded { hosts, busy: &busy, api_only };
         let known = Known { under: self.under(), ..self.known.clone() };
-        let targets = choose(self.nodes, selector, &known, (hosts, &self.busy(fault)), seed)?;
+        let targets = choose(self.nodes, selector, &known, excluded, seed)?;
         let new = targets.iter().map(|node| ActiveFault { node, fault, step: None });
         let faults: Vec<ActiveFault> = self.active.iter().copied().chain(new).collect();
         blast_radius::check(&self.experiment.blast_radius, self.nodes, &self.known.down, &faults)?;

@@ -7,25 +7,49 @@ use super::selector::{candidates, names, nothing_matches};
 use crate::experiment::NodeSelector;
 use crate::stats::Random;
 
-/// Chooses the nodes to hit: among equals by the seed, never one that hosts a probe or is under
-/// another fault. Refused when too few are left.
+/// Nodes that a selector may match, and that a fault must not hit.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Excluded<'a> {
+    /// They host a probe.
+    pub hosts: &'a [String],
+    /// They are under another fault.
+    pub busy: &'a [String],
+    /// The fault needs their machine, and only the API reaches them.
+    pub api_only: bool,
+}
+
+impl Excluded<'_> {
+    /// Why a node must not be hit, and what would help.
+    fn why(&self, node: &Node) -> Option<(&'static str, Option<&'static str>)> {
+        const HOST: &str =
+            "a probe on a targeted node would measure itself: run it `from` another node";
+        const API: &str = "`nodeDrain` and faults on objects need no container";
+        match node {
+            _ if self.api_only && node.api_only => {
+                Some(("is not a container of this machine's container engine", Some(API)))
+            }
+            _ if self.hosts.contains(&node.name) => Some(("hosts a probe", Some(HOST))),
+            _ if self.busy.contains(&node.name) => Some(("is under another fault", None)),
+            _ => None,
+        }
+    }
+}
+
+/// Chooses the nodes to hit: among equals by the seed, never one that is excluded. Refused when too
+/// few are left.
 pub(crate) fn choose<'a>(
     nodes: &'a [Node],
     selector: &NodeSelector,
     known: &Known,
-    (hosts, busy): (&[String], &[String]),
+    excluded: Excluded<'_>,
     seed: &mut Random,
 ) -> Result<Vec<&'a Node>, Refusal> {
     let pool = Pool::of(nodes, selector, known)?;
     let wanted = pool.wanted(selector, "are to be targeted")?;
-    let free: Vec<&Node> = pool
-        .nodes
-        .iter()
-        .copied()
-        .filter(|n| !hosts.contains(&n.name) && !busy.contains(&n.name))
-        .collect();
+    let free: Vec<&Node> =
+        pool.nodes.iter().copied().filter(|node| excluded.why(node).is_none()).collect();
     if free.len() < wanted {
-        return Err(too_few_free(&pool.nodes, &free, wanted, hosts));
+        return Err(too_few_free(&pool.nodes, &free, wanted, excluded));
     }
     Ok(pick(nodes, free, wanted, selector, known, seed))
 }
@@ -68,18 +92,20 @@ fn pick<'a>(
     chosen
 }
 
-fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, hosts: &[String]) -> Refusal {
-    let hosting = allowed.iter().any(|node| hosts.contains(&node.name));
-    let hint = "a probe on a targeted node would measure itself: run it `from` another node";
-    let why = if hosting { "hosts a probe" } else { "is under another fault" };
+fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, excluded: Excluded) -> Refusal {
+    let whys = allowed.iter().filter_map(|node| excluded.why(node));
+    let (why, hint) = whys.max_by_key(|(_, hint)| hint.is_some()).expect("some are excluded");
     let text = match (wanted, free.len()) {
-        (1, _) | (_, 0) => format!("every node that matches the target {why}: {}", names(allowed)),
+        (1, _) | (_, 0) => match allowed {
+            [one] => format!("node {} {why}", one.name),
+            all => format!("every node that matches the target {why}: {}", names(all)),
+        },
         (_, left) => format!(
             "{wanted} nodes are to be targeted, but of {} only {left} are free: one {why}",
             names(allowed)
         ),
     };
-    Refusal { hint: hosting.then(|| hint.to_owned()), ..Refusal::new(text) }
+    Refusal { hint: hint.map(str::to_owned), ..Refusal::new(text) }
 }
 
 /// The node that a probe asks from: the first by name that is Ready, one that no fault may hit
@@ -93,6 +119,14 @@ pub(crate) fn probe_host<'a>(
     let mut allowed = candidates(nodes, selector, endpoints);
     if allowed.is_empty() {
         return Err(nothing_matches(nodes, selector));
+    }
+    let matching = names(&allowed);
+    allowed.retain(|node| !node.api_only);
+    if allowed.is_empty() {
+        return Err(Refusal::new(format!(
+            "a probe can be run in containers of this machine's container engine only, and of the \
+             nodes that match none is one: {matching}"
+        )));
     }
     allowed.sort_by_key(|node| {
         (!node.ready, at_risk.contains(&node.name.as_str()), node.name.clone())
@@ -113,6 +147,7 @@ pub(crate) mod tests {
             labels: [("disk".to_string(), "ssd".to_string())].into(),
             ready: true,
             address: None,
+            api_only: false,
         }
     }
 
@@ -152,7 +187,13 @@ pub(crate) mod tests {
         seed: u64,
     ) -> Result<String, Refusal> {
         let known = Known { endpoints, ..Known::default() };
-        let names = choose(nodes, selector, &known, (hosts, &[]), &mut Random::new(seed))?;
+        let names = choose(
+            nodes,
+            selector,
+            &known,
+            Excluded { hosts, ..Excluded::default() },
+            &mut Random::new(seed),
+        )?;
         Ok(names.iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join(" "))
     }
 
@@ -224,7 +265,7 @@ pub(crate) mod tests {
                 &nodes,
                 &role(NodeRole::ControlPlane),
                 &known,
-                (&[], &[]),
+                Excluded::default(),
                 &mut Random::new(seed),
             )
             .unwrap();
@@ -233,8 +274,14 @@ pub(crate) mod tests {
         known.hit.sort();
         assert_eq!(known.hit, ["cp1", "cp2", "cp3"]);
         assert!(
-            choose(&nodes, &role(NodeRole::ControlPlane), &known, (&[], &[]), &mut Random::new(4))
-                .is_ok(),
+            choose(
+                &nodes,
+                &role(NodeRole::ControlPlane),
+                &known,
+                Excluded::default(),
+                &mut Random::new(4)
+            )
+            .is_ok(),
             "and again"
         );
     }
@@ -245,7 +292,8 @@ pub(crate) mod tests {
         let leaders = [(Component::Scheduler, "cp2".to_owned())].into();
         let known = Known { leaders, all_leaders: true, ..Known::default() };
         let chosen = |selector: NodeSelector| {
-            let found = choose(&nodes, &selector, &known, (&[], &[]), &mut Random::new(3))?;
+            let found =
+                choose(&nodes, &selector, &known, Excluded::default(), &mut Random::new(3))?;
             Ok::<_, Refusal>(found.into_iter().map(|node| node.name.as_str()).collect::<Vec<_>>())
         };
         let leader = |part| NodeSelector { leader: Some(part), ..NodeSelector::default() };
@@ -301,6 +349,38 @@ pub(crate) mod tests {
         let named = NodeSelector { name: Some("cp2".into()), ..followers(Count::All) };
         let found = super::tests::chosen(&cluster(3, 1), &named, Endpoints::new(), &[], 1);
         assert_eq!(found.unwrap(), "cp2", "another one may lead");
+    }
+
+    #[test]
+    fn a_node_that_is_not_a_container_is_never_chosen() {
+        let mut nodes = cluster(1, 3);
+        nodes[1].api_only = true;
+        let choose = |selector: &NodeSelector, api_only| {
+            let excluded = Excluded { api_only, ..Excluded::default() };
+            let known = Known::default();
+            let found = super::choose(&nodes, selector, &known, excluded, &mut Random::new(1))?;
+            Ok::<_, Refusal>(names(&found))
+        };
+        let all = NodeSelector { count: Count::All, ..role(NodeRole::Worker) };
+        let two = NodeSelector { count: Count::Exactly(2), ..all.clone() };
+        assert!(["w2, w3", "w3, w2"].contains(&choose(&two, true).unwrap().as_str()));
+        assert_eq!(
+            choose(&all, true).unwrap_err().message,
+            "3 nodes are to be targeted, but of w1, w2, w3 only 2 are free: one is not a container \
+             of this machine's container engine"
+        );
+        let named = NodeSelector { name: Some("w1".into()), ..NodeSelector::default() };
+        let refused = choose(&named, true).unwrap_err();
+        assert_eq!(
+            refused.message,
+            "node w1 is not a container of this machine's container engine"
+        );
+        assert_eq!(choose(&named, false).unwrap(), "w1", "a drain needs the API only");
+        let host = |selector: NodeSelector| {
+            probe_host(&nodes, &selector, &Endpoints::new(), &["w2"]).map(|node| &*node.name)
+        };
+        assert_eq!(host(role(NodeRole::Worker)), Ok("w3"));
+        assert!(host(named).unwrap_err().message.ends_with("none is one: w1"));
     }
 
     #[test]

@@ -194,7 +194,8 @@ pub fn cluster(cluster: &ClusterFacts) -> String {
     let version = cluster.kubernetes.split('+').next().unwrap_or_default();
     let nodes =
         cluster.nodes.iter().filter(|node| node.role != NodeRole::ExternalLoadBalancer).count();
-    format!("{kind} (Kubernetes {version}, {}{real})", count(nodes as u64, "node"))
+    let context = cluster.context.as_ref().map_or(String::new(), |context| format!("{context}, "));
+    format!("{kind} ({context}Kubernetes {version}, {}{real})", count(nodes as u64, "node"))
 }
 
 /// A wall time for people: `2026-11-22 06:23:41.207 UTC`.

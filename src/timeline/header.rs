@@ -73,6 +73,29 @@ pub struct ClusterFacts {
     /// of older programs.
     #[serde(default)]
     pub tolerations: Tolerations,
+    /// How it was reached, where it is not the experiment's own cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextFacts>,
+}
+
+/// A context of the user's kubeconfig.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContextFacts {
+    /// Its name in the kubeconfig.
+    pub name: String,
+    /// The API server's URL.
+    pub server: String,
+    /// The user's name in the kubeconfig.
+    pub user: Option<String>,
+}
+
+impl std::fmt::Display for ContextFacts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, server, user } = self;
+        write!(f, "context {name}, server {server}")?;
+        user.as_ref().map_or(Ok(()), |user| write!(f, ", user {user}"))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

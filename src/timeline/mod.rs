@@ -36,7 +36,8 @@ pub use fault_kind::{
 };
 pub use go_duration::{format_duration, parse_duration};
 pub use header::{
-    ClusterFacts, ClusterKind, Header, Needs, NodeFacts, ProbeHeader, Tuning, TuningSource,
+    ClusterFacts, ClusterKind, ContextFacts, Header, Needs, NodeFacts, ProbeHeader, Tuning,
+    TuningSource,
 };
 pub use object_ref::{ObjectRef, watch_of};
 pub use outcome::{Outcome, Phase, TlsCause};

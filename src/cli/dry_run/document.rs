@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::report::hang;
 use crate::stats::Seconds;
-use crate::timeline::counted;
+use crate::timeline::{ContextFacts, counted};
 
 pub(super) const FORMAT: &str = "outage.plan/v1";
 /// Where the text of a row begins.
@@ -37,6 +37,11 @@ pub(super) struct Cluster {
     pub name: String,
     /// The kubeconfig context through which it is reached; `None`: it is not there, or a model.
     pub context: Option<String>,
+    /// The API server and the user of a context that is not the experiment's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// Whether it is there; if not, it would be made and kept.
     pub exists: bool,
     /// `None`: it is not there.
@@ -123,8 +128,11 @@ impl UndoTimer {
 impl Document {
     /// The plan on lines of no more than `width` columns.
     pub(super) fn text(&self, width: usize) -> String {
-        let mut lines =
-            vec![format!("{} ({}), dry run: nothing is changed", self.experiment, self.file)];
+        let context =
+            self.cluster.foreign().map_or(String::new(), |context| format!(" in {context}"));
+        let title =
+            format!("{} ({}), dry run{context}: nothing is changed", self.experiment, self.file);
+        let mut lines = vec![hang("", &title, width)];
         let mut row =
             |lead: &str, text: &str| lines.push(hang(&format!("{lead:LEAD$}"), text, width));
         row("cluster", &self.cluster.text());
@@ -149,8 +157,14 @@ impl Document {
 }
 
 impl Cluster {
+    /// The context, where it is not the experiment's own.
+    fn foreign(&self) -> Option<ContextFacts> {
+        let (name, server) = (self.context.clone()?, self.server.clone()?);
+        Some(ContextFacts { name, server, user: self.user.clone() })
+    }
+
     fn text(&self) -> String {
-        let Self { name, context, exists, kubernetes, nodes, engine, node_image } = self;
+        let Self { name, context, exists, kubernetes, nodes, engine, node_image, .. } = self;
         if !exists {
             let image =
                 node_image.as_ref().map_or("kind's default node image".to_owned(), |image| {

@@ -6,13 +6,12 @@ mod document;
 mod tests;
 
 use super::args::Run;
+use super::command::Command;
 use super::form::Form;
 use super::{exit, expected_cluster, failure::Failure, print};
 use crate::canary;
 use crate::engine::backend::{embedded, kind};
-use crate::engine::environment::provision::{
-    self, ClusterHandle, ClusterSpec, Environment, Found, Nodes,
-};
+use crate::engine::environment::provision::{self, ClusterHandle, ClusterSpec, Found, Nodes};
 use crate::engine::error::RunError;
 use crate::engine::leaders;
 use crate::engine::session;
@@ -49,10 +48,10 @@ impl DryRun {
         &mut self,
         parsed: &Parsed,
         wanted: &ClusterSpec,
-        environment: &Environment<'_>,
-        args: &Run,
+        command: &Command<'_>,
     ) -> Result<u8, Failure> {
-        let found = provision::find(wanted, environment, &mut |_| {}).await?;
+        let args = command.args;
+        let found = provision::find(wanted, &command.environment, &mut |_| {}).await?;
         let target = match &found {
             Found::ClusterHandle(handle) => in_cluster(parsed, handle).await?,
             Found::Absent(name) => absent(parsed, name, environment.node_image)?,
@@ -62,6 +61,10 @@ impl DryRun {
             print(&document.text(self.width));
         }
         self.documents.push(document);
+        // Last, so that it is seen what would be hit.
+        if let Found::ClusterHandle(handle) = &found {
+            command.refuse_unnamed(parsed, handle)?;
+        }
         Ok(exit::PASS)
     }
 
@@ -79,6 +82,8 @@ fn absent<'a>(parsed: &Parsed, name: &str, image: Option<&str>) -> Result<Target
     let cluster = document::Cluster {
         name: name.to_owned(),
         context: None,
+        server: None,
+        user: None,
         exists: false,
         kubernetes: None,
         nodes: None,
@@ -100,6 +105,8 @@ async fn in_cluster<'a>(parsed: &Parsed, handle: &'a ClusterHandle) -> Result<Ta
     let cluster = document::Cluster {
         name: facts.name.clone(),
         context: handle.context().map(str::to_owned),
+        server: facts.context.as_ref().map(|context| context.server.clone()),
+        user: facts.context.as_ref().and_then(|context| context.user.clone()),
         exists: true,
         kubernetes: Some(facts.kubernetes.clone()),
         nodes: Some(facts.nodes.len()),

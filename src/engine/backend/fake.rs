@@ -185,6 +185,7 @@ impl Backend for FakeBackend {
             labels: Default::default(),
             ready: true,
             address: None,
+            api_only: false,
         };
         Ok(vec![
             node("cp", NodeRole::ControlPlane),

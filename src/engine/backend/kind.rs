@@ -13,7 +13,7 @@ use crate::docker::{Container, Docker};
 use crate::engine::backend::run_scope::{ProberGroup, RunScope};
 use crate::engine::backend::{Backend, Progress, Readiness};
 use crate::engine::environment::inotify;
-use crate::engine::environment::kind::{KindNodes, machines, running_nodes};
+use crate::engine::environment::kind::{KindNodes, running_nodes, with_containers};
 use crate::engine::error::RunError;
 use crate::engine::observers::{Observers, Post};
 use crate::engine::plan::placement::Place;
@@ -180,8 +180,7 @@ impl Deployment<'_> {
 
 impl Backend for KindBackend<'_> {
     async fn nodes(&self) -> Result<Vec<Node>, RunError> {
-        let nodes = self.scope.nodes().await?;
-        Ok(nodes.into_iter().chain(machines(&self.containers)).collect())
+        Ok(with_containers(self.scope.nodes().await?, &self.containers))
     }
 
     async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), RunError> {

@@ -20,7 +20,7 @@ use crate::engine::undo::ledger::{Access, Ledger, RunRef, UndoEntry};
 use crate::engine::undo::recover::{Harmed, Tools};
 use crate::kind_config::KindConfig;
 use crate::plan::Node;
-use crate::timeline::{ClusterKind, NodeRole, Ready};
+use crate::timeline::{ClusterFacts, ClusterKind, NodeRole, Ready};
 
 /// How long the nodes of a new cluster may take to become ready.
 const JOINING: Duration = Duration::from_secs(300);
@@ -273,7 +273,7 @@ pub(in crate::engine) async fn look_again(handle: &mut ClusterHandle) -> Result<
         handle.cluster.facts(ClusterKind::Kind, name, engine, &node_containers(&containers)).await;
     let (facts, warnings) = facts.map_err(RunError::refused_by)?;
     nodes.containers = containers;
-    handle.facts = facts;
+    handle.facts = ClusterFacts { context: handle.facts.context.take(), ..facts };
     let news = warnings
         .into_iter()
         .filter(|warning| !handle.warnings.contains(warning))
@@ -365,9 +365,12 @@ pub(crate) fn node_containers(containers: &[Container]) -> Vec<NodeContainer> {
     containers.iter().map(convert).collect()
 }
 
-/// kind's load balancer: a machine, and no node of Kubernetes. Selection knows it; nobody waits for
-/// it to be Ready.
-pub(crate) fn machines(containers: &[Container]) -> Vec<Node> {
+/// The nodes, those that are not containers marked, and kind's load balancer: a machine, but not a
+/// node of Kubernetes. Selection knows it; nobody waits for it to be Ready.
+pub(crate) fn with_containers(mut nodes: Vec<Node>, containers: &[Container]) -> Vec<Node> {
+    for node in &mut nodes {
+        node.api_only = containers.iter().all(|container| container.name != node.name);
+    }
     let balancers =
         containers.iter().filter(|container| container.role == NodeRole::ExternalLoadBalancer);
     let machine = |c: &Container| Node {
@@ -376,8 +379,10 @@ pub(crate) fn machines(containers: &[Container]) -> Vec<Node> {
         labels: Default::default(),
         ready: true,
         address: c.addresses.values().flatten().next().map(ToString::to_string),
+        api_only: false,
     };
-    balancers.map(machine).collect()
+    nodes.extend(balancers.map(machine));
+    nodes
 }
 
 fn refuse_other_settings(config: &KindConfig, handle: &ClusterHandle) -> Result<(), RunError> {
@@ -429,7 +434,11 @@ pub(crate) async fn of_context(
     // The same lock as a run that reaches the cluster by its name.
     let kind = kind_program(environment, &docker);
     let claimed = take(&name, &docker, &kind, environment, say).await?;
-    handle(&name, docker, cluster, access, containers, claimed, environment).await
+    let context = Some(cluster.context_facts());
+    let mut handle =
+        handle(&name, docker, cluster, access, containers, claimed, environment).await?;
+    handle.facts.context = context;
+    Ok(handle)
 }
 
 fn not_kind(cluster: &Cluster, allowed: Option<&str>) -> RunError {

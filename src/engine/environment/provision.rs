@@ -93,11 +93,11 @@ impl ClusterHandle {
     /// The nodes as they are now, and the machines beside them that a fault may hit.
     pub(crate) async fn nodes(&self) -> Result<Vec<Node>, RunError> {
         let nodes = self.cluster.nodes().await.map_err(RunError::refused_by)?;
-        let machines = match &self.nodes {
-            Nodes::Kind(nodes) => kind::machines(&nodes.containers),
-            Nodes::Embedded(_) => Vec::new(),
-        };
-        Ok(nodes.into_iter().map(Node::from).chain(machines).collect())
+        let nodes = nodes.into_iter().map(Node::from).collect();
+        Ok(match &self.nodes {
+            Nodes::Kind(kind) => kind::with_containers(nodes, &kind.containers),
+            Nodes::Embedded(_) => nodes,
+        })
     }
 
     /// Whether this program has made the cluster, and not found it.
@@ -115,6 +115,7 @@ impl From<crate::cluster::Node> for Node {
             role: node.role,
             labels: node.labels,
             ready,
+            api_only: false,
         }
     }
 }

@@ -371,6 +371,11 @@ impl Fault {
         }
     }
 
+    /// Whether it is injected through the cluster's API alone.
+    pub fn needs_api_only(&self) -> bool {
+        self.kind().traits().impact == Impact::Objects
+    }
+
     /// Whether the node itself suffers: a drained one is healthy, and so are those whose pods are
     /// hit.
     pub fn degrades_node(&self) -> bool {

@@ -113,6 +113,8 @@ impl<'a> Scope<'a> {
             target: self.request.target.to_owned(),
             component: self.request.component,
             requested: self.zero.at(self.request.at),
+            also_hit: self.seen(FaultPhase::AlsoHits),
+            waits: self.phases(FaultPhase::Waits).map(|seen| self.seen_at(seen)).collect(),
             returned: at(FaultPhase::Returned),
             confirmed: self.seen(FaultPhase::Confirmed),
             engine: self.engine(),
@@ -170,13 +172,11 @@ impl<'a> Scope<'a> {
     }
 
     fn seen(&self, phase: FaultPhase) -> Option<Seen> {
-        let (at, detail) = self.phase(phase)?;
-        Some(Seen {
-            at: self.zero.at(at),
-            own_time: None,
-            what: detail.to_owned(),
-            exit_code: None,
-        })
+        self.phase(phase).map(|seen| self.seen_at(seen))
+    }
+
+    fn seen_at(&self, (at, detail): (Moment, &str)) -> Seen {
+        Seen { at: self.zero.at(at), own_time: None, what: detail.to_owned(), exit_code: None }
     }
 
     /// The first sign of an effect that is over before its undo: of its process, of its engine, or

@@ -165,6 +165,8 @@ impl Progress {
     fn fault(&mut self, at: Moment, phase: FaultPhase, fault: &str, target: &str, detail: &str) {
         let what = match phase {
             FaultPhase::Requested => format!("{fault} requested: {target} {}", in_brackets(detail)),
+            FaultPhase::AlsoHits => format!("also on {target}: {detail}"),
+            FaultPhase::Waits => format!("{fault} on {target} waits: {detail}"),
             FaultPhase::Confirmed => format!("{fault} confirmed: {target} {}", in_brackets(detail)),
             FaultPhase::UndoRequested => {
                 format!("undo requested: {target} {}", in_brackets(detail))

@@ -1,21 +1,73 @@
 //! Cordons, evictions and deletions: how pods are made to leave a node.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{
+    Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions,
+};
+use kube::core::{ApiResource, GroupVersionKind, Status};
 use serde_json::{Value, json};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
 use super::labels::{MIRROR, mark_of, marked};
 use super::objects::{Node, Pod};
+use crate::timeline::counted;
 
 /// What came of asking a pod to leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Evicted {
     /// It is ending, or gone.
     Leaves,
-    /// A disruption budget does not allow it now.
-    NotNow,
+    /// Something does not allow it now: a disruption budget, in most cases. A fragment says which.
+    NotNow(String),
+}
+
+/// How a pod is evicted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Eviction {
+    /// How long it may take to end. Default: as long as the pod itself says.
+    pub grace_period: Option<Duration>,
+    /// Nothing is evicted: the server only says whether it would be.
+    pub dry_run: bool,
+}
+
+/// A pod on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PodOnNode {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    pub obstacle: Option<Obstacle>,
+}
+
+impl std::fmt::Display for PodOnNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl PodOnNode {
+    /// Pods for people: `7 pods of 2 namespaces: kube-system, shop`. `None`: there is none.
+    pub(crate) fn by_namespace(pods: &[PodOnNode]) -> Option<String> {
+        let namespaces: BTreeSet<&str> = pods.iter().map(|pod| pod.namespace.as_str()).collect();
+        let names = namespaces.iter().copied().collect::<Vec<_>>().join(", ");
+        let (pods, of) = (counted(pods.len(), "pod"), counted(namespaces.len(), "namespace"));
+        (!namespaces.is_empty()).then(|| format!("{pods} of {of}: {names}"))
+    }
+}
+
+/// Why `kubectl drain` evicts a pod only when a flag says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// A DaemonSet would bring it back to the same node.
+    DaemonSet,
+    /// Nothing creates it again.
+    Unmanaged,
+    /// It has an emptyDir volume, which is lost.
+    EmptyDir,
 }
 
 /// Whether pods may come to a node, and which run has marked it.
@@ -53,49 +105,85 @@ impl Cluster {
             .map(drop)
     }
 
-    /// The pods of a namespace on a node that can be evicted, as name and uid: those that no
-    /// DaemonSet would bring back to the same node, and that are not the kubelet's own.
-    pub(crate) async fn evictable(
+    /// The pods on a node that stay there by themselves, by namespace and name; `None`: of all
+    /// namespaces. The kubelet's own are left out.
+    pub(crate) async fn pods_on(
         &self,
-        namespace: &str,
         node: &str,
-    ) -> Result<Vec<(String, String)>, ClusterError> {
+        namespace: Option<&str>,
+    ) -> Result<Vec<PodOnNode>, ClusterError> {
         let params = ListParams::default().fields(&format!("spec.nodeName={node}"));
-        let pods = self
-            .list_all::<Pod>(
-                "list the node's pods",
-                Api::namespaced(self.client(), namespace),
-                params,
-            )
-            .await?;
-        Ok(pods
-            .iter()
-            .filter(|pod| can_leave(pod))
-            .map(|pod| (pod.name_any(), pod.uid().unwrap_or_default()))
-            .collect())
+        let pods = any("", "v1", "Pod");
+        let api: Api<DynamicObject> = match namespace {
+            Some(namespace) => Api::namespaced_with(self.client(), namespace, &pods),
+            None => Api::all_with(self.client(), &pods),
+        };
+        let found = self.list_all("list the node's pods", api, params).await?;
+        let mut found: Vec<PodOnNode> = found.iter().filter_map(on_node).collect();
+        found.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        Ok(found)
     }
 
     /// Asks a pod to leave through the eviction API.
     pub(crate) async fn evict(
         &self,
-        namespace: &str,
-        pod: &str,
-        uid: &str,
+        pod: &PodOnNode,
+        eviction: Eviction,
     ) -> Result<Evicted, ClusterError> {
+        let PodOnNode { namespace, name, uid, .. } = pod;
         let api: Api<Pod> = Api::namespaced(self.client(), namespace);
-        let body = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace},
-            "deleteOptions": {"preconditions": {"uid": uid}}});
-        let params = PostParams::default();
-        let call = api.create_subresource::<Value, Value>("eviction", pod, &params, &body);
-        match self.call(format!("evict the pod {namespace}/{pod}"), call).await {
-            Ok(_) => Ok(Evicted::Leaves),
-            Err(ClusterError::Api { code: 429, .. }) => Ok(Evicted::NotNow),
+        let mut options = json!({"preconditions": {"uid": uid}});
+        if let Some(grace) = eviction.grace_period {
+            options["gracePeriodSeconds"] = grace.as_secs().into();
+        }
+        if eviction.dry_run {
+            options["dryRun"] = json!(["All"]);
+        }
+        let body = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace},
+            "deleteOptions": options});
+        let params = PostParams { dry_run: eviction.dry_run, ..PostParams::default() };
+        let mut refusal = None;
+        // Which budget refuses is among the causes, which an error leaves out.
+        let call = async {
+            let answer = api.create_subresource::<Value, Value>("eviction", name, &params, &body);
+            answer.await.inspect_err(|error| match error {
+                kube::Error::Api(status) if status.code == 429 => refusal = Some(status.clone()),
+                _ => {}
+            })
+        };
+        let evicted = self.call(format!("evict the pod {pod}"), call).await;
+        match (evicted, refusal) {
+            (_, Some(status)) => Ok(Evicted::NotNow(self.refusing(namespace, &status).await)),
             // It is gone, or another one has its name.
-            Err(ClusterError::NotFound { .. } | ClusterError::Api { code: 409, .. }) => {
+            (Err(ClusterError::NotFound { .. } | ClusterError::Api { code: 409, .. }), _) => {
                 Ok(Evicted::Leaves)
             }
-            Err(error) => Err(error),
+            (evicted, _) => evicted.map(|_| Evicted::Leaves),
         }
+    }
+
+    /// What refuses an eviction: `PodDisruptionBudget shop/checkout allows 0 disruptions now (2 of 2
+    /// pods healthy, 2 needed)`.
+    async fn refusing(&self, namespace: &str, status: &Status) -> String {
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        let cause = causes.map(|cause| cause.message.as_str()).find(|text| !text.is_empty());
+        let Some(name) = cause.and_then(budget_of) else {
+            return cause.unwrap_or(&status.message).to_owned();
+        };
+        let budget = format!("PodDisruptionBudget {namespace}/{name}");
+        let resource = any("policy", "v1", "PodDisruptionBudget");
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client(), namespace, &resource);
+        let Ok(found) = self.call(format!("read the {budget}"), api.get(name)).await else {
+            return format!("{budget}: {}", cause.unwrap_or_default());
+        };
+        let count = |field: &str| found.data["status"][field].as_u64().unwrap_or(0);
+        format!(
+            "{budget} allows {} now ({} of {} healthy, {} needed)",
+            counted(count("disruptionsAllowed") as usize, "disruption"),
+            count("currentHealthy"),
+            counted(count("expectedPods") as usize, "pod"),
+            count("desiredHealthy"),
+        )
     }
 
     /// Deletes one pod, by its uid. Whether it was there: one that is gone already is not an error.
@@ -140,20 +228,39 @@ fn read(found: Node) -> Cordon {
     }
 }
 
-fn can_leave(pod: &Pod) -> bool {
-    let of_daemon_set = pod
-        .owner_references()
-        .iter()
-        .any(|owner| owner.kind == "DaemonSet" && owner.controller == Some(true));
-    let ended = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.phase.as_deref())
-        .is_some_and(|phase| phase == "Succeeded" || phase == "Failed");
-    !of_daemon_set
-        && !pod.annotations().contains_key(MIRROR)
-        && !ended
-        && pod.metadata.deletion_timestamp.is_none()
+/// A kind of which more is looked at than this program has types for.
+fn any(group: &str, version: &str, kind: &str) -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
+}
+
+/// The budget of `The disruption budget checkout needs 2 healthy pods and has 2 currently`.
+fn budget_of(cause: &str) -> Option<&str> {
+    cause.strip_prefix("The disruption budget ")?.split(' ').next()
+}
+
+/// A pod, unless it has ended, is ending, or is a static pod.
+fn on_node(pod: &DynamicObject) -> Option<PodOnNode> {
+    let ended = matches!(pod.data["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    if ended || pod.annotations().contains_key(MIRROR) || pod.metadata.deletion_timestamp.is_some()
+    {
+        return None;
+    }
+    let has_empty_dir = || {
+        let volumes = pod.data["spec"]["volumes"].as_array();
+        volumes.is_some_and(|all| all.iter().any(|volume| volume.get("emptyDir").is_some()))
+    };
+    let mut owners = pod.owner_references().iter();
+    let obstacle = match owners.find(|owner| owner.controller == Some(true)) {
+        Some(owner) if owner.kind == "DaemonSet" => Some(Obstacle::DaemonSet),
+        None => Some(Obstacle::Unmanaged),
+        Some(_) => has_empty_dir().then_some(Obstacle::EmptyDir),
+    };
+    Some(PodOnNode {
+        namespace: pod.namespace().unwrap_or_default(),
+        name: pod.name_any(),
+        uid: pod.uid().unwrap_or_default(),
+        obstacle,
+    })
 }
 
 #[cfg(test)]
@@ -161,16 +268,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pods_that_would_come_back_immediately_stay() {
-        let pod =
-            |metadata: Value| serde_json::from_value::<Pod>(json!({"metadata": metadata})).unwrap();
+    fn why_a_drain_needs_a_flag_is_seen() {
+        let pod = |metadata: Value, spec: Value| {
+            let pod =
+                json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
+            on_node(&serde_json::from_value(pod).unwrap()).map(|pod| pod.obstacle)
+        };
         let owned = |kind: &str| json!({"name": "p", "ownerReferences": [{"apiVersion": "apps/v1", "kind": kind, "name": "o", "uid": "u", "controller": true}]});
-        assert!(can_leave(&pod(json!({"name": "p"}))));
-        assert!(can_leave(&pod(owned("ReplicaSet"))));
-        assert!(!can_leave(&pod(owned("DaemonSet"))));
-        assert!(!can_leave(&pod(json!({"name": "p", "annotations": {MIRROR: "x"}}))));
-        assert!(!can_leave(&pod(
-            json!({"name": "p", "deletionTimestamp": "2026-11-22T08:54:23Z"})
-        )));
+        let volumes =
+            json!({"volumes": [{"name": "c", "configMap": {}}, {"name": "v", "emptyDir": {}}]});
+        assert_eq!(pod(json!({"name": "p"}), json!({})), Some(Some(Obstacle::Unmanaged)));
+        assert_eq!(pod(owned("ReplicaSet"), json!({})), Some(None));
+        assert_eq!(pod(owned("ReplicaSet"), volumes), Some(Some(Obstacle::EmptyDir)));
+        assert_eq!(pod(owned("DaemonSet"), json!({})), Some(Some(Obstacle::DaemonSet)));
+        assert_eq!(pod(json!({"name": "p", "annotations": {MIRROR: "x"}}), json!({})), None);
+        let ending = json!({"name": "p", "deletionTimestamp": "2026-11-22T08:54:23Z"});
+        assert_eq!(pod(ending, json!({})), None);
+    }
+
+    #[test]
+    fn pods_are_counted_by_namespace() {
+        let pod = |namespace: &str| PodOnNode {
+            namespace: namespace.into(),
+            name: "p".into(),
+            uid: String::new(),
+            obstacle: None,
+        };
+        assert_eq!(PodOnNode::by_namespace(&[]), None);
+        let text = PodOnNode::by_namespace(&[pod("shop"), pod("kube-system"), pod("shop")]);
+        assert_eq!(text.unwrap(), "3 pods of 2 namespaces: kube-system, shop");
+    }
+
+    #[test]
+    fn the_budget_that_refuses_is_named() {
+        let cause = "The disruption budget checkout needs 2 healthy pods and has 2 currently";
+        assert_eq!(budget_of(cause), Some("checkout"));
+        assert_eq!(budget_of("too many requests"), None);
     }
 }

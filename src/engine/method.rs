@@ -49,6 +49,8 @@ pub(super) struct Method<'a, W: Backend> {
     /// What faults on objects were to do when they were rehearsed, by step: an API that is away
     /// when they are due can't tell.
     pub rehearsed: RefCell<BTreeMap<u32, Vec<UndoEntry>>>,
+    /// What else was on the nodes that faults were to hit when they were rehearsed, by step and node.
+    pub others: RefCell<BTreeMap<(u32, String), String>>,
 }
 
 /// What the branches know of one another.
@@ -93,6 +95,11 @@ impl<'a, W: Backend> Method<'a, W> {
         for PlannedStep { step, targets, undo_after, .. } in planned.accepted()? {
             let Some((fault, _)) = step.fault() else { continue };
             for node in targets {
+                if fault.takes_pods() {
+                    let others = self.backend.others_on(&node.name).await;
+                    let others = others.map(|others| ((step.number, node.name.clone()), others));
+                    self.others.borrow_mut().extend(others);
+                }
                 self.backend
                     .vet(&self.backend.plan_fault(fault, node, step.number, undo_after)?)
                     .await?;
@@ -296,6 +303,8 @@ impl<'a, W: Backend> Method<'a, W> {
     async fn inject_one(&self, pending: &PendingUndo<'_>) -> Result<Moment, RunError> {
         let mut confirmed = None;
         let reporter = pending.reporter(self.recorder);
+        let target = (reporter.step, reporter.target.to_owned());
+        let mut others = self.others.borrow_mut().remove(&target);
         let reach = self
             .nodes
             .iter()
@@ -307,6 +316,10 @@ impl<'a, W: Backend> Method<'a, W> {
             }
             let reach = reach.clone().filter(|_| phase == FaultPhase::Requested);
             reporter.report(phase, reach.unwrap_or(detail));
+            let others = others.take().filter(|_| phase == FaultPhase::Requested);
+            if let Some(others) = others {
+                reporter.report(FaultPhase::AlsoHits, others);
+            }
         };
         self.backend.inject(&pending.undo, &mut progress).await?;
         confirmed.ok_or_else(|| {

@@ -217,6 +217,7 @@ async fn forward(
         state,
         unverified: Default::default(),
         rehearsed: RefCell::default(),
+        others: RefCell::default(),
     };
     method.rehearse().await?;
     let undone = method.carry_out().await?;

@@ -398,7 +398,10 @@ fn drained_and_rebooted() -> Experiment {
         ..NodeSelector::default()
     };
     let reboot = fault(Fault::NodeReboot { target: of(Some("drained")) }, 6, Vec::new());
-    let (fault, hold) = (Fault::NodeDrain { target: of(None) }, Duration::from_secs(3));
+    let (fault, hold) = (
+        Fault::NodeDrain { target: of(None), options: Default::default() },
+        Duration::from_secs(3),
+    );
     let method =
         vec![Step::Fault { name: Some("drained".into()), fault, hold, meanwhile: vec![reboot] }];
     Experiment { method, ..experiment() }
@@ -461,7 +464,11 @@ async fn a_drained_node_is_uncordoned_when_what_was_done_to_it_meanwhile_is_undo
 /// A drain that is due while the API is away.
 fn drained_while_the_api_is_away() -> Experiment {
     let of = |role| NodeSelector { role: Some(role), ..NodeSelector::default() };
-    let drain = fault(Fault::NodeDrain { target: of(NodeRole::Worker) }, 1, Vec::new());
+    let drain = fault(
+        Fault::NodeDrain { target: of(NodeRole::Worker), options: Default::default() },
+        1,
+        Vec::new(),
+    );
     let away =
         Fault::ComponentPause { component: Component::Etcd, target: of(NodeRole::ControlPlane) };
     let method = vec![fault(away, 6, vec![Step::Pause { hold: Duration::from_secs(2) }, drain])];

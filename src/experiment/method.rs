@@ -94,6 +94,14 @@ impl Step {
 }
 
 impl Experiment {
+    /// The namespaces in which pods may be hit besides the run's own: that of the application, and
+    /// those that the blast radius allows.
+    pub fn namespaces(&self) -> Vec<String> {
+        let allowed = self.blast_radius.namespaces.iter();
+        let allowed = allowed.filter(|other| self.namespace.as_ref() != Some(other));
+        self.namespace.iter().chain(allowed).cloned().collect()
+    }
+
     pub fn steps(&self) -> Vec<Numbered<'_>> {
         numbered(self.method.iter().enumerate())
     }

@@ -91,15 +91,15 @@ macro_rules! faults {
 
             /// The record of a fault through the API on a node; `None`: it is another kind.
             pub(crate) fn plan_on_node(
-                kind: FaultKind,
+                fault: &Fault,
                 node: &str,
                 namespaces: &[String],
             ) -> Option<Self> {
-                match kind {
+                match fault.kind() {
                     $(FaultKind::$object => {
-                        let fault: Option<object::$object_file::$object> =
-                            ObjectFault::plan_on_node(node, namespaces);
-                        fault.map(Self::$object)
+                        let planned: Option<object::$object_file::$object> =
+                            ObjectFault::plan_on_node(fault, node, namespaces);
+                        planned.map(Self::$object)
                     })*
                     $(FaultKind::$node => None,)*
                 }
@@ -108,6 +108,14 @@ macro_rules! faults {
             /// What it hits: a node, a pod, a Deployment.
             pub(crate) fn target(&self) -> &str {
                 match self { $(Self::$object(fault) => fault.target(),)* }
+            }
+
+            /// What it would do now, a sentence each. Errors where it could not.
+            pub(crate) async fn outlook(
+                &self,
+                cluster: &Cluster,
+            ) -> Result<Vec<String>, FaultError> {
+                match self { $(Self::$object(fault) => fault.outlook(cluster).await,)* }
             }
 
             async fn inject(&self, context: &mut ObjectContext<'_, '_>) -> Result<(), FaultError> {
@@ -148,7 +156,7 @@ macro_rules! faults {
             COMMAND + match fault.kind() {
                 $(FaultKind::$node => <$node_file::$node as NodeFault>::injection_timeout(fault),)*
                 $(FaultKind::$object =>
-                    <object::$object_file::$object as ObjectFault>::INJECTION_TIMEOUT,)*
+                    <object::$object_file::$object as ObjectFault>::injection_timeout(fault),)*
             }
         }
 

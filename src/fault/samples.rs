@@ -95,7 +95,11 @@ pub(crate) fn object_harms() -> [ObjectHarm; 4] {
             node: None,
             known_as: None,
         }),
-        ObjectHarm::NodeDrain(NodeDrain { node: "w".into(), namespaces: vec![namespace()] }),
+        ObjectHarm::NodeDrain(NodeDrain {
+            node: "w".into(),
+            namespaces: vec![namespace()],
+            options: Default::default(),
+        }),
         ObjectHarm::DeploymentPlace(DeploymentPlace {
             namespace: namespace(),
             name: name(),

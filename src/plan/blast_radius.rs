@@ -159,7 +159,8 @@ mod tests {
     #[test]
     fn a_control_plane_is_drained_by_permission_only() {
         let three = nodes(3, 1);
-        let drain = Fault::NodeDrain { target: NodeSelector::default() };
+        let drain =
+            Fault::NodeDrain { target: NodeSelector::default(), options: Default::default() };
         let refused = check(&BlastRadius::default(), &three, &[], &drain, &three[0]).unwrap_err();
         assert_eq!(refused.hint.unwrap(), "to allow it, set `blastRadius: {maxControlPlanes: 1}`");
         check(

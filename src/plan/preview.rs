@@ -21,7 +21,7 @@ pub(crate) fn undo_on_node(
         addresses: address.map(|address| (String::new(), vec![address])).into_iter().collect(),
         cluster: String::new(),
     };
-    if let Some(undo) = ObjectHarm::plan_on_node(fault.kind(), &node.name, &[]) {
+    if let Some(undo) = ObjectHarm::plan_on_node(fault, &node.name, &[]) {
         return undo.describe();
     }
     // Whom a partition cuts the node off from is known when the nodes' addresses are: these stand

@@ -81,7 +81,7 @@ fn a_drained_node_may_be_hit_and_no_other_one_twice() {
         let (name, hold) = (Some(name.to_owned()), std::time::Duration::from_secs(9));
         vec![Step::Fault { name, fault: outer, hold, meanwhile: vec![fault(inner, Vec::new())] }]
     };
-    let drain = || Fault::NodeDrain { target: role(NodeRole::Worker) };
+    let drain = || Fault::NodeDrain { target: role(NodeRole::Worker), options: Default::default() };
     let of = |step: &str| NodeSelector { of: Some(step.into()), ..role(NodeRole::Worker) };
     for _ in 0..4 {
         let targets =

@@ -68,6 +68,10 @@ fn of_fault(
         words.request,
         format!("{}{}", target(fault), hit.concat()),
     ));
+    lines.extend(
+        fault.also_hit.iter().map(|seen| Line::new(seen.at, "also hit", seen.what.clone())),
+    );
+    lines.extend(fault.waits.iter().map(|seen| Line::new(seen.at, "waits", seen.what.clone())));
     lines.extend(effect(fault));
     lines.extend(detected(fault, predictions));
     let noticed = fault.notices.iter().find(|notice| notice.what == "NodeNotReady");

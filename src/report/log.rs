@@ -274,6 +274,8 @@ fn is_chatter(reason: &str) -> bool {
 fn fault_phase(fault: &str, target: &str, phase: FaultPhase, detail: &str) -> String {
     let phase = match phase {
         FaultPhase::Requested => "requested",
+        FaultPhase::AlsoHits => "also on this node",
+        FaultPhase::Waits => "waits",
         FaultPhase::Returned => "call returned",
         FaultPhase::Confirmed => "confirmed",
         FaultPhase::UndoRequested => "undo requested",

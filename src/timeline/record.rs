@@ -88,6 +88,10 @@ pub enum Change {
 pub enum FaultPhase {
     /// The undo record is on disk, and the fault is being injected.
     Requested,
+    /// What else is on the node that is hit.
+    AlsoHits,
+    /// What the injection waits for.
+    Waits,
     /// The call came back.
     Returned,
     /// The effect was seen to be there.

@@ -30,6 +30,12 @@ pub struct FaultFinding {
     pub component: Option<Component>,
     /// When its injection began.
     pub requested: Seconds,
+    /// What else was on the node that it hit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub also_hit: Option<Seen>,
+    /// What its injection waited for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<Seen>,
     /// When it came back.
     pub returned: Option<Seconds>,
     /// When its effect was seen.

@@ -94,6 +94,9 @@ pub(super) struct Step {
     pub hold_seconds: Seconds,
     /// What undoes it if the run dies; `None`: there is nothing to undo, or it ends with the run.
     pub undo_timer: Option<UndoTimer>,
+    /// What it would hit now, and what would refuse it, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub now: Vec<String>,
     /// How it would be undone, by candidate; empty: it can't be said before there is a cluster.
     pub undo: Vec<String>,
     /// Who leads, where the target depends on it.
@@ -215,7 +218,8 @@ impl Step {
             detection.map(|latest| format!("detection is predicted within {latest:.1}"));
         let undo = self.undo.iter().map(|undo| format!("undo: {undo}"));
         let timer = self.undo_timer.as_ref().map(UndoTimer::text);
-        undo.chain(timer).chain(self.leaders.clone()).chain(detection).collect()
+        let now = self.now.iter().cloned();
+        now.chain(undo).chain(timer).chain(self.leaders.clone()).chain(detection).collect()
     }
 
     fn hit(&self) -> String {

@@ -10,17 +10,20 @@ use super::command::Command;
 use super::form::Form;
 use super::{exit, expected_cluster, failure::Failure, print};
 use crate::canary;
+use crate::cluster::{Pod, PodOnNode};
 use crate::engine::backend::{embedded, kind};
 use crate::engine::environment::provision::{self, ClusterHandle, ClusterSpec, Found, Nodes};
 use crate::engine::error::RunError;
 use crate::engine::leaders;
+use crate::engine::plan::object_fault;
 use crate::engine::session;
-use crate::experiment::{Count, Experiment, From, Parsed};
-use crate::fault;
+use crate::experiment::{Count, Experiment, Fault, From, Parsed};
+use crate::fault::{self, ObjectHarm};
 use crate::plan::{self, Known, Node, Plan, PlannedStep, Request};
 use crate::prediction::{ClusterModel, Predictions, Quantity};
 use crate::report::json;
 use crate::stats::Seconds;
+use crate::timeline::{NodeRole, counted};
 use document::Document;
 
 pub(super) struct DryRun {
@@ -54,7 +57,7 @@ impl DryRun {
         let found = provision::find(wanted, &command.environment, &mut |_| {}).await?;
         let target = match &found {
             Found::ClusterHandle(handle) => in_cluster(parsed, handle).await?,
-            Found::Absent(name) => absent(parsed, name, environment.node_image)?,
+            Found::Absent(name) => absent(parsed, name, command.environment.node_image)?,
         };
         let document = planned(parsed, target, args).await?;
         if matches!(args.output, Form::Text | Form::Wide) {
@@ -115,12 +118,13 @@ async fn in_cluster<'a>(parsed: &Parsed, handle: &'a ClusterHandle) -> Result<Ta
     };
     let workload = session::fits(handle, parsed).await?.summary();
     let nodes = handle.nodes().await?;
+    let down = nodes.iter().filter(|node| !node.ready).map(|node| node.name.clone()).collect();
     session::look_up(handle, parsed, &nodes).await?;
     Ok(Target {
         cluster,
         workload,
         nodes: Some(nodes),
-        known: Known { leaders: leaders::now(handle).await?, ..Known::default() },
+        known: Known { leaders: leaders::now(handle).await?, down, ..Known::default() },
         handle: Some(handle),
         model: Some(expected_cluster::with_workload(ClusterModel::of_cluster(facts), parsed)),
     })
@@ -151,7 +155,7 @@ async fn planned(parsed: &Parsed, target: Target<'_>, args: &Run) -> Result<Docu
         let detection = predictions.as_ref().and_then(|predictions| {
             predictions.longest(Quantity::Detection, step.step.number).ok()
         });
-        steps.extend(step_of(step, target.handle, &target.known, detection).await?);
+        steps.extend(step_of(experiment, step, target.handle, &target.known, detection).await?);
     }
     Ok(Document {
         format: document::FORMAT,
@@ -187,6 +191,7 @@ fn probes(experiment: &Experiment, plan: &Plan) -> Vec<document::Probe> {
 }
 
 async fn step_of(
+    experiment: &Experiment,
     planned: &PlannedStep<'_>,
     handle: Option<&ClusterHandle>,
     known: &Known,
@@ -209,6 +214,10 @@ async fn step_of(
             let undo = fault::preview_undo(fault, cluster).await.map_err(RunError::refused_by)?;
             undo.into_iter().collect()
         }
+    };
+    let now = match handle.filter(|handle| !handle.is_model()) {
+        Some(handle) => now(experiment, fault, candidates, handle).await?,
+        None => Vec::new(),
     };
     let target = fault.target();
     let by_lead = target.and_then(|target| target.leader.or(target.followers));
@@ -234,8 +243,52 @@ async fn step_of(
             seconds_after_confirmation: undo_after.confirmed.into(),
             seconds_after_request: undo_after.requested.into(),
         }),
+        now,
         undo,
         leaders: by_lead.filter(|_| handle.is_some()).map(|_| plan::who_leads(&known.leaders)),
         detection_within_seconds: detection,
     }))
+}
+
+/// What a fault would hit now, a sentence each. Refused where the fault would be.
+async fn now(
+    experiment: &Experiment,
+    fault: &Fault,
+    candidates: &[&Node],
+    handle: &ClusterHandle,
+) -> Result<Vec<String>, RunError> {
+    const OWN: &str = "the run's own namespace, which does not exist yet";
+    let cluster = &handle.cluster;
+    let mut lines = Vec::new();
+    if fault.pods().is_some() {
+        lines.push(
+            match (object_fault::pods_now(cluster, fault).await?, fault.foreign_namespace()) {
+                (Some(pods), Some(namespace)) => {
+                    let on = |node: &String| format!(" on {node}");
+                    let name = |pod: &Pod| {
+                        format!("{}{}", pod.name, pod.node.as_ref().map_or(String::new(), on))
+                    };
+                    let names: Vec<String> = pods.iter().map(name).collect();
+                    let (of, names) = (counted(pods.len(), "pod"), names.join(", "));
+                    format!("chooses from {of} in namespace {namespace} now: {names}")
+                }
+                _ => format!("chooses from the pods in {OWN}"),
+            },
+        );
+    }
+    let namespaces = &experiment.namespaces();
+    for node in candidates {
+        if let Some(harm) = ObjectHarm::plan_on_node(fault, &node.name, namespaces) {
+            let outlook = harm.outlook(cluster).await.map_err(RunError::refused_by)?;
+            lines.extend(outlook.into_iter().filter(|_| !namespaces.is_empty()));
+        } else if fault.takes_pods() && node.role != NodeRole::ExternalLoadBalancer {
+            let pods = cluster.pods_on(&node.name, None).await.map_err(RunError::refused_by)?;
+            let pods = PodOnNode::by_namespace(&pods);
+            lines.extend(pods.map(|pods| format!("also on {}: {pods}", node.name)));
+        }
+    }
+    if matches!(fault, Fault::NodeDrain { .. }) {
+        lines.push(format!("evicts pods in {OWN}"));
+    }
+    Ok(lines)
 }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::Availability;
 use super::testing::{ask, node, send, serve, served, tidy};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, PodOnNode};
 use crate::embedded::store::{Store, kinds, object};
 use crate::timeline::{ClusterKind, Event, Ready, Record};
 use crate::workload::Manifest;
@@ -205,7 +205,15 @@ async fn an_evicted_pod_ends_and_an_orphan_is_never_made() {
         json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
     let made = ask(&cluster, Method::POST, "/api/v1/namespaces/default/pods", pod).await.unwrap();
     let uid = made["metadata"]["uid"].as_str().unwrap();
-    let evict = async |uid: &str| cluster.evict("default", "p", uid).await.unwrap();
+    let evict = async |uid: &str| {
+        let pod = PodOnNode {
+            namespace: "default".into(),
+            name: "p".into(),
+            uid: uid.into(),
+            obstacle: None,
+        };
+        cluster.evict(&pod, Default::default()).await.unwrap()
+    };
     evict("another").await;
     assert!(!object::is_deleted(&store.get(&kinds::PODS, "default", "p").unwrap()));
     evict(uid).await;

@@ -290,7 +290,7 @@ impl Backend for FakeBackend {
         step: u32,
         undo_after: UndoAfter,
     ) -> Result<UndoEntry, RunError> {
-        if let Some(harm) = ObjectHarm::plan_on_node(fault.kind(), &node.name, &[]) {
+        if let Some(harm) = ObjectHarm::plan_on_node(fault, &node.name, &[]) {
             return Ok(on_object(step, harm));
         }
         Ok(UndoEntry::Fault(fault::planned(

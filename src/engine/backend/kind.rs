@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::agent::{self, AgentHandle, AgentMessage};
-use crate::cluster::{Pod, PodProblem};
+use crate::cluster::{Pod, PodOnNode, PodProblem};
 use crate::docker::{Container, Docker};
 use crate::engine::backend::run_scope::{ProberGroup, RunScope};
 use crate::engine::backend::{Backend, Progress, Readiness};
@@ -181,6 +181,12 @@ impl Deployment<'_> {
 impl Backend for KindBackend<'_> {
     async fn nodes(&self) -> Result<Vec<Node>, RunError> {
         Ok(with_containers(self.scope.nodes().await?, &self.containers))
+    }
+
+    async fn others_on(&self, node: &str) -> Option<String> {
+        let mut pods = self.scope.cluster.pods_on(node, None).await.ok()?;
+        pods.retain(|pod| pod.namespace != self.scope.namespace);
+        PodOnNode::by_namespace(&pods)
     }
 
     async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), RunError> {

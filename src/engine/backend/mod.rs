@@ -70,6 +70,10 @@ pub(crate) trait Backend {
         step: u32,
         undo_after: UndoAfter,
     ) -> Result<UndoEntry, RunError>;
+    /// The pods on a node that are not this run's, in words; `None`: none, or nobody can tell.
+    async fn others_on(&self, _node: &str) -> Option<String> {
+        None
+    }
     /// Refuses a planned fault that could not be undone as the backend is now. Nothing is harmed
     /// yet.
     async fn vet(&self, _fault: &UndoEntry) -> Result<(), RunError> {

@@ -3,5 +3,5 @@
 pub(in crate::engine) mod asking;
 pub(crate) mod canaries;
 mod look_up;
-pub(in crate::engine) mod object_fault;
+pub(crate) mod object_fault;
 pub(in crate::engine) mod placement;

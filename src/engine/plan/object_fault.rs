@@ -37,11 +37,9 @@ impl RunScope<'_> {
         access: &Access,
     ) -> Option<UndoEntry> {
         let own = std::iter::once(&self.namespace);
-        let named = &self.experiment.namespace;
-        let allowed = self.experiment.blast_radius.namespaces.iter();
-        let allowed = allowed.filter(|other| named.as_ref() != Some(other));
-        let namespaces: Vec<String> = own.chain(named).chain(allowed).cloned().collect();
-        let harm = ObjectHarm::plan_on_node(fault.kind(), node, &namespaces)?;
+        let others = self.experiment.namespaces();
+        let namespaces: Vec<String> = own.chain(&others).cloned().collect();
+        let undo = ObjectHarm::plan_on_node(fault, node, &namespaces)?;
         Some(self.on_object(step, harm, access))
     }
 
@@ -81,6 +79,22 @@ pub(in crate::engine) async fn pods(
         cluster.pods(namespace, &wanted.labels()).await.map_err(RunError::refused_by)?;
     found.retain(|pod| wanted.have(&pod.name, pod.owner.as_deref(), &pod.labels));
     Ok(found)
+}
+
+/// The pods from which a fault would choose now. `None`: it hits none, or those of a namespace that
+/// does not exist yet. Refused where there are fewer than it hits.
+pub(crate) async fn pods_now(
+    cluster: &Cluster,
+    fault: &Fault,
+) -> Result<Option<Vec<Pod>>, RunError> {
+    let Some((selector, namespace)) =
+        fault.pods().and_then(|pods| Some((pods, pods.pods.namespace.as_ref()?)))
+    else {
+        return Ok(None);
+    };
+    let found = pods(cluster, namespace, &selector.pods).await?;
+    choose(found.clone(), selector, namespace, &mut Seed::new(0))?;
+    Ok(Some(found))
 }
 
 struct ObjectLookup<'a, 's> {

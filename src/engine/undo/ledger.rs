@@ -395,6 +395,7 @@ mod tests {
         let harm = fault::ObjectHarm::NodeDrain(fault::NodeDrain {
             node: "w".into(),
             namespaces: Vec::new(),
+            options: Default::default(),
         });
         let drained = |access| {
             UndoEntry::Object { undo: ObjectUndo::new("r", 0, harm.clone()), access }

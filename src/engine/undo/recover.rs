@@ -508,6 +508,7 @@ mod tests {
         let drain = fault::ObjectHarm::NodeDrain(fault::NodeDrain {
             node: "c-worker".into(),
             namespaces: Vec::new(),
+            options: Default::default(),
         });
         let undo = ObjectUndo::new("r", 1, drain);
         let run_ref = RunRef { run: "r", engine: "e" };

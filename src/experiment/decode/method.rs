@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::fields::{Cx, Decode, Fields};
 use super::node::{self, target};
 use super::reference::{References, object};
-use super::scalar::{choice, count, dns_label, duration, positive};
+use super::scalar::{choice, count, dns_label, duration, flag, positive};
 use crate::experiment::schema::{
-    Count, Direction, Fault, NodeSelector, PodSelector, Side, Step, every_fault,
+    Count, Direction, DrainOptions, Fault, NodeSelector, PodSelector, Side, Step, every_fault,
 };
 use crate::experiment::tree::Node;
 use crate::timeline::{Component, FaultKind, NodeRole, ObjectRef};
@@ -58,6 +58,24 @@ fn pods(fields: &mut Fields) -> Option<PodSelector> {
     let pods = super::reference::pods(fields);
     let count = fields.or("count", Count::default(), node::count);
     Some(PodSelector { pods: pods?, count: count? })
+}
+
+/// The flags of `kubectl drain`, beside its `target`.
+fn drain_options(fields: &mut Fields) -> Option<DrainOptions> {
+    let default = DrainOptions::default();
+    let timeout = fields.or("timeout", default.timeout, positive);
+    let grace_period = fields.optional("gracePeriod", duration);
+    let delete_empty_dir_data =
+        fields.or("deleteEmptyDirData", default.delete_empty_dir_data, flag);
+    let force = fields.or("force", default.force, flag);
+    let ignore_daemon_sets = fields.or("ignoreDaemonSets", default.ignore_daemon_sets, flag);
+    Some(DrainOptions {
+        timeout: timeout?,
+        grace_period: grace_period?,
+        delete_empty_dir_data: delete_empty_dir_data?,
+        force: force?,
+        ignore_daemon_sets: ignore_daemon_sets?,
+    })
 }
 
 fn side(cx: &Cx, node: &Node) -> Option<Side> {

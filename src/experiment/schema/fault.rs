@@ -76,6 +76,9 @@ macro_rules! every_fault {
             /// API).
             NodeDrain {
                 target: NodeSelector = node,
+                /// As flags of `kubectl drain`.
+                #[serde(default)]
+                options: DrainOptions = drain_options,
             }
             /// The only etcd member's data directory is moved away (never deleted), so that etcd
             /// starts with an empty one; then it is moved back.
@@ -242,11 +245,43 @@ impl Field for ObjectRef {
 
 impl Field for Duration {}
 impl Field for Side {}
+impl Field for DrainOptions {}
 impl Field for Direction {}
 impl Field for u32 {}
 impl Field for Option<String> {}
 /// Where pods are moved to: nothing happens to these nodes.
 impl Field for Box<NodeSelector> {}
+
+/// The choices of `kubectl drain`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DrainOptions {
+    /// How long an eviction is tried again that a disruption budget refuses. Default: 120 s.
+    pub timeout: Duration,
+    /// How long each pod may take to end. Default: as long as the pod itself says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace_period: Option<Duration>,
+    /// Whether pods with an emptyDir volume are evicted; else they refuse the drain. Default: true.
+    pub delete_empty_dir_data: bool,
+    /// Whether pods are evicted that nothing creates again; else they refuse the drain. Default:
+    /// true.
+    pub force: bool,
+    /// Whether pods of DaemonSets are left where they are; else they refuse the drain. Default:
+    /// true.
+    pub ignore_daemon_sets: bool,
+}
+
+impl Default for DrainOptions {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(120),
+            grace_period: None,
+            delete_empty_dir_data: true,
+            force: true,
+            ignore_daemon_sets: true,
+        }
+    }
+}
 
 /// From whom a node is cut off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -374,6 +409,11 @@ impl Fault {
     /// Whether it is injected through the cluster's API alone.
     pub fn needs_api_only(&self) -> bool {
         self.kind().traits().impact == Impact::Objects
+    }
+
+    /// Whether all pods of a node are hit with it.
+    pub fn takes_pods(&self) -> bool {
+        self.degrades_node() && self.component().is_none()
     }
 
     /// Whether the node itself suffers: a drained one is healthy, and so are those whose pods are

@@ -20,7 +20,7 @@ use crate::timeline::ObjectRef;
 
 pub(crate) use blast_radius::{Affected, BlastRadius, Excess};
 pub(crate) use expectation::{Bound, Expectation, every_expectation};
-pub(crate) use fault::{Direction, Fault, Side, every_fault};
+pub(crate) use fault::{Direction, DrainOptions, Fault, Side, every_fault};
 pub(crate) use named::Named;
 pub(crate) use probe::{
     ApiServer, ApiVerb, Ask, Canary, Connection, DnsName, From, Probe, StatusRange, Target, Via,

@@ -35,8 +35,11 @@ pub(crate) struct DeploymentPlace {
 }
 
 impl ObjectFault for DeploymentPlace {
-    const INJECTION_TIMEOUT: Duration = PODS;
     const UNDO_TIMEOUT: Duration = PODS;
+
+    fn injection_timeout(_: &Fault) -> Duration {
+        PODS
+    }
 
     /// All to one node, or each to a node of its own: anything else is neither layout.
     async fn plan<L: Lookup>(fault: &Fault, lookup: &mut L) -> Result<Vec<Self>, L::Error> {

@@ -32,9 +32,12 @@ pub(crate) struct DeploymentScale {
 }
 
 impl ObjectFault for DeploymentScale {
-    const INJECTION_TIMEOUT: Duration = PODS;
     const UNDO_TIMEOUT: Duration = PODS;
     const RUNS_EMBEDDED: bool = true;
+
+    fn injection_timeout(_: &Fault) -> Duration {
+        PODS
+    }
 
     async fn plan<L: Lookup>(fault: &Fault, lookup: &mut L) -> Result<Vec<Self>, L::Error> {
         let Fault::DeploymentScale { deployment, replicas } = fault else {

@@ -256,7 +256,11 @@ fn node(race: Value) -> FakeApi {
 }
 
 fn drain() -> ObjectHarm {
-    ObjectHarm::NodeDrain(NodeDrain { node: "w".into(), namespaces: vec!["n".into()] })
+    ObjectHarm::NodeDrain(NodeDrain {
+        node: "w".into(),
+        namespaces: vec!["n".into()],
+        options: Default::default(),
+    })
 }
 
 fn cordon(api: &FakeApi) -> (bool, Option<String>) {

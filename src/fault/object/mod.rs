@@ -77,7 +77,7 @@ pub(super) fn not_on_objects(fault: &Fault) -> FaultError {
 /// A fault through the API. Its value is its record: plain data with all that the undo needs.
 pub(super) trait ObjectFault: Sized {
     /// How long the injection may take beyond one call.
-    const INJECTION_TIMEOUT: Duration;
+    fn injection_timeout(fault: &Fault) -> Duration;
     /// How long the undo may take beyond one call.
     const UNDO_TIMEOUT: Duration;
     /// Whether an embedded cluster can carry it out.
@@ -89,7 +89,7 @@ pub(super) trait ObjectFault: Sized {
     }
 
     /// The same for one on a node, whose pods in these namespaces may be hit.
-    fn plan_on_node(_node: &str, _namespaces: &[String]) -> Option<Self> {
+    fn plan_on_node(_: &Fault, _node: &str, _namespaces: &[String]) -> Option<Self> {
         None
     }
 
@@ -97,6 +97,11 @@ pub(super) trait ObjectFault: Sized {
     /// where there is one, it is asked as in a run.
     async fn preview(_: &Fault, _cluster: Option<&Cluster>) -> Result<Option<String>, FaultError> {
         Ok(None)
+    }
+
+    /// What it would do now, a sentence each, for a dry run. Errors where it could not.
+    async fn outlook(&self, _: &Cluster) -> Result<Vec<String>, FaultError> {
+        Ok(Vec::new())
     }
 
     /// What it hits: a node, a pod, a Deployment.

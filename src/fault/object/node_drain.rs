@@ -1,22 +1,18 @@
 //! A node is cordoned and its pods are evicted, as `kubectl drain` does it; then it is uncordoned.
 //! Pods are not brought back: they are where Kubernetes has put them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use super::{AWAY, LOOK, ObjectContext, ObjectFault, Untouched, named, undo_marked, write};
-use crate::cluster::{Cordon, Evicted};
+use super::{AWAY, LOOK, ObjectContext, ObjectFault, Untouched, undo_marked, write};
+use crate::cluster::{Cluster, Cordon, Evicted, Eviction, Obstacle, PodOnNode};
+use crate::experiment::{DrainOptions, Fault};
 use crate::fault::FaultError;
-use crate::timeline::{FaultPhase, counted};
 
-/// How long pods may take to leave: a disruption budget may hold them up.
-const EVICTION_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// A pod: namespace, name, uid.
-type Pod = (String, String, String);
+use crate::timeline::{FaultPhase, counted, format_duration};
 
 /// A node is cordoned, and pods on it are evicted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,15 +21,37 @@ pub(crate) struct NodeDrain {
     pub node: String,
     /// The namespaces whose pods are evicted.
     pub namespaces: Vec<String>,
+    #[serde(default)]
+    pub options: DrainOptions,
 }
 
 impl ObjectFault for NodeDrain {
-    const INJECTION_TIMEOUT: Duration = EVICTION_TIMEOUT;
     const UNDO_TIMEOUT: Duration = AWAY;
     const RUNS_EMBEDDED: bool = true;
 
-    fn plan_on_node(node: &str, namespaces: &[String]) -> Option<Self> {
-        Some(Self { node: node.to_owned(), namespaces: namespaces.to_vec() })
+    fn injection_timeout(fault: &Fault) -> Duration {
+        options(fault).timeout
+    }
+
+    fn plan_on_node(fault: &Fault, node: &str, namespaces: &[String]) -> Option<Self> {
+        let options = options(fault);
+        Some(Self { node: node.to_owned(), namespaces: namespaces.to_vec(), options })
+    }
+
+    async fn outlook(&self, cluster: &Cluster) -> Result<Vec<String>, FaultError> {
+        fit(cluster, &self.node).await?;
+        let (pods, of) = (self.pods(cluster).await?, self.namespaces.join(", "));
+        let (count, names) = (counted(pods.len(), "pod"), listed(&pods));
+        let mut lines = vec![match pods.is_empty() {
+            true => format!("{} has no pod of {of} now", self.node),
+            false => format!("evicts {count} of {of} on {} now: {names}", self.node),
+        }];
+        for pod in &pods {
+            if let Evicted::NotNow(why) = cluster.evict(pod, self.eviction(true)).await? {
+                lines.push(self.waiting(pod, &why, self.options.timeout));
+            }
+        }
+        Ok(lines)
     }
 
     fn target(&self) -> &str {
@@ -41,16 +59,15 @@ impl ObjectFault for NodeDrain {
     }
 
     async fn inject(&self, context: &mut ObjectContext<'_, '_>) -> Result<(), FaultError> {
-        let Self { node, namespaces } = self;
-        let (seen, pods) = (fit(context, node).await?, pods(context, node, namespaces).await?);
+        let Self { node, namespaces, .. } = self;
+        let (seen, pods) = (fit(context.cluster, node).await?, self.pods(context.cluster).await?);
         let (pods, of) = (counted(pods.len(), "pod"), namespaces.join(", "));
         context.report(FaultPhase::Requested, format!("cordon it and evict {pods} of {of}"));
         let cordon =
             async |seen: &Cordon| context.cluster.cordon(node, seen, Some(context.mark)).await;
-        write(seen, async || fit(context, node).await, cordon).await?;
+        write(seen, async || fit(context.cluster, node).await, cordon).await?;
         context.report(FaultPhase::Returned, "the node is cordoned");
-        let evicted = evict(context, node, namespaces).await?;
-        let evicted = format!("gone or terminating: {}", counted(evicted, "pod"));
+        let evicted = self.evict(context).await?;
         context.report(FaultPhase::Confirmed, evicted);
         Ok(())
     }
@@ -81,8 +98,8 @@ impl ObjectFault for NodeDrain {
 }
 
 /// A cordon of somebody else's is not ours to take away.
-async fn fit(context: &ObjectContext<'_, '_>, node: &str) -> Result<Cordon, FaultError> {
-    let seen = context.cluster.cordon_of(node).await?;
+async fn fit(cluster: &Cluster, node: &str) -> Result<Cordon, FaultError> {
+    let seen = cluster.cordon_of(node).await?;
     match &seen.mark {
         _ if seen.cordoned => Err(unfit(node, "it is already cordoned".into())),
         Some(mark) => {
@@ -92,46 +109,111 @@ async fn fit(context: &ObjectContext<'_, '_>, node: &str) -> Result<Cordon, Faul
     }
 }
 
-/// Asks every pod to leave until none is left that stays.
-async fn evict(
-    context: &ObjectContext<'_, '_>,
-    node: &str,
-    namespaces: &[String],
-) -> Result<usize, FaultError> {
-    let (end, mut left) = (Instant::now() + EVICTION_TIMEOUT, BTreeSet::new());
-    loop {
-        let staying = pods(context, node, namespaces).await?;
-        for (namespace, pod, uid) in &staying {
-            if context.cluster.evict(namespace, pod, uid).await? == Evicted::Leaves {
-                left.insert(uid.clone());
+impl NodeDrain {
+    /// Asks every pod to leave until none is left that stays. Says what became of them.
+    async fn evict(&self, context: &mut ObjectContext<'_, '_>) -> Result<String, FaultError> {
+        let (begun, timeout) = (Instant::now(), self.options.timeout);
+        let (mut left, mut refused) = (BTreeSet::new(), BTreeMap::new());
+        let mut waited_for = BTreeSet::new();
+        loop {
+            let staying = self.pods(context.cluster).await?;
+            refused.retain(|uid, _| staying.iter().any(|pod| pod.uid == *uid));
+            for pod in &staying {
+                match context.cluster.evict(pod, self.eviction(false)).await? {
+                    Evicted::Leaves => {
+                        refused.remove(&pod.uid);
+                        left.insert(pod.uid.clone());
+                    }
+                    Evicted::NotNow(why) => {
+                        // The same budget says so of each of its pods, with other numbers.
+                        let who = why.split(" allows ").next().unwrap_or_default().to_owned();
+                        if waited_for.insert(who) {
+                            let until = timeout.saturating_sub(begun.elapsed());
+                            context.report(FaultPhase::Waits, self.waiting(pod, &why, until));
+                        }
+                        refused.insert(pod.uid.clone(), why);
+                    }
+                }
             }
+            if staying.is_empty() {
+                let gone = format!("gone or terminating: {}", counted(left.len(), "pod"));
+                return Ok(match waited_for.is_empty() {
+                    true => gone,
+                    false => {
+                        let whom: Vec<String> = waited_for.into_iter().collect();
+                        let length = format_duration(whole(begun.elapsed()));
+                        format!("{gone}; waited {length} for {}", whom.join(", "))
+                    }
+                });
+            }
+            if begun.elapsed() > timeout {
+                let names: Vec<String> = staying
+                    .iter()
+                    .map(|pod| match refused.get(&pod.uid) {
+                        Some(why) => format!("{pod} ({why})"),
+                        None => pod.to_string(),
+                    })
+                    .collect();
+                let (names, timeout) = (names.join(", "), format_duration(timeout));
+                return Err(unfit(&self.node, format!("{names} remain after {timeout}")));
+            }
+            sleep(LOOK).await;
         }
-        if staying.is_empty() {
-            return Ok(left.len());
+    }
+
+    fn waiting(&self, pod: &PodOnNode, why: &str, until: Duration) -> String {
+        let (left, timeout) =
+            (format_duration(whole(until)), format_duration(self.options.timeout));
+        format!(
+            "{why}, so {pod} is not evicted; trying again for another {left} (`timeout` is {timeout})"
+        )
+    }
+
+    fn eviction(&self, dry_run: bool) -> Eviction {
+        Eviction { grace_period: self.options.grace_period, dry_run }
+    }
+
+    /// The pods that are to be evicted. Errors where one is there that the options do not allow to
+    /// be.
+    async fn pods(&self, cluster: &Cluster) -> Result<Vec<PodOnNode>, FaultError> {
+        let mut all = Vec::new();
+        for namespace in &self.namespaces {
+            all.extend(cluster.pods_on(&self.node, Some(namespace)).await?);
         }
-        if Instant::now() > end {
-            let names: Vec<String> =
-                staying.iter().map(|(namespace, pod, _)| named(namespace, pod)).collect();
-            return Err(unfit(
-                node,
-                format!("{} remain after {}s", names.join(", "), EVICTION_TIMEOUT.as_secs()),
-            ));
+        for pod in &all {
+            let why = match pod.obstacle {
+                Some(Obstacle::DaemonSet) if !self.options.ignore_daemon_sets => {
+                    "is a DaemonSet's (`ignoreDaemonSets` is false)"
+                }
+                Some(Obstacle::Unmanaged) if !self.options.force => {
+                    "is created again by nothing (`force` is false)"
+                }
+                Some(Obstacle::EmptyDir) if !self.options.delete_empty_dir_data => {
+                    "has an emptyDir volume (`deleteEmptyDirData` is false)"
+                }
+                _ => continue,
+            };
+            return Err(unfit(&self.node, format!("pod {pod} {why}")));
         }
-        sleep(LOOK).await;
+        all.retain(|pod| pod.obstacle != Some(Obstacle::DaemonSet));
+        Ok(all)
     }
 }
 
-async fn pods(
-    context: &ObjectContext<'_, '_>,
-    node: &str,
-    namespaces: &[String],
-) -> Result<Vec<Pod>, FaultError> {
-    let mut all = Vec::new();
-    for namespace in namespaces {
-        let found = context.cluster.evictable(namespace, node).await?;
-        all.extend(found.into_iter().map(|(pod, uid)| (namespace.clone(), pod, uid)));
+fn listed(pods: &[PodOnNode]) -> String {
+    pods.iter().map(PodOnNode::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// In whole seconds.
+fn whole(length: Duration) -> Duration {
+    Duration::from_secs(length.as_secs())
+}
+
+fn options(fault: &Fault) -> DrainOptions {
+    match fault {
+        Fault::NodeDrain { options, .. } => options.clone(),
+        _ => DrainOptions::default(),
     }
-    Ok(all)
 }
 
 fn unfit(node: &str, why: String) -> FaultError {

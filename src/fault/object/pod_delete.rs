@@ -30,9 +30,12 @@ pub(crate) struct PodDelete {
 }
 
 impl ObjectFault for PodDelete {
-    const INJECTION_TIMEOUT: Duration = DELETION_TIMEOUT;
     const UNDO_TIMEOUT: Duration = Duration::ZERO;
     const RUNS_EMBEDDED: bool = true;
+
+    fn injection_timeout(_: &Fault) -> Duration {
+        DELETION_TIMEOUT
+    }
 
     async fn plan<L: Lookup>(fault: &Fault, lookup: &mut L) -> Result<Vec<Self>, L::Error> {
         let Fault::PodDelete { pods } = fault else { return Err(not_on_objects(fault).into()) };

@@ -45,6 +45,6 @@ async fn what_comes_back_by_itself_is_reported_as_such() {
     let deleted = previewed(&Fault::PodDelete { pods: pods.clone() }, None).await;
     let killed = previewed(&Fault::ContainerKill { pods, container: None }, None).await;
     assert!(deleted.starts_with("not needed: ") && killed.starts_with("not needed: the kubelet"));
-    let drain = Fault::NodeDrain { target: NodeSelector::default() };
+    let drain = Fault::NodeDrain { target: NodeSelector::default(), options: Default::default() };
     assert_eq!(preview_undo(&drain, None).await.unwrap(), None, "a node's undo names the node");
 }

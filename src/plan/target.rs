@@ -96,10 +96,9 @@ fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, excluded: Excl
     let whys = allowed.iter().filter_map(|node| excluded.why(node));
     let (why, hint) = whys.max_by_key(|(_, hint)| hint.is_some()).expect("some are excluded");
     let text = match (wanted, free.len()) {
-        (1, _) | (_, 0) => match allowed {
-            [one] => format!("node {} {why}", one.name),
-            all => format!("every node that matches the target {why}: {}", names(all)),
-        },
+        (1, _) | (_, 0) => {
+            format!("every node that matches the target {why}: {}", names(allowed))
+        }
         (_, left) => format!(
             "{wanted} nodes are to be targeted, but of {} only {left} are free: one {why}",
             names(allowed)
@@ -373,7 +372,8 @@ pub(crate) mod tests {
         let refused = choose(&named, true).unwrap_err();
         assert_eq!(
             refused.message,
-            "node w1 is not a container of this machine's container engine"
+            "every node that matches the target is not a container of this machine's container \
+             engine: w1"
         );
         assert_eq!(choose(&named, false).unwrap(), "w1", "a drain needs the API only");
         let host = |selector: NodeSelector| {

@@ -131,11 +131,14 @@ impl UndoTimer {
 impl Document {
     /// The plan on lines of no more than `width` columns.
     pub(super) fn text(&self, width: usize) -> String {
-        let context =
-            self.cluster.foreign().map_or(String::new(), |context| format!(" in {context}"));
-        let title =
-            format!("{} ({}), dry run{context}: nothing is changed", self.experiment, self.file);
-        let mut lines = vec![hang("", &title, width)];
+        let (name, file) = (&self.experiment, &self.file);
+        let mut lines = vec![match self.cluster.foreign() {
+            None => format!("{name} ({file}), dry run: nothing is changed"),
+            Some(context) => {
+                let title = format!("{name} ({file}), dry run in {context}: nothing is changed");
+                hang("", &title, width)
+            }
+        }];
         let mut row =
             |lead: &str, text: &str| lines.push(hang(&format!("{lead:LEAD$}"), text, width));
         row("cluster", &self.cluster.text());

@@ -40,7 +40,7 @@ impl RunScope<'_> {
         let others = self.experiment.namespaces();
         let namespaces: Vec<String> = own.chain(&others).cloned().collect();
         let undo = ObjectHarm::plan_on_node(fault, node, &namespaces)?;
-        Some(self.on_object(step, harm, access))
+        Some(self.on_object(step, undo, access))
     }
 
     fn on_object(&self, step: u32, harm: ObjectHarm, access: &Access) -> UndoEntry {

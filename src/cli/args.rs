@@ -43,6 +43,8 @@ pub(super) enum Colour {
 pub(super) enum Command {
     /// Run experiments: inject faults, measure the impact, undo, and judge the result
     Run(Run),
+    /// Write an experiment for a Service that exists
+    Init(Init),
     /// Check experiments without connecting to a cluster
     Validate(Validate),
     /// Check the failure-detection settings of kind configs or a running cluster
@@ -107,6 +109,12 @@ pub(super) struct Access {
 pub(super) struct Run {
     #[command(flatten)]
     pub experiments: Experiments,
+    /// Write the experiment for this Service that exists (NAMESPACE/NAME) and run it; EXPERIMENT is a fault, such as worker-stop
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["filename", "cluster"])]
+    pub service: Option<String>,
+    /// Keep the experiment of --service in this new file
+    #[arg(long, value_name = "FILE", requires = "service")]
+    pub save: Option<PathBuf>,
     /// Print the plan and change nothing; -o json prints it as data
     #[arg(long)]
     pub dry_run: bool,
@@ -136,6 +144,28 @@ pub(super) struct Run {
     pub output: Form,
     #[command(flatten)]
     pub access: Access,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// Service that clients use: NAMESPACE/NAME [asked for at a terminal]
+    #[arg(long, value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// Fault, such as worker-stop or pod-delete [asked for at a terminal, else worker-stop]
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Option<String>,
+    /// Namespace of the Service, if its name has none [default: the context's]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Write the experiment to this new file [asked for at a terminal, else standard output]
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// Kubeconfig context of the cluster; the experiment names it [default: the current one]
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Path to the kubeconfig file
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
 }
 
 /// What an experiment can be run on.

@@ -7,6 +7,17 @@ use crate::cluster::{Cluster, kubeconfig_paths};
 use crate::engine::error::RunError;
 use crate::timeline::{ClusterFacts, ClusterKind};
 
+/// The cluster of a context, or of the current one.
+pub(super) async fn cluster(
+    context: Option<&str>,
+    kubeconfig: Option<&Path>,
+    env: &Env,
+) -> Result<Cluster, RunError> {
+    let paths = kubeconfig_paths(kubeconfig, env.kubeconfig.as_deref(), env.home.as_deref());
+    let mut tell = |text: &str| complain!("{text}");
+    Cluster::from_files(&paths, context, &mut tell).await.map_err(RunError::refused_by)
+}
+
 /// The facts of a context's cluster (its name is the context's), and what could not be read of its
 /// settings.
 pub(super) async fn facts(
@@ -14,10 +25,10 @@ pub(super) async fn facts(
     kubeconfig: Option<&Path>,
     env: &Env,
 ) -> Result<(ClusterFacts, Vec<String>), RunError> {
-    let paths = kubeconfig_paths(kubeconfig, env.kubeconfig.as_deref(), env.home.as_deref());
-    let mut tell = |text: &str| complain!("{text}");
-    let cluster =
-        Cluster::from_files(&paths, context, &mut tell).await.map_err(RunError::refused_by)?;
+    facts_of(&cluster(context, kubeconfig, env).await?).await
+}
+
+pub(super) async fn facts_of(cluster: &Cluster) -> Result<(ClusterFacts, Vec<String>), RunError> {
     cluster
         .facts(ClusterKind::Context, cluster.context(), None, &[])
         .await

@@ -49,6 +49,15 @@ pub(super) fn refuse_open(
     if open.is_empty() { Ok(()) } else { Err(Failure::reported(exit::USAGE)) }
 }
 
+/// An experiment that was written for this command, checked as one that a person wrote.
+pub(super) fn written(source: Source, place: Place, env: &Env) -> Result<Vec<Parsed>, Failure> {
+    let mut parsed = Vec::new();
+    match check(source, Setting { place, namespace: None }, &mut parsed, env) {
+        true => Ok(parsed),
+        false => Err(Failure::reported(exit::USAGE)),
+    }
+}
+
 /// The same, but what is left open is neither printed nor an error yet.
 pub(super) fn even_open(
     Experiments { filename, names, namespace }: &Experiments,

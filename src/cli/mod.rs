@@ -19,7 +19,9 @@ mod exit;
 mod expected_cluster;
 mod failure;
 mod form;
+mod generator;
 mod get;
+mod init;
 mod judge;
 mod lint;
 mod live;
@@ -83,6 +85,7 @@ fn dispatch(Cli { global, command }: Cli) -> Result<u8, Failure> {
     let env = || Env::read(&global);
     match command {
         Command::Run(args) => run::run(&args, &env()?),
+        Command::Init(args) => init::init(&args, &env()?),
         Command::Validate(args) => validate::validate(&args, &env()?),
         Command::Lint(args) => lint::lint(&args, &env()?),
         Command::Predict(args) => predict::predict(&args, &env()?),

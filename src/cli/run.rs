@@ -1,14 +1,15 @@
 //! `run`: carries experiments out and reports. `suite.rs` has their order, `repeat.rs` what is done
 //! with one.
 
-use super::args::{ClusterChoice, Run};
+use super::args::{Access, ClusterChoice, Run};
 use super::command::Command;
 use super::dry_run::DryRun;
 use super::env::Env;
 use super::failure::Failure;
+use super::init::{self, Wish};
 use super::load::Place;
 use super::suite::Suite;
-use super::{block_on, exit, load};
+use super::{block_on, exit, live, load};
 use crate::docker::Endpoint;
 use crate::engine::abort::Abort;
 use crate::engine::environment::provision::{self, Environment, Found};
@@ -22,7 +23,10 @@ use crate::plan;
 /// Runs; exits with the gravest code.
 pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
     let image = node_image(args, env);
-    let experiments = load::even_open(&args.experiments, place(args, image), env)?;
+    let experiments = match &args.service {
+        Some(service) => about(service, args, place(args, image), env)?,
+        None => load::even_open(&args.experiments, place(args, image), env)?,
+    };
     block_on(async {
         let abort = Abort::listen(|signal, first| match first {
             true => complain!("   {signal}: stopping, please wait"),
@@ -63,6 +67,27 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
 /// The image of new nodes: the flag's, else that of the environment, which is only a default.
 fn node_image<'a>(args: &'a Run, env: &'a Env) -> Option<&'a str> {
     args.node_image.as_deref().or(env.node_image.as_deref())
+}
+
+/// The experiment about a Service that exists, with the fault that was named in the place of a built-in
+/// experiment.
+fn about(service: &str, args: &Run, place: Place, env: &Env) -> Result<Vec<Parsed>, Failure> {
+    let [fault] = &args.experiments.names[..] else {
+        return Err(Failure::usage("--service needs the name of one fault")
+            .hint("for example: kubectl outage run worker-stop --service shop/frontend"));
+    };
+    let Access { context, kubeconfig, .. } = &args.access;
+    let written = block_on(async {
+        let cluster = live::cluster(context.as_deref(), kubeconfig.as_deref(), env).await?;
+        let namespace = args.experiments.namespace.as_deref();
+        let names_context = context.is_some();
+        init::write(&cluster, Wish { service, fault, namespace, names_context }).await
+    })?;
+    written.chosen.iter().for_each(|line| complain!("   {line}"));
+    if let Some(path) = &args.save {
+        written.save(path)?;
+    }
+    load::written(written.source, place, env)
 }
 
 /// A context is another cluster than an experiment's own, unless the command says that it is not

@@ -1,6 +1,7 @@
 //! The Kubernetes adapter and kind's life cycle: the only place that names kube's client.
 
 mod access;
+mod application;
 mod canary;
 mod canary_object;
 mod configz;
@@ -36,6 +37,7 @@ mod retry;
 mod workload;
 
 pub(crate) use access::{ApiAccess, ClientIdentity};
+pub(crate) use application::{Application, ApplicationPort};
 pub(crate) use canary::{CANARY_LABEL, CANARY_PREFIX, CanaryClient};
 pub(crate) use canary_object::CANARY_OBJECT;
 pub(crate) use connect::Cluster;

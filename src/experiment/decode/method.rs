@@ -61,7 +61,7 @@ fn pods(fields: &mut Fields) -> Option<PodSelector> {
 }
 
 /// The flags of `kubectl drain`, beside its `target`.
-fn drain_options(fields: &mut Fields) -> Option<DrainOptions> {
+fn drain_options(fields: &mut Fields) -> Option<Box<DrainOptions>> {
     let default = DrainOptions::default();
     let timeout = fields.or("timeout", default.timeout, positive);
     let grace_period = fields.optional("gracePeriod", duration);
@@ -69,13 +69,13 @@ fn drain_options(fields: &mut Fields) -> Option<DrainOptions> {
         fields.or("deleteEmptyDirData", default.delete_empty_dir_data, flag);
     let force = fields.or("force", default.force, flag);
     let ignore_daemon_sets = fields.or("ignoreDaemonSets", default.ignore_daemon_sets, flag);
-    Some(DrainOptions {
+    Some(Box::new(DrainOptions {
         timeout: timeout?,
         grace_period: grace_period?,
         delete_empty_dir_data: delete_empty_dir_data?,
         force: force?,
         ignore_daemon_sets: ignore_daemon_sets?,
-    })
+    }))
 }
 
 fn side(cx: &Cx, node: &Node) -> Option<Side> {

@@ -78,7 +78,7 @@ macro_rules! every_fault {
                 target: NodeSelector = node,
                 /// As flags of `kubectl drain`.
                 #[serde(default)]
-                options: DrainOptions = drain_options,
+                options: Box<DrainOptions> = drain_options,
             }
             /// The only etcd member's data directory is moved away (never deleted), so that etcd
             /// starts with an empty one; then it is moved back.
@@ -245,7 +245,7 @@ impl Field for ObjectRef {
 
 impl Field for Duration {}
 impl Field for Side {}
-impl Field for DrainOptions {}
+impl Field for Box<DrainOptions> {}
 impl Field for Direction {}
 impl Field for u32 {}
 impl Field for Option<String> {}

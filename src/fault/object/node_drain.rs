@@ -211,7 +211,7 @@ fn whole(length: Duration) -> Duration {
 
 fn options(fault: &Fault) -> DrainOptions {
     match fault {
-        Fault::NodeDrain { options, .. } => options.clone(),
+        Fault::NodeDrain { options, .. } => (**options).clone(),
         _ => DrainOptions::default(),
     }
 }

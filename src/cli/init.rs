@@ -1,0 +1,217 @@
+//! `init`, and `run --service`: looks at a Service that exists, and writes an experiment about it.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::args::Init;
+use super::env::Env;
+use super::failure::Failure;
+use super::generator::{Bounds, ChosenFault, NodesReady, Request};
+use super::load::{self, Setting};
+use super::{block_on, exit, live, print};
+use crate::cluster::{Application, Cluster};
+use crate::engine::error::RunError;
+use crate::experiment::{Experiment, Source};
+use crate::prediction::{ClusterModel, Predictions, Quantity};
+use crate::stats::Seconds;
+use crate::timeline::Ready;
+
+const DEFAULT_FAULT: &str = "worker-stop";
+/// A fault that nobody detects is held for so long, and one that is at least.
+const HOLD: Duration = Duration::from_secs(30);
+/// How much longer than its detection a fault is held, so that what follows it is seen.
+const AFTER_DETECTION: Duration = Duration::from_secs(20);
+const TRIALS: u32 = 1000;
+
+/// What an experiment is written about.
+#[derive(Clone, Copy)]
+pub(super) struct Wish<'a> {
+    /// `NAME`, or `NAMESPACE/NAME`.
+    pub service: &'a str,
+    pub fault: &'a str,
+    pub namespace: Option<&'a str>,
+    /// Whether the file names the context that is used.
+    pub names_context: bool,
+}
+
+/// An experiment that was written, and what was chosen for it.
+pub(super) struct Written {
+    pub source: Source,
+    pub chosen: Vec<String>,
+}
+
+pub(super) fn init(args: &Init, env: &Env) -> Result<u8, Failure> {
+    let (context, kubeconfig) = (args.context.as_deref(), args.kubeconfig.as_deref());
+    let asks = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let (written, save) = block_on(async {
+        let cluster = live::cluster(context, kubeconfig, env).await?;
+        complain!("in {}", cluster.context_facts());
+        let service = match &args.service {
+            Some(service) => service.clone(),
+            None if asks => ask_service(&cluster, args.namespace.as_deref()).await?,
+            None => {
+                return Err(Failure::usage("no Service given")
+                    .hint("pass --service NAMESPACE/NAME; at a terminal `init` asks"));
+            }
+        };
+        let fault = match &args.fault {
+            Some(fault) => fault.clone(),
+            None if asks => {
+                let names = ChosenFault::names().collect::<Vec<_>>();
+                ask_one_of("Fault", &names, Some(DEFAULT_FAULT))?
+            }
+            None => DEFAULT_FAULT.to_owned(),
+        };
+        let namespace = args.namespace.as_deref();
+        let wish = Wish { service: &service, fault: &fault, namespace, names_context: true };
+        let written = write(&cluster, wish).await?;
+        let save = match &args.save {
+            None if asks => {
+                let name = format!("{}-{fault}.yaml", service.rsplit('/').next().unwrap_or("app"));
+                Some(PathBuf::from(ask("File", Some(&name))?))
+            }
+            save => save.clone(),
+        };
+        Ok((written, save))
+    })?;
+    written.chosen.iter().for_each(|line| complain!("   {line}"));
+    match &save {
+        Some(path) => {
+            written.save(path)?;
+            complain!("next: kubectl outage run -f {} --dry-run", path.display());
+        }
+        None => print(written.source.text().trim_end()),
+    }
+    Ok(exit::PASS)
+}
+
+/// Looks at the Service, and writes.
+pub(super) async fn write(cluster: &Cluster, wish: Wish<'_>) -> Result<Written, Failure> {
+    let fault = ChosenFault::named(wish.fault)?;
+    let (namespace, service) = match wish.service.split_once('/') {
+        Some(both) => both,
+        None => (wish.namespace.unwrap_or(cluster.default_namespace()), wish.service),
+    };
+    let application =
+        cluster.application(namespace, service).await.map_err(RunError::refused_by)?;
+    let (facts, warnings) = live::facts_of(cluster).await?;
+    warnings.iter().for_each(|warning| complain!("warning: {warning}"));
+    let nodes = cluster.nodes().await.map_err(RunError::refused_by)?;
+    let ready = nodes.iter().filter(|node| node.ready == Ready::True).count();
+    let nodes_ready = match ready == nodes.len() {
+        true => NodesReady::All,
+        false => NodesReady::AtLeast(ready),
+    };
+    let context = wish.names_context.then_some(cluster.context());
+    let request = Request { application: &application, fault, context, nodes_ready };
+    let model = on(ClusterModel::of_cluster(&facts), &application);
+    // Each needs what was found before it: whether the fault lasts long enough to be detected decides
+    // how long clients see errors.
+    let first = predicted(&request, HOLD, &model, &application)?;
+    let hold = first.detection.map_or(HOLD, |detection| {
+        let whole = (detection + AFTER_DETECTION).as_secs();
+        Duration::from_secs(whole.next_multiple_of(5)).max(HOLD)
+    });
+    let bounds = predicted(&request, hold, &model, &application)?;
+    let text = request.text(hold, &bounds)?;
+    read(&text)?;
+    let name = format!("{}-{}.yaml", application.service, fault.name);
+    let chosen = request.chosen(hold, &bounds)?;
+    Ok(Written { source: Source::from_text(name, text, ""), chosen })
+}
+
+impl Written {
+    /// Keeps it in a new file.
+    pub(super) fn save(&self, path: &Path) -> Result<(), Failure> {
+        let written = std::fs::File::create_new(path)
+            .and_then(|mut file| file.write_all(self.source.text().as_bytes()));
+        written.map_err(|e| Failure::usage(format!("cannot write {}: {e}", path.display())))?;
+        complain!("saved as {}", path.display());
+        Ok(())
+    }
+}
+
+/// The cluster with the Service's endpoints where they are.
+fn on(model: ClusterModel, application: &Application) -> ClusterModel {
+    let service = full_name(application);
+    let ready = application.endpoints.iter().filter(|endpoint| endpoint.ready);
+    let nodes: Vec<&str> = ready.filter_map(|endpoint| endpoint.node.as_deref()).collect();
+    model.with_endpoints(nodes.iter().map(|node| (service.as_str(), *node, 1)))
+}
+
+fn full_name(application: &Application) -> String {
+    format!("{}/{}", application.namespace, application.service)
+}
+
+/// What the model predicts of an experiment that lasts so long.
+fn predicted(
+    request: &Request<'_>,
+    hold: Duration,
+    model: &ClusterModel,
+    application: &Application,
+) -> Result<Bounds, Failure> {
+    let experiment = read(&request.text(hold, &Bounds::default())?)?;
+    let predictions = Predictions::new(Some(experiment), model.clone(), TRIALS, 1);
+    let longest = |quantity| predictions.longest(quantity, 0).ok().map(whole);
+    Ok(Bounds {
+        detection: longest(Quantity::Detection),
+        error_window: longest(Quantity::ErrorWindow(&application.service)),
+        recovery: longest(Quantity::Recovery),
+    })
+}
+
+/// Rounded up.
+fn whole(length: Seconds) -> Duration {
+    Duration::from_secs(length.as_f64().ceil().max(1.0) as u64)
+}
+
+/// What was written goes the way of every experiment.
+fn read(text: &str) -> Result<Experiment, Failure> {
+    match load::checked(Source::from_text("the experiment", text, ""), Setting::OWN) {
+        Ok(mut all) => Ok(all.swap_remove(0).experiment),
+        Err(problems) => Err(RunError::failed(format!(
+            "internal error, please report it: the experiment that was written is not valid: \
+             {problems}"
+        ))
+        .into()),
+    }
+}
+
+async fn ask_service(cluster: &Cluster, namespace: Option<&str>) -> Result<String, Failure> {
+    let mut names = cluster.service_names().await.map_err(RunError::refused_by)?;
+    names.retain(|name| match namespace {
+        Some(namespace) => name.split('/').next() == Some(namespace),
+        None => name != "default/kubernetes" && !name.starts_with("kube-system/"),
+    });
+    if names.is_empty() {
+        return Err(
+            Failure::usage("there is no Service to ask").hint("pass --service NAMESPACE/NAME")
+        );
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    ask_one_of("Service", &names, None)
+}
+
+/// By its number or its name.
+fn ask_one_of(what: &str, all: &[&str], default: Option<&str>) -> Result<String, Failure> {
+    for (index, name) in all.iter().enumerate() {
+        complain!("  {}  {name}", index + 1);
+    }
+    let answer = ask(what, default)?;
+    let number = answer.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+    Ok(number.and_then(|index| all.get(index)).map_or(answer, |name| (*name).to_owned()))
+}
+
+fn ask(what: &str, default: Option<&str>) -> Result<String, Failure> {
+    let shown = default.map_or(String::new(), |default| format!(" [{default}]"));
+    complain!("{what}{shown}:");
+    let mut line = String::new();
+    let read = std::io::stdin().read_line(&mut line);
+    read.map_err(|e| Failure::usage(format!("cannot read the answer: {e}")))?;
+    match (line.trim(), default) {
+        ("", Some(default)) => Ok(default.to_owned()),
+        ("", None) => Err(Failure::usage(format!("no {what} given"))),
+        (answer, _) => Ok(answer.to_owned()),
+    }
+}

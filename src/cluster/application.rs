@@ -1,0 +1,162 @@
+//! A Service that exists, as far as an experiment about it can be written without asking anybody:
+//! its ports, who answers there, and how its pods say that they are ready.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt;
+use kube::api::{Api, DynamicObject, ListParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use serde_json::Value;
+
+use super::connect::Cluster;
+use super::error::ClusterError;
+use super::query::selector;
+use crate::timeline::Endpoint;
+
+/// A Service of an application.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Application {
+    pub namespace: String,
+    pub service: String,
+    pub headless: bool,
+    /// Whether a client stays with one endpoint.
+    pub session_affinity: bool,
+    pub ports: Vec<ApplicationPort>,
+    /// The labels of its pods; empty: it chooses none.
+    pub selector: BTreeMap<String, String>,
+    pub endpoints: Vec<Endpoint>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ApplicationPort {
+    pub port: u16,
+    pub name: Option<String>,
+    pub tcp: bool,
+    /// The path that the pods' readiness probe asks for over HTTP, at the port behind this one.
+    pub readiness_path: Option<String>,
+}
+
+impl Cluster {
+    /// The namespace that the context names, or `default`.
+    pub(crate) fn default_namespace(&self) -> &str {
+        &self.config().default_namespace
+    }
+
+    /// A Service as `NAMESPACE/NAME`, of each that there is.
+    pub(crate) async fn service_names(&self) -> Result<Vec<String>, ClusterError> {
+        let api: Api<DynamicObject> = Api::all_with(self.client(), &kind("Service"));
+        let all = self.list_all("list the Services", api, ListParams::default()).await?;
+        let mut names: Vec<String> = all
+            .iter()
+            .map(|one| format!("{}/{}", one.namespace().unwrap_or_default(), one.name_any()))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Reads a Service and its pods. Errors when there is none of that name.
+    pub(crate) async fn application(
+        &self,
+        namespace: &str,
+        service: &str,
+    ) -> Result<Application, ClusterError> {
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client(), namespace, &kind("Service"));
+        let what = format!("read the Service {namespace}/{service}");
+        let found = self.call(what, api.get(service)).await?;
+        let labels: BTreeMap<String, String> =
+            serde_json::from_value(found.data["spec"]["selector"].clone()).unwrap_or_default();
+        let pods = match labels.is_empty() {
+            true => Vec::new(),
+            false => {
+                let params = ListParams::default().labels(&selector(&labels));
+                let api = Api::namespaced_with(self.client(), namespace, &kind("Pod"));
+                self.list_all::<DynamicObject>("list the Service's pods", api, params).await?
+            }
+        };
+        let endpoints = self.endpoints(namespace, service).await?;
+        Ok(Application { endpoints, ..read(&found, labels, pods.first()) })
+    }
+}
+
+fn kind(name: &str) -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", name))
+}
+
+fn read(
+    found: &DynamicObject,
+    selector: BTreeMap<String, String>,
+    pod: Option<&DynamicObject>,
+) -> Application {
+    let spec = &found.data["spec"];
+    let ports = spec["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let port = |port: &Value| ApplicationPort {
+        port: port["port"].as_u64().unwrap_or_default() as u16,
+        name: port["name"].as_str().map(str::to_owned),
+        tcp: port["protocol"].as_str().is_none_or(|protocol| protocol == "TCP"),
+        readiness_path: pod.and_then(|pod| readiness_path(pod, &port["targetPort"])),
+    };
+    Application {
+        namespace: found.namespace().unwrap_or_default(),
+        service: found.name_any(),
+        headless: spec["clusterIP"].as_str().is_none_or(|ip| ip.is_empty() || ip == "None"),
+        session_affinity: spec["sessionAffinity"] == "ClientIP",
+        ports: ports.iter().map(port).collect(),
+        selector,
+        endpoints: Vec::new(),
+    }
+}
+
+/// The path of a readiness probe over HTTP at the port that a Service leads to, whether either is a
+/// name or a number.
+fn readiness_path(pod: &DynamicObject, target: &Value) -> Option<String> {
+    let containers = pod.data["spec"]["containers"].as_array()?;
+    let number =
+        |container: &Value, port: &Value| match port.as_str() {
+            None => port.as_u64(),
+            Some(name) => container["ports"]
+                .as_array()?
+                .iter()
+                .find(|port| port["name"] == name)?["containerPort"]
+                .as_u64(),
+        };
+    containers.iter().find_map(|container| {
+        let http = container["readinessProbe"].get("httpGet")?;
+        let plain = http["scheme"].as_str().is_none_or(|scheme| scheme == "HTTP");
+        let same = number(container, &http["port"])? == number(container, target)?;
+        (plain && same).then(|| http["path"].as_str().unwrap_or("/").to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_path_is_that_of_the_readiness_probe_of_the_same_port() {
+        let object = |value: Value| serde_json::from_value::<DynamicObject>(value).unwrap();
+        let service = object(
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "frontend", "namespace": "shop"},
+            "spec": {"clusterIP": "10.96.0.9", "sessionAffinity": "ClientIP", "ports": [
+                {"name": "http", "port": 80, "protocol": "TCP", "targetPort": "web"},
+                {"name": "metrics", "port": 9090, "targetPort": 9090}, {"port": 53, "protocol": "UDP"}]}}),
+        );
+        let pod = object(
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [
+            {"name": "side"},
+            {"name": "c", "ports": [{"name": "web", "containerPort": 8080}],
+             "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080, "scheme": "HTTP"}}}]}}),
+        );
+        let found = read(&service, BTreeMap::new(), Some(&pod));
+        assert!(found.session_affinity && !found.headless);
+        let ports: Vec<_> = found
+            .ports
+            .iter()
+            .map(|port| (port.port, port.tcp, port.readiness_path.as_deref()))
+            .collect();
+        assert_eq!(ports, [(80, true, Some("/healthz")), (9090, true, None), (53, false, None)]);
+        assert_eq!(read(&service, BTreeMap::new(), None).ports[0].readiness_path, None);
+    }
+}

@@ -13,7 +13,7 @@ use super::{block_on, exit, live, print};
 use crate::cluster::{Application, Cluster};
 use crate::engine::error::RunError;
 use crate::experiment::{Experiment, Source};
-use crate::prediction::{ClusterModel, Predictions, Quantity};
+use crate::prediction::{ClusterModel, Predictions, Quantity, Seen};
 use crate::stats::Seconds;
 use crate::timeline::Ready;
 
@@ -137,7 +137,7 @@ fn on(model: ClusterModel, application: &Application) -> ClusterModel {
     let service = full_name(application);
     let ready = application.endpoints.iter().filter(|endpoint| endpoint.ready);
     let nodes: Vec<&str> = ready.filter_map(|endpoint| endpoint.node.as_deref()).collect();
-    model.with_endpoints(nodes.iter().map(|node| (service.as_str(), *node, 1)))
+    model.with_endpoints(nodes.iter().map(|node| Seen { service: &service, node, count: 1 }))
 }
 
 fn full_name(application: &Application) -> String {

@@ -14,6 +14,8 @@ pub(crate) mod clock;
 mod diagnosis;
 pub(crate) mod environment;
 pub(crate) mod error;
+#[cfg(test)]
+mod existing_tests;
 pub(crate) mod fault_reporter;
 pub(crate) mod leaders;
 pub(crate) mod live;

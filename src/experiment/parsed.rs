@@ -301,6 +301,23 @@ mod tests {
     }
 
     #[test]
+    fn experiments_for_existing_applications_are_right_and_named_as_their_files() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/apps");
+        let files: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        assert!(files.len() >= 6, "{files:?}");
+        for path in files {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let parsed = parse(Source::from_text(path.to_str().unwrap(), text, folder))
+                .unwrap_or_else(|problems| panic!("{problems}"));
+            assert_eq!(parsed.warnings.to_string(), "", "{name}");
+            assert_eq!(parsed.file_name(), name);
+            assert!(parsed.experiment.question.is_some() && parsed.experiment.workload.is_empty());
+        }
+    }
+
+    #[test]
     fn a_list_of_settings_is_an_experiment_each() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments");
         let source =

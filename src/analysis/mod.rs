@@ -54,8 +54,7 @@ pub fn analyse(timeline: &Timeline) -> Findings {
     let faults = faults::faults(timeline, zero);
     let end = zero
         .at(timeline.records.last().map_or(timeline.header.anchor.monotonic, |record| record.at));
-    let steady_after = steady(timeline, zero, false);
-    let steady_before = steady(timeline, zero, true);
+    let [steady_before, steady_after] = [true, false].map(|before| steady(timeline, zero, before));
     let requested = faults.first().map(|fault| fault.requested);
     let steady_since = steady_before.as_ref().and_then(|steady| steady.held_since);
     let steady_since = steady_since.filter(|since| requested.is_none_or(|at| *since <= at));

@@ -20,8 +20,8 @@ const REPLACEABLE: [&str; 5] = [
 /// not be listed. What a controller replaces whenever it has to is not missing where there are as
 /// many others of the same owner.
 pub(super) fn objects(records: &[Record]) -> Option<ObjectsFinding> {
-    let (was, unread) = inventory(records, true)?;
-    let now = inventory(records, false);
+    let [was, now] = [true, false].map(|before| inventory(records, before));
+    let (was, unread) = was?;
     let found = ObjectsFinding { before: was.len() as u32, ..ObjectsFinding::default() };
     let mut found = now.map_or(found.clone(), |(now, unread)| compare(found, was, now, unread));
     let unread: BTreeSet<_> =
@@ -81,6 +81,7 @@ fn place(object: &ObjectName) -> (&str, Option<&str>, Option<&str>) {
     (&object.kind, object.namespace.as_deref(), object.owner.as_deref())
 }
 
+/// The one before the first fault, or after the recovery.
 fn inventory(records: &[Record], wanted: bool) -> Option<(&[ObjectName], &[UnreadKind])> {
     records.iter().rev().find_map(|record| match &record.event {
         Event::Objects { before, objects, unread } if *before == wanted => {

@@ -81,7 +81,6 @@ fn text(name: &str) -> Option<String> {
     var(name)?.into_string().ok()
 }
 
-/// What an output is coloured with, if it is.
 pub(super) fn ink(choice: Colour, is_terminal: bool) -> Option<Ink> {
     let is_wanted = match choice {
         Colour::Always => true,

@@ -19,7 +19,6 @@ use crate::report::{hang, json};
 use crate::timeline::counted;
 use crate::timeline::{NodeRole, Tuning};
 
-/// What is predicted of one experiment.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Predicted {

@@ -20,7 +20,6 @@ pub(crate) type Addresses = BTreeMap<String, Vec<IpAddr>>;
 /// A node of a kind cluster, running or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Container {
-    /// The container's full id.
     pub id: String,
     /// The container's name, which is the node's.
     pub name: String,
@@ -37,16 +36,13 @@ pub(crate) struct Container {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ContainerState {
-    /// The container's full id.
     pub id: String,
     pub name: String,
     /// Whether it has a process. One that is paused, or being stopped, is running, too.
     pub running: bool,
-    /// Whether it is frozen.
     pub paused: bool,
     /// Whether the engine is about to start it again by its restart policy.
     pub restarting: bool,
-    /// Whether it is being removed.
     pub dead: bool,
     /// Its last exit code; `None` while it runs.
     pub exit_code: Option<i64>,

@@ -27,7 +27,6 @@ pub(crate) enum DockerError {
     Unreachable {
         /// What was tried, with the address.
         what: String,
-        /// Why it failed.
         why: Unreachable,
         /// The system's words.
         detail: String,
@@ -35,39 +34,21 @@ pub(crate) enum DockerError {
     /// No answer in time.
     #[error("{what}: the container engine did not answer within {}s", .after.as_secs_f64())]
     Timeout {
-        /// What was tried.
         what: String,
         /// How long was waited.
         after: Duration,
     },
-    /// The container does not exist.
     #[error("{what}: there is no such container")]
-    NoSuchContainer {
-        /// What was tried.
-        what: String,
-    },
+    NoSuchContainer { what: String },
     /// The container is paused: nothing can be run in it.
     #[error("{what}: the container is paused")]
-    Paused {
-        /// What was tried.
-        what: String,
-    },
-    /// The container is not running.
+    Paused { what: String },
     #[error("{what}: the container is not running")]
-    NotRunning {
-        /// What was tried.
-        what: String,
-    },
-    /// The container is not paused.
+    NotRunning { what: String },
     #[error("{what}: the container is not paused")]
-    NotPaused {
-        /// What was tried.
-        what: String,
-    },
-    /// The engine refused.
+    NotPaused { what: String },
     #[error("{what}: {message}")]
     Refused {
-        /// What was tried.
         what: String,
         /// The HTTP status; 0 where there was none.
         status: u16,
@@ -76,10 +57,7 @@ pub(crate) enum DockerError {
     },
     /// The engine is older than what is supported.
     #[error("use {engine}: it is older than Docker 20.10 (API 1.41), the oldest supported version")]
-    TooOld {
-        /// The engine and its version.
-        engine: String,
-    },
+    TooOld { engine: String },
 }
 
 fn unreachable_text(why: Unreachable, detail: &str) -> String {

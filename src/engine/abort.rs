@@ -28,7 +28,6 @@ impl Abort {
         Ok(Self { signal })
     }
 
-    /// One that is triggered by hand.
     #[cfg(test)]
     pub(crate) fn by_hand() -> (watch::Sender<Option<&'static str>>, Self) {
         let (sender, signal) = watch::channel(None);
@@ -45,7 +44,6 @@ impl Abort {
         }
     }
 
-    /// Whether it was interrupted.
     pub(crate) fn signal(&self) -> Option<&'static str> {
         *self.signal.borrow()
     }

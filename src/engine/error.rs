@@ -17,7 +17,6 @@ pub(crate) enum RunErrorKind {
     Refused,
     /// Failed on the way; what had been done was undone.
     Failed,
-    /// Could not be undone.
     NotUndone,
 }
 
@@ -28,7 +27,6 @@ pub(crate) trait Hinted: Error {
         false
     }
 
-    /// What failed.
     fn message(&self) -> String {
         if self.is_sentence() { self.to_string() } else { format!("failed to {self}") }
     }
@@ -150,7 +148,6 @@ impl RunError {
         }
     }
 
-    /// Failed on the way.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self { kind: RunErrorKind::Failed, ..Self::refused(message) }
     }
@@ -182,7 +179,6 @@ impl RunError {
             .hint("please report it, with the run's folder")
     }
 
-    /// With the causes of an error.
     pub(crate) fn because(mut self, error: &dyn Error) -> Self {
         let mut next = Some(error);
         while let Some(error) = next {

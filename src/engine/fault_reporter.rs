@@ -17,7 +17,6 @@ pub(crate) struct FaultReporter<'a> {
 }
 
 impl FaultReporter<'_> {
-    /// Records one phase.
     pub(crate) fn report(&self, phase: FaultPhase, detail: String) {
         let (step, name, component) = (self.step, self.name.map(str::to_owned), self.component);
         let Some(kind) = self.kind else {

@@ -42,7 +42,6 @@ pub(crate) struct Live {
 /// A node's Ready condition.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NodeState {
-    /// Its status.
     pub ready: Ready,
     /// Since when it has been so; `None`: since before the run.
     pub since: Option<Moment>,
@@ -59,7 +58,6 @@ pub(crate) struct ProbeState {
 }
 
 impl Live {
-    /// Takes in a record.
     pub(crate) fn observe(&mut self, record: &Record) {
         match &record.event {
             Event::Node { node, change, ready, heartbeat, .. } => {
@@ -145,7 +143,6 @@ impl Live {
         }
     }
 
-    /// A probe began.
     pub(crate) fn probe_started(&mut self, span: ProbeSpan) {
         self.probes.insert(span.probe.name.clone(), ProbeState::new(span));
     }
@@ -232,9 +229,7 @@ impl ProbeState {
 /// How many of a probe's attempts succeeded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Share {
-    /// Attempts.
     pub total: u32,
-    /// Successes.
     pub ok: u32,
     /// Whether the attempts cover all of the time that was asked for.
     pub covered: bool,

@@ -33,7 +33,6 @@ pub(crate) struct Observers {
 /// One node, and what deploying to it takes.
 #[derive(Clone)]
 pub(crate) struct Post {
-    /// The way into it.
     pub access: Arc<dyn NodeAccess>,
     pub node: NodeHandle,
     /// Its processor; empty where it is not known.
@@ -200,7 +199,6 @@ struct NodeHistory {
     /// The beginning of the last gap.
     blind_from: Moment,
     states: BTreeMap<Subject, Event>,
-    /// What the present observer has reported.
     reported: BTreeSet<Subject>,
 }
 
@@ -222,7 +220,6 @@ impl NodeHistory {
         self.reported.clear();
     }
 
-    /// The observer is lost.
     fn lost(&mut self, reason: String) -> Option<Record> {
         if self.gap.is_some() {
             return None;
@@ -232,7 +229,6 @@ impl NodeHistory {
         self.gap_until(clock::now(), None)
     }
 
-    /// All is known up to this moment.
     fn observed_until(&mut self, at: Moment) -> Option<Record> {
         self.until = self.until.max(at);
         let record = self.gap_until(at, Some(at));

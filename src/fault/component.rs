@@ -64,7 +64,6 @@ macro_rules! on_part {
 }
 pub(super) use on_part;
 
-/// A process of the part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Process {
     /// Its number and its start: no other has both.
@@ -82,7 +81,6 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// No process is there.
     pub(super) fn gone(&self) -> bool {
         self.now.is_empty()
     }
@@ -179,7 +177,6 @@ impl Part {
         Ok(Seen::read(&text))
     }
 
-    /// Which process of it runs.
     pub(super) async fn process(&self, context: &FaultContext<'_, '_>) -> Result<Look, FaultError> {
         let seen = self.look(context).await?;
         Ok(match () {
@@ -267,7 +264,6 @@ impl Part {
     }
 }
 
-/// A fault of the model on the part that it names.
 pub(super) fn modelled(fault: &Fault, node: ModelNode<'_>, words: Words) -> Option<Modelled> {
     let (component, inject) = (fault.component()?, node.action(fault)?);
     let undo = inject.undo()?;

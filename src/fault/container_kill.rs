@@ -19,7 +19,6 @@ const WAIT: Wait = Wait { every: Duration::from_millis(50), limit: Duration::fro
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ContainerKill {
     pod: String,
-    /// The containers' ids.
     containers: Vec<String>,
     #[serde(flatten)]
     timer: UndoTimer,

@@ -32,9 +32,7 @@ pub(super) struct Wait {
 
 /// What a look for an effect has found.
 pub(super) enum Look {
-    /// The effect is there.
     Seen(String),
-    /// This is there instead.
     NotYet(String),
 }
 
@@ -60,7 +58,6 @@ impl<'a, 'p> FaultContext<'a, 'p> {
         &self.target.container_id
     }
 
-    /// The container that the node's machine is.
     pub(super) async fn machine(&self) -> Result<ContainerState, FaultError> {
         let state =
             self.docker.inspect(self.container()).await.map_err(|error| self.failed(error))?;
@@ -128,7 +125,6 @@ impl<'a, 'p> FaultContext<'a, 'p> {
         FaultError::NotConfirmed { node: self.node(), seen: seen.into(), after }
     }
 
-    /// A command in the node failed.
     pub(super) fn command_failed(&self, what: &'static str, output: &Output) -> FaultError {
         FaultError::Command { node: self.node(), what, output: output.error_text() }
     }

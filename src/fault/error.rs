@@ -16,29 +16,20 @@ pub(crate) enum FaultError {
     /// It can't be injected in this cluster.
     #[error("{why}")]
     Impossible {
-        /// Why not.
         why: String,
         /// What a person can do.
         hint: Option<&'static str>,
     },
     /// The container no longer exists, so that nothing is left to be undone.
     #[error("find container {container}: it no longer exists")]
-    Gone {
-        /// The container's name.
-        container: String,
-    },
+    Gone { container: String },
     /// The node is not as it must be before the fault; nothing was injected.
     #[error("inject the fault on node {node}: {why}")]
-    Refused {
-        node: String,
-        /// Why not.
-        why: String,
-    },
+    Refused { node: String, why: String },
     /// The call came back, and its effect is not there.
     #[error("confirm the fault on node {node}: {seen} {}s after the call", .after.as_secs())]
     NotConfirmed {
         node: String,
-        /// What was seen instead.
         seen: String,
         /// How long it was waited for.
         after: Duration,
@@ -52,34 +43,24 @@ pub(crate) enum FaultError {
         node: String,
         /// What it should have done.
         what: &'static str,
-        /// What it wrote.
         output: String,
     },
     /// The node is back with other addresses than before.
     #[error("restore the address of node {node}: it was {} and is {}", list(.before), list(.after))]
-    AddressChanged {
-        node: String,
-        /// Before the fault.
-        before: Vec<IpAddr>,
-        /// Now.
-        after: Vec<IpAddr>,
-    },
+    AddressChanged { node: String, before: Vec<IpAddr>, after: Vec<IpAddr> },
     /// An object of the cluster is not as it must be.
     #[error("{what}: {why}")]
     Object {
         /// What should have been done, to what.
         what: String,
-        /// What was seen.
         why: String,
     },
-    /// The cluster's API server.
     #[error(transparent)]
     Api(#[from] ClusterError),
     /// The effect is still there.
     #[error("undo the fault on node {node}: {seen} after {}s{}", .after.as_secs(), end_of(.log))]
     NotUndone {
         node: String,
-        /// What was seen.
         seen: String,
         /// How long was tried.
         after: Duration,

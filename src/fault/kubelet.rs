@@ -15,7 +15,6 @@ pub(super) const PROCESS: &str =
     "pid=$(systemctl show --property=MainPID --value kubelet) && [ \"$pid\" -gt 0 ] &&
 stat=$(cat /proc/$pid/stat) && set -- $stat && echo \"$1 $3\"";
 
-/// The kubelet's process.
 pub(super) struct Process {
     pid: String,
     state: String,
@@ -54,7 +53,6 @@ pub(super) async fn process(context: &FaultContext<'_, '_>) -> Result<Option<Pro
     Ok(seen.map(|(pid, state)| Process { pid: pid.to_owned(), state: state.to_owned() }))
 }
 
-/// Which process of it runs.
 pub(super) async fn look(context: &FaultContext<'_, '_>) -> Result<Look, FaultError> {
     Ok(match process(context).await? {
         Some(process) if process.runs() => {

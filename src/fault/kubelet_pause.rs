@@ -19,7 +19,6 @@ const UNFREEZE: &str = "systemctl kill --signal=CONT kubelet; sent=$?
 if systemctl is-active --quiet kubelet; then [ $sent = 0 ] || exit 1
 else systemctl start --no-block kubelet || exit 1; fi";
 
-/// The kubelet is frozen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct KubeletPause(UndoTimer);

@@ -16,7 +16,6 @@ use crate::timeline::FaultPhase;
 const STOP: &str = "systemctl stop --no-block kubelet";
 const START: &str = "systemctl start --no-block kubelet || exit 1";
 
-/// The kubelet is stopped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct KubeletStop(UndoTimer);

@@ -53,7 +53,6 @@ pub(crate) trait NodeFault: Sized {
         None
     }
 
-    /// The pod that it hits, if not the node.
     fn pod(&self) -> Option<&str> {
         None
     }
@@ -67,7 +66,6 @@ pub(crate) trait NodeFault: Sized {
 /// What an undo has seen at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Undone {
-    /// In words.
     pub seen: String,
     /// Whether the effect was over before.
     pub wore_off: bool,
@@ -85,11 +83,9 @@ impl From<&str> for Undone {
     }
 }
 
-/// What a fault is planned from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan<'a> {
     pub fault: &'a Fault,
-    /// The node that it hits.
     pub target: &'a NodeTarget,
     /// All machines of the cluster, the load balancer among them.
     pub cluster: &'a [NodeTarget],
@@ -104,7 +100,6 @@ pub(crate) struct Plan<'a> {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PodContainers<'a> {
-    /// The pod's name.
     pub pod: &'a str,
     /// The containers' ids, without the runtime's name.
     pub ids: &'a [String],
@@ -126,7 +121,6 @@ impl Plan<'_> {
         others.flat_map(|other| other.addresses.values().flatten().copied()).collect()
     }
 
-    /// This is not the fault that was asked for, or not one on a node.
     pub(super) fn another_fault(&self) -> FaultError {
         self.impossible(format!("{} is not a fault on a node", self.fault.kind()), None)
     }
@@ -139,9 +133,7 @@ impl Plan<'_> {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ModelNode<'a> {
-    /// In the model.
     pub id: NodeId,
-    /// In Kubernetes.
     pub name: &'a str,
 }
 
@@ -168,7 +160,6 @@ pub(super) fn modelled(
 #[derive(Clone, Debug)]
 pub(crate) struct Modelled {
     pub inject: Action,
-    /// What is seen when it is there.
     pub effect: &'static str,
     pub undo: Action,
     /// What is seen when it is gone.

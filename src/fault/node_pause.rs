@@ -13,7 +13,6 @@ use super::power_on::{self, Cause};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
-/// A freeze.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NodePause;
 

@@ -34,9 +34,7 @@ pub(super) struct Filter<'m> {
     pub mark: &'m str,
     /// In words, for the timeline.
     pub what: String,
-    /// Which packets.
     pub direction: Direction,
-    /// Of whom.
     pub hit: Hit,
     /// Whom a connection shows to be cut off; `None`: the gateway. To a closed port that is refused
     /// immediately while all is well.
@@ -50,7 +48,6 @@ pub(super) enum Hit {
     /// Those to and from a port of these, and from and to another of the node's own.
     Ports {
         of: Vec<IpAddr>,
-        /// Their port.
         theirs: u16,
         /// The node's own that they ask.
         ours: u16,
@@ -58,13 +55,10 @@ pub(super) enum Hit {
     /// Everything of these nodes and of the networks behind them, but for what goes on with ports
     /// of `spared`.
     Nodes {
-        /// The nodes.
         of: Vec<IpAddr>,
         /// Whose ports are spared.
         spared: Vec<IpAddr>,
-        /// Their port.
         theirs: u16,
-        /// The node's own.
         ours: u16,
     },
 }

@@ -35,7 +35,6 @@ const ANSWER: Duration = Duration::from_secs(3);
 /// The bound on the whole.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What a node was seen to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     Up,

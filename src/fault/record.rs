@@ -9,7 +9,6 @@ use crate::docker::{Addresses, Container};
 use crate::node::NodeHandle;
 use crate::timeline::NodeRole;
 
-/// A node, and the container that it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NodeTarget {
@@ -27,7 +26,6 @@ pub(crate) struct NodeTarget {
 }
 
 impl NodeTarget {
-    /// The node of this name, which is this container.
     pub(crate) fn new(node: impl Into<String>, container: &Container) -> Self {
         Self {
             node: node.into(),
@@ -60,12 +58,10 @@ pub(crate) enum UndoFormat {
 pub(crate) struct Undo {
     /// The version of this record.
     pub format: UndoFormat,
-    /// The run that injects it.
     pub run: String,
     /// The step of its method, from 0.
     pub step: u32,
     pub target: NodeTarget,
-    /// The fault.
     #[serde(deserialize_with = "harm")]
     pub harm: NodeHarm,
 }

@@ -75,7 +75,6 @@ pub(super) enum Component {
 }
 
 impl Component {
-    /// For people.
     fn name(self) -> &'static str {
         match self {
             Self::ApiServer => "the API server",

@@ -63,7 +63,6 @@ pub(crate) struct Reading {
 pub(crate) struct KindConfig {
     /// The cluster's name; kind's own (`kind`) where the file has none.
     pub name: String,
-    /// Whether the file has a name.
     pub is_named: bool,
     /// The nodes in the file's order. A file without nodes means one control plane.
     pub nodes: Vec<KindNode>,
@@ -82,7 +81,6 @@ pub(crate) struct KindConfig {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct KindNode {
-    /// As kind names it.
     pub name: String,
     pub role: NodeRole,
     /// Those that it registers with: Kubernetes' own and the file's.
@@ -159,7 +157,6 @@ impl KindConfig {
         &self.file.name
     }
 
-    /// The file's text.
     pub(crate) fn text(&self) -> &str {
         &self.file.text
     }
@@ -169,7 +166,6 @@ impl KindConfig {
         read(&self.file, kubernetes).config.expect("it was a kind config before")
     }
 
-    /// How many nodes have a role.
     pub(crate) fn count(&self, role: NodeRole) -> usize {
         self.nodes.iter().filter(|node| node.role == role).count()
     }

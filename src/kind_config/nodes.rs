@@ -43,7 +43,6 @@ impl Nodes {
 }
 
 impl DeclaredNode {
-    /// Its version, for people.
     pub(super) fn version(&self) -> String {
         match self.kubernetes_is_assumed {
             true => format!("{} (assumed: no node image names a version)", self.kubernetes),
@@ -228,7 +227,6 @@ fn images<'n>(problems: &mut Problems, nodes: &'n [Node]) -> Vec<Option<&'n str>
     versions
 }
 
-/// The version in a node image's name.
 pub(crate) fn version_of_image(image: &str) -> Option<&str> {
     let (_, tag) = image.split('@').next()?.rsplit_once(':')?;
     tag.starts_with("v1.").then_some(tag)

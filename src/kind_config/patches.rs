@@ -16,7 +16,6 @@ use crate::yaml::suggest;
 use crate::yaml::tree::{Node, Value, quoted};
 use crate::yaml::{self, Diagnostics, SourceFile, Span};
 
-/// Which nodes a patch is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
     Cluster,
@@ -31,7 +30,6 @@ pub(super) struct Patches {
     json: Vec<(Target, JsonPatch)>,
 }
 
-/// What a patch is applied to.
 #[derive(Clone, Debug)]
 struct Target {
     level: Level,
@@ -181,7 +179,6 @@ impl Reading<'_, '_> {
         documents
     }
 
-    /// The document of a patch's kind.
     fn document(&mut self, root: &Node, field: &str) -> Option<&'static Document> {
         let kinds: Vec<&str> = DOCUMENTS.iter().map(|document| document.kind).collect();
         let kind = root.text_at(field);

@@ -10,7 +10,6 @@ pub(super) struct Problems<'f> {
     found: Vec<Diagnostic>,
 }
 
-/// The latest problem, for a hint.
 pub(super) struct Latest<'p>(&'p mut Diagnostic);
 
 impl<'f> Problems<'f> {

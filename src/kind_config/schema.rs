@@ -5,7 +5,6 @@
 /// A mapping whose keys are known.
 #[derive(Debug)]
 pub(super) struct Shape {
-    /// What it is, for people.
     pub what: &'static str,
     /// The fields whose types are checked.
     typed: &'static [(&'static str, Type)],
@@ -21,7 +20,6 @@ pub(super) enum Type {
     Texts,
     TextMap,
     BoolMap,
-    /// A mapping of this shape.
     One(&'static Shape),
     /// A list of such mappings.
     Many(&'static Shape),

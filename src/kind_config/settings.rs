@@ -217,7 +217,6 @@ fn duration(problems: &mut Problems, name: &str, value: &Json, place: Place) -> 
     None
 }
 
-/// The one setting that is a number.
 fn whole_seconds(problems: &mut Problems, name: &str, value: &Json, place: Place) -> Option<Set> {
     match value.as_u64() {
         Some(seconds @ 1..=86_400) => {

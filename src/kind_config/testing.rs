@@ -11,7 +11,6 @@ pub(crate) fn reading(text: &str) -> Reading {
     read(&Arc::new(file), Kubernetes::Default(DEFAULT_KUBERNETES))
 }
 
-/// A config that is right.
 pub(crate) fn config(text: &str) -> KindConfig {
     reading(text).usable().unwrap_or_else(|problems| panic!("{problems}"))
 }

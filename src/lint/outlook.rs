@@ -41,14 +41,12 @@ pub(crate) struct LossRisk {
     pub probability_per_day: f64,
 }
 
-/// What is to be expected.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Outlook {
     /// The version of Kubernetes whose defaults were taken.
     pub kubernetes: String,
     pub settings: Settings,
-    /// The heartbeat that counts.
     pub heartbeat: Heartbeat,
     /// How often, as configured.
     pub heartbeat_interval: Seconds,
@@ -56,7 +54,6 @@ pub(crate) struct Outlook {
     pub detection: Option<Between>,
     /// Why detection is not predicted.
     pub why_not: Option<String>,
-    /// What the heartbeats cost.
     pub cost: Cost,
     /// What they would cost with Kubernetes' defaults.
     pub default_cost: Cost,
@@ -98,7 +95,6 @@ pub(crate) fn outlook(tuning: &Tuning, kubernetes: &str, api_servers: u32, nodes
     }
 }
 
-/// The settings of a whole tuning.
 pub(super) fn settings(tuning: &Tuning) -> Settings {
     let seconds = |setting: Option<Duration>| Seconds::from(setting.unwrap_or_default());
     Settings {

@@ -6,7 +6,6 @@ use crate::model::{About, Trap, traps_of_tuning};
 use crate::timeline::NodeRole;
 use crate::yaml::{Diagnostic, Diagnostics, Span};
 
-/// The traps of each group of kubelets, each once.
 pub(super) fn of_config(config: &KindConfig, kubelets: &[KubeletGroup]) -> Diagnostics {
     let api_servers = config.count(NodeRole::ControlPlane) as u32;
     let (mut known, mut found): (Vec<Trap>, Vec<Diagnostic>) = (Vec::new(), Vec::new());

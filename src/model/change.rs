@@ -19,21 +19,43 @@ pub(crate) enum Change {
     },
     /// A kubelet's sign of life was written. (A status post that changes Ready comes as `NodeReady`
     /// first.)
-    Beat { node: NodeId, heartbeat: Heartbeat },
+    Beat {
+        node: NodeId,
+        heartbeat: Heartbeat,
+    },
     /// A taint came or went.
-    Taint { node: NodeId, taint: Taint, present: bool },
+    Taint {
+        node: NodeId,
+        taint: Taint,
+        present: bool,
+    },
     /// A ReplicaSet made a pod (those made by [`super::Model::create_pod`] come as well).
-    PodCreated { pod: PodId, owner: Option<OwnerId> },
+    PodCreated {
+        pod: PodId,
+        owner: Option<OwnerId>,
+    },
     /// The scheduler chose a node.
-    PodBound { pod: PodId, node: NodeId },
+    PodBound {
+        pod: PodId,
+        node: NodeId,
+    },
     /// Its containers run: phase Running.
-    PodStarted { pod: PodId },
+    PodStarted {
+        pod: PodId,
+    },
     /// Its condition Ready has another status, by its kubelet or by the node lifecycle controller.
-    PodReady { pod: PodId, ready: bool },
+    PodReady {
+        pod: PodId,
+        ready: bool,
+    },
     /// It has a deletion timestamp.
-    PodTerminating { pod: PodId, cause: Deletion },
-    /// It is gone from the API.
-    PodGone { pod: PodId },
+    PodTerminating {
+        pod: PodId,
+        cause: Deletion,
+    },
+    PodGone {
+        pod: PodId,
+    },
     /// The slices of the Services that select this pod show it so. A pod that is gone has left
     /// them.
     Endpoint {
@@ -42,7 +64,9 @@ pub(crate) enum Change {
         ready: Option<bool>,
     },
     /// A node's kube-proxy has put into force what it knows: see [`super::Model::routes`].
-    ProxySynced { node: NodeId },
+    ProxySynced {
+        node: NodeId,
+    },
     /// A leader's lease has another holder.
     Leader {
         /// Of the controller manager or the scheduler.
@@ -50,7 +74,6 @@ pub(crate) enum Change {
         /// The holder; `None`: given back.
         holder: Option<NodeId>,
     },
-    /// A leader renewed its lease.
     LeaseRenewed {
         /// Of the controller manager or the scheduler.
         component: Component,
@@ -59,11 +82,21 @@ pub(crate) enum Change {
     /// A part of the control plane serves, or serves no more. An API server serves while its etcd
     /// member has a quorum; schedulers and controller managers serve while they lead and reach
     /// their API server.
-    Serves { node: NodeId, component: Component, serves: bool },
+    Serves {
+        node: NodeId,
+        component: Component,
+        serves: bool,
+    },
     /// What a client of a pod meets.
-    Backend { pod: PodId, backend: Backend },
+    Backend {
+        pod: PodId,
+        backend: Backend,
+    },
     /// A node's machine is in another state.
-    Power { node: NodeId, power: Power },
+    Power {
+        node: NodeId,
+        power: Power,
+    },
 }
 
 /// The node lifecycle controller's taints. The first two of each pair: keep pods off, and drive
@@ -110,7 +143,6 @@ impl Taint {
 /// Who deleted a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deletion {
-    /// A user.
     User,
     /// Its ReplicaSet, which has one too many, or is deleted itself.
     Owner,
@@ -121,7 +153,6 @@ pub(crate) enum Deletion {
 /// What a client of a pod meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
-    /// Answers.
     Answers,
     /// Connections are refused: the address lives, nothing listens.
     Refuses,
@@ -132,11 +163,9 @@ pub(crate) enum Backend {
 /// The state of a node's machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Power {
-    /// It runs.
     On,
     /// It shuts down in order.
     Stopping,
-    /// It is off.
     Off,
     /// It was started and is not yet so far that its kubelet runs.
     Booting,

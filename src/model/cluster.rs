@@ -49,7 +49,6 @@ impl Election {
 pub(super) struct NodeLifecycle {
     pub(super) zones: Vec<Zone>,
     pub(super) taint_phase: Nanos,
-    /// Which zone each node is in.
     pub(super) places: Vec<usize>,
     /// Whether it looks at a cache that no watch feeds.
     pub(super) blind: bool,

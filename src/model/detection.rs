@@ -29,10 +29,7 @@ pub enum KubeletEnd {
     /// At once: a freeze.
     AtOnce,
     /// So long after the request at the latest: a call that takes its time, such as one inside the node.
-    Within {
-        /// How long.
-        delay: Duration,
-    },
+    Within { delay: Duration },
     /// Not at all: the node goes on reporting.
     Never,
     /// Some heartbeats may get through.
@@ -40,7 +37,6 @@ pub enum KubeletEnd {
 }
 
 impl KubeletEnd {
-    /// How a fault ends the kubelet.
     pub fn of_fault(fault: FaultFacts) -> Self {
         match fault.kind.traits().last_heartbeat {
             _ if fault.cut == Some(Cut::Partly) => KubeletEnd::Unknown,
@@ -164,43 +160,18 @@ pub enum Unpredictable {
         "heartbeats come every {interval}, later than the grace period of {grace}: healthy nodes \
          are marked NotReady"
     )]
-    Flapping {
-        /// The heartbeat's interval.
-        interval: Seconds,
-        /// The grace period.
-        grace: Seconds,
-    },
-    /// A period of nothing.
+    Flapping { interval: Seconds, grace: Seconds },
     #[error("the monitor period is zero")]
     NoPeriod,
     /// Nothing is ever found dead, or immediately.
     #[error("the monitor period of {period} is longer than the grace period of {grace}")]
-    PeriodAboveGrace {
-        /// The monitor period.
-        period: Seconds,
-        /// The grace period.
-        grace: Seconds,
-    },
+    PeriodAboveGrace { period: Seconds, grace: Seconds },
     /// A setting of next to nothing.
     #[error("{name} is {value}, and cannot be below {least}")]
-    TooShort {
-        /// Which setting.
-        name: &'static str,
-        /// Its value.
-        value: Seconds,
-        /// The least that it can be.
-        least: Seconds,
-    },
+    TooShort { name: &'static str, value: Seconds, least: Seconds },
     /// A setting that is a slip of the pen.
     #[error("{name} is {value}, and cannot be above {most}")]
-    TooLong {
-        /// Which setting.
-        name: &'static str,
-        /// Its value.
-        value: Seconds,
-        /// The most that it can be.
-        most: Seconds,
-    },
+    TooLong { name: &'static str, value: Seconds, most: Seconds },
 }
 
 /// The heartbeat that really beats, and its interval: the status or the lease, whichever is sooner.

@@ -44,7 +44,6 @@ impl Model {
         }
     }
 
-    /// The election with this outcome.
     pub(super) fn begin_with_leader(&mut self, Leads { component, node }: Leads) {
         if let Some(which) = electing(component) {
             self.elect(which, node);

@@ -116,7 +116,6 @@ impl Model {
         Duration::from_nanos(self.now)
     }
 
-    /// A node as it is now.
     pub(crate) fn node(&self, node: NodeId) -> NodeState {
         self.nodes[node.0].state()
     }

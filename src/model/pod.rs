@@ -4,18 +4,15 @@ use super::change::Backend;
 use super::settings::Nanos;
 use super::topology::{Controller, NodeId, OwnerId, PodSpec, Spread, Tolerates};
 
-/// How far a pod is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Not bound, or its containers have not run yet.
     Pending,
     /// Its containers ran, as far as the API knows.
     Running,
-    /// It is out of the API.
     Gone,
 }
 
-/// A pod's containers, as they really are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Container {
     /// Not started yet, or not since the last boot.
@@ -75,14 +72,11 @@ pub(super) struct Owner {
     pub(super) deleted: bool,
 }
 
-/// A pod, as it is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PodState {
     /// Its ReplicaSet; `None`: a bare pod.
     pub owner: Option<OwnerId>,
-    /// Where it is bound to.
     pub node: Option<NodeId>,
-    /// Its phase.
     pub phase: Phase,
     pub ready: bool,
     /// Whether it has a deletion timestamp.

@@ -31,7 +31,6 @@ const MEAN_JITTER: f64 = 1.02;
 const SHORTEST: f64 = 0.001;
 const DAY: f64 = 86_400.0;
 
-/// The risk of one glitch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct GlitchRisk {
@@ -46,7 +45,6 @@ pub(crate) struct GlitchRisk {
 pub(crate) struct Risk {
     /// The mean interval of heartbeats.
     beat: f64,
-    /// The controller's period.
     period: f64,
     /// n p: the time from a stamp to the pass that finds the node dead.
     patience: f64,

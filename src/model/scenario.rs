@@ -12,9 +12,7 @@ pub struct Scenario {
     pub topology: Topology,
     /// The node of each pod of the Service that is asked.
     pub pods: Vec<NodeId>,
-    /// What these pods are.
     pub pod: PodSpec,
-    /// What replaces them.
     pub controller: Controller,
     /// Which of them a connection goes to.
     pub routing: Routing,
@@ -36,16 +34,13 @@ pub struct Scenario {
 pub struct Leads {
     /// The controller manager or the scheduler.
     pub component: Component,
-    /// The node on which it leads.
     pub node: NodeId,
 }
 
-/// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A fault that is held and then undone.
     Fault {
-        /// What, and on which node.
         action: Action,
         /// From its effect to its undo.
         hold: Duration,

@@ -240,7 +240,6 @@ pub struct Settings {
     tuned: Arc<[Parameter]>,
 }
 
-/// The longest setting that is taken for one.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// The shortest: below it the model, as the components, would do nothing else.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -318,12 +317,10 @@ impl Settings {
         self.tuned.iter().cloned().chain(fixed()).collect()
     }
 
-    /// The grace period.
     pub fn grace(&self) -> Duration {
         Duration::from_nanos(self.grace)
     }
 
-    /// The monitor period.
     pub fn monitor_period(&self) -> Duration {
         Duration::from_nanos(self.monitor_period)
     }

@@ -18,7 +18,6 @@ use crate::timeline::{Tuning, format_duration};
 /// silence, then `HTTP2_PING_TIMEOUT_SECONDS` without an answer
 /// (`apimachinery/pkg/util/net/http.go`).
 const HTTP2_HEALTH_CHECK: Duration = Duration::from_nanos(CONNECTION_GIVEN_UP);
-/// What a trap is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum About {
@@ -30,11 +29,9 @@ pub(crate) enum About {
     Hold,
     /// How many nodes a fault hits.
     Targets,
-    /// The pods on the node.
     Pods,
 }
 
-/// One warning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Trap {
@@ -205,7 +202,6 @@ pub(crate) struct FaultPlan {
     pub nodes: u32,
     /// How many nodes their zone has (a cluster without zones is one).
     pub zone: u32,
-    /// Whether that zone is all of the cluster.
     pub only_zone: bool,
     /// What is expected to move off the nodes; `None`: nothing is.
     pub pods: Option<Pods>,
@@ -220,7 +216,6 @@ pub(crate) struct Pods {
     pub controller: Controller,
 }
 
-/// The traps of a fault on a cluster of this tuning.
 pub(crate) fn traps_of_fault(plan: &FaultPlan, tuning: &Tuning, kubernetes: &str) -> Vec<Trap> {
     let Ok(prediction) = predict(&tuning.completed(kubernetes), kubernetes, plan.end) else {
         return Vec::new();

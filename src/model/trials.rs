@@ -15,7 +15,6 @@ use crate::stats::Random;
 /// What many trials came to.
 #[derive(Clone, Debug)]
 pub struct Forecast {
-    /// How many trials.
     pub trials: u32,
     /// For each fault of the scenario, in its order.
     pub faults: Vec<FaultForecast>,
@@ -24,7 +23,6 @@ pub struct Forecast {
 /// What many trials of one fault came to. Times are in seconds.
 #[derive(Clone, Debug)]
 pub struct FaultForecast {
-    /// Where.
     pub node: NodeId,
     /// From the fault's request until its node's Ready is no longer True.
     pub detection: Distribution,

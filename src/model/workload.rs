@@ -193,7 +193,6 @@ impl Tolerates {
         }
     }
 
-    /// For so long.
     pub fn seconds(seconds: u64) -> Self {
         Tolerates::For(Duration::from_secs(seconds))
     }

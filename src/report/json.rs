@@ -167,12 +167,10 @@ impl Tuning {
     }
 }
 
-/// A value as indented JSON.
 pub fn pretty(value: &impl Serialize) -> String {
     format!("{:#}\n", data(value))
 }
 
-/// The same value as YAML.
 pub fn yaml(value: &impl Serialize) -> String {
     serde_saphyr::to_string(&data(value)).expect("JSON values are YAML")
 }

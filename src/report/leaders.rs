@@ -7,7 +7,6 @@ use crate::analysis::{Findings, LeaderFinding, LeaderGap, LeaderLoss, OldLeader,
 use crate::stats::Seconds;
 use crate::timeline::ProcessState;
 
-/// How a process is, in words.
 pub(super) fn state(state: ProcessState) -> &'static str {
     match state {
         ProcessState::Running => "runs",

@@ -3,7 +3,6 @@
 use crate::analysis::When;
 use crate::stats::Seconds;
 
-/// A moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
     /// When, after +0.
@@ -12,9 +11,7 @@ pub struct Line {
     pub uncertainty: Option<Seconds>,
     /// What it is, in a word or two.
     pub label: String,
-    /// What was seen.
     pub text: String,
-    /// What the model predicted.
     pub predicted: Option<String>,
 }
 

@@ -37,7 +37,6 @@ impl Spark {
         Self { row, step: Seconds::from_nanos(step), start: Seconds::from_nanos(start) }
     }
 
-    /// The column of a moment.
     pub fn column(&self, moment: Seconds) -> usize {
         ((moment - self.start).or_zero().as_nanos() / self.step.as_nanos().max(1)) as usize
     }

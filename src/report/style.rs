@@ -9,7 +9,6 @@ pub struct Style {
     pub width: usize,
     /// What colours are written with; `None`: none are wanted.
     pub colour: Option<Ink>,
-    /// Whether only ASCII is wanted.
     pub ascii: bool,
 }
 

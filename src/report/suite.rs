@@ -20,20 +20,15 @@ use crate::verdict::{Outcome, Verdict};
 /// The version of the form.
 pub const FORMAT: &str = "outage.suite/v1";
 
-/// One experiment of a suite.
 #[derive(Debug)]
 pub struct Part<R> {
-    /// Its name.
     pub experiment: String,
-    /// The claims that it decides.
     pub claims: Vec<Claim>,
-    /// Whether it ran.
     pub status: ExperimentStatus<R>,
     /// How many of the runs that were asked for were not begun.
     pub not_begun: u32,
 }
 
-/// Whether an experiment ran.
 #[derive(Debug)]
 pub enum ExperimentStatus<R> {
     /// It was carried out, as often as this; once at least.
@@ -53,7 +48,6 @@ impl<R> Part<R> {
         Part { experiment, claims, status, not_begun: self.not_begun }
     }
 
-    /// Its runs.
     pub fn runs(&self) -> &[R] {
         match &self.status {
             ExperimentStatus::Ran(runs) => runs,

@@ -4,7 +4,6 @@ use super::text::{pad, width};
 
 const GAP: usize = 3;
 
-/// How wide the columns of a table are.
 pub(super) struct Columns(Vec<usize>);
 
 impl Columns {
@@ -16,14 +15,12 @@ impl Columns {
         Self((0..count).map(widest).collect())
     }
 
-    /// A row as a line.
     pub(super) fn line(&self, cells: &[String]) -> String {
         let cells = cells.iter().zip(&self.0).map(|(cell, width)| pad(cell, width + GAP));
         format!("{}\n", cells.collect::<String>().trim_end())
     }
 }
 
-/// A header and rows.
 pub fn table(header: Vec<&str>, rows: impl Iterator<Item = Vec<String>>) -> String {
     let header = header.into_iter().map(str::to_owned).collect();
     let one_line = |cell: String| cell.replace('\n', " ");

@@ -6,41 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::component::Component;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum FaultKind {
-    NodeStop,
-    /// Power loss.
-    NodeKill,
-    /// Power off and on again.
-    NodeReboot,
-    NodePause,
-    NodeDisconnect,
-    KubeletStop,
-    /// A node whose kubelet is frozen.
-    KubeletPause,
-    /// A part of the control plane is held down.
-    ComponentStop,
-    /// A part of the control plane is killed; its kubelet starts it again.
-    ComponentKill,
-    /// A part of the control plane is frozen.
-    ComponentPause,
-    /// A node is cut off from some others, or in one direction.
-    Partition,
-    /// A node is cordoned and its pods are evicted.
-    NodeDrain,
-    /// etcd starts with an empty data directory.
-    EtcdDataLoss,
-    /// A Deployment has another number of replicas.
-    DeploymentScale,
-    /// A Deployment's pods are moved to other nodes.
-    DeploymentPlace,
-    /// Pods are deleted.
-    PodDelete,
-    /// Containers are killed; the kubelet starts them again.
-    ContainerKill,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Impact {
     MachineOff,
@@ -235,147 +200,101 @@ const ON_DEPLOYMENT: FaultTraits = FaultTraits {
 const ON_PODS: FaultTraits =
     FaultTraits { target: TargetKind::Pods, ends: Ends::Confirmed, ..ON_DEPLOYMENT };
 
-/// What is known of a kind. A match, so that the compiler asks for an entry of every kind.
-const fn traits(kind: FaultKind) -> FaultTraits {
-    match kind {
-        FaultKind::NodeStop => FaultTraits {
-            name: "nodeStop",
-            words: words("stop requested", "down", "node started"),
-            last_heartbeat: Some(ORDERLY_EXIT),
-            ..MACHINE_OFF
-        },
-        FaultKind::NodeKill => FaultTraits {
-            name: "nodeKill",
-            words: words("kill requested", "down", "node started"),
-            last_heartbeat: Some(KILL),
-            ..MACHINE_OFF
-        },
-        FaultKind::NodeReboot => FaultTraits {
-            name: "nodeReboot",
-            words: words("reboot requested", "down", "node runs"),
-            ends: Ends::ByItself,
-            ..MACHINE_OFF
-        },
-        FaultKind::NodePause => FaultTraits {
-            name: "nodePause",
-            words: words("freeze requested", "frozen", "node unfrozen"),
-            impact: Impact::MachineFrozen,
-            target: TargetKind::Machine,
-            engine: Some(EngineActions { effect: "pause", undo: "unpause" }),
-            last_heartbeat: Some(Duration::ZERO),
-            ..ON_NODE
-        },
-        FaultKind::NodeDisconnect => FaultTraits {
-            name: "nodeDisconnect",
-            words: words("cut requested", "cut off", "node connected"),
-            impact: Impact::Network,
-            last_heartbeat: Some(INSIDE),
-            ..ON_NODE
-        },
-        FaultKind::KubeletStop => FaultTraits {
-            name: "kubeletStop",
-            words: words("stop requested", "kubelet down", "kubelet started"),
-            impact: Impact::Kubelet,
-            last_heartbeat: Some(INSIDE),
-            ends_kubelet: true,
-            ..ON_NODE
-        },
-        FaultKind::KubeletPause => FaultTraits {
-            name: "kubeletPause",
-            words: words("freeze requested", "kubelet frozen", "kubelet unfrozen"),
-            impact: Impact::Kubelet,
-            last_heartbeat: Some(INSIDE),
-            ..ON_NODE
-        },
-        FaultKind::ComponentStop => FaultTraits {
-            name: "componentStop",
-            words: words("stop requested", "held down", "started again"),
-            ..ON_COMPONENT
-        },
-        FaultKind::ComponentKill => FaultTraits {
-            name: "componentKill",
-            words: words("kill requested", "process gone", "runs again"),
-            ends: Ends::ByItself,
-            ..ON_COMPONENT
-        },
-        FaultKind::ComponentPause => FaultTraits {
-            name: "componentPause",
-            words: words("freeze requested", "frozen", "unfrozen"),
-            impact: Impact::ProcessFrozen,
-            ..ON_COMPONENT
-        },
-        FaultKind::Partition => FaultTraits {
-            name: "partition",
-            words: words("cut requested", "cut off", "node connected"),
-            impact: Impact::SomeNetwork,
-            last_heartbeat: Some(INSIDE),
-            ..ON_NODE
-        },
-        FaultKind::NodeDrain => FaultTraits {
-            name: "nodeDrain",
-            words: words("drain requested", "drained", "node uncordoned"),
-            impact: Impact::Objects,
-            may_cost_etcd: false,
-            ..ON_NODE
-        },
-        FaultKind::EtcdDataLoss => FaultTraits {
-            name: "etcdDataLoss",
-            words: words("loss requested", "data removed", "data restored"),
-            impact: Impact::EtcdData,
-            ..ON_COMPONENT
-        },
-        FaultKind::DeploymentScale => FaultTraits {
-            name: "deploymentScale",
-            words: words("scale requested", "scaled", "scaled back"),
-            ..ON_DEPLOYMENT
-        },
-        FaultKind::DeploymentPlace => FaultTraits {
-            name: "deploymentPlace",
-            words: words("move requested", "moved", "move undone"),
-            ..ON_DEPLOYMENT
-        },
-        FaultKind::PodDelete => FaultTraits {
-            name: "podDelete",
-            words: words("delete requested", "deleted", "nothing to undo"),
-            ..ON_PODS
-        },
-        FaultKind::ContainerKill => FaultTraits {
-            name: "containerKill",
-            words: words("kill requested", "container gone", "nothing to undo"),
-            impact: Impact::Containers,
-            ..ON_PODS
-        },
+/// The one list of all kinds, in the order of the documentation: name, words of the request, the
+/// effect and the undo, and what differs from a base.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident $name:literal ($($word:literal),*) $base:ident {
+        $($field:ident: $value:expr),* $(,)?
+    })*) => {
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
+        #[serde(rename_all = "camelCase")]
+        pub enum FaultKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl FaultKind {
+            pub const ALL: [FaultKind; [$($name),*].len()] = [$(FaultKind::$kind),*];
+
+            pub const fn traits(self) -> FaultTraits {
+                match self {
+                    $(FaultKind::$kind => FaultTraits {
+                        name: $name,
+                        words: words($($word),*),
+                        $($field: $value,)*
+                        ..$base
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    NodeStop "nodeStop" ("stop requested", "down", "node started") MACHINE_OFF {
+        last_heartbeat: Some(ORDERLY_EXIT),
+    }
+    /// Power loss.
+    NodeKill "nodeKill" ("kill requested", "down", "node started") MACHINE_OFF {
+        last_heartbeat: Some(KILL),
+    }
+    /// Power off and on again.
+    NodeReboot "nodeReboot" ("reboot requested", "down", "node runs") MACHINE_OFF {
+        ends: Ends::ByItself,
+    }
+    NodePause "nodePause" ("freeze requested", "frozen", "node unfrozen") ON_NODE {
+        impact: Impact::MachineFrozen, target: TargetKind::Machine,
+        engine: Some(EngineActions { effect: "pause", undo: "unpause" }),
+        last_heartbeat: Some(Duration::ZERO),
+    }
+    NodeDisconnect "nodeDisconnect" ("cut requested", "cut off", "node connected") ON_NODE {
+        impact: Impact::Network, last_heartbeat: Some(INSIDE),
+    }
+    KubeletStop "kubeletStop" ("stop requested", "kubelet down", "kubelet started") ON_NODE {
+        impact: Impact::Kubelet, last_heartbeat: Some(INSIDE), ends_kubelet: true,
+    }
+    /// A node whose kubelet is frozen.
+    KubeletPause "kubeletPause" ("freeze requested", "kubelet frozen", "kubelet unfrozen") ON_NODE {
+        impact: Impact::Kubelet, last_heartbeat: Some(INSIDE),
+    }
+    /// A part of the control plane is held down.
+    ComponentStop "componentStop" ("stop requested", "held down", "started again") ON_COMPONENT {}
+    /// A part of the control plane is killed; its kubelet starts it again.
+    ComponentKill "componentKill" ("kill requested", "process gone", "runs again") ON_COMPONENT {
+        ends: Ends::ByItself,
+    }
+    /// A part of the control plane is frozen.
+    ComponentPause "componentPause" ("freeze requested", "frozen", "unfrozen") ON_COMPONENT {
+        impact: Impact::ProcessFrozen,
+    }
+    /// A node is cut off from some others, or in one direction.
+    Partition "partition" ("cut requested", "cut off", "node connected") ON_NODE {
+        impact: Impact::SomeNetwork, last_heartbeat: Some(INSIDE),
+    }
+    /// A node is cordoned and its pods are evicted.
+    NodeDrain "nodeDrain" ("drain requested", "drained", "node uncordoned") ON_NODE {
+        impact: Impact::Objects, may_cost_etcd: false,
+    }
+    /// etcd starts with an empty data directory.
+    EtcdDataLoss "etcdDataLoss" ("loss requested", "data removed", "data restored") ON_COMPONENT {
+        impact: Impact::EtcdData,
+    }
+    /// A Deployment has another number of replicas.
+    DeploymentScale "deploymentScale" ("scale requested", "scaled", "scaled back") ON_DEPLOYMENT {}
+    /// A Deployment's pods are moved to other nodes.
+    DeploymentPlace "deploymentPlace" ("move requested", "moved", "move undone") ON_DEPLOYMENT {}
+    /// Pods are deleted.
+    PodDelete "podDelete" ("delete requested", "deleted", "nothing to undo") ON_PODS {}
+    /// Containers are killed; the kubelet starts them again.
+    ContainerKill "containerKill" ("kill requested", "container gone", "nothing to undo") ON_PODS {
+        impact: Impact::Containers,
     }
 }
 
 impl FaultKind {
-    /// All of them, in the order of the documentation.
-    pub const ALL: [FaultKind; 17] = [
-        FaultKind::NodeStop,
-        FaultKind::NodeKill,
-        FaultKind::NodeReboot,
-        FaultKind::NodePause,
-        FaultKind::NodeDisconnect,
-        FaultKind::KubeletStop,
-        FaultKind::KubeletPause,
-        FaultKind::ComponentStop,
-        FaultKind::ComponentKill,
-        FaultKind::ComponentPause,
-        FaultKind::Partition,
-        FaultKind::NodeDrain,
-        FaultKind::EtcdDataLoss,
-        FaultKind::DeploymentScale,
-        FaultKind::DeploymentPlace,
-        FaultKind::PodDelete,
-        FaultKind::ContainerKill,
-    ];
-
-    pub const fn traits(self) -> FaultTraits {
-        traits(self)
-    }
-
     pub const fn name(self) -> &'static str {
-        traits(self).name
+        self.traits().name
     }
 
     pub fn named(name: &str) -> Option<Self> {

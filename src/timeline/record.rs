@@ -398,4 +398,18 @@ impl Event {
     pub const CLEAN_UP: &'static str = "clean up";
     /// The stage in which faults are undone.
     pub const UNDO: &'static str = "undo";
+
+    /// What a watch delivered, as this kind of change.
+    pub(crate) fn with_change(mut self, to: Change) -> Self {
+        match &mut self {
+            Event::Node { change, .. }
+            | Event::Lease { change, .. }
+            | Event::Endpoint { change, .. }
+            | Event::Pod { change, .. }
+            | Event::KubeEvent { change, .. }
+            | Event::Deployment { change, .. } => *change = to,
+            _ => {}
+        }
+        self
+    }
 }

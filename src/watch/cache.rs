@@ -16,11 +16,10 @@ pub(super) trait Watched: Send + Sync + 'static {
         + std::fmt::Debug
         + Send
         + 'static;
-    type Row: Row;
+    /// Whether it is news when an object is gone.
+    const END_IS_NEWS: bool = true;
 
-    /// An object's rows, each with a key that is its own over all objects of the watch. A key in
-    /// two objects is one row (an endpoint may be in two slices).
-    fn rows(object: &Self::Object) -> Vec<(String, Self::Row)>;
+    fn rows(object: &Self::Object) -> Vec<Row>;
 }
 
 /// The same in another namespace than the run's own.
@@ -28,46 +27,65 @@ pub(super) struct Elsewhere<W>(PhantomData<W>);
 
 impl<W: Watched> Watched for Elsewhere<W> {
     type Object = W::Object;
-    type Row = W::Row;
+    const END_IS_NEWS: bool = W::END_IS_NEWS;
 
-    fn rows(object: &W::Object) -> Vec<(String, W::Row)> {
+    fn rows(object: &W::Object) -> Vec<Row> {
         let namespace = object.meta().namespace.as_deref().unwrap_or_default();
-        let rows = W::rows(object).into_iter();
-        rows.map(|(key, row)| (key, row.elsewhere(namespace))).collect()
+        W::rows(object).into_iter().map(|row| row.elsewhere(namespace)).collect()
     }
 }
 
 /// What a timeline keeps of an object.
-pub(super) trait Row: Clone + PartialEq + Send + Sync + 'static {
-    /// Its record; `None` when a timeline does not keep this change.
-    fn event(&self, change: Change) -> Option<Event>;
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Row {
+    /// Its own over all objects of the watch. A key in two objects is one row (an endpoint may be
+    /// in two slices).
+    pub key: String,
+    /// Which row counts when two objects have the key: the greater.
+    pub rank: u8,
+    /// How often it has happened, where it can happen again without a difference in its event.
+    pub count: Option<i32>,
+    /// Its record, as of a first list.
+    pub event: Event,
+}
 
-    /// As it is called where its namespace is not the run's own.
-    fn elsewhere(self, _namespace: &str) -> Self {
-        self
+impl Row {
+    pub(super) fn new(key: String, event: Event) -> Self {
+        Self { key, rank: 0, count: None, event }
     }
 
-    /// Which row counts when two objects have the key: the greater.
-    fn rank(&self) -> u8 {
-        0
+    /// As it is called where its namespace is not the run's own.
+    fn elsewhere(mut self, namespace: &str) -> Self {
+        match &mut self.event {
+            Event::Endpoint { service: name, .. } | Event::Pod { pod: name, .. } => {
+                *name = format!("{namespace}/{name}");
+            }
+            Event::KubeEvent { regarding, .. } => {
+                *regarding = regarding.replacen('/', &format!("/{namespace}/"), 1);
+            }
+            _ => {}
+        }
+        self
     }
 }
 
 /// The rows that were reported last.
 pub(super) struct WatchCache<W: Watched> {
     /// By key, each with the objects that have it.
-    rows: HashMap<String, Vec<(String, W::Row)>>,
+    rows: HashMap<String, Vec<(String, Row)>>,
     /// By object, its keys.
     keys: HashMap<String, Vec<String>>,
     /// By object, the version at which it was seen last; of one that is gone, that of its end.
     /// Several servers report the same changes, each in its own time: what is not newer was
     /// reported before.
     versions: HashMap<String, u64>,
+    watched: PhantomData<W>,
 }
 
 impl<W: Watched> WatchCache<W> {
     pub(super) fn new() -> Self {
-        Self { rows: HashMap::new(), keys: HashMap::new(), versions: HashMap::new() }
+        let (rows, keys, versions) = Default::default();
+        Self { rows, keys, versions, watched: PhantomData }
     }
 
     /// Forgets which versions were seen: when nobody saw for a while, the next list is the truth,
@@ -128,22 +146,22 @@ impl<W: Watched> WatchCache<W> {
         events
     }
 
-    fn update(&mut self, id: &str, rows: Vec<(String, W::Row)>, change: Change) -> Vec<Event> {
+    fn update(&mut self, id: &str, rows: Vec<Row>, change: Change) -> Vec<Event> {
         let old = self.keys.remove(id).unwrap_or_default();
         let mut touched = old.clone();
-        touched.extend(rows.iter().map(|(key, _)| key.clone()));
+        touched.extend(rows.iter().map(|row| row.key.clone()));
         touched.sort();
         touched.dedup();
-        let before: Vec<Option<W::Row>> = touched.iter().map(|key| self.current(key)).collect();
+        let before: Vec<Option<Row>> = touched.iter().map(|key| self.current(key)).collect();
         for key in &old {
             let holders = self.rows.get_mut(key).into_iter();
             holders.for_each(|holders| holders.retain(|(holder, _)| holder != id));
         }
         if !rows.is_empty() {
-            self.keys.insert(id.to_owned(), rows.iter().map(|(key, _)| key.clone()).collect());
+            self.keys.insert(id.to_owned(), rows.iter().map(|row| row.key.clone()).collect());
         }
-        for (key, row) in rows {
-            self.rows.entry(key).or_default().push((id.to_owned(), row));
+        for row in rows {
+            self.rows.entry(row.key.clone()).or_default().push((id.to_owned(), row));
         }
         let events = touched
             .iter()
@@ -158,19 +176,20 @@ impl<W: Watched> WatchCache<W> {
         events
     }
 
-    fn event(&self, key: &str, before: Option<W::Row>, change: Change) -> Option<Event> {
-        match (before, self.current(key)) {
-            (Some(gone), None) => gone.event(Change::Deleted),
+    fn event(&self, key: &str, before: Option<Row>, change: Change) -> Option<Event> {
+        let (row, change) = match (before, self.current(key)) {
+            (Some(gone), None) if W::END_IS_NEWS => (gone, Change::Deleted),
             (before, Some(now)) if before.as_ref() != Some(&now) => {
-                now.event(if change == Change::Baseline { change } else { Change::Changed })
+                (now, if change == Change::Baseline { change } else { Change::Changed })
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        Some(row.event.with_change(change))
     }
 
-    fn current(&self, key: &str) -> Option<W::Row> {
+    fn current(&self, key: &str) -> Option<Row> {
         let holders = self.rows.get(key)?;
-        holders.iter().max_by_key(|(_, row)| row.rank()).map(|(_, row)| row.clone())
+        holders.iter().max_by_key(|(_, row)| row.rank).map(|(_, row)| row.clone())
     }
 }
 

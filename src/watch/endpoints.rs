@@ -4,18 +4,17 @@
 use k8s_openapi::api::core::v1::Endpoints;
 use kube::ResourceExt;
 
-use super::cache::Watched;
-use super::endpoint_slice::Row;
+use super::cache::{Row, Watched};
+use super::endpoint_slice::row;
 use crate::cluster::endpoints_endpoints;
 
 pub(super) struct OldEndpoints;
 
 impl Watched for OldEndpoints {
     type Object = Endpoints;
-    type Row = Row;
 
-    fn rows(object: &Endpoints) -> Vec<(String, Row)> {
-        endpoints_endpoints(object).map(|endpoint| Row::of(&object.name_any(), endpoint)).collect()
+    fn rows(object: &Endpoints) -> Vec<Row> {
+        endpoints_endpoints(object).map(|endpoint| row(&object.name_any(), endpoint)).collect()
     }
 }
 

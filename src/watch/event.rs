@@ -3,66 +3,42 @@
 use k8s_openapi::api::core::v1 as core;
 use kube::ResourceExt;
 
-use super::cache::{self, Watched};
+use super::cache::{Row, Watched};
 use crate::cluster::CANARY_PREFIX;
 use crate::timeline::{Change, Event};
 
 pub(super) struct Events;
 
-/// What is kept of an event. One that happens again has a new time (and count).
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Row {
-    kind: String,
-    reason: String,
-    regarding: String,
-    message: String,
-    time: Option<jiff::Timestamp>,
-    count: Option<i32>,
-}
-
 impl Watched for Events {
     type Object = core::Event;
-    type Row = Row;
+    /// Kubernetes forgets events after an hour.
+    const END_IS_NEWS: bool = false;
 
-    fn rows(object: &core::Event) -> Vec<(String, Row)> {
+    fn rows(object: &core::Event) -> Vec<Row> {
         let about = &object.involved_object;
+        let [kind, name] =
+            [&about.kind, &about.name].map(|part| part.as_deref().unwrap_or_default());
+        let regarding = format!("{kind}/{name}");
+        // A canary's attempts tell what became of its pods.
+        if regarding.contains(CANARY_PREFIX) {
+            return Vec::new();
+        }
         let series = object.series.as_ref();
         let last = series.and_then(|series| series.last_observed_time.as_ref()).map(|time| time.0);
-        let row = Row {
+        let event = Event::KubeEvent {
             kind: object.type_.clone().unwrap_or_default(),
             reason: object.reason.clone().unwrap_or_default(),
-            regarding: format!(
-                "{}/{}",
-                about.kind.as_deref().unwrap_or_default(),
-                about.name.as_deref().unwrap_or_default()
-            ),
+            regarding,
             message: object.message.clone().unwrap_or_default(),
             time: last
                 .or(object.last_timestamp.as_ref().map(|time| time.0))
                 .or(object.event_time.as_ref().map(|time| time.0))
                 .or(object.first_timestamp.as_ref().map(|time| time.0)),
-            count: series.and_then(|series| series.count).or(object.count),
+            change: Change::Baseline,
         };
-        vec![(object.name_any(), row)]
-    }
-}
-
-impl cache::Row for Row {
-    fn elsewhere(self, namespace: &str) -> Self {
-        Self { regarding: self.regarding.replacen('/', &format!("/{namespace}/"), 1), ..self }
-    }
-
-    fn event(&self, change: Change) -> Option<Event> {
-        // Kubernetes forgets events after an hour. That is not news.
-        if change == Change::Deleted {
-            return None;
-        }
-        // A canary's attempts tell what became of its pods.
-        if self.regarding.contains(CANARY_PREFIX) {
-            return None;
-        }
-        let Row { kind, reason, regarding, message, time, count: _ } = self.clone();
-        Some(Event::KubeEvent { kind, reason, regarding, message, time, change })
+        // One that happens again has a new count, and mostly a new time.
+        let count = series.and_then(|series| series.count).or(object.count);
+        vec![Row { count, ..Row::new(object.name_any(), event) }]
     }
 }
 

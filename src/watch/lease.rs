@@ -3,7 +3,7 @@
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt;
 
-use super::cache::{self, Watched};
+use super::cache::{Row, Watched};
 use crate::timeline::{Change, Event};
 
 pub(super) struct Leases;
@@ -11,43 +11,27 @@ pub(super) struct Leases;
 /// Each API server renews one in kube-system, to say that it exists. It leads nothing.
 const API_SERVER: &str = "apiserver-";
 
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Row {
-    namespace: String,
-    name: String,
-    holder: Option<String>,
-    renewed: Option<jiff::Timestamp>,
-    transitions: Option<i32>,
-    lasts_s: Option<i32>,
-}
-
 impl Watched for Leases {
     type Object = Lease;
-    type Row = Row;
 
-    fn rows(object: &Lease) -> Vec<(String, Row)> {
+    fn rows(object: &Lease) -> Vec<Row> {
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         if name.starts_with(API_SERVER) {
             return Vec::new();
         }
         let spec = object.spec.clone().unwrap_or_default();
-        let row = Row {
+        let key = format!("{namespace}/{name}");
+        let event = Event::Lease {
             namespace,
             name,
+            change: Change::Baseline,
             // A leader that gives its lease back leaves an empty name.
             holder: spec.holder_identity.filter(|holder| !holder.is_empty()),
             renewed: spec.renew_time.map(|time| time.0),
             transitions: spec.lease_transitions,
             lasts_s: spec.lease_duration_seconds,
         };
-        vec![(format!("{}/{}", row.namespace, row.name), row)]
-    }
-}
-
-impl cache::Row for Row {
-    fn event(&self, change: Change) -> Option<Event> {
-        let Row { namespace, name, holder, renewed, transitions, lasts_s } = self.clone();
-        Some(Event::Lease { namespace, name, change, holder, renewed, transitions, lasts_s })
+        vec![Row::new(key, event)]
     }
 }
 
@@ -64,12 +48,10 @@ mod tests {
             let spec = json!({"holderIdentity": "a", "renewTime": "2026-11-22T06:23:41.123456Z", "leaseTransitions": 2, "leaseDurationSeconds": 15});
             serde_json::from_value::<Lease>(json!({"metadata": meta, "spec": spec})).unwrap()
         };
-        let (_, row) = Leases::rows(&lease("kube-scheduler")).remove(0);
-        assert_eq!(row.renewed.unwrap().subsec_microsecond(), 123_456);
-        assert_eq!(
-            (row.holder.as_deref(), row.transitions, row.lasts_s),
-            (Some("a"), Some(2), Some(15))
-        );
+        let event = Leases::rows(&lease("kube-scheduler")).remove(0).event;
+        let Event::Lease { holder, renewed, transitions, lasts_s, .. } = event else { panic!() };
+        assert_eq!(renewed.unwrap().subsec_microsecond(), 123_456);
+        assert_eq!((holder.as_deref(), transitions, lasts_s), (Some("a"), Some(2), Some(15)));
         assert!(Leases::rows(&lease("apiserver-abc")).is_empty());
     }
 }

@@ -2,31 +2,21 @@
 
 use kube::ResourceExt;
 
-use super::cache::{self, Watched};
+use super::cache::{Row, Watched};
 use crate::cluster::{node_ready, objects, ready_condition};
-use crate::timeline::{Change, Event, Ready};
+use crate::timeline::{Change, Event};
 
 pub(super) struct Nodes;
 
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Row {
-    node: String,
-    ready: Ready,
-    reason: String,
-    transition: Option<jiff::Timestamp>,
-    heartbeat: Option<jiff::Timestamp>,
-    taints: Vec<String>,
-}
-
 impl Watched for Nodes {
     type Object = objects::Node;
-    type Row = Row;
 
-    fn rows(object: &objects::Node) -> Vec<(String, Row)> {
+    fn rows(object: &objects::Node) -> Vec<Row> {
         let condition = ready_condition(object);
         let taints = object.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
-        let row = Row {
+        let event = Event::Node {
             node: object.name_any(),
+            change: Change::Baseline,
             ready: node_ready(object),
             reason: condition.and_then(|condition| condition.reason.clone()).unwrap_or_default(),
             transition: condition
@@ -37,20 +27,14 @@ impl Watched for Nodes {
                 .map(|time| time.0),
             taints: taints.map(|taint| format!("{}:{}", taint.key, taint.effect)).collect(),
         };
-        vec![(row.node.clone(), row)]
-    }
-}
-
-impl cache::Row for Row {
-    fn event(&self, change: Change) -> Option<Event> {
-        let Row { node, ready, reason, transition, heartbeat, taints } = self.clone();
-        Some(Event::Node { node, change, ready, reason, transition, heartbeat, taints })
+        vec![Row::new(object.name_any(), event)]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timeline::Ready;
 
     #[test]
     fn a_node_that_is_not_heard_of_is_unknown() {
@@ -60,11 +44,9 @@ mod tests {
             "status": {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown",
                 "lastHeartbeatTime": "2026-11-22T06:23:41Z", "lastTransitionTime": "2026-11-22T06:23:46Z"}]}}))
         .unwrap();
-        let (key, row) = Nodes::rows(&node).remove(0);
+        let Row { key, event, .. } = Nodes::rows(&node).remove(0);
         assert_eq!(key, "w");
-        let Some(Event::Node { ready, reason, transition, heartbeat, taints, .. }) =
-            cache::Row::event(&row, Change::Changed)
-        else {
+        let Event::Node { ready, reason, transition, heartbeat, taints, .. } = event else {
             panic!()
         };
         assert_eq!((ready, reason.as_str()), (Ready::Unknown, "NodeStatusUnknown"));

@@ -2,29 +2,22 @@
 
 use kube::ResourceExt;
 
-use super::cache::{self, Watched};
+use super::cache::{Row, Watched};
 use crate::cluster::{objects, owner, pod_ready};
 use crate::timeline::{Change, Event, PodIdentity};
 
 pub(super) struct Pods;
 
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Row {
-    pod: String,
-    node: Option<String>,
-    phase: String,
-    ready: bool,
-    identity: PodIdentity,
-}
-
 impl Watched for Pods {
     type Object = objects::Pod;
-    type Row = Row;
 
-    fn rows(object: &objects::Pod) -> Vec<(String, Row)> {
+    fn rows(object: &objects::Pod) -> Vec<Row> {
         let identity = identity(object);
-        let row = Row {
+        // A pod of a StatefulSet comes again under its name.
+        let key = format!("{}/{}", object.name_any(), identity.uid);
+        let event = Event::Pod {
             pod: object.name_any(),
+            change: Change::Baseline,
             node: object.spec.as_ref().and_then(|spec| spec.node_name.clone()),
             phase: object
                 .status
@@ -34,19 +27,7 @@ impl Watched for Pods {
             ready: pod_ready(object),
             identity,
         };
-        // A pod of a StatefulSet comes again under its name.
-        vec![(format!("{}/{}", row.pod, row.identity.uid), row)]
-    }
-}
-
-impl cache::Row for Row {
-    fn elsewhere(self, namespace: &str) -> Self {
-        Self { pod: format!("{namespace}/{}", self.pod), ..self }
-    }
-
-    fn event(&self, change: Change) -> Option<Event> {
-        let Row { pod, node, phase, ready, identity } = self.clone();
-        Some(Event::Pod { pod, change, node, phase, ready, identity })
+        vec![Row::new(key, event)]
     }
 }
 

@@ -30,7 +30,6 @@ impl Severity {
 pub struct SourceFile {
     /// Its path as it was typed, or `built-in:experiments/NAME.yaml`.
     pub name: String,
-    /// The whole of it.
     pub text: String,
 }
 
@@ -78,7 +77,6 @@ pub struct Related {
     pub label: String,
 }
 
-/// One problem.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnostic {
     /// Whether it stops the run.
@@ -121,13 +119,11 @@ impl Diagnostic {
         self
     }
 
-    /// The same, with a hint.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The same, with a hint where there is one.
     pub fn hint_if(self, hint: Option<String>) -> Self {
         match hint {
             Some(hint) => self.hint(hint),
@@ -147,7 +143,6 @@ impl Diagnostic {
         self.severity == Severity::Error
     }
 
-    /// Whether it is left open.
     pub fn is_open(&self) -> bool {
         self.severity == Severity::Open
     }
@@ -175,12 +170,10 @@ impl Diagnostics {
         self.0.iter().any(Diagnostic::is_error)
     }
 
-    /// Adds one.
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
         self.0.push(diagnostic);
     }
 
-    /// Adds those that are not there yet.
     pub(crate) fn add_new(&mut self, more: Diagnostics) {
         for one in more.0 {
             if !self.0.contains(&one) {

@@ -14,7 +14,6 @@ pub(crate) struct Node {
     pub short: bool,
 }
 
-/// What a node is.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     /// A text, number, boolean or nothing: in YAML their looks decide.
@@ -30,7 +29,6 @@ pub(crate) enum Value {
 }
 
 impl Node {
-    /// Nothing, nowhere.
     pub(crate) fn nothing() -> Self {
         let value = Value::Scalar { text: String::new(), plain: true };
         Self { value, span: Span::of_bytes("", 0, 0), key: None, short: true }

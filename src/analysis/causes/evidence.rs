@@ -16,6 +16,21 @@ fn takes_node(fault: &FaultFinding) -> bool {
     fault.kind.traits().impact.whole_node()
 }
 
+/// What has to work for an answer.
+#[derive(Clone, Copy, PartialEq)]
+enum Asked {
+    /// The API server, which answers from its cache.
+    ApiServer,
+    /// etcd behind it.
+    Etcd,
+}
+
+impl Asked {
+    fn of(etcd: bool) -> Self {
+        if etcd { Self::Etcd } else { Self::ApiServer }
+    }
+}
+
 pub(super) struct Sources<'a> {
     pub timeline: &'a Timeline,
     pub zero: Zero,
@@ -44,17 +59,17 @@ impl<'a> Sources<'a> {
         let mut causes = match needs {
             // Whose nodes are not known has nothing that could be looked at.
             _ if self.control_planes().is_empty() => Vec::new(),
-            Needs::ApiServer { node: Some(node), etcd } => self.of_one(node, *etcd),
-            Needs::ApiServer { node: None, etcd } => self.of_any(*etcd),
+            Needs::ApiServer { node: Some(node), etcd } => self.of_one(node, Asked::of(*etcd)),
+            Needs::ApiServer { node: None, etcd } => self.of_any(Asked::of(*etcd)),
             Needs::Leader(component) => self.of_leader(*component),
         };
         causes.push((Cause::Unexplained, IntervalSet::Always));
         causes
     }
 
-    fn of_one(&self, node: &str, etcd: bool) -> Evidence {
+    fn of_one(&self, node: &str, asked: Asked) -> Evidence {
         let mut causes = vec![(Cause::Nodes, self.node_away(node))];
-        if etcd {
+        if asked == Asked::Etcd {
             causes.push((Cause::Etcd, self.etcd_away()));
             causes.push((Cause::EtcdMember, IntervalSet::Union(self.member_away(node))));
             causes.extend(self.etcd_useless());
@@ -62,49 +77,51 @@ impl<'a> Sources<'a> {
         causes.push((Cause::ApiServers, self.process_away(Component::ApiServer, node)));
         causes.push((Cause::ApiServersEnding, self.server_ending(node)));
         causes.push((Cause::ApiServersStarting, self.server_starting(node)));
-        causes.extend(etcd.then(|| (Cause::EtcdReturned, self.member_returned(node))));
+        causes.extend(
+            (asked == Asked::Etcd).then(|| (Cause::EtcdReturned, self.member_returned(node))),
+        );
         causes.push((
             Cause::Unseen,
-            IntervalSet::any(vec![self.unseen(node), self.blind(Component::Etcd, etcd)]),
+            IntervalSet::any(vec![self.unseen(node), self.etcd_blind(asked)]),
         ));
-        causes.extend(etcd.then(|| (Cause::Unseen, self.member_unseen(node))));
+        causes.extend((asked == Asked::Etcd).then(|| (Cause::Unseen, self.member_unseen(node))));
         causes
     }
 
-    fn of_any(&self, etcd: bool) -> Evidence {
-        let mut causes = self.of_all_servers(etcd);
+    fn of_any(&self, asked: Asked) -> Evidence {
+        let mut causes = self.of_all_servers(asked);
         if self.control_planes().len() > 1 {
             let answers =
-                self.control_planes().iter().map(|node| self.answers(node, etcd)).collect();
+                self.control_planes().iter().map(|node| self.answers(node, asked)).collect();
             causes.push((Cause::BalancerCheck, IntervalSet::any(answers)));
         }
-        causes.extend(etcd.then(|| (Cause::EtcdReturned, self.etcd_returned())));
-        causes.push((Cause::Unseen, self.blind(Component::Etcd, etcd)));
-        causes.push((Cause::ApiServers, self.all_fail(etcd)));
+        causes.extend((asked == Asked::Etcd).then(|| (Cause::EtcdReturned, self.etcd_returned())));
+        causes.push((Cause::Unseen, self.etcd_blind(asked)));
+        causes.push((Cause::ApiServers, self.all_fail(asked)));
         causes.push((Cause::Unseen, self.servers_unseen()));
         causes
     }
 
     fn of_leader(&self, component: Component) -> Evidence {
-        let mut causes = self.of_all_servers(true);
+        let mut causes = self.of_all_servers(Asked::Etcd);
         causes.push((Cause::EtcdReturned, self.etcd_returned()));
-        causes.push((Cause::ApiServers, self.all_fail(true)));
+        causes.push((Cause::ApiServers, self.all_fail(Asked::Etcd)));
         causes.push((Cause::Leader(component), self.without_leader(component)));
         causes.push((
             Cause::Unseen,
-            IntervalSet::any(vec![self.blind(component, true), self.servers_unseen()]),
+            IntervalSet::any(vec![self.blind(component), self.servers_unseen()]),
         ));
         causes
     }
 
     /// What takes the API down for all clients of its one address.
-    fn of_all_servers(&self, etcd: bool) -> Evidence {
+    fn of_all_servers(&self, asked: Asked) -> Evidence {
         let control_planes = self.control_planes();
         let mut causes = vec![(
             Cause::Nodes,
             IntervalSet::all(control_planes.iter().map(|node| self.node_away(node)).collect()),
         )];
-        if etcd {
+        if asked == Asked::Etcd {
             causes.push((Cause::Etcd, self.etcd_away()));
             causes.extend(self.etcd_useless());
         }
@@ -252,9 +269,17 @@ impl<'a> Sources<'a> {
         )
     }
 
-    /// It was not seen who led; nothing where that is not `wanted`.
-    fn blind(&self, component: Component, wanted: bool) -> IntervalSet {
-        let blind = self.leader(component).filter(|_| wanted).flat_map(|leader| &leader.blind);
+    /// It was not seen which member of etcd led, where that matters.
+    fn etcd_blind(&self, asked: Asked) -> IntervalSet {
+        match asked {
+            Asked::Etcd => self.blind(Component::Etcd),
+            Asked::ApiServer => IntervalSet::Union(Vec::new()),
+        }
+    }
+
+    /// It was not seen who led.
+    fn blind(&self, component: Component) -> IntervalSet {
+        let blind = self.leader(component).flat_map(|leader| &leader.blind);
         IntervalSet::Union(
             blind
                 .map(|blind| Span::exact(blind.from, blind.until.unwrap_or(NEVER.latest)))
@@ -286,7 +311,8 @@ impl<'a> Sources<'a> {
     }
 
     /// The probes that ask the API server of a node directly for the same.
-    fn direct(&self, node: &str, etcd: bool) -> impl Iterator<Item = &'a ProbeFinding> {
+    fn direct(&self, node: &str, asked: Asked) -> impl Iterator<Item = &'a ProbeFinding> {
+        let etcd = asked == Asked::Etcd;
         let wanted = Needs::ApiServer { node: Some(node.to_owned()), etcd };
         let files = self
             .timeline
@@ -297,11 +323,11 @@ impl<'a> Sources<'a> {
     }
 
     /// The API server of a node answered when it was asked directly.
-    fn answers(&self, node: &str, etcd: bool) -> IntervalSet {
-        let answers = self.direct(node, etcd).map(|probe| {
-            let asked = probe.asked.map(|asked| Span::exact(asked.earliest, asked.latest));
+    fn answers(&self, node: &str, asked: Asked) -> IntervalSet {
+        let answers = self.direct(node, asked).map(|probe| {
+            let probed = probe.asked.map(|asked| Span::exact(asked.earliest, asked.latest));
             IntervalSet::all(vec![
-                IntervalSet::Union(asked.into_iter().collect()),
+                IntervalSet::Union(probed.into_iter().collect()),
                 failing(probe).not(),
             ])
         });
@@ -309,8 +335,8 @@ impl<'a> Sources<'a> {
     }
 
     /// All API servers were asked directly, and none answered.
-    fn all_fail(&self, etcd: bool) -> IntervalSet {
-        let fails = |node: &str| IntervalSet::any(self.direct(node, etcd).map(failing).collect());
+    fn all_fail(&self, asked: Asked) -> IntervalSet {
+        let fails = |node: &str| IntervalSet::any(self.direct(node, asked).map(failing).collect());
         IntervalSet::all(self.control_planes().into_iter().map(fails).collect())
     }
 

@@ -7,7 +7,6 @@ use crate::plan::needs::needs;
 use crate::probe::ProbeSpec;
 use crate::timeline::{ProbeHeader, ProbeKind};
 
-/// The canaries of an experiment, in a run's namespace.
 pub(crate) fn canaries(experiment: &Experiment, namespace: &str) -> Vec<CanarySpec> {
     experiment
         .probes

@@ -24,11 +24,9 @@ const REST_UNDER_FAULT: Duration = Duration::from_secs(20);
 /// Something that could not be undone. It stays in the ledger.
 #[derive(Clone, Debug)]
 pub(crate) struct NotUndone {
-    /// What it is, and how it would be undone.
     pub what: String,
     /// The command by which a person can do it, where there is one.
     pub by_hand: Option<String>,
-    /// Why not.
     pub why: RunError,
 }
 
@@ -109,7 +107,6 @@ async fn all(
     left.await.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
 }
 
-/// The two phases of an undo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UndoPhase {
     Undo,
@@ -146,7 +143,6 @@ pub(crate) async fn in_passes(
     }
 }
 
-/// Where an undo reports its progress.
 pub(crate) fn reporter<'a>(undo: &'a UndoEntry, recorder: &'a Recorder) -> FaultReporter<'a> {
     match undo.fault() {
         Some(FaultRef { step, kind, component, node }) => {

@@ -22,6 +22,8 @@ pub(super) struct Progress {
     /// Nodes that a fault hit, and their last known condition: changes of it and of their endpoints
     /// are shown.
     hit: BTreeMap<String, Option<Ready>>,
+    /// Whether each endpoint was ready when it was seen last, by Service and name.
+    endpoints: BTreeMap<(String, String), bool>,
     recovering: Recovering,
 }
 
@@ -32,6 +34,7 @@ impl Progress {
             step: None,
             zero: None,
             hit: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
             recovering: Recovering::new(Anchor::take()),
         }
     }
@@ -140,7 +143,7 @@ impl Progress {
             Event::Node { node, change: Change::Changed, ready, .. } => {
                 self.node(record.at, node, *ready)
             }
-            Event::Endpoint { service, change, endpoint } if *change != Change::Baseline => {
+            Event::Endpoint { service, change, endpoint } => {
                 self.endpoint(record.at, service, *change, endpoint)
             }
             Event::SteadyState { before: true, .. } => self.line("   ", "steady state reached"),
@@ -201,11 +204,20 @@ impl Progress {
         endpoint: &crate::timeline::Endpoint,
     ) {
         let name = endpoint.pod.as_deref().unwrap_or(&endpoint.address);
+        let is_ready = change != Change::Deleted && endpoint.ready;
+        let known = self.endpoints.insert((service.to_owned(), name.to_owned()), is_ready);
+        // One that has left leaves once, whatever else of it changes.
+        if change == Change::Baseline || known.unwrap_or_default() == is_ready {
+            return;
+        }
         if self.zero.is_some()
             && endpoint.node.as_ref().is_some_and(|node| self.hit.contains_key(node))
         {
-            let became =
-                if change == Change::Deleted || !endpoint.ready { "left" } else { "is back in" };
+            let became = match (is_ready, known) {
+                (false, _) => "left",
+                (true, Some(_)) => "is back in",
+                (true, None) => "is ready in",
+            };
             self.chain(at, &format!("endpoint {name} {became} {service}"));
         }
     }

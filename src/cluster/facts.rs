@@ -13,7 +13,7 @@ use super::kind_nodes::{NodeContainer, container_of};
 use super::node::Node;
 use super::objects::{Container, Pod};
 use crate::timeline::{ClusterFacts, ClusterKind, NodeFacts, Tolerations, Tuning, TuningSource};
-use crate::timeline::{format_duration, parse_duration};
+use crate::timeline::{few, format_duration, parse_duration};
 
 impl Cluster {
     /// What this cluster is, and what a reader should know of it (settings that could not be read
@@ -107,7 +107,7 @@ fn slowest(
     if by_settings.len() > 1 {
         let groups: Vec<String> = by_settings
             .into_iter()
-            .map(|(settings, nodes)| format!("{}: {settings}", nodes.join(", ")))
+            .map(|(settings, nodes)| format!("{}: {settings}", few(nodes)))
             .collect();
         warnings.push(format!("the kubelets differ, the slowest counts: {}", groups.join("; ")));
     }

@@ -21,7 +21,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::stats::{Between, Seconds};
-use crate::timeline::{Cut, FaultFacts, Tuning, minor_version};
+pub(super) use crate::timeline::defaults::{Grace, LEASE, PERIOD, REPORT, UPDATE};
+use crate::timeline::{Cut, FaultFacts, Tuning, defaults, minor_version};
 
 /// How a fault ends the heartbeats of the node that it hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,11 +73,6 @@ const TAKEOVER_LEAST: f64 = 13.0;
 /// The same at most: etcd elects a leader (2 s), a follower looks (every 4.4 s) and sees the last
 /// renewal, waits for the lease (15 s), and looks again.
 const TAKEOVER_MOST: f64 = 2.0 + 4.4 + 15.0 + 4.4;
-
-pub(super) const UPDATE: Duration = Duration::from_secs(10);
-pub(super) const REPORT: Duration = Duration::from_secs(300);
-pub(super) const LEASE: Duration = Duration::from_secs(40);
-pub(super) const PERIOD: Duration = Duration::from_secs(5);
 
 /// What the controller counts as the node's heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -299,19 +295,9 @@ fn named(
     value
 }
 
-pub(super) struct DefaultGrace {
-    pub value: Duration,
-    pub source: &'static str,
-}
-
-/// 40 s up to 1.31, 50 s since 1.32.
-pub(super) fn default_grace(kubernetes: &str) -> Result<DefaultGrace, Unpredictable> {
-    let (seconds, source) = match minor_version(kubernetes) {
-        Some(32..) => (50, "Kubernetes' default since 1.32"),
-        Some(_) => (40, "Kubernetes' default up to 1.31"),
-        None => return Err(Unpredictable::Version(kubernetes.to_owned())),
-    };
-    Ok(DefaultGrace { value: Duration::from_secs(seconds), source })
+pub(super) fn default_grace(kubernetes: &str) -> Result<Grace, Unpredictable> {
+    let unknown = || Unpredictable::Version(kubernetes.to_owned());
+    Ok(defaults::grace(minor_version(kubernetes).ok_or_else(unknown)?))
 }
 
 fn grace_period(
@@ -323,7 +309,7 @@ fn grace_period(
     if let Some(grace) = tuning.node_monitor_grace_period {
         return Ok(named(name, Some(grace), grace, constants));
     }
-    let DefaultGrace { value, source } = default_grace(kubernetes)?;
+    let Grace { value, source } = default_grace(kubernetes)?;
     constants.push(Constant { name: name.into(), value: value.into(), source: source.into() });
     Ok(value)
 }

@@ -225,6 +225,10 @@ impl Observer {
 
     /// Which share of new requests would fail now.
     fn failing(&mut self) -> f64 {
+        // Nobody asks what has no pods.
+        if self.wanted == 0 {
+            return 0.0;
+        }
         let fails = |pod: &Seen| u32::from(pod.backend != Backend::Answers);
         if self.routing.is_sticky() {
             return self.sticky_pod().map_or(1.0, |pod| f64::from(fails(&self.pods[pod.0])));

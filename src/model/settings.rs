@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::detection::{
-    DefaultGrace, LEASE as LEASE_DURATION, PERIOD, REPORT, UPDATE, Unpredictable, default_grace,
+    Grace, LEASE as LEASE_DURATION, PERIOD, REPORT, UPDATE, Unpredictable, default_grace,
 };
 use crate::stats::{Random, Seconds};
 use crate::timeline::Tuning;
@@ -287,7 +287,7 @@ impl Settings {
         )?;
         let default = match tuning.node_monitor_grace_period {
             // Which version it is does not matter.
-            Some(grace) => DefaultGrace { value: grace, source: "" },
+            Some(grace) => Grace { value: grace, source: "" },
             None => default_grace(kubernetes)?,
         };
         let grace = known(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::node::{Endpoints, Node};
 use super::refusal::Refusal;
 use crate::experiment::{Count, NodeSelector};
-use crate::timeline::{Component, Endpoint};
+use crate::timeline::{Component, Endpoint, few};
 
 /// The nodes that a selector allows, by name. Those with the most endpoints only where endpoints
 /// are known.
@@ -55,14 +55,13 @@ pub(crate) fn who_leads(leaders: &BTreeMap<Component, String>) -> String {
 }
 
 pub(super) fn names(nodes: &[&Node]) -> String {
-    nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join(", ")
+    few(nodes.iter().map(|node| &node.name))
 }
 
 pub(super) fn nothing_matches(nodes: &[Node], selector: &NodeSelector) -> Refusal {
-    let listed: Vec<String> =
-        nodes.iter().map(|node| format!("{} ({})", node.name, node.role.name())).collect();
+    let listed = few(nodes.iter().map(|node| format!("{} ({})", node.name, node.role.name())));
     Refusal::new(format!("no node matches {}", describe(selector)))
-        .hint(format!("the cluster's nodes are {}", listed.join(", ")))
+        .hint(format!("the cluster's nodes are {listed}"))
 }
 
 /// A selector in the words of the experiment.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use cluster_model::{Backends, ClusterModel, Seen};
 pub(crate) use traps::traps;
 
-use crate::experiment::{Count, Experiment, Fault, Probe};
+use crate::experiment::{Count, Experiment, Fault, Probe, Target};
 use crate::model::{
     self, Distribution, FaultForecast, KubeletEnd, NodeId, Prediction, Routing, Settings,
     Unpredictable,
@@ -65,6 +65,16 @@ pub struct Tried {
     pub routing: Routing,
     /// What the trials came to.
     pub forecast: FaultForecast,
+}
+
+/// A probe whose errors are not predicted.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unpredicted {
+    /// The probe.
+    pub probe: String,
+    /// Why not.
+    pub why: String,
 }
 
 /// What the model says of a run.
@@ -120,6 +130,20 @@ impl Predictions {
     /// Of a run, from its header; `cluster` is where it stood before any fault.
     pub fn of_run(header: &Header, cluster: ClusterModel) -> Self {
         Self::new(experiment(header), cluster, TRIALS, SEED)
+    }
+
+    /// The probes whose errors are not predicted although a fault may cause some.
+    pub fn unpredicted(&self) -> Vec<Unpredicted> {
+        let probes = self.experiment.iter().flat_map(|experiment| &experiment.probes);
+        let by_address = probes.filter_map(|probe| match probe.ask.target()? {
+            Target::Address { host, .. } => Some((probe, host)),
+            _ => None,
+        });
+        let unpredicted = |(probe, host): (&Probe, &String)| Unpredicted {
+            probe: probe.name.clone(),
+            why: format!("it targets the address {host}, and not a Service by its name"),
+        };
+        by_address.map(unpredicted).collect()
     }
 
     pub(crate) fn trials(&self) -> u32 {

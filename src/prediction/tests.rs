@@ -344,3 +344,38 @@ fn the_api_servers_tolerations_count_where_pods_have_none() {
     let closed = predictions.steps[0].prediction.clone().unwrap();
     assert!(forecast.detection.summary().max.unwrap() <= closed.latest().as_f64());
 }
+
+#[test]
+fn a_probe_of_an_address_is_not_predicted_and_its_node_recovers() {
+    let parsed = parsed("worker-stop-fast");
+    let cluster = cluster(&parsed, tuned());
+    let mut experiment = parsed.experiment;
+    let target = experiment.probes[0].ask.target_mut().unwrap();
+    *target = Target::Address { host: "10.96.3.4".into(), port: 80, tls: false };
+    let predictions = Predictions::new(Some(experiment), cluster, 200, 1);
+    assert_eq!(predictions.unpredicted()[0].probe, "web");
+    let recovery = &predictions.tried().unwrap()[0].forecast.recovery;
+    assert_eq!((recovery.n(), recovery.never()), (200, 0));
+}
+
+/// What a run's folder has is enough: tolerations, labels, taints and the workload's pods.
+#[test]
+fn a_header_predicts_as_the_cluster_and_the_workload_did() {
+    let mut header = crate::analysis::testing::Run::new().0.header;
+    let text = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {a: b}}\n---\n\
+        apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 2\n  \
+        template: {metadata: {labels: {a: b}}, spec: {nodeSelector: {disk: fast}}}\n";
+    header.workload = Manifest::of_texts([("w.yaml", text)]).for_prediction();
+    header.cluster.tolerations.unreachable = Duration::from_secs(20);
+    let worker =
+        header.cluster.nodes.iter_mut().find(|node| node.role == NodeRole::Worker).unwrap();
+    worker.labels.insert("disk".into(), "fast".into());
+    let name = worker.name.clone();
+    let header = serde_json::from_str(&serde_json::to_string(&header).unwrap()).unwrap();
+    let cluster = ClusterModel::of_header(&header);
+    let backends = &cluster.services["web"];
+    let node = cluster.topology.find(&name).unwrap();
+    assert_eq!(backends.nodes, [node; 2]);
+    let tolerated = crate::model::Tolerates::For(Duration::from_secs(20));
+    assert_eq!(backends.pod.tolerates_unreachable, tolerated);
+}

@@ -7,7 +7,7 @@ use crate::analysis::findings::LateFinding;
 use crate::analysis::{Completion, FaultFinding, Findings, Period, ServiceFinding, When, Window};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
-use crate::timeline::{Component, Event, FaultKind, Impact, Timeline};
+use crate::timeline::{Component, Event, FaultKind, Impact, Timeline, few};
 
 /// All moments of a run, sorted.
 pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -> Vec<Line> {
@@ -337,7 +337,7 @@ fn came_back(found: &Findings) -> Option<Line> {
         (Some(since), None) if !found.unheard.is_empty() => Line::new(
             since,
             "steady?",
-            format!("no sign of life from {} after the undo", found.unheard.join(", ")),
+            format!("no sign of life from {} after the undo", few(&found.unheard)),
         ),
         (Some(since), _) => {
             Line::new(since, "steady", format!("confirmed at {:+.3}", steady.confirmed))

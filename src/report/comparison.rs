@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::text::count;
 use crate::analysis::{FaultFinding, Findings, Period};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::Between;
@@ -21,9 +22,16 @@ pub struct Comparison {
     pub predicted: Between,
     /// What was measured; `None`: nothing.
     pub measured: Option<Between>,
-    /// Whether the whole measurement lies inside; `None`: nothing was measured, or one of its ends
-    /// is not known.
+    /// Whether the measurement can lie inside, in tenths of a second as both are printed; `None`:
+    /// nothing was measured, or one of its ends is not known.
     pub inside: Option<bool>,
+    /// Of errors: other bursts in the fault's time, which are not what is compared.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub apart: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Everything of a run that is predicted.
@@ -36,15 +44,18 @@ fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions) -
         Between::new(when.earliest - fault.requested, when.latest - fault.requested)
     };
     let mut all = Vec::new();
-    let mut add = |name: String, quantity: Quantity<'_>, measured: Option<Between>| {
+    let mut add = |name: String, quantity: Quantity<'_>, measured: Option<Between>, apart| {
         let Ok(predicted) = predictions.between(quantity, fault.step) else { return };
-        let inside = measured.map(|measured| predicted.overlaps(measured));
-        all.push(Comparison { step: fault.step, quantity: name, predicted, measured, inside });
+        let printed = predicted.in_tenths();
+        let inside = measured.map(|measured| printed.overlaps(measured.in_tenths()));
+        let step = fault.step;
+        all.push(Comparison { step, quantity: name, predicted, measured, inside, apart });
     };
     add(
         "detection".into(),
         Quantity::Detection,
         fault.node.detected.as_ref().map(|detected| after(detected.at)),
+        0,
     );
     for service in &fault.services {
         let name = &service.service;
@@ -52,19 +63,21 @@ fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions) -
             format!("endpoints of {name} removed"),
             Quantity::EndpointRemoval(name),
             service.removed.map(after),
+            0,
         );
     }
     for probe in found.probes.iter().filter(|probe| !probe.control) {
         let window =
             probe.window(Period::Fault { step: fault.overlap }).filter(|window| !window.open);
-        add(
-            format!("errors of {}", probe.name),
-            Quantity::ErrorWindow(&probe.name),
-            window.map(|window| window.length),
-        );
+        // The fault's own burst is the one with the most failures.
+        let bursts = window.map_or(&[][..], |window| &window.bursts);
+        let own = bursts.iter().rev().max_by_key(|burst| burst.failed);
+        let measured = own.map(|burst| burst.length).or(window.map(|window| window.length));
+        let (name, apart) = (format!("errors of {}", probe.name), bursts.len().saturating_sub(1));
+        add(name, Quantity::ErrorWindow(&probe.name), measured, apart);
     }
     if found.last_undone_fault().is_some_and(|last| last.step == fault.step) {
-        add("recovery".into(), Quantity::Recovery, found.recovery);
+        add("recovery".into(), Quantity::Recovery, found.recovery, 0);
     }
     all
 }
@@ -73,6 +86,42 @@ impl Comparison {
     /// `detection 7.1s, predicted 3.0s to 6.0s`, where reality left what was predicted.
     pub fn surprise(&self) -> Option<String> {
         let measured = self.measured.filter(|_| self.inside == Some(false))?;
-        Some(format!("{} took {measured:.1}, predicted {:.1}", self.quantity, self.predicted))
+        let apart = match self.apart {
+            0 => String::new(),
+            bursts => format!("; not counted: {} apart from it", count(bursts as u64, "burst")),
+        };
+        Some(format!(
+            "{} took {measured:.1}, predicted {:.1}{apart}",
+            self.quantity, self.predicted
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Seconds;
+
+    #[test]
+    fn numbers_that_agree_as_printed_are_no_surprise() {
+        let between = |least: f64, most: f64| {
+            Between::new(Seconds::from_f64(least), Seconds::from_f64(most)).in_tenths()
+        };
+        assert!(between(1.64, 8.4).overlaps(between(1.61, 1.61)), "both read 1.6s");
+        assert!(!between(1.66, 8.4).overlaps(between(1.61, 1.61)), "1.7s and 1.6s");
+    }
+
+    #[test]
+    fn a_surprise_names_bursts_apart() {
+        let surprise = |apart| {
+            let predicted = Between::new(Seconds::ZERO, Seconds::from_f64(2.0));
+            let measured = Some(Between::new(Seconds::from_f64(4.8), Seconds::from_f64(4.8)));
+            let quantity = "errors of web".to_owned();
+            let inside = Some(false);
+            Comparison { step: 0, quantity, predicted, measured, inside, apart }.surprise()
+        };
+        let text = "errors of web took 4.8s, predicted 0.0s to 2.0s";
+        assert_eq!(surprise(0).unwrap(), text);
+        assert_eq!(surprise(2).unwrap(), format!("{text}; not counted: 2 bursts apart from it"));
     }
 }

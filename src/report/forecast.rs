@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::table::table;
 use super::text::{count, hang, wrap};
 use crate::model::{Bin, Distribution, Routing, Summary};
-use crate::prediction::{Predictions, StepPrediction, Tried};
+use crate::prediction::{Predictions, StepPrediction, Tried, Unpredicted};
 use crate::stats::Seconds;
 
 /// The version of this form.
@@ -31,6 +31,9 @@ pub struct ForecastReport {
     pub tried: Vec<Outcome>,
     /// Why there are none.
     pub why_not: Option<String>,
+    /// Probes whose errors are not predicted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unpredicted: Vec<Unpredicted>,
 }
 
 /// What the trials of one fault came to, as one probe sees it. Times in seconds; shares from 0 to 1.
@@ -129,6 +132,7 @@ impl ForecastReport {
             trials: predictions.trials(),
             seed,
             steps: predictions.steps.clone(),
+            unpredicted: predictions.unpredicted(),
             why_not: tried.err().map(str::to_owned),
             tried: tried.unwrap_or_default().iter().map(Outcome::new).collect(),
         }
@@ -142,6 +146,9 @@ pub fn render(report: &ForecastReport, width: usize, ascii: bool) -> String {
     let mut out = wrap(&title, width).join("\n") + "\n";
     if let Some(why) = &report.why_not {
         out.push_str(&hang("  ", &format!("no simulation: {why}"), width));
+    }
+    for Unpredicted { probe, why } in &report.unpredicted {
+        out.push_str(&hang("  ", &format!("errors of {probe} are not predicted: {why}"), width));
     }
     for outcome in &report.tried {
         let step = report.steps.iter().find(|step| step.step == outcome.step);

@@ -32,6 +32,9 @@ pub struct SpreadReport {
     /// The number of requested runs that were never started.
     #[serde(default)]
     pub not_begun: u32,
+    /// How many of the runs are in none of these numbers: their probers' hosts were disturbed.
+    #[serde(default)]
+    pub left_out: usize,
     /// Detection, if it was measured; for an interval, its end.
     pub detection: Option<Spread>,
     /// The error window's upper end, where it has one.
@@ -49,20 +52,22 @@ pub struct SpreadReport {
 impl SpreadReport {
     /// Puts runs together; they should be of one experiment on one cluster.
     pub fn new(runs: Vec<Summary>) -> Self {
+        let counted = || runs.iter().filter(|run| !run.disturbed);
         let most = |value: fn(&Summary) -> Option<Between>| {
-            Spread::of(runs.iter().filter_map(|run| Some(value(run)?.most)))
+            Spread::of(counted().filter_map(|run| Some(value(run)?.most)))
         };
         let predicted = runs.first().and_then(|run| run.predicted);
         let within = |p: Between| {
-            runs.iter()
+            counted()
                 .filter_map(|run| run.detection)
-                .filter(|detection| p.overlaps(*detection))
+                .filter(|detection| p.in_tenths().overlaps(detection.in_tenths()))
                 .count() as u32
         };
         Self {
             format: FORMAT.into(),
             experiment: runs.first().map(|run| run.experiment.clone()).unwrap_or_default(),
             outcome: runs.iter().map(|run| run.outcome).max().unwrap_or(Outcome::Inconclusive),
+            left_out: runs.len() - counted().count(),
             detection: most(|run| run.detection),
             error_window: most(|run| run.error_window.filter(|_| !run.open)),
             removal: most(|run| run.removal),
@@ -113,6 +118,13 @@ pub fn render(report: &SpreadReport, style: &Style) -> String {
         spreads.into_iter().filter_map(|(name, spread)| Some(spread_row(name, spread.as_ref()?)));
     out.push_str(&table(vec!["", "MIN", "MEDIAN", "MAX", "N"], rows));
     out.push_str(&hang("", &compared(report), style.width.max(80)));
+    if report.left_out > 0 {
+        let text = format!(
+            "Left out of the spread: {}, inconclusive because the prober's host was disturbed.",
+            count(report.left_out as u64, "run")
+        );
+        out.push_str(&hang("", &text, style.width.max(80)));
+    }
     out
 }
 

@@ -50,6 +50,10 @@ pub struct Summary {
     pub attempts: u64,
     /// The predicted detection.
     pub predicted: Option<Between>,
+    /// Whether it is inconclusive where its probers' own hosts were disturbed: its numbers are not
+    /// the cluster's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disturbed: bool,
     /// What makes its numbers less reliable: a sentence each.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -94,6 +98,8 @@ impl Summary {
             failed: asked.failed,
             attempts: asked.judged(),
             predicted: view.prediction().map(|prediction| prediction.detection),
+            disturbed: view.verdict.outcome == Outcome::Inconclusive
+                && found.probes.iter().any(|probe| !probe.control && probe.is_disturbed()),
             warnings: view.warnings(),
         }
     }

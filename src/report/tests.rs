@@ -554,6 +554,11 @@ fn spread_of_three_runs() {
     };
     let report = spread::SpreadReport::new(vec![at(3300), at(4781), at(7100)]);
     assert_eq!((report.inside, report.detection.as_ref().unwrap().n), (Some(2), 3));
+    let disturbed = Summary { disturbed: true, ..at(9000) };
+    let spread = spread::SpreadReport::new(vec![at(3300), at(4781), disturbed]);
+    let detection = spread.detection.clone().unwrap();
+    assert_eq!((spread.left_out, detection.n, detection.max), (1, 2, 4.781.into()));
+    assert!(spread::render(&spread, &Style::default()).contains("Left out of the spread: 1 run, "));
     insta::assert_snapshot!(spread::render(&report, &Style::default()));
 }
 

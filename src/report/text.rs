@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::style::Style;
-use crate::timeline::counted;
+use crate::timeline::{counted, few};
 use crate::verdict::Outcome;
 
 /// The columns that a text takes.
@@ -91,9 +91,10 @@ fn paint(text: &str, look: anstyle::Style, style: &Style) -> String {
     }
 }
 
-/// `a, b and c`.
+/// `a, b and c`; of many the first three and how many more.
 pub(super) fn list(items: &[String]) -> String {
     match items {
+        many if many.len() > 4 => few(many),
         [] => String::new(),
         [one] => one.clone(),
         [most @ .., last] => format!("{} and {last}", most.join(", ")),

@@ -150,6 +150,12 @@ impl Between {
         Self { least, most: most.max(least) }
     }
 
+    /// In tenths of a second, as it is printed beside a prediction.
+    pub fn in_tenths(self) -> Self {
+        let tenths = |seconds: Seconds| Seconds::from_f64((seconds.as_f64() * 10.0).round() / 10.0);
+        Self { least: tenths(self.least), most: tenths(self.most) }
+    }
+
     /// Whether a length can be both.
     pub fn overlaps(self, other: Between) -> bool {
         self.most >= other.least && self.least <= other.most

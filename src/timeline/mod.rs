@@ -28,7 +28,7 @@ pub use attempts::{Attempt, AttemptReader};
 pub use attempts_file::{AttemptWriter, ProbeFile, ProbeSpan};
 pub use clock::{Anchor, Bracket, Moment};
 pub use component::Component;
-pub(crate) use counted::counted;
+pub(crate) use counted::{counted, few};
 pub use damage::{Damage, Extent, Stream};
 pub use fault_kind::{
     Cut, Ends, EngineActions, FaultFacts, FaultKind, FaultName, FaultTraits, FaultWords, Impact,
@@ -48,4 +48,5 @@ pub use record::{
     Record, UnreadKind,
 };
 pub use store::{RunFolder, StoreError, Timeline};
+pub(crate) use tuning::defaults;
 pub use tuning::{Tolerations, minor_version};

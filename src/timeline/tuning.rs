@@ -17,10 +17,38 @@ pub struct Tolerations {
     pub unreachable: Duration,
 }
 
+/// Kubernetes' defaults: the kubelet's in pkg/kubelet/apis/config/v1beta1/defaults.go, the
+/// controller manager's in its command's app/options/nodelifecyclecontroller.go.
+pub(crate) mod defaults {
+    use std::time::Duration;
+
+    pub(crate) const UPDATE: Duration = Duration::from_secs(10);
+    /// The lease (a quarter of 40 s) is what beats.
+    pub(crate) const REPORT: Duration = Duration::from_secs(300);
+    pub(crate) const LEASE: Duration = Duration::from_secs(40);
+    pub(crate) const PERIOD: Duration = Duration::from_secs(5);
+    /// Of the admission plugin DefaultTolerationSeconds.
+    pub(crate) const TOLERATION: Duration = Duration::from_secs(300);
+
+    /// A grace period, and since when it is the default.
+    pub(crate) struct Grace {
+        pub value: Duration,
+        pub source: &'static str,
+    }
+
+    /// The grace period of 1.`minor`.
+    pub(crate) fn grace(minor: u32) -> Grace {
+        let (seconds, source) = match minor {
+            32.. => (50, "Kubernetes' default since 1.32"),
+            _ => (40, "Kubernetes' default up to 1.31"),
+        };
+        Grace { value: Duration::from_secs(seconds), source }
+    }
+}
+
 impl Default for Tolerations {
     fn default() -> Self {
-        let default = Duration::from_secs(300);
-        Self { not_ready: default, unreachable: default }
+        Self { not_ready: defaults::TOLERATION, unreachable: defaults::TOLERATION }
     }
 }
 
@@ -28,15 +56,13 @@ impl Tuning {
     /// What Kubernetes of this version (`v1.34.4`) has when nothing is set; today's where the
     /// version is not understood.
     pub fn defaults(kubernetes: &str) -> Self {
-        // The kubelet's report frequency is 5 min by default, and the lease (a quarter of 40 s) is
-        // what beats.
-        let grace = if minor_version(kubernetes).is_some_and(|minor| minor < 32) { 40 } else { 50 };
+        let grace = defaults::grace(minor_version(kubernetes).unwrap_or(u32::MAX)).value;
         Self {
-            node_status_update_frequency: Some(Duration::from_secs(10)),
-            node_status_report_frequency: Some(Duration::from_secs(300)),
-            node_lease_duration: Some(Duration::from_secs(40)),
-            node_monitor_period: Some(Duration::from_secs(5)),
-            node_monitor_grace_period: Some(Duration::from_secs(grace)),
+            node_status_update_frequency: Some(defaults::UPDATE),
+            node_status_report_frequency: Some(defaults::REPORT),
+            node_lease_duration: Some(defaults::LEASE),
+            node_monitor_period: Some(defaults::PERIOD),
+            node_monitor_grace_period: Some(grace),
             source: TuningSource::Defaults,
         }
     }

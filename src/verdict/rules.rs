@@ -11,6 +11,7 @@ use crate::experiment::feasibility::judged_for_detection;
 use crate::experiment::{Bound, Expectation};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
+use crate::timeline::few;
 
 pub(super) struct Run<'a> {
     pub found: &'a Findings,
@@ -424,7 +425,7 @@ fn nodes_untouched(found: &Findings) -> Finding {
         .count();
     let measured = format!("{stayed} of {} stayed Ready", found.other_nodes.len());
     if !left.is_empty() {
-        return Finding::failed(left.join(", ")).measured(measured);
+        return Finding::failed(few(left)).measured(measured);
     }
     let unseen = found.other_nodes.iter().find(|other| other.ready_before != Some(true));
     let blind = found.watch_gaps("nodes").find(|gap| gap.until.is_none());
@@ -447,7 +448,7 @@ fn recovery(found: &Findings, bound: Seconds) -> Finding {
         (None, _) => Finding::unknown("the undo was not confirmed"),
         (_, None) => Finding::unknown("the run did not wait for the steady state"),
         (_, Some(steady)) if steady.held_since.is_some() => {
-            let silent = found.unheard.join(", ");
+            let silent = few(&found.unheard);
             Finding::unknown(format!(
                 "no sign of life from {silent} after the undo: the observed steady state may be stale"
             ))

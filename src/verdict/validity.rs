@@ -68,9 +68,7 @@ pub(super) fn either_way(
 
 /// Why a prober that was late all the time decides nothing.
 pub(super) fn of_lateness(probe: &ProbeFinding) -> Option<String> {
-    let half = Seconds::from_nanos(probe.timeout.as_nanos() / 2);
-    let late = probe.lateness.p99 > half;
-    late.then(|| {
+    probe.was_late().then(|| {
         format!("the prober was late: 1% of its attempts by more than {}", probe.lateness.p99)
     })
 }
@@ -121,7 +119,7 @@ fn of_acceptance(probe: &ProbeFinding, held: &InEffect) -> Option<String> {
 
 /// Why some attempts, which had to go on until a moment, do not stand for the whole time.
 fn of_attempts(probe: &ProbeFinding, tally: Tally, until: Option<Seconds>) -> Option<String> {
-    if tally.blind_share() > MOST_BLIND {
+    if tally.is_blind() {
         return Some(format!(
             "the prober could not make {} of {} attempts",
             tally.blind,

@@ -126,7 +126,20 @@ impl Disturbance {
     }
 }
 
+/// A prober that could not make more than this share of its attempts was blind.
+const MOST_BLIND: f64 = 0.05;
+
 impl ProbeFinding {
+    /// Whether its prober was late all the time.
+    pub fn was_late(&self) -> bool {
+        self.lateness.p99 > Seconds::from_nanos(self.timeout.as_nanos() / 2)
+    }
+
+    /// Whether what it saw may be its prober's own: that failed, stalled or was late.
+    pub fn is_disturbed(&self) -> bool {
+        !self.disturbances.is_empty() || self.was_late() || self.since_fault().is_blind()
+    }
+
     /// Whether the control plane is asked to do something.
     pub fn is_canary(&self) -> bool {
         self.kind.is_canary()
@@ -228,6 +241,11 @@ impl Tally {
     /// The share that failed, of those that say something; `None` without any.
     pub fn failed_share(&self) -> Option<f64> {
         (self.judged() > 0).then(|| self.failed as f64 / self.judged() as f64)
+    }
+
+    /// Whether too many attempts say nothing.
+    pub fn is_blind(self) -> bool {
+        self.blind_share() > MOST_BLIND
     }
 
     /// The share that says nothing; 0 without any attempt.

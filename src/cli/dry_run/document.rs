@@ -4,9 +4,11 @@ use serde::Serialize;
 
 use crate::report::hang;
 use crate::stats::Seconds;
-use crate::timeline::{ContextFacts, counted};
+use crate::timeline::{ContextFacts, counted, few};
 
 pub(super) const FORMAT: &str = "outage.plan/v1";
+/// Of many candidates, the undo is shown on so many lines.
+const MOST_UNDOS: usize = 4;
 /// Where the text of a row begins.
 const LEAD: usize = 10;
 
@@ -219,14 +221,18 @@ impl Step {
         let detection = self.detection_within_seconds;
         let detection =
             detection.map(|latest| format!("detection is predicted within {latest:.1}"));
-        let undo = self.undo.iter().map(|undo| format!("undo: {undo}"));
+        let shown = if self.undo.len() > MOST_UNDOS { MOST_UNDOS - 1 } else { self.undo.len() };
+        let undo = self.undo[..shown].iter().map(|undo| format!("undo: {undo}"));
+        let more = self.undo.len() - shown;
+        let more = (more > 0).then(|| format!("undo: the same on {more} more nodes"));
+        let undo = undo.chain(more);
         let timer = self.undo_timer.as_ref().map(UndoTimer::text);
         let now = self.now.iter().cloned();
         now.chain(undo).chain(timer).chain(self.leaders.clone()).chain(detection).collect()
     }
 
     fn hit(&self) -> String {
-        let all = self.candidates.join(", ");
+        let all = few(&self.candidates);
         if self.candidates.is_empty() {
             return self.target.clone();
         }

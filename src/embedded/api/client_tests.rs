@@ -30,17 +30,23 @@ async fn the_products_own_client_finds_a_cluster() {
         (nodes[0].name.as_str(), nodes[0].ready, nodes[0].addresses[0].as_str()),
         ("w", Ready::True, "127.0.0.9")
     );
-    let manager = json!({"name": "c", "image": "i", "command": ["kube-controller-manager", "--node-monitor-grace-period=4s"]});
-    store.put(
-        &kinds::PODS,
-        json!({"metadata": {"name": "m", "namespace": "kube-system", "labels": {"component": "kube-controller-manager"}},
-            "spec": {"containers": [manager]}}),
-    );
+    for (component, flag) in [
+        ("kube-controller-manager", "--node-monitor-grace-period=4s"),
+        ("kube-apiserver", "--default-unreachable-toleration-seconds=20"),
+    ] {
+        let container = json!({"name": "c", "image": "i", "command": [component, flag]});
+        store.put(
+            &kinds::PODS,
+            json!({"metadata": {"name": component, "namespace": "kube-system", "labels": {"component": component}},
+                "spec": {"containers": [container]}}),
+        );
+    }
     let (facts, warnings) =
         cluster.facts(ClusterKind::Embedded, "embedded", None, &[]).await.unwrap();
     assert_eq!((facts.kubernetes.as_str(), warnings.len()), ("v1.34.0", 0), "{warnings:?}");
     assert_eq!(facts.tuning.node_status_update_frequency, Some(Duration::from_secs(1)));
     assert_eq!(facts.tuning.node_monitor_grace_period, Some(Duration::from_secs(4)));
+    assert_eq!(facts.tolerations.unreachable, Duration::from_secs(20));
 }
 
 #[tokio::test]

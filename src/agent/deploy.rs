@@ -6,16 +6,14 @@ use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::clock::{Offset, settle};
 use super::protocol::{Frames, FromAgent, Hello, Message, Start, ToAgent, VERSION};
 use super::{AgentError, AgentHandle, AgentMessage, StopSignal, check_binary, names};
-use crate::node::{
-    AccessErrorKind, NodeAccess, NodeFile, NodeHandle, ProcessInput, ProcessOutput, ProcessStream,
-};
+use crate::node::{NodeAccess, NodeFile, NodeHandle, ProcessInput, ProcessOutput, ProcessStream};
 use crate::probe::ProbeSpec;
 use crate::timeline::clock::boot_id;
 use crate::timeline::{Moment, ProbeHeader};
@@ -70,13 +68,7 @@ pub(crate) async fn deploy(
         move |source| AgentError::Access { what, node, source }
     };
     let file = NodeFile { path: &path, mode: 0o755, bytes: program };
-    if let Err(error) = access.upload(&node, file).await {
-        if error.kind == AccessErrorKind::Timeout {
-            let mark = late_mark(&path);
-            let _ = access.run(&node, WRITE_TIMEOUT, &["touch", &mark]).await;
-        }
-        return Err(refused("upload")(error));
-    }
+    access.upload(&node, file).await.map_err(refused("upload"))?;
     let begun = async {
         let argv = [&path, "agent", "--unlink", &path];
         let ProcessStream { input, output } =
@@ -95,52 +87,30 @@ pub(crate) async fn deploy(
 /// between uploading one and its own removal; and what earlier runs have left. May be called any
 /// number of times; a file that is not there is not an error.
 ///
-/// Errors when the node is not up, when the run's id can't be part of a file's name, and while an
-/// upload that took too long has not arrived: it is to be removed when it has.
+/// Errors when the node is not up, and when the run's id can't be part of a file's name.
 pub(crate) async fn sweep(
     access: &dyn NodeAccess,
     node: &NodeHandle,
     run: &str,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let script = sweeping(&file_prefix(run)?);
-    let end = Instant::now() + LATE_UPLOAD;
-    loop {
-        let output = access.run(node, WRITE_TIMEOUT, &["sh", "-c", &script]).await?;
-        match output.code {
-            0 => return Ok(()),
-            LATE if Instant::now() < end => sleep(SWEEP_AGAIN).await,
-            LATE => return Err("its upload took too long, and may still arrive".into()),
-            _ => return Err(format!("remove the prober's file: {}", output.error_text()).into()),
-        }
+    let output = access.run(node, WRITE_TIMEOUT, &["sh", "-c", &script]).await?;
+    match output.code {
+        0 => Ok(()),
+        _ => Err(format!("remove the prober's file: {}", output.error_text()).into()),
     }
 }
 
-/// The exit code of a sweep that an upload may still come after.
-const LATE: i64 = 75;
-/// How long a sweep waits for an upload that took too long.
-const LATE_UPLOAD: Duration = Duration::from_secs(20);
-const SWEEP_AGAIN: Duration = Duration::from_secs(1);
 /// After so many minutes no upload is on its way, and an agent has removed its own file.
 const OVER_MINUTES: u32 = 10;
-
-/// A mark beside the path of an upload that took too long: the engine may go on with it.
-fn late_mark(path: &str) -> String {
-    format!("{path}.late")
-}
 
 fn sweeping(prefix: &str) -> String {
     // As many as the random part has: an id may begin with another.
     let file = format!("{prefix}{}", "?".repeat(16));
-    let mark = late_mark(&file);
     format!(
-        "late=0\n\
-         for mark in {mark}; do [ -e \"$mark\" ] || continue\n\
-         if [ -e \"${{mark%.late}}\" ]; then rm -f \"$mark\" || exit 1\n\
-         elif [ -z \"$(find \"$mark\" -cmin +{OVER_MINUTES})\" ]; then late={LATE}; fi\n\
-         done\n\
-         rm -f {file} || exit 1\n\
+        "rm -f {file} || exit 1\n\
          find {DIRECTORY} -maxdepth 1 -name '.outage-agent-*' -cmin +{OVER_MINUTES} -exec rm -f {{}} + 2>/dev/null\n\
-         exit $late"
+         exit 0"
     )
 }
 

@@ -34,8 +34,6 @@ enum Manner {
 
 struct Pair {
     manner: Manner,
-    /// An upload takes too long, and has not arrived.
-    uploads_late: bool,
     calls: Mutex<Vec<String>>,
 }
 
@@ -71,20 +69,14 @@ impl NodeAccess for Pair {
             .lock()
             .unwrap()
             .push(argv.iter().map(|arg| dir(arg)).collect::<Vec<_>>().join(" "));
-        let code = if self.uploads_late { 75 } else { 0 };
-        ready(Ok(node::Output { code, ..node::Output::default() })).boxed()
+        ready(Ok(node::Output::default())).boxed()
     }
 
     fn upload<'a>(&'a self, node: &'a NodeHandle, file: NodeFile<'a>) -> Access<'a, ()> {
         let NodeFile { path, mode, bytes } = file;
         let call = format!("upload {} {} {mode:o} {}", node.id, dir(path), bytes.len());
         self.calls.lock().unwrap().push(call);
-        let late = node::AccessError {
-            kind: node::AccessErrorKind::Timeout,
-            message: "copy a file: no answer within 60s".into(),
-            hint: None,
-        };
-        ready(if self.uploads_late { Err(late) } else { Ok(()) }).boxed()
+        ready(Ok(())).boxed()
     }
 
     fn open<'a>(&'a self, _: &'a NodeHandle, argv: &'a [&'a str]) -> Access<'a, ProcessStream> {
@@ -111,12 +103,11 @@ fn node_handle() -> NodeHandle {
 /// Paths without their random part.
 fn dir(path: &str) -> &str {
     let random = |part: &str| part.len() == 16 && part.chars().all(|c| c.is_ascii_hexdigit());
-    let name = path.strip_suffix(".late").unwrap_or(path);
-    name.rsplit_once('-').filter(|(_, part)| random(part)).map_or(path, |(before, _)| before)
+    path.rsplit_once('-').filter(|(_, part)| random(part)).map_or(path, |(before, _)| before)
 }
 
 fn pair(manner: Manner) -> Pair {
-    Pair { manner, uploads_late: false, calls: Mutex::default() }
+    Pair { manner, calls: Mutex::default() }
 }
 
 fn program() -> Vec<u8> {
@@ -280,33 +271,11 @@ async fn a_run_sweeps_its_own_files_and_no_others() {
     assert!(std::process::Command::new("sh").args(["-c", &script]).status().unwrap().success());
     let left = names.map(|name| folder.path().join(format!(".outage-agent-{name}")).exists());
     assert_eq!(left, [false, false, true, true, true]);
-    // An upload that took too long comes at last.
-    let mark = folder.path().join(".outage-agent-r-1-00000000000000aa.late");
-    let sweep = || std::process::Command::new("sh").args(["-c", &script]).status().unwrap().code();
-    std::fs::write(&mark, "").unwrap();
-    assert_eq!((sweep(), mark.exists()), (Some(75), true), "it is not there yet");
-    let late = mark.with_extension("");
-    std::fs::write(&late, "").unwrap();
-    assert_eq!((sweep(), mark.exists(), late.exists()), (Some(0), false, false));
     for run in ["", "a;b", "../x", "A", "*"] {
         let error = deploy::sweep(&pair, &node_handle(), run).await.unwrap_err();
         assert_eq!(error.to_string(), format!("{run:?} is not a run ID"));
     }
     assert!(pair.calls.lock().unwrap().is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_upload_that_took_too_long_is_pending_until_it_is_removed() {
-    let (sender, _receiver) = unbounded_channel();
-    let pair = Pair { uploads_late: true, ..pair(Manner::Serve) };
-    let error = deploy(&pair, placement(Vec::new()), &program(), sender).await.err().unwrap();
-    assert!(error.to_string().contains("upload"), "{error}");
-    assert_eq!(
-        pair.calls.lock().unwrap().last().unwrap(),
-        "touch /usr/local/bin/.outage-agent-r-1"
-    );
-    let error = deploy::sweep(&pair, &node_handle(), "r-1").await.unwrap_err();
-    assert_eq!(error.to_string(), "its upload took too long, and may still arrive");
 }
 
 #[tokio::test]

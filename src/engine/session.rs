@@ -176,6 +176,7 @@ impl<'o> Once<'o> {
             containers: nodes_of(self.handle, &nodes.containers),
             binary: nodes.binary.clone(),
             tools,
+            uploads: self.handle.state.uploads(&id),
             engine_events: None,
             observers: None,
             records: None,

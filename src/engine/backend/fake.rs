@@ -211,7 +211,7 @@ impl Backend for FakeBackend {
     }
 
     fn probers_undo(&self) -> Option<UndoEntry> {
-        Some(UndoEntry::Probers { containers: vec!["cp".into()] })
+        Some(UndoEntry::Probers { containers: vec!["cp".into()], uploads: None })
     }
 
     async fn create_workload(&self) -> Result<(), RunError> {

@@ -1,6 +1,7 @@
 //! A kind cluster as a run's backend: its nodes are containers, and the probers are inside them.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -20,6 +21,7 @@ use crate::engine::plan::placement::Place;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::engine::undo::recover::Tools;
+use crate::engine::undo::uploads::RecordedUploads;
 use crate::experiment::Fault;
 use crate::fault::{self, NodeTarget, PodContainers, UndoAfter};
 use crate::node::NodeHandle;
@@ -38,6 +40,8 @@ pub(crate) struct KindBackend<'a> {
     pub binary: Arc<[u8]>,
     /// What undoing needs.
     pub tools: Tools,
+    /// Where uploads are recorded until they have ended.
+    pub uploads: PathBuf,
     /// What forwards the engine's events.
     pub engine_events: Option<AbortOnDropHandle<()>>,
     /// What looks at the control-plane nodes from within.
@@ -89,6 +93,11 @@ impl KindBackend<'_> {
         self.plan(node, Some(PodContainers { pod: &pod.name, ids: &ids, number }), wanted)
     }
 
+    /// The way into the nodes for what is uploaded.
+    fn way_in(&self) -> RecordedUploads {
+        RecordedUploads::new(self.docker().clone(), self.uploads.clone())
+    }
+
     fn docker(&self) -> &Docker {
         &self.tools.docker
     }
@@ -113,7 +122,7 @@ impl KindBackend<'_> {
 
     fn post(&self, node: &Node) -> Result<Post, RunError> {
         Ok(Post {
-            access: Arc::new(self.docker().clone()),
+            access: Arc::new(self.way_in()),
             node: NodeHandle {
                 name: node.name.clone(),
                 id: self.container(&node.name)?.id.clone(),
@@ -140,7 +149,7 @@ fn container<'c>(containers: &'c [Container], node: &str) -> Result<&'c Containe
 
 /// What a prober's start needs.
 struct Deployment<'a> {
-    docker: &'a Docker,
+    access: RecordedUploads,
     containers: &'a [Container],
     binary: &'a [u8],
     run: &'a str,
@@ -172,7 +181,7 @@ impl Deployment<'_> {
             control,
             observe: false,
         };
-        agent::deploy(self.docker, placement, self.binary, self.out.clone())
+        agent::deploy(&self.access, placement, self.binary, self.out.clone())
             .await
             .map_err(RunError::failed_by)
     }
@@ -221,6 +230,7 @@ impl Backend for KindBackend<'_> {
             .filter(|container| container.role != NodeRole::ExternalLoadBalancer);
         Some(UndoEntry::Probers {
             containers: nodes.map(|container| container.id.clone()).collect(),
+            uploads: Some(self.uploads.clone()),
         })
     }
 
@@ -242,8 +252,8 @@ impl Backend for KindBackend<'_> {
         out: UnboundedSender<AgentMessage>,
     ) -> Result<Vec<String>, RunError> {
         let (containers, binary, run) = (&self.containers, &self.binary, self.scope.run);
-        let deployment =
-            Deployment { docker: &self.tools.docker, containers, binary, run, out: out.clone() };
+        let (access, out_of) = (self.way_in(), out.clone());
+        let deployment = Deployment { access, containers, binary, run, out: out_of };
         let hosts = self
             .scope
             .start_probes(at_risk, out, async |group| deployment.start(group).await)

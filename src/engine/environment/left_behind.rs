@@ -89,7 +89,10 @@ mod tests {
         let run_ref = RunRef { run: "r", engine: "e" };
         let kill = samples::plan_of(&samples::fault(FaultKind::NodeKill)).unwrap();
         ledger
-            .record(run_ref, UndoEntry::Probers { containers: vec!["id-c-worker".into()] })
+            .record(
+                run_ref,
+                UndoEntry::Probers { containers: vec!["id-c-worker".into()], uploads: None },
+            )
             .unwrap();
         ledger.record_watched(run_ref, UndoEntry::Fault(kill), after).unwrap();
         let docker = engine.connect().await;

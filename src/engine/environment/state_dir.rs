@@ -86,6 +86,12 @@ impl StateDir {
         self.path.join("ledger.jsonl")
     }
 
+    /// Where a run records the files that are on their way into a node.
+    pub(crate) fn uploads(&self, run: &str) -> PathBuf {
+        let path = self.path.join("uploads").join(run);
+        std::path::absolute(&path).unwrap_or(path)
+    }
+
     /// Leaves a sign of life of the run that has the lock.
     pub(crate) fn beat(&self) {
         // One that can't be left only makes the watchdog undo sooner than it must.

@@ -38,6 +38,9 @@ pub(crate) enum UndoEntry {
     Probers {
         /// The nodes' containers.
         containers: Vec<String>,
+        /// The folder with the uploads that were not seen to end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uploads: Option<PathBuf>,
     },
     /// The namespace of a run.
     Namespace {

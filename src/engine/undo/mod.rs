@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! ledger.rs (undo entries, on disk) <- rollback.rs (a run's end) -> recover.rs (with the real tools) -> back_off.rs
+//!                  uploads.rs (files that may still arrive in a node) ----^
 //!                                      watchdog.rs (where the run itself is gone)
 //! ```
 
@@ -10,4 +11,5 @@ pub(in crate::engine) mod back_off;
 pub(crate) mod ledger;
 pub(crate) mod recover;
 pub(crate) mod rollback;
+pub(in crate::engine) mod uploads;
 pub(crate) mod watchdog;

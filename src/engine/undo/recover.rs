@@ -17,6 +17,7 @@ use crate::engine::error::RunError;
 use crate::engine::undo::back_off::BackOff;
 use crate::engine::undo::ledger::{Access, Entry, Ledger, UndoEntry};
 use crate::engine::undo::rollback::{NotUndone, UndoPhase, in_passes};
+use crate::engine::undo::uploads;
 use crate::fault::{self, ObjectUndo};
 use crate::node::{AccessError, AccessErrorKind, NodeAccess, NodeHandle, NodeState};
 use crate::timeline::{FaultPhase, NodeRole, Ready};
@@ -91,7 +92,9 @@ impl Tools {
         match undo {
             UndoEntry::Fault(undo) => self.fault(undo, progress).await,
             UndoEntry::Object { undo, access } => self.object(undo, access, progress).await,
-            UndoEntry::Probers { containers } => self.probers(run, containers).await,
+            UndoEntry::Probers { containers, uploads } => {
+                self.probers(run, containers, uploads.as_deref()).await
+            }
             UndoEntry::Namespace { name, access } => {
                 self.namespace(run, name, access, progress).await
             }
@@ -183,7 +186,15 @@ impl Tools {
 
     /// Probers end with their parent's stream; only the file of one that was stopped while it was
     /// brought there can be left.
-    async fn probers(&self, run: &str, containers: &[String]) -> Result<(), RunError> {
+    async fn probers(
+        &self,
+        run: &str,
+        containers: &[String],
+        uploads: Option<&Path>,
+    ) -> Result<(), RunError> {
+        if let Some(folder) = uploads {
+            uploads::remove_late(&self.docker, folder).await?;
+        }
         for container in containers {
             let node = NodeHandle { name: container.clone(), id: container.clone() };
             match agent::sweep(&self.docker, &node, run).await {
@@ -512,7 +523,7 @@ mod tests {
         });
         let undo = ObjectUndo::new("r", 1, drain);
         let run_ref = RunRef { run: "r", engine: "e" };
-        let probers = UndoEntry::Probers { containers: vec!["id-c-worker".into()] };
+        let probers = UndoEntry::Probers { containers: vec!["id-c-worker".into()], uploads: None };
         let namespace = UndoEntry::Namespace { name: "outage-r".into(), access: access.clone() };
         for undo in [UndoEntry::Object { undo, access }, probers, namespace] {
             ledger.record(run_ref, undo).unwrap();

@@ -1,0 +1,271 @@
+//! Files on their way into a node. An engine may go on with an upload after its caller has given it
+//! up: so each is recorded on this host before it begins, until it has arrived or was removed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
+
+use crate::engine::error::RunError;
+use crate::node::{
+    Access, AccessError, AccessErrorKind, NodeAccess, NodeFile, NodeHandle, NodeState, Output,
+    ProcessStream,
+};
+
+/// How long the removal waits for a file that may still arrive.
+const ARRIVAL: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_millis(500);
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// After this no upload is on its way any more.
+const OVER: Duration = Duration::from_secs(600);
+/// The exit code of a removal that finds no file.
+const ABSENT: i64 = 75;
+
+/// A way into nodes that records its uploads in a folder.
+pub(crate) struct RecordedUploads {
+    access: Arc<dyn NodeAccess>,
+    folder: PathBuf,
+}
+
+/// An upload, on disk.
+#[derive(Debug, Serialize, Deserialize)]
+struct Upload {
+    node: String,
+    container: String,
+    path: String,
+    at: jiff::Timestamp,
+}
+
+impl RecordedUploads {
+    pub(crate) fn new(access: impl NodeAccess + 'static, folder: PathBuf) -> Self {
+        Self { access: Arc::new(access), folder }
+    }
+}
+
+impl NodeAccess for RecordedUploads {
+    fn state<'a>(&'a self, node: &'a NodeHandle) -> Access<'a, NodeState> {
+        self.access.state(node)
+    }
+
+    fn run<'a>(
+        &'a self,
+        node: &'a NodeHandle,
+        limit: Duration,
+        argv: &'a [&'a str],
+    ) -> Access<'a, Output> {
+        self.access.run(node, limit, argv)
+    }
+
+    fn upload<'a>(&'a self, node: &'a NodeHandle, file: NodeFile<'a>) -> Access<'a, ()> {
+        let (access, node) = (self.access.clone(), node.clone());
+        let (path, mode, bytes) = (file.path.to_owned(), file.mode, file.bytes.to_vec());
+        async move {
+            let record = record(&self.folder, &node, &path)?;
+            // A task of its own: a run that is interrupted need not wonder what became of it.
+            let upload = tokio::spawn(async move {
+                let done =
+                    access.upload(&node, NodeFile { path: &path, mode, bytes: &bytes }).await;
+                if !done.as_ref().is_err_and(may_arrive) {
+                    let _ = fs::remove_file(record);
+                }
+                done
+            });
+            upload.await.unwrap_or_else(|error| Err(refused(&error)))
+        }
+        .boxed()
+    }
+
+    fn open<'a>(&'a self, node: &'a NodeHandle, argv: &'a [&'a str]) -> Access<'a, ProcessStream> {
+        self.access.open(node, argv)
+    }
+}
+
+fn may_arrive(error: &AccessError) -> bool {
+    matches!(error.kind, AccessErrorKind::Timeout | AccessErrorKind::Away)
+}
+
+/// Writes the record of an upload, synced, and returns its path.
+fn record(folder: &Path, node: &NodeHandle, path: &str) -> Result<PathBuf, AccessError> {
+    let name = Path::new(path).file_name().unwrap_or_default();
+    let record = folder.join(name);
+    let upload = Upload {
+        node: node.name.clone(),
+        container: node.id.clone(),
+        path: path.to_owned(),
+        at: jiff::Timestamp::now(),
+    };
+    let write = || -> std::io::Result<()> {
+        fs::create_dir_all(folder)?;
+        fs::write(&record, serde_json::to_vec(&upload)?)?;
+        fs::File::open(&record)?.sync_all()?;
+        fs::File::open(folder)?.sync_all()
+    };
+    write().map_err(|error| refused(&error))?;
+    Ok(record)
+}
+
+fn refused(error: &dyn std::error::Error) -> AccessError {
+    let message = format!("record an upload: {error}");
+    AccessError { kind: AccessErrorKind::Refused, message, hint: None }
+}
+
+/// Removes from their nodes the files of uploads that were given up. Errors while one may still
+/// arrive, or its node cannot be asked; its record stays then.
+pub(crate) async fn remove_late(access: &dyn NodeAccess, folder: &Path) -> Result<(), RunError> {
+    let end = Instant::now() + ARRIVAL;
+    loop {
+        let mut left = None;
+        for file in fs::read_dir(folder).into_iter().flatten().flatten() {
+            match remove(access, &file.path()).await {
+                Ok(()) => drop(fs::remove_file(file.path())),
+                Err(error) => left = Some(error),
+            }
+        }
+        match left {
+            None => {
+                let _ = fs::remove_dir(folder);
+                return Ok(());
+            }
+            Some(error) if Instant::now() >= end => return Err(error),
+            Some(_) => sleep(LOOK).await,
+        }
+    }
+}
+
+async fn remove(access: &dyn NodeAccess, record: &Path) -> Result<(), RunError> {
+    // One that was cut was written before its upload began.
+    let text = fs::read(record).unwrap_or_default();
+    let Ok(upload) = serde_json::from_slice::<Upload>(&text) else { return Ok(()) };
+    let node = NodeHandle { name: upload.node, id: upload.container };
+    let script = format!("[ -e \"$1\" ] || exit {ABSENT}; rm -f \"$1\"");
+    let argv = ["sh", "-c", &script, "sh", &upload.path];
+    let failed = || RunError::failed(format!("cannot remove a prober's file from {}", node.name));
+    match access.run(&node, REMOVAL_TIMEOUT, &argv).await {
+        Ok(output) if output.code == 0 => Ok(()),
+        Ok(output) if output.code == ABSENT => {
+            let is_over = jiff::Timestamp::now().duration_since(upload.at)
+                > OVER.try_into().expect("is short");
+            let why = "its upload took too long, and it may still arrive";
+            if is_over { Ok(()) } else { Err(failed().caused_by(why)) }
+        }
+        Ok(output) => Err(failed().caused_by(output.error_text())),
+        Err(error) if error.kind == AccessErrorKind::Gone => Ok(()),
+        Err(error) => Err(failed().because(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A node of which the uploads take too long, or their time.
+    #[derive(Clone, Default)]
+    struct Node(Arc<Mutex<Truth>>);
+
+    #[derive(Default)]
+    struct Truth {
+        file: bool,
+        is_late: bool,
+        slow: Duration,
+    }
+
+    impl NodeAccess for Node {
+        fn state<'a>(&'a self, _: &'a NodeHandle) -> Access<'a, NodeState> {
+            unreachable!()
+        }
+
+        fn run<'a>(
+            &'a self,
+            _: &'a NodeHandle,
+            _: Duration,
+            argv: &'a [&'a str],
+        ) -> Access<'a, Output> {
+            assert_eq!(argv[4], "/usr/local/bin/.agent-1");
+            let was = std::mem::take(&mut self.0.lock().unwrap().file);
+            async move { Ok(Output { code: if was { 0 } else { ABSENT }, ..Output::default() }) }
+                .boxed()
+        }
+
+        fn upload<'a>(&'a self, _: &'a NodeHandle, _: NodeFile<'a>) -> Access<'a, ()> {
+            async {
+                let (slow, is_late) = {
+                    let truth = self.0.lock().unwrap();
+                    (truth.slow, truth.is_late)
+                };
+                sleep(slow).await;
+                self.0.lock().unwrap().file = !is_late;
+                let (kind, message) = (AccessErrorKind::Timeout, "copy a file".into());
+                if is_late { Err(AccessError { kind, message, hint: None }) } else { Ok(()) }
+            }
+            .boxed()
+        }
+
+        fn open<'a>(&'a self, _: &'a NodeHandle, _: &'a [&'a str]) -> Access<'a, ProcessStream> {
+            unreachable!()
+        }
+    }
+
+    const FILE: NodeFile<'static> =
+        NodeFile { path: "/usr/local/bin/.agent-1", mode: 0o755, bytes: b"x" };
+
+    fn worker() -> NodeHandle {
+        NodeHandle { name: "w".into(), id: "id-w".into() }
+    }
+
+    fn records(folder: &Path) -> usize {
+        fs::read_dir(folder).map_or(0, Iterator::count)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_that_came_late_is_recorded_until_it_was_removed() {
+        let (root, node) = (tempfile::tempdir().unwrap(), Node::default());
+        let folder = root.path().join("uploads/r");
+        node.0.lock().unwrap().is_late = true;
+        let access = RecordedUploads::new(node.clone(), folder.clone());
+        access.upload(&worker(), FILE).await.unwrap_err();
+        assert_eq!(records(&folder), 1);
+        // Another process looks, and the file is not there yet.
+        let error = remove_late(&node, &folder).await.unwrap_err();
+        let text = "cannot remove a prober's file from w: its upload took too long, and it may still arrive";
+        assert_eq!((error.line().as_str(), records(&folder)), (text, 1));
+        node.0.lock().unwrap().file = true;
+        remove_late(&node, &folder).await.unwrap();
+        assert!(!node.0.lock().unwrap().file && !folder.exists());
+        remove_late(&node, &folder).await.expect("nothing is left");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_arrived_needs_no_record_and_a_dropped_one_arrives() {
+        let (root, node) = (tempfile::tempdir().unwrap(), Node::default());
+        let folder = root.path().join("r");
+        let access = RecordedUploads::new(node.clone(), folder.clone());
+        access.upload(&worker(), FILE).await.unwrap();
+        assert_eq!(records(&folder), 0);
+        node.0.lock().unwrap().slow = Duration::from_secs(3);
+        let node_handle = worker();
+        let uploading = access.upload(&node_handle, FILE);
+        tokio::time::timeout(Duration::from_secs(1), uploading).await.unwrap_err();
+        assert_eq!(records(&folder), 1, "nobody waits for it any more");
+        node.0.lock().unwrap().file = false;
+        remove_late(&node, &folder).await.unwrap();
+        assert!(!folder.exists());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_not_come_for_long_is_not_on_its_way() {
+        let (root, node) = (tempfile::tempdir().unwrap(), Node::default());
+        let record = record(root.path(), &worker(), FILE.path).unwrap();
+        let text = fs::read_to_string(&record).unwrap();
+        let mut upload: Upload = serde_json::from_str(&text).unwrap();
+        upload.at -= OVER * 2;
+        fs::write(&record, serde_json::to_vec(&upload).unwrap()).unwrap();
+        remove_late(&node, root.path()).await.unwrap();
+        assert!(!record.exists());
+    }
+}

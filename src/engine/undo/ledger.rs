@@ -201,7 +201,8 @@ pub(crate) struct Entry {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Line {
-    #[serde(rename = "owed")]
+    /// A ledger of an earlier version says `owed`.
+    #[serde(alias = "owed")]
     Recorded(Box<Entry>),
     /// The time of an entry that has become known.
     Watched {
@@ -426,6 +427,7 @@ mod tests {
         let mut ledger = Ledger::open(&path).unwrap();
         let first = ledger.record(R, namespace("one")).unwrap();
         ledger.record(R, namespace("two")).unwrap();
+        assert!(fs::read_to_string(&path).unwrap().starts_with("{\"recorded\":{"));
         ledger.settle(first).unwrap();
         drop(ledger);
         let mut again = Ledger::open(&path).unwrap();

@@ -46,7 +46,7 @@ pub(super) fn warnings(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec
 fn damaged(damage: &Damage, zero: Zero) -> Warning {
     let time = unreadable::time_of(damage, zero);
     let is_bounded = time.from.is_some() || time.until.is_some();
-    let span = if is_bounded { format!("; unknown {time}") } else { String::new() };
+    let span = if is_bounded { format!("; no data {time}") } else { String::new() };
     Warning::Damaged { what: format!("{damage}{span}") }
 }
 

@@ -1,5 +1,6 @@
 //! What can be typed: the flags, once, from which help and completions come.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -119,13 +120,13 @@ pub(super) struct Run {
     #[arg(long)]
     pub dry_run: bool,
     /// Run each experiment N times, each at a random phase, and report the distribution
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u32>(1..=1000))]
     pub repeat: u32,
     /// Where to run: in the experiment's own kind cluster, or in an embedded model of it
     #[arg(long, value_enum, value_name = "KIND", conflicts_with = "context")]
     pub cluster: Option<ClusterChoice>,
     /// Seed for all random choices [default: a new one, shown in the report]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(0..=u64::MAX))]
     pub seed: Option<u64>,
     /// Node image for a kind cluster that has to be created [env: OUTAGE_NODE_IMAGE]
     #[arg(long, value_name = "IMAGE")]
@@ -199,11 +200,11 @@ pub(super) struct Lint {
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Number of nodes for which cost and risk are estimated
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = whole::<u32>(1..=5000))]
     pub nodes: u32,
-    /// Kubernetes version, if the config names no node image
-    #[arg(long, value_name = "VERSION", default_value = crate::kind_config::DEFAULT_KUBERNETES, value_parser = kubernetes_version)]
-    pub kubernetes: String,
+    /// Kubernetes version, if the config names no node image [default: v1.34.0]
+    #[arg(long, value_name = "VERSION", value_parser = kubernetes_version)]
+    pub kubernetes: Option<String>,
     /// Treat warnings as errors
     #[arg(long)]
     pub strict: bool,
@@ -232,13 +233,13 @@ pub(super) struct Predict {
     #[arg(long, value_name = "VERSION", default_value = crate::kind_config::DEFAULT_KUBERNETES, value_parser = kubernetes_version)]
     pub kubernetes: String,
     /// Number of simulated runs
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = whole::<u32>(1..=1_000_000))]
     pub trials: u32,
     /// Seed for the simulation
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u64>(0..=u64::MAX))]
     pub seed: u64,
     /// Number of nodes for which cost and risk are estimated
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = whole::<u32>(1..=5000))]
     pub nodes: u32,
     /// Output format
     #[arg(short, long, value_enum, default_value_t = LintForm::Text, value_name = "FORMAT")]
@@ -294,7 +295,20 @@ pub(super) enum LintForm {
 fn kubernetes_version(text: &str) -> Result<String, String> {
     match crate::timeline::minor_version(text) {
         Some(_) => Ok(text.to_owned()),
-        None => Err("expected a version such as v1.34.4".into()),
+        None => Err("expected a version of Kubernetes 1, such as v1.34.4".into()),
+    }
+}
+
+/// A whole number within limits.
+fn whole<N: TryFrom<u64>>(
+    limits: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<N, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = text.parse().ok().filter(|number| limits.contains(number));
+        let (least, most) = (limits.start(), limits.end());
+        number
+            .and_then(|number: u64| number.try_into().ok())
+            .ok_or_else(|| format!("expected a whole number from {least} to {most}"))
     }
 }
 
@@ -437,6 +451,30 @@ pub(super) mod tests {
             Command::Run(args) => args,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn numbers_are_refused_with_their_limits() {
+        for (typed, limits) in [
+            ("--seed x", "0 to 18446744073709551615"),
+            ("--seed 99999999999999999999999", "0 to 18446744073709551615"),
+            ("--repeat 1.5", "1 to 1000"),
+            ("--repeat 0", "1 to 1000"),
+            ("--repeat 99999999999", "1 to 1000"),
+        ] {
+            let typed = ["outage", "run"].into_iter().chain(typed.split(' '));
+            let error = Cli::try_parse_from(typed).unwrap_err().to_string();
+            assert!(error.contains(&format!("expected a whole number from {limits}\n")), "{error}");
+        }
+        assert_eq!(run(&["run", "--seed", "18446744073709551615"]).seed, Some(u64::MAX));
+    }
+
+    #[test]
+    fn the_default_version_is_documented() {
+        let mut command = Cli::command();
+        let help = command.find_subcommand_mut("lint").unwrap().render_long_help().to_string();
+        let default = format!("[default: {}]", crate::kind_config::DEFAULT_KUBERNETES);
+        assert!(help.contains(&default), "{help}");
     }
 
     #[test]

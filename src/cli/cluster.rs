@@ -14,6 +14,7 @@ use crate::engine::environment::embedded;
 use crate::engine::environment::embedded_folder::{Folder, Secret};
 use crate::engine::error::RunError;
 use crate::kind_config::{self, DEFAULT_KUBERNETES, KindConfig, Kubernetes};
+use crate::timeline::bounded::io_problem;
 use crate::timeline::counted;
 use crate::yaml::SourceFile;
 
@@ -64,15 +65,21 @@ fn write_out(path: &Path, text: &str) -> Result<Secret, RunError> {
             ErrorKind::AlreadyExists => Some(
                 "choose a file that does not exist: existing files are never overwritten, since they may hold credentials",
             ),
+            ErrorKind::NotFound => {
+                Some("make the directory first, or choose a file in another one")
+            }
             ErrorKind::PermissionDenied => {
                 Some("choose a file in a directory that you may write to")
             }
             _ => None,
         };
-        RunError::refused(format!("cannot write {}", path.display())).because(&e).maybe_hint(hint)
+        let why = match e.kind() {
+            ErrorKind::NotFound => "its directory does not exist".to_owned(),
+            _ => io_problem(&e),
+        };
+        RunError::refused(format!("cannot write {}", path.display()))
+            .caused_by(why)
+            .maybe_hint(hint)
     };
-    path.parent()
-        .map_or(Ok(()), std::fs::create_dir_all)
-        .and_then(|()| Secret::write(path, text))
-        .map_err(cannot)
+    Secret::write(path, text).map_err(cannot)
 }

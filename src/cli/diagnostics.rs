@@ -9,7 +9,7 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snip
 
 use super::output::visible;
 use crate::experiment::{Diagnostic, Location, Severity, SourceFile};
-use crate::report::Ink;
+use crate::report::{Ink, fill};
 
 /// How many problems are drawn; the others are counted.
 const MOST: usize = 100;
@@ -130,13 +130,7 @@ fn snippet<'p>(
 /// Breaks a text between words, so that no line is longer than `width` where that can be had.
 fn wrapped(text: &str, width: usize) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
-    textwrap::fill(
-        &visible(&words.join(" ")),
-        textwrap::Options::new(width)
-            .break_words(false)
-            .word_splitter(textwrap::WordSplitter::NoHyphenation)
-            .word_separator(textwrap::WordSeparator::AsciiSpace),
-    )
+    fill(&visible(&words.join(" ")), width).join("\n")
 }
 
 #[cfg(test)]

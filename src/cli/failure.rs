@@ -121,7 +121,7 @@ mod tests {
         let failure = Failure::from(StoreError::Ambiguous { name: "2026".into(), found });
         assert_eq!(failure.code, exit::USAGE);
         assert!(
-            failure.text().contains("3 runs begin with 2026: 2026a and 2026c"),
+            failure.text().contains("3 runs begin with 2026: 2026a, 2026b, 2026c\n"),
             "{}",
             failure.text()
         );

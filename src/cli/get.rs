@@ -11,13 +11,14 @@ use crate::timeline::store;
 
 pub(super) fn get(args: &Get, env: &Env) -> Result<u8, Failure> {
     match args.what {
-        Listing::Runs => runs(args.output, env)?,
+        Listing::Runs => return runs(args.output, env),
         Listing::Experiments => print(&list_of(&experiments(), args.output)),
     }
     Ok(exit::PASS)
 }
 
-fn runs(form: ListForm, env: &Env) -> Result<(), Failure> {
+/// Lists all runs; of those that cannot be read it is said why, and the code is theirs.
+fn runs(form: ListForm, env: &Env) -> Result<u8, Failure> {
     let (mut runs, mut unreadable) = (Vec::new(), Vec::new());
     for folder in store::list(&env.runs_dir)? {
         match judge::judge(&folder) {
@@ -37,8 +38,7 @@ fn runs(form: ListForm, env: &Env) -> Result<(), Failure> {
         ListForm::Wide => table(true),
         ListForm::Json | ListForm::Yaml => judge::print_list(&runs, form),
     }
-    unreadable.iter().for_each(|failure| _ = failure.report());
-    Ok(())
+    Ok(exit::gravest(unreadable.iter().map(Failure::report)))
 }
 
 /// A built-in experiment and what it asks.

@@ -15,6 +15,7 @@ use crate::report::spread::{self, SpreadReport};
 use crate::report::suite::{self, Part, SuiteReport};
 use crate::report::{Style, Summary, View, describe, ground, json, terminal};
 use crate::timeline::Timeline;
+use crate::timeline::bounded::json_problem;
 use crate::verdict::{self, Outcome, Verdict};
 
 pub(super) struct Judged {
@@ -27,7 +28,10 @@ pub(super) struct Judged {
 pub(super) fn judge(folder: &Path) -> Result<Judged, Failure> {
     let timeline = Timeline::read(folder)?;
     let experiment: Experiment = serde_json::from_value(timeline.header.experiment.clone())
-        .map_err(|e| RunError::refused("cannot read the run's experiment").because(&e))?;
+        .map_err(|e| {
+            RunError::refused(format!("cannot read the experiment of run {}", timeline.header.run))
+                .caused_by(json_problem(&e))
+        })?;
     let findings = analysis::analyse(&timeline);
     let predictions = Predictions::of_run(&timeline.header, ground(&timeline.header, &findings));
     let verdict = verdict::judge(&findings, &experiment.expect, &predictions);

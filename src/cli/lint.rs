@@ -9,7 +9,7 @@ use super::env::Env;
 use super::{block_on, diagnostics, exit, failure::Failure, live, print};
 use crate::engine::error::RunError;
 use crate::experiment::{self, Diagnostic, Diagnostics, Severity, Source};
-use crate::kind_config::KindNode;
+use crate::kind_config::{DEFAULT_KUBERNETES, KindNode};
 use crate::lint::{self, KubeletGroup, Outlook};
 use crate::report::json;
 use crate::timeline::NodeRole;
@@ -78,7 +78,7 @@ pub(super) fn lint(args: &Lint, env: &Env) -> Result<u8, Failure> {
 }
 
 fn in_path(path: &Path, args: &Lint) -> Vec<Found> {
-    match experiment::load_all(&path.to_string_lossy()) {
+    match experiment::load_files(path) {
         Ok(sources) => sources.iter().map(|source| in_file(source, args)).collect(),
         Err(problems) => vec![Found::new(path.display().to_string(), None, problems, exit::USAGE)],
     }
@@ -86,17 +86,18 @@ fn in_path(path: &Path, args: &Lint) -> Vec<Found> {
 
 fn in_file(source: &Source, args: &Lint) -> Found {
     let subject = source.name().to_owned();
-    let linted = match lint::lint(source.file(), &args.kubernetes) {
-        Ok(linted) => linted,
-        Err(problems) => return Found::new(subject, None, problems, exit::USAGE),
-    };
+    let linted =
+        match lint::lint(source.file(), args.kubernetes.as_deref().unwrap_or(DEFAULT_KUBERNETES)) {
+            Ok(linted) => linted,
+            Err(problems) => return Found::new(subject, None, problems, exit::USAGE),
+        };
     let config = linted.config;
     let api_servers = config.count(NodeRole::ControlPlane) as u32;
     let node = |node: KindNode| NodeSummary { name: node.name, role: node.role };
     let picture = Picture {
         outlook: lint::outlook(&config.tuning(), &config.kubernetes, api_servers, args.nodes),
         cluster: config.name,
-        kubernetes_is_assumed: config.kubernetes_is_assumed,
+        kubernetes_is_assumed: config.kubernetes_is_assumed && args.kubernetes.is_none(),
         nodes: config.nodes.into_iter().map(node).collect(),
         kubelets: linted.kubelets,
     };
@@ -163,7 +164,8 @@ fn title(subject: &str, picture: &Picture) -> String {
         1 => format!("1 {what}"),
         many => format!("{many} {what}s"),
     };
-    let assumed = if picture.kubernetes_is_assumed { " (assumed: --kubernetes)" } else { "" };
+    let assumed =
+        if picture.kubernetes_is_assumed { " (assumed; --kubernetes sets it)" } else { "" };
     let nodes = [count(NodeRole::ControlPlane, "control plane"), count(NodeRole::Worker, "worker")]
         .join(", ");
     format!(

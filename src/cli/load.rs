@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::Experiments;
@@ -15,7 +14,6 @@ use crate::lint;
 use crate::model::{About, Trap};
 use crate::plan::{self, Known, Nodes, Request};
 use crate::prediction;
-use crate::yaml::SourceFile;
 
 /// Loads and checks. Prints warnings and errors; any error ends the command before any harm, and so
 /// does what is left open.
@@ -97,7 +95,7 @@ pub(super) fn even_open(
 /// The experiments of a directory: its other YAML files are named in one line, and skipped. A file
 /// that is named itself is meant to be one.
 fn own(path: &str, sources: Vec<Source>) -> Result<Vec<Source>, Failure> {
-    if sources.iter().all(|source| Path::new(source.name()) == Path::new(path)) {
+    if !Path::new(path).is_dir() {
         return Ok(sources);
     }
     let (foreign, own): (Vec<Source>, Vec<Source>) =
@@ -211,18 +209,16 @@ fn show(problems: &[Diagnostic], env: &Env) {
 /// A kind config that a flag names, for this version of Kubernetes where its images do not tell
 /// one. Its warnings are printed.
 pub(super) fn kind_config(path: &Path, kubernetes: &str, env: &Env) -> Result<KindConfig, Failure> {
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Failure::usage(format!("cannot read {name}: {e}")))?;
-    let file = Arc::new(SourceFile { name, text });
-    let reading = kind_config::read(&file, Kubernetes::Default(kubernetes));
+    let refused = |problems: Diagnostics| {
+        show(&problems, env);
+        Failure::reported(exit::USAGE)
+    };
+    let source = experiment::load_file(path).map_err(refused)?;
+    let reading = kind_config::read(source.file(), Kubernetes::Default(kubernetes));
     if !reading.problems.has_errors() {
         show(&reading.problems, env);
     }
-    reading.usable().map_err(|problems| {
-        show(&problems, env);
-        Failure::reported(exit::USAGE)
-    })
+    reading.usable().map_err(refused)
 }
 
 /// What the file alone does not say: what a run would refuse, and what the model expects.

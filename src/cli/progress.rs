@@ -56,9 +56,9 @@ impl Progress {
             return;
         }
         let template = if self.terminal.colour.is_some() {
-            " {spinner:.cyan} {msg} {elapsed:.dim}"
+            " {spinner:.cyan} {wide_msg} {elapsed:.dim}"
         } else {
-            " {spinner} {msg} {elapsed}"
+            " {spinner} {wide_msg} {elapsed}"
         };
         let bar = ProgressBar::new_spinner()
             .with_style(ProgressStyle::with_template(template).expect("is well formed"))

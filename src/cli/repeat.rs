@@ -33,7 +33,7 @@ impl Command<'_> {
         let (mut codes, mut runs, mut why, mut begun) = (Vec::new(), Vec::new(), None, 0);
         for number in 1..=self.args.repeat {
             let repetition = (self.args.repeat > 1).then_some((number, self.args.repeat));
-            let seed = first_seed + u64::from(number - 1);
+            let seed = first_seed.wrapping_add(u64::from(number - 1));
             begun = number;
             match self.once(&session, handle, seed, repetition).await {
                 Ok((code, judged)) => {

@@ -2,6 +2,7 @@
 //! of an answer.
 
 use std::fmt;
+use std::path::Path;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -12,6 +13,7 @@ use secrecy::ExposeSecret;
 
 use super::connect::{API_NAME, API_PORT, Cluster};
 use super::error::ClusterError;
+use crate::timeline::bounded;
 
 /// Where an API server is, and what shows it who asks. What is secret is not shown.
 #[derive(Clone)]
@@ -112,7 +114,7 @@ fn authorization(user: &AuthInfo) -> Result<Option<String>, String> {
         return Ok(Some(format!("Bearer {}", token.expose_secret())));
     }
     if let Some(file) = &user.token_file {
-        let token = std::fs::read_to_string(file)
+        let token = bounded::read_text(Path::new(file))
             .map_err(|error| format!("the token file {file} cannot be read: {error}"))?;
         return Ok(Some(format!("Bearer {}", token.trim())));
     }
@@ -134,9 +136,8 @@ fn identity(user: &AuthInfo) -> Result<Option<ClientIdentity>, String> {
     let chain = CertificateDer::pem_slice_iter(&certificate)
         .map(|der| der.map(|der| der.to_vec()))
         .collect::<Result<_, _>>();
-    let chain = chain.map_err(|error| format!("the client certificate cannot be read: {error}"))?;
-    let key = PrivateKeyDer::from_pem_slice(&key)
-        .map_err(|error| format!("the client key cannot be read: {error}"))?;
+    let chain = chain.map_err(|_| "the client certificate is not valid PEM")?;
+    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| "the client key is not valid PEM")?;
     Ok(Some(ClientIdentity { chain, key: key.secret_der().to_vec() }))
 }
 
@@ -146,8 +147,8 @@ fn pem(data: Option<&str>, file: Option<&str>, what: &str) -> Result<Option<Vec<
         (Some(data), _) => BASE64_STANDARD
             .decode(data)
             .map(Some)
-            .map_err(|error| format!("the {what} is not valid base64: {error}")),
-        (None, Some(file)) => std::fs::read(file)
+            .map_err(|_| format!("the {what} is not valid base64")),
+        (None, Some(file)) => bounded::read(Path::new(file))
             .map(Some)
             .map_err(|error| format!("the {what} {file} cannot be read: {error}")),
         (None, None) => Ok(None),

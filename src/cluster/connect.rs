@@ -229,13 +229,15 @@ impl Cluster {
     }
 }
 
-/// A server's URL as it may be shown: without the password that may be in it.
+/// A server's URL as it may be shown: without the password or the token that may be in it.
 fn shown(url: &http::Uri) -> String {
-    let text = url.to_string();
-    let userinfo = url.authority().and_then(|authority| authority.as_str().rsplit_once('@'));
-    let text = userinfo
-        .map_or(text.clone(), |(userinfo, _)| text.replacen(&format!("{userinfo}@"), "", 1));
-    text.trim_end_matches('/').to_owned()
+    let authority = url.authority().map_or("", |authority| authority.as_str());
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let is_token =
+        |part: &&str| part.len() >= 32 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let path = url.path().split('/').filter(|part| !part.is_empty() && !is_token(part));
+    let scheme = url.scheme_str().unwrap_or("https");
+    path.fold(format!("{scheme}://{host}"), |shown, part| format!("{shown}/{part}"))
 }
 
 /// kube's own stack without its retries, with our resolver at the bottom, and our own way of asking
@@ -297,6 +299,8 @@ mod tests {
         let of = |url: &str| shown(&url.parse().unwrap());
         assert_eq!(of("http://me:secret@127.64.0.1:6443/"), "http://127.64.0.1:6443");
         assert_eq!(of("https://a.example/k8s/c@1/"), "https://a.example/k8s/c@1");
+        let token = "cb457e20735fdb0390097fd25ba73ee7";
+        assert_eq!(of(&format!("http://127.64.0.1:6443/{token}")), "http://127.64.0.1:6443");
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,8 @@ use kube::core::Status;
 
 use super::exec_plugin::PluginError;
 use super::leftovers::Leftovers;
-use crate::timeline::readable;
+use crate::timeline::bounded::{io_problem, json_problem};
+use crate::timeline::{format_duration, readable};
 
 /// Why the cluster did not do what was asked. Each reads well after "failed to ...: ".
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +21,7 @@ pub(crate) enum ClusterError {
     /// Nothing listens at the API server's address.
     #[error("the API server {server} cannot be reached: {why}")]
     Refused { server: String, why: String },
-    #[error("{what}: no answer from the API server {server} within {}s", within.as_secs())]
+    #[error("{what}: no answer from the API server {server} within {}", format_duration(*within))]
     Timeout { what: String, server: String, within: Duration },
     /// It has not the certificate that the kubeconfig wants, or does not take ours.
     #[error("the certificate of the API server {server} or of this user is not accepted: {why}")]
@@ -58,9 +59,9 @@ pub(crate) enum ClusterError {
     #[error("the kubeconfig has no current context")]
     NoCurrentContext { available: Vec<String> },
     /// It did not come to pass in time.
-    #[error("{what} within {}s: {why}", within.as_secs())]
+    #[error("{what} within {}: {why}", format_duration(*within))]
     TooSlow { what: String, within: Duration, why: String },
-    #[error("the namespace {namespace} was not deleted within {}s: {}", within.as_secs(), left.why())]
+    #[error("the namespace {namespace} was not deleted within {}: {}", format_duration(*within), left.why())]
     NamespaceStays { namespace: String, within: Duration, left: Leftovers },
 }
 
@@ -147,7 +148,7 @@ impl ClusterError {
         let (what, server) = (what.into(), server.to_owned());
         match error {
             kube::Error::Api(status) => Self::from_status(what, server, &status),
-            kube::Error::SerdeError(error) => Self::Answer { what, why: error.to_string() },
+            kube::Error::SerdeError(error) => Self::Answer { what, why: json_problem(&error) },
             kube::Error::Auth(error) => Self::Kubeconfig { why: auth_problem(error) },
             kube::Error::RustlsTls(error) => Self::Certificate { server, why: chain(&error) },
             kube::Error::Discovery(error) => Self::NotFound { what, why: error.to_string() },
@@ -194,19 +195,14 @@ impl From<KubeconfigError> for ClusterError {
 pub(super) fn kubeconfig_problem(error: &KubeconfigError) -> String {
     let cannot_be_read = |what: &str, error: &LoadDataError| match error {
         LoadDataError::ReadFile(error, path) => {
-            format!("the {what} {} cannot be read: {error}", path.display())
+            format!("the {what} {} cannot be read: {}", path.display(), io_problem(error))
         }
-        LoadDataError::DecodeBase64(error) => format!("its {what} is not valid base64: {error}"),
+        LoadDataError::DecodeBase64(_) => format!("its {what} is not valid base64"),
         LoadDataError::NoBase64DataOrFile => format!("its user has no {what}"),
     };
     match error {
-        KubeconfigError::ReadConfig(error, _) => error.to_string(),
-        KubeconfigError::Parse(error) => {
-            let place = error.location().map_or(String::new(), |at| {
-                format!("line {}, column {}: ", at.line(), at.column())
-            });
-            place + &without_values(&error.without_snippet().to_string())
-        }
+        KubeconfigError::ReadConfig(error, _) => io_problem(error),
+        KubeconfigError::Parse(_) => "it is not a kubeconfig".to_owned(),
         KubeconfigError::LoadClusterOfContext(name) => format!("it has no cluster {name}"),
         KubeconfigError::MissingClusterUrl => "its cluster has no `server`".to_owned(),
         KubeconfigError::LoadCertificateAuthority(error) => {
@@ -216,17 +212,11 @@ pub(super) fn kubeconfig_problem(error: &KubeconfigError) -> String {
             cannot_be_read("client certificate", error)
         }
         KubeconfigError::LoadClientKey(error) => cannot_be_read("client key", error),
+        KubeconfigError::ParseCertificates(_) => {
+            "its certificate authority is not a PEM certificate".to_owned()
+        }
         other => other.to_string(),
     }
-}
-
-/// The first line of a parser's message, without the values that it quotes.
-fn without_values(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default();
-    let parts = line.split('"').enumerate();
-    let shown: Vec<&str> =
-        parts.map(|(number, part)| if number % 2 == 1 { "..." } else { part }).collect();
-    shown.join("\"")
 }
 
 /// Why the user has no credentials. The output of a program that should have printed some is not
@@ -234,7 +224,7 @@ fn without_values(message: &str) -> String {
 fn auth_problem(error: AuthError) -> String {
     match error {
         AuthError::ReadTokenFile(error, path) => {
-            format!("the token file {} cannot be read: {error}", path.display())
+            format!("the token file {} cannot be read: {}", path.display(), io_problem(&error))
         }
         AuthError::AuthExecRun { cmd, out } => {
             let words = readable(&String::from_utf8_lossy(&out.stderr));

@@ -23,7 +23,8 @@ use tokio::time::{sleep, timeout};
 use tower::BoxError;
 
 use super::process_group::ProcessGroup;
-use crate::timeline::readable;
+use crate::timeline::bounded::io_problem;
+use crate::timeline::{format_duration, readable};
 
 /// After which it is reported what is waited for.
 const SLOW: Duration = Duration::from_secs(5);
@@ -175,10 +176,10 @@ impl ExecPlugin {
             Ok(Ok(finished)) => finished,
             Ok(Err(error)) => return Err(self.not_started(&error)),
             Err(_) => {
-                let within = limit.as_secs();
+                let within = format_duration(limit);
                 let problem = match words.quoted() {
-                    Some(words) => format!("did not finish within {within}s: {words}"),
-                    None => format!("did not finish within {within}s"),
+                    Some(words) => format!("did not finish within {within}: {words}"),
+                    None => format!("did not finish within {within}"),
                 };
                 return Err(self.error(problem));
             }
@@ -275,7 +276,7 @@ impl ExecPlugin {
                 });
                 PluginError { hint: Some(hint), ..self.error("is not installed") }
             }
-            _ => self.error(format!("cannot be run: {error}")),
+            _ => self.error(format!("cannot be run: {}", io_problem(error))),
         }
     }
 

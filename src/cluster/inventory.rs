@@ -263,7 +263,7 @@ mod tests {
         tokio::time::advance(RETRY).await;
         let resource = ApiResource::erase::<Pod>(&());
         let error = slow.of_kind_until(until, &resource).await.unwrap_err().to_string();
-        assert!(error.starts_with("the pods were not listed within 60s"), "{error}");
+        assert!(error.starts_with("the pods were not listed within 1m"), "{error}");
         assert_eq!(began.elapsed(), RETRY, "it is not even asked");
         let (objects, unread) = slow.inventory().await.unwrap();
         assert!(objects.is_empty() && unread.len() == 2, "{unread:?}");

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::timeline::format_duration;
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KindError {
     #[error("the program kind is not installed")]
@@ -21,7 +23,7 @@ pub(crate) enum KindError {
     Port { why: String },
     #[error("kind failed: {}", lines.join("\n"))]
     Failed { lines: Vec<String> },
-    #[error("kind did not finish within {}s", within.as_secs())]
+    #[error("kind did not finish within {}", format_duration(*within))]
     TooSlow { within: Duration },
 }
 

@@ -3,11 +3,14 @@
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use secrecy::ExposeSecret;
 
 use super::error::{ClusterError, kubeconfig_problem};
+use crate::timeline::bounded::{self, ReadError};
+use crate::yaml::{self, Diagnostics, SourceFile};
 
 /// Where kubectl would look: the explicit file alone; else the files of a `KUBECONFIG` list; else
 /// `~/.kube/config`.
@@ -35,20 +38,20 @@ pub(crate) fn kubeconfig_paths(
 pub(super) fn read_files(paths: &[PathBuf]) -> Result<Kubeconfig, ClusterError> {
     let mut merged: Option<Kubeconfig> = None;
     for path in paths {
-        let unusable = |error| ClusterError::KubeconfigFile {
-            path: path.clone(),
-            why: kubeconfig_problem(&error),
+        let unusable = |why| ClusterError::KubeconfigFile { path: path.clone(), why };
+        let text = match bounded::read_text(path) {
+            Ok(text) => text,
+            Err(ReadError::Io(error)) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(unusable(error.to_string())),
         };
-        let next = match Kubeconfig::read_from(path) {
-            Ok(read) => as_kubectl_reads(read),
-            Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == ErrorKind::NotFound => {
-                continue;
-            }
-            Err(error) => return Err(unusable(error)),
-        };
+        let next = Kubeconfig::from_yaml(&text)
+            .map(|read| as_kubectl_reads(absolute_paths(read, path)))
+            .map_err(|error| unusable(problem_in(&text, &error)))?;
         merged = Some(match merged {
             None => next,
-            Some(before) => before.merge(next).map_err(unusable)?,
+            Some(before) => {
+                before.merge(next).map_err(|error| unusable(kubeconfig_problem(&error)))?
+            }
         });
     }
     merged.ok_or_else(|| ClusterError::NoKubeconfig { paths: paths.to_vec() })
@@ -56,6 +59,48 @@ pub(super) fn read_files(paths: &[PathBuf]) -> Result<Kubeconfig, ClusterError> 
 
 pub(super) fn read_text(text: &str) -> Result<Kubeconfig, ClusterError> {
     Ok(as_kubectl_reads(Kubeconfig::from_yaml(text)?))
+}
+
+/// What is wrong with a kubeconfig's text, and where. Nothing of it is quoted.
+fn problem_in(text: &str, error: &KubeconfigError) -> String {
+    let KubeconfigError::Parse(parse) = error else { return kubeconfig_problem(error) };
+    let file = Arc::new(SourceFile { name: String::new(), text: text.to_owned() });
+    let mut problems = Diagnostics::default();
+    yaml::parse(&file, &mut problems);
+    let syntax = problems.iter().find_map(|problem| {
+        let at = problem.at.as_ref()?.span;
+        Some(format!("line {}, column {}: {}", at.line, at.column, problem.message))
+    });
+    syntax.unwrap_or_else(|| {
+        let place = parse
+            .location()
+            .map_or(String::new(), |at| format!("line {}, column {}: ", at.line(), at.column()));
+        format!("{place}a field is missing or has a value of the wrong type")
+    })
+}
+
+/// Paths in a kubeconfig are relative to its own; a plugin without a `/` is looked for in PATH.
+fn absolute_paths(mut read: Kubeconfig, file: &Path) -> Kubeconfig {
+    let directory = file.parent().unwrap_or(Path::new(""));
+    let absolute = |path: &mut Option<String>| {
+        if let Some(path) = path {
+            *path = directory.join(&*path).to_string_lossy().into_owned();
+        }
+    };
+    for cluster in read.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+        absolute(&mut cluster.certificate_authority);
+    }
+    for user in read.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
+        absolute(&mut user.client_certificate);
+        absolute(&mut user.client_key);
+        absolute(&mut user.token_file);
+        if let Some(exec) = &mut user.exec
+            && exec.command.as_ref().is_some_and(|command| command.contains('/'))
+        {
+            absolute(&mut exec.command);
+        }
+    }
+    read
 }
 
 /// Where kube's reader differs: an empty current context is none, and base64 may have several

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::timeline::bounded;
+
 /// What of the environment decides which engine is used. The caller fills it in; nothing here reads
 /// the environment.
 #[derive(Clone, Debug)]
@@ -212,7 +214,7 @@ fn context_host(
 }
 
 fn json(file: &Path) -> Option<serde_json::Value> {
-    serde_json::from_slice(&fs::read(file).ok()?).ok()
+    serde_json::from_slice(&bounded::read(file).ok()?).ok()
 }
 
 fn first_socket(env: &EngineEnv) -> Result<(String, String), EndpointError> {

@@ -30,4 +30,4 @@ pub(crate) use method::Numbered;
 pub(crate) use parsed::read;
 pub(crate) use parsed::{Parsed, parse, read_for};
 pub(crate) use schema::*;
-pub(crate) use source::{Source, built_in_names, load, load_all};
+pub(crate) use source::{Source, built_in_names, load, load_all, load_file, load_files};

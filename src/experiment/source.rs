@@ -1,15 +1,16 @@
 //! Where an experiment comes from: a file, or the binary; and how the files beside it are found.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::decode::KIND;
 use super::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use super::schema::API_VERSION;
 use super::tree::Node;
 use super::{builtin, suggest, yaml};
+use crate::timeline::bounded::{io_problem, read_text, read_text_from};
 
 /// Stands for standard input.
 const STDIN: &str = "-";
@@ -52,13 +53,20 @@ impl Source {
 
     /// Standard input. Errors: why it can't be read.
     fn from_stdin() -> Result<Self, Diagnostics> {
-        let text = text_of(io::stdin().lock())
+        static WAS_READ: AtomicBool = AtomicBool::new(false);
+        if WAS_READ.swap(true, Ordering::Relaxed) {
+            return Err(Diagnostic::error("standard input (`-`) was given twice").into());
+        }
+        let text = read_text_from(io::stdin().lock())
             .map_err(|why| Diagnostic::error(format!("cannot read standard input: {why}")))?;
+        if text.trim().is_empty() {
+            return Err(Diagnostic::error("standard input is empty").into());
+        }
         Ok(Self::from_text(STDIN_NAME, text, ""))
     }
 
     fn from_file(path: &Path) -> Result<Self, Diagnostics> {
-        let text = read(path)
+        let text = read_text(path)
             .map_err(|why| Diagnostic::error(format!("cannot read {}: {why}", path.display())))?;
         Ok(Self::from_text(
             path.display().to_string(),
@@ -118,7 +126,8 @@ impl Source {
             Place::Directory(directory) => {
                 let whole = directory.join(path);
                 let name = builtin::tidy(&whole).display().to_string();
-                Ok(Arc::new(SourceFile { text: read(&whole)?, name }))
+                let text = read_text(&whole).map_err(|why| why.to_string())?;
+                Ok(Arc::new(SourceFile { text, name }))
             }
             Place::BuiltIn => {
                 let found = builtin::file(&Path::new(builtin::EXPERIMENTS).join(path));
@@ -132,32 +141,6 @@ impl Source {
 
 fn built_in_file(path: &str, text: &str) -> Arc<SourceFile> {
     Arc::new(SourceFile { name: format!("built-in:{path}"), text: text.to_owned() })
-}
-
-/// Reads a text file, bounded. Errors: why not, a fragment.
-fn read(path: &Path) -> Result<String, String> {
-    if path.is_dir() {
-        return Err("is a directory".into());
-    }
-    text_of(File::open(path).map_err(|error| explain(&error))?)
-}
-
-/// A text, bounded. Errors: why it is none, a fragment.
-fn text_of(from: impl Read) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    from.take(yaml::MAX_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| explain(&error))?;
-    String::from_utf8(bytes)
-        .map_err(|error| format!("not valid UTF-8 at byte {}", error.utf8_error().valid_up_to()))
-}
-
-fn explain(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "no such file".into(),
-        io::ErrorKind::PermissionDenied => "permission denied".into(),
-        _ => error.to_string(),
-    }
 }
 
 pub(crate) fn built_in_names() -> Vec<&'static str> {
@@ -199,12 +182,29 @@ pub(crate) fn load(path_or_name: &str) -> Result<Source, Diagnostics> {
 ///
 /// Errors: as `load`; and a directory without any.
 pub(crate) fn load_all(path_or_name: &str) -> Result<Vec<Source>, Diagnostics> {
-    let path = Path::new(path_or_name);
-    if !path.is_dir() || (!is_path(path_or_name) && builtin::experiment(path_or_name).is_some()) {
-        return Ok(vec![load(path_or_name)?]);
+    let is_built_in = !is_path(path_or_name) && builtin::experiment(path_or_name).is_some();
+    match Path::new(path_or_name).is_dir() && !is_built_in {
+        true => load_directory(Path::new(path_or_name)),
+        false => Ok(vec![load(path_or_name)?]),
     }
+}
+
+/// Loads a file of another kind, or all of a directory. What is given is a path, or `-`.
+pub(crate) fn load_files(path: &Path) -> Result<Vec<Source>, Diagnostics> {
+    match path.is_dir() {
+        true => load_directory(path),
+        false => Ok(vec![load_file(path)?]),
+    }
+}
+
+/// Loads one file, or standard input.
+pub(crate) fn load_file(path: &Path) -> Result<Source, Diagnostics> {
+    if path == Path::new(STDIN) { Source::from_stdin() } else { Source::from_file(path) }
+}
+
+fn load_directory(path: &Path) -> Result<Vec<Source>, Diagnostics> {
     let cannot = |error: io::Error| {
-        Diagnostic::error(format!("cannot read {}: {}", path.display(), explain(&error)))
+        Diagnostic::error(format!("cannot read {}: {}", path.display(), io_problem(&error)))
     };
     let mut paths = Vec::new();
     for entry in path.read_dir().map_err(cannot)? {
@@ -233,7 +233,7 @@ fn is_path(text: &str) -> bool {
 
 fn unknown_name(name: &str) -> Diagnostics {
     const ALL: &str = "`kubectl outage get experiments` lists the built-in ones";
-    let near = suggest::nearest(name, built_in_names(), NEAREST);
+    let near = suggest::completed(name, built_in_names(), NEAREST);
     let hint = if near.is_empty() {
         ALL.into()
     } else {
@@ -269,6 +269,11 @@ mod tests {
         );
         let none = problem("nodir");
         assert!(none.contains("experiment: `nodir`") && !none.contains("did you mean"), "{none}");
+        let longer = problem("worker-stop");
+        assert!(
+            longer.contains("`worker-stop-default`") && longer.contains("`worker-stop-fast`"),
+            "{longer}"
+        );
         assert!(
             problem("worker-don").contains("did you mean `worker-down`?"),
             "{}",
@@ -335,7 +340,7 @@ mod tests {
             load(path.to_str().unwrap())
                 .unwrap_err()
                 .to_string()
-                .contains("not valid UTF-8 at byte 3")
+                .contains("line 1, column 4 is not valid UTF-8")
         );
     }
 }

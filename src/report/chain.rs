@@ -384,6 +384,6 @@ fn cut_short(timeline: &Timeline, found: &Findings, shown: Option<Seconds>) -> O
         Completion::Refused { error } => {
             Some(Line::new(at(|e| matches!(e, Event::Failed { .. }))?, "refused", error.clone()))
         }
-        Completion::Died => Some(Line::new(last()?, "end of data", "the run crashed here")),
+        Completion::Died => Some(Line::new(last()?, "end of data", "the run did not finish")),
     }
 }

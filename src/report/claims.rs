@@ -224,10 +224,10 @@ mod tests {
         let good = Verdict::new(None, vec![assertion("recovery", Outcome::Pass, None)]);
         assert_eq!(figures(&good), "recovery 9s, within 7s");
         assert_eq!(figures(&mixed()), "detection 9s, within 7s (longer than expected)");
-        let doubted = assertion("detection", Outcome::Inconclusive, Some("the run died"));
+        let doubted = assertion("detection", Outcome::Inconclusive, Some("the run did not finish"));
         assert_eq!(
-            figures(&Verdict::new(Some("the run died".into()), vec![doubted])),
-            "the run died"
+            figures(&Verdict::new(Some("the run did not finish".into()), vec![doubted])),
+            "the run did not finish"
         );
         assert_eq!(figures(&Verdict::new(None, Vec::new())), "no expectations: nothing was judged");
     }
@@ -239,7 +239,8 @@ mod tests {
             let decided = DecidedClaim::new(&Claim { by, ..claim(PassMeans::Refuted) }, verdicts);
             (decided.decision, decided.figures)
         };
-        let (mixed, doubted) = (mixed(), Verdict { issue: Some("the run died".into()), ..mixed() });
+        let (mixed, doubted) =
+            (mixed(), Verdict { issue: Some("the run did not finish".into()), ..mixed() });
         assert_eq!(by(&[], &[&mixed]).0, Decision::Open);
         assert_eq!(
             by(&["recovery"], &[&mixed]),
@@ -254,11 +255,14 @@ mod tests {
                 "{figures}"
             );
         }
-        assert_eq!(by(&["recovery"], &[&doubted]), (Decision::Open, "the run died".into()));
+        assert_eq!(
+            by(&["recovery"], &[&doubted]),
+            (Decision::Open, "the run did not finish".into())
+        );
         let (decision, figures) = by(&["recovery"], &[&mixed, &doubted]);
         assert_eq!(
             (decision, figures.as_str()),
-            (Decision::Open, "1 of 2 runs INCONCLUSIVE, one of them: the run died")
+            (Decision::Open, "1 of 2 runs INCONCLUSIVE, one of them: the run did not finish")
         );
         assert_eq!(
             by(&["restarted"], &[&mixed]).0,

@@ -59,13 +59,13 @@ fn nodes(view: &View<'_>, out: &mut String) -> fmt::Result {
 fn predictions(view: &View<'_>, out: &mut String) -> fmt::Result {
     writeln!(out, "Predicted:")?;
     for compared in view.comparisons() {
-        let measured =
-            compared.measured.map_or("<none>".into(), |measured| format!("{measured:.3}"));
+        let measured = (compared.measured)
+            .map_or("not measured".into(), |measured| format!("{measured:.3} measured"));
         let left = if compared.inside == Some(false) { ", OUTSIDE" } else { "" };
         let predicted = compared.predicted;
         writeln!(
             out,
-            "  {} (step {}): {predicted:.1} predicted, {measured} measured{left}",
+            "  {} (step {}): {predicted:.1} predicted, {measured}{left}",
             compared.quantity, compared.step
         )?;
     }

@@ -141,7 +141,7 @@ impl ForecastReport {
 
 /// For people.
 pub fn render(report: &ForecastReport, width: usize, ascii: bool) -> String {
-    let tries = format!("{} simulated trials, seed {}", report.trials, report.seed);
+    let tries = format!("{}, seed {}", count(report.trials.into(), "simulated trial"), report.seed);
     let title = format!("{}: predicted for {}, {tries}", report.experiment, report.cluster);
     let mut out = wrap(&title, width).join("\n") + "\n";
     if let Some(why) = &report.why_not {

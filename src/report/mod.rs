@@ -48,5 +48,5 @@ pub use printable::{is_unprintable, printable};
 pub use style::Style;
 pub use summary::Summary;
 pub use table::table;
-pub use text::hang;
+pub use text::{fill, hang};
 pub use view::View;

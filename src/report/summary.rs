@@ -104,11 +104,11 @@ impl Summary {
         }
     }
 
-    /// Its state in a word: the verdict; `running`; `died`.
+    /// Its state in a word: the verdict; `running`; `unfinished`.
     pub fn state(&self) -> String {
         match self.completion {
             Completion::Running => "running".into(),
-            Completion::Died => "died".into(),
+            Completion::Died => "unfinished".into(),
             Completion::Refused { .. } => "refused".into(),
             _ => self.outcome.word().to_lowercase(),
         }

@@ -52,7 +52,8 @@ fn write(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
     assertions(view, style, out);
     for claim in view.decided() {
         let lead = format!("  claim {} {}: ", claim.id, claim.decision.word());
-        let model = if view.is_modelled() { " (the model decides no claim)" } else { "" };
+        let model =
+            if view.is_modelled() { " (an embedded run does not decide claims)" } else { "" };
         out.push_str(&hang(&lead, &format!("{}{model}", claim.says), style.width));
     }
     for Unpredicted { probe, why } in view.predictions.unpredicted() {

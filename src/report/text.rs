@@ -19,11 +19,30 @@ pub(super) fn pad(text: &str, columns: usize) -> String {
 /// A text on lines of no more than `columns`, broken between words; a word that is longer is cut.
 pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(8);
+    lines(words(text).flat_map(|word| pieces(word, columns)), columns)
+}
+
+/// The same, but a word that is longer has a line of its own: it may be there to be copied.
+pub fn fill(text: &str, columns: usize) -> Vec<String> {
+    lines(words(text), columns.max(8))
+}
+
+/// The words of a text. What is between backticks is one: a command is copied as a whole.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let has_code = text.matches('`').count().is_multiple_of(2);
+    let mut in_code = false;
+    text.split(move |c| {
+        in_code ^= has_code && c == '`';
+        !in_code && matches!(c, ' ' | '\n' | '\t')
+    })
+}
+
+fn lines<'t>(words: impl Iterator<Item = &'t str>, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split([' ', '\n', '\t']).flat_map(|word| pieces(word, columns)) {
+    for word in words {
         let line = lines.last_mut().expect("there is a line");
         let gap = usize::from(!line.is_empty());
-        if width(line) + gap + width(word) > columns {
+        if width(line) + gap + width(word) > columns && !line.is_empty() {
             lines.push(word.to_owned());
         } else {
             line.push_str(&" "[..gap]);
@@ -36,7 +55,7 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
 /// A word in pieces of no more than `columns`.
 fn pieces(mut word: &str, columns: usize) -> Vec<&str> {
     let mut pieces = Vec::new();
-    while width(word) > columns {
+    while width(word) > columns && !word.contains('`') {
         let fits = word
             .char_indices()
             .map(|(at, c)| at + c.len_utf8())
@@ -53,7 +72,7 @@ fn pieces(mut word: &str, columns: usize) -> Vec<&str> {
 /// A text behind a lead, wrapped; lines after the first are indented to the lead's width.
 pub fn hang(lead: &str, text: &str, columns: usize) -> String {
     let indent = width(lead);
-    let lines = wrap(text, columns.saturating_sub(indent));
+    let lines = fill(text, columns.saturating_sub(indent));
     let mut out = String::new();
     for (number, line) in lines.iter().enumerate() {
         let lead = if number == 0 { lead } else { &" ".repeat(indent) };
@@ -124,6 +143,18 @@ mod tests {
         assert_eq!(wrap("one two three", 8), ["one two", "three"]);
         assert_eq!(wrap("a-very-long-word b", 8), ["a-very-l", "ong-word", "b"]);
         assert_eq!(hang("  - ", "one two three", 12), "  - one two\n    three\n");
+    }
+
+    #[test]
+    fn what_is_to_be_copied_stays_whole() {
+        let text = "to undo: `kubectl outage recover --dry-run` or wait";
+        let lines = ["to undo:", "`kubectl outage recover --dry-run`", "or wait"];
+        for columns in [10, 20, 34] {
+            assert_eq!(wrap(text, columns), lines);
+            assert_eq!(hang("", text, columns), format!("{}\n", lines.join("\n")));
+        }
+        assert_eq!(wrap("5` of 6 feet", 9), ["5` of 6", "feet"]);
+        assert_eq!(fill("at /a/long/path there", 10), ["at", "/a/long/path", "there"]);
     }
 
     #[test]

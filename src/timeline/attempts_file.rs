@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::attempts::{Attempt, AttemptReader, put, put_gap};
+use super::bounded::json_problem;
 use super::checked_line::{self, Checksum};
 use super::clock::Moment;
 use super::damage::{Damage, Extent, Stream};
@@ -171,7 +172,7 @@ impl ProbeFile {
         let end = bytes.iter().position(|&b| b == b'\n').ok_or("its first line is truncated")?;
         let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
         let span: ProbeSpan = serde_json::from_slice(line)
-            .map_err(|e| format!("its first line is not a probe header: {e}"))?;
+            .map_err(|error| format!("its first line is damaged: {}", json_problem(&error)))?;
         let checked = checked_line::check(line);
         match span.format.as_str() {
             _ if checked == Checksum::Bad => {
@@ -185,7 +186,7 @@ impl ProbeFile {
             }
             other => {
                 let known = ProbeSpan::FORMAT;
-                return Err(format!("it has the format {other}, this program reads {known}"));
+                return Err(format!("its format is {other}, and this program reads {known}"));
             }
         }
         let Unpacked { records, finished, damaged } = unpacked(rest);

@@ -6,6 +6,7 @@
 
 pub mod attempts;
 mod attempts_file;
+pub(crate) mod bounded;
 mod checked_line;
 pub mod clock;
 mod component;

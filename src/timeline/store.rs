@@ -10,6 +10,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::attempts_file::{AttemptWriter, ProbeFile, ProbeSpan};
+use super::bounded::json_problem;
 use super::checked_line::{self, Checksum};
 use super::clock::Moment;
 use super::damage::{Damage, Extent, Stream};
@@ -32,13 +33,22 @@ pub enum StoreError {
     #[error("no run {name} in {}", dir.display())]
     NoSuchRun { name: String, dir: PathBuf },
     /// Several runs begin so.
-    #[error("{} runs begin with {name}: {} and {}", found.len(), found[0], found[found.len() - 1])]
+    #[error("{} runs begin with {name}: {}", found.len(), candidates(found))]
     Ambiguous {
         /// The beginning that was asked for.
         name: String,
         /// The runs, oldest first, two at least.
         found: Vec<String>,
     },
+}
+
+fn candidates(found: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let names = found[..found.len().min(SHOWN)].join(", ");
+    match found.len().saturating_sub(SHOWN) {
+        0 => names,
+        more => format!("{names} and {more} more"),
+    }
 }
 
 impl StoreError {
@@ -181,7 +191,7 @@ impl Timeline {
         let path = folder.join(EVENTS);
         // Before the text: a run that ends in between is complete, not dead.
         let growing = is_written(&path);
-        let bytes = fs::read(&path).map_err(io_error("cannot read", &path))?;
+        let bytes = fs::read(&path).map_err(no_events(folder))?;
         let first = bytes.iter().position(|&b| b == b'\n').map_or(bytes.len(), |end| end + 1);
         let (line, rest) = bytes.split_at(first);
         let header =
@@ -235,9 +245,15 @@ impl Timeline {
         stopped.filter_map(early).filter(|one| !is_known(one)).collect()
     }
 
-    /// Finds a run by its id, an unambiguous beginning of it, `latest`, or its folder's path.
+    /// Finds a run by its id, an unambiguous beginning of it, `latest` (the one that began last), or
+    /// its folder's path.
     pub fn find(runs_dir: &Path, name: &str) -> Result<PathBuf, StoreError> {
         let missing = || StoreError::NoSuchRun { name: name.to_owned(), dir: runs_dir.to_owned() };
+        if name == LATEST {
+            let began = |folder: PathBuf| Some((header_of(&folder).ok()?.anchor.wall, folder));
+            let newest = list(runs_dir)?.into_iter().filter_map(began).max();
+            return newest.map(|(_, folder)| folder).ok_or_else(missing);
+        }
         let direct = Path::new(name);
         if direct.join(EVENTS).is_file() {
             return Ok(direct.to_owned());
@@ -276,8 +292,14 @@ fn is_written(events: &Path) -> bool {
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
 }
 
-/// The folders of all runs, oldest first by name (ids begin with their time). A directory that is
-/// not there has none.
+/// Whether a name begins as a run's id does: with a date.
+fn is_id(name: &str) -> bool {
+    name.split_once('-')
+        .is_some_and(|(date, _)| date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// The folders of all runs, oldest first by name (ids begin with their time), those that cannot be
+/// read included. A directory that is not there has none.
 pub fn list(runs_dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = match fs::read_dir(runs_dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -286,7 +308,9 @@ pub fn list(runs_dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut folders: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| {
-            path.file_name().is_some_and(|name| name != LATEST) && path.join(EVENTS).is_file()
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let is_other = name == LATEST || name.starts_with('.') || !path.is_dir();
+            !is_other && (is_id(&name) || path.join(EVENTS).is_file())
         })
         .collect();
     folders.sort();
@@ -298,21 +322,36 @@ pub fn header_of(folder: &Path) -> Result<Header, StoreError> {
     use io::BufRead;
     let path = folder.join(EVENTS);
     let mut line = Vec::new();
-    io::BufReader::new(File::open(&path).map_err(io_error("cannot read", &path))?)
+    io::BufReader::new(File::open(&path).map_err(no_events(folder))?)
         .read_until(b'\n', &mut line)
         .map_err(io_error("cannot read", &path))?;
     read_header(&line).map_err(|why| StoreError::Format { path, why })
 }
 
+/// A folder whose events can't be opened is that of a run that ended before it wrote any, or it is
+/// not a run's.
+fn no_events(folder: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let folder = folder.to_owned();
+    move |source| match source.kind() {
+        io::ErrorKind::NotFound => {
+            StoreError::Format { path: folder, why: format!("it has no {EVENTS}") }
+        }
+        _ => io_error("cannot read", &folder.join(EVENTS))(source),
+    }
+}
+
 fn read_header(line: &[u8]) -> Result<Header, String> {
-    let value: serde_json::Value =
-        serde_json::from_slice(line).map_err(|e| format!("its first line is not a header: {e}"))?;
+    if line.trim_ascii().is_empty() {
+        return Err("it is empty: nothing of the run was recorded".into());
+    }
+    let value: serde_json::Value = serde_json::from_slice(line)
+        .map_err(|error| format!("its first line is damaged: {}", json_problem(&error)))?;
     match (value.get("format").and_then(|f| f.as_str()), checked_line::check(line)) {
         (Some(Header::FORMAT), Checksum::Good) | (Some(Header::EARLIER), Checksum::Missing) => {}
         (Some(Header::FORMAT), Checksum::Missing) => {
-            return Err("its header has no checksum".into());
+            return Err("its first line has no checksum".into());
         }
-        (Some(_), Checksum::Bad) => return Err("its header does not match its checksum".into()),
+        (Some(_), Checksum::Bad) => return Err("its first line does not match its checksum".into()),
         (Some(other), _) => {
             return Err(format!(
                 "it has the format {other}, this program reads {}",
@@ -321,7 +360,8 @@ fn read_header(line: &[u8]) -> Result<Header, String> {
         }
         (None, _) => return Err("its first line names no format".into()),
     }
-    serde_json::from_value(value).map_err(|e| format!("its header cannot be parsed: {e}"))
+    serde_json::from_value(value)
+        .map_err(|error| format!("its first line is damaged: {}", json_problem(&error)))
 }
 
 /// Reads the lines after the header. Those that can't be read are reported with their neighbours
@@ -338,11 +378,22 @@ fn read_records(
         let read = match checked_line::check(line) {
             Checksum::Bad => Err("does not match its checksum".into()),
             Checksum::Missing if is_checked => Err("has no checksum".into()),
-            _ => {
-                serde_json::from_slice::<Record>(line).map_err(|e| format!("cannot be parsed: {e}"))
-            }
+            _ => serde_json::from_slice::<Record>(line).map_err(|_| "is not a record".to_owned()),
         };
         let last = records.last().map(|record| record.at);
+        if read.is_err() && read_header(line).is_ok() {
+            damage.push(Damage {
+                stream: Stream::Records,
+                extent: Extent::Part,
+                from: last,
+                until: last,
+                why: format!(
+                    "line {} of {EVENTS} begins another run: the rest is ignored",
+                    number + 2
+                ),
+            });
+            break;
+        }
         match read {
             Ok(record) => {
                 if std::mem::take(&mut open) {
@@ -426,6 +477,67 @@ mod tests {
         assert!(making.hint().unwrap().starts_with("a file is where a directory is needed"));
         assert!(hint_of(io::ErrorKind::StorageFull).unwrap().starts_with("free disk space"));
         assert!(hint_of(io::ErrorKind::PermissionDenied).unwrap().contains("may write to"));
+    }
+
+    #[test]
+    fn what_follows_a_second_beginning_is_ignored() {
+        let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded/kubelet-stop");
+        let copy = tempfile::tempdir().unwrap();
+        let events = fs::read(recorded.join(EVENTS)).unwrap();
+        fs::write(copy.path().join(EVENTS), [&events[..], &events[..]].concat()).unwrap();
+        let (once, twice) =
+            (Timeline::read(&recorded).unwrap(), Timeline::read(copy.path()).unwrap());
+        assert_eq!(twice.records, once.records);
+        let [damage] = &twice
+            .damage
+            .iter()
+            .filter(|one| one.stream == Stream::Records)
+            .collect::<Vec<_>>()[..]
+        else {
+            panic!("{:?}", twice.damage)
+        };
+        assert!(
+            damage.to_string().ends_with("begins another run: the rest is ignored"),
+            "{damage}"
+        );
+        assert_eq!(damage.from, damage.until);
+    }
+
+    #[test]
+    fn the_latest_run_is_the_one_that_began_last() {
+        let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded/kubelet-stop");
+        let runs = tempfile::tempdir().unwrap();
+        let missing = Timeline::find(runs.path(), LATEST).unwrap_err();
+        assert!(matches!(missing, StoreError::NoSuchRun { .. }), "{missing}");
+        let mut header = header_of(&recorded).unwrap();
+        header.format = Header::FORMAT.into();
+        for (run, later) in [("a-newer", 1), ("b-older", 0)] {
+            header.run = run.into();
+            let mut began = header.clone();
+            began.anchor.wall += std::time::Duration::from_secs(later);
+            RunFolder::create(runs.path(), &began).unwrap();
+        }
+        fs::remove_file(runs.path().join(LATEST)).unwrap();
+        fs::create_dir(runs.path().join("20260101-000000-none")).unwrap();
+        fs::create_dir(runs.path().join("other")).unwrap();
+        assert_eq!(Timeline::find(runs.path(), LATEST).unwrap(), runs.path().join("a-newer"));
+        let listed = list(runs.path()).unwrap();
+        assert_eq!(listed.len(), 3, "{listed:?}");
+        let empty = Timeline::read(&listed[0]).unwrap_err().to_string();
+        assert!(empty.ends_with("cannot be read: it has no events.jsonl"), "{empty}");
+    }
+
+    #[test]
+    fn candidates_are_listed_up_to_five() {
+        let error = |count: usize| {
+            let found = (0..count).map(|number| format!("2026-{number}")).collect();
+            StoreError::Ambiguous { name: "2026".into(), found }.to_string()
+        };
+        assert_eq!(error(2), "2 runs begin with 2026: 2026-0, 2026-1");
+        assert_eq!(
+            error(7),
+            "7 runs begin with 2026: 2026-0, 2026-1, 2026-2, 2026-3, 2026-4 and 2 more"
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(super) fn reason(found: &Findings) -> Option<String> {
     match &found.completion {
         Completion::Interrupted { signal } => Some(format!("the run was interrupted ({signal})")),
         Completion::Failed { error } => Some(format!("run error: {error}")),
-        Completion::Died => Some("the run crashed: its timeline is incomplete".into()),
+        Completion::Died => Some("the run did not finish: its timeline is incomplete".into()),
         Completion::Complete | Completion::Refused { .. } | Completion::Running => None,
     }
 }

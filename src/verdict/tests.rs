@@ -311,7 +311,7 @@ fn a_run_that_was_cut_short_decides_what_it_recorded() {
 #[test]
 fn a_run_that_was_cut_short_fails_or_is_inconclusive_as_a_whole() {
     let died = analyse(&dies_during_its_fault().build());
-    let crashed = "the run crashed: its timeline is incomplete";
+    let crashed = "the run did not finish: its timeline is incomplete";
     let seen = unpredicted(&died, &[detection(7000)]);
     assert_eq!((seen.outcome, seen.summary.as_str()), (Inconclusive, crashed));
     assert_eq!(seen.assertions[0].outcome, Pass);

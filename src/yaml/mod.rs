@@ -9,7 +9,7 @@ pub(crate) mod suggest;
 pub(crate) mod tree;
 
 pub(crate) use diagnostic::{Diagnostic, Diagnostics, Location, Severity, SourceFile, Span};
-pub(crate) use parse::{MAX_BYTES, parse};
+pub(crate) use parse::parse;
 
 #[cfg(test)]
 pub(crate) use parse::tests;

@@ -8,8 +8,6 @@ use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Tag};
 use super::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
 use super::tree::{Node, Value};
 
-/// The longest text that is read, in bytes. Kubernetes takes no object beyond 1.5 MiB.
-pub(crate) const MAX_BYTES: usize = 4 << 20;
 /// How deep maps and lists may nest.
 const MAX_DEPTH: usize = 64;
 /// The key whose mappings become part of the one that it stands in (YAML 1.1).
@@ -20,14 +18,6 @@ const MAX_NODES: usize = 100_000;
 /// The documents of a text; empty ones are left out. `None` after an error behind which nothing can
 /// be understood.
 pub(crate) fn parse(file: &Arc<SourceFile>, problems: &mut Diagnostics) -> Option<Vec<Node>> {
-    if file.text.len() > MAX_BYTES {
-        let start = Span::of_bytes(&file.text, 0, 0);
-        problems.push(
-            Diagnostic::error(format!("the file is longer than {} MiB", MAX_BYTES >> 20))
-                .at(file, start),
-        );
-        return None;
-    }
     let mut builder = Builder::new(file);
     let outcome = builder.run();
     problems.extend(builder.problems);
@@ -284,8 +274,7 @@ fn duplicate(file: &Arc<SourceFile>, name: &str, at: Span, first: Span) -> Diagn
     )
 }
 
-/// The syntax errors that people make, in words that say what to do; for the others the parser's
-/// own.
+/// The syntax errors that people make, in words that say what to do.
 fn explain(kind: &ErrorKind) -> (String, Option<&'static str>) {
     use ErrorKind::*;
     let (message, hint) = match kind {
@@ -328,7 +317,7 @@ fn explain(kind: &ErrorKind) -> (String, Option<&'static str>) {
         RecursionLimitExceeded => {
             return (format!("lists and mappings nest deeper than {MAX_DEPTH} levels"), None);
         }
-        other => return (format!("not valid YAML: {other}"), None),
+        _ => ("not valid YAML", "check the quotes, brackets and indentation here and above"),
     };
     (message.into(), Some(hint))
 }
@@ -436,11 +425,6 @@ pub(crate) mod tests {
     fn depth_is_bounded() {
         assert!(problems(&"[".repeat(1000)).contains("nest deeper than 64 levels"));
         assert!(problems(&"- ".repeat(1000)).contains("nest deeper than 64 levels"));
-    }
-
-    #[test]
-    fn size_is_bounded() {
-        assert!(problems(&" ".repeat(MAX_BYTES + 1)).contains("longer than 4 MiB"));
     }
 
     #[test]

@@ -31,6 +31,21 @@ pub(crate) fn nearest<'c>(
     near.into_iter().take(most).map(|(_, candidate)| candidate).collect()
 }
 
+/// Those of which a word is the beginning, then those that are near; `most` at most.
+pub(crate) fn completed<'c>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'c str> + Clone,
+    most: usize,
+) -> Vec<&'c str> {
+    const SHORTEST: usize = 3;
+    let is_begun = |candidate: &&str| word.len() >= SHORTEST && candidate.starts_with(word);
+    let mut found: Vec<&str> = candidates.clone().into_iter().filter(is_begun).collect();
+    let near = nearest(word, candidates, most);
+    found.extend(near.into_iter().filter(|near| !is_begun(near)));
+    found.truncate(most);
+    found
+}
+
 /// Words for people: "`a`, `b` and `c`".
 pub(crate) fn listed<S: AsRef<str>>(words: &[S], last: &str) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{}`", word.as_ref())).collect();

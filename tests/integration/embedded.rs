@@ -548,6 +548,9 @@ fn kubectl_reads() {
     ] {
         kubectl.prints(command, texts);
     }
+    kubectl.prints("auth can-i delete nodes", &["yes"]);
+    kubectl.prints("auth can-i --list", &["*.*"]);
+    kubectl.prints("auth whoami", &["embedded"]);
     kubectl.prints(&format!("get {pod}"), &["1/1", "Running"]);
     let node = kubectl.prints("get nodes -o jsonpath={.items[1].metadata.name}", &["-worker"]);
     let configz = format!("get --raw /api/v1/nodes/{node}/proxy/configz");
@@ -609,7 +612,8 @@ fn kubectl_writes() {
 fn kubectl_is_refused_plainly() {
     let kubectl = Kubectl::new();
     let pods = kubectl.prints("get pods -o name", &[]);
-    let logs = format!("logs {}", pods.lines().next().unwrap());
+    let [logs, exec] = ["logs NAME", "exec NAME -- ls"]
+        .map(|command| command.replace("NAME", pods.lines().next().unwrap()));
     let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: x}\n";
     kubectl.home.file("job.yaml", job);
     let invalid =
@@ -617,6 +621,7 @@ fn kubectl_is_refused_plainly() {
     kubectl.home.file("invalid.yaml", invalid);
     for (command, text) in [
         (logs.as_str(), "this cluster is a model: its pods have no log"),
+        (exec.as_str(), "this cluster is a model: its pods have no exec"),
         ("top nodes", "Metrics API not available"),
         ("explain pod", "not found in OpenAPI schema"),
         ("get jobs", "doesn't have a resource type \"jobs\""),

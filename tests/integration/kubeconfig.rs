@@ -75,7 +75,7 @@ fn the_file_that_is_meant_is_named() {
     refused(ask(&home, &[good.clone(), bad])).says(&path).says("line 5, column 4");
     let folder = home.path().to_owned();
     let path = folder.to_string_lossy().into_owned();
-    refused(ask(&home, &[good, folder])).says(&format!("{path} cannot be used: Is a directory"));
+    refused(ask(&home, &[good, folder])).says(&format!("{path} cannot be used: is a directory"));
     let user = "client-certificate: /nowhere/cert, client-key: /nowhere/key";
     refused(ask(&home, &[kubeconfig(&home, "k", "https://127.0.0.1:1", user)]))
         .says("client certificate /nowhere/cert cannot be read");
@@ -155,7 +155,7 @@ fn a_hanging_plugin_is_ended() {
     assert!((59..74).contains(&took.as_secs()), "{took:?}");
     output
         .says("waiting for the credential plugin /bin/sh")
-        .says("did not finish within 60s: open https://login.example");
+        .says("did not finish within 1m: open https://login.example");
     std::thread::sleep(Duration::from_secs(77).saturating_sub(took));
     assert!(!marker.exists(), "what it had started lives on");
 }

@@ -41,6 +41,11 @@ pub(crate) fn tests() -> Vec<Trial> {
             "offline::nothing_that_is_printed_writes_to_a_terminal",
             nothing_that_is_printed_writes_to_a_terminal,
         ),
+        test(
+            "offline::runs_are_found_whatever_the_folder_has",
+            runs_are_found_whatever_the_folder_has,
+        ),
+        test("offline::names_and_files_are_refused_plainly", names_and_files_are_refused_plainly),
         test("offline::no_colour_when_piped", no_colour_when_piped),
         test("offline::lint_tells_what_a_kind_config_means", lint_tells_what_a_kind_config_means),
         test("offline::lint_has_exit_codes_of_its_own", lint_has_exit_codes_of_its_own),
@@ -371,6 +376,113 @@ fn assert_harmless(what: &str, text: &str, coloured: bool) {
     }
 }
 
+fn copy_run(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()) {
+        std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+    }
+}
+
+fn runs_are_found_whatever_the_folder_has() {
+    let home = Home::new();
+    let began = |run: &Path| {
+        let text = std::fs::read_to_string(run.join("events.jsonl")).unwrap();
+        let header: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        header["anchor"]["wall"].as_str().unwrap().to_owned()
+    };
+    let mut runs = recorded();
+    runs.retain(|run| run.join("expected-exit-code").is_file());
+    runs.sort_by_key(|run| std::cmp::Reverse(began(run)));
+    for (number, run) in runs.iter().take(3).enumerate() {
+        copy_run(run, &home.runs().join(format!("20260101-00000{number}-0000")));
+    }
+    let name = |run: &str| -> String {
+        let report = home.run(&["report", run, "-o", "json"]);
+        let report: serde_json::Value = serde_json::from_str(&report.stdout).unwrap();
+        report["run"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(name("latest"), name("20260101-000000-0000"), "there is no link");
+    home.run(&["get", "runs"]).exits(0);
+    let lines = home.run(&["report", "20260101-000000", "20260101-000001", "-o", "jsonl"]);
+    let of: std::collections::BTreeSet<String> = (lines.stdout.lines())
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|line| line["run"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(of, [name("20260101-000000"), name("20260101-000001")].into());
+    let several = home.run(&["describe", "run", "2026"]);
+    several.exits(2).says(
+        "3 runs begin with 2026: 20260101-000000-0000, 20260101-000001-0000, 20260101-000002-0000",
+    );
+    home.file("state/outage/runs/20260102-000000-none/x", "");
+    home.file("state/outage/runs/20260103-000000-bad/events.jsonl", "{\"format\": 1");
+    home.file("state/outage/runs/20260104-000000-empty/events.jsonl", "");
+    let listed = home.run(&["get", "runs"]);
+    listed.exits(4).says("20260102-000000-none cannot be read: it has no events.jsonl");
+    listed.says("events.jsonl cannot be read: its first line is damaged: it ends too early");
+    listed.says("events.jsonl cannot be read: it is empty: nothing of the run was recorded");
+    assert_eq!(listed.stdout.lines().count(), 4, "{}", listed.stdout);
+}
+
+fn names_and_files_are_refused_plainly() {
+    let home = Home::new();
+    for command in [&["run", "worker-stop"][..], &["run", "-f", "worker-stop"]] {
+        home.run(command).exits(2).says("`worker-stop-default`").says("`worker-stop-fast`");
+    }
+    let nope = home.run(&["lint", "nope"]);
+    nope.exits(2).says("cannot read nope: no such file");
+    assert!(!nope.stderr.contains("experiment"), "{}", nope.stderr);
+    for command in [&["validate", "-f", "-"][..], &["lint", "-"], &["cluster", "-f", "-"]] {
+        home.run(command).exits(2).says("standard input is empty");
+    }
+    let twice = home
+        .command(&["validate", "-f", "-", "-f", "-"])
+        .stdin(File::open(recorded()[0].join("events.jsonl")).unwrap())
+        .spawn();
+    let twice = twice.unwrap().wait_with_output().unwrap();
+    let twice = String::from_utf8(twice.stderr).unwrap();
+    assert!(twice.contains("standard input (`-`) was given twice"), "{twice}");
+    let zero = ["run", "worker-stop-fast", "--context", "a", "--kubeconfig", "/dev/zero"];
+    home.run(&zero).exits(4).says("the kubeconfig /dev/zero cannot be used: larger than 4 MiB");
+    home.run(&["validate", "-f", "/dev/zero"])
+        .exits(2)
+        .says("cannot read /dev/zero: larger than 4 MiB");
+    let out = home.path().join("no/such/config");
+    let cluster = home.run(&["cluster", "--kubeconfig-out", out.to_str().unwrap()]);
+    cluster.exits(4).says("its directory does not exist").says("hint: make the directory first");
+    assert!(!home.path().join("no").exists(), "nothing is made");
+    let config = "kind-configs/default.yaml";
+    home.run(&["lint", config]).exits(0).prints("v1.34.0 (assumed; --kubernetes sets it)");
+    let given = home.run(&["lint", config, "--kubernetes", "v1.34.0"]);
+    assert!(!given.exits(0).stdout.contains("assumed"), "{}", given.stdout);
+    home.run(&["lint", config, "--kubernetes", "v99.0.0"])
+        .exits(2)
+        .says("a version of Kubernetes 1");
+    let long = "1".repeat(10_000);
+    for (text, says) in [
+        (format!("for: {long}s"), "is longer than a day"),
+        (format!("for: {long}"), "expected a duration, found"),
+        ("for: 90000".to_owned(), "did you mean `90000ms`?"),
+        ("replicas: 99999999999".to_owned(), "is too large: 4294967295 at most"),
+    ] {
+        let field = match text.starts_with("for") {
+            true => {
+                format!("  method: [{{fault: {{nodeStop: {{target: {{role: worker}}}}}}, {text}}}]")
+            }
+            false => format!(
+                "  method: [{{fault: {{deploymentScale: {{namespace: n, name: web, {text}}}}}, for: 1s}}]"
+            ),
+        };
+        let file = home.experiment("odd", &field);
+        let output = home.run(&["validate", "-f", &file]);
+        output.exits(2).says(says);
+        assert!(
+            output.stderr.len() < 25_000,
+            "the digits are not all repeated: {}",
+            output.stderr.len()
+        );
+    }
+}
+
 fn nothing_that_is_printed_writes_to_a_terminal() {
     let home = Home::new();
     for (number, run) in recorded().iter().take(1).enumerate() {
@@ -398,6 +510,9 @@ fn nothing_that_is_printed_writes_to_a_terminal() {
             }
         }
     }
+    let [json, yaml] = ["json", "yaml"].map(|form| home.run(&["get", "runs", "-o", form]).stdout);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(serde_saphyr::from_str::<serde_json::Value>(&yaml).unwrap(), json);
     // Mistakes quote what they are about.
     let file = home.path().join("x\x1b[31m.yaml");
     let text = format!(

@@ -226,7 +226,7 @@ pub enum Completion {
     },
     /// It is still running: its timeline was being written when it was read.
     Running,
-    /// Its timeline has no end and is not being written any more: the program crashed.
+    /// Its timeline has no end and is not being written any more: the program was killed or crashed.
     Died,
 }
 

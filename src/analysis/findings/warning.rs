@@ -123,13 +123,13 @@ impl Warning {
         let text = |seen, matters, advice| WarningText { seen, matters, advice };
         match self {
             Warning::RunDied => text(
-                "the timeline is incomplete: the run crashed".into(),
+                "the timeline is incomplete: the run did not finish".into(),
                 UNKNOWN,
                 "`kubectl outage recover`, then run it again",
             ),
             Warning::Damaged { what } => text(
                 what.clone(),
-                "what happened in that time is not known",
+                "what happened then is missing from the numbers",
                 "restore the run's folder from a copy, or run it again",
             ),
             Warning::Note { text: note } => {

@@ -6,24 +6,17 @@
 
 use std::net::SocketAddr;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
 
 use super::ApiError;
 
-/// The user's name where a name is asked for.
-const USER: &str = "embedded";
 /// What anybody may ask: the first part of a path.
 const OPEN: [&str; 4] = ["healthz", "livez", "readyz", "version"];
 
 /// The credentials of one server, made anew for each.
 pub(super) struct Access {
     token: String,
-    /// The two ways to say it. kubectl sends nothing of a kubeconfig's user over plain HTTP, but
-    /// the password of the server's URL.
-    accepted: [String; 2],
     /// Whom a request may name.
     hosts: [String; 2],
 }
@@ -37,17 +30,12 @@ impl Access {
             .fill(&mut bytes)
             .map_err(|_| "the system has no randomness for a token".to_owned())?;
         let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let basic = BASE64_STANDARD.encode(format!("{USER}:{token}"));
-        let accepted = [format!("Bearer {token}"), format!("Basic {basic}")];
-        Ok(Self {
-            token,
-            accepted,
-            hosts: [address.to_string(), format!("localhost:{}", address.port())],
-        })
+        Ok(Self { token, hosts: [address.to_string(), format!("localhost:{}", address.port())] })
     }
 
     /// A kubeconfig with one cluster, one user and one context, all called `name`, which is current.
-    /// The token is in it twice: kubectl takes it from the URL only, other clients from the user.
+    /// The token is in it twice: over plain HTTP kubectl sends nothing of a kubeconfig's user, but
+    /// the path of the server's URL.
     pub(super) fn kubeconfig(&self, name: &str) -> String {
         let (address, token) = (&self.hosts[0], &self.token);
         // A name may be anything that YAML takes for something else ("1e3", "null"): quoted as JSON,
@@ -55,13 +43,17 @@ impl Access {
         let name = serde_json::Value::from(name);
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: {name}\npreferences: {{}}\nclusters:\n- name: {name}\n  cluster:\n    \
-         server: http://{USER}:{token}@{address}\nusers:\n- name: {name}\n  user:\n    token: \"{token}\"\ncontexts:\n- name: {name}\n  context:\n    \
+         server: http://{address}/{token}\nusers:\n- name: {name}\n  user:\n    token: \"{token}\"\ncontexts:\n- name: {name}\n  context:\n    \
          cluster: {name}\n    user: {name}\n"
         )
     }
 
-    /// Errors when the request is not to be answered.
-    pub(super) fn check(&self, path: &str, headers: &HeaderMap) -> Result<(), ApiError> {
+    /// The path that is asked for, without the token. Errors when the request is not to be answered.
+    pub(super) fn check<'p>(
+        &self,
+        path: &'p str,
+        headers: &HeaderMap,
+    ) -> Result<&'p str, ApiError> {
         if headers.contains_key(ORIGIN) {
             return Err(ApiError::new(
                 403,
@@ -78,16 +70,16 @@ impl Access {
                 format!("the request is not for {}: its Host header names another", self.hosts[0]),
             ));
         }
+        let below = path.strip_prefix('/').and_then(|path| path.strip_prefix(&self.token));
+        if let Some(below) = below.filter(|below| below.is_empty() || below.starts_with('/')) {
+            return Ok(below);
+        }
         let open =
             path.trim_matches('/').split('/').next().is_some_and(|first| OPEN.contains(&first));
-        let knows = || {
-            only(headers, AUTHORIZATION)
-                .is_some_and(|accepted| self.accepted.iter().any(|ours| ours == accepted))
-        };
-        if open || knows() {
-            Ok(())
-        } else {
-            Err(ApiError::new(401, "Unauthorized", "Unauthorized"))
+        let bearer = only(headers, AUTHORIZATION).and_then(|said| said.strip_prefix("Bearer "));
+        match open || bearer == Some(&self.token) {
+            true => Ok(path),
+            false => Err(ApiError::new(401, "Unauthorized", "Unauthorized")),
         }
     }
 }
@@ -105,20 +97,19 @@ mod tests {
     fn asked(access: &Access, path: &str, headers: &[(HeaderName, &str)]) -> u16 {
         let headers =
             headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
-        access.check(path, &headers).map_or_else(|error| error.code, |()| 200)
+        access.check(path, &headers).map_or_else(|error| error.code, |_| 200)
     }
 
     #[test]
     fn only_who_has_the_token_and_is_no_web_page_is_answered() {
         let access = Access::new("127.64.0.1:6443".parse().unwrap()).unwrap();
         let bearer = format!("Bearer {}", access.token);
-        let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("{USER}:{}", access.token)));
         let host = (HOST, "127.64.0.1:6443");
         for path in
             ["/api", "/apis/apps/v1/deployments", "/", "/versions", "/openapi/v3", "/api/healthz"]
         {
             assert_eq!(asked(&access, path, std::slice::from_ref(&host)), 401, "{path}");
-            for accepted in [&bearer, &basic] {
+            for accepted in [&bearer] {
                 assert_eq!(
                     asked(&access, path, &[host.clone(), (AUTHORIZATION, accepted)]),
                     200,
@@ -146,6 +137,15 @@ mod tests {
                 );
             }
             assert_eq!(asked(&access, path, &[host.clone(), (AUTHORIZATION, "Bearer ")]), 401);
+            let below = format!("/{}{path}", access.token);
+            assert_eq!(asked(&access, &below, std::slice::from_ref(&host)), 200, "{path}");
+            assert_eq!(asked(&access, &below, &[(HOST, "evil.example")]), 403, "{path}");
+            let headers = [(HOST, "127.64.0.1:6443".parse().unwrap())].into_iter().collect();
+            assert_eq!(access.check(&below, &headers).unwrap(), path);
+            assert_eq!(
+                asked(&access, &format!("/{}x{path}", access.token), std::slice::from_ref(&host)),
+                401
+            );
         }
         for path in ["/healthz", "/livez/", "/readyz/etcd", "/version"] {
             assert_eq!(asked(&access, path, std::slice::from_ref(&host)), 200, "{path}");

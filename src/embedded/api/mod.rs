@@ -17,6 +17,7 @@ mod protobuf;
 mod query;
 mod read;
 mod respond;
+mod review;
 mod route;
 mod scale;
 mod served;

@@ -15,7 +15,7 @@ use super::respond::{Answer, json, text};
 use super::served::Served;
 use super::target::Target;
 use super::write::Write;
-use super::{ApiError, Availability, body, delete, discovery, openapi, read, scale, watch};
+use super::{ApiError, Availability, body, delete, discovery, openapi, read, review, scale, watch};
 use crate::embedded::store::kinds;
 
 struct Ask {
@@ -53,21 +53,20 @@ async fn admitted(
     served: &Arc<Served>,
     request: http::Request<Incoming>,
 ) -> Result<Answer, ApiError> {
-    served.access.check(request.uri().path(), request.headers())?;
-    dispatch(served, &take(request).await?).await
+    let path = served.access.check(request.uri().path(), request.headers())?;
+    let path = path.trim_end_matches('/').to_owned();
+    dispatch(served, &take(path, request).await?).await
 }
 
-async fn take(request: http::Request<Incoming>) -> Result<Ask, ApiError> {
+async fn take(path: String, request: http::Request<Incoming>) -> Result<Ask, ApiError> {
     let header = |name: http::HeaderName| {
         let values = request.headers().get_all(name).iter().filter_map(|value| value.to_str().ok());
         values.collect::<Vec<_>>().join(",")
     };
     let (accept, content_type) = (header(http::header::ACCEPT), header(http::header::CONTENT_TYPE));
     let query = Query::parse(request.uri().query().unwrap_or_default());
-    let (method, path) =
-        (request.method().clone(), request.uri().path().trim_end_matches('/').to_owned());
     Ok(Ask {
-        method,
+        method: request.method().clone(),
         path,
         query,
         accept,
@@ -90,6 +89,12 @@ async fn dispatch(served: &Arc<Served>, ask: &Ask) -> Result<Answer, ApiError> {
         ["apis", group, version] => found(discovery::resources(group, version)),
         ["openapi", "v3"] => Ok(json(200, &openapi::index())),
         ["openapi", "v3", root @ ..] => found(openapi::of_group(&root.join("/"))),
+        ["apis", group, "v1", plural] if ask.method == Method::POST => {
+            match review::answer(group, plural) {
+                Some(review) => Ok(json(201, &review)),
+                None => objects(served, ask, &Target::parse(&ask.path)?).await,
+            }
+        }
         _ => objects(served, ask, &Target::parse(&ask.path)?).await,
     }
 }

@@ -62,7 +62,7 @@ pub(crate) async fn start(
     if let Some(folder) = &folder {
         let kubeconfig = folder.kubeconfig(embedded.kubeconfig())?;
         say(Preparing::Step(&format!(
-            "the embedded cluster is up; to watch it: kubectl --kubeconfig {} get nodes -w",
+            "the embedded cluster is up; to watch it: `kubectl --kubeconfig {} get nodes -w`",
             kubeconfig.display()
         )));
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::super::tree::quoted;
+
 /// The longest duration that an experiment may name.
 pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const RATES: Rates = Rates {
@@ -53,16 +55,18 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Misread> {
     if let Some(number) =
         text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0)
     {
-        let meant =
-            if number >= 100.0 { format!("`{text}ms` or `{text}s`") } else { format!("`{text}s`") };
+        let hint = match number {
+            n if n * 1e-3 > LONGEST.as_secs_f64() => FORMS.to_owned(),
+            n if n > LONGEST.as_secs_f64() => format!("did you mean `{text}ms`?"),
+            n if n >= 100.0 => format!("did you mean `{text}ms` or `{text}s`?"),
+            _ => format!("did you mean `{text}s`?"),
+        };
         return misread(
-            format!("expected a duration, found `{text}`, which has no unit"),
-            format!("did you mean {meant}?"),
+            format!("expected a duration, found {}, which has no unit", quoted(text)),
+            hint,
         );
     }
-    let no_duration = || {
-        misread(format!("expected a duration, found {}", super::super::tree::quoted(text)), FORMS)
-    };
+    let no_duration = || misread(format!("expected a duration, found {}", quoted(text)), FORMS);
     let (mut rest, mut millis, mut last_unit) = (text, 0.0, f64::INFINITY);
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
@@ -81,11 +85,12 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Misread> {
     match millis {
         _ if text.is_empty() => no_duration(),
         m if m > LONGEST.as_millis() as f64 => {
-            misread(format!("`{text}` is longer than a day"), "24h is the longest")
+            misread(format!("{} is longer than a day", quoted(text)), "24h is the longest")
         }
-        m if m > 0.0 && m < 1.0 => {
-            misread(format!("`{text}` is shorter than a millisecond"), "1ms is the shortest")
-        }
+        m if m > 0.0 && m < 1.0 => misread(
+            format!("{} is shorter than a millisecond", quoted(text)),
+            "1ms is the shortest",
+        ),
         m => Ok(Duration::from_micros((m * 1000.0).round() as u64)),
     }
 }

@@ -112,9 +112,16 @@ pub(crate) fn share(cx: &Cx, node: &Node) -> Option<f64> {
 /// A whole number, 0 or more.
 pub(crate) fn count(cx: &Cx, node: &Node) -> Option<u32> {
     cx.reads(|| json!({"type": "integer", "minimum": 0}))?;
-    node.text()
-        .and_then(|text| text.parse().ok())
-        .or_else(|| cx.expected(node, "a whole number of 0 or more"))
+    let text = node.text().unwrap_or_default();
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(count) => Some(count),
+        Err(_) if is_number => cx.error(
+            node.focus(),
+            format!("{} is too large: {} at most", node.described(), u32::MAX),
+        ),
+        Err(_) => cx.expected(node, "a whole number of 0 or more"),
+    }
 }
 
 /// A whole number, 1 or more.

@@ -15,7 +15,7 @@ use crate::engine::backend::{embedded, kind};
 use crate::engine::environment::provision::{self, ClusterHandle, ClusterSpec, Found, Nodes};
 use crate::engine::error::RunError;
 use crate::engine::leaders;
-use crate::engine::plan::object_fault;
+use crate::engine::plan::pods;
 use crate::engine::session;
 use crate::experiment::{Count, Experiment, Fault, From, Parsed};
 use crate::fault::{self, ObjectHarm};
@@ -261,20 +261,18 @@ async fn now(
     let cluster = &handle.cluster;
     let mut lines = Vec::new();
     if fault.pods().is_some() {
-        lines.push(
-            match (object_fault::pods_now(cluster, fault).await?, fault.foreign_namespace()) {
-                (Some(pods), Some(namespace)) => {
-                    let on = |node: &String| format!(" on {node}");
-                    let name = |pod: &Pod| {
-                        format!("{}{}", pod.name, pod.node.as_ref().map_or(String::new(), on))
-                    };
-                    let names: Vec<String> = pods.iter().map(name).collect();
-                    let (of, names) = (counted(pods.len(), "pod"), names.join(", "));
-                    format!("chooses from {of} in namespace {namespace} now: {names}")
-                }
-                _ => format!("chooses from the pods in {OWN}"),
-            },
-        );
+        lines.push(match (pods::pods_now(cluster, fault).await?, fault.foreign_namespace()) {
+            (Some(pods), Some(namespace)) => {
+                let on = |node: &String| format!(" on {node}");
+                let name = |pod: &Pod| {
+                    format!("{}{}", pod.name, pod.node.as_ref().map_or(String::new(), on))
+                };
+                let names: Vec<String> = pods.iter().map(name).collect();
+                let (of, names) = (counted(pods.len(), "pod"), names.join(", "));
+                format!("chooses from {of} in namespace {namespace} now: {names}")
+            }
+            _ => format!("chooses from the pods in {OWN}"),
+        });
     }
     let namespaces = &experiment.namespaces();
     for node in candidates {

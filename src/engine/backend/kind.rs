@@ -27,7 +27,7 @@ use crate::fault::{self, NodeTarget, PodContainers, UndoAfter};
 use crate::node::NodeHandle;
 use crate::plan::Node;
 use crate::probe::ProbeSpec;
-use crate::timeline::{NodeRole, ObjectName, Record, UnreadKind};
+use crate::timeline::{NodeRole, ObjectName, ObjectRef, Record, UnreadKind};
 
 /// A kind cluster.
 pub(crate) struct KindBackend<'a> {
@@ -305,9 +305,13 @@ impl Backend for KindBackend<'_> {
         let Fault::ContainerKill { pods, container } = fault else {
             return Err(RunError::refused(format!("{} is not a fault on objects", fault.kind())));
         };
-        let pods = self.scope.choose_pods(pods, seed).await?;
+        let mut chosen = self.scope.choose_pods(pods, seed).await?;
+        for pod in &mut chosen {
+            // As the records of its namespace call it.
+            pod.name = ObjectRef::new(pods.pods.namespace.as_deref(), &pod.name).to_string();
+        }
         let wanted = PlannedStep { fault, step, undo_after };
-        let kills = pods
+        let kills = chosen
             .iter()
             .enumerate()
             .map(|(number, pod)| self.plan_on_pod(pod, number, container.as_deref(), &wanted));

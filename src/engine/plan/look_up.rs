@@ -1,9 +1,8 @@
 //! What an experiment names that exists already: looked for before anything is made or harmed.
 
 use crate::engine::error::RunError;
-use crate::engine::plan::object_fault;
 use crate::engine::plan::placement::{Place, Placement, absent};
-use crate::engine::seed::Seed;
+use crate::engine::plan::pods;
 use crate::experiment::{Expectation, Experiment, From, Pods, PodsBy, Probe, Target};
 use crate::timeline::ObjectRef;
 
@@ -26,11 +25,7 @@ impl Placement<'_> {
                     found => drop(found.map_err(RunError::refused_by)?),
                 }
             }
-            // Which of them is the seed's to say, and how many there are is not.
-            if let Some(pods) = fault.pods().filter(|pods| pods.pods.namespace.is_some()) {
-                object_fault::choose_pods(self.cluster, self.namespace, pods, &mut Seed::new(0))
-                    .await?;
-            }
+            pods::pods_now(self.cluster, fault).await?;
         }
         for expectation in &experiment.expect {
             if let Expectation::NotRescheduled { pods } | Expectation::Restarted { pods, .. } =
@@ -62,7 +57,7 @@ impl Placement<'_> {
 
     async fn look_up_pods(&self, pods: &Pods) -> Result<(), RunError> {
         let Some(namespace) = &pods.namespace else { return Ok(()) };
-        match object_fault::pods(self.cluster, namespace, pods).await?.is_empty() {
+        match pods::pods(self.cluster, namespace, pods).await?.is_empty() {
             false => Ok(()),
             true => Err(match &pods.by {
                 PodsBy::Name(name) => absent("Pod", namespace, name),

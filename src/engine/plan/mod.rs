@@ -3,5 +3,6 @@
 pub(in crate::engine) mod asking;
 pub(crate) mod canaries;
 mod look_up;
-pub(crate) mod object_fault;
+mod object_fault;
 pub(in crate::engine) mod placement;
+pub(crate) mod pods;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::cluster::{Cluster, Ingress, Pod, Service};
 use crate::engine::error::RunError;
-use crate::engine::plan::object_fault;
+use crate::engine::plan::pods;
 use crate::experiment::{Connection, From, Pods, Probe, Target, Via};
 use crate::plan::needs::needs;
 use crate::plan::{self, Endpoints};
@@ -103,7 +103,7 @@ impl Placement<'_> {
     /// The first ready one by name.
     pub(super) async fn pod(&self, probe: &Probe, pods: &Pods) -> Result<Pod, RunError> {
         let namespace = pods.namespace.as_deref().unwrap_or(self.namespace);
-        let found = object_fault::pods(self.cluster, namespace, pods).await?;
+        let found = pods::pods(self.cluster, namespace, pods).await?;
         let (place, hint) = match &pods.namespace {
             Some(namespace) => (
                 format!("the namespace {namespace}"),

@@ -50,6 +50,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         ("a_probe_on_the_target_is_refused", a_probe_on_the_target_is_refused),
         ("through_the_users_context", through_the_users_context),
         ("a_kubelet_without_inotify_instances", super::inotify::used_up_while_it_is_stopped),
+        ("an_existing_application", super::apps::each_question_by_one_command),
         ("every_kind_of_probe", every_kind_of_probe),
         ("etcd_data_lost", etcd_data_lost),
         ("no_kind_is_refused_with_a_hint", no_kind_is_refused_with_a_hint),
@@ -262,7 +263,7 @@ fn containers() -> Vec<String> {
     .collect()
 }
 
-fn kubeconfig() -> String {
+pub(crate) fn kubeconfig() -> String {
     let output =
         Command::new("kind").args(["get", "kubeconfig", "--name", CLUSTER]).output().unwrap();
     String::from_utf8(output.stdout).unwrap()

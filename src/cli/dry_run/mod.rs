@@ -285,7 +285,7 @@ async fn now(
             lines.extend(pods.map(|pods| format!("also on {}: {pods}", node.name)));
         }
     }
-    if matches!(fault, Fault::NodeDrain { .. }) {
+    if matches!(fault, Fault::NodeDrain { .. }) && !experiment.workload.is_empty() {
         lines.push(format!("evicts pods in {OWN}"));
     }
     Ok(lines)

@@ -201,7 +201,11 @@ impl NodeDrain {
 }
 
 fn listed(pods: &[PodOnNode]) -> String {
-    pods.iter().map(PodOnNode::to_string).collect::<Vec<_>>().join(", ")
+    let name = |pod: &PodOnNode| match pod.obstacle {
+        Some(Obstacle::Unmanaged) => format!("{pod} (nothing creates it again)"),
+        _ => pod.to_string(),
+    };
+    pods.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// In whole seconds.

@@ -35,6 +35,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             interrupted("TERM", "nodeStop confirmed")
         }),
         test("embedded::a_drained_node_takes_no_pod", a_drained_node_takes_no_pod),
+        test("embedded::a_signal_before_the_fault", a_signal_before_the_fault),
         test("embedded::a_killed_run_blocks_no_other", a_killed_run_blocks_no_other),
         test("embedded::a_probe_from_a_pod_is_refused", a_probe_from_a_pod_is_refused),
         test("embedded::a_kind_that_it_lacks_is_refused", a_kind_that_it_lacks_is_refused),
@@ -235,6 +236,20 @@ fn a_drained_node_takes_no_pod() {
     assert_completed(&home, &output);
     output.says("nodeDrain confirmed").says("the node is uncordoned");
     assert_passed(&report(&home), "pods of web rescheduled");
+    assert_clean(&home);
+}
+
+/// Nothing is undone, nothing is predicted, and nothing is left.
+fn a_signal_before_the_fault() {
+    let home = Home::new();
+    let mut run = start(&home, &["run", "worker-stop-fast", "--cluster", "embedded"]);
+    run.wait_for("watching the cluster", 2 * MINUTE);
+    let began = Instant::now();
+    run.signal("INT");
+    let output = run.finish();
+    output.exits(130).says("SIGINT: stopping, please wait").prints("interrupted");
+    assert!(!output.stderr.contains("undo"), "{}", output.stderr);
+    assert!(began.elapsed() < Duration::from_secs(5), "took {:?}", began.elapsed());
     assert_clean(&home);
 }
 

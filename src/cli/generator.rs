@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::failure::Failure;
 use crate::cluster::{Application, ApplicationPort};
-use crate::timeline::format_duration;
+use crate::timeline::{FaultKind, format_duration};
 use crate::yaml::suggest;
 
 /// Attempts a second.
@@ -41,7 +41,7 @@ pub(super) struct Bounds {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ChosenFault {
     pub name: &'static str,
-    kind: &'static str,
+    kind: FaultKind,
     hits: Hits,
     /// After "when".
     what: &'static str,
@@ -58,44 +58,44 @@ enum Hits {
 
 /// Every fault that needs no more than a Service, by name.
 const FAULTS: &[ChosenFault] = &[
-    fault("worker-stop", "nodeStop", Hits::Node, "a worker is shut down"),
-    fault("worker-kill", "nodeKill", Hits::Node, "a worker loses power"),
-    fault("worker-reboot", "nodeReboot", Hits::Node, "a worker is rebooted"),
-    fault("worker-pause", "nodePause", Hits::Node, "a worker freezes"),
-    fault("worker-disconnect", "nodeDisconnect", Hits::Node, "a worker loses its network"),
-    fault("worker-drain", "nodeDrain", Hits::Drain, "a worker is drained"),
-    fault("kubelet-stop", "kubeletStop", Hits::Node, "a worker's kubelet stops"),
-    fault("kubelet-pause", "kubeletPause", Hits::Node, "a worker's kubelet freezes"),
-    fault("partition", "partition", Hits::Node, "a worker is cut off from all others"),
-    fault("pod-delete", "podDelete", Hits::Pods, "one of its pods is deleted"),
-    fault("container-kill", "containerKill", Hits::Pods, "the containers of one of its pods die"),
+    fault("worker-stop", FaultKind::NodeStop, Hits::Node, "a worker is shut down"),
+    fault("worker-kill", FaultKind::NodeKill, Hits::Node, "a worker loses power"),
+    fault("worker-reboot", FaultKind::NodeReboot, Hits::Node, "a worker is rebooted"),
+    fault("worker-pause", FaultKind::NodePause, Hits::Node, "a worker freezes"),
+    fault("worker-disconnect", FaultKind::NodeDisconnect, Hits::Node, "a worker loses its network"),
+    fault("worker-drain", FaultKind::NodeDrain, Hits::Drain, "a worker is drained"),
+    fault("kubelet-stop", FaultKind::KubeletStop, Hits::Node, "a worker's kubelet stops"),
+    fault("kubelet-pause", FaultKind::KubeletPause, Hits::Node, "a worker's kubelet freezes"),
+    fault("partition", FaultKind::Partition, Hits::Node, "a worker is cut off from all others"),
+    fault("pod-delete", FaultKind::PodDelete, Hits::Pods, "one of its pods is deleted"),
+    fault(
+        "container-kill",
+        FaultKind::ContainerKill,
+        Hits::Pods,
+        "the containers of one of its pods die",
+    ),
     fault(
         "api-server-stop",
-        "componentStop",
+        FaultKind::ComponentStop,
         Hits::Component("kube-apiserver"),
         "the API server is down",
     ),
     fault(
         "scheduler-stop",
-        "componentStop",
+        FaultKind::ComponentStop,
         Hits::Component("kube-scheduler"),
         "the scheduler is down",
     ),
     fault(
         "controller-manager-stop",
-        "componentStop",
+        FaultKind::ComponentStop,
         Hits::Component("kube-controller-manager"),
         "the controller manager is down",
     ),
-    fault("etcd-stop", "componentStop", Hits::Component("etcd"), "etcd is down"),
+    fault("etcd-stop", FaultKind::ComponentStop, Hits::Component("etcd"), "etcd is down"),
 ];
 
-const fn fault(
-    name: &'static str,
-    kind: &'static str,
-    hits: Hits,
-    what: &'static str,
-) -> ChosenFault {
+const fn fault(name: &'static str, kind: FaultKind, hits: Hits, what: &'static str) -> ChosenFault {
     ChosenFault { name, kind, hits, what }
 }
 
@@ -104,7 +104,7 @@ impl ChosenFault {
     pub(super) fn named(name: &str) -> Result<Self, Failure> {
         let worker = name.strip_prefix("node-").map(|rest| format!("worker-{rest}"));
         let wanted = worker.as_deref().unwrap_or(name);
-        let found = FAULTS.iter().find(|fault| fault.name == wanted || fault.kind == name);
+        let found = FAULTS.iter().find(|fault| fault.name == wanted || fault.kind.name() == name);
         found.copied().ok_or_else(|| {
             let near = suggest::nearest(name, Self::names(), 3);
             let near = match near.is_empty() {

@@ -204,11 +204,31 @@ pub(crate) fn adapters_keep_their_crates() {
 }
 
 /// Where a kind of fault may be asked for beside its own file, its table and the reader of experiments, and why.
-const KINDS_ASKED_FOR: &[(&str, &[&str], &str)] = &[(
-    "report/chain.rs",
-    &["NodeStop"],
-    "only of an orderly shutdown it is news that the node was killed",
-)];
+const KINDS_ASKED_FOR: &[(&str, &[&str], &str)] = &[
+    (
+        "cli/generator.rs",
+        &[
+            "NodeStop",
+            "NodeKill",
+            "NodeReboot",
+            "NodePause",
+            "NodeDisconnect",
+            "NodeDrain",
+            "KubeletStop",
+            "KubeletPause",
+            "Partition",
+            "PodDelete",
+            "ContainerKill",
+            "ComponentStop",
+        ],
+        "these are offered by names that people type; not every fault needs one",
+    ),
+    (
+        "report/chain.rs",
+        &["NodeStop"],
+        "only of an orderly shutdown it is news that the node was killed",
+    ),
+];
 
 /// The names of faults, as strings, stand in the table of their kinds and in the reader of experiments. Who asks for a kind asks the table
 /// for what it needs to know of it.

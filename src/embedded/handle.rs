@@ -268,7 +268,8 @@ mod tests {
 
     fn address(embedded: &Embedded) -> SocketAddr {
         let server = embedded.kubeconfig().lines().find(|line| line.contains("http://")).unwrap();
-        server.split('@').nth(1).unwrap().parse().unwrap()
+        let address = server.split_once("http://").unwrap().1;
+        address.split('/').next().unwrap().parse().unwrap()
     }
 
     #[test]

@@ -184,14 +184,16 @@ pub(super) fn lease_interval(tuning: &Tuning) -> Duration {
     tuning.node_lease_duration.unwrap_or(LEASE) / 4
 }
 
-/// How often an unchanged status is posted, as configured.
+/// How often an unchanged status is posted: at the first update that the report frequency has passed
+/// at.
 pub(super) fn status_interval(tuning: &Tuning) -> Duration {
     let update = tuning.node_status_update_frequency.unwrap_or(UPDATE);
     let report = tuning
         .node_status_report_frequency
         .or(tuning.node_status_update_frequency)
         .unwrap_or(REPORT);
-    report.max(update)
+    let updates = report.as_nanos().div_ceil(update.as_nanos().max(1)).max(1);
+    update.saturating_mul(u32::try_from(updates).unwrap_or(u32::MAX))
 }
 
 /// When a node that fails in this way will be noticed. `kubernetes` is the API server's version, for the defaults of what is not

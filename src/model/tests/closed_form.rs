@@ -220,3 +220,20 @@ fn what_was_measured_fits() {
     let furthest = (0..13).map(distance).fold(0.0, f64::max);
     assert!(furthest < 0.361, "{furthest}");
 }
+
+#[test]
+fn a_status_is_posted_at_an_update() {
+    let status = |update, report| {
+        crate::model::detection::status_interval(&Tuning {
+            node_status_update_frequency: Some(Duration::from_secs(update)),
+            node_status_report_frequency: report,
+            ..Tuning::default()
+        })
+    };
+    let report = Some(Duration::from_secs(3));
+    assert_eq!(
+        [status(2, report), status(3, report), status(5, report)].map(|at| at.as_secs()),
+        [4, 3, 5]
+    );
+    assert_eq!(status(2, None).as_secs(), 2);
+}

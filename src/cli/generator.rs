@@ -66,7 +66,7 @@ const FAULTS: &[ChosenFault] = &[
     fault("worker-drain", FaultKind::NodeDrain, Hits::Drain, "a worker is drained"),
     fault("kubelet-stop", FaultKind::KubeletStop, Hits::Node, "a worker's kubelet stops"),
     fault("kubelet-pause", FaultKind::KubeletPause, Hits::Node, "a worker's kubelet freezes"),
-    fault("partition", FaultKind::Partition, Hits::Node, "a worker is cut off from all others"),
+    fault("worker-partition", FaultKind::Partition, Hits::Node, "a worker is cut off from all others"),
     fault("pod-delete", FaultKind::PodDelete, Hits::Pods, "one of its pods is deleted"),
     fault(
         "container-kill",
@@ -252,7 +252,7 @@ impl Request<'_> {
         let expect = match expect.is_empty() {
             true => "  # The model predicts nothing of this fault: what is measured is reported, and nothing is\n  # judged.\n".into(),
             false => format!(
-                "  # What the model predicts from the cluster's settings, rounded up. What is worse fails the run.\n  expect:\n{expect}"
+                "  # What the model predicts from the cluster's settings, rounded up; a minute at least for\n  # recovery. What is worse fails the run.\n  expect:\n{expect}"
             ),
         };
         Ok(format!(

@@ -22,6 +22,9 @@ const DEFAULT_FAULT: &str = "worker-stop";
 const HOLD: Duration = Duration::from_secs(30);
 /// How much longer than its detection a fault is held, so that what follows it is seen.
 const AFTER_DETECTION: Duration = Duration::from_secs(20);
+/// No recovery is bounded more tightly: how long a machine takes to boot, and an application to start, is
+/// not in the model.
+const RECOVERY: Duration = Duration::from_secs(60);
 const TRIALS: u32 = 1000;
 
 /// What an experiment is written about.
@@ -157,7 +160,7 @@ fn predicted(
     Ok(Bounds {
         detection: longest(Quantity::Detection),
         error_window: longest(Quantity::ErrorWindow(&application.service)),
-        recovery: longest(Quantity::Recovery),
+        recovery: longest(Quantity::Recovery).map(|length| length.max(RECOVERY)),
     })
 }
 

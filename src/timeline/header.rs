@@ -1,7 +1,6 @@
 //! The timeline's first line: what was run, on what, with which settings and clock.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +8,7 @@ use super::clock::Anchor;
 use super::component::Component;
 use super::probe_kind::ProbeKind;
 use super::record::NodeRole;
-use super::tuning::Tolerations;
+use super::tuning::{Tolerations, Tuning};
 
 /// The first line of a timeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,39 +113,6 @@ pub struct NodeFacts {
     /// Whether the control plane's taint keeps pods off it; `None`: not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tainted: Option<bool>,
-}
-
-/// The settings that decide when a dead node is noticed, as the cluster really has them. `None`:
-/// could not be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Tuning {
-    /// The kubelet's `nodeStatusUpdateFrequency`.
-    pub node_status_update_frequency: Option<Duration>,
-    /// The kubelet's `nodeStatusReportFrequency`: the longest time between two status posts of an
-    /// unchanged node.
-    pub node_status_report_frequency: Option<Duration>,
-    /// The kubelet's `nodeLeaseDurationSeconds`; the lease is renewed every quarter of it.
-    pub node_lease_duration: Option<Duration>,
-    /// The controller manager's `--node-monitor-period`.
-    pub node_monitor_period: Option<Duration>,
-    /// The controller manager's `--node-monitor-grace-period`.
-    pub node_monitor_grace_period: Option<Duration>,
-    pub source: TuningSource,
-}
-
-/// Where the settings of failure detection come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum TuningSource {
-    #[default]
-    Unknown,
-    /// Read from the running kubelets and the controller manager's pod.
-    Cluster,
-    /// The defaults of the cluster's version.
-    Defaults,
-    /// Read from a kind config: asked for, not observed.
-    Config,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

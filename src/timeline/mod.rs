@@ -36,10 +36,7 @@ pub use fault_kind::{
     TargetKind,
 };
 pub use go_duration::{format_duration, parse_duration};
-pub use header::{
-    ClusterFacts, ClusterKind, ContextFacts, Header, Needs, NodeFacts, ProbeHeader, Tuning,
-    TuningSource,
-};
+pub use header::{ClusterFacts, ClusterKind, ContextFacts, Header, Needs, NodeFacts, ProbeHeader};
 pub use object_ref::{ObjectRef, watch_of};
 pub use outcome::{Outcome, Phase, TlsCause};
 pub use probe_kind::ProbeKind;
@@ -50,4 +47,4 @@ pub use record::{
 };
 pub use store::{RunFolder, StoreError, Timeline};
 pub(crate) use tuning::defaults;
-pub use tuning::{Tolerations, minor_version};
+pub use tuning::{Tolerations, Tuning, TuningSource, minor_version};

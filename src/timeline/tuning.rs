@@ -1,10 +1,41 @@
-//! What Kubernetes makes of settings of failure detection that are not set.
+//! The settings of failure detection, and what Kubernetes makes of those that are not set.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::header::{Tuning, TuningSource};
+/// The settings that decide when a dead node is noticed, as the cluster really has them. `None`:
+/// could not be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tuning {
+    /// The kubelet's `nodeStatusUpdateFrequency`.
+    pub node_status_update_frequency: Option<Duration>,
+    /// The kubelet's `nodeStatusReportFrequency`: the longest time between two status posts of an
+    /// unchanged node.
+    pub node_status_report_frequency: Option<Duration>,
+    /// The kubelet's `nodeLeaseDurationSeconds`; the lease is renewed every quarter of it.
+    pub node_lease_duration: Option<Duration>,
+    /// The controller manager's `--node-monitor-period`.
+    pub node_monitor_period: Option<Duration>,
+    /// The controller manager's `--node-monitor-grace-period`.
+    pub node_monitor_grace_period: Option<Duration>,
+    pub source: TuningSource,
+}
+
+/// Where the settings of failure detection come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TuningSource {
+    #[default]
+    Unknown,
+    /// Read from the running kubelets and the controller manager's pod.
+    Cluster,
+    /// The defaults of the cluster's version.
+    Defaults,
+    /// Read from a kind config: asked for, not observed.
+    Config,
+}
 
 /// How long the API server lets pods that say nothing of it stay on a lost node (admission plugin
 /// DefaultTolerationSeconds).

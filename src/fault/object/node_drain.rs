@@ -48,7 +48,8 @@ impl ObjectFault for NodeDrain {
         }];
         for pod in &pods {
             if let Evicted::NotNow(why) = cluster.evict(pod, self.eviction(true)).await? {
-                lines.push(self.waiting(pod, &why, self.options.timeout));
+                let timeout = format_duration(self.options.timeout);
+                lines.push(format!("{why}, so {pod} would not be evicted now; a run retries for {timeout} (`timeout`)"));
             }
         }
         Ok(lines)
@@ -165,7 +166,7 @@ impl NodeDrain {
         let (left, timeout) =
             (format_duration(whole(until)), format_duration(self.options.timeout));
         format!(
-            "{why}, so {pod} is not evicted; trying again for another {left} (`timeout` is {timeout})"
+            "{why}, so {pod} is not evicted; retrying for another {left} (`timeout` is {timeout})"
         )
     }
 

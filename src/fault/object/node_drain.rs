@@ -155,7 +155,7 @@ impl NodeDrain {
                     })
                     .collect();
                 let (names, timeout) = (names.join(", "), format_duration(timeout));
-                return Err(unfit(&self.node, format!("{names} remain after {timeout}")));
+                return Err(unfit(&self.node, format!("not evicted within {timeout}: {names}")));
             }
             sleep(LOOK).await;
         }
@@ -165,7 +165,7 @@ impl NodeDrain {
         let (left, timeout) =
             (format_duration(whole(until)), format_duration(self.options.timeout));
         format!(
-            "{why}, so {pod} is not evicted; trying again for another {left} (`timeout` is {timeout})"
+            "{why}, so {pod} is not evicted; retrying for another {left} (`timeout` is {timeout})"
         )
     }
 
@@ -183,10 +183,10 @@ impl NodeDrain {
         for pod in &all {
             let why = match pod.obstacle {
                 Some(Obstacle::DaemonSet) if !self.options.ignore_daemon_sets => {
-                    "is a DaemonSet's (`ignoreDaemonSets` is false)"
+                    "belongs to a DaemonSet (`ignoreDaemonSets` is false)"
                 }
                 Some(Obstacle::Unmanaged) if !self.options.force => {
-                    "is created again by nothing (`force` is false)"
+                    "has no controller to recreate it (`force` is false)"
                 }
                 Some(Obstacle::EmptyDir) if !self.options.delete_empty_dir_data => {
                     "has an emptyDir volume (`deleteEmptyDirData` is false)"
@@ -202,7 +202,7 @@ impl NodeDrain {
 
 fn listed(pods: &[PodOnNode]) -> String {
     let name = |pod: &PodOnNode| match pod.obstacle {
-        Some(Obstacle::Unmanaged) => format!("{pod} (nothing creates it again)"),
+        Some(Obstacle::Unmanaged) => format!("{pod} (no controller recreates it)"),
         _ => pod.to_string(),
     };
     pods.iter().map(name).collect::<Vec<_>>().join(", ")

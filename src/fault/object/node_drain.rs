@@ -43,8 +43,10 @@ impl ObjectFault for NodeDrain {
         let (pods, of) = (self.pods(cluster).await?, self.namespaces.join(", "));
         let (count, names) = (counted(pods.len(), "pod"), listed(&pods));
         let mut lines = vec![match pods.is_empty() {
-            true => format!("{} has no pod of {of} now", self.node),
-            false => format!("evicts {count} of {of} on {} now: {names}", self.node),
+            true => format!("no pods to evict on {} now (namespaces: {of})", self.node),
+            false => {
+                format!("would evict {count} on {} now (namespaces: {of}): {names}", self.node)
+            }
         }];
         for pod in &pods {
             if let Evicted::NotNow(why) = cluster.evict(pod, self.eviction(true)).await? {
@@ -62,7 +64,7 @@ impl ObjectFault for NodeDrain {
         let Self { node, namespaces, .. } = self;
         let (seen, pods) = (fit(context.cluster, node).await?, self.pods(context.cluster).await?);
         let (pods, of) = (counted(pods.len(), "pod"), namespaces.join(", "));
-        context.report(FaultPhase::Requested, format!("cordon it and evict {pods} of {of}"));
+        context.report(FaultPhase::Requested, format!("cordon it and evict {pods} in {of}"));
         let cordon =
             async |seen: &Cordon| context.cluster.cordon(node, seen, Some(context.mark)).await;
         write(seen, async || fit(context.cluster, node).await, cordon).await?;

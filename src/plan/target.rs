@@ -123,8 +123,8 @@ pub(crate) fn probe_host<'a>(
     allowed.retain(|node| !node.api_only);
     if allowed.is_empty() {
         return Err(Refusal::new(format!(
-            "a probe can only run in a container of this machine's container engine, and none of the \
-             nodes that match is one: {matching}"
+            "a probe can only run in a container of this machine's container engine, and none of \
+             the nodes that match is one: {matching}"
         )));
     }
     allowed.sort_by_key(|node| {

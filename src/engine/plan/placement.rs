@@ -241,8 +241,8 @@ fn published(
 ) -> Result<String, RunError> {
     balancer.ok_or_else(|| {
         RunError::refused(format!("probe {}: {kind} {object} has no address yet", probe.name)).hint(
-            "a controller sets it in `status.loadBalancer`; if there is none, use `via: nodePort` or \
-             a `url`",
+            "a controller sets it in `status.loadBalancer`; if there is none, use `via: nodePort` \
+             or a `url`",
         )
     })
 }

@@ -64,7 +64,8 @@ fn choose(
         let there = found.len();
         let (s, are) = if wanted == 1 { ("", "is") } else { ("s", "are") };
         return Err(RunError::refused(format!(
-            "{wanted} pod{s} {} in namespace {namespace} {are} to be targeted, but there {} {there}",
+            "{wanted} pod{s} {} in namespace {namespace} {are} to be targeted, but there {} \
+             {there}",
             selector.pods.by,
             if there == 1 { "is" } else { "are" }
         )));

@@ -44,7 +44,7 @@ pub(super) enum Colour {
 pub(super) enum Command {
     /// Run experiments: inject faults, measure the impact, undo, and judge the result
     Run(Run),
-    /// Write an experiment for a Service that exists
+    /// Write an experiment for an existing Service
     Init(Init),
     /// Check experiments without connecting to a cluster
     Validate(Validate),
@@ -83,7 +83,7 @@ pub(super) struct Experiments {
     /// Built-in experiments (see `kubectl outage get experiments`)
     #[arg(value_name = "EXPERIMENT")]
     pub names: Vec<String>,
-    /// Namespace of the objects that the experiments name without one [default: the experiment's `namespace`]
+    /// Namespace of existing objects that are named without one [default: the experiment's `namespace`]
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
 }
@@ -110,10 +110,10 @@ pub(super) struct Access {
 pub(super) struct Run {
     #[command(flatten)]
     pub experiments: Experiments,
-    /// Write the experiment for this Service that exists (NAMESPACE/NAME) and run it; EXPERIMENT is a fault, such as worker-stop
+    /// Write an experiment for this existing Service (NAMESPACE/NAME) and run it; EXPERIMENT is then a fault, such as worker-stop
     #[arg(long, value_name = "SERVICE", conflicts_with_all = ["filename", "cluster"])]
     pub service: Option<String>,
-    /// Keep the experiment of --service in this new file
+    /// Save the experiment that --service writes to this new file
     #[arg(long, value_name = "FILE", requires = "service")]
     pub save: Option<PathBuf>,
     /// Print the plan and change nothing; -o json prints it as data
@@ -149,19 +149,19 @@ pub(super) struct Run {
 
 #[derive(Debug, Args)]
 pub(super) struct Init {
-    /// Service that clients use: NAMESPACE/NAME [asked for at a terminal]
+    /// Service to probe: NAMESPACE/NAME [prompted for at a terminal]
     #[arg(long, value_name = "SERVICE")]
     pub service: Option<String>,
-    /// Fault, such as worker-stop or pod-delete [asked for at a terminal, else worker-stop]
+    /// Fault, such as worker-stop or pod-delete [prompted for at a terminal, else worker-stop]
     #[arg(long, value_name = "FAULT")]
     pub fault: Option<String>,
     /// Namespace of the Service, if its name has none [default: the context's]
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
-    /// Write the experiment to this new file [asked for at a terminal, else standard output]
+    /// Write the experiment to this new file [prompted for at a terminal, else standard output]
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
-    /// Kubeconfig context of the cluster; the experiment names it [default: the current one]
+    /// Kubeconfig context, which is written into the experiment [default: the current one]
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
     /// Path to the kubeconfig file
@@ -295,7 +295,7 @@ pub(super) enum LintForm {
 fn kubernetes_version(text: &str) -> Result<String, String> {
     match crate::timeline::minor_version(text) {
         Some(_) => Ok(text.to_owned()),
-        None => Err("expected a version of Kubernetes 1, such as v1.34.4".into()),
+        None => Err("expected a Kubernetes 1.x version such as v1.34.4".into()),
     }
 }
 

@@ -65,9 +65,7 @@ fn write_out(path: &Path, text: &str) -> Result<Secret, RunError> {
             ErrorKind::AlreadyExists => Some(
                 "choose a file that does not exist: existing files are never overwritten, since they may hold credentials",
             ),
-            ErrorKind::NotFound => {
-                Some("make the directory first, or choose a file in another one")
-            }
+            ErrorKind::NotFound => Some("create the directory first, or choose another path"),
             ErrorKind::PermissionDenied => {
                 Some("choose a file in a directory that you may write to")
             }

@@ -64,12 +64,12 @@ impl Command<'_> {
         };
         let name = &context.name;
         Err(RunError::refused(format!(
-            "{} injects faults, and nothing but the current context says where: {context}",
+            "{} injects faults but names no cluster: it would run in {context}",
             parsed.experiment.name
         ))
         .hint(format!(
-            "if this is the cluster that you mean, add `--context {name}`, or write `cluster: \
-             {{context: {name}}}` in the experiment"
+            "if this is the right cluster, add `--context {name}`, or write `cluster: {{context: \
+             {name}}}` in the experiment"
         )))
     }
 

@@ -66,7 +66,12 @@ const FAULTS: &[ChosenFault] = &[
     fault("worker-drain", FaultKind::NodeDrain, Hits::Drain, "a worker is drained"),
     fault("kubelet-stop", FaultKind::KubeletStop, Hits::Node, "a worker's kubelet stops"),
     fault("kubelet-pause", FaultKind::KubeletPause, Hits::Node, "a worker's kubelet freezes"),
-    fault("worker-partition", FaultKind::Partition, Hits::Node, "a worker is cut off from all others"),
+    fault(
+        "worker-partition",
+        FaultKind::Partition,
+        Hits::Node,
+        "a worker is cut off from all other nodes",
+    ),
     fault("pod-delete", FaultKind::PodDelete, Hits::Pods, "one of its pods is deleted"),
     fault(
         "container-kill",
@@ -112,8 +117,8 @@ impl ChosenFault {
                 false => format!("did you mean {}? ", suggest::listed(&near, "or")),
             };
             let all = Self::names().collect::<Vec<_>>().join(", ");
-            Failure::usage(format!("no fault is called {name}"))
-                .hint(format!("{near}with --service there are {all}"))
+            Failure::usage(format!("unknown fault {name}"))
+                .hint(format!("{near}the faults for --service are {all}"))
         })
     }
 
@@ -132,20 +137,20 @@ impl Request<'_> {
         if *headless {
             return refused(
                 "has no ClusterIP".into(),
-                "its clients find its pods by DNS: write a probe `from: {pod: ...}` by hand \
-                 (docs/probes.md)",
+                "its clients find its pods through DNS: write an experiment with a probe \
+                 `from: {pod: ...}` (docs/probes.md)",
             );
         }
         if !endpoints.iter().any(|endpoint| endpoint.ready) {
             return refused(
                 "has no ready endpoint".into(),
-                "`kubectl get endpointslices` shows why: nothing could be measured",
+                "nothing could be measured; `kubectl -n NAMESPACE get pods` shows why",
             );
         }
         let asked = ports.iter().find(|port| port.tcp && port.readiness_path.is_some());
         match asked.or_else(|| ports.iter().find(|port| port.tcp)) {
             Some(port) => Ok(port),
-            None => refused("has no TCP port".into(), "probes ask over HTTP, TCP or TLS"),
+            None => refused("has no TCP port".into(), "a probe needs HTTP, TCP or TLS"),
         }
     }
 
@@ -155,7 +160,7 @@ impl Request<'_> {
         let Application { namespace, service, session_affinity, .. } = self.application;
         let how = match &port.readiness_path {
             Some(path) => format!("HTTP {path} (the readiness probe of its pods)"),
-            None => "a TCP connection (its pods have no readiness probe over HTTP)".into(),
+            None => "a TCP connection (its pods have no HTTP readiness probe)".into(),
         };
         let affinity = match session_affinity {
             true => "; it has session affinity: one client sees one endpoint",
@@ -198,16 +203,16 @@ impl Request<'_> {
                 "  # `--context NAME` replaces it.\n  cluster: {{context: {}}}\n",
                 quoted(context)
             ),
-            None => "  # The cluster is the one of `--context NAME`.\n".into(),
+            None => "  # Runs in the cluster of `--context NAME`.\n".into(),
         };
         let (ask, why) = match &port.readiness_path {
             Some(path) => (
                 format!("http: {{service: {full}, port: {}, path: {}}}", port.port, quoted(path)),
-                "The path is that of the readiness probe of its pods.",
+                "The path is that of the pods' readiness probe.",
             ),
             None => (
                 format!("tcp: {{service: {full}, port: {}}}", port.port),
-                "Its pods have no readiness probe over HTTP: a connection is opened.",
+                "The pods have no HTTP readiness probe: only a connection is opened.",
             ),
         };
         let nodes = match self.nodes_ready {
@@ -223,13 +228,13 @@ impl Request<'_> {
             Hits::Drain => (
                 format!("{{target: {{role: worker, mostEndpointsOf: {full}}}}}"),
                 format!(
-                    "  # The namespaces whose pods are evicted.\n  blastRadius: {{namespaces: [{namespace}]}}\n"
+                    "  # Namespaces whose pods may be evicted.\n  blastRadius: {{namespaces: [{namespace}]}}\n"
                 ),
             ),
             Hits::Pods => (
                 format!("{{namespace: {namespace}, labels: {{{}}}}}", labels.join(", ")),
                 format!(
-                    "  # Where pods may be hit.\n  blastRadius: {{namespaces: [{namespace}]}}\n"
+                    "  # Namespaces whose pods may be hit.\n  blastRadius: {{namespaces: [{namespace}]}}\n"
                 ),
             ),
             Hits::Component(component) => (
@@ -250,13 +255,13 @@ impl Request<'_> {
         bound(&format!("errorWindow: {{probe: {service}, atMost: BOUND}}"), bounds.error_window);
         bound("recovery: {within: BOUND}", bounds.recovery);
         let expect = match expect.is_empty() {
-            true => "  # The model predicts nothing of this fault: what is measured is reported, and nothing is\n  # judged.\n".into(),
+            true => "  # The model has no prediction for this fault: results are reported, but not judged.\n".into(),
             false => format!(
-                "  # What the model predicts from the cluster's settings, rounded up; a minute at least for\n  # recovery. What is worse fails the run.\n  expect:\n{expect}"
+                "  # The model's predictions from the cluster's settings, rounded up; at least a minute for\n  # recovery. A worse result fails the run.\n  expect:\n{expect}"
             ),
         };
         Ok(format!(
-            "# Written by kubectl outage; change whatever you like.\n\
+            "# Written by kubectl outage; edit it as you like.\n\
              apiVersion: outage/v1alpha1\n\
              kind: Experiment\n\
              metadata: {{name: {service}-{name}}}\n\

@@ -55,7 +55,7 @@ pub(super) fn init(args: &Init, env: &Env) -> Result<u8, Failure> {
             None if asks => ask_service(&cluster, args.namespace.as_deref()).await?,
             None => {
                 return Err(Failure::usage("no Service given")
-                    .hint("pass --service NAMESPACE/NAME; at a terminal `init` asks"));
+                    .hint("pass --service NAMESPACE/NAME, or run `init` at a terminal"));
             }
         };
         let fault = match &args.fault {
@@ -189,7 +189,7 @@ async fn ask_service(cluster: &Cluster, namespace: Option<&str>) -> Result<Strin
     });
     if names.is_empty() {
         return Err(
-            Failure::usage("there is no Service to ask").hint("pass --service NAMESPACE/NAME")
+            Failure::usage("there is no Service to probe").hint("pass --service NAMESPACE/NAME")
         );
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

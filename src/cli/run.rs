@@ -73,7 +73,7 @@ fn node_image<'a>(args: &'a Run, env: &'a Env) -> Option<&'a str> {
 /// experiment.
 fn about(service: &str, args: &Run, place: Place, env: &Env) -> Result<Vec<Parsed>, Failure> {
     let [fault] = &args.experiments.names[..] else {
-        return Err(Failure::usage("--service needs the name of one fault")
+        return Err(Failure::usage("--service takes the name of one fault")
             .hint("for example: kubectl outage run worker-stop --service shop/frontend"));
     };
     let Access { context, kubeconfig, .. } = &args.access;

@@ -50,12 +50,12 @@ impl std::fmt::Display for PodOnNode {
 }
 
 impl PodOnNode {
-    /// Pods for people: `7 pods of 2 namespaces: kube-system, shop`. `None`: there is none.
+    /// Pods for people: `7 pods in 2 namespaces: kube-system, shop`. `None`: there is none.
     pub(crate) fn by_namespace(pods: &[PodOnNode]) -> Option<String> {
         let namespaces: BTreeSet<&str> = pods.iter().map(|pod| pod.namespace.as_str()).collect();
         let names = namespaces.iter().copied().collect::<Vec<_>>().join(", ");
         let (pods, of) = (counted(pods.len(), "pod"), counted(namespaces.len(), "namespace"));
-        (!namespaces.is_empty()).then(|| format!("{pods} of {of}: {names}"))
+        (!namespaces.is_empty()).then(|| format!("{pods} in {of}: {names}"))
     }
 }
 
@@ -296,7 +296,7 @@ mod tests {
         };
         assert_eq!(PodOnNode::by_namespace(&[]), None);
         let text = PodOnNode::by_namespace(&[pod("shop"), pod("kube-system"), pod("shop")]);
-        assert_eq!(text.unwrap(), "3 pods of 2 namespaces: kube-system, shop");
+        assert_eq!(text.unwrap(), "3 pods in 2 namespaces: kube-system, shop");
     }
 
     #[test]

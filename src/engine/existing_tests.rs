@@ -160,8 +160,12 @@ async fn what_is_not_there_is_refused_by_a_look_and_by_a_run_alike() {
         ("http: {service: web}", "http: {service: wbe}", "no Service wbe in the namespace shop"),
         ("http: {service: web}", "http: {service: web, port: 81}", "uses port 81"),
         ("http: {service: web}", "http: {service: web, via: nodePort}", "its port 8080 has none"),
-        ("{deployment: web}", "{deployment: wbe}", "1 pod of shop of Deployment wbe"),
-        ("{deployment: web}", "{namespace: shop, labels: {a: b}}", "1 pod of shop with a=b"),
+        ("{deployment: web}", "{deployment: wbe}", "1 pod of Deployment wbe in namespace shop"),
+        (
+            "{deployment: web}",
+            "{namespace: shop, labels: {a: b}}",
+            "1 pod with a=b in namespace shop",
+        ),
         ("service: data/web, at", "service: nowhere/web, at", "in the namespace nowhere"),
     ] {
         assert!(EXPERIMENT.contains(from), "{from}");

@@ -26,7 +26,7 @@ impl Excluded<'_> {
         const API: &str = "`nodeDrain` and faults on objects need no container";
         match node {
             _ if self.api_only && node.api_only => {
-                Some(("is not a container of this machine's container engine", Some(API)))
+                Some(("runs outside this machine's container engine", Some(API)))
             }
             _ if self.hosts.contains(&node.name) => Some(("hosts a probe", Some(HOST))),
             _ if self.busy.contains(&node.name) => Some(("is under another fault", None)),
@@ -100,7 +100,7 @@ fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, excluded: Excl
             format!("every node that matches the target {why}: {}", names(allowed))
         }
         (_, left) => format!(
-            "{wanted} nodes are to be targeted, but of {} only {left} are free: one {why}",
+            "{wanted} nodes are to be targeted, but of {} only {left} can be: one {why}",
             names(allowed)
         ),
     };
@@ -123,8 +123,8 @@ pub(crate) fn probe_host<'a>(
     allowed.retain(|node| !node.api_only);
     if allowed.is_empty() {
         return Err(Refusal::new(format!(
-            "a probe can be run in containers of this machine's container engine only, and of the \
-             nodes that match none is one: {matching}"
+            "a probe can only run in a container of this machine's container engine, and none of \
+             the nodes that match is one: {matching}"
         )));
     }
     allowed.sort_by_key(|node| {
@@ -238,7 +238,7 @@ pub(crate) mod tests {
         let refused = chosen(&nodes(), &all, Endpoints::new(), &hosts[..1], 1).unwrap_err();
         assert_eq!(
             refused.message,
-            "2 nodes are to be targeted, but of w1, w2 only 1 are free: one hosts a probe"
+            "2 nodes are to be targeted, but of w1, w2 only 1 can be: one hosts a probe"
         );
     }
 
@@ -365,15 +365,14 @@ pub(crate) mod tests {
         assert!(["w2, w3", "w3, w2"].contains(&choose(&two, true).unwrap().as_str()));
         assert_eq!(
             choose(&all, true).unwrap_err().message,
-            "3 nodes are to be targeted, but of w1, w2, w3 only 2 are free: one is not a container \
-             of this machine's container engine"
+            "3 nodes are to be targeted, but of w1, w2, w3 only 2 can be: one runs outside \
+             this machine's container engine"
         );
         let named = NodeSelector { name: Some("w1".into()), ..NodeSelector::default() };
         let refused = choose(&named, true).unwrap_err();
         assert_eq!(
             refused.message,
-            "every node that matches the target is not a container of this machine's container \
-             engine: w1"
+            "every node that matches the target runs outside this machine's container engine: w1"
         );
         assert_eq!(choose(&named, false).unwrap(), "w1", "a drain needs the API only");
         let host = |selector: NodeSelector| {

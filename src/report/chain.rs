@@ -108,7 +108,7 @@ fn of_pods(fault: &FaultFinding, found: &Findings) -> Vec<Line> {
             .filter(|other| other.service == service.service)
             .map(|other| other.hit.len())
             .sum();
-        let text = format!("{} ready as replacements", count(hit as u64, "new endpoint"));
+        let text = format!("{} ready", count(hit as u64, "replacement endpoint"));
         service
             .replaced
             .map(|when| Line::of(when, "rescheduled", format!("{}: {text}", service.service)))

@@ -88,7 +88,7 @@ impl Comparison {
         let measured = self.measured.filter(|_| self.inside == Some(false))?;
         let apart = match self.apart {
             0 => String::new(),
-            bursts => format!("; not counted: {} apart from it", count(bursts as u64, "burst")),
+            bursts => format!("; {} not counted", count(bursts as u64, "other burst")),
         };
         Some(format!(
             "{} took {measured:.1}, predicted {:.1}{apart}",
@@ -122,6 +122,6 @@ mod tests {
         };
         let text = "errors of web took 4.8s, predicted 0.0s to 2.0s";
         assert_eq!(surprise(0).unwrap(), text);
-        assert_eq!(surprise(2).unwrap(), format!("{text}; not counted: 2 bursts apart from it"));
+        assert_eq!(surprise(2).unwrap(), format!("{text}; 2 other bursts not counted"));
     }
 }

@@ -147,7 +147,7 @@ const CASES: &[Case] = &[
         command: VALIDATE,
         file: "27-headless/exp.yaml",
         code: 2,
-        says: &["the Service `web` is headless: it has no ClusterIP to ask"],
+        says: &["the Service `web` is headless: it has no ClusterIP to probe"],
         never: &[],
     },
     Case {
@@ -155,7 +155,7 @@ const CASES: &[Case] = &[
         file: "27-headless/exp-external.yaml",
         code: 2,
         says: &[
-            "the Service `web` is an ExternalName: it has no ClusterIP to ask",
+            "the Service `web` is an ExternalName: it has no ClusterIP to probe",
             "`address: \"api.example.test:PORT\"`",
         ],
         never: &[],

@@ -269,9 +269,9 @@ async fn now(
                 };
                 let names: Vec<String> = pods.iter().map(name).collect();
                 let (of, names) = (counted(pods.len(), "pod"), names.join(", "));
-                format!("chooses from {of} in namespace {namespace} now: {names}")
+                format!("would choose from {of} in namespace {namespace} now: {names}")
             }
-            _ => format!("chooses from the pods in {OWN}"),
+            _ => format!("will choose from the pods in {OWN}"),
         });
     }
     let namespaces = &experiment.namespaces();
@@ -286,7 +286,7 @@ async fn now(
         }
     }
     if matches!(fault, Fault::NodeDrain { .. }) && !experiment.workload.is_empty() {
-        lines.push(format!("evicts pods in {OWN}"));
+        lines.push(format!("will evict pods in {OWN}"));
     }
     Ok(lines)
 }

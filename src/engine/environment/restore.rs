@@ -142,7 +142,8 @@ async fn is_there(handle: &ClusterHandle, nodes: &KindNodes) -> Result<(), RunEr
             let cluster = handle.state.cluster();
             let text =
                 format!("cluster {cluster} was deleted: container {} is gone", container.name);
-            return Err(RunError::refused(text).hint("run it again to let it recreate the cluster"));
+            return Err(RunError::refused(text)
+                .hint("run the same command again: it recreates the cluster"));
         }
     }
     Ok(())

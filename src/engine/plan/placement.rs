@@ -161,17 +161,17 @@ impl Placement<'_> {
         let published = service.ports.iter().find(|it| it.port == port).and_then(|it| it.node_port);
         let published = published.ok_or_else(|| {
             RunError::refused(format!(
-                "probe {} asks Service {object} by a NodePort, but its port {port} has none",
+                "probe {} targets Service {object} by NodePort, but its port {port} has none",
                 probe.name
             ))
-            .hint("ask it by its ClusterIP (leave `via` out), or change its type")
+            .hint("remove `via` to use its ClusterIP, or change its type to NodePort")
         })?;
         let spared = |node: &&plan::Node| !self.at_risk.contains(&node.name) && node.ready;
         let mut addresses = self.nodes.iter().filter(spared).filter_map(|it| it.address.as_ref());
         match addresses.next() {
             Some(ip) => Ok(address(ip, published)),
             None => Err(RunError::refused(format!(
-                "probe {} asks by a NodePort, but each node that is Ready may be taken by a fault",
+                "probe {} uses a NodePort, but a fault may hit any of the nodes that are Ready",
                 probe.name
             ))
             .hint("limit the fault's target by `role`, `name` or `labels`")),
@@ -241,7 +241,7 @@ fn published(
 ) -> Result<String, RunError> {
     balancer.ok_or_else(|| {
         RunError::refused(format!("probe {}: {kind} {object} has no address yet", probe.name)).hint(
-            "its controller writes it into `status.loadBalancer`; without one, use `via: nodePort` \
+            "a controller sets it in `status.loadBalancer`; if there is none, use `via: nodePort` \
              or a `url`",
         )
     })

@@ -57,17 +57,15 @@ fn choose(
     };
     if let Some(part) = found.iter().find(|pod| pod.mirror) {
         // Its harm is counted by nobody as a pod's: as a component's it is, by the blast radius.
-        return Err(RunError::refused(format!(
-            "{} is a static pod, a part of its node",
-            part.name
-        ))
-        .hint("use `componentKill` or `componentStop` for a control-plane component"));
+        return Err(RunError::refused(format!("{} is a static pod, bound to its node", part.name))
+            .hint("use `componentKill` or `componentStop` for a control-plane component"));
     }
     if found.len() < wanted {
         let there = found.len();
         let (s, are) = if wanted == 1 { ("", "is") } else { ("s", "are") };
         return Err(RunError::refused(format!(
-            "{wanted} pod{s} of {namespace} {} {are} to be targeted, but there {} {there}",
+            "{wanted} pod{s} {} in namespace {namespace} {are} to be targeted, but there {} \
+             {there}",
             selector.pods.by,
             if there == 1 { "is" } else { "are" }
         )));
@@ -136,7 +134,7 @@ mod tests {
         for (there, count) in [(1, Count::Exactly(2)), (0, Count::All), (0, Count::Exactly(1))] {
             let refused = chosen(there, count, 1).unwrap_err();
             assert!(
-                refused.message.contains(" of ns with app=web ")
+                refused.message.contains(" with app=web in namespace ns ")
                     && refused.message.contains("to be targeted, but there ")
                     && refused.message.ends_with(&format!(" {there}")),
                 "{refused}"

@@ -175,12 +175,13 @@ impl Objects<'_> {
         match self.created(service)?.exposure() {
             Exposure::ClusterIp => None,
             Exposure::Headless => Some((
-                format!("the Service `{name}` is headless: it has no ClusterIP to ask"),
-                "ask one of its pods (`pod: {labels: ...}`), or its name with a `dns` probe".into(),
+                format!("the Service `{name}` is headless: it has no ClusterIP to probe"),
+                "probe one of its pods (`pod: {labels: ...}`), or its name with a `dns` probe"
+                    .into(),
             )),
             Exposure::ExternalName(other) => Some((
-                format!("the Service `{name}` is an ExternalName: it has no ClusterIP to ask"),
-                format!("ask what it stands for: `address: \"{other}:PORT\"`"),
+                format!("the Service `{name}` is an ExternalName: it has no ClusterIP to probe"),
+                format!("probe what it points to: `address: \"{other}:PORT\"`"),
             )),
         }
     }
@@ -261,7 +262,7 @@ impl Objects<'_> {
         let list = ports.iter().map(u16::to_string).collect::<Vec<_>>();
         match port {
             _ if ports.is_empty() => {
-                let message = format!("the Service `{name}` has no ports, so none can be asked");
+                let message = format!("the Service `{name}` has no ports, so none can be probed");
                 let problem = check.error(&format!("{place}.service"), message);
                 check.report(problem.hint("list the port in the Service's `ports`"));
             }
@@ -424,12 +425,12 @@ mod tests {
             with_workload(spec, "{clusterIP: None, selector: {app: web}, ports: [{port: 80}]}");
         assert_eq!(
             diagnostics,
-            "11:21: error: the Service `web` is headless: it has no ClusterIP to ask (ask one of its pods (`pod: {labels: ...}`), or its name with a `dns` probe)"
+            "11:21: error: the Service `web` is headless: it has no ClusterIP to probe (probe one of its pods (`pod: {labels: ...}`), or its name with a `dns` probe)"
         );
         let diagnostics =
             with_workload(spec, "{type: ExternalName, externalName: api.example.test}");
         assert!(
-            diagnostics.contains("the Service `web` is an ExternalName: it has no ClusterIP to ask (ask what it stands for: `address: \"api.example.test:PORT\"`)"),
+            diagnostics.contains("the Service `web` is an ExternalName: it has no ClusterIP to probe (probe what it points to: `address: \"api.example.test:PORT\"`)"),
             "{diagnostics}"
         );
         assert!(diagnostics.contains("is an ExternalName: it has no endpoints"), "{diagnostics}");
@@ -447,7 +448,7 @@ mod tests {
             let found = problems(&probe, &workload(spec), CONFIG);
             assert!(!found.contains("no ClusterIP"), "{found}");
             let found = problems(GOOD, &workload(spec), CONFIG);
-            assert!(found.contains("it has no ClusterIP to ask"), "{found}");
+            assert!(found.contains("it has no ClusterIP to probe"), "{found}");
         }
         let other = "{clusterIP: None, selector: {app: web}, ports: [{port: 80}, {port: 81}]}";
         let found = problems(&probe, &WORKLOAD.replace(PORTS, other), CONFIG);

@@ -30,7 +30,7 @@ fn read(cx: &Cx, node: &Node, what: &str, valid: fn(&str) -> bool) -> Option<Obj
     if let Some(right) = found.filter(is_right) {
         return Some(right);
     }
-    let hint = "a name has only a-z, 0-9 and `-`; with its namespace it is `shop/web`";
+    let hint = "a name has only a-z, 0-9 and `-`, and may begin with a namespace, as in `shop/web`";
     cx.error_hint(node.focus(), format!("expected {what}, found {}", node.described()), hint)
 }
 

@@ -43,8 +43,10 @@ impl ObjectFault for NodeDrain {
         let (pods, of) = (self.pods(cluster).await?, self.namespaces.join(", "));
         let (count, names) = (counted(pods.len(), "pod"), listed(&pods));
         let mut lines = vec![match pods.is_empty() {
-            true => format!("{} has no pod of {of} now", self.node),
-            false => format!("evicts {count} of {of} on {} now: {names}", self.node),
+            true => format!("no pods to evict on {} now (namespaces: {of})", self.node),
+            false => {
+                format!("would evict {count} on {} now (namespaces: {of}): {names}", self.node)
+            }
         }];
         for pod in &pods {
             if let Evicted::NotNow(why) = cluster.evict(pod, self.eviction(true)).await? {
@@ -63,7 +65,7 @@ impl ObjectFault for NodeDrain {
         let Self { node, namespaces, .. } = self;
         let (seen, pods) = (fit(context.cluster, node).await?, self.pods(context.cluster).await?);
         let (pods, of) = (counted(pods.len(), "pod"), namespaces.join(", "));
-        context.report(FaultPhase::Requested, format!("cordon it and evict {pods} of {of}"));
+        context.report(FaultPhase::Requested, format!("cordon it and evict {pods} in {of}"));
         let cordon =
             async |seen: &Cordon| context.cluster.cordon(node, seen, Some(context.mark)).await;
         write(seen, async || fit(context.cluster, node).await, cordon).await?;
@@ -156,7 +158,7 @@ impl NodeDrain {
                     })
                     .collect();
                 let (names, timeout) = (names.join(", "), format_duration(timeout));
-                return Err(unfit(&self.node, format!("{names} remain after {timeout}")));
+                return Err(unfit(&self.node, format!("not evicted within {timeout}: {names}")));
             }
             sleep(LOOK).await;
         }
@@ -184,10 +186,10 @@ impl NodeDrain {
         for pod in &all {
             let why = match pod.obstacle {
                 Some(Obstacle::DaemonSet) if !self.options.ignore_daemon_sets => {
-                    "is a DaemonSet's (`ignoreDaemonSets` is false)"
+                    "belongs to a DaemonSet (`ignoreDaemonSets` is false)"
                 }
                 Some(Obstacle::Unmanaged) if !self.options.force => {
-                    "is created again by nothing (`force` is false)"
+                    "has no controller to recreate it (`force` is false)"
                 }
                 Some(Obstacle::EmptyDir) if !self.options.delete_empty_dir_data => {
                     "has an emptyDir volume (`deleteEmptyDirData` is false)"
@@ -203,7 +205,7 @@ impl NodeDrain {
 
 fn listed(pods: &[PodOnNode]) -> String {
     let name = |pod: &PodOnNode| match pod.obstacle {
-        Some(Obstacle::Unmanaged) => format!("{pod} (nothing creates it again)"),
+        Some(Obstacle::Unmanaged) => format!("{pod} (no controller recreates it)"),
         _ => pod.to_string(),
     };
     pods.iter().map(name).collect::<Vec<_>>().join(", ")

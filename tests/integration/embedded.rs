@@ -369,17 +369,21 @@ pub(crate) fn cluster(home: &Home) -> (Started, PathBuf) {
     (running, kubeconfig)
 }
 
+/// Host and port of the server in a kubeconfig of ours; its path has the token.
+pub(crate) fn address(kubeconfig: &str) -> &str {
+    let server = kubeconfig.split("http://").nth(1).expect("a server over plain HTTP");
+    server.split('/').next().unwrap()
+}
+
 fn a_cluster_in_the_foreground_ends_on_ctrl_c() {
     let home = Home::new();
     let (running, kubeconfig) = cluster(&home);
     let text = std::fs::read_to_string(&kubeconfig).unwrap();
-    let address =
-        text.lines().find_map(|line| line.trim().strip_prefix("server: http://")).unwrap();
-    let address = address.split_once('@').expect("the token").1.to_owned();
-    std::net::TcpStream::connect(&address).expect("the API listens");
+    let address = address(&text);
+    std::net::TcpStream::connect(address).expect("the API listens");
     running.signal("INT");
     running.finish().exits(0).prints("--kubeconfig");
-    assert!(std::net::TcpStream::connect(&address).is_err(), "every port is free again");
+    assert!(std::net::TcpStream::connect(address).is_err(), "every port is free again");
     assert!(!kubeconfig.exists());
     assert_clean(&home);
     // What is there is not ours.

@@ -372,9 +372,8 @@ fn processes_of(folder: &Path) -> Vec<String> {
 
 /// Asks the API server of a kubeconfig of ours, which speaks plain HTTP.
 fn get(kubeconfig: &str, path: &str) -> Option<Value> {
-    let after = |marker: &str| kubeconfig.split(marker).nth(1);
-    let address = after("http://")?.lines().next()?.split('@').nth(1)?;
-    let token = after("token: \"")?.split('"').next()?;
+    let address = embedded::address(kubeconfig);
+    let token = kubeconfig.split("token: \"").nth(1)?.split('"').next()?;
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     let request = format!(

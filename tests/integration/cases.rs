@@ -491,7 +491,7 @@ fn a_report_predicts_with_the_clusters_own_tolerations() {
     let file = folder().join("14-flags-4s-16s/exp-kind.yaml").to_string_lossy().into_owned();
     let run = home.run(&["run", "-f", &file, "--cluster", "embedded", "-o", "json"]);
     let report: Json = serde_json::from_str(&run.exits(0).stdout).unwrap();
-    let comparisons = report["comparisons"].as_array().unwrap();
+    let comparisons = report["beside"].as_array().unwrap();
     let recovery = comparisons.iter().find(|one| one["quantity"] == "recovery").unwrap();
     assert_eq!(recovery["inside"], true, "{recovery:#}");
 }

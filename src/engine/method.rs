@@ -505,6 +505,7 @@ fn known(live: &Live, nodes: &[Node], hosts: &[String], hit: Vec<String>) -> Kno
             .keys()
             .map(|service| (service.clone(), live.endpoints_of(service)))
             .collect(),
+        may_move: false,
         leaders: live.leaders.clone(),
         all_leaders: true,
         hosts: hosts.to_vec(),

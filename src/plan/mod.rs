@@ -226,7 +226,7 @@ impl<'a> Attempts<'a> {
             let active: Vec<ActiveFault> = lasting.flat_map(PlannedStep::faults).collect();
             let hit = planned.iter().flat_map(|earlier| &earlier.targets);
             let hit = hit.map(|node| node.name.clone()).collect();
-            let known = &Known { hit, ..known.clone() };
+            let known = &Known { hit, may_move: !planned.is_empty(), ..known.clone() };
             let context =
                 StepContext { experiment: self.experiment, nodes, known, active: &active };
             match context.targets(fault, &mut seed) {

@@ -25,6 +25,8 @@ pub(crate) type Endpoints = BTreeMap<String, Vec<Endpoint>>;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
     pub endpoints: Endpoints,
+    /// Whether an earlier fault may have moved the endpoints by then.
+    pub may_move: bool,
     pub leaders: BTreeMap<Component, String>,
     /// Whether there is no other leader: else, of a part that has none here, any may be.
     pub all_leaders: bool,

@@ -3,9 +3,10 @@
 use super::node::{Endpoints, Known, Node};
 use super::pool::Pool;
 use super::refusal::Refusal;
-use super::selector::{candidates, names, nothing_matches};
+use super::selector::{candidates, count_on, names, nothing_matches};
 use crate::experiment::NodeSelector;
 use crate::stats::Random;
+use crate::timeline::few;
 
 /// Nodes that a selector may match, and that a fault must not hit.
 #[derive(Clone, Copy, Default)]
@@ -51,6 +52,7 @@ pub(crate) fn choose<'a>(
     if free.len() < wanted {
         return Err(too_few_free(&pool.nodes, &free, wanted, excluded));
     }
+    has_endpoint(&free, selector, known)?;
     Ok(pick(nodes, free, wanted, selector, known, seed))
 }
 
@@ -90,6 +92,28 @@ fn pick<'a>(
         chosen.extend(nodes.iter().find(|node| node.name == name));
     }
     chosen
+}
+
+/// Refused where no node that may be hit has an endpoint of the Service that the fault is to hit:
+/// all of them would have the most.
+fn has_endpoint(free: &[&Node], selector: &NodeSelector, known: &Known) -> Result<(), Refusal> {
+    let Some(service) = selector.most_endpoints_of.as_ref().filter(|_| !known.may_move) else {
+        return Ok(());
+    };
+    let Some(endpoints) = known.endpoints.get(&service.to_string()) else { return Ok(()) };
+    if free.iter().any(|node| count_on(endpoints, &node.name) > 0) {
+        return Ok(());
+    }
+    let mut on: Vec<&String> =
+        endpoints.iter().filter(|one| one.ready).filter_map(|one| one.node.as_ref()).collect();
+    on.sort();
+    on.dedup();
+    let hint = match on.is_empty() {
+        true => format!("{service} has no ready endpoint"),
+        false => format!("its ready endpoints are on {}", few(on)),
+    };
+    let text = format!("no node that may be hit has a ready endpoint of {service}");
+    Err(Refusal::new(text).hint(hint))
 }
 
 fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, excluded: Excluded) -> Refusal {
@@ -212,6 +236,23 @@ pub(crate) mod tests {
                 "w2"
             );
         }
+    }
+
+    #[test]
+    fn a_node_without_an_endpoint_is_not_hit_in_place_of_one() {
+        let refused = chosen(&nodes(), &workers(), endpoints(&["cp"]), &[], 1).unwrap_err();
+        assert_eq!(refused.message, "no node that may be hit has a ready endpoint of web");
+        assert_eq!(refused.hint.unwrap(), "its ready endpoints are on cp");
+        let hosts = ["w1".to_string()];
+        assert!(chosen(&nodes(), &workers(), endpoints(&["w1"]), &hosts, 1).is_err());
+        let none = [("web".to_string(), Vec::new())].into();
+        let refused = chosen(&nodes(), &workers(), none, &[], 1).unwrap_err();
+        assert_eq!(refused.hint.unwrap(), "web has no ready endpoint");
+        assert!(chosen(&nodes(), &workers(), Endpoints::new(), &[], 1).is_ok(), "not known");
+        let known = Known { endpoints: endpoints(&["cp"]), may_move: true, ..Known::default() };
+        let (nodes, excluded) = (nodes(), Excluded::default());
+        let found = choose(&nodes, &workers(), &known, excluded, &mut Random::new(1));
+        assert!(found.is_ok(), "an earlier fault may bring it to a worker");
     }
 
     #[test]
@@ -379,7 +420,9 @@ pub(crate) mod tests {
             probe_host(&nodes, &selector, &Endpoints::new(), &["w2"]).map(|node| &*node.name)
         };
         assert_eq!(host(role(NodeRole::Worker)), Ok("w3"));
-        assert!(host(named).unwrap_err().message.ends_with("none is one: w1"));
+        assert!(
+            host(named).unwrap_err().message.ends_with("none of the nodes that match is one: w1")
+        );
     }
 
     #[test]

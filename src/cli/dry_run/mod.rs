@@ -19,7 +19,7 @@ use crate::engine::plan::pods;
 use crate::engine::session;
 use crate::experiment::{Count, Experiment, Fault, From, Parsed};
 use crate::fault::{self, ObjectHarm};
-use crate::plan::{self, Known, Node, Plan, PlannedStep, Request};
+use crate::plan::{self, Endpoints, Known, Node, Plan, PlannedStep, Request};
 use crate::prediction::{ClusterModel, Predictions, Quantity};
 use crate::report::json;
 use crate::stats::Seconds;
@@ -120,14 +120,35 @@ async fn in_cluster<'a>(parsed: &Parsed, handle: &'a ClusterHandle) -> Result<Ta
     let nodes = handle.nodes().await?;
     let down = nodes.iter().filter(|node| !node.ready).map(|node| node.name.clone()).collect();
     session::look_up(handle, parsed, &nodes).await?;
+    let endpoints = endpoints(&parsed.experiment, handle).await?;
+    let leaders = leaders::now(handle).await?;
     Ok(Target {
         cluster,
         workload,
         nodes: Some(nodes),
-        known: Known { leaders: leaders::now(handle).await?, down, ..Known::default() },
+        known: Known { endpoints, leaders, down, ..Known::default() },
         handle: Some(handle),
         model: Some(expected_cluster::with_workload(ClusterModel::of_cluster(facts), parsed)),
     })
+}
+
+/// The endpoints of the Services by which targets are chosen, except those that a run creates. As
+/// in a run, those of a Service that has none are not known.
+async fn endpoints(experiment: &Experiment, handle: &ClusterHandle) -> Result<Endpoints, RunError> {
+    let mut known = Endpoints::new();
+    for step in experiment.steps() {
+        let target = step.fault().and_then(|(fault, _)| fault.target());
+        let Some(service) = target.and_then(|target| target.most_endpoints_of.as_ref()) else {
+            continue;
+        };
+        let Some(namespace) = &service.namespace else { continue };
+        let found = handle.cluster.endpoints(namespace, &service.name).await;
+        let found = found.map_err(RunError::refused_by)?;
+        if !found.is_empty() {
+            known.insert(service.to_string(), found);
+        }
+    }
+    Ok(known)
 }
 
 async fn planned(parsed: &Parsed, target: Target<'_>, args: &Run) -> Result<Document, Failure> {

@@ -1,5 +1,7 @@
 //! An application that is already there: each question of a user, answered by one command.
 
+use serde_json::Value;
+
 use super::kind::{CLUSTER, Lab, docker, kubeconfig, kubectl};
 
 /// Three Deployments, a StatefulSet, a NodePort, session affinity, a budget that allows nothing.
@@ -63,9 +65,17 @@ pub(crate) fn each_question_by_one_command() {
     shop.lab.home.run(&["validate", "-f", &file]).exits(0);
 
     // What do its clients see when one of its pods is deleted?
-    let output = shop.ask(&["run", "-f", &file]);
+    let output = shop.ask(&["run", "-f", &file, "-o", "json"]);
     assert!([0, 1, 3].contains(&output.code), "{}\n{}", output.stdout, output.stderr);
-    output.prints("frontend");
+    let report: Value = serde_json::from_str(&output.stdout).unwrap();
+    let faults = report["findings"]["faults"].as_array().unwrap();
+    let [fault] = &faults[..] else { panic!("{faults:#?}") };
+    assert!(fault["target"].as_str().unwrap().starts_with("shop/frontend-"), "{fault:#}");
+    assert!(fault["confirmed"]["at"].is_number() && fault["undone"].is_number(), "{fault:#}");
+    let probe = &report["findings"]["probes"][0];
+    assert_eq!(probe["name"], "frontend");
+    let attempts = |outcome: &str| probe["total"][outcome].as_u64().unwrap();
+    assert!(attempts("ok") + attempts("failed") > 0, "{probe:#}");
 
     assert_eq!(kubectl(&["-n", "shop", "get", "services,deployments", "-o", "name"]), before);
     shop.lab.assert_clean();

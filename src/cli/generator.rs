@@ -4,13 +4,17 @@
 use std::time::Duration;
 
 use super::failure::Failure;
-use crate::cluster::{Application, ApplicationPort};
-use crate::timeline::{FaultKind, format_duration};
+use crate::cluster::{Application, ApplicationPort, Node};
+use crate::engine::error::RunError;
+use crate::kind_config::is_dns_label;
+use crate::timeline::{FaultKind, NodeRole, ProbeHeader, Ready, format_duration};
 use crate::yaml::suggest;
 
 /// Attempts a second.
 const RATE: u32 = 20;
 const TIMEOUT: &str = "500ms";
+/// No name is longer.
+const NAME: usize = 63;
 
 /// What an experiment is to be about.
 #[derive(Debug)]
@@ -19,14 +23,8 @@ pub(super) struct Request<'a> {
     pub fault: ChosenFault,
     /// The context that the file names; `None`: the command line's.
     pub context: Option<&'a str>,
-    /// How many nodes are ready, and whether these are all.
-    pub nodes_ready: NodesReady,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) enum NodesReady {
-    All,
-    AtLeast(usize),
+    /// The cluster's nodes.
+    pub nodes: &'a [Node],
 }
 
 /// What the model predicts; `None`: it can't.
@@ -83,21 +81,26 @@ const FAULTS: &[ChosenFault] = &[
         "api-server-stop",
         FaultKind::ComponentStop,
         Hits::Component("kube-apiserver"),
-        "the API server is down",
+        "the API server of one control plane is down",
     ),
     fault(
         "scheduler-stop",
         FaultKind::ComponentStop,
         Hits::Component("kube-scheduler"),
-        "the scheduler is down",
+        "the scheduler that leads is down",
     ),
     fault(
         "controller-manager-stop",
         FaultKind::ComponentStop,
         Hits::Component("kube-controller-manager"),
-        "the controller manager is down",
+        "the controller manager that leads is down",
     ),
-    fault("etcd-stop", FaultKind::ComponentStop, Hits::Component("etcd"), "etcd is down"),
+    fault(
+        "etcd-stop",
+        FaultKind::ComponentStop,
+        Hits::Component("etcd"),
+        "etcd of one control plane is down",
+    ),
 ];
 
 const fn fault(name: &'static str, kind: FaultKind, hits: Hits, what: &'static str) -> ChosenFault {
@@ -109,7 +112,18 @@ impl ChosenFault {
     pub(super) fn named(name: &str) -> Result<Self, Failure> {
         let worker = name.strip_prefix("node-").map(|rest| format!("worker-{rest}"));
         let wanted = worker.as_deref().unwrap_or(name);
-        let found = FAULTS.iter().find(|fault| fault.name == wanted || fault.kind.name() == name);
+        let of_kind = |fault: &&Self| fault.kind.name() == name;
+        let components: Vec<&str> = FAULTS
+            .iter()
+            .filter(of_kind)
+            .filter(|fault| matches!(fault.hits, Hits::Component(_)))
+            .map(|fault| fault.name)
+            .collect();
+        if !components.is_empty() {
+            return Err(Failure::usage(format!("{name} does not say which component"))
+                .hint(format!("the names for --service are {}", components.join(", "))));
+        }
+        let found = FAULTS.iter().find(|fault| fault.name == wanted || of_kind(fault));
         found.copied().ok_or_else(|| {
             let near = suggest::nearest(name, Self::names(), 3);
             let near = match near.is_empty() {
@@ -131,26 +145,42 @@ impl Request<'_> {
     /// Where the application is asked. Errors where nobody can ask it as an experiment does.
     fn port(&self) -> Result<&ApplicationPort, Failure> {
         let Application { namespace, service, headless, ports, endpoints, .. } = self.application;
-        let refused = |why: String, hint: &str| {
-            Err(Failure::usage(format!("Service {namespace}/{service} {why}")).hint(hint))
+        let refused = |why: &str, hint: &str| {
+            let refused = RunError::refused(format!("Service {namespace}/{service} {why}"));
+            Err(refused.hint(hint).into())
         };
         if *headless {
             return refused(
-                "has no ClusterIP".into(),
+                "has no ClusterIP",
                 "its clients find its pods through DNS: write an experiment with a probe \
                  `from: {pod: ...}` (docs/probes.md)",
             );
         }
         if !endpoints.iter().any(|endpoint| endpoint.ready) {
             return refused(
-                "has no ready endpoint".into(),
-                "nothing could be measured; `kubectl -n NAMESPACE get pods` shows why",
+                "has no ready endpoint",
+                &format!("nothing could be measured; `kubectl -n {namespace} get pods` shows why"),
+            );
+        }
+        let workers = self.nodes.iter().filter(|node| node.role == NodeRole::Worker);
+        let workers: Vec<&str> = workers.map(|node| node.name.as_str()).collect();
+        let on_worker =
+            |node: &Option<String>| node.as_deref().is_some_and(|node| workers.contains(&node));
+        if matches!(self.fault.hits, Hits::Node | Hits::Drain)
+            && !endpoints.iter().any(|endpoint| endpoint.ready && on_worker(&endpoint.node))
+        {
+            return refused(
+                "has no ready endpoint on a worker",
+                &format!(
+                    "a fault of a worker would not hit it; \
+                     `kubectl -n {namespace} get pods -o wide` shows where its pods are"
+                ),
             );
         }
         let asked = ports.iter().find(|port| port.tcp && port.readiness_path.is_some());
         match asked.or_else(|| ports.iter().find(|port| port.tcp)) {
             Some(port) => Ok(port),
-            None => refused("has no TCP port".into(), "a probe needs HTTP, TCP or TLS"),
+            None => refused("has no TCP port", "a probe needs HTTP, TCP or TLS"),
         }
     }
 
@@ -171,7 +201,7 @@ impl Request<'_> {
                 format!("at most {}", format_duration(bound))
             })
         };
-        Ok(vec![
+        let mut chosen = vec![
             format!(
                 "Service {namespace}/{service}: port {}, {how}, {RATE}/s with a timeout of {TIMEOUT}, \
                  {} ready{affinity}",
@@ -185,7 +215,45 @@ impl Request<'_> {
                 shown(bounds.error_window),
                 shown(bounds.recovery)
             ),
-        ])
+        ];
+        chosen.extend(self.allowed().map(|allowed| format!("allows: {allowed}")));
+        Ok(chosen)
+    }
+
+    /// What the blast radius allows that it does not by default.
+    fn allowed(&self) -> Option<String> {
+        let namespace = &self.application.namespace;
+        match self.fault.hits {
+            Hits::Node => None,
+            Hits::Drain => Some(format!("the eviction of pods in namespace {namespace}")),
+            Hits::Pods => Some(format!("faults on pods in namespace {namespace}")),
+            Hits::Component("etcd") if self.has_one_control_plane() => {
+                Some("the loss of etcd's quorum (one control plane)".into())
+            }
+            Hits::Component(component) => Some(format!("one control plane without {component}")),
+        }
+    }
+
+    fn has_one_control_plane(&self) -> bool {
+        let planes = self.nodes.iter().filter(|node| node.role == NodeRole::ControlPlane);
+        planes.count() == 1
+    }
+
+    /// The probe's name: the Service's, unless no probe may have that.
+    pub(super) fn probe(&self) -> &str {
+        let service = self.application.service.as_str();
+        match is_dns_label(service) && !ProbeHeader::is_control_name(service) {
+            true => service,
+            false => "service",
+        }
+    }
+
+    /// The experiment's name: the Service's, as far as there is room, and the fault's.
+    fn name(&self) -> String {
+        let fault = self.fault.name;
+        let room = NAME - 1 - fault.len();
+        let service: String = self.application.service.chars().take(room).collect();
+        format!("{}-{fault}", service.trim_end_matches('-'))
     }
 
     fn ready(&self) -> usize {
@@ -196,8 +264,10 @@ impl Request<'_> {
     pub(super) fn text(&self, hold: Duration, bounds: &Bounds) -> Result<String, Failure> {
         let port = self.port()?;
         let Application { namespace, service, selector, .. } = self.application;
-        let ChosenFault { name, kind, hits, what } = self.fault;
-        let full = format!("{namespace}/{service}");
+        let ChosenFault { kind, hits, what, .. } = self.fault;
+        let full = quoted(&format!("{namespace}/{service}"));
+        let (name, probe, namespace) =
+            (quoted(&self.name()), quoted(self.probe()), quoted(namespace));
         let context = match self.context {
             Some(context) => format!(
                 "  # `--context NAME` replaces it.\n  cluster: {{context: {}}}\n",
@@ -215,12 +285,15 @@ impl Request<'_> {
                 "The pods have no HTTP readiness probe: only a connection is opened.",
             ),
         };
-        let nodes = match self.nodes_ready {
-            NodesReady::All => "all".into(),
-            NodesReady::AtLeast(count) => format!("{count}"),
+        let ready = self.nodes.iter().filter(|node| node.ready == Ready::True).count();
+        let nodes = match ready == self.nodes.len() {
+            true => "all".into(),
+            false => format!("{ready}"),
         };
-        let labels: Vec<String> =
-            selector.iter().map(|(key, value)| format!("{key}: {}", quoted(value))).collect();
+        let labels: Vec<String> = selector
+            .iter()
+            .map(|(key, value)| format!("{}: {}", quoted(key), quoted(value)))
+            .collect();
         let (target, radius) = match hits {
             Hits::Node => {
                 (format!("{{target: {{role: worker, mostEndpointsOf: {full}}}}}"), String::new())
@@ -237,13 +310,25 @@ impl Request<'_> {
                     "  # Namespaces whose pods may be hit.\n  blastRadius: {{namespaces: [{namespace}]}}\n"
                 ),
             ),
-            Hits::Component(component) => (
-                format!("{{component: {component}, target: {{role: control-plane}}}}"),
-                match component {
-                    "etcd" => "  blastRadius: {maxControlPlanes: 1, quorumLoss: true}\n".into(),
-                    _ => "  blastRadius: {maxControlPlanes: 1}\n".into(),
-                },
-            ),
+            Hits::Component(component) => {
+                // Each control plane has one that works, or one that waits.
+                let target = match component {
+                    "kube-scheduler" | "kube-controller-manager"
+                        if !self.has_one_control_plane() =>
+                    {
+                        format!("leader: {component}")
+                    }
+                    _ => "role: control-plane".into(),
+                };
+                let quorum = match component {
+                    "etcd" if self.has_one_control_plane() => ", quorumLoss: true",
+                    _ => "",
+                };
+                (
+                    format!("{{component: {component}, target: {{{target}}}}}"),
+                    format!("  blastRadius: {{maxControlPlanes: 1{quorum}}}\n"),
+                )
+            }
         };
         let mut expect = String::new();
         let mut bound = |field: &str, length: Option<Duration>| {
@@ -252,25 +337,25 @@ impl Request<'_> {
             }
         };
         bound("detection: {within: BOUND}", bounds.detection);
-        bound(&format!("errorWindow: {{probe: {service}, atMost: BOUND}}"), bounds.error_window);
+        bound(&format!("errorWindow: {{probe: {probe}, atMost: BOUND}}"), bounds.error_window);
         bound("recovery: {within: BOUND}", bounds.recovery);
         let expect = match expect.is_empty() {
             true => "  # The model has no prediction for this fault: results are reported, but not judged.\n".into(),
             false => format!(
-                "  # The model's predictions from the cluster's settings, rounded up; at least a minute for\n  # recovery. A worse result fails the run.\n  expect:\n{expect}"
+                "  # Detection and errors: the model's longest time, and 25 % and 5s more, rounded up. Recovery: the\n  # model's longest time, and at least a minute. A worse result fails the run.\n  expect:\n{expect}"
             ),
         };
         Ok(format!(
             "# Written by kubectl outage; edit it as you like.\n\
              apiVersion: outage/v1alpha1\n\
              kind: Experiment\n\
-             metadata: {{name: {service}-{name}}}\n\
+             metadata: {{name: {name}}}\n\
              spec:\n\
-             \x20 question: What do clients of Service {full} see when {what}?\n\
+             \x20 question: What do clients of Service {namespace}/{service} see when {what}?\n\
              {context}\
              \x20 probes:\n\
              \x20 # {why}\n\
-             \x20 - name: {service}\n\
+             \x20 - name: {probe}\n\
              \x20   {ask}\n\
              \x20   from: {{node: {{role: control-plane}}}}\n\
              \x20   rate: {RATE}/s\n\
@@ -279,13 +364,14 @@ impl Request<'_> {
              \x20 steadyState:\n\
              \x20 - nodesReady: {nodes}\n\
              \x20 - endpointsReady: {{service: {full}, atLeast: {ready}}}\n\
-             \x20 - probe: {{name: {service}, successRatio: 1.0, for: 5s}}\n\
+             \x20 - probe: {{name: {probe}, successRatio: 1.0, for: 5s}}\n\
              \x20 method:\n\
              \x20 - fault:\n\
              \x20     {kind}: {target}\n\
              \x20   for: {hold}\n\
              {radius}\
              {expect}",
+            namespace = self.application.namespace,
             ready = self.ready(),
             hold = format_duration(hold),
         ))
@@ -299,7 +385,9 @@ fn quoted(text: &str) -> String {
         && text.chars().all(plain)
         && !text.ends_with(':')
         && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
-            .contains(&text.to_ascii_lowercase().as_str());
+            .contains(&text.to_ascii_lowercase().as_str())
+        // `inf`, `nan`
+        && text.parse::<f64>().is_err();
     if is_plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
 }
 
@@ -332,40 +420,126 @@ mod tests {
         }
     }
 
-    fn request<'a>(application: &'a Application, fault: &str) -> Request<'a> {
+    /// So many control planes, and `w1`, `w2`.
+    fn nodes(planes: usize) -> Vec<Node> {
+        let node = |name: String, role| Node {
+            name,
+            role,
+            labels: Default::default(),
+            ready: Ready::True,
+            addresses: Vec::new(),
+            unschedulable: false,
+            tainted: false,
+            kubelet: String::new(),
+        };
+        let planes = (1..=planes).map(|n| node(format!("cp{n}"), NodeRole::ControlPlane));
+        planes.chain((1..=2).map(|n| node(format!("w{n}"), NodeRole::Worker))).collect()
+    }
+
+    fn request<'a>(application: &'a Application, nodes: &'a [Node], fault: &str) -> Request<'a> {
         let fault = ChosenFault::named(fault).unwrap();
-        Request { application, fault, context: Some("kind-shop"), nodes_ready: NodesReady::All }
+        Request { application, fault, context: Some("kind-shop"), nodes }
+    }
+
+    const HOLD: Duration = Duration::from_secs(70);
+
+    fn bounds() -> Bounds {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        Bounds { detection: seconds(56), error_window: seconds(60), recovery: seconds(90) }
+    }
+
+    /// The text goes the way of every experiment; the experiment's name and its probe's.
+    fn read(text: &str) -> (String, String) {
+        let all = checked(Source::from_text("x.yaml", text, ""), Setting::OWN);
+        let all = all.unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+        let experiment = &all[0].experiment;
+        (experiment.name.clone(), experiment.probes[0].name.clone())
     }
 
     #[test]
     fn every_fault_makes_an_experiment_that_is_valid() {
         let application = shop();
-        let seconds = |seconds| Some(Duration::from_secs(seconds));
-        let bounds =
-            Bounds { detection: seconds(56), error_window: seconds(60), recovery: seconds(90) };
         for name in ChosenFault::names() {
-            for bounds in [Bounds::default(), bounds] {
-                let text =
-                    request(&application, name).text(Duration::from_secs(70), &bounds).unwrap();
-                let source = Source::from_text("x.yaml", text.as_str(), "");
-                let all = checked(source, Setting::OWN);
-                let all = all.unwrap_or_else(|problems| panic!("{name}: {problems}\n{text}"));
-                assert_eq!(all[0].experiment.name, format!("frontend-{name}"));
+            for (bounds, planes) in [(Bounds::default(), 1), (bounds(), 1), (bounds(), 3)] {
+                let text = request(&application, &nodes(planes), name).text(HOLD, &bounds);
+                assert_eq!(read(&text.unwrap()).0, format!("frontend-{name}"));
             }
+        }
+    }
+
+    #[test]
+    fn every_name_that_a_service_may_have_makes_an_experiment_that_is_valid() {
+        let long = "a".repeat(63);
+        let names = ["control", "control-1", "null", "on", "inf", "1e3", "0x1f", "12", &long];
+        for service in names {
+            let application = Application {
+                namespace: service.into(),
+                service: service.into(),
+                selector: [("on".into(), "1".into()), ("1".into(), "null".into())].into(),
+                ..shop()
+            };
+            for fault in ChosenFault::names() {
+                let text = request(&application, &nodes(1), fault).text(HOLD, &bounds()).unwrap();
+                let (experiment, probe) = read(&text);
+                assert!(experiment.ends_with(fault) && experiment.len() <= 63, "{experiment}");
+                let reserved = service.starts_with("control");
+                assert_eq!(probe, if reserved { "service" } else { service });
+            }
+        }
+    }
+
+    #[test]
+    fn no_more_is_allowed_than_the_fault_needs_and_it_is_said() {
+        let application = shop();
+        let written = |fault, planes| {
+            let nodes = nodes(planes);
+            let request = request(&application, &nodes, fault);
+            let chosen = request.chosen(HOLD, &bounds()).unwrap();
+            (request.text(HOLD, &bounds()).unwrap(), chosen.last().unwrap().clone())
+        };
+        let (text, chosen) = written("etcd-stop", 1);
+        assert!(text.contains("{maxControlPlanes: 1, quorumLoss: true}"), "{text}");
+        assert_eq!(chosen, "allows: the loss of etcd's quorum (one control plane)");
+        let (text, chosen) = written("etcd-stop", 3);
+        assert!(!text.contains("quorumLoss"), "{text}");
+        assert_eq!(chosen, "allows: one control plane without etcd");
+        let (text, _) = written("scheduler-stop", 3);
+        assert!(text.contains("target: {leader: kube-scheduler}"), "{text}");
+        assert_eq!(written("pod-delete", 1).1, "allows: faults on pods in namespace shop");
+        assert!(written("worker-stop", 1).1.starts_with("bounds"));
+    }
+
+    #[test]
+    fn a_fault_that_needs_a_component_has_no_alias() {
+        let error = ChosenFault::named("componentStop").unwrap_err().text();
+        for name in ["api-server-stop", "scheduler-stop", "controller-manager-stop", "etcd-stop"] {
+            assert!(error.contains(name), "{error}");
         }
     }
 
     #[test]
     fn what_cannot_be_asked_is_refused() {
         let refused = |application: Application| {
-            let text = request(&application, "worker-stop")
-                .text(Duration::from_secs(70), &Bounds::default());
-            text.unwrap_err().line()
+            let nodes = nodes(1);
+            let text = request(&application, &nodes, "worker-stop").text(HOLD, &Bounds::default());
+            text.unwrap_err().text()
         };
         let headless = Application { headless: true, ..shop() };
         assert!(refused(headless).contains("Service shop/frontend has no ClusterIP"));
         let empty = Application { endpoints: Vec::new(), ..shop() };
-        assert!(refused(empty).contains("has no ready endpoint"));
+        let empty = refused(empty);
+        assert!(empty.contains("has no ready endpoint\n"), "{empty}");
+        assert!(empty.contains("`kubectl -n shop get pods`"), "{empty}");
+        let mut away = shop();
+        away.endpoints.iter_mut().for_each(|endpoint| endpoint.node = Some("cp1".into()));
+        for fault in ["worker-stop", "worker-drain"] {
+            let nodes = nodes(1);
+            let refused = request(&away, &nodes, fault).text(HOLD, &Bounds::default());
+            let refused = refused.unwrap_err().line();
+            assert!(refused.contains("has no ready endpoint on a worker"), "{refused}");
+        }
+        let nodes = nodes(1);
+        assert!(request(&away, &nodes, "pod-delete").text(HOLD, &Bounds::default()).is_ok());
         let unknown = ChosenFault::named("worker-stp").unwrap_err();
         assert!(unknown.text().contains("did you mean `worker-stop`"), "{}", unknown.text());
         assert_eq!(ChosenFault::named("node-kill").unwrap().name, "worker-kill");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::args::Init;
 use super::env::Env;
 use super::failure::Failure;
-use super::generator::{Bounds, ChosenFault, NodesReady, Request};
+use super::generator::{Bounds, ChosenFault, Request};
 use super::load::{self, Setting};
 use super::{block_on, exit, live, print};
 use crate::cluster::{Application, Cluster};
@@ -15,7 +15,6 @@ use crate::engine::error::RunError;
 use crate::experiment::{Experiment, Source};
 use crate::prediction::{ClusterModel, Predictions, Quantity, Seen};
 use crate::stats::Seconds;
-use crate::timeline::Ready;
 
 const DEFAULT_FAULT: &str = "worker-stop";
 /// A fault that nobody detects is held for so long, and one that is at least.
@@ -34,7 +33,7 @@ pub(super) struct Wish<'a> {
     pub service: &'a str,
     pub fault: &'a str,
     pub namespace: Option<&'a str>,
-    /// Whether the file names the context that is used.
+    /// Whether the file names the context that is used: only if somebody has named it.
     pub names_context: bool,
 }
 
@@ -62,17 +61,21 @@ pub(super) fn init(args: &Init, env: &Env) -> Result<u8, Failure> {
             Some(fault) => fault.clone(),
             None if asks => {
                 let names = ChosenFault::names().collect::<Vec<_>>();
-                ask_one_of("Fault", &names, Some(DEFAULT_FAULT))?
+                ask_one_of("fault", &names, Some(DEFAULT_FAULT))?
             }
             None => DEFAULT_FAULT.to_owned(),
         };
         let namespace = args.namespace.as_deref();
-        let wish = Wish { service: &service, fault: &fault, namespace, names_context: true };
+        let names_context = match context {
+            Some(_) => true,
+            None => asks && confirm_context(cluster.context())?,
+        };
+        let wish = Wish { service: &service, fault: &fault, namespace, names_context };
         let written = write(&cluster, wish).await?;
         let save = match &args.save {
             None if asks => {
                 let name = format!("{}-{fault}.yaml", service.rsplit('/').next().unwrap_or("app"));
-                Some(PathBuf::from(ask("File", Some(&name))?))
+                Some(PathBuf::from(ask("File", "file", Some(&name))?))
             }
             save => save.clone(),
         };
@@ -82,7 +85,7 @@ pub(super) fn init(args: &Init, env: &Env) -> Result<u8, Failure> {
     match &save {
         Some(path) => {
             written.save(path)?;
-            complain!("next: kubectl outage run -f {} --dry-run", path.display());
+            complain!("next: {}", next(path, kubeconfig));
         }
         None => print(written.source.text().trim_end()),
     }
@@ -101,22 +104,17 @@ pub(super) async fn write(cluster: &Cluster, wish: Wish<'_>) -> Result<Written, 
     let (facts, warnings) = live::facts_of(cluster).await?;
     warnings.iter().for_each(|warning| complain!("warning: {warning}"));
     let nodes = cluster.nodes().await.map_err(RunError::refused_by)?;
-    let ready = nodes.iter().filter(|node| node.ready == Ready::True).count();
-    let nodes_ready = match ready == nodes.len() {
-        true => NodesReady::All,
-        false => NodesReady::AtLeast(ready),
-    };
     let context = wish.names_context.then_some(cluster.context());
-    let request = Request { application: &application, fault, context, nodes_ready };
+    let request = Request { application: &application, fault, context, nodes: &nodes };
     let model = on(ClusterModel::of_cluster(&facts), &application);
     // Each needs what was found before it: whether the fault lasts long enough to be detected decides
     // how long clients see errors.
-    let first = predicted(&request, HOLD, &model, &application)?;
+    let first = predicted(&request, HOLD, &model)?;
     let hold = first.detection.map_or(HOLD, |detection| {
         let whole = (detection + AFTER_DETECTION).as_secs();
         Duration::from_secs(whole.next_multiple_of(5)).max(HOLD)
     });
-    let bounds = predicted(&request, hold, &model, &application)?;
+    let bounds = predicted(&request, hold, &model)?;
     let text = request.text(hold, &bounds)?;
     read(&text)?;
     let name = format!("{}-{}.yaml", application.service, fault.name);
@@ -152,21 +150,53 @@ fn predicted(
     request: &Request<'_>,
     hold: Duration,
     model: &ClusterModel,
-    application: &Application,
 ) -> Result<Bounds, Failure> {
     let experiment = read(&request.text(hold, &Bounds::default())?)?;
     let predictions = Predictions::new(Some(experiment), model.clone(), TRIALS, 1);
-    let longest = |quantity| predictions.longest(quantity, 0).ok().map(whole);
+    let longest = |quantity| predictions.longest(quantity, 0).ok();
     Ok(Bounds {
-        detection: longest(Quantity::Detection),
-        error_window: longest(Quantity::ErrorWindow(&application.service)),
-        recovery: longest(Quantity::Recovery).map(|length| length.max(RECOVERY)),
+        detection: longest(Quantity::Detection).map(with_margin),
+        error_window: longest(Quantity::ErrorWindow(request.probe())).map(with_margin),
+        recovery: longest(Quantity::Recovery).map(|length| whole(length).max(RECOVERY)),
     })
+}
+
+/// The bound for what the model says takes at most so long. A machine under load is slower than the
+/// model, and that is no reason to fail.
+fn with_margin(longest: Seconds) -> Duration {
+    whole((longest.as_f64() * 1.25 + 5.0).into())
 }
 
 /// Rounded up.
 fn whole(length: Seconds) -> Duration {
     Duration::from_secs(length.as_f64().ceil().max(1.0) as u64)
+}
+
+/// The command to go on with.
+fn next(path: &Path, kubeconfig: Option<&Path>) -> String {
+    let kubeconfig = kubeconfig.map_or(String::new(), |path| {
+        format!(" --kubeconfig {}", for_shell(&path.to_string_lossy()))
+    });
+    format!("kubectl outage run -f {} --dry-run{kubeconfig}", for_shell(&path.to_string_lossy()))
+}
+
+/// A text as one word of a shell's command.
+fn for_shell(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+/// A file that names a context needs no `--context` to inject a fault: nobody has typed the current
+/// one.
+fn confirm_context(context: &str) -> Result<bool, Failure> {
+    let question = format!(
+        "Write context {context} into the file, so that a run needs no --context (yes or no)"
+    );
+    let answer = ask(&question, "answer", Some("no"))?;
+    Ok(["y", "yes"].contains(&answer.to_ascii_lowercase().as_str()))
 }
 
 /// What was written goes the way of every experiment.
@@ -201,14 +231,16 @@ fn ask_one_of(what: &str, all: &[&str], default: Option<&str>) -> Result<String,
     for (index, name) in all.iter().enumerate() {
         complain!("  {}  {name}", index + 1);
     }
-    let answer = ask(what, default)?;
+    let prompt = format!("{}{} (number or name)", what[..1].to_ascii_uppercase(), &what[1..]);
+    let answer = ask(&prompt, what, default)?;
     let number = answer.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
     Ok(number.and_then(|index| all.get(index)).map_or(answer, |name| (*name).to_owned()))
 }
 
-fn ask(what: &str, default: Option<&str>) -> Result<String, Failure> {
+/// Asks for something that is called `what`.
+fn ask(prompt: &str, what: &str, default: Option<&str>) -> Result<String, Failure> {
     let shown = default.map_or(String::new(), |default| format!(" [{default}]"));
-    complain!("{what}{shown}:");
+    complain!("{prompt}{shown}:");
     let mut line = String::new();
     let read = std::io::stdin().read_line(&mut line);
     read.map_err(|e| Failure::usage(format!("cannot read the answer: {e}")))?;
@@ -216,5 +248,27 @@ fn ask(what: &str, default: Option<&str>) -> Result<String, Failure> {
         ("", Some(default)) => Ok(default.to_owned()),
         ("", None) => Err(Failure::usage(format!("no {what} given"))),
         (answer, _) => Ok(answer.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_has_a_margin() {
+        let bound = |seconds: f64| with_margin(Seconds::from(seconds)).as_secs();
+        assert_eq!([bound(0.0), bound(40.0), bound(40.1)], [5, 55, 56]);
+    }
+
+    #[test]
+    fn the_next_command_can_be_pasted() {
+        let next =
+            |path: &str, kubeconfig: Option<&str>| next(path.as_ref(), kubeconfig.map(Path::new));
+        assert_eq!(next("a/b.yaml", None), "kubectl outage run -f a/b.yaml --dry-run");
+        assert_eq!(
+            next("it's mine.yaml", Some("$x")),
+            r"kubectl outage run -f 'it'\''s mine.yaml' --dry-run --kubeconfig '$x'"
+        );
     }
 }

@@ -113,7 +113,7 @@ pub(super) struct Run {
     /// Write an experiment for this existing Service (NAMESPACE/NAME) and run it; EXPERIMENT is then a fault, such as worker-stop
     #[arg(long, value_name = "SERVICE", conflicts_with_all = ["filename", "cluster"])]
     pub service: Option<String>,
-    /// Save the experiment that --service writes to this new file
+    /// Save the experiment that --service writes to this new file, also with --dry-run
     #[arg(long, value_name = "FILE", requires = "service")]
     pub save: Option<PathBuf>,
     /// Print the plan and change nothing; -o json prints it as data
@@ -161,7 +161,7 @@ pub(super) struct Init {
     /// Write the experiment to this new file [prompted for at a terminal, else standard output]
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
-    /// Kubeconfig context, which is written into the experiment [default: the current one]
+    /// Kubeconfig context, which is written into the experiment [default: the current one, written only if confirmed at a terminal]
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
     /// Path to the kubeconfig file

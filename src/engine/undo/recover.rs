@@ -192,9 +192,12 @@ impl Tools {
         containers: &[String],
         uploads: Option<&Path>,
     ) -> Result<(), RunError> {
-        if let Some(folder) = uploads {
-            uploads::remove_late(&self.docker, folder).await?;
-        }
+        let late = match uploads {
+            Some(folder) => uploads::remove_late(&self.docker, folder).await,
+            None => Ok(()),
+        };
+        // One that fails keeps no other node from being looked at.
+        let mut failed = late.err();
         for container in containers {
             let node = NodeHandle { name: container.clone(), id: container.clone() };
             match agent::sweep(&self.docker, &node, run).await {
@@ -202,13 +205,15 @@ impl Tools {
                 // nothing can be looked for. One of which nothing is known may be up.
                 Err(_) if is_off(self.docker.state(&node).await) => {}
                 Err(error) => {
-                    return Err(RunError::failed("cannot remove a prober's file from a node")
-                        .because(error.as_ref()));
+                    failed.get_or_insert_with(|| {
+                        RunError::failed("cannot remove a prober's file from a node")
+                            .because(error.as_ref())
+                    });
                 }
                 Ok(()) => {}
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     async fn namespace(

@@ -538,6 +538,19 @@ mod tests {
         assert!(left.is_empty() && ledger.pending().is_empty(), "{left:?}");
     }
 
+    #[tokio::test]
+    async fn one_node_that_cannot_be_swept_keeps_no_other_from_it() {
+        let engine = FakeEngine::start();
+        engine.with(|state| state.script = Box::new(|_, _| (1, "disk full".into())));
+        let tools = tools(&engine, "e").await.unwrap();
+        let containers = ["id-c-control-plane", "id-c-worker"].map(str::to_owned);
+        let error = tools.probers("r", &containers, None).await.unwrap_err();
+        assert!(error.line().contains("disk full"), "{error}");
+        let calls = engine.calls();
+        let swept = |id: &str| calls.iter().any(|call| call.contains(&format!("{id}/exec")));
+        assert!(containers.iter().all(|id| swept(id)), "{calls:?}");
+    }
+
     #[test]
     fn a_node_of_which_nothing_is_known_may_be_up() {
         let failed = |kind| Err(AccessError { kind, message: String::new(), hint: None });

@@ -9,16 +9,21 @@ use crate::timeline::{Event, ProbeHeader, Record};
 /// A control probe that failed more often than this was on an unhealthy machine from its first
 /// failure to its last one.
 const MOST_SICK: f64 = 0.01;
-/// So many stalls are told apart; the last one goes on.
+/// So many stalls are told apart: of more, those that are closest together are one.
 const MOST_STALLS: usize = 1000;
 
 pub(super) fn add_stall(stalls: &mut Vec<Disturbance>, from: Seconds, until: Seconds) {
-    let all = stalls.len();
     match stalls.last_mut() {
-        Some(last) if from <= last.until || all == MOST_STALLS => {
+        Some(last) if from <= last.until => {
             (last.from, last.until) = (last.from.min(from), last.until.max(until));
         }
         _ => stalls.push(Disturbance { from, until, cause: DisturbanceCause::Stall }),
+    }
+    if stalls.len() > MOST_STALLS {
+        let gap = |first: &usize| stalls[first + 1].from - stalls[*first].until;
+        let first = (0..stalls.len() - 1).min_by_key(gap).expect("there are several");
+        let second = stalls.remove(first + 1);
+        stalls[first].until = stalls[first].until.max(second.until);
     }
 }
 
@@ -83,4 +88,26 @@ fn of_control(control: &ProbeFinding) -> Vec<Disturbance> {
     };
     // Where it was slow, answers to others may have come too late.
     failed.into_iter().chain(control.disturbances.iter().cloned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_short_stalls_do_not_cover_an_outage_between_them() {
+        let ms = |ms: i64| Seconds::from_nanos(ms * 1_000_000);
+        let mut stalls = Vec::new();
+        for number in 0..1500 {
+            // An hour, and 10 s without a stall after the first three quarters.
+            let from = number * 2400 + if number >= 1125 { 10_000 } else { 0 };
+            add_stall(&mut stalls, ms(from), ms(from + 50));
+        }
+        assert_eq!(stalls.len(), MOST_STALLS);
+        let (began, ended) = (ms(1125 * 2400), ms(1125 * 2400 + 9000));
+        assert!(stalls.iter().all(|stall| !stall.overlaps(began, ended)));
+        let last = ms(1499 * 2400 + 10_000 + 50);
+        assert_eq!(stalls.last().unwrap().until, last);
+        assert!(stalls.is_sorted_by_key(|stall| stall.from));
+    }
 }

@@ -27,6 +27,20 @@ const MOST_LATE_US: u64 = 600_000_000;
 /// A timeout is noticed late when this share of the timeout has passed since: the answer may have
 /// been there in time.
 const NOTICED: u64 = 10;
+/// Less than this is ordinary scheduling delay, however short the timeout is.
+const LEAST_SLACK_NS: u64 = 20_000_000;
+/// A control probe that took less than this was not slow.
+const LEAST_SLOW_NS: u64 = 50_000_000;
+
+/// Whether a timeout was noticed late.
+fn is_noticed_late(timeout: u64, took: u64) -> bool {
+    took > timeout.saturating_add((timeout / NOTICED).max(LEAST_SLACK_NS))
+}
+
+/// Whether a control probe, which nothing but its own host can slow down, was slow.
+fn is_slow_control(timeout: u64, took: u64) -> bool {
+    took > (timeout / 2).max(LEAST_SLOW_NS)
+}
 
 pub(super) fn probes(files: &[ProbeFile], run: &Run<'_>) -> Vec<ProbeFinding> {
     let mut found: Vec<_> = files.iter().map(|file| probe(file, run, &[])).collect();
@@ -205,9 +219,9 @@ impl<'a> Pass<'a> {
         let timed_out = matches!(attempt.outcome, Outcome::Timeout(_));
         let from = if attempt.late_us.saturating_mul(1000) > timeout {
             due
-        } else if timed_out && !self.canary && took > timeout + timeout / NOTICED {
+        } else if timed_out && !self.canary && is_noticed_late(timeout, took) {
             done.as_nanos() - clamp(took - timeout)
-        } else if self.span.probe.control && took > timeout / 2 {
+        } else if self.span.probe.control && is_slow_control(timeout, took) {
             done.as_nanos() - clamp(took)
         } else {
             return;
@@ -349,4 +363,23 @@ fn blind_below(span: &ProbeSpan, faults: &[FaultFinding], gap: Seconds) -> Optio
     let draws = overlaps.map(|faults| draws_to_exclude(miss(span, faults).unwrap_or(0.0)));
     let draws = draws.collect::<Option<Vec<u64>>>()?.into_iter().max()?;
     Some(Seconds::from_nanos(gap.as_nanos().saturating_mul(clamp(draws))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ordinary_delay_is_no_stall_however_short_the_timeout_is() {
+        const MS: u64 = 1_000_000;
+        for timeout in [20, 50, 200] {
+            assert!(!is_noticed_late(timeout * MS, (timeout + 5) * MS), "{timeout}");
+            assert!(is_noticed_late(timeout * MS, (timeout + 21) * MS), "{timeout}");
+        }
+        assert!(!is_noticed_late(1000 * MS, 1100 * MS) && is_noticed_late(1000 * MS, 1101 * MS));
+        for (timeout, longest) in [(20, 50), (50, 50), (200, 100)] {
+            assert!(!is_slow_control(timeout * MS, longest * MS), "{timeout}");
+            assert!(is_slow_control(timeout * MS, (longest + 1) * MS), "{timeout}");
+        }
+    }
 }

@@ -17,7 +17,8 @@ pub(super) fn get(args: &Get, env: &Env) -> Result<u8, Failure> {
     Ok(exit::PASS)
 }
 
-/// Lists all runs; of those that cannot be read it is said why, and the code is theirs.
+/// Lists all runs; of those that cannot be read it is said why. The code is theirs only when there
+/// is no other: one odd folder is no reason to fail for ever.
 fn runs(form: ListForm, env: &Env) -> Result<u8, Failure> {
     let (mut runs, mut unreadable) = (Vec::new(), Vec::new());
     for folder in store::list(&env.runs_dir)? {
@@ -38,7 +39,13 @@ fn runs(form: ListForm, env: &Env) -> Result<u8, Failure> {
         ListForm::Wide => table(true),
         ListForm::Json | ListForm::Yaml => judge::print_list(&runs, form),
     }
-    Ok(exit::gravest(unreadable.iter().map(Failure::report)))
+    match runs.is_empty() {
+        true => Ok(exit::gravest(unreadable.iter().map(Failure::report))),
+        false => {
+            unreadable.iter().for_each(|failure| complain!("warning: {}", failure.line()));
+            Ok(exit::PASS)
+        }
+    }
 }
 
 /// A built-in experiment and what it asks.

@@ -14,7 +14,7 @@ use crate::engine::environment::state_dir::StateDir;
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::undo::ledger::{Entry, Ledger};
 use crate::engine::undo::recover::{self, Harmed, Tools, UndoProgress};
-use crate::engine::undo::watchdog;
+use crate::engine::undo::{uploads, watchdog};
 use crate::stats::Seconds;
 
 /// Undoes, or lists, what was left behind in every cluster. One that can't be recovered does not keep the
@@ -58,6 +58,9 @@ fn of_cluster(state: &StateDir, args: &Recover, env: &Env) -> Result<Option<u8>,
     let unreadable = |error| RunError { kind: RunErrorKind::NotUndone, ..error };
     let ledger = Ledger::open(&state.ledger()).map_err(unreadable)?;
     if ledger.pending().is_empty() {
+        if !args.dry_run && state.all_uploads().exists() {
+            sweep_uploads(state, args.docker_host.as_deref(), env);
+        }
         return Ok(None);
     }
     if args.dry_run {
@@ -65,6 +68,20 @@ fn of_cluster(state: &StateDir, args: &Recover, env: &Env) -> Result<Option<u8>,
         return Ok(Some(exit::PASS));
     }
     undo(state, args.docker_host.as_deref(), env).map(Some)
+}
+
+/// Removes files that came late into the nodes of a cluster in which nothing is left to undo. They
+/// harm nothing: those that can't be removed now are left for the next time.
+fn sweep_uploads(state: &StateDir, docker_host: Option<&str>, env: &Env) {
+    let Ok(endpoint) = Endpoint::resolve(docker_host, &env.engine) else { return };
+    // Another engine knows none of the containers, and would count them as gone.
+    let ours = StateDir::of_kind(&env.state_dir, state.cluster(), &endpoint.address);
+    let (true, Ok(_lock)) = (ours.path() == state.path(), state.lock()) else { return };
+    block_on(async {
+        if let Ok(docker) = Docker::connect(&endpoint).await {
+            uploads::sweep(&docker, &state.all_uploads()).await;
+        }
+    });
 }
 
 /// What is left in a cluster, the last first; of one that a run is using, that it is that run's.

@@ -40,7 +40,7 @@ pub(crate) struct PodOnNode {
     pub namespace: String,
     pub name: String,
     pub uid: String,
-    pub obstacle: Option<Obstacle>,
+    pub obstacles: Obstacles,
 }
 
 impl std::fmt::Display for PodOnNode {
@@ -59,15 +59,16 @@ impl PodOnNode {
     }
 }
 
-/// Why `kubectl drain` evicts a pod only when a flag says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Obstacle {
-    /// A DaemonSet would bring it back to the same node.
-    DaemonSet,
+/// Why `kubectl drain` evicts a pod only when flags say so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Obstacles {
+    /// A DaemonSet would bring it back to the same node. Such a pod is never evicted: nothing else
+    /// counts.
+    pub is_daemon: bool,
     /// Nothing creates it again.
-    Unmanaged,
+    pub is_unmanaged: bool,
     /// It has an emptyDir volume, which is lost.
-    EmptyDir,
+    pub has_empty_dir: bool,
 }
 
 /// Whether pods may come to a node, and which run has marked it.
@@ -245,21 +246,22 @@ fn on_node(pod: &DynamicObject) -> Option<PodOnNode> {
     {
         return None;
     }
-    let has_empty_dir = || {
-        let volumes = pod.data["spec"]["volumes"].as_array();
-        volumes.is_some_and(|all| all.iter().any(|volume| volume.get("emptyDir").is_some()))
-    };
+    let volumes = pod.data["spec"]["volumes"].as_array();
+    let has_empty_dir =
+        volumes.is_some_and(|all| all.iter().any(|volume| volume.get("emptyDir").is_some()));
     let mut owners = pod.owner_references().iter();
-    let obstacle = match owners.find(|owner| owner.controller == Some(true)) {
-        Some(owner) if owner.kind == "DaemonSet" => Some(Obstacle::DaemonSet),
-        None => Some(Obstacle::Unmanaged),
-        Some(_) => has_empty_dir().then_some(Obstacle::EmptyDir),
+    let owner = owners.find(|owner| owner.controller == Some(true));
+    let obstacles = match owner {
+        Some(owner) if owner.kind == "DaemonSet" => {
+            Obstacles { is_daemon: true, ..Obstacles::default() }
+        }
+        owner => Obstacles { is_daemon: false, is_unmanaged: owner.is_none(), has_empty_dir },
     };
     Some(PodOnNode {
         namespace: pod.namespace().unwrap_or_default(),
         name: pod.name_any(),
         uid: pod.uid().unwrap_or_default(),
-        obstacle,
+        obstacles,
     })
 }
 
@@ -272,15 +274,21 @@ mod tests {
         let pod = |metadata: Value, spec: Value| {
             let pod =
                 json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
-            on_node(&serde_json::from_value(pod).unwrap()).map(|pod| pod.obstacle)
+            on_node(&serde_json::from_value(pod).unwrap()).map(|pod| pod.obstacles)
         };
         let owned = |kind: &str| json!({"name": "p", "ownerReferences": [{"apiVersion": "apps/v1", "kind": kind, "name": "o", "uid": "u", "controller": true}]});
         let volumes =
             json!({"volumes": [{"name": "c", "configMap": {}}, {"name": "v", "emptyDir": {}}]});
-        assert_eq!(pod(json!({"name": "p"}), json!({})), Some(Some(Obstacle::Unmanaged)));
-        assert_eq!(pod(owned("ReplicaSet"), json!({})), Some(None));
-        assert_eq!(pod(owned("ReplicaSet"), volumes), Some(Some(Obstacle::EmptyDir)));
-        assert_eq!(pod(owned("DaemonSet"), json!({})), Some(Some(Obstacle::DaemonSet)));
+        let none = Obstacles::default();
+        let daemon = Obstacles { is_daemon: true, ..none };
+        let empty_dir = Obstacles { has_empty_dir: true, ..none };
+        let unmanaged = Obstacles { is_unmanaged: true, ..none };
+        assert_eq!(pod(json!({"name": "p"}), json!({})), Some(unmanaged));
+        let both = Obstacles { is_unmanaged: true, ..empty_dir };
+        assert_eq!(pod(json!({"name": "p"}), volumes.clone()), Some(both));
+        assert_eq!(pod(owned("ReplicaSet"), json!({})), Some(none));
+        assert_eq!(pod(owned("ReplicaSet"), volumes.clone()), Some(empty_dir));
+        assert_eq!(pod(owned("DaemonSet"), volumes), Some(daemon));
         assert_eq!(pod(json!({"name": "p", "annotations": {MIRROR: "x"}}), json!({})), None);
         let ending = json!({"name": "p", "deletionTimestamp": "2026-11-22T08:54:23Z"});
         assert_eq!(pod(ending, json!({})), None);
@@ -292,7 +300,7 @@ mod tests {
             namespace: namespace.into(),
             name: "p".into(),
             uid: String::new(),
-            obstacle: None,
+            obstacles: Obstacles::default(),
         };
         assert_eq!(PodOnNode::by_namespace(&[]), None);
         let text = PodOnNode::by_namespace(&[pod("shop"), pod("kube-system"), pod("shop")]);

@@ -42,7 +42,7 @@ pub(crate) use canary::{CANARY_LABEL, CANARY_PREFIX, CanaryClient};
 pub(crate) use canary_object::CANARY_OBJECT;
 pub(crate) use connect::Cluster;
 pub(crate) use deployment::Scale;
-pub(crate) use drain::{Cordon, Evicted, Eviction, Obstacle, PodOnNode};
+pub(crate) use drain::{Cordon, Evicted, Eviction, Obstacles, PodOnNode};
 pub(crate) use error::ClusterError;
 pub(crate) use error::chain as innermost;
 pub(crate) use kind::{Kind, KindCreate};

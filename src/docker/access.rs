@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{FutureExt, Stream, StreamExt};
 
 use super::client::Docker;
-use super::error::DockerError;
+use super::error::{DockerError, Unreachable};
 use super::exec::ExecChunk;
 use crate::node::{
     Access, AccessError, AccessErrorKind, NodeAccess, NodeFile, NodeHandle, NodeState, Output,
@@ -59,7 +59,8 @@ impl From<DockerError> for AccessError {
             DockerError::Paused { .. } => AccessErrorKind::Frozen,
             DockerError::NotRunning { .. } => AccessErrorKind::Down,
             DockerError::Timeout { .. } => AccessErrorKind::Timeout,
-            DockerError::Unreachable { .. } => AccessErrorKind::Away,
+            DockerError::Unreachable { why: Unreachable::Broken, .. } => AccessErrorKind::Away,
+            DockerError::Unreachable { .. } => AccessErrorKind::NotSent,
             DockerError::NotPaused { .. }
             | DockerError::Refused { .. }
             | DockerError::TooOld { .. } => AccessErrorKind::Refused,

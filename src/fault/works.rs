@@ -201,7 +201,10 @@ fn passing(error: FaultError) -> Result<Look, FaultError> {
         FaultError::Access(access)
             if matches!(
                 access.kind,
-                AccessErrorKind::Down | AccessErrorKind::Refused | AccessErrorKind::Away
+                AccessErrorKind::Down
+                    | AccessErrorKind::Refused
+                    | AccessErrorKind::Away
+                    | AccessErrorKind::NotSent
             ) =>
         {
             Ok(Look::NotYet(access.message))

@@ -79,6 +79,8 @@ pub(crate) enum AccessErrorKind {
     Timeout,
     /// Whoever leads into the node can't be reached.
     Away,
+    /// The same, and nothing was sent: its socket is absent, forbidden, or nobody listens there.
+    NotSent,
     Refused,
 }
 

@@ -4,17 +4,19 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::go_duration::format_duration;
 
 /// The largest file that is read, in bytes. Kubernetes takes no object beyond 1.5 MiB.
 pub(crate) const LARGEST: u64 = 4 << 20;
-/// A pipe may be silent for this long.
-const SILENCE: Duration = Duration::from_secs(10);
+/// How long a pipe is waited for that no program has opened for writing. One that has is waited for
+/// to its end.
+const OPENING: Duration = Duration::from_secs(10);
 
 /// Why a file could not be read: a fragment after "cannot read FILE: ".
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +25,8 @@ pub(crate) enum ReadError {
     Io(#[from] io::Error),
     #[error("larger than {} MiB", LARGEST >> 20)]
     TooLarge,
-    #[error("nothing was written to this pipe for {}", format_duration(SILENCE))]
-    Silent,
+    #[error("no program opened this pipe for writing within {}", format_duration(OPENING))]
+    NoWriter,
     #[error("not a text file: line {line}, column {column} is not valid UTF-8")]
     NotText { line: usize, column: usize },
 }
@@ -51,7 +53,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ReadError> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     match file.metadata()?.file_type().is_fifo() {
-        true => read_pipe(&file, SILENCE),
+        true => read_pipe(&file, OPENING),
         false => read_from(&file),
     }
 }
@@ -67,20 +69,33 @@ fn read_from(from: impl Read) -> Result<Vec<u8>, ReadError> {
     bounded(bytes)
 }
 
-fn read_pipe(mut pipe: &File, silence: Duration) -> Result<Vec<u8>, ReadError> {
-    let limit = Timespec::try_from(silence).expect("a few seconds");
+/// Reads a pipe that was opened without waiting for its writer.
+fn read_pipe(mut pipe: &File, opening: Duration) -> Result<Vec<u8>, ReadError> {
+    let until = Instant::now() + opening;
     let (mut bytes, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
     while bytes.len() as u64 <= LARGEST {
-        if poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&limit)).map_err(io::Error::from)?
-            == 0
-        {
-            return Err(ReadError::Silent);
-        }
-        match pipe.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => bytes.extend_from_slice(&buffer[..count]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        let limit = match pipe.read(&mut buffer) {
+            Ok(0) if !bytes.is_empty() => break,
+            // Nobody writes to it: not yet, or no more.
+            Ok(0) => Some(until.saturating_duration_since(Instant::now())),
+            Ok(count) => {
+                bytes.extend_from_slice(&buffer[..count]);
+                continue;
+            }
+            // Whoever writes to it takes time.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error.into()),
+        };
+        let timeout = limit.map(|limit| Timespec::try_from(limit).expect("a few seconds"));
+        let mut polled = [PollFd::new(pipe, PollFlags::IN)];
+        match poll(&mut polled, timeout.as_ref()) {
+            // One that has opened it and not written yet shows in the next read only.
+            Ok(0) if limit.is_none_or(|limit| limit.is_zero()) => return Err(ReadError::NoWriter),
+            // A writer was there, wrote nothing since the last read, and is gone.
+            Ok(_) if limit.is_some() && polled[0].revents() == PollFlags::HUP => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(io::Error::from(error).into()),
         }
     }
     bounded(bytes)
@@ -116,6 +131,8 @@ pub(crate) fn json_problem(error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     fn problem<T: std::fmt::Debug>(result: Result<T, ReadError>) -> String {
@@ -137,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_is_read_to_its_end_and_a_silent_one_is_left() {
+    fn a_pipe_is_read_to_its_end_and_one_without_a_writer_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
@@ -146,14 +163,33 @@ mod tests {
             let flags = OFlags::NONBLOCK.bits().cast_signed();
             OpenOptions::new().read(true).custom_flags(flags).open(&path).unwrap()
         };
-        let silent = read_pipe(&open(), Duration::from_millis(20));
-        assert_eq!(problem(silent), "nothing was written to this pipe for 10s");
+        let limit = Duration::from_millis(20);
+        let text = "no program opened this pipe for writing within 10s";
+        assert_eq!(problem(read_pipe(&open(), limit)), text);
         let writer = std::thread::spawn({
             let path = path.clone();
             move || std::fs::write(path, "a: 1\n".repeat(20_000))
         });
         assert_eq!(read_text(&path).unwrap().len(), 100_000);
         writer.join().unwrap().unwrap();
+        // Opened in time, and then slow.
+        let pipe = open();
+        let write = |path: &Path| File::options().write(true).open(path).unwrap();
+        let writer = std::thread::spawn({
+            let path = path.clone();
+            move || {
+                std::thread::sleep(Duration::from_millis(20));
+                let mut slow = write(&path);
+                std::thread::sleep(Duration::from_millis(1200));
+                slow.write_all(b"a: 1\n").unwrap();
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        assert_eq!(read_pipe(&pipe, Duration::from_secs(1)).unwrap(), b"a: 1\n");
+        writer.join().unwrap();
+        let pipe = open();
+        drop(write(&path));
+        assert!(read_pipe(&pipe, Duration::from_secs(5)).unwrap().is_empty(), "it wrote nothing");
     }
 
     #[test]

@@ -20,6 +20,8 @@ use super::record::{Event, Record};
 const EVENTS: &str = "events.jsonl";
 const ATTEMPTS: &str = "attempts";
 const LATEST: &str = "latest";
+/// How long the time is with which a run's id begins: `20260101-000000`.
+const ID_TIME: usize = 15;
 
 /// Why a run's folder can't be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -246,13 +248,11 @@ impl Timeline {
     }
 
     /// Finds a run by its id, an unambiguous beginning of it, `latest` (the one that began last), or
-    /// its folder's path.
+    /// its folder's path. Errors when the latest can't be read: an earlier one's verdict is not its.
     pub fn find(runs_dir: &Path, name: &str) -> Result<PathBuf, StoreError> {
         let missing = || StoreError::NoSuchRun { name: name.to_owned(), dir: runs_dir.to_owned() };
         if name == LATEST {
-            let began = |folder: PathBuf| Some((header_of(&folder).ok()?.anchor.wall, folder));
-            let newest = list(runs_dir)?.into_iter().filter_map(began).max();
-            return newest.map(|(_, folder)| folder).ok_or_else(missing);
+            return latest(runs_dir)?.ok_or_else(missing);
         }
         let direct = Path::new(name);
         if direct.join(EVENTS).is_file() {
@@ -296,6 +296,28 @@ fn is_written(events: &Path) -> bool {
 fn is_id(name: &str) -> bool {
     name.split_once('-')
         .is_some_and(|(date, _)| date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// The folder of the run that began last: by the time in its id, and within a second by its clock.
+/// Errors when that one can't be read.
+fn latest(runs_dir: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let mut newest = None;
+    for folder in list(runs_dir)? {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let time = if is_id(&name) { name.get(..ID_TIME).unwrap_or(&name) } else { "" };
+        let header = header_of(&folder);
+        // A folder of another name that can't be read may be anything.
+        if time.is_empty() && header.is_err() {
+            continue;
+        }
+        // Of what can't be read it is not known that it did not begin last.
+        let wall = header.as_ref().ok().map(|header| header.anchor.wall);
+        let began = (time.to_owned(), wall.is_none(), wall);
+        if newest.as_ref().is_none_or(|(other, _)| *other <= began) {
+            newest = Some((began, header.map(|_| folder)));
+        }
+    }
+    newest.map(|(_, folder)| folder).transpose()
 }
 
 /// The folders of all runs, oldest first by name (ids begin with their time), those that cannot be
@@ -520,11 +542,27 @@ mod tests {
         fs::remove_file(runs.path().join(LATEST)).unwrap();
         fs::create_dir(runs.path().join("20260101-000000-none")).unwrap();
         fs::create_dir(runs.path().join("other")).unwrap();
-        assert_eq!(Timeline::find(runs.path(), LATEST).unwrap(), runs.path().join("a-newer"));
+        let error = Timeline::find(runs.path(), LATEST).unwrap_err().to_string();
+        assert!(error.contains("20260101-000000-none cannot be read"), "{error}");
         let listed = list(runs.path()).unwrap();
         assert_eq!(listed.len(), 3, "{listed:?}");
         let empty = Timeline::read(&listed[0]).unwrap_err().to_string();
         assert!(empty.ends_with("cannot be read: it has no events.jsonl"), "{empty}");
+        fs::remove_dir(&listed[0]).unwrap();
+        assert_eq!(Timeline::find(runs.path(), LATEST).unwrap(), runs.path().join("a-newer"));
+        // An id says when its run began, to the second.
+        for (run, later) in
+            [("20260102-000000-b", 2), ("20260102-000000-a", 3), ("20260101-000000-c", 4)]
+        {
+            header.run = run.into();
+            let mut began = header.clone();
+            began.anchor.wall += std::time::Duration::from_secs(later);
+            RunFolder::create(runs.path(), &began).unwrap();
+        }
+        let latest = Timeline::find(runs.path(), LATEST).unwrap();
+        assert_eq!(latest, runs.path().join("20260102-000000-a"));
+        fs::create_dir(runs.path().join("20260101-235959-none")).unwrap();
+        assert_eq!(Timeline::find(runs.path(), LATEST).unwrap(), latest, "it is older");
     }
 
     #[test]

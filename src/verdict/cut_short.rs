@@ -65,10 +65,11 @@ fn needs(expectation: &Expectation) -> Needs {
         Expectation::ErrorWindow { .. }
         | Expectation::NoSuccess { .. }
         | Expectation::NotDetected
-        | Expectation::NotRescheduled { .. }
-        | Expectation::LeaderGap { .. }
-        | Expectation::OldLeader { .. } => Needs::EachUndo,
-        Expectation::NoErrors { .. }
+        | Expectation::NotRescheduled { .. } => Needs::EachUndo,
+        // An old leader goes on, and a new one may be missing, when the undo has just happened.
+        Expectation::LeaderGap { .. }
+        | Expectation::OldLeader { .. }
+        | Expectation::NoErrors { .. }
         | Expectation::FailedShare { .. }
         | Expectation::NodesUntouched => Needs::Recovery,
     }

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{Watches, start};
 use crate::cluster::Cluster;
-use crate::timeline::{Change, Event, Moment, Ready, Record};
+use crate::timeline::{Change, Event, Moment, ObjectRef, Ready, Record};
 
 /// One node, whose condition is the server's whole state.
 struct State {
@@ -97,14 +97,18 @@ impl Server {
         let list = |items: &str| {
             format!(r#"{{"metadata":{{"resourceVersion":"{version}"}},"items":[{items}]}}"#)
         };
-        let endpoints =
-            r#"{"metadata":{"name":"web"},"subsets":[{"addresses":[{"ip":"10.0.0.1"}]}]}"#;
+        let namespace = if request.contains("/namespaces/db/") { "db" } else { "run" };
+        let endpoints = ["web", "other"].map(|name| {
+            format!(
+                r#"{{"metadata":{{"name":"{name}","namespace":"{namespace}"}},"subsets":[{{"addresses":[{{"ip":"10.0.0.1"}}]}}]}}"#
+            )
+        });
         let (status, body) = if request.contains("/version") {
             ("200 OK", r#"{"major":"1","minor":"34","gitVersion":"v1.34.4","gitCommit":"","gitTreeState":"","buildDate":"","goVersion":"","compiler":"","platform":""}"#.to_owned())
         } else if request.contains("/endpointslices") && old {
             ("404 Not Found", r#"{"kind":"Status","status":"Failure","reason":"NotFound","code":404,"message":"no"}"#.to_owned())
         } else if request.contains("/endpoints?") {
-            ("200 OK", list(endpoints))
+            ("200 OK", list(&endpoints.join(",")))
         } else {
             ("200 OK", list(if request.contains("/nodes") { &node } else { "" }))
         };
@@ -275,6 +279,23 @@ async fn a_server_without_slices_is_watched_by_its_endpoints() {
     };
     assert_eq!(seen.next(|record| service(&record.event)).await, "web");
     drop(server);
+}
+
+#[tokio::test]
+async fn of_another_namespace_only_the_named_endpoints_are_recorded() {
+    let (_server, cluster) = Server::start(true).await;
+    let (out, records) = unbounded_channel();
+    let mut watches = start(std::slice::from_ref(&cluster), "run", out.clone());
+    let other = ObjectRef::new(Some("db"), "other");
+    let elsewhere = [("db".to_owned(), vec![other])].into();
+    watches.follow_elsewhere(std::slice::from_ref(&cluster), &elsewhere, &out);
+    let mut seen = SourceHealth(records);
+    let service = |record: &Record| match &record.event {
+        Event::Endpoint { service, .. } if service.starts_with("db/") => Some(service.clone()),
+        _ => None,
+    };
+    // The one that is not named is before it in the list.
+    assert_eq!(seen.next(service).await, "db/other");
 }
 
 /// Two servers of one cluster: a change is reported once, by the first to show it, and there is a

@@ -59,6 +59,8 @@ pub(super) struct Follow {
     name: String,
     fields: Option<&'static str>,
     labels: Option<String>,
+    /// The API can't select by several names: others are received and left out.
+    names: Option<BTreeSet<String>>,
     out: UnboundedSender<Record>,
     started: watch::Sender<BTreeSet<String>>,
 }
@@ -114,7 +116,7 @@ impl Follow {
         out: UnboundedSender<Record>,
         started: watch::Sender<BTreeSet<String>>,
     ) -> Self {
-        Self { name: name.into(), fields: None, labels: None, out, started }
+        Self { name: name.into(), fields: None, labels: None, names: None, out, started }
     }
 
     /// Follows only objects of which these fields are so.
@@ -122,12 +124,12 @@ impl Follow {
         Self { fields: Some(fields), ..self }
     }
 
-    /// Follows only objects whose labels are so.
-    /// The same of all objects, whatever their labels.
-    pub(super) fn unlabelled(self) -> Self {
-        Self { labels: None, ..self }
+    /// The same of objects with any labels, but only of those with these names; `None`: of all.
+    pub(super) fn named(self, names: Option<BTreeSet<String>>) -> Self {
+        Self { labels: None, names, ..self }
     }
 
+    /// Follows only objects whose labels are so.
     pub(super) fn labels(self, labels: String) -> Self {
         Self { labels: Some(labels), ..self }
     }
@@ -150,6 +152,11 @@ impl Follow {
         (ended, self)
     }
 
+    fn wants(&self, object: &impl Resource) -> bool {
+        let name = object.meta().name.as_deref().unwrap_or_default();
+        self.names.as_ref().is_none_or(|names| names.contains(name))
+    }
+
     fn send_all(&self, at: Moment, since: Option<Moment>, events: Vec<Event>) -> bool {
         events.into_iter().all(|event| self.send(Record { at, since, event }))
     }
@@ -167,7 +174,7 @@ impl Follow {
             let page = timeout(LIST_TIMEOUT, api.list(&params))
                 .await
                 .map_err(|_| silent("list", LIST_TIMEOUT))??;
-            all.extend(page.items);
+            all.extend(page.items.into_iter().filter(|object| self.wants(object)));
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
                 return Ok((all, page.metadata.resource_version.unwrap_or_default()));
@@ -282,7 +289,7 @@ impl<W: Watched> Source<'_, W> {
                 Err(_) => return Stream::Broken("no response from the API server".to_owned()),
             };
             let at = Moment::now();
-            let taken = take(answer, &mut self.shared().cache, place);
+            let taken = take(self.follow, answer, &mut self.shared().cache, place);
             match taken {
                 Ok(events) => {
                     place.alive = at;
@@ -313,6 +320,7 @@ impl Place {
 
 /// Brings the cache and the place up to what the server answered.
 fn take<W: Watched>(
+    follow: &Follow,
     event: WatchEvent<W::Object>,
     cache: &mut WatchCache<W>,
     place: &mut Place,
@@ -323,6 +331,12 @@ fn take<W: Watched>(
         }
     };
     match event {
+        WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object)
+            if !follow.wants(&object) =>
+        {
+            at(&object);
+            Ok(Vec::new())
+        }
         WatchEvent::Added(object) | WatchEvent::Modified(object) => {
             at(&object);
             Ok(cache.put(&object, Change::Changed))

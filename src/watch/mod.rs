@@ -67,12 +67,14 @@ impl Watches {
             self.tasks.spawn(run::<Elsewhere<pod::Pods>>(pods, within(&clients, namespace)));
             self.tasks.spawn(run::<Elsewhere<event::Events>>(events, within(&clients, namespace)));
             if let Some(follow) = endpoints {
-                let names: Vec<&str> = services.iter().map(|it| it.name.as_str()).collect();
-                let labels = format!("{} in ({})", endpoint_slice::SERVICE, names.join(","));
+                let names: BTreeSet<String> = services.iter().map(|it| it.name.clone()).collect();
+                let listed = names.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+                let labels = format!("{} in ({listed})", endpoint_slice::SERVICE);
                 self.tasks.spawn(endpoints_of::<Elsewhere<Slices>, Elsewhere<OldEndpoints>>(
                     follow.labels(labels),
                     clients.clone(),
                     namespace.clone(),
+                    Some(names),
                 ));
             }
         }
@@ -113,6 +115,7 @@ pub(crate) fn start(servers: &[Cluster], namespace: &str, out: UnboundedSender<R
         follow("endpoints"),
         clients.clone(),
         namespace.to_owned(),
+        None,
     ));
     let workload = follow("pods").labels(format!("!{CANARY_LABEL}"));
     tasks.spawn(run::<pod::Pods>(workload, within(&clients, namespace)));
@@ -140,9 +143,14 @@ async fn run<W: cache::Watched>(follow: Follow, apis: Vec<Api<W::Object>>) {
     follow.run::<W>(apis).await;
 }
 
-/// EndpointSlices; where the server has none, the old Endpoints, and says so.
-async fn endpoints_of<New, Old>(follow: Follow, clients: Clients, namespace: String)
-where
+/// EndpointSlices; where the server has none, the old Endpoints, and says so. An old one is called as
+/// its Service: only those of these names are followed; `None`: all.
+async fn endpoints_of<New, Old>(
+    follow: Follow,
+    clients: Clients,
+    namespace: String,
+    names: Option<BTreeSet<String>>,
+) where
     New: cache::Watched<Object = EndpointSlice>,
     Old: cache::Watched<Object = Endpoints>,
 {
@@ -151,7 +159,7 @@ where
             "the server has no discovery.k8s.io/v1 EndpointSlices; its Endpoints are watched"
                 .to_owned();
         follow.send(Record::now(Event::Note { warning: false, text }));
-        follow.unlabelled().run::<Old>(within(&clients, &namespace)).await;
+        follow.named(names).run::<Old>(within(&clients, &namespace)).await;
     }
 }
 

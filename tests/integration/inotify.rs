@@ -13,10 +13,11 @@ struct UsedUp {
 impl UsedUp {
     fn now() -> Self {
         let used_up = Self { node: format!("{CLUSTER}-control-plane") };
-        // Each `tail -f` has one. The first that gets none says so and polls.
+        // Each `tail -f` has one. The first that gets none says so and polls. They end by themselves
+        // where this test is killed.
         used_up.inside(&format!(
             "touch {FILE}; limit=$(cat /proc/sys/fs/inotify/max_user_instances); i=0
-while [ $i -lt $limit ]; do tail -f {FILE} >/dev/null 2>&1 & i=$((i+1)); done
+while [ $i -lt $limit ]; do timeout 300 tail -f {FILE} >/dev/null 2>&1 & i=$((i+1)); done
 sleep 1; timeout 1 tail -f {FILE} 2>&1 | grep inotify"
         ));
         used_up
@@ -29,7 +30,7 @@ sleep 1; timeout 1 tail -f {FILE} 2>&1 | grep inotify"
 
 impl Drop for UsedUp {
     fn drop(&mut self) {
-        self.inside(&format!("pkill -f '^tail -f {FILE}'; rm -f {FILE}"));
+        self.inside(&format!("pkill -f '^(timeout [0-9]+ )?tail -f {FILE}'; rm -f {FILE}"));
     }
 }
 

@@ -401,7 +401,7 @@ fn runs_are_found_whatever_the_folder_has() {
         let report: serde_json::Value = serde_json::from_str(&report.stdout).unwrap();
         report["run"].as_str().unwrap().to_owned()
     };
-    assert_eq!(name("latest"), name("20260101-000000-0000"), "there is no link");
+    assert_eq!(name("latest"), name("20260101-000002-0000"), "there is no link");
     home.run(&["get", "runs"]).exits(0);
     let lines = home.run(&["report", "20260101-000000", "20260101-000001", "-o", "jsonl"]);
     let of: std::collections::BTreeSet<String> = (lines.stdout.lines())
@@ -417,10 +417,18 @@ fn runs_are_found_whatever_the_folder_has() {
     home.file("state/outage/runs/20260103-000000-bad/events.jsonl", "{\"format\": 1");
     home.file("state/outage/runs/20260104-000000-empty/events.jsonl", "");
     let listed = home.run(&["get", "runs"]);
-    listed.exits(4).says("20260102-000000-none cannot be read: it has no events.jsonl");
+    listed.exits(0).says("20260102-000000-none cannot be read: it has no events.jsonl");
     listed.says("events.jsonl cannot be read: its first line is damaged: it ends too early");
     listed.says("events.jsonl cannot be read: it is empty: nothing of the run was recorded");
     assert_eq!(listed.stdout.lines().count(), 4, "{}", listed.stdout);
+    let latest = home.run(&["report", "latest"]);
+    latest
+        .exits(4)
+        .says("20260104-000000-empty")
+        .says("it is empty: nothing of the run was recorded");
+    let odd = Home::new();
+    odd.file("state/outage/runs/20260102-000000-none/x", "");
+    odd.run(&["get", "runs"]).exits(4).says("it has no events.jsonl");
 }
 
 fn names_and_files_are_refused_plainly() {

@@ -216,7 +216,7 @@ async fn an_evicted_pod_ends_and_an_orphan_is_never_made() {
             namespace: "default".into(),
             name: "p".into(),
             uid: uid.into(),
-            obstacle: None,
+            obstacles: Default::default(),
         };
         cluster.evict(&pod, Default::default()).await.unwrap()
     };

@@ -18,6 +18,7 @@ use crate::engine::environment::{inotify, left_behind};
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::undo::ledger::{Access, Ledger, RunRef, UndoEntry};
 use crate::engine::undo::recover::{Harmed, Tools};
+use crate::engine::undo::uploads;
 use crate::kind_config::KindConfig;
 use crate::plan::Node;
 use crate::timeline::{ClusterFacts, ClusterKind, NodeRole, Ready};
@@ -91,6 +92,7 @@ async fn take(
             harmed: Harmed::default(),
         };
         left_behind::strike_undone(&claimed.state, tools, say).await?;
+        uploads::sweep(docker, &claimed.state.all_uploads()).await;
     }
     refuse_pending(&claimed.state)?;
     Ok(claimed)

@@ -88,8 +88,13 @@ impl StateDir {
 
     /// Where a run records the files that are on their way into a node.
     pub(crate) fn uploads(&self, run: &str) -> PathBuf {
-        let path = self.path.join("uploads").join(run);
+        let path = self.all_uploads().join(run);
         std::path::absolute(&path).unwrap_or(path)
+    }
+
+    /// Where the folders of all runs' uploads are.
+    pub(crate) fn all_uploads(&self) -> PathBuf {
+        self.path.join("uploads")
     }
 
     /// Leaves a sign of life of the run that has the lock.

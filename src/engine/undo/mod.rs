@@ -11,5 +11,5 @@ pub(in crate::engine) mod back_off;
 pub(crate) mod ledger;
 pub(crate) mod recover;
 pub(crate) mod rollback;
-pub(in crate::engine) mod uploads;
+pub(crate) mod uploads;
 pub(crate) mod watchdog;

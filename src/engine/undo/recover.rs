@@ -192,9 +192,12 @@ impl Tools {
         containers: &[String],
         uploads: Option<&Path>,
     ) -> Result<(), RunError> {
-        if let Some(folder) = uploads {
-            uploads::remove_late(&self.docker, folder).await?;
-        }
+        let late = match uploads {
+            Some(folder) => uploads::remove_late(&self.docker, folder).await,
+            None => Ok(()),
+        };
+        // One that fails keeps no other node from being looked at.
+        let mut failed = late.err();
         for container in containers {
             let node = NodeHandle { name: container.clone(), id: container.clone() };
             match agent::sweep(&self.docker, &node, run).await {
@@ -202,13 +205,15 @@ impl Tools {
                 // nothing can be looked for. One of which nothing is known may be up.
                 Err(_) if is_off(self.docker.state(&node).await) => {}
                 Err(error) => {
-                    return Err(RunError::failed("cannot remove a prober's file from a node")
-                        .because(error.as_ref()));
+                    failed.get_or_insert_with(|| {
+                        RunError::failed("cannot remove a prober's file from a node")
+                            .because(error.as_ref())
+                    });
                 }
                 Ok(()) => {}
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     async fn namespace(
@@ -531,6 +536,19 @@ mod tests {
         let left =
             all(&mut ledger, async |name: &str| tools(&engine, name).await, &mut |_, _| {}).await;
         assert!(left.is_empty() && ledger.pending().is_empty(), "{left:?}");
+    }
+
+    #[tokio::test]
+    async fn one_node_that_cannot_be_swept_keeps_no_other_from_it() {
+        let engine = FakeEngine::start();
+        engine.with(|state| state.script = Box::new(|_, _| (1, "disk full".into())));
+        let tools = tools(&engine, "e").await.unwrap();
+        let containers = ["id-c-control-plane", "id-c-worker"].map(str::to_owned);
+        let error = tools.probers("r", &containers, None).await.unwrap_err();
+        assert!(error.line().contains("disk full"), "{error}");
+        let calls = engine.calls();
+        let swept = |id: &str| calls.iter().any(|call| call.contains(&format!("{id}/exec")));
+        assert!(containers.iter().all(|id| swept(id)), "{calls:?}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! up: so each is recorded on this host before it begins, until it has arrived or was removed.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +17,8 @@ use crate::node::{
     ProcessStream,
 };
 
-/// How long the removal waits for a file that may still arrive.
-const ARRIVAL: Duration = Duration::from_secs(20);
+/// How long the removal waits for a file that may still arrive, or a node that can't be asked.
+const ARRIVAL: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(500);
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// After this no upload is on its way any more.
@@ -84,6 +85,7 @@ impl NodeAccess for RecordedUploads {
     }
 }
 
+/// Whether something was sent, and nobody knows what became of it.
 fn may_arrive(error: &AccessError) -> bool {
     matches!(error.kind, AccessErrorKind::Timeout | AccessErrorKind::Away)
 }
@@ -113,47 +115,88 @@ fn refused(error: &dyn std::error::Error) -> AccessError {
     AccessError { kind: AccessErrorKind::Refused, message, hint: None }
 }
 
-/// Removes from their nodes the files of uploads that were given up. Errors while one may still
-/// arrive, or its node cannot be asked; its record stays then.
+/// What is known of a recorded upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arrival {
+    /// Its file was removed, or can't arrive any more.
+    Over,
+    /// It is not there yet.
+    Awaited,
+}
+
+/// Removes from their nodes the files of uploads that were given up, and waits a little for those
+/// that are not there yet. What does not come keeps its record for [`sweep`], and is no error.
+/// Errors when a node or a record can't be asked; its record stays, too.
 pub(crate) async fn remove_late(access: &dyn NodeAccess, folder: &Path) -> Result<(), RunError> {
     let end = Instant::now() + ARRIVAL;
     loop {
-        let mut left = None;
-        for file in fs::read_dir(folder).into_iter().flatten().flatten() {
-            match remove(access, &file.path()).await {
-                Ok(()) => drop(fs::remove_file(file.path())),
-                Err(error) => left = Some(error),
-            }
-        }
-        match left {
-            None => {
-                let _ = fs::remove_dir(folder);
-                return Ok(());
-            }
-            Some(error) if Instant::now() >= end => return Err(error),
-            Some(_) => sleep(LOOK).await,
+        match look(access, folder).await {
+            Ok(Arrival::Over) => return Ok(()),
+            Ok(Arrival::Awaited) if Instant::now() >= end => return Ok(()),
+            Err(error) if Instant::now() >= end => return Err(error),
+            _ => sleep(LOOK).await,
         }
     }
 }
 
-async fn remove(access: &dyn NodeAccess, record: &Path) -> Result<(), RunError> {
+/// Looks once for what earlier runs in a cluster have left on its way: the folders of their uploads
+/// are in `root`. For who has the cluster's lock. What can't be removed is left for the next time.
+pub(crate) async fn sweep(access: &dyn NodeAccess, root: &Path) {
+    for run in fs::read_dir(root).into_iter().flatten().flatten() {
+        let _ = look(access, &run.path()).await;
+    }
+}
+
+/// Looks once at all records of a folder, and removes it when they are over.
+async fn look(access: &dyn NodeAccess, folder: &Path) -> Result<Arrival, RunError> {
+    let unreadable = |error: std::io::Error| {
+        RunError::failed(format!("cannot read {}", folder.display())).because(&error)
+    };
+    let records = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Arrival::Over),
+        other => other.map_err(unreadable)?,
+    };
+    let mut result = Ok(Arrival::Over);
+    for record in records {
+        let record = record.map_err(unreadable)?.path();
+        match remove(access, &record).await {
+            Ok(Arrival::Over) => drop(fs::remove_file(record)),
+            Ok(Arrival::Awaited) if result.is_ok() => result = Ok(Arrival::Awaited),
+            Ok(Arrival::Awaited) => {}
+            Err(error) => result = Err(error),
+        }
+    }
+    if matches!(result, Ok(Arrival::Over)) {
+        let _ = fs::remove_dir(folder);
+    }
+    result
+}
+
+async fn remove(access: &dyn NodeAccess, record: &Path) -> Result<Arrival, RunError> {
+    let text = match fs::read(record) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Arrival::Over),
+        other => other.map_err(|error| {
+            RunError::failed(format!("cannot read {}", record.display())).because(&error)
+        })?,
+    };
     // One that was cut was written before its upload began.
-    let text = fs::read(record).unwrap_or_default();
-    let Ok(upload) = serde_json::from_slice::<Upload>(&text) else { return Ok(()) };
+    let Ok(upload) = serde_json::from_slice::<Upload>(&text) else { return Ok(Arrival::Over) };
     let node = NodeHandle { name: upload.node, id: upload.container };
     let script = format!("[ -e \"$1\" ] || exit {ABSENT}; rm -f \"$1\"");
     let argv = ["sh", "-c", &script, "sh", &upload.path];
     let failed = || RunError::failed(format!("cannot remove a prober's file from {}", node.name));
     match access.run(&node, REMOVAL_TIMEOUT, &argv).await {
-        Ok(output) if output.code == 0 => Ok(()),
+        Ok(output) if output.code == 0 => Ok(Arrival::Over),
         Ok(output) if output.code == ABSENT => {
-            let is_over = jiff::Timestamp::now().duration_since(upload.at)
-                > OVER.try_into().expect("is short");
-            let why = "its upload took too long, and it may still arrive";
-            if is_over { Ok(()) } else { Err(failed().caused_by(why)) }
+            // An age that can't be told, since the clock was set back, is no reason to wait.
+            let age = Duration::try_from(jiff::Timestamp::now().duration_since(upload.at));
+            match age.is_ok_and(|age| age <= OVER) {
+                true => Ok(Arrival::Awaited),
+                false => Ok(Arrival::Over),
+            }
         }
         Ok(output) => Err(failed().caused_by(output.error_text())),
-        Err(error) if error.kind == AccessErrorKind::Gone => Ok(()),
+        Err(error) if error.kind == AccessErrorKind::Gone => Ok(Arrival::Over),
         Err(error) => Err(failed().because(&error)),
     }
 }
@@ -171,7 +214,7 @@ mod tests {
     #[derive(Default)]
     struct Truth {
         file: bool,
-        is_late: bool,
+        fails: Option<AccessErrorKind>,
         slow: Duration,
     }
 
@@ -194,14 +237,14 @@ mod tests {
 
         fn upload<'a>(&'a self, _: &'a NodeHandle, _: NodeFile<'a>) -> Access<'a, ()> {
             async {
-                let (slow, is_late) = {
+                let (slow, fails) = {
                     let truth = self.0.lock().unwrap();
-                    (truth.slow, truth.is_late)
+                    (truth.slow, truth.fails)
                 };
                 sleep(slow).await;
-                self.0.lock().unwrap().file = !is_late;
-                let (kind, message) = (AccessErrorKind::Timeout, "copy a file".into());
-                if is_late { Err(AccessError { kind, message, hint: None }) } else { Ok(()) }
+                self.0.lock().unwrap().file = fails.is_none();
+                let message = "copy a file".into();
+                fails.map_or(Ok(()), |kind| Err(AccessError { kind, message, hint: None }))
             }
             .boxed()
         }
@@ -226,18 +269,45 @@ mod tests {
     async fn an_upload_that_came_late_is_recorded_until_it_was_removed() {
         let (root, node) = (tempfile::tempdir().unwrap(), Node::default());
         let folder = root.path().join("uploads/r");
-        node.0.lock().unwrap().is_late = true;
+        node.0.lock().unwrap().fails = Some(AccessErrorKind::Timeout);
         let access = RecordedUploads::new(node.clone(), folder.clone());
         access.upload(&worker(), FILE).await.unwrap_err();
         assert_eq!(records(&folder), 1);
-        // Another process looks, and the file is not there yet.
-        let error = remove_late(&node, &folder).await.unwrap_err();
-        let text = "cannot remove a prober's file from w: its upload took too long, and it may still arrive";
-        assert_eq!((error.line().as_str(), records(&folder)), (text, 1));
+        remove_late(&node, &folder).await.expect("one that does not come holds nobody up");
+        assert_eq!(records(&folder), 1);
+        // The next run looks, and the file is not there yet.
+        sweep(&node, &root.path().join("uploads")).await;
+        assert_eq!(records(&folder), 1);
         node.0.lock().unwrap().file = true;
-        remove_late(&node, &folder).await.unwrap();
+        sweep(&node, &root.path().join("uploads")).await;
         assert!(!node.0.lock().unwrap().file && !folder.exists());
         remove_late(&node, &folder).await.expect("nothing is left");
+        sweep(&node, &root.path().join("none")).await;
+    }
+
+    #[tokio::test]
+    async fn what_was_not_sent_needs_no_record() {
+        use AccessErrorKind::{Down, Frozen, Gone, NotSent, Refused};
+        let (root, node) = (tempfile::tempdir().unwrap(), Node::default());
+        let access = RecordedUploads::new(node.clone(), root.path().to_owned());
+        for kind in [Down, Frozen, Gone, NotSent, Refused] {
+            node.0.lock().unwrap().fails = Some(kind);
+            access.upload(&worker(), FILE).await.unwrap_err();
+            assert_eq!(records(root.path()), 0, "{kind:?}");
+        }
+        node.0.lock().unwrap().fails = Some(AccessErrorKind::Away);
+        access.upload(&worker(), FILE).await.unwrap_err();
+        assert_eq!(records(root.path()), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_folder_that_is_not_there_is_empty() {
+        let (root, node) = (tempfile::tempdir().unwrap(), Node::default());
+        let file = root.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = remove_late(&node, &file).await.unwrap_err();
+        assert!(error.line().starts_with("cannot read "), "{error}");
+        remove_late(&node, &root.path().join("none")).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
@@ -260,12 +330,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_has_not_come_for_long_is_not_on_its_way() {
         let (root, node) = (tempfile::tempdir().unwrap(), Node::default());
-        let record = record(root.path(), &worker(), FILE.path).unwrap();
+        let folder = root.path().join("r");
+        let record = record(&folder, &worker(), FILE.path).unwrap();
         let text = fs::read_to_string(&record).unwrap();
-        let mut upload: Upload = serde_json::from_str(&text).unwrap();
-        upload.at -= OVER * 2;
-        fs::write(&record, serde_json::to_vec(&upload).unwrap()).unwrap();
-        remove_late(&node, root.path()).await.unwrap();
-        assert!(!record.exists());
+        let upload: Upload = serde_json::from_str(&text).unwrap();
+        // Long ago, or before the clock was set back.
+        for at in [upload.at - OVER * 2, upload.at + OVER] {
+            let upload = Upload { at, ..serde_json::from_str(&text).unwrap() };
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(&record, serde_json::to_vec(&upload).unwrap()).unwrap();
+            sweep(&node, root.path()).await;
+            assert!(!record.exists());
+        }
     }
 }

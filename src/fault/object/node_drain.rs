@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use super::{AWAY, LOOK, ObjectContext, ObjectFault, Untouched, undo_marked, write};
-use crate::cluster::{Cluster, Cordon, Evicted, Eviction, Obstacle, PodOnNode};
+use crate::cluster::{Cluster, Cordon, Evicted, Eviction, Obstacles, PodOnNode};
 use crate::experiment::{DrainOptions, Fault};
 use crate::fault::FaultError;
 
@@ -184,29 +184,32 @@ impl NodeDrain {
             all.extend(cluster.pods_on(&self.node, Some(namespace)).await?);
         }
         for pod in &all {
-            let why = match pod.obstacle {
-                Some(Obstacle::DaemonSet) if !self.options.ignore_daemon_sets => {
-                    "belongs to a DaemonSet (`ignoreDaemonSets` is false)"
-                }
-                Some(Obstacle::Unmanaged) if !self.options.force => {
-                    "has no controller to recreate it (`force` is false)"
-                }
-                Some(Obstacle::EmptyDir) if !self.options.delete_empty_dir_data => {
-                    "has an emptyDir volume (`deleteEmptyDirData` is false)"
-                }
-                _ => continue,
-            };
-            return Err(unfit(&self.node, format!("pod {pod} {why}")));
+            if let Some(why) = refusal(pod.obstacles, &self.options) {
+                return Err(unfit(&self.node, format!("pod {pod} {why}")));
+            }
         }
-        all.retain(|pod| pod.obstacle != Some(Obstacle::DaemonSet));
+        all.retain(|pod| !pod.obstacles.is_daemon);
         Ok(all)
     }
 }
 
+/// Why the options do not allow a pod to be evicted.
+fn refusal(of: Obstacles, options: &DrainOptions) -> Option<&'static str> {
+    if of.is_daemon && !options.ignore_daemon_sets {
+        Some("belongs to a DaemonSet (`ignoreDaemonSets` is false)")
+    } else if of.is_unmanaged && !options.force {
+        Some("has no controller to recreate it (`force` is false)")
+    } else if of.has_empty_dir && !options.delete_empty_dir_data {
+        Some("has an emptyDir volume (`deleteEmptyDirData` is false)")
+    } else {
+        None
+    }
+}
+
 fn listed(pods: &[PodOnNode]) -> String {
-    let name = |pod: &PodOnNode| match pod.obstacle {
-        Some(Obstacle::Unmanaged) => format!("{pod} (no controller recreates it)"),
-        _ => pod.to_string(),
+    let name = |pod: &PodOnNode| match pod.obstacles.is_unmanaged {
+        true => format!("{pod} (no controller recreates it)"),
+        false => pod.to_string(),
     };
     pods.iter().map(name).collect::<Vec<_>>().join(", ")
 }
@@ -225,4 +228,23 @@ fn options(fault: &Fault) -> DrainOptions {
 
 fn unfit(node: &str, why: String) -> FaultError {
     FaultError::Object { what: format!("drain node {node}"), why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_that_forbids_a_pod_counts_whatever_else_the_pod_is() {
+        let bare = Obstacles { is_unmanaged: true, has_empty_dir: true, is_daemon: false };
+        let all = DrainOptions::default();
+        let keeps_data = DrainOptions { delete_empty_dir_data: false, ..all.clone() };
+        let keeps_bare = DrainOptions { force: false, ..all.clone() };
+        let why = |options: &DrainOptions| refusal(bare, options).unwrap_or_default();
+        assert_eq!(why(&all), "");
+        assert!(why(&keeps_data).contains("`deleteEmptyDirData` is false"));
+        assert!(why(&keeps_bare).contains("`force` is false"));
+        let daemon = Obstacles { is_daemon: true, ..Obstacles::default() };
+        assert_eq!(refusal(daemon, &keeps_data), None);
+    }
 }

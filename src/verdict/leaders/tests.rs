@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::analysis::testing::Run;
+use crate::analysis::testing::{Run, at};
 use crate::analysis::{Findings, analyse};
 use crate::experiment::Expectation;
 use crate::prediction::{ClusterModel, Predictions};
@@ -113,6 +113,29 @@ fn a_new_leader_is_awaited_from_the_fault() {
     assert_eq!(outcomes(failed_over, change, &[16_000, 15_999]), [Pass, Fail]);
     assert_eq!(outcomes(failed_over, gap, &[15_900, 15_850, 15_700]), [Pass, Inconclusive, Fail]);
     assert_eq!(judged(failed_over(), &old(Duration::from_secs(1))).0, Inconclusive);
+}
+
+/// The leader may be missing, or an old one go on, after the undo: until the recovery all is open.
+#[test]
+fn a_run_that_was_cut_just_after_the_undo_does_not_show_how_long_a_gap_is() {
+    let cut = |mut run: Run| {
+        run.0.records.retain(|record| record.at <= at(40_300));
+        run.event(40_300, Event::Interrupted { signal: "SIGTERM".into() }).ended(41_000).build()
+    };
+    let of = |run: Run, expectation: Expectation| {
+        let found = analyse(&cut(run));
+        assert!(found.cut_at.is_some());
+        let none = Predictions::new(None, ClusterModel::default(), 0, 0);
+        crate::verdict::judge(&found, &[expectation], &none).assertions[0].clone()
+    };
+    let passes = of(failed_over(), gap(Duration::from_secs(20)));
+    assert_eq!(passes.outcome, Inconclusive);
+    assert!(passes.why.unwrap().ends_with("before the recovery"));
+    assert_eq!(of(failed_over(), gap(Duration::from_secs(10))).outcome, Fail, "seen already");
+    let unfrozen = || process(renewed(frozen(), 16_000, OTHER, 2), 30_000, 1, Running);
+    let gone = || process(unfrozen(), 32_000, 1, Gone).since(31_900);
+    assert_eq!(of(gone(), old(Duration::from_secs(10))).outcome, Inconclusive);
+    assert_eq!(of(gone(), old(Duration::from_secs(1))).outcome, Fail, "seen already");
 }
 
 /// 15.8 s to 15.9 s without a leader.

@@ -70,7 +70,15 @@ async fn vet(
     }
     let nodes = cluster.nodes().await.map_err(RunError::refused_by)?;
     let nodes: Vec<Node> = nodes.into_iter().map(Node::from).collect();
-    Ok(plan::check_components(limits, &nodes, &hit)?)
+    plan::check_components(limits, &nodes, &hit).map_err(|refused| {
+        let refused = RunError::from(refused);
+        // To be allowed is not enough for a static pod.
+        match (found.iter().find(|pod| pod.mirror), refused.hint.clone()) {
+            (Some(pod), Some(hint)) => refused
+                .hint(format!("{hint}, and use `componentKill`: {} is a static pod", pod.name)),
+            _ => refused,
+        }
+    })
 }
 
 /// The components among the pods found that a fault on so many may hit. Which it hits only the seed

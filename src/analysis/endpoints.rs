@@ -135,6 +135,9 @@ impl Scope<'_> {
             left: left.map(|left| self.when(changes[left].record)),
             deleted: left.is_some_and(|left| changes[left].deleted),
             back: back.map(|seen| self.when(seen.record)),
+            replacement: back
+                .filter(|seen| key(seen.endpoint) != key(endpoint))
+                .and_then(|seen| seen.endpoint.pod.clone()),
         }
     }
 

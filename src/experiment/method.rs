@@ -97,9 +97,10 @@ impl Experiment {
     /// The namespaces in which pods may be hit besides the run's own: that of the application, and
     /// those that the blast radius allows.
     pub fn namespaces(&self) -> Vec<String> {
-        let allowed = self.blast_radius.namespaces.iter();
-        let allowed = allowed.filter(|other| self.namespace.as_ref() != Some(other));
-        self.namespace.iter().chain(allowed).cloned().collect()
+        let own = self.namespace.as_ref();
+        let own = own.filter(|own| self.blast_radius.allows(own, Some(own)));
+        let allowed = self.blast_radius.namespaces.iter().filter(|other| own != Some(other));
+        own.into_iter().chain(allowed).cloned().collect()
     }
 
     pub fn steps(&self) -> Vec<Numbered<'_>> {

@@ -2,8 +2,8 @@
 
 use super::node::Node;
 use super::refusal::Refusal;
-use crate::experiment::{Affected, BlastRadius, Excess, Fault};
-use crate::timeline::NodeRole;
+use crate::experiment::{Affected, BlastRadius, Excess, Fault, NodeSelector};
+use crate::timeline::{Component, NodeRole};
 
 /// A fault on a node.
 #[derive(Clone, Copy, Debug)]
@@ -49,11 +49,33 @@ pub(crate) fn check(
     Excess::join(&excess).map_or(Ok(()), |(message, hint)| Err(Refusal::new(message).hint(hint)))
 }
 
+/// The same for components that are hit as pods, each with its node: as if they were killed. A pod
+/// whose node is not known counts on any control plane. Control planes that are not ready are down.
+pub(crate) fn check_components(
+    limits: &BlastRadius,
+    nodes: &[Node],
+    hit: &[(Component, Option<&str>)],
+) -> Result<(), Refusal> {
+    let control_planes = || nodes.iter().filter(|node| node.role == NodeRole::ControlPlane);
+    let faults: Vec<(&Node, Fault)> = hit
+        .iter()
+        .filter_map(|(component, name)| {
+            let known = nodes.iter().find(|node| Some(node.name.as_str()) == *name);
+            let target = NodeSelector::default();
+            let fault = Fault::ComponentKill { component: *component, target };
+            Some((known.or_else(|| control_planes().next())?, fault))
+        })
+        .collect();
+    let active: Vec<ActiveFault<'_>> =
+        faults.iter().map(|(node, fault)| ActiveFault { node, fault, step: None }).collect();
+    let down: Vec<String> =
+        control_planes().filter(|node| !node.ready).map(|node| node.name.clone()).collect();
+    check(limits, nodes, &down, &active)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::NodeSelector;
-    use crate::timeline::Component;
 
     fn nodes(control_planes: usize, workers: usize) -> Vec<Node> {
         let node = |(number, role)| Node {
@@ -154,6 +176,33 @@ mod tests {
         );
         check(&limits, &three, &[], &stop(Component::Etcd), &three[0]).unwrap();
         assert!(check(&limits, &three, &[&three[1]], &stop(Component::Etcd), &three[0]).is_err());
+    }
+
+    #[test]
+    fn a_component_that_is_hit_as_a_pod_counts_as_one_that_is_killed() {
+        let (one, three) = (nodes(1, 1), nodes(3, 1));
+        let none = BlastRadius::default();
+        let limits = BlastRadius { max_control_planes: 1, ..none.clone() };
+        let scheduler = [(Component::Scheduler, Some("n0"))];
+        let etcd = [(Component::Etcd, Some("n0"))];
+        let killed = Fault::ComponentKill {
+            component: Component::Scheduler,
+            target: NodeSelector::default(),
+        };
+        assert_eq!(
+            check_components(&none, &one, &scheduler),
+            check(&none, &one, &[], &killed, &one[0])
+        );
+        assert!(check_components(&none, &one, &scheduler).is_err());
+        check_components(&limits, &one, &scheduler).unwrap();
+        let refused = check_components(&limits, &one, &etcd).unwrap_err();
+        assert!(refused.hint.unwrap().contains("quorumLoss: true"));
+        check_components(&limits, &three, &etcd).unwrap();
+        assert!(check_components(&none, &three, &[(Component::Etcd, None)]).is_err());
+        let mut degraded = three;
+        degraded[1].ready = false;
+        let two = BlastRadius { max_control_planes: 2, ..limits };
+        assert!(check_components(&two, &degraded, &etcd).is_err(), "two of three would be down");
     }
 
     #[test]

@@ -22,7 +22,7 @@ mod tests;
 
 use std::time::Duration;
 
-pub(crate) use blast_radius::ActiveFault;
+pub(crate) use blast_radius::{ActiveFault, check_components};
 pub(crate) use duration::{RunLength, undo_after};
 pub(crate) use node::{Endpoints, Known, Node};
 pub(crate) use refusal::Refusal;

@@ -2,8 +2,8 @@
 
 use super::line::Line;
 use super::text::count;
-use crate::analysis::findings::Burst;
 use crate::analysis::findings::LateFinding;
+use crate::analysis::findings::{Burst, EndpointFinding};
 use crate::analysis::{Completion, FaultFinding, Findings, Period, ServiceFinding, When, Window};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
@@ -50,8 +50,8 @@ fn of_fault(
     lines: &mut Vec<Line>,
 ) {
     let words = fault.kind.traits().words;
-    let hit =
-        found.probes.iter().filter_map(|probe| fault.service_of(probe)).fold(Vec::new(), distinct);
+    let hit = found.probes.iter().filter(|_| fault.knows_hits());
+    let hit = hit.filter_map(|probe| fault.service_of(probe)).fold(Vec::new(), distinct);
     let hit: Vec<String> = hit
         .iter()
         .map(|s| {
@@ -200,7 +200,20 @@ fn of_service(service: &ServiceFinding, predicted: Option<String>, lines: &mut V
         Line::of(when, "unready", format!("{which} left {}, after the undo", service.service))
     }));
     lines.extend(service.back.map(|when| {
-        Line::of(when, "ready again", format!("{which} is back in {}", service.service))
+        let replaced = service.hit.iter().filter(|one| one.replacement.is_some()).count();
+        let text = match &service.hit[..] {
+            [EndpointFinding { replacement: Some(pod), .. }] => {
+                format!("{}: replacement endpoint {pod} ready", service.service)
+            }
+            all if replaced == all.len() => {
+                format!("{}: {replaced} replacement endpoints ready", service.service)
+            }
+            _ if replaced > 0 => {
+                format!("{which} is back in {}, {replaced} of them as another pod", service.service)
+            }
+            _ => format!("{which} is back in {}", service.service),
+        };
+        Line::of(when, "ready again", text)
     }));
 }
 

@@ -5,6 +5,7 @@ use csv::Writer;
 use super::not_run::NotRun;
 use super::suite::{ExperimentStatus, Part, not_begun};
 use super::view::View;
+use crate::analysis::Completion;
 
 const HEADER: [&str; 10] = [
     "experiment",
@@ -51,7 +52,8 @@ fn run(name: &str, view: &View<'_>) -> Vec<Record> {
     let warnings = view.warnings().join("; ");
     let row = |rest: [&str; 5]| {
         let [expectation, bound, measured, outcome, reason] = rest;
-        let outcome = outcome.to_lowercase();
+        let refused = matches!(view.findings.completion, Completion::Refused { .. });
+        let outcome = if refused { "refused".to_owned() } else { outcome.to_lowercase() };
         [
             name,
             &header.run,

@@ -120,7 +120,7 @@ fn faults(view: &View<'_>, out: &mut String) -> fmt::Result {
             at(fault.undo_requested),
             at(fault.undone)
         )?;
-        for service in &fault.services {
+        for service in fault.services.iter().filter(|_| fault.knows_hits()) {
             writeln!(
                 out,
                 "    {}: {} of {} endpoints hit",

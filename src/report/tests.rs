@@ -10,7 +10,7 @@ use crate::analysis::{Findings, analyse};
 use crate::experiment::*;
 use crate::prediction::{self, Predictions};
 use crate::timeline::{
-    Change, ClusterKind, Event, NodeFacts, NodeRole, Outcome as Answer, Ready, Timeline,
+    Change, ClusterKind, Event, FaultPhase, NodeFacts, NodeRole, Outcome as Answer, Ready, Timeline,
 };
 use crate::verdict::{Verdict, judge};
 
@@ -851,6 +851,42 @@ fn a_suite_as_json_can_be_read_again() {
 }
 
 #[test]
+fn another_pod_on_the_same_node_has_its_own_name() {
+    let node = "fast-detection-worker";
+    let run = Run::new()
+        .endpoints(2, 1)
+        .endpoint(2000, Change::Deleted, 0, node, false)
+        .endpoint(20_000, Change::Changed, 5, node, true)
+        .probe(Prober::new(20, 2, 1, (100, 200)).file())
+        .kill(15_000)
+        .ended(30_000);
+    let text = terminal(&Judged::new(run, experiment()), 140);
+    assert!(text.contains("web: replacement endpoint web-5 ready"), "{text}");
+    assert!(!text.contains("is back in web"), "{text}");
+}
+
+#[test]
+fn which_pods_of_a_deployment_a_scale_takes_is_not_said_at_its_request() {
+    let fault = |phase| Event::Fault {
+        step: 0,
+        name: None,
+        fault: "deploymentScale".into(),
+        target: "web".into(),
+        component: None,
+        phase,
+        detail: String::new(),
+    };
+    let run = Run::new()
+        .endpoints(2, 1)
+        .event(0, fault(FaultPhase::Requested))
+        .event(300, fault(FaultPhase::Confirmed))
+        .probe(Prober::new(20, 2, 1, (100, 200)).file())
+        .ended(30_000);
+    let text = terminal(&Judged::new(run, experiment()), 140);
+    assert!(text.contains("scale requested") && !text.contains("of 2 endpoints"), "{text}");
+}
+
+#[test]
 fn a_run_that_was_refused_says_so_and_draws_nothing() {
     let error = "the blast radius allows 1 worker".to_owned();
     let run = Run::new().event(-100, Event::Failed { error: error.clone(), refused: true });
@@ -864,6 +900,8 @@ fn a_run_that_was_refused_says_so_and_draws_nothing() {
     );
     assert!(!text.contains("--repeat") && !text.contains("failed %"), "{text}");
     assert_eq!(Summary::new(&judged.view()).state(), "refused");
+    let table = csv::render(&suite::Part::of_runs(vec![judged.view()]));
+    assert!(table.contains(",refused,") && !table.contains(",inconclusive,"), "{table}");
     let rows = suite::SuiteReport::new(&suite::Part::of_runs(vec![judged.view()])).experiments;
     assert_eq!((rows[0].outcome, rows[0].not_run), (None, Some(not_run::NotRun::Refused)));
     assert_eq!(rows[0].figures, error, "that it was refused its state says");

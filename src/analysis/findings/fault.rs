@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ProbeFinding, Seen, When};
 use crate::stats::Seconds;
-use crate::timeline::{Component, Ends, FaultName};
+use crate::timeline::{Component, Ends, FaultKind, FaultName};
 
 /// The measurements of one fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,6 +68,12 @@ impl FaultFinding {
     /// A Service as it was when this fault was requested.
     pub fn service(&self, name: &str) -> Option<&ServiceFinding> {
         self.services.iter().find(|service| service.service == name)
+    }
+
+    /// Whether it is known which endpoints it hits when it is requested: which pods of a Deployment
+    /// go is the controller's choice.
+    pub fn knows_hits(&self) -> bool {
+        self.kind != FaultKind::DeploymentScale && self.kind != FaultKind::DeploymentPlace
     }
 
     /// When it was over: its confirmed undo, or its confirmation where there is nothing to undo.
@@ -169,4 +175,7 @@ pub struct EndpointFinding {
     pub deleted: bool,
     /// When the same pod (or another on the same node) was ready again.
     pub back: Option<When>,
+    /// The other pod, where it was not the same one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replacement: Option<String>,
 }

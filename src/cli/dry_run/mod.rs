@@ -282,7 +282,8 @@ async fn now(
     let cluster = &handle.cluster;
     let mut lines = Vec::new();
     if fault.pods().is_some() {
-        lines.push(match (pods::pods_now(cluster, fault).await?, fault.foreign_namespace()) {
+        let found = pods::pods_now(cluster, &experiment.blast_radius, fault).await?;
+        lines.push(match (found, fault.foreign_namespace()) {
             (Some(pods), Some(namespace)) => {
                 let on = |node: &String| format!(" on {node}");
                 let name = |pod: &Pod| {

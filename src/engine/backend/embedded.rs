@@ -17,7 +17,7 @@ use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::engine::undo::recover::NAMESPACE_REMOVAL;
 use crate::experiment::{ApiServer, Ask, Experiment, Fault, From, Target};
-use crate::fault::{self, ModelNode, Modelled, UndoAfter};
+use crate::fault::{self, ModelNode, Modelled, ObjectHarm, UndoAfter};
 use crate::plan::Node;
 use crate::probe::control;
 use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
@@ -135,6 +135,9 @@ fn pod_ports(workload: &Manifest, labels: &BTreeMap<String, String>) -> Vec<u16>
 
 /// What the undo does, for people.
 pub(crate) fn describe(fault: &Fault, name: &str) -> String {
+    if let Some(harm) = ObjectHarm::plan_on_node(fault, name, &[]) {
+        return harm.describe();
+    }
     fault::modelled(fault, ModelNode { id: NodeId(0), name })
         .map_or_else(|| format!("undo {} on {name}", fault.kind()), |modelled| modelled.describe)
 }
@@ -350,6 +353,14 @@ impl EmbeddedBackend<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::NodeSelector;
+
+    #[test]
+    fn a_drain_is_undone_in_a_model_as_in_a_cluster() {
+        let target = NodeSelector::default();
+        let drain = Fault::NodeDrain { target, options: Default::default() };
+        assert_eq!(describe(&drain, "w1"), "uncordon node w1");
+    }
 
     #[test]
     fn what_is_left_in_a_model_ends_with_it() {

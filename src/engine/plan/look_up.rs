@@ -25,7 +25,7 @@ impl Placement<'_> {
                     found => drop(found.map_err(RunError::refused_by)?),
                 }
             }
-            pods::pods_now(self.cluster, fault).await?;
+            pods::pods_now(self.cluster, &experiment.blast_radius, fault).await?;
         }
         for expectation in &experiment.expect {
             if let Expectation::NotRescheduled { pods } | Expectation::Restarted { pods, .. } =

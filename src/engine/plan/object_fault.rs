@@ -55,7 +55,8 @@ impl RunScope<'_> {
         selector: &PodSelector,
         seed: &mut Seed,
     ) -> Result<Vec<Pod>, RunError> {
-        pods::choose_pods(&self.cluster, &self.namespace, selector, seed).await
+        let limits = &self.experiment.blast_radius;
+        pods::choose_pods(&self.cluster, limits, &self.namespace, selector, seed).await
     }
 }
 

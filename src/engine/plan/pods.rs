@@ -3,18 +3,26 @@
 use crate::cluster::{Cluster, Pod};
 use crate::engine::error::RunError;
 use crate::engine::seed::Seed;
-use crate::experiment::{Count, Fault, PodSelector, Pods};
+use crate::experiment::{BlastRadius, Count, Fault, PodSelector, Pods};
+use crate::plan::{self, Node};
+use crate::timeline::Component;
+
+/// Where a control plane's components are pods.
+const SYSTEM: &str = "kube-system";
 
 /// The pods that a selector chooses in a cluster where the run's namespace is `own`: so many as it
-/// says, by the seed. Refused where there are fewer.
+/// says, by the seed. Refused where there are fewer, or more of a control plane than may be hit.
 pub(in crate::engine) async fn choose_pods(
     cluster: &Cluster,
+    limits: &BlastRadius,
     own: &str,
     selector: &PodSelector,
     seed: &mut Seed,
 ) -> Result<Vec<Pod>, RunError> {
     let namespace = selector.pods.namespace.as_deref().unwrap_or(own);
-    choose(pods(cluster, namespace, &selector.pods).await?, selector, namespace, seed)
+    let found = pods(cluster, namespace, &selector.pods).await?;
+    vet(cluster, limits, &found, selector.count, namespace).await?;
+    choose(found, selector, namespace, seed)
 }
 
 /// Pods as they are now.
@@ -30,9 +38,10 @@ pub(in crate::engine) async fn pods(
 }
 
 /// The pods from which a fault would choose now. `None`: it hits none, or those of a namespace that
-/// does not exist yet. Refused where there are fewer than it hits.
+/// does not exist yet. Refused as in a run.
 pub(crate) async fn pods_now(
     cluster: &Cluster,
+    limits: &BlastRadius,
     fault: &Fault,
 ) -> Result<Option<Vec<Pod>>, RunError> {
     let Some((selector, namespace)) =
@@ -41,8 +50,66 @@ pub(crate) async fn pods_now(
         return Ok(None);
     };
     let found = pods(cluster, namespace, &selector.pods).await?;
+    vet(cluster, limits, &found, selector.count, namespace).await?;
     choose(found.clone(), selector, namespace, &mut Seed::new(0))?;
     Ok(Some(found))
+}
+
+/// Refused where pods of a control plane are among those found, and the blast radius does not allow
+/// as many of them to be hit.
+async fn vet(
+    cluster: &Cluster,
+    limits: &BlastRadius,
+    found: &[Pod],
+    count: Count,
+    namespace: &str,
+) -> Result<(), RunError> {
+    let hit = components(found, count, namespace);
+    if hit.is_empty() {
+        return Ok(());
+    }
+    let nodes = cluster.nodes().await.map_err(RunError::refused_by)?;
+    let nodes: Vec<Node> = nodes.into_iter().map(Node::from).collect();
+    plan::check_components(limits, &nodes, &hit).map_err(|refused| {
+        let refused = RunError::from(refused);
+        // To be allowed is not enough for a static pod.
+        match (found.iter().find(|pod| pod.mirror), refused.hint.clone()) {
+            (Some(pod), Some(hint)) => refused
+                .hint(format!("{hint}, and use `componentKill`: {} is a static pod", pod.name)),
+            _ => refused,
+        }
+    })
+}
+
+/// The components among the pods found that a fault on so many may hit. Which it hits only the seed
+/// says, so the worst choice counts: members of etcd first, each on another node.
+fn components<'p>(
+    found: &'p [Pod],
+    count: Count,
+    namespace: &str,
+) -> Vec<(Component, Option<&'p str>)> {
+    let mut hit: Vec<_> = found
+        .iter()
+        .filter_map(|pod| Some((component(pod, namespace)?, pod.node.as_deref())))
+        .collect();
+    if let Count::Exactly(count) = count {
+        hit.sort_by_key(|(component, node)| (*component != Component::Etcd, *node));
+        let mut nodes = std::collections::BTreeSet::new();
+        hit.retain(|(_, node)| node.is_none_or(|node| nodes.insert(node)));
+        hit.truncate(count as usize);
+    }
+    hit
+}
+
+/// The component of the control plane that a pod is. One of another name counts as an API server:
+/// a part of the control plane, but no member of etcd.
+fn component(pod: &Pod, namespace: &str) -> Option<Component> {
+    if namespace != SYSTEM {
+        return None;
+    }
+    let label = |key: &str| pod.labels.get(key).map(String::as_str);
+    let part = pod.mirror || label("tier") == Some("control-plane");
+    label("component").and_then(Component::named).or(part.then_some(Component::ApiServer))
 }
 
 fn choose(
@@ -56,7 +123,8 @@ fn choose(
         Count::Exactly(count) => count as usize,
     };
     if let Some(part) = found.iter().find(|pod| pod.mirror) {
-        // Its harm is counted by nobody as a pod's: as a component's it is, by the blast radius.
+        // Also where the blast radius allows it: what a component's fault needs afterwards (a
+        // kubelet's back-off) only a fault on the component does.
         return Err(RunError::refused(format!("{} is a static pod, bound to its node", part.name))
             .hint("use `componentKill` or `componentStop` for a control-plane component"));
     }
@@ -127,6 +195,31 @@ mod tests {
             refused.message.starts_with("p1 is a static pod")
                 && refused.hint.unwrap().contains("componentKill")
         );
+    }
+
+    #[test]
+    fn pods_of_a_control_plane_are_its_components() {
+        let mut found = pods(4);
+        let labels = [
+            ("component", "kube-scheduler", "a"),
+            ("component", "etcd", "a"),
+            ("tier", "control-plane", "b"),
+            ("k8s-app", "kube-dns", "c"),
+        ];
+        for (pod, (key, value, node)) in found.iter_mut().zip(labels) {
+            pod.labels = [(key.to_owned(), value.to_owned())].into();
+            pod.node = Some(node.to_owned());
+        }
+        let of = |count| components(&found, count, "kube-system");
+        assert_eq!(of(Count::All).len(), 3, "the cluster's DNS is none");
+        assert_eq!(of(Count::Exactly(1)), [(Component::Etcd, Some("a"))], "the worst choice");
+        let both = [(Component::Etcd, Some("a")), (Component::ApiServer, Some("b"))];
+        assert_eq!(of(Count::Exactly(2)), both);
+        assert!(components(&found, Count::All, "shop").is_empty());
+        let mut mirror = pods(1);
+        mirror[0].mirror = true;
+        let hit = components(&mirror, Count::All, "kube-system");
+        assert_eq!(hit, [(Component::ApiServer, None)]);
     }
 
     #[test]

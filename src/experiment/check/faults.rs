@@ -2,8 +2,11 @@
 
 use super::Check;
 use crate::experiment::decode::known;
-use crate::experiment::schema::{Expectation, Fault, From, Step};
-use crate::timeline::ObjectRef;
+use crate::experiment::schema::{
+    Count, Expectation, Fault, From, PodSelector, PodsBy, Step, is_of_kubernetes,
+};
+use crate::timeline::{ObjectRef, counted};
+use crate::yaml::suggest;
 
 pub(super) fn check(check: &Check) {
     something_happens(check);
@@ -11,6 +14,7 @@ pub(super) fn check(check: &Check) {
     for (_, fault, place) in check.faults() {
         impossible(check, &place, fault);
         foreign_namespace(check, &place, fault);
+        enough_pods(check, &place, fault);
         probes_live_on(check, &place, fault);
     }
     // Beside an unknown Service it would only repeat that error.
@@ -74,14 +78,74 @@ fn foreign_namespace(check: &Check, place: &str, fault: &Fault) {
     let of_deployment = fault.deployment().map(|it| check.names.object("Deployment", it).namespace);
     let of_pods = || fault.pods().map(|it| check.names.of_pods(&it.pods).map(str::to_owned));
     let Some(namespace) = of_deployment.or_else(of_pods).flatten() else { return };
-    if radius.namespaces.contains(&namespace) || check.names.namespace == Some(&namespace) {
+    if radius.allows(&namespace, check.names.namespace) {
         return;
     }
+    let application = check.names.namespace.filter(|own| !is_of_kubernetes(own));
+    let others = application.into_iter().chain(radius.namespaces.iter().map(String::as_str));
+    let others: Vec<&str> = others.collect();
+    let separator = match others.len() {
+        0 => "",
+        1 => " and ",
+        _ => ", ",
+    };
     let message = format!(
-        "this affects the namespace `{namespace}`, but the blast radius allows only the run's own"
+        "this affects the namespace `{namespace}`, but the blast radius allows only the run's \
+         own{separator}{}",
+        suggest::listed(&others, "and")
     );
-    let problem = check.error(&format!("{place}.namespace"), message);
-    check.report(problem.hint(format!("`blastRadius: {{namespaces: [{namespace}]}}` allows it")));
+    let listed: Vec<&str> =
+        radius.namespaces.iter().chain([&namespace]).map(String::as_str).collect();
+    let hint = format!("`blastRadius: {{namespaces: [{}]}}` allows it", listed.join(", "));
+    // Not at `namespace` where the experiment names it, or `-n`.
+    let own = fault.foreign_namespace().is_some();
+    let place = if own { format!("{place}.namespace") } else { place.to_owned() };
+    let problem = check.error(&place, message);
+    check.report(problem.hint(match check.names.namespace == Some(&namespace) {
+        true => format!("a namespace of Kubernetes itself must be listed: {hint}"),
+        false => hint,
+    }));
+}
+
+/// A name is one pod's, and how many a workload's controller has its file says, unless something
+/// scales it.
+fn enough_pods(check: &Check, place: &str, fault: &Fault) {
+    let Some(PodSelector { pods, count: Count::Exactly(wanted) }) = fault.pods() else { return };
+    let (kind, name) = match &pods.by {
+        PodsBy::Name(_) => ("Pod", None),
+        PodsBy::Deployment(name) => ("Deployment", Some(name)),
+        PodsBy::StatefulSet(name) => ("StatefulSet", Some(name)),
+        PodsBy::Labels(_) => return,
+    };
+    let there = match name {
+        None => 1,
+        Some(name) => {
+            let workload = check.names.workload;
+            let scaled = !workload.names("HorizontalPodAutoscaler").is_empty()
+                || check
+                    .faults()
+                    .iter()
+                    .any(|(_, it, _)| matches!(it, Fault::DeploymentScale { .. }));
+            let mut objects = workload.objects().iter();
+            let object = objects.find(|object| object.kind() == kind && object.name() == name);
+            let Some(object) = object.filter(|_| !scaled && check.names.of_pods(pods).is_none())
+            else {
+                return;
+            };
+            object.json()["spec"]["replicas"].as_u64().unwrap_or(1)
+        }
+    };
+    if u64::from(*wanted) <= there {
+        return;
+    }
+    let be = if there == 1 { "is" } else { "are" };
+    let message = format!("{wanted} pods {} are to be targeted, but there {be} {there}", pods.by);
+    let hint = match name {
+        None => "a name is one pod's: choose several with `deployment`, `statefulSet` or `labels`"
+            .to_owned(),
+        Some(_) => format!("it has {}", counted(there, "replica")),
+    };
+    check.report(check.error(&format!("{place}.count"), message).hint(hint));
 }
 
 /// A probe on the node that is to be hit would go down with it. By role or labels only the run can
@@ -140,7 +204,7 @@ fn probes_are_hit(check: &Check) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{GOOD, beside, changed, of};
+    use super::super::tests::{CONFIG, GOOD, WORKLOAD, beside, changed, of, problems};
 
     const API: &str =
         "---\napiVersion: v1\nkind: Service\nmetadata: {name: api}\nspec: {ports: [{port: 80}]}\n";
@@ -189,6 +253,49 @@ mod tests {
         assert!(scale.contains("affects the namespace `kube-system`"), "{scale}");
         assert!(scale.contains("`blastRadius: {namespaces: [kube-system]}` allows it"), "{scale}");
         assert!(!changed(fault, "podDelete: {labels: {app: web}}").contains("error"));
+    }
+
+    #[test]
+    fn a_namespace_of_kubernetes_must_be_listed_also_where_it_is_the_applications() {
+        let fault = "nodeStop: {target: {role: worker, mostEndpointsOf: web}}";
+        let own = GOOD.replace("  workload:", "  namespace: kube-system\n  workload:");
+        for hits in [
+            "containerKill: {labels: {component: etcd}}",
+            "podDelete: {name: kube-scheduler-n1}",
+            "deploymentScale: {name: coredns, replicas: 0}",
+        ] {
+            let told = of(&own.replace(fault, hits));
+            assert!(told.contains("error: this affects the namespace `kube-system`"), "{told}");
+            assert!(told.contains("Kubernetes itself must be listed: `blastRadius:"), "{told}");
+            let listed = own
+                .replace(fault, hits)
+                .replace("  method:\n", "  blastRadius: {namespaces: [kube-system]}\n  method:\n");
+            assert!(!of(&listed).contains("error: this affects"), "{}", of(&listed));
+        }
+    }
+
+    #[test]
+    fn no_more_pods_are_hit_than_the_file_has() {
+        let fault = "nodeStop: {target: {role: worker, mostEndpointsOf: web}}";
+        let of_two = WORKLOAD.replacen("spec:\n", "spec:\n  replicas: 2\n", 1);
+        let told = |hits: &str| problems(&GOOD.replace(fault, hits), &of_two, CONFIG);
+        let five = told("podDelete: {deployment: web, count: 5}");
+        assert!(five.contains("error: 5 pods of Deployment web are to be targeted"), "{five}");
+        assert!(five.contains("but there are 2 (it has 2 replicas)"), "{five}");
+        assert!(!told("podDelete: {deployment: web, count: 2}").contains("error"));
+        let named = told("podDelete: {name: web, count: 5}");
+        assert!(named.contains("5 pods named web are to be targeted, but there is 1"), "{named}");
+    }
+
+    #[test]
+    fn the_namespaces_that_are_allowed_are_named() {
+        let fault = "nodeStop: {target: {role: worker, mostEndpointsOf: web}}";
+        let told = of(&GOOD
+            .replace("  workload:", "  namespace: shop\n  workload:")
+            .replace(fault, "podDelete: {name: data/db-0}")
+            .replace("  method:\n", "  blastRadius: {namespaces: [cache]}\n  method:\n"));
+        assert!(told.contains("allows only the run's own, `shop` and `cache`"), "{told}");
+        assert!(told.contains("`blastRadius: {namespaces: [cache, data]}` allows it"), "{told}");
     }
 
     #[test]

@@ -91,6 +91,14 @@ pub struct Excess {
 }
 
 impl BlastRadius {
+    /// Whether objects of a namespace may be affected, where `application` is the experiment's own.
+    /// A namespace of Kubernetes itself must be listed, so that naming it as the application's is
+    /// not enough to hit the control plane.
+    pub fn allows(&self, namespace: &str, application: Option<&str>) -> bool {
+        let listed = self.namespaces.iter().any(|allowed| allowed == namespace);
+        listed || (application == Some(namespace) && !is_of_kubernetes(namespace))
+    }
+
     /// All that is more than may be affected.
     pub fn excess(&self, harmed: &Affected) -> Vec<Excess> {
         let found = [
@@ -126,6 +134,11 @@ impl BlastRadius {
         );
         Some(Excess { message, field: "quorumLoss: true".into() })
     }
+}
+
+/// `kube-system`, `kube-public`, `kube-node-lease`: the prefix is Kubernetes' own.
+pub(crate) fn is_of_kubernetes(namespace: &str) -> bool {
+    namespace.starts_with("kube-")
 }
 
 impl Excess {

@@ -343,7 +343,11 @@ mod tests {
             (404, "", "status 404"),
             (404, "<html>", "status 404"),
             (403, "", "not allowed"),
-            (400, "Client sent an HTTP request to an HTTPS server.\n", "an HTTPS server. (status 400)"),
+            (
+                400,
+                "Client sent an HTTP request to an HTTPS server.\n",
+                "an HTTPS server. (status 400)",
+            ),
             (405, "<html>", "status 405"),
         ] {
             let error = of(code, body);

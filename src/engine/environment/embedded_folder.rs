@@ -120,7 +120,11 @@ impl Secret {
     pub(crate) fn write(path: &Path, text: &str) -> std::io::Result<Self> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         let meta = file.metadata()?;
-        let secret = Self { path: path.to_owned(), made: Some((meta.dev(), meta.ino())), text: text.to_owned() };
+        let secret = Self {
+            path: path.to_owned(),
+            made: Some((meta.dev(), meta.ino())),
+            text: text.to_owned(),
+        };
         file.write_all(text.as_bytes())?;
         Ok(secret)
     }

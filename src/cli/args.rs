@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::generator::ChosenFault;
 use super::{exit, form::Form};
+use crate::experiment::{typed_namespace, typed_service};
+use crate::timeline::ObjectRef;
 
 /// Chaos experiments for Kubernetes: inject a fault, and measure what users would have noticed
 #[derive(Debug, Parser)]
@@ -84,7 +87,7 @@ pub(super) struct Experiments {
     #[arg(value_name = "EXPERIMENT")]
     pub names: Vec<String>,
     /// Namespace of existing objects that are named without one [default: the experiment's `namespace`]
-    #[arg(short, long, value_name = "NAMESPACE")]
+    #[arg(short, long, value_name = "NAMESPACE", value_parser = typed_namespace)]
     pub namespace: Option<String>,
 }
 
@@ -111,8 +114,8 @@ pub(super) struct Run {
     #[command(flatten)]
     pub experiments: Experiments,
     /// Write an experiment for this existing Service (NAMESPACE/NAME) and run it; EXPERIMENT is then a fault, such as worker-stop
-    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["filename", "cluster"])]
-    pub service: Option<String>,
+    #[arg(long, value_name = "SERVICE", value_parser = typed_service, conflicts_with_all = ["filename", "cluster"], long_help = service_help())]
+    pub service: Option<ObjectRef>,
     /// Save the experiment that --service writes to this new file, also with --dry-run
     #[arg(long, value_name = "FILE", requires = "service")]
     pub save: Option<PathBuf>,
@@ -150,15 +153,15 @@ pub(super) struct Run {
 #[derive(Debug, Args)]
 pub(super) struct Init {
     /// Service to probe: NAMESPACE/NAME [prompted for at a terminal]
-    #[arg(long, value_name = "SERVICE")]
-    pub service: Option<String>,
+    #[arg(long, value_name = "SERVICE", value_parser = typed_service)]
+    pub service: Option<ObjectRef>,
     /// Fault, such as worker-stop or pod-delete [prompted for at a terminal, else worker-stop]
-    #[arg(long, value_name = "FAULT")]
+    #[arg(long, value_name = "FAULT", long_help = fault_help())]
     pub fault: Option<String>,
     /// Namespace of the Service, if its name has none [default: the context's]
-    #[arg(short, long, value_name = "NAMESPACE")]
+    #[arg(short, long, value_name = "NAMESPACE", value_parser = typed_namespace)]
     pub namespace: Option<String>,
-    /// Write the experiment to this new file [prompted for at a terminal, else standard output]
+    /// Write the experiment to this new file, or to standard output (`-`) [prompted for at a terminal, else standard output]
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
     /// Kubeconfig context, which is written into the experiment [default: the current one, written only if confirmed at a terminal]
@@ -167,6 +170,25 @@ pub(super) struct Init {
     /// Path to the kubeconfig file
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+}
+
+/// The help of a flag, and the faults that it is about.
+fn with_faults(help: &str) -> String {
+    let names: Vec<_> = ChosenFault::names().collect();
+    format!("{help}\n\nFaults: {}", names.join(", "))
+}
+
+fn service_help() -> String {
+    with_faults(
+        "Write an experiment for this existing Service (NAMESPACE/NAME) and run it; EXPERIMENT is \
+         then a fault, such as worker-stop",
+    )
+}
+
+fn fault_help() -> String {
+    with_faults(
+        "Fault, such as worker-stop or pod-delete [prompted for at a terminal, else worker-stop]",
+    )
 }
 
 /// What an experiment can be run on.
@@ -221,7 +243,7 @@ pub(super) struct Predict {
     /// Predict for this kind config instead of the experiment's own
     #[arg(long, value_name = "FILE", conflicts_with = "context")]
     pub kind_config: Option<PathBuf>,
-    /// Predict for the running cluster of this kubeconfig context; its settings are read, nothing is changed
+    /// Predict for the running cluster of this kubeconfig context; it is read, and nothing is changed [default: the experiment's, if it names one]
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
     /// Path to the kubeconfig file
@@ -453,6 +475,15 @@ pub(super) mod tests {
         }
     }
 
+    /// The flags of `predict`.
+    pub(crate) fn predict(typed: &[&str]) -> Predict {
+        let typed = std::iter::once(&"outage").chain(typed);
+        match Cli::try_parse_from(typed).unwrap().command {
+            Command::Predict(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn numbers_are_refused_with_their_limits() {
         for (typed, limits) in [
@@ -467,6 +498,37 @@ pub(super) mod tests {
             assert!(error.contains(&format!("expected a whole number from {limits}\n")), "{error}");
         }
         assert_eq!(run(&["run", "--seed", "18446744073709551615"]).seed, Some(u64::MAX));
+    }
+
+    #[test]
+    fn names_are_checked_before_anything_else() {
+        let refused = |typed: &[&str]| {
+            let typed = std::iter::once(&"outage").chain(typed);
+            Cli::try_parse_from(typed).unwrap_err().to_string()
+        };
+        for bad in ["Bad NS", "", "a/b"] {
+            for command in ["run", "validate", "predict", "init"] {
+                let error = refused(&[command, "-n", bad]);
+                assert!(error.contains("is not a valid name (a name has only"), "{error}");
+            }
+        }
+        for bad in ["", "shop/FRONT end", "shop/frontend/x", "/frontend", "shop/frontend?x=1"] {
+            for command in ["run", "init"] {
+                let error = refused(&[command, "--service", bad]);
+                assert!(error.contains("expected a Service, found"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_faults_for_a_service_are_in_the_long_help() {
+        for command in ["run", "init"] {
+            let mut all = Cli::command();
+            let help = all.find_subcommand_mut(command).unwrap().render_long_help().to_string();
+            let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+            let names = ChosenFault::names().collect::<Vec<_>>().join(", ");
+            assert!(help.contains(&format!("Faults: {names}")), "{help}");
+        }
     }
 
     #[test]

@@ -4,9 +4,8 @@
 use crate::experiment::Parsed;
 use crate::kind_config::KindConfig;
 use crate::plan::Node;
-use crate::prediction::ClusterModel;
-use crate::timeline::NodeRole;
-use crate::timeline::counted;
+use crate::prediction::{ClusterModel, Seen};
+use crate::timeline::{Endpoint, NodeRole, counted};
 
 /// A cluster that could be made.
 pub(super) struct ExpectedCluster {
@@ -35,6 +34,17 @@ pub(super) fn model(parsed: &Parsed) -> Option<ClusterModel> {
 /// A cluster with the experiment's workload on it.
 pub(super) fn with_workload(model: ClusterModel, parsed: &Parsed) -> ClusterModel {
     model.with_workload(&parsed.workload)
+}
+
+/// A cluster with the ready endpoints of a Service (`NAMESPACE/NAME`) where they are.
+pub(super) fn with_endpoints(
+    model: ClusterModel,
+    service: &str,
+    endpoints: &[Endpoint],
+) -> ClusterModel {
+    let ready = endpoints.iter().filter(|endpoint| endpoint.ready);
+    let nodes = ready.filter_map(|endpoint| endpoint.node.as_deref());
+    model.with_endpoints(nodes.map(|node| Seen { service, node, count: 1 }))
 }
 
 /// The nodes of the experiment's own kind config, and the load balancer that kind makes before

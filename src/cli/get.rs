@@ -1,10 +1,13 @@
 //! `get`: lists runs, or the experiments inside this program.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::args::{Get, ListForm, Listing};
 use super::env::Env;
-use super::{exit, failure::Failure, judge, print};
+use super::judge::{self, Judged};
+use super::{exit, failure::Failure, print};
 use crate::experiment;
 use crate::report;
 use crate::timeline::store;
@@ -20,18 +23,12 @@ pub(super) fn get(args: &Get, env: &Env) -> Result<u8, Failure> {
 /// Lists all runs; of those that cannot be read it is said why. The code is theirs only when there
 /// is no other: one odd folder is no reason to fail for ever.
 fn runs(form: ListForm, env: &Env) -> Result<u8, Failure> {
-    let (mut runs, mut unreadable) = (Vec::new(), Vec::new());
-    for folder in store::list(&env.runs_dir)? {
-        match judge::judge(&folder) {
-            Ok(run) => runs.push(run),
-            Err(failure) => unreadable.push(failure),
-        }
-    }
+    let (runs, unreadable) = judged(&env.runs_dir)?;
     let table = |wide| {
         if runs.is_empty() && unreadable.is_empty() {
             return complain!("no runs in {}", env.runs_dir.display());
         }
-        let summaries: Vec<_> = runs.iter().map(judge::Judged::summary).collect();
+        let summaries: Vec<_> = runs.iter().map(Judged::summary).collect();
         print(&report::runs::render(&summaries, wide, jiff::Timestamp::now()));
     };
     match form {
@@ -46,6 +43,20 @@ fn runs(form: ListForm, env: &Env) -> Result<u8, Failure> {
             Ok(exit::PASS)
         }
     }
+}
+
+/// All runs, oldest first, and why others cannot be read.
+fn judged(runs_dir: &Path) -> Result<(Vec<Judged>, Vec<Failure>), Failure> {
+    let (mut runs, mut unreadable) = (Vec::new(), Vec::new());
+    for folder in store::list(runs_dir)? {
+        match judge::judge(&folder) {
+            Ok(run) => runs.push(run),
+            Err(failure) => unreadable.push(failure),
+        }
+    }
+    // The ids of runs of one second do not tell which was first.
+    runs.sort_by_key(Judged::started);
+    Ok((runs, unreadable))
 }
 
 /// A built-in experiment and what it asks.
@@ -79,6 +90,25 @@ fn list_of(experiments: &[Listed], form: ListForm) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runs_are_listed_by_their_start_and_not_by_their_names() {
+        let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded");
+        let listed = |names: [(&str, &str); 2]| {
+            let root = tempfile::tempdir().unwrap();
+            for (name, run) in names {
+                std::os::unix::fs::symlink(recorded.join(run), root.path().join(name)).unwrap();
+            }
+            let (runs, unreadable) = judged(root.path()).unwrap();
+            assert!(unreadable.is_empty() && runs.len() == 2);
+            runs.iter().map(|run| run.started().unwrap()).collect::<Vec<_>>()
+        };
+        let both = [
+            listed([("a", "kubelet-stop"), ("b", "node-kill")]),
+            listed([("b", "kubelet-stop"), ("a", "node-kill")]),
+        ];
+        assert!(both[0] == both[1] && both[0].is_sorted(), "{both:?}");
+    }
 
     #[test]
     fn experiments_are_listed_in_every_form() {

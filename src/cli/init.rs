@@ -1,20 +1,22 @@
 //! `init`, and `run --service`: looks at a Service that exists, and writes an experiment about it.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::Init;
 use super::env::Env;
+use super::expected_cluster::with_endpoints;
 use super::failure::Failure;
 use super::generator::{Bounds, ChosenFault, Request};
 use super::load::{self, Setting};
 use super::{block_on, exit, live, print};
 use crate::cluster::{Application, Cluster};
 use crate::engine::error::RunError;
-use crate::experiment::{Experiment, Source};
-use crate::prediction::{ClusterModel, Predictions, Quantity, Seen};
+use crate::experiment::{Experiment, Source, typed_service};
+use crate::prediction::{ClusterModel, Predictions, Quantity};
 use crate::stats::Seconds;
+use crate::timeline::ObjectRef;
 
 const DEFAULT_FAULT: &str = "worker-stop";
 /// A fault that nobody detects is held for so long, and one that is at least.
@@ -25,12 +27,13 @@ const AFTER_DETECTION: Duration = Duration::from_secs(20);
 /// not in the model.
 const RECOVERY: Duration = Duration::from_secs(60);
 const TRIALS: u32 = 1000;
+/// The path that is standard output.
+pub(super) const STDOUT: &str = "-";
 
 /// What an experiment is written about.
 #[derive(Clone, Copy)]
 pub(super) struct Wish<'a> {
-    /// `NAME`, or `NAMESPACE/NAME`.
-    pub service: &'a str,
+    pub service: &'a ObjectRef,
     pub fault: &'a str,
     pub namespace: Option<&'a str>,
     /// Whether the file names the context that is used: only if somebody has named it.
@@ -46,12 +49,19 @@ pub(super) struct Written {
 pub(super) fn init(args: &Init, env: &Env) -> Result<u8, Failure> {
     let (context, kubeconfig) = (args.context.as_deref(), args.kubeconfig.as_deref());
     let asks = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    // Whoever redirects standard output wants the experiment there.
+    let asks_for_file = asks && std::io::stdout().is_terminal();
+    args.save.as_deref().map_or(Ok(()), refuse_existing)?;
+    args.fault.as_deref().map(ChosenFault::named).transpose()?;
     let (written, save) = block_on(async {
         let cluster = live::cluster(context, kubeconfig, env).await?;
         complain!("in {}", cluster.context_facts());
         let service = match &args.service {
             Some(service) => service.clone(),
-            None if asks => ask_service(&cluster, args.namespace.as_deref()).await?,
+            None if asks => {
+                let typed = ask_service(&cluster, args.namespace.as_deref()).await?;
+                typed_service(&typed).map_err(Failure::usage)?
+            }
             None => {
                 return Err(Failure::usage("no Service given")
                     .hint("pass --service NAMESPACE/NAME, or run `init` at a terminal"));
@@ -73,8 +83,8 @@ pub(super) fn init(args: &Init, env: &Env) -> Result<u8, Failure> {
         let wish = Wish { service: &service, fault: &fault, namespace, names_context };
         let written = write(&cluster, wish).await?;
         let save = match &args.save {
-            None if asks => {
-                let name = format!("{}-{fault}.yaml", service.rsplit('/').next().unwrap_or("app"));
+            None if asks_for_file => {
+                let name = format!("{}-{fault}.yaml", service.name);
                 Some(PathBuf::from(ask("File", "file", Some(&name))?))
             }
             save => save.clone(),
@@ -82,10 +92,10 @@ pub(super) fn init(args: &Init, env: &Env) -> Result<u8, Failure> {
         Ok((written, save))
     })?;
     written.chosen.iter().for_each(|line| complain!("   {line}"));
-    match &save {
+    match save.filter(|path| path != Path::new(STDOUT)) {
         Some(path) => {
-            written.save(path)?;
-            complain!("next: {}", next(path, kubeconfig));
+            written.save(&path)?;
+            complain!("next: {}", next(&path, kubeconfig));
         }
         None => print(written.source.text().trim_end()),
     }
@@ -95,18 +105,16 @@ pub(super) fn init(args: &Init, env: &Env) -> Result<u8, Failure> {
 /// Looks at the Service, and writes.
 pub(super) async fn write(cluster: &Cluster, wish: Wish<'_>) -> Result<Written, Failure> {
     let fault = ChosenFault::named(wish.fault)?;
-    let (namespace, service) = match wish.service.split_once('/') {
-        Some(both) => both,
-        None => (wish.namespace.unwrap_or(cluster.default_namespace()), wish.service),
-    };
-    let application =
-        cluster.application(namespace, service).await.map_err(RunError::refused_by)?;
+    let own = wish.namespace.unwrap_or(cluster.default_namespace());
+    let application = cluster.application(wish.service.namespace_or(own), &wish.service.name);
+    let application = application.await.map_err(RunError::refused_by)?;
     let (facts, warnings) = live::facts_of(cluster).await?;
     warnings.iter().for_each(|warning| complain!("warning: {warning}"));
     let nodes = cluster.nodes().await.map_err(RunError::refused_by)?;
     let context = wish.names_context.then_some(cluster.context());
     let request = Request { application: &application, fault, context, nodes: &nodes };
-    let model = on(ClusterModel::of_cluster(&facts), &application);
+    let name = ObjectRef::new(Some(&application.namespace), &application.service).to_string();
+    let model = with_endpoints(ClusterModel::of_cluster(&facts), &name, &application.endpoints);
     // Each needs what was found before it: whether the fault lasts long enough to be detected decides
     // how long clients see errors.
     let first = predicted(&request, HOLD, &model)?;
@@ -127,22 +135,26 @@ impl Written {
     pub(super) fn save(&self, path: &Path) -> Result<(), Failure> {
         let written = std::fs::File::create_new(path)
             .and_then(|mut file| file.write_all(self.source.text().as_bytes()));
-        written.map_err(|e| Failure::usage(format!("cannot write {}: {e}", path.display())))?;
+        written.map_err(|e| match e.kind() {
+            ErrorKind::AlreadyExists => exists(path),
+            _ => Failure::usage(format!("cannot write {}: {e}", path.display())),
+        })?;
         complain!("saved as {}", path.display());
         Ok(())
     }
 }
 
-/// The cluster with the Service's endpoints where they are.
-fn on(model: ClusterModel, application: &Application) -> ClusterModel {
-    let service = full_name(application);
-    let ready = application.endpoints.iter().filter(|endpoint| endpoint.ready);
-    let nodes: Vec<&str> = ready.filter_map(|endpoint| endpoint.node.as_deref()).collect();
-    model.with_endpoints(nodes.iter().map(|node| Seen { service: &service, node, count: 1 }))
+/// Refuses a path to which nothing could be saved, before anything else is done.
+pub(super) fn refuse_existing(path: &Path) -> Result<(), Failure> {
+    match path != Path::new(STDOUT) && path.symlink_metadata().is_ok() {
+        true => Err(exists(path)),
+        false => Ok(()),
+    }
 }
 
-fn full_name(application: &Application) -> String {
-    format!("{}/{}", application.namespace, application.service)
+fn exists(path: &Path) -> Failure {
+    Failure::usage(format!("cannot write {}: it exists already", path.display()))
+        .hint("choose another path, or remove the file first")
 }
 
 /// What the model predicts of an experiment that lasts so long.
@@ -254,6 +266,8 @@ fn ask(prompt: &str, what: &str, default: Option<&str>) -> Result<String, Failur
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::args::{Colour, Global};
+
 
     #[test]
     fn a_bound_has_a_margin() {
@@ -270,5 +284,35 @@ mod tests {
             next("it's mine.yaml", Some("$x")),
             r"kubectl outage run -f 'it'\''s mine.yaml' --dry-run --kubeconfig '$x'"
         );
+    }
+
+    #[test]
+    fn what_is_typed_wrongly_is_refused_before_the_cluster_is_asked() {
+        let args = Init {
+            service: None,
+            fault: Some("worker-stp".into()),
+            namespace: None,
+            save: None,
+            context: None,
+            kubeconfig: Some("/does/not/exist".into()),
+        };
+        let global = Global { runs_dir: None, color: Colour::Never };
+        let refused = init(&args, &Env::read(&global).unwrap()).unwrap_err();
+        assert_eq!((refused.code, &*refused.line()), (exit::USAGE, "unknown fault worker-stp"));
+    }
+
+    #[test]
+    fn an_existing_file_is_refused_with_a_hint() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("x.yaml");
+        assert!(refuse_existing(&path).is_ok() && refuse_existing(Path::new(STDOUT)).is_ok());
+        std::fs::write(&path, "mine").unwrap();
+        let refused = refuse_existing(&path).unwrap_err();
+        assert_eq!(refused.code, exit::USAGE);
+        assert!(refused.text().contains("exists already\n\nhint: choose another path"));
+        let source = Source::from_text("x", "other".to_owned(), "");
+        let written = Written { source, chosen: Vec::new() };
+        assert_eq!(written.save(&path).unwrap_err().text(), refused.text());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
     }
 }

@@ -54,6 +54,11 @@ impl Judged {
         self.findings.completion == Completion::Complete
     }
 
+    /// When it was started; `None`: its record does not say.
+    pub(super) fn started(&self) -> Option<jiff::Timestamp> {
+        self.findings.origin.wall.parse().ok()
+    }
+
     fn view(&self) -> View<'_> {
         View::new(&self.timeline, &self.findings, &self.verdict, &self.predictions)
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::args::Experiments;
 use super::env::Env;
+use super::generator::ChosenFault;
 use super::{diagnostics, exit, expected_cluster, failure::Failure};
 use crate::experiment::{self, Cluster, Diagnostic, Diagnostics, Parsed, Source};
 pub(super) use crate::experiment::{Place, Setting};
@@ -77,6 +78,7 @@ pub(super) fn even_open(
                 .into_iter()
                 .for_each(|source| broken |= !check(source, setting, &mut parsed, env)),
             Err(problems) => {
+                let problems: Vec<_> = problems.iter().map(|one| for_service(one, file)).collect();
                 show(&problems, env);
                 broken = true;
             }
@@ -90,6 +92,18 @@ pub(super) fn even_open(
     show(&twice, env);
     broken |= !twice.is_empty();
     if broken { Err(Failure::reported(exit::USAGE)) } else { Ok(parsed) }
+}
+
+/// What could not be loaded, and how it is run where it is the name of a fault for a Service.
+fn for_service(problem: &Diagnostic, name: &str) -> Diagnostic {
+    let hint = problem.hint.as_deref().filter(|_| ChosenFault::names().any(|fault| fault == name));
+    match hint {
+        Some(hint) => problem.clone().hint(format!(
+            "with `--service NAMESPACE/NAME`, `kubectl outage run {name}` probes an existing \
+             Service during this fault; {hint}"
+        )),
+        None => problem.clone(),
+    }
 }
 
 /// The experiments of a directory: its other YAML files are named in one line, and skipped. A file

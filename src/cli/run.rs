@@ -1,11 +1,14 @@
 //! `run`: carries experiments out and reports. `suite.rs` has their order, `repeat.rs` what is done
 //! with one.
 
+use std::path::Path;
+
 use super::args::{Access, ClusterChoice, Run};
 use super::command::Command;
 use super::dry_run::DryRun;
 use super::env::Env;
 use super::failure::Failure;
+use super::generator::ChosenFault;
 use super::init::{self, Wish};
 use super::load::Place;
 use super::suite::Suite;
@@ -19,6 +22,7 @@ use crate::engine::session;
 use crate::experiment::{Cluster, Parsed};
 use crate::kind_config::{DEFAULT_KUBERNETES, Kubernetes, version_of_image};
 use crate::plan;
+use crate::timeline::ObjectRef;
 
 /// Runs; exits with the gravest code.
 pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
@@ -71,11 +75,19 @@ fn node_image<'a>(args: &'a Run, env: &'a Env) -> Option<&'a str> {
 
 /// The experiment about a Service that exists, with the fault that was named in the place of a built-in
 /// experiment.
-fn about(service: &str, args: &Run, place: Place, env: &Env) -> Result<Vec<Parsed>, Failure> {
+fn about(service: &ObjectRef, args: &Run, place: Place, env: &Env) -> Result<Vec<Parsed>, Failure> {
     let [fault] = &args.experiments.names[..] else {
         return Err(Failure::usage("--service takes the name of one fault")
             .hint("for example: kubectl outage run worker-stop --service shop/frontend"));
     };
+    ChosenFault::named(fault)?;
+    if let Some(path) = &args.save {
+        if path == Path::new(init::STDOUT) {
+            return Err(Failure::usage("--save takes a file: standard output has the report")
+                .hint("`kubectl outage init` writes an experiment to standard output"));
+        }
+        init::refuse_existing(path)?;
+    }
     let Access { context, kubeconfig, .. } = &args.access;
     let written = block_on(async {
         let cluster = live::cluster(context.as_deref(), kubeconfig.as_deref(), env).await?;

@@ -142,7 +142,8 @@ impl Cluster {
         let mut cluster = Self { client, config, plugin, context, user: None, server, version };
         cluster.version = cluster
             .call("read the server's version", cluster.client.apiserver_version())
-            .await?
+            .await
+            .map_err(|error| error.of_version(&cluster.server))?
             .git_version;
         Ok(cluster)
     }

@@ -40,6 +40,9 @@ pub(crate) enum ClusterError {
     Api { what: String, code: u16, why: String },
     #[error("{what}: unexpected response from the API server: {why}")]
     Answer { what: String, why: String },
+    /// Something answers, but not as an API server does.
+    #[error("the server {server} did not answer as a Kubernetes API server: {why}")]
+    NotKubernetes { server: String, why: String },
     #[error("the kubeconfig cannot be used: {why}")]
     Kubeconfig { why: String },
     /// One of the kubeconfig files can't be used.
@@ -47,7 +50,7 @@ pub(crate) enum ClusterError {
     KubeconfigFile { path: PathBuf, why: String },
     #[error(transparent)]
     Plugin(#[from] PluginError),
-    #[error("no kubeconfig: {} not found", list_paths(.paths))]
+    #[error("no kubeconfig: {}", missing(.paths))]
     NoKubeconfig { paths: Vec<PathBuf> },
     #[error("no context {name} in the kubeconfig")]
     NoSuchContext {
@@ -65,9 +68,16 @@ pub(crate) enum ClusterError {
     NamespaceStays { namespace: String, within: Duration, left: Leftovers },
 }
 
-fn list_paths(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+fn missing(paths: &[PathBuf]) -> String {
+    if paths.is_empty() {
+        return "neither KUBECONFIG nor HOME is set".into();
+    }
+    let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    format!("{} not found", paths.join(", "))
 }
+
+/// kube's reason for an answer that is not a Kubernetes status; the message is then its body.
+const NOT_A_STATUS: &str = "Failed to parse error data";
 
 impl ClusterError {
     /// What a person can do about it, where there is something.
@@ -91,6 +101,9 @@ impl ClusterError {
             Self::Unauthorized { .. } => {
                 format!("`{kubectl} auth whoami` with the same context shows whether the credentials are still valid")
             }
+            Self::NotKubernetes { .. } => {
+                "this may be another kind of server: check `server` in the kubeconfig".into()
+            }
             Self::NoKubeconfig { .. } => "name one with --kubeconfig or KUBECONFIG".into(),
             Self::NoSuchContext { available, .. } | Self::NoCurrentContext { available } if available.is_empty() => {
                 "the kubeconfig has no contexts at all".into()
@@ -104,6 +117,24 @@ impl ClusterError {
             Self::Plugin(error) => return error.hint.clone(),
             _ => return None,
         })
+    }
+
+    /// The same for the answer to a question that every API server answers everybody who may ask at
+    /// all: its version.
+    pub(super) fn of_version(self, server: &str) -> Self {
+        let why = match self {
+            Self::NotFound { .. } => "status 404".into(),
+            Self::Answer { why, .. } => why,
+            Self::Api { code, why, .. } if code < 500 && code != 429 => {
+                // Neither a page nor kube's own words help.
+                match why.is_empty() || why.contains(['<', '{']) || why == NOT_A_STATUS {
+                    true => format!("status {code}"),
+                    false => format!("{} (status {code})", readable(&why)),
+                }
+            }
+            other => return other,
+        };
+        Self::NotKubernetes { server: server.to_owned(), why }
     }
 
     /// Whether the server answered 404.
@@ -290,6 +321,43 @@ mod tests {
             available: vec!["kind-a".into()],
         };
         assert_eq!(error.hint().unwrap(), "there are: kind-a");
+    }
+
+    #[test]
+    fn without_a_home_no_empty_path_is_named() {
+        let error = ClusterError::NoKubeconfig { paths: Vec::new() };
+        assert_eq!(error.to_string(), "no kubeconfig: neither KUBECONFIG nor HOME is set");
+        let error = ClusterError::NoKubeconfig { paths: vec!["/a".into(), "/b".into()] };
+        assert_eq!(error.to_string(), "no kubeconfig: /a, /b not found");
+    }
+
+    #[test]
+    fn a_server_that_is_not_kubernetes_is_named() {
+        let of = |code: u16, body: &str| {
+            let status = Status::failure(body, NOT_A_STATUS).with_code(code);
+            let error = kube::Error::Api(status.boxed());
+            ClusterError::from_kube("read the server's version", "https://x", error)
+                .of_version("https://x")
+        };
+        for (code, body, why) in [
+            (404, "", "status 404"),
+            (404, "<html>", "status 404"),
+            (403, "", "not allowed"),
+            (
+                400,
+                "Client sent an HTTP request to an HTTPS server.\n",
+                "an HTTPS server. (status 400)",
+            ),
+            (405, "<html>", "status 405"),
+        ] {
+            let error = of(code, body);
+            assert!(error.to_string().contains(why), "{error}");
+            if code != 403 {
+                assert!(error.to_string().starts_with("the server https://x did not"), "{error}");
+                assert!(error.hint().unwrap().contains("check `server` in the kubeconfig"));
+            }
+        }
+        assert!(of(503, "").may_pass());
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(crate) use crate::yaml::{self, diagnostic, suggest, tree};
 pub(crate) use crate::yaml::{Diagnostic, Diagnostics, Location, Severity, SourceFile};
 pub(crate) use claim::{Claim, FailMeans, PassMeans};
 pub(crate) use decode::json_schema;
+pub(crate) use decode::reference::typed_service;
+pub(crate) use decode::scalar::typed_namespace;
 pub(crate) use files::{Place, Setting};
 pub(crate) use method::Numbered;
 #[cfg(test)]

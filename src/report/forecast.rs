@@ -174,7 +174,7 @@ fn heading(outcome: &Outcome, step: Option<&StepPrediction>) -> String {
                 outcome.endpoints_hit
             )
         }
-        _ => "; no probe targets a Service over new connections".into(),
+        _ => "; no probe targets a Service of known endpoints over new connections".into(),
     };
     let bounds = match step.map(|step| (&step.prediction, &step.why_not)) {
         Some((Some(prediction), _)) => {

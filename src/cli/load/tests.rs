@@ -311,3 +311,13 @@ fn two_experiments_of_one_name_are_an_error_at_both_places() {
     assert!(twice[0].message.contains("given twice"), "{twice:?}");
     assert!(same_names(&[parsed("a.yaml")]).is_empty());
 }
+
+#[test]
+fn the_name_of_a_fault_for_a_service_is_answered_with_how_it_is_run() {
+    let hint = |name: &str| {
+        let problems = experiment::load_all(name).unwrap_err();
+        for_service(&problems[0], name).hint.unwrap_or_default()
+    };
+    assert!(hint("pod-delete").starts_with("with `--service NAMESPACE/NAME`, `kubectl outage run"));
+    assert!(!hint("nodir").contains("--service"));
+}

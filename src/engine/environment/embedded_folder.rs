@@ -106,12 +106,13 @@ fn gate(state_dir: &Path) -> std::io::Result<File> {
 }
 
 /// A file with a secret, made by us: nobody else may read it, and none that was there is touched.
-/// Removed when this is dropped, unless somebody has put another file in its place.
+/// Removed when this is dropped, unless somebody has put another file or text in its place.
 #[derive(Debug)]
 pub(crate) struct Secret {
     path: PathBuf,
     /// Which file it is, of all that may be there one day.
     made: Option<(u64, u64)>,
+    text: String,
 }
 
 impl Secret {
@@ -119,7 +120,11 @@ impl Secret {
     pub(crate) fn write(path: &Path, text: &str) -> std::io::Result<Self> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         let meta = file.metadata()?;
-        let secret = Self { path: path.to_owned(), made: Some((meta.dev(), meta.ino())) };
+        let secret = Self {
+            path: path.to_owned(),
+            made: Some((meta.dev(), meta.ino())),
+            text: text.to_owned(),
+        };
         file.write_all(text.as_bytes())?;
         Ok(secret)
     }
@@ -133,7 +138,9 @@ impl Secret {
 impl Drop for Secret {
     fn drop(&mut self) {
         let is = fs::symlink_metadata(&self.path).ok().map(|meta| (meta.dev(), meta.ino()));
-        if self.made.is_some() && is == self.made {
+        // The number of a file that was removed may be that of the next one.
+        let is_ours = || fs::read(&self.path).is_ok_and(|text| text == self.text.as_bytes());
+        if self.made.is_some() && is == self.made && is_ours() {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -209,5 +216,10 @@ mod tests {
         fs::rename(&theirs, &path).unwrap();
         drop(secret);
         assert_eq!(fs::read_to_string(&path).unwrap(), "theirs");
+        fs::remove_file(&path).unwrap();
+        let secret = Secret::write(&path, "token").unwrap();
+        fs::write(&path, "their text").unwrap();
+        drop(secret);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "their text");
     }
 }

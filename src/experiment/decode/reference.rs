@@ -5,7 +5,7 @@ use serde_json::json;
 use super::fields::{Cx, Decode, Fields};
 use super::scalar::{dns_label, labels};
 use crate::experiment::schema::{Pods, PodsBy};
-use crate::experiment::tree::Node;
+use crate::experiment::tree::{Node, quoted};
 use crate::kind_config::is_dns_label;
 use crate::timeline::ObjectRef;
 
@@ -21,17 +21,27 @@ pub(crate) fn object(cx: &Cx, node: &Node) -> Option<ObjectRef> {
     read(cx, node, "a name", |name| name.len() <= 253 && name.split('.').all(is_dns_label))
 }
 
+/// A Service that was typed elsewhere than in a file. Errors say what is wrong.
+pub(crate) fn typed_service(text: &str) -> Result<ObjectRef, String> {
+    let found = Some(text).filter(|text| !text.is_empty()).map_or("nothing".into(), quoted);
+    parsed(text, is_dns_label).ok_or_else(|| format!("expected a Service, found {found} ({HINT})"))
+}
+
+const HINT: &str =
+    "a name has only a-z, 0-9 and `-`, and may begin with a namespace, as in `shop/web`";
+
 fn read(cx: &Cx, node: &Node, what: &str, valid: fn(&str) -> bool) -> Option<ObjectRef> {
     cx.reads(|| json!({"type": "string", "pattern": PATTERN}))?;
-    let found = node.text().map(ObjectRef::from);
-    let is_right = |found: &ObjectRef| {
-        valid(&found.name) && found.namespace.as_deref().is_none_or(is_dns_label)
-    };
-    if let Some(right) = found.filter(is_right) {
+    if let Some(right) = node.text().and_then(|text| parsed(text, valid)) {
         return Some(right);
     }
-    let hint = "a name has only a-z, 0-9 and `-`, and may begin with a namespace, as in `shop/web`";
-    cx.error_hint(node.focus(), format!("expected {what}, found {}", node.described()), hint)
+    cx.error_hint(node.focus(), format!("expected {what}, found {}", node.described()), HINT)
+}
+
+fn parsed(text: &str, valid: fn(&str) -> bool) -> Option<ObjectRef> {
+    let found = ObjectRef::from(text);
+    let is_right = valid(&found.name) && found.namespace.as_deref().is_none_or(is_dns_label);
+    is_right.then_some(found)
 }
 
 /// The fields that several readers have in common.
@@ -157,6 +167,15 @@ mod tests {
             );
         }
         assert!(wrong("{namespace: shop}").contains("a thing needs `service`"));
+    }
+
+    #[test]
+    fn a_typed_service_is_read_as_one_in_a_file() {
+        assert_eq!(typed_service("shop/web"), Ok("shop/web".into()));
+        for bad in ["", "shop/FRONT end", "shop/web/x", "/web", "shop/web?x=1"] {
+            let why = typed_service(bad).unwrap_err();
+            assert!(why.starts_with("expected a Service, found"), "{why}");
+        }
     }
 
     #[test]

@@ -57,11 +57,27 @@ fn name(cx: &Cx, node: &Node, longest: usize, valid: fn(&str) -> bool) -> Option
     if valid(text) && text.len() <= longest {
         return Some(text.to_owned());
     }
+    let (message, hint) = not_a_name(text, longest);
+    cx.error_hint(node.focus(), message, hint)
+}
+
+fn not_a_name(text: &str, longest: usize) -> (String, String) {
     let hint = format!(
         "a name has only a-z, 0-9 and `-`, begins and ends with a letter or digit, and is at \
          most {longest} characters long"
     );
-    cx.error_hint(node.focus(), format!("{} is not a valid name", quoted(text)), hint)
+    (format!("{} is not a valid name", quoted(text)), hint)
+}
+
+/// A namespace that was typed elsewhere than in a file. Errors say what is wrong.
+pub(crate) fn typed_namespace(text: &str) -> Result<String, String> {
+    match is_dns_label(text) && text.len() <= 63 {
+        true => Ok(text.to_owned()),
+        false => {
+            let (message, hint) = not_a_name(text, 63);
+            Err(format!("{message} ({hint})"))
+        }
+    }
 }
 
 /// A duration; 0 is one.
@@ -249,6 +265,10 @@ mod tests {
             assert!(one(bad, dns_label).is_err(), "{bad}");
         }
         assert!(one("node.example.com", node_name).is_ok());
+        for typed in ["Bad NS", "a/b", "a.b"] {
+            assert_eq!(typed_namespace(typed), one(&format!("{typed:?}"), dns_label), "{typed}");
+        }
+        assert!(typed_namespace("").is_err() && typed_namespace("shop").is_ok());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::generator::{Bounds, ChosenFault, Request};
 use super::load::{self, Setting};
 use super::{block_on, exit, live, print};
-use crate::cluster::{Application, Cluster};
+use crate::cluster::Cluster;
 use crate::engine::error::RunError;
 use crate::experiment::{Experiment, Source, typed_service};
 use crate::prediction::{ClusterModel, Predictions, Quantity};
@@ -267,7 +267,6 @@ fn ask(prompt: &str, what: &str, default: Option<&str>) -> Result<String, Failur
 mod tests {
     use super::*;
     use crate::cli::args::{Colour, Global};
-
 
     #[test]
     fn a_bound_has_a_margin() {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ProbeFinding, Seen, When};
 use crate::stats::Seconds;
-use crate::timeline::{Component, Ends, FaultKind, FaultName};
+use crate::timeline::{Component, Ends, FaultName, TargetKind};
 
 /// The measurements of one fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,7 +73,7 @@ impl FaultFinding {
     /// Whether it is known which endpoints it hits when it is requested: which pods of a Deployment
     /// go is the controller's choice.
     pub fn knows_hits(&self) -> bool {
-        self.kind != FaultKind::DeploymentScale && self.kind != FaultKind::DeploymentPlace
+        self.kind.traits().target != TargetKind::Deployment
     }
 
     /// When it was over: its confirmed undo, or its confirmation where there is nothing to undo.

@@ -113,8 +113,7 @@ pub(super) struct Access {
 pub(super) struct Run {
     #[command(flatten)]
     pub experiments: Experiments,
-    /// Write an experiment for this existing Service (NAMESPACE/NAME) and run it; EXPERIMENT is then a fault, such as worker-stop
-    #[arg(long, value_name = "SERVICE", value_parser = typed_service, conflicts_with_all = ["filename", "cluster"], long_help = service_help())]
+    #[arg(long, value_name = "SERVICE", value_parser = typed_service, conflicts_with_all = ["filename", "cluster"], help = FOR_SERVICE, long_help = with_faults(FOR_SERVICE))]
     pub service: Option<ObjectRef>,
     /// Save the experiment that --service writes to this new file, also with --dry-run
     #[arg(long, value_name = "FILE", requires = "service")]
@@ -155,8 +154,7 @@ pub(super) struct Init {
     /// Service to probe: NAMESPACE/NAME [prompted for at a terminal]
     #[arg(long, value_name = "SERVICE", value_parser = typed_service)]
     pub service: Option<ObjectRef>,
-    /// Fault, such as worker-stop or pod-delete [prompted for at a terminal, else worker-stop]
-    #[arg(long, value_name = "FAULT", long_help = fault_help())]
+    #[arg(long, value_name = "FAULT", help = FAULT, long_help = with_faults(FAULT))]
     pub fault: Option<String>,
     /// Namespace of the Service, if its name has none [default: the context's]
     #[arg(short, long, value_name = "NAMESPACE", value_parser = typed_namespace)]
@@ -172,23 +170,14 @@ pub(super) struct Init {
     pub kubeconfig: Option<PathBuf>,
 }
 
+const FOR_SERVICE: &str = "Write an experiment for this existing Service (NAMESPACE/NAME) and run it; \
+                           EXPERIMENT is then a fault, such as worker-stop";
+const FAULT: &str =
+    "Fault, such as worker-stop or pod-delete [prompted for at a terminal, else worker-stop]";
+
 /// The help of a flag, and the faults that it is about.
 fn with_faults(help: &str) -> String {
-    let names: Vec<_> = ChosenFault::names().collect();
-    format!("{help}\n\nFaults: {}", names.join(", "))
-}
-
-fn service_help() -> String {
-    with_faults(
-        "Write an experiment for this existing Service (NAMESPACE/NAME) and run it; EXPERIMENT is \
-         then a fault, such as worker-stop",
-    )
-}
-
-fn fault_help() -> String {
-    with_faults(
-        "Fault, such as worker-stop or pod-delete [prompted for at a terminal, else worker-stop]",
-    )
+    format!("{help}\n\nFaults: {}", ChosenFault::listed())
 }
 
 /// What an experiment can be run on.

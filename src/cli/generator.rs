@@ -1,5 +1,5 @@
-//! An experiment about a Service that exists, written as a person would write it: a text, which
-//! then goes the way of every experiment.
+//! An experiment about an existing Service, written as a person would write it: a text that is then
+//! read like every other one.
 
 use std::time::Duration;
 
@@ -7,7 +7,9 @@ use super::failure::Failure;
 use crate::cluster::{Application, ApplicationPort, Node};
 use crate::engine::error::RunError;
 use crate::kind_config::is_dns_label;
-use crate::timeline::{FaultKind, NodeRole, ProbeHeader, Ready, format_duration};
+use crate::timeline::{
+    Component, Endpoint, FaultKind, NodeRole, ProbeHeader, Ready, counted, format_duration,
+};
 use crate::yaml::suggest;
 
 /// Attempts a second.
@@ -50,7 +52,7 @@ enum Hits {
     Node,
     /// A node whose pods are evicted.
     Drain,
-    Component(&'static str),
+    Component(Component),
     Pods,
 }
 
@@ -77,34 +79,26 @@ const FAULTS: &[ChosenFault] = &[
         Hits::Pods,
         "the containers of one of its pods die",
     ),
-    fault(
+    component(
         "api-server-stop",
-        FaultKind::ComponentStop,
-        Hits::Component("kube-apiserver"),
+        Component::ApiServer,
         "the API server of one control plane is down",
     ),
-    fault(
-        "scheduler-stop",
-        FaultKind::ComponentStop,
-        Hits::Component("kube-scheduler"),
-        "the scheduler that leads is down",
-    ),
-    fault(
+    component("scheduler-stop", Component::Scheduler, "the scheduler that leads is down"),
+    component(
         "controller-manager-stop",
-        FaultKind::ComponentStop,
-        Hits::Component("kube-controller-manager"),
+        Component::ControllerManager,
         "the controller manager that leads is down",
     ),
-    fault(
-        "etcd-stop",
-        FaultKind::ComponentStop,
-        Hits::Component("etcd"),
-        "etcd of one control plane is down",
-    ),
+    component("etcd-stop", Component::Etcd, "etcd of one control plane is down"),
 ];
 
 const fn fault(name: &'static str, kind: FaultKind, hits: Hits, what: &'static str) -> ChosenFault {
     ChosenFault { name, kind, hits, what }
+}
+
+const fn component(name: &'static str, component: Component, what: &'static str) -> ChosenFault {
+    fault(name, FaultKind::ComponentStop, Hits::Component(component), what)
 }
 
 impl ChosenFault {
@@ -130,10 +124,14 @@ impl ChosenFault {
                 true => String::new(),
                 false => format!("did you mean {}? ", suggest::listed(&near, "or")),
             };
-            let all = Self::names().collect::<Vec<_>>().join(", ");
             Failure::usage(format!("unknown fault {name}"))
-                .hint(format!("{near}the faults for --service are {all}"))
+                .hint(format!("{near}the faults for --service are {}", Self::listed()))
         })
+    }
+
+    /// All names, for people.
+    pub(super) fn listed() -> String {
+        Self::names().collect::<Vec<_>>().join(", ")
     }
 
     pub(super) fn names() -> impl Iterator<Item = &'static str> {
@@ -144,7 +142,7 @@ impl ChosenFault {
 impl Request<'_> {
     /// Where the application is asked. Errors where nobody can ask it as an experiment does.
     fn port(&self) -> Result<&ApplicationPort, Failure> {
-        let Application { namespace, service, headless, ports, endpoints, .. } = self.application;
+        let Application { namespace, service, headless, ports, .. } = self.application;
         let refused = |why: &str, hint: &str| {
             let refused = RunError::refused(format!("Service {namespace}/{service} {why}"));
             Err(refused.hint(hint).into())
@@ -156,19 +154,17 @@ impl Request<'_> {
                  `from: {pod: ...}` (docs/probes.md)",
             );
         }
-        if !endpoints.iter().any(|endpoint| endpoint.ready) {
+        if self.ready().next().is_none() {
             return refused(
                 "has no ready endpoint",
                 &format!("nothing could be measured; `kubectl -n {namespace} get pods` shows why"),
             );
         }
-        let workers = self.nodes.iter().filter(|node| node.role == NodeRole::Worker);
-        let workers: Vec<&str> = workers.map(|node| node.name.as_str()).collect();
-        let on_worker =
-            |node: &Option<String>| node.as_deref().is_some_and(|node| workers.contains(&node));
-        if matches!(self.fault.hits, Hits::Node | Hits::Drain)
-            && !endpoints.iter().any(|endpoint| endpoint.ready && on_worker(&endpoint.node))
-        {
+        let mut workers = self.nodes.iter().filter(|node| node.role == NodeRole::Worker);
+        let has_endpoint = |worker: &Node| {
+            self.ready().any(|endpoint| endpoint.node.as_ref() == Some(&worker.name))
+        };
+        if matches!(self.fault.hits, Hits::Node | Hits::Drain) && !workers.any(has_endpoint) {
             return refused(
                 "has no ready endpoint on a worker",
                 &format!(
@@ -206,7 +202,7 @@ impl Request<'_> {
                 "Service {namespace}/{service}: port {}, {how}, {RATE}/s with a timeout of {TIMEOUT}, \
                  {} ready{affinity}",
                 port.port,
-                crate::timeline::counted(self.ready(), "endpoint"),
+                counted(self.ready().count(), "endpoint"),
             ),
             format!("{}: {} for {}", self.fault.name, self.fault.what, format_duration(hold)),
             format!(
@@ -227,10 +223,12 @@ impl Request<'_> {
             Hits::Node => None,
             Hits::Drain => Some(format!("the eviction of pods in namespace {namespace}")),
             Hits::Pods => Some(format!("faults on pods in namespace {namespace}")),
-            Hits::Component("etcd") if self.has_one_control_plane() => {
+            Hits::Component(Component::Etcd) if self.has_one_control_plane() => {
                 Some("the loss of etcd's quorum (one control plane)".into())
             }
-            Hits::Component(component) => Some(format!("one control plane without {component}")),
+            Hits::Component(component) => {
+                Some(format!("one control plane without {}", component.name()))
+            }
         }
     }
 
@@ -256,8 +254,8 @@ impl Request<'_> {
         format!("{}-{fault}", service.trim_end_matches('-'))
     }
 
-    fn ready(&self) -> usize {
-        self.application.endpoints.iter().filter(|endpoint| endpoint.ready).count()
+    fn ready(&self) -> impl Iterator<Item = &Endpoint> {
+        self.application.endpoints.iter().filter(|endpoint| endpoint.ready)
     }
 
     /// The experiment's text.
@@ -311,21 +309,20 @@ impl Request<'_> {
                 ),
             ),
             Hits::Component(component) => {
+                let (name, alone) = (component.name(), self.has_one_control_plane());
                 // Each control plane has one that works, or one that waits.
                 let target = match component {
-                    "kube-scheduler" | "kube-controller-manager"
-                        if !self.has_one_control_plane() =>
-                    {
-                        format!("leader: {component}")
+                    Component::Scheduler | Component::ControllerManager if !alone => {
+                        format!("leader: {name}")
                     }
                     _ => "role: control-plane".into(),
                 };
                 let quorum = match component {
-                    "etcd" if self.has_one_control_plane() => ", quorumLoss: true",
+                    Component::Etcd if alone => ", quorumLoss: true",
                     _ => "",
                 };
                 (
-                    format!("{{component: {component}, target: {{{target}}}}}"),
+                    format!("{{component: {name}, target: {{{target}}}}}"),
                     format!("  blastRadius: {{maxControlPlanes: 1{quorum}}}\n"),
                 )
             }
@@ -372,7 +369,7 @@ impl Request<'_> {
              {radius}\
              {expect}",
             namespace = self.application.namespace,
-            ready = self.ready(),
+            ready = self.ready().count(),
             hold = format_duration(hold),
         ))
     }
@@ -396,7 +393,6 @@ mod tests {
     use super::*;
     use crate::cli::load::{Setting, checked};
     use crate::experiment::Source;
-    use crate::timeline::Endpoint;
 
     fn shop() -> Application {
         let endpoint = |node: &str| Endpoint {
@@ -448,7 +444,7 @@ mod tests {
         Bounds { detection: seconds(56), error_window: seconds(60), recovery: seconds(90) }
     }
 
-    /// The text goes the way of every experiment; the experiment's name and its probe's.
+    /// Reads the text like every other one: the experiment's name and its probe's.
     fn read(text: &str) -> (String, String) {
         let all = checked(Source::from_text("x.yaml", text, ""), Setting::OWN);
         let all = all.unwrap_or_else(|problems| panic!("{problems}\n{text}"));

@@ -1,4 +1,4 @@
-//! `init`, and `run --service`: looks at a Service that exists, and writes an experiment about it.
+//! `init`, and `run --service`: looks at an existing Service, and writes an experiment about it.
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub(super) const STDOUT: &str = "-";
 #[derive(Clone, Copy)]
 pub(super) struct Wish<'a> {
     pub service: &'a ObjectRef,
-    pub fault: &'a str,
+    pub fault: ChosenFault,
     pub namespace: Option<&'a str>,
     /// Whether the file names the context that is used: only if somebody has named it.
     pub names_context: bool,
@@ -52,7 +52,7 @@ pub(super) fn init(args: &Init, env: &Env) -> Result<u8, Failure> {
     // Whoever redirects standard output wants the experiment there.
     let asks_for_file = asks && std::io::stdout().is_terminal();
     args.save.as_deref().map_or(Ok(()), refuse_existing)?;
-    args.fault.as_deref().map(ChosenFault::named).transpose()?;
+    let fault = args.fault.as_deref().map(ChosenFault::named).transpose()?;
     let (written, save) = block_on(async {
         let cluster = live::cluster(context, kubeconfig, env).await?;
         complain!("in {}", cluster.context_facts());
@@ -67,24 +67,24 @@ pub(super) fn init(args: &Init, env: &Env) -> Result<u8, Failure> {
                     .hint("pass --service NAMESPACE/NAME, or run `init` at a terminal"));
             }
         };
-        let fault = match &args.fault {
-            Some(fault) => fault.clone(),
+        let fault = match fault {
+            Some(fault) => fault,
             None if asks => {
                 let names = ChosenFault::names().collect::<Vec<_>>();
-                ask_one_of("fault", &names, Some(DEFAULT_FAULT))?
+                ChosenFault::named(&ask_one_of("fault", &names, Some(DEFAULT_FAULT))?)?
             }
-            None => DEFAULT_FAULT.to_owned(),
+            None => ChosenFault::named(DEFAULT_FAULT)?,
         };
         let namespace = args.namespace.as_deref();
         let names_context = match context {
             Some(_) => true,
             None => asks && confirm_context(cluster.context())?,
         };
-        let wish = Wish { service: &service, fault: &fault, namespace, names_context };
+        let wish = Wish { service: &service, fault, namespace, names_context };
         let written = write(&cluster, wish).await?;
         let save = match &args.save {
             None if asks_for_file => {
-                let name = format!("{}-{fault}.yaml", service.name);
+                let name = format!("{}-{}.yaml", service.name, fault.name);
                 Some(PathBuf::from(ask("File", "file", Some(&name))?))
             }
             save => save.clone(),
@@ -104,7 +104,6 @@ pub(super) fn init(args: &Init, env: &Env) -> Result<u8, Failure> {
 
 /// Looks at the Service, and writes.
 pub(super) async fn write(cluster: &Cluster, wish: Wish<'_>) -> Result<Written, Failure> {
-    let fault = ChosenFault::named(wish.fault)?;
     let own = wish.namespace.unwrap_or(cluster.default_namespace());
     let application = cluster.application(wish.service.namespace_or(own), &wish.service.name);
     let application = application.await.map_err(RunError::refused_by)?;
@@ -112,6 +111,7 @@ pub(super) async fn write(cluster: &Cluster, wish: Wish<'_>) -> Result<Written, 
     warnings.iter().for_each(|warning| complain!("warning: {warning}"));
     let nodes = cluster.nodes().await.map_err(RunError::refused_by)?;
     let context = wish.names_context.then_some(cluster.context());
+    let fault = wish.fault;
     let request = Request { application: &application, fault, context, nodes: &nodes };
     let name = ObjectRef::new(Some(&application.namespace), &application.service).to_string();
     let model = with_endpoints(ClusterModel::of_cluster(&facts), &name, &application.endpoints);
@@ -131,7 +131,7 @@ pub(super) async fn write(cluster: &Cluster, wish: Wish<'_>) -> Result<Written, 
 }
 
 impl Written {
-    /// Keeps it in a new file.
+    /// Saves it as a new file.
     pub(super) fn save(&self, path: &Path) -> Result<(), Failure> {
         let written = std::fs::File::create_new(path)
             .and_then(|mut file| file.write_all(self.source.text().as_bytes()));
@@ -211,7 +211,7 @@ fn confirm_context(context: &str) -> Result<bool, Failure> {
     Ok(["y", "yes"].contains(&answer.to_ascii_lowercase().as_str()))
 }
 
-/// What was written goes the way of every experiment.
+/// What was written is read like every other experiment.
 fn read(text: &str) -> Result<Experiment, Failure> {
     match load::checked(Source::from_text("the experiment", text, ""), Setting::OWN) {
         Ok(mut all) => Ok(all.swap_remove(0).experiment),

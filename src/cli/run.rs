@@ -73,14 +73,14 @@ fn node_image<'a>(args: &'a Run, env: &'a Env) -> Option<&'a str> {
     args.node_image.as_deref().or(env.node_image.as_deref())
 }
 
-/// The experiment about a Service that exists, with the fault that was named in the place of a built-in
+/// The experiment about an existing Service, with the fault that was named in the place of a built-in
 /// experiment.
 fn about(service: &ObjectRef, args: &Run, place: Place, env: &Env) -> Result<Vec<Parsed>, Failure> {
     let [fault] = &args.experiments.names[..] else {
         return Err(Failure::usage("--service takes the name of one fault")
             .hint("for example: kubectl outage run worker-stop --service shop/frontend"));
     };
-    ChosenFault::named(fault)?;
+    let fault = ChosenFault::named(fault)?;
     if let Some(path) = &args.save {
         if path == Path::new(init::STDOUT) {
             return Err(Failure::usage("--save takes a file: standard output has the report")

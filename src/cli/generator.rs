@@ -339,7 +339,7 @@ impl Request<'_> {
         let expect = match expect.is_empty() {
             true => "  # The model has no prediction for this fault: results are reported, but not judged.\n".into(),
             false => format!(
-                "  # Detection and errors: the model's longest time, and 25 % and 5s more, rounded up. Recovery: the\n  # model's longest time, and at least a minute. A worse result fails the run.\n  expect:\n{expect}"
+                "  # Detection and errors: the model's longest time, plus 25% and 5s, rounded up. Recovery: the model's\n  # longest time, and at least a minute. A worse result fails the run.\n  expect:\n{expect}"
             ),
         };
         Ok(format!(

@@ -12,7 +12,7 @@ use crate::experiment::{self, Diagnostic, Diagnostics, Severity, Source};
 use crate::kind_config::{DEFAULT_KUBERNETES, KindNode};
 use crate::lint::{self, KubeletGroup, Outlook};
 use crate::report::json;
-use crate::timeline::NodeRole;
+use crate::timeline::{NodeRole, counted};
 
 /// What was found in one file or cluster.
 #[derive(Debug, Serialize)]
@@ -155,14 +155,8 @@ fn show(found: &Found, env: &Env) {
 
 /// `kind-configs/x.yaml: cluster x, 1 control plane, 2 workers, Kubernetes v1.34.0 (assumed)`.
 fn title(subject: &str, picture: &Picture) -> String {
-    let count = |role: NodeRole, what: &str| match picture
-        .nodes
-        .iter()
-        .filter(|node| node.role == role)
-        .count()
-    {
-        1 => format!("1 {what}"),
-        many => format!("{many} {what}s"),
+    let count = |role: NodeRole, what: &str| {
+        counted(picture.nodes.iter().filter(|node| node.role == role).count(), what)
     };
     let assumed =
         if picture.kubernetes_is_assumed { " (assumed; --kubernetes sets it)" } else { "" };

@@ -83,8 +83,10 @@ fn about(service: &ObjectRef, args: &Run, place: Place, env: &Env) -> Result<Vec
     let fault = ChosenFault::named(fault)?;
     if let Some(path) = &args.save {
         if path == Path::new(init::STDOUT) {
-            return Err(Failure::usage("--save takes a file: standard output has the report")
-                .hint("`kubectl outage init` writes an experiment to standard output"));
+            return Err(Failure::usage(
+                "--save takes a file: standard output is used for the report",
+            )
+            .hint("`kubectl outage init` writes an experiment to standard output"));
         }
         init::refuse_existing(path)?;
     }

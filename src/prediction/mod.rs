@@ -77,6 +77,12 @@ pub struct Unpredicted {
     pub why: String,
 }
 
+impl std::fmt::Display for Unpredicted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "errors of {} are not predicted: {}", self.probe, self.why)
+    }
+}
+
 /// What the model says of a run.
 #[derive(Debug)]
 pub struct Predictions {

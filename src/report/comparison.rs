@@ -46,8 +46,7 @@ fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions) -
     let mut all = Vec::new();
     let mut add = |name: String, quantity: Quantity<'_>, measured: Option<Between>, apart| {
         let Ok(predicted) = predictions.between(quantity, fault.step) else { return };
-        let printed = predicted.in_tenths();
-        let inside = measured.map(|measured| printed.overlaps(measured.in_tenths()));
+        let inside = measured.map(|measured| predicted.overlaps_as_printed(measured));
         let step = fault.step;
         all.push(Comparison { step, quantity: name, predicted, measured, inside, apart });
     };
@@ -104,11 +103,10 @@ mod tests {
 
     #[test]
     fn numbers_that_agree_as_printed_are_no_surprise() {
-        let between = |least: f64, most: f64| {
-            Between::new(Seconds::from_f64(least), Seconds::from_f64(most)).in_tenths()
-        };
-        assert!(between(1.64, 8.4).overlaps(between(1.61, 1.61)), "both read 1.6s");
-        assert!(!between(1.66, 8.4).overlaps(between(1.61, 1.61)), "1.7s and 1.6s");
+        let between =
+            |least: f64, most: f64| Between::new(Seconds::from_f64(least), Seconds::from_f64(most));
+        assert!(between(1.64, 8.4).overlaps_as_printed(between(1.61, 1.61)), "both read 1.6s");
+        assert!(!between(1.66, 8.4).overlaps_as_printed(between(1.61, 1.61)), "1.7s and 1.6s");
     }
 
     #[test]

@@ -147,8 +147,8 @@ pub fn render(report: &ForecastReport, width: usize, ascii: bool) -> String {
     if let Some(why) = &report.why_not {
         out.push_str(&hang("  ", &format!("no simulation: {why}"), width));
     }
-    for Unpredicted { probe, why } in &report.unpredicted {
-        out.push_str(&hang("  ", &format!("errors of {probe} are not predicted: {why}"), width));
+    for unpredicted in &report.unpredicted {
+        out.push_str(&hang("  ", &unpredicted.to_string(), width));
     }
     for outcome in &report.tried {
         let step = report.steps.iter().find(|step| step.step == outcome.step);
@@ -174,7 +174,7 @@ fn heading(outcome: &Outcome, step: Option<&StepPrediction>) -> String {
                 outcome.endpoints_hit
             )
         }
-        _ => "; no probe targets a Service of known endpoints over new connections".into(),
+        _ => "; no probe targets a Service with known endpoints over new connections".into(),
     };
     let bounds = match step.map(|step| (&step.prediction, &step.why_not)) {
         Some((Some(prediction), _)) => {

@@ -60,7 +60,7 @@ impl SpreadReport {
         let within = |p: Between| {
             counted()
                 .filter_map(|run| run.detection)
-                .filter(|detection| p.in_tenths().overlaps(detection.in_tenths()))
+                .filter(|detection| p.overlaps_as_printed(*detection))
                 .count() as u32
         };
         Self {

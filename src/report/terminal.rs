@@ -11,7 +11,7 @@ use super::style::Style;
 use super::text::{bold, dim, hang, judged, pad, width, wrap};
 use super::view::View;
 use crate::analysis::{Findings, Period, ProbeFinding, Window};
-use crate::prediction::{Quantity, Unpredicted};
+use crate::prediction::Quantity;
 use crate::stats::Seconds;
 use crate::verdict::Assertion;
 
@@ -56,9 +56,8 @@ fn write(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
             if view.is_modelled() { " (an embedded run does not decide claims)" } else { "" };
         out.push_str(&hang(&lead, &format!("{}{model}", claim.says), style.width));
     }
-    for Unpredicted { probe, why } in view.predictions.unpredicted() {
-        let text = format!("errors of {probe} are not predicted: {why}");
-        out.push_str(&hang("  ", &text, style.width));
+    for unpredicted in view.predictions.unpredicted() {
+        out.push_str(&hang("  ", &unpredicted.to_string(), style.width));
     }
     for surprise in view.comparisons().iter().filter_map(Comparison::surprise) {
         out.push_str(&hang("  unexpected: ", &surprise, style.width));

@@ -151,7 +151,7 @@ impl Between {
     }
 
     /// In tenths of a second, as it is printed beside a prediction.
-    pub fn in_tenths(self) -> Self {
+    fn in_tenths(self) -> Self {
         let tenths = |seconds: Seconds| Seconds::from_f64((seconds.as_f64() * 10.0).round() / 10.0);
         Self { least: tenths(self.least), most: tenths(self.most) }
     }
@@ -159,6 +159,11 @@ impl Between {
     /// Whether a length can be both.
     pub fn overlaps(self, other: Between) -> bool {
         self.most >= other.least && self.least <= other.most
+    }
+
+    /// Whether a length can be both, as they are printed.
+    pub fn overlaps_as_printed(self, other: Between) -> bool {
+        self.in_tenths().overlaps(other.in_tenths())
     }
 }
 

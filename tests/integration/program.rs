@@ -242,6 +242,13 @@ impl Output {
         self
     }
 
+    /// Asserts that the run was judged: passed, failed or inconclusive.
+    #[track_caller]
+    pub(crate) fn is_judged(&self) -> &Self {
+        assert!([0, 1, 3].contains(&self.code), "{}\n{}", self.stdout, self.stderr);
+        self
+    }
+
     /// Asserts that this program reports no error; a log that it quotes may have some.
     #[track_caller]
     pub(crate) fn has_no_error(&self) -> &Self {

@@ -142,10 +142,14 @@ async fn endpoints(experiment: &Experiment, handle: &ClusterHandle) -> Result<En
             continue;
         };
         let Some(namespace) = &service.namespace else { continue };
+        let key = service.to_string();
+        if known.contains_key(&key) {
+            continue;
+        }
         let found = handle.cluster.endpoints(namespace, &service.name).await;
         let found = found.map_err(RunError::refused_by)?;
         if !found.is_empty() {
-            known.insert(service.to_string(), found);
+            known.insert(key, found);
         }
     }
     Ok(known)

@@ -102,7 +102,7 @@ pub(crate) async fn sweep(
 }
 
 /// After so many minutes no upload is on its way, and an agent has removed its own file.
-const OVER_MINUTES: u32 = 10;
+pub(crate) const OVER_MINUTES: u32 = 10;
 
 fn sweeping(prefix: &str) -> String {
     // As many as the random part has: an id may begin with another.

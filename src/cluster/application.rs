@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, ListParams};
-use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
 
 use super::connect::Cluster;
 use super::error::ClusterError;
-use super::query::selector;
+use super::query::{any, selector};
 use crate::timeline::Endpoint;
 
 /// A Service of an application.
@@ -44,7 +43,7 @@ impl Cluster {
 
     /// A Service as `NAMESPACE/NAME`, of each that there is.
     pub(crate) async fn service_names(&self) -> Result<Vec<String>, ClusterError> {
-        let api: Api<DynamicObject> = Api::all_with(self.client(), &kind("Service"));
+        let api: Api<DynamicObject> = Api::all_with(self.client(), &any("", "v1", "Service"));
         let all = self.list_all("list the Services", api, ListParams::default()).await?;
         let mut names: Vec<String> = all
             .iter()
@@ -61,7 +60,7 @@ impl Cluster {
         service: &str,
     ) -> Result<Application, ClusterError> {
         let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client(), namespace, &kind("Service"));
+            Api::namespaced_with(self.client(), namespace, &any("", "v1", "Service"));
         let what = format!("read the Service {namespace}/{service}");
         let found = self.call(what, api.get(service)).await?;
         let labels: BTreeMap<String, String> =
@@ -70,17 +69,13 @@ impl Cluster {
             true => Vec::new(),
             false => {
                 let params = ListParams::default().labels(&selector(&labels));
-                let api = Api::namespaced_with(self.client(), namespace, &kind("Pod"));
+                let api = Api::namespaced_with(self.client(), namespace, &any("", "v1", "Pod"));
                 self.list_all::<DynamicObject>("list the Service's pods", api, params).await?
             }
         };
         let endpoints = self.endpoints(namespace, service).await?;
         Ok(Application { endpoints, ..read(&found, labels, pods.first()) })
     }
-}
-
-fn kind(name: &str) -> ApiResource {
-    ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", name))
 }
 
 fn read(

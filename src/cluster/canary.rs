@@ -5,13 +5,14 @@ use std::io;
 
 use k8s_openapi::api::core;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::core::DynamicObject;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::connect::Cluster;
 use super::error::{ClusterError, causes};
 use super::objects::{Deployment, Nothing, Part, Pod};
+use super::query::any;
 use crate::timeline::{NodeRole, Outcome, Phase, TlsCause};
 
 /// The label of whatever a canary makes. Its value is the probe's name.
@@ -186,7 +187,7 @@ impl CanaryClient {
         kind: &str,
         value: Value,
     ) -> (Api<DynamicObject>, DynamicObject) {
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        let resource = any(group, version, kind);
         let mut object = DynamicObject::new("", &resource).data(json!({"spec": value["spec"]}));
         object.metadata = serde_json::from_value(value["metadata"].clone()).unwrap_or_default();
         (Api::namespaced_with(self.cluster.client(), &self.namespace, &resource), object)

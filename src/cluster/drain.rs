@@ -7,13 +7,14 @@ use kube::ResourceExt;
 use kube::api::{
     Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions,
 };
-use kube::core::{ApiResource, GroupVersionKind, Status};
+use kube::core::Status;
 use serde_json::{Value, json};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
 use super::labels::{MIRROR, mark_of, marked};
 use super::objects::{Node, Pod};
+use super::query::{any, controller};
 use crate::timeline::counted;
 
 /// What came of asking a pod to leave.
@@ -229,11 +230,6 @@ fn read(found: Node) -> Cordon {
     }
 }
 
-/// A kind of which more is looked at than this program has types for.
-fn any(group: &str, version: &str, kind: &str) -> ApiResource {
-    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
-}
-
 /// The budget of `The disruption budget checkout needs 2 healthy pods and has 2 currently`.
 fn budget_of(cause: &str) -> Option<&str> {
     cause.strip_prefix("The disruption budget ")?.split(' ').next()
@@ -249,9 +245,7 @@ fn on_node(pod: &DynamicObject) -> Option<PodOnNode> {
     let volumes = pod.data["spec"]["volumes"].as_array();
     let has_empty_dir =
         volumes.is_some_and(|all| all.iter().any(|volume| volume.get("emptyDir").is_some()));
-    let mut owners = pod.owner_references().iter();
-    let owner = owners.find(|owner| owner.controller == Some(true));
-    let obstacles = match owner {
+    let obstacles = match controller(pod) {
         Some(owner) if owner.kind == "DaemonSet" => {
             Obstacles { is_daemon: true, ..Obstacles::default() }
         }

@@ -166,7 +166,7 @@ fn tolerations_of(servers: &[Pod], warnings: &mut Vec<String>) -> Tolerations {
     let defaults = Tolerations::default();
     let Some(server) = servers.iter().min_by_key(|pod| pod.name_any()) else {
         warnings.push(format!(
-            "the API server's flags could not be read; pods without a toleration of their own are \
+            "the API server's flags could not be read; pods that set no toleration are \
              assumed to stay on a lost node for {}",
             format_duration(defaults.unreachable)
         ));

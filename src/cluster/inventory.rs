@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
+use super::query::controller;
 use super::retry::{RETRY, retry_until};
 use crate::timeline::{ObjectName, UnreadKind};
 
@@ -111,11 +112,7 @@ fn kind_of(resource: &ApiResource) -> String {
 
 /// What has no uid is not an object that is kept anywhere.
 fn named(resource: &ApiResource, object: PartialObjectMeta<DynamicObject>) -> Option<ObjectName> {
-    let owner = object
-        .owner_references()
-        .iter()
-        .find(|owner| owner.controller == Some(true))
-        .map(|owner| owner.uid.clone());
+    let owner = controller(&object).map(|owner| owner.uid.clone());
     Some(ObjectName {
         kind: kind_of(resource),
         namespace: object.namespace(),

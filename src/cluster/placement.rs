@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
-use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Map, Value, json};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
 use super::labels::{mark_of, marked};
+use super::query::any;
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
 
@@ -70,7 +70,7 @@ impl Cluster {
     /// Whole, as the server has it: what is put back must lack nothing that this program does not
     /// know.
     fn any_deployment(&self, namespace: &str) -> Api<DynamicObject> {
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", "Deployment"));
+        let resource = any("apps", "v1", "Deployment");
         Api::namespaced_with(self.client(), namespace, &resource)
     }
 }

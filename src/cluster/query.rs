@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1::{Endpoint as SliceEndpoint, EndpointSlice};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, ListParams, ObjectList};
+use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
@@ -206,9 +208,19 @@ pub(crate) fn pod_ready(pod: &objects::Pod) -> bool {
     })
 }
 
+/// A kind of which more is looked at than this program has types for.
+pub(super) fn any(group: &str, version: &str, kind: &str) -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
+}
+
+/// The owner that controls an object.
+pub(super) fn controller(object: &impl ResourceExt) -> Option<&OwnerReference> {
+    object.owner_references().iter().find(|owner| owner.controller == Some(true))
+}
+
 /// The controller of a pod: `ReplicaSet/web-559b`.
 pub(crate) fn owner(pod: &objects::Pod) -> Option<String> {
-    let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true))?;
+    let owner = controller(pod)?;
     Some(format!("{}/{}", owner.kind, owner.name))
 }
 

@@ -4,7 +4,7 @@ use crate::cluster::PodProblem;
 use crate::engine::environment::inotify;
 use crate::engine::error::RunError;
 use crate::engine::steady_state::{About, Judged};
-use crate::timeline::Outcome;
+use crate::timeline::{Outcome, counted};
 
 /// So many pods are named: with one cause, many look alike.
 const MOST_PODS: usize = 3;
@@ -41,7 +41,7 @@ pub(crate) fn described(pods: &[PodProblem]) -> Vec<String> {
     sorted.sort_by_key(|pod| pod.rank());
     let more = pods.len().saturating_sub(MOST_PODS);
     let named = sorted.into_iter().take(MOST_PODS).map(ToString::to_string);
-    named.chain((more > 0).then(|| format!("and {more} more pods"))).collect()
+    named.chain((more > 0).then(|| format!("and {}", counted(more, "more pod")))).collect()
 }
 
 fn hint<'a>(pods: &[PodProblem], missing: impl Iterator<Item = &'a About>) -> String {

@@ -58,7 +58,6 @@ impl<'a> Names<'a> {
 
 /// Gives all bare names their namespaces: those that stay bare are of the run's own.
 pub(super) fn resolve(experiment: &mut Experiment, names: &Names) {
-    experiment.namespace = names.namespace.map(str::to_owned);
     experiment.each_named(&mut |named| match named {
         Named::Object(kind, object) => *object = names.object(kind, object),
         Named::Pods(pods) => pods.namespace = names.of_pods(pods).map(str::to_owned),

@@ -130,7 +130,7 @@ impl UndoTimer {
         let output = context.run(&["sh", "-c", &script]).await?;
         match output.code {
             0 => Ok(()),
-            _ => Err(context.command_failed("set the node's undo timer anew", &output)),
+            _ => Err(context.command_failed("reset the node's undo timer", &output)),
         }
     }
 

@@ -18,6 +18,7 @@ use crate::timeline::{Tuning, format_duration};
 /// silence, then `HTTP2_PING_TIMEOUT_SECONDS` without an answer
 /// (`apimachinery/pkg/util/net/http.go`).
 const HTTP2_HEALTH_CHECK: Duration = Duration::from_nanos(CONNECTION_GIVEN_UP);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum About {

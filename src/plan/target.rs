@@ -124,7 +124,7 @@ fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, excluded: Excl
             format!("every node that matches the target {why}: {}", names(allowed))
         }
         (_, left) => format!(
-            "{wanted} nodes are to be targeted, but of {} only {left} can be: one {why}",
+            "{wanted} nodes are to be targeted, but only {left} of {} can be: one {why}",
             names(allowed)
         ),
     };
@@ -279,7 +279,7 @@ pub(crate) mod tests {
         let refused = chosen(&nodes(), &all, Endpoints::new(), &hosts[..1], 1).unwrap_err();
         assert_eq!(
             refused.message,
-            "2 nodes are to be targeted, but of w1, w2 only 1 can be: one hosts a probe"
+            "2 nodes are to be targeted, but only 1 of w1, w2 can be: one hosts a probe"
         );
     }
 
@@ -406,7 +406,7 @@ pub(crate) mod tests {
         assert!(["w2, w3", "w3, w2"].contains(&choose(&two, true).unwrap().as_str()));
         assert_eq!(
             choose(&all, true).unwrap_err().message,
-            "3 nodes are to be targeted, but of w1, w2, w3 only 2 can be: one runs outside \
+            "3 nodes are to be targeted, but only 2 of w1, w2, w3 can be: one runs outside \
              this machine's container engine"
         );
         let named = NodeSelector { name: Some("w1".into()), ..NodeSelector::default() };

@@ -15,9 +15,15 @@ const FEW: usize = 3;
 pub(crate) fn few(names: impl IntoIterator<Item = impl Display>) -> String {
     let names: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
     // One more takes no more room than its number.
-    match names.len() > FEW + 1 {
-        true => format!("{} and {} more", names[..FEW].join(", "), names.len() - FEW),
-        false => names.join(", "),
+    first_of(&names, if names.len() > FEW + 1 { FEW } else { names.len() })
+}
+
+/// At most so many names, and how many more there are: `a, b and 87 more`.
+pub(crate) fn first_of(names: &[String], most: usize) -> String {
+    let listed = names[..names.len().min(most)].join(", ");
+    match names.len().saturating_sub(most) {
+        0 => listed,
+        more => format!("{listed} and {more} more"),
     }
 }
 

@@ -29,7 +29,7 @@ pub use attempts::{Attempt, AttemptReader};
 pub use attempts_file::{AttemptWriter, ProbeFile, ProbeSpan};
 pub use clock::{Anchor, Bracket, Moment};
 pub use component::Component;
-pub(crate) use counted::{counted, few};
+pub(crate) use counted::{counted, few, first_of};
 pub use damage::{Damage, Extent, Stream};
 pub use fault_kind::{
     Cut, Ends, EngineActions, FaultFacts, FaultKind, FaultName, FaultTraits, FaultWords, Impact,

@@ -13,6 +13,7 @@ use super::attempts_file::{AttemptWriter, ProbeFile, ProbeSpan};
 use super::bounded::json_problem;
 use super::checked_line::{self, Checksum};
 use super::clock::Moment;
+use super::counted::first_of;
 use super::damage::{Damage, Extent, Stream};
 use super::header::Header;
 use super::record::{Event, Record};
@@ -45,12 +46,7 @@ pub enum StoreError {
 }
 
 fn candidates(found: &[String]) -> String {
-    const SHOWN: usize = 5;
-    let names = found[..found.len().min(SHOWN)].join(", ");
-    match found.len().saturating_sub(SHOWN) {
-        0 => names,
-        more => format!("{names} and {more} more"),
-    }
+    first_of(found, 5)
 }
 
 impl StoreError {

@@ -83,10 +83,8 @@ fn missing(run: &Run<'_>, needs: Needs) -> Option<String> {
     if begun.len() < planned {
         return Some(format!("the run was cut short after {} of {planned} faults", begun.len()));
     }
-    let undone = |undo: Option<_>| undo.is_some_and(|at| at < cut_at);
-    let lasts = found.faults.iter().any(|fault| !undone(fault.undo_requested));
-    let recovered =
-        found.steady_after.as_ref().is_some_and(|steady| undone(Some(steady.confirmed)));
+    let lasts = found.faults.iter().any(|fault| fault.undo_requested.is_none_or(|at| at >= cut_at));
+    let recovered = found.steady_after.as_ref().is_some_and(|steady| steady.confirmed < cut_at);
     match needs {
         Needs::EachFault => None,
         _ if lasts => Some(format!("the run was cut short at {cut_at:+.3}, before the undo")),

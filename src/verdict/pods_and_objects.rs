@@ -5,7 +5,7 @@ use super::finding::Finding;
 use crate::analysis::{FaultFinding, Findings, PodFinding};
 use crate::experiment::Pods;
 use crate::stats::Seconds;
-use crate::timeline::{ObjectRef, watch_of};
+use crate::timeline::{ObjectRef, first_of, watch_of};
 
 /// So many missing objects are named.
 const NAMED: usize = 5;
@@ -105,7 +105,7 @@ pub(super) fn not_rescheduled(found: &Findings, pods: &Pods) -> Finding {
 
 /// Why a pod may have come and gone unseen: no list that is made later has it.
 fn hidden(found: &Findings, pods: &Pods, since: Seconds, undo: Seconds) -> Option<String> {
-    let watch = watch_of("pods", pods.namespace.as_deref());
+    let watch = pods_watch(pods);
     let mut gaps = found.watch_gaps(&watch);
     let gap = gaps.find(|gap| gap.from < undo && gap.until.is_none_or(|until| until > since))?;
     Some(format!("{}: a pod may have come and gone", gap.why))
@@ -120,13 +120,7 @@ pub(super) fn restarted(found: &Findings, pods: &Pods, bound: Seconds) -> Findin
     let judge = |(pod, fault): (&PodFinding, &FaultFinding)| match pod.restarted {
         Some(when) => moment(found, fault, when, bound),
         None if pod.left.is_some() => Finding::failed(format!("{} was deleted", pod.pod)),
-        None => missing(
-            found,
-            fault,
-            bound,
-            &watch_of("pods", pods.namespace.as_deref()),
-            "not restarted",
-        ),
+        None => missing(found, fault, bound, &pods_watch(pods), "not restarted"),
     };
     let themselves = hit(found, pods).into_iter().filter(|(pod, fault)| pod.pod == fault.target);
     Finding::worst(themselves.map(judge), format!("no fault hit a pod {pods}"))
@@ -164,10 +158,12 @@ pub(super) fn objects_kept(found: &Findings) -> Finding {
     Finding::passed(measured).pass_inconclusive_if(unread.or(unreplaced).or(changed))
 }
 
+fn pods_watch(pods: &Pods) -> String {
+    watch_of("pods", pods.namespace.as_deref())
+}
+
 fn some_of(objects: &[String]) -> String {
-    let more = objects.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{more}", objects.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", "))
+    first_of(objects, NAMED)
 }
 
 #[cfg(test)]

@@ -98,7 +98,6 @@ async fn wait(handle: &ClusterHandle, abort: &Abort, say: Say<'_>) -> Result<(),
     let whole = async {
         let (mut pulses, mut back_off) = (Pulses::default(), BackOff::new());
         loop {
-            is_there(handle, nodes).await?;
             missing =
                 tokio::time::timeout(LOOK, look(handle, nodes, &mut pulses)).await.unwrap_or_else(
                     |_| vec![format!("the API server did not answer within {}s", LOOK.as_secs())],
@@ -106,6 +105,7 @@ async fn wait(handle: &ClusterHandle, abort: &Abort, say: Say<'_>) -> Result<(),
             if missing.is_empty() {
                 return Ok(());
             }
+            is_there(handle, nodes).await?;
             let line = format!("waiting for the cluster to recover: {}", missing.join("; "));
             if line != last {
                 say(Preparing::Step(&line));

@@ -1,7 +1,7 @@
 //! What an experiment names that exists already: looked for before anything is made or harmed.
 
 use crate::engine::error::RunError;
-use crate::engine::plan::placement::{Place, Placement, absent};
+use crate::engine::plan::placement::{Place, Placement, absent, found, list_pods};
 use crate::engine::plan::pods;
 use crate::experiment::{Expectation, Experiment, From, Pods, PodsBy, Probe, Target};
 use crate::timeline::ObjectRef;
@@ -18,12 +18,8 @@ impl Placement<'_> {
         for step in experiment.steps() {
             let Some((fault, _)) = step.fault() else { continue };
             if let Some(ObjectRef { namespace: Some(namespace), name }) = fault.deployment() {
-                match self.cluster.scale_of(namespace, name).await {
-                    Err(error) if error.is_not_found() => {
-                        return Err(absent("Deployment", namespace, name));
-                    }
-                    found => drop(found.map_err(RunError::refused_by)?),
-                }
+                let read = self.cluster.scale_of(namespace, name).await;
+                found(read, "Deployment", namespace, name)?;
             }
             pods::pods_now(self.cluster, &experiment.blast_radius, fault).await?;
         }
@@ -63,9 +59,7 @@ impl Placement<'_> {
                 PodsBy::Name(name) => absent("Pod", namespace, name),
                 by => {
                     RunError::refused(format!("there is no pod {by} in the namespace {namespace}"))
-                        .hint(format!(
-                            "`kubectl -n {namespace} get pods --show-labels` lists what is there"
-                        ))
+                        .hint(list_pods(namespace))
                 }
             }),
         }

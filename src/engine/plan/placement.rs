@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::cluster::{Cluster, Ingress, Pod, Service};
+use crate::cluster::{Cluster, ClusterError, Ingress, Pod, Service};
 use crate::engine::error::RunError;
 use crate::engine::plan::pods;
 use crate::experiment::{Connection, From, Pods, Probe, Target, Via};
@@ -105,10 +105,7 @@ impl Placement<'_> {
         let namespace = pods.namespace.as_deref().unwrap_or(self.namespace);
         let found = pods::pods(self.cluster, namespace, pods).await?;
         let (place, hint) = match &pods.namespace {
-            Some(namespace) => (
-                format!("the namespace {namespace}"),
-                format!("`kubectl -n {namespace} get pods --show-labels` lists what is there"),
-            ),
+            Some(namespace) => (format!("the namespace {namespace}"), list_pods(namespace)),
             None => ("the run's namespace".into(), "the workload must create it".into()),
         };
         found.into_iter().find(|pod| pod.ready).ok_or_else(|| {
@@ -180,10 +177,8 @@ impl Placement<'_> {
 
     async fn find_ingress(&self, object: &ObjectRef) -> Result<Ingress, RunError> {
         let namespace = object.namespace_or(self.namespace);
-        match self.cluster.ingress(namespace, &object.name).await {
-            Err(error) if error.is_not_found() => Err(absent("Ingress", namespace, &object.name)),
-            found => found.map_err(RunError::refused_by),
-        }
+        let read = self.cluster.ingress(namespace, &object.name).await;
+        found(read, "Ingress", namespace, &object.name)
     }
 
     async fn service(
@@ -220,10 +215,8 @@ impl Placement<'_> {
     /// A Service as it is now. Refused where there is none.
     pub(super) async fn find_service(&self, object: &ObjectRef) -> Result<Service, RunError> {
         let namespace = object.namespace_or(self.namespace);
-        match self.cluster.service(namespace, &object.name).await {
-            Err(error) if error.is_not_found() => Err(absent("Service", namespace, &object.name)),
-            found => found.map_err(RunError::refused_by),
-        }
+        let read = self.cluster.service(namespace, &object.name).await;
+        found(read, "Service", namespace, &object.name)
     }
 
     /// A Service's name for a pod of another namespace.
@@ -245,6 +238,24 @@ fn published(
              or a `url`",
         )
     })
+}
+
+/// What was read. Refused where there is none of that name.
+pub(super) fn found<T>(
+    read: Result<T, ClusterError>,
+    kind: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<T, RunError> {
+    read.map_err(|error| match error.is_not_found() {
+        true => absent(kind, namespace, name),
+        false => RunError::refused_by(error),
+    })
+}
+
+/// How to see which pods there are.
+pub(super) fn list_pods(namespace: &str) -> String {
+    format!("`kubectl -n {namespace} get pods --show-labels` lists what is there")
 }
 
 /// Something that an experiment names, and that is not there.

@@ -315,10 +315,14 @@ impl Ledger {
         Ok(())
     }
 
+    /// The faults of a run that are not undone.
+    pub(crate) fn faults_of(&self, run: &str) -> impl Iterator<Item = &Entry> {
+        self.open.iter().filter(move |entry| entry.run == run && entry.undo.fault().is_some())
+    }
+
     /// A run ends with faults that it could not undo: its watchdog need not wait any longer.
     pub(crate) fn give_up(&mut self, run: &str) -> Result<(), RunError> {
-        let own = |entry: &&Entry| entry.run == run && entry.undo.fault().is_some();
-        let left: Vec<u64> = self.open.iter().filter(own).map(|entry| entry.id).collect();
+        let left: Vec<u64> = self.faults_of(run).map(|entry| entry.id).collect();
         left.into_iter().try_for_each(|id| self.watch_until(id, Duration::ZERO))
     }
 

@@ -57,7 +57,7 @@ pub(crate) async fn rest(
     recorder: &Recorder,
     ledger: &mut Ledger,
 ) -> Vec<NotUndone> {
-    let under_fault = !pending(run, ledger, |undo| undo.fault().is_some()).is_empty();
+    let under_fault = ledger.faults_of(run).next().is_some();
     let limit = if under_fault { REST_UNDER_FAULT } else { REST };
     let pending_entries = pending(run, ledger, |undo| undo.fault().is_none());
     all(pending_entries, limit, backend, recorder, ledger).await

@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
+use crate::agent::deploy::OVER_MINUTES;
 use crate::engine::error::RunError;
 use crate::node::{
     Access, AccessError, AccessErrorKind, NodeAccess, NodeFile, NodeHandle, NodeState, Output,
@@ -21,8 +22,7 @@ use crate::node::{
 const ARRIVAL: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(500);
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
-/// After this no upload is on its way any more.
-const OVER: Duration = Duration::from_secs(600);
+const OVER: Duration = Duration::from_secs(60 * OVER_MINUTES as u64);
 /// The exit code of a removal that finds no file.
 const ABSENT: i64 = 75;
 
@@ -149,16 +149,13 @@ pub(crate) async fn sweep(access: &dyn NodeAccess, root: &Path) {
 
 /// Looks once at all records of a folder, and removes it when they are over.
 async fn look(access: &dyn NodeAccess, folder: &Path) -> Result<Arrival, RunError> {
-    let unreadable = |error: std::io::Error| {
-        RunError::failed(format!("cannot read {}", folder.display())).because(&error)
-    };
     let records = match fs::read_dir(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Arrival::Over),
-        other => other.map_err(unreadable)?,
+        other => other.map_err(|error| unreadable(folder, &error))?,
     };
     let mut result = Ok(Arrival::Over);
     for record in records {
-        let record = record.map_err(unreadable)?.path();
+        let record = record.map_err(|error| unreadable(folder, &error))?.path();
         match remove(access, &record).await {
             Ok(Arrival::Over) => drop(fs::remove_file(record)),
             Ok(Arrival::Awaited) if result.is_ok() => result = Ok(Arrival::Awaited),
@@ -172,12 +169,14 @@ async fn look(access: &dyn NodeAccess, folder: &Path) -> Result<Arrival, RunErro
     result
 }
 
+fn unreadable(path: &Path, error: &std::io::Error) -> RunError {
+    RunError::failed(format!("cannot read {}", path.display())).because(error)
+}
+
 async fn remove(access: &dyn NodeAccess, record: &Path) -> Result<Arrival, RunError> {
     let text = match fs::read(record) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Arrival::Over),
-        other => other.map_err(|error| {
-            RunError::failed(format!("cannot read {}", record.display())).because(&error)
-        })?,
+        other => other.map_err(|error| unreadable(record, &error))?,
     };
     // One that was cut was written before its upload began.
     let Ok(upload) = serde_json::from_slice::<Upload>(&text) else { return Ok(Arrival::Over) };

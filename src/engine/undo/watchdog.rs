@@ -124,8 +124,7 @@ enum FaultsLeft {
 fn faults_left(state: &StateDir, run: &str) -> FaultsLeft {
     // A ledger that can't be read now may be readable at the next look.
     let Ok(ledger) = Ledger::open(&state.ledger()) else { return FaultsLeft::Some };
-    let own = |entry: &&Entry| entry.run == run && entry.undo.fault().is_some();
-    let (left, now) = (ledger.pending().iter().filter(own), jiff::Timestamp::now());
+    let (left, now) = (ledger.faults_of(run), jiff::Timestamp::now());
     let is_over = |entry: &Entry| entry.watched_until.is_some_and(|until| until <= now);
     match left.map(is_over).reduce(|all, one| all && one) {
         None => FaultsLeft::None,

@@ -141,8 +141,10 @@ fn enough_pods(check: &Check, place: &str, fault: &Fault) {
     let be = if there == 1 { "is" } else { "are" };
     let message = format!("{wanted} pods {} are to be targeted, but there {be} {there}", pods.by);
     let hint = match name {
-        None => "a name is one pod's: choose several with `deployment`, `statefulSet` or `labels`"
-            .to_owned(),
+        None => {
+            "`name` selects one pod: select several with `deployment`, `statefulSet` or `labels`"
+                .to_owned()
+        }
         Some(_) => format!("it has {}", counted(there, "replica")),
     };
     check.report(check.error(&format!("{place}.count"), message).hint(hint));

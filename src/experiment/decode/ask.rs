@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::fields::{Cx, Decode, Fields};
-use super::reference::{self, References};
+use super::reference;
 use super::scalar::{choice, dns_label, flag, port, sentence, texts};
 use super::url;
 use crate::experiment::schema::{
@@ -126,16 +126,16 @@ fn target(
         }
     }
     Some(match whom {
-        Whom::Service(ObjectRef { namespace: within, name }) => {
-            let service = ObjectRef { namespace: fields.agreed(within, namespace?)?, name };
+        Whom::Service(service) => {
+            let service = fields.joined(service, namespace?)?;
             let target = match via? {
                 None => Target::Service { service, port: port? },
                 Some(via) => Target::Published { service, port: port?, via },
             };
             (target, None)
         }
-        Whom::Ingress(ObjectRef { namespace: within, name }) => {
-            let ingress = ObjectRef { namespace: fields.agreed(within, namespace?)?, name };
+        Whom::Ingress(ingress) => {
+            let ingress = fields.joined(ingress, namespace?)?;
             (Target::Ingress { ingress, host: String::new(), tls: false }, None)
         }
         Whom::Pod(pods, port) => (Target::Pod { pods, port }, None),
@@ -272,9 +272,8 @@ fn dns(cx: &Cx, node: &Node) -> Option<Ask> {
     let namespace = fields.optional("namespace", dns_label);
     let cached = fields.or("cached", false, flag);
     let name = match name {
-        Some(DnsName::Service(ObjectRef { namespace: within, name })) => {
-            let namespace = fields.agreed(within, namespace?)?;
-            Some(DnsName::Service(ObjectRef { namespace, name }))
+        Some(DnsName::Service(service)) => {
+            Some(DnsName::Service(fields.joined(service, namespace?)?))
         }
         full => match fields.key("namespace").filter(|_| full.is_some()) {
             Some(key) => cx.error(key, "`namespace` is for a `service` only"),

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::fields::{Cx, Decode, Fields};
 use super::method::component;
-use super::reference::{References, pods, service};
+use super::reference::{pods, service};
 use super::scalar::{dns_label, positive, share};
 use crate::experiment::schema::{Bound, Expectation, Pods, every_expectation};
 use crate::experiment::tree::Node;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fields::{Cx, Decode, Fields};
 use super::node::{self, target};
-use super::reference::{References, object};
+use super::reference::object;
 use super::scalar::{choice, count, dns_label, duration, flag, positive};
 use crate::experiment::schema::{
     Count, Direction, DrainOptions, Fault, NodeSelector, PodSelector, Side, Step, every_fault,

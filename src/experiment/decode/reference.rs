@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::fields::{Cx, Decode, Fields};
-use super::scalar::{dns_label, labels};
+use super::scalar::{dns_label, is_dns_name, labels};
 use crate::experiment::schema::{Pods, PodsBy};
 use crate::experiment::tree::{Node, quoted};
 use crate::kind_config::is_dns_label;
@@ -18,7 +18,7 @@ pub(crate) fn service(cx: &Cx, node: &Node) -> Option<ObjectRef> {
 
 /// Another object, whose name may have dots.
 pub(crate) fn object(cx: &Cx, node: &Node) -> Option<ObjectRef> {
-    read(cx, node, "a name", |name| name.len() <= 253 && name.split('.').all(is_dns_label))
+    read(cx, node, "a name", is_dns_name)
 }
 
 /// A Service that was typed elsewhere than in a file. Errors say what is wrong.
@@ -45,35 +45,21 @@ fn parsed(text: &str, valid: fn(&str) -> bool) -> Option<ObjectRef> {
 }
 
 /// The fields that several readers have in common.
-pub(crate) trait References {
+impl Fields<'_, '_> {
     /// A name, which must be there, and its `namespace`, which may be.
-    fn named(&mut self, key: &'static str, read: Decode<ObjectRef>) -> Option<ObjectRef>;
-
-    /// The same where the name may be absent.
-    fn named_optional(
+    pub(crate) fn named(
         &mut self,
         key: &'static str,
         read: Decode<ObjectRef>,
-    ) -> Option<Option<ObjectRef>>;
-
-    /// The namespace before a name and that beside it, which are one.
-    fn agreed(&self, within: Option<String>, beside: Option<String>) -> Option<Option<String>>;
-
-    /// What several fields say together.
-    fn together<T>(&mut self, _: &str, read: fn(&mut Self) -> Option<T>) -> Option<T> {
-        read(self)
-    }
-}
-
-impl References for Fields<'_, '_> {
-    fn named(&mut self, key: &'static str, read: Decode<ObjectRef>) -> Option<ObjectRef> {
+    ) -> Option<ObjectRef> {
         let found = self.required(key, read);
         let beside = self.optional("namespace", dns_label);
-        let (ObjectRef { namespace, name }, beside) = (found?, beside?);
-        Some(ObjectRef { namespace: self.agreed(namespace, beside)?, name })
+        let (found, beside) = (found?, beside?);
+        self.joined(found, beside)
     }
 
-    fn named_optional(
+    /// The same where the name may be absent.
+    pub(crate) fn named_optional(
         &mut self,
         key: &'static str,
         read: Decode<ObjectRef>,
@@ -86,6 +72,17 @@ impl References for Fields<'_, '_> {
         }
     }
 
+    /// An object, with the namespace beside its name.
+    pub(crate) fn joined(&self, object: ObjectRef, beside: Option<String>) -> Option<ObjectRef> {
+        Some(ObjectRef { namespace: self.agreed(object.namespace, beside)?, name: object.name })
+    }
+
+    /// What several fields say together.
+    pub(crate) fn together<T>(&mut self, _: &str, read: fn(&mut Self) -> Option<T>) -> Option<T> {
+        read(self)
+    }
+
+    /// The namespace before a name and that beside it, which are one.
     fn agreed(&self, within: Option<String>, beside: Option<String>) -> Option<Option<String>> {
         match (within, beside, self.key("namespace")) {
             (Some(within), Some(beside), Some(key)) if within != beside => {

@@ -48,7 +48,12 @@ pub(crate) fn dns_label(cx: &Cx, node: &Node) -> Option<String> {
 }
 
 pub(crate) fn node_name(cx: &Cx, node: &Node) -> Option<String> {
-    name(cx, node, 253, |name| name.split('.').all(is_dns_label))
+    name(cx, node, 253, is_dns_name)
+}
+
+/// DNS labels with dots between them.
+pub(super) fn is_dns_name(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_dns_label)
 }
 
 fn name(cx: &Cx, node: &Node, longest: usize, valid: fn(&str) -> bool) -> Option<String> {
@@ -71,7 +76,7 @@ fn not_a_name(text: &str, longest: usize) -> (String, String) {
 
 /// A namespace that was typed elsewhere than in a file. Errors say what is wrong.
 pub(crate) fn typed_namespace(text: &str) -> Result<String, String> {
-    match is_dns_label(text) && text.len() <= 63 {
+    match is_dns_label(text) {
         true => Ok(text.to_owned()),
         false => {
             let (message, hint) = not_a_name(text, 63);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::fields::{Cx, Decode, Fields, record};
-use super::reference::{References, service};
+use super::reference::service;
 use super::scalar::{at_least_one, dns_label, positive, share};
 use crate::experiment::schema::{Condition, Quantity};
 use crate::experiment::tree::Node;

@@ -100,21 +100,21 @@ impl BlastRadius {
     }
 
     /// All that is more than may be affected.
-    pub fn excess(&self, harmed: &Affected) -> Vec<Excess> {
+    pub fn excess(&self, affected: &Affected) -> Vec<Excess> {
         let found = [
-            at_most("worker", harmed.workers, self.max_workers, "maxWorkers"),
+            at_most("worker", affected.workers, self.max_workers, "maxWorkers"),
             at_most(
                 "control-plane node",
-                harmed.control_planes,
+                affected.control_planes,
                 self.max_control_planes,
                 "maxControlPlanes",
             ),
-            (harmed.load_balancer && !self.load_balancer).then(|| Excess {
+            (affected.load_balancer && !self.load_balancer).then(|| Excess {
                 message: "the load balancer in front of the API servers would be lost".into(),
                 field: "loadBalancer: true".into(),
             }),
-            self.quorum(harmed.members_lost, harmed.members),
-            (harmed.data_lost && !self.data_loss).then(|| Excess {
+            self.quorum(affected.members_lost, affected.members),
+            (affected.data_lost && !self.data_loss).then(|| Excess {
                 message: "the cluster's data would be unavailable for a while".into(),
                 field: "dataLoss: true".into(),
             }),

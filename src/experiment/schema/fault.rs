@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Count, Named, NodeSelector, PodSelector};
 use crate::timeline::{
-    Component, Cut, FaultFacts, FaultKind, Impact, NodeRole, ObjectRef, TargetKind,
+    Component, Cut, FaultFacts, FaultKind, Impact, NodeRole, ObjectRef, TargetKind, counted,
 };
 
 /// Every fault, its fields, and how `decode/method.rs` reads each: the one place where they stand.
@@ -356,7 +356,7 @@ impl Fault {
         if let Some(deployment) = self.deployment() {
             return Some(match self {
                 Fault::DeploymentScale { replicas, .. } => {
-                    format!("the Deployment {deployment}, to {replicas} replicas")
+                    format!("the Deployment {deployment}, to {}", counted(*replicas, "replica"))
                 }
                 _ => format!("the pods of the Deployment {deployment}"),
             });

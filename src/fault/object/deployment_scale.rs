@@ -11,7 +11,7 @@ use super::{
 use crate::cluster::{Cluster, ClusterError, Scale};
 use crate::experiment::Fault;
 use crate::fault::FaultError;
-use crate::timeline::FaultPhase;
+use crate::timeline::{FaultPhase, counted};
 
 /// A Deployment as it was when the fault was planned, and the number of replicas that it is given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,11 +80,11 @@ impl ObjectFault for DeploymentScale {
         let there = self.until(context, |scale| scale.there == Some(to)).await?;
         if there.there != Some(to) {
             let seen = there.there.map_or("its controller has not observed it".into(), |there| {
-                format!("it has {there} replicas")
+                format!("it has {}", counted(there, "replica"))
             });
             return Err(self.slow("confirm the scale of", seen));
         }
-        context.report(FaultPhase::Confirmed, format!("it has {to} replicas"));
+        context.report(FaultPhase::Confirmed, format!("it has {}", counted(to, "replica")));
         Ok(())
     }
 

@@ -11,7 +11,6 @@ use super::{AWAY, LOOK, ObjectContext, ObjectFault, Untouched, undo_marked, writ
 use crate::cluster::{Cluster, Cordon, Evicted, Eviction, Obstacles, PodOnNode};
 use crate::experiment::{DrainOptions, Fault};
 use crate::fault::FaultError;
-
 use crate::timeline::{FaultPhase, counted, format_duration};
 
 /// A node is cordoned, and pods on it are evicted.

@@ -29,9 +29,10 @@ const SLACK: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
 const ASK: Duration = Duration::from_secs(5);
 /// So much of a log is quoted.
 const LINES: usize = 3;
-/// Among so many lines the last error is looked for. One that is started again and again may have
-/// begun anew, and said nothing of what ends it yet.
-const LOOK_BACK: usize = 100;
+/// Among so many lines the last error is looked for.
+const LOOK_BACK: usize = 300;
+/// What systemd writes to a unit's log when its process ends.
+const EXITED: &str = "Main process exited";
 const LINE: usize = 240;
 
 /// What was found after an undo.
@@ -94,7 +95,7 @@ impl Works {
             Self::Component(part) => {
                 let name = part.name();
                 format!(
-                    "tail -n {LOOK_BACK} $(ls -t /var/log/pods/kube-system_{name}-*/{name}/*.log | head -n 1)"
+                    "tail -q -n {LOOK_BACK} $(ls -tr /var/log/pods/kube-system_{name}-*/{name}/*.log | tail -n 2)"
                 )
             }
             Self::Node | Self::Kubelet => {
@@ -121,8 +122,11 @@ impl Works {
     }
 }
 
-/// The last error of a log and what follows it; without one, the log's end.
+/// The last error of a log and what follows it; without one, the log's end. What a process wrote
+/// that was started since the last exit is left out: it has not said yet what will end it.
 fn why(log: &[&str]) -> Vec<String> {
+    let exited = log.iter().rposition(|line| line.contains(EXITED));
+    let log = exited.map_or(log, |exited| &log[..=exited]);
     let end = log.len().saturating_sub(LINES);
     let start = log.iter().rposition(|line| is_error(line)).unwrap_or(end);
     log[start..].iter().take(LINES).map(|line| (*line).to_owned()).collect()
@@ -287,10 +291,13 @@ mod tests {
     fn the_last_error_is_quoted() {
         let failed = "E1130 04:19:49.076222 3728 kubelet.go:1687] \"Failed to start cAdvisor\"";
         let in_container = format!("2026-11-30T04:19:49.1Z stderr F {failed}");
-        let (info, exited) = ("I1130 04:19:50.1 3730 server.go:1] up", "Main process exited");
-        assert_eq!(why(&[failed, info, failed, exited, info, info]), [failed, exited, info]);
+        let info = "I1130 04:19:50.1 3730 server.go:1] up";
+        let exited = "kubelet.service: Main process exited, code=exited, status=1/FAILURE";
+        let of_the_next = "E1130 04:19:51.1 3731 server.go:12] \"Failed to set rlimit\"";
+        assert_eq!(why(&[failed, info, failed, info, exited, of_the_next]), [failed, info, exited]);
         assert_eq!(why(&[info, &in_container]), [in_container.as_str()]);
         assert_eq!(why(&[exited, info, info, exited]), [info, info, exited]);
+        assert_eq!(why(&[info, info, info, failed]), [failed]);
         assert_eq!(why(&["Failed to start x", "E is a letter"]).len(), 2);
     }
 

@@ -12,6 +12,11 @@ use super::test;
 /// All tests of this rung.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
+        // It takes the longest.
+        test(
+            "cases::a_report_predicts_with_the_clusters_own_tolerations",
+            a_report_predicts_with_the_clusters_own_tolerations,
+        ),
         test("cases::every_case_has_its_right_answer", every_case_has_its_right_answer),
         test("cases::what_lint_finds_the_others_find_too", what_lint_finds_the_others_find_too),
         test("cases::texts_that_kind_takes_are_taken", texts_that_kind_takes_are_taken),
@@ -19,10 +24,6 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("cases::a_misspelt_kind_hides_nothing", a_misspelt_kind_hides_nothing),
         test("cases::types_that_no_server_has", types_that_no_server_has),
         test("cases::experiments_fit_their_schema", experiments_fit_their_schema),
-        test(
-            "cases::a_report_predicts_with_the_clusters_own_tolerations",
-            a_report_predicts_with_the_clusters_own_tolerations,
-        ),
     ]
 }
 

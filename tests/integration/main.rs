@@ -28,32 +28,27 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
-    // Each in a folder of its own: at the same time. They mostly wait.
+    // Each in a folder of its own. The longest first.
     let alone = [
+        cases::tests(),
         layers(),
+        offline::tests(),
         docs::tests(),
         dependencies::tests(),
-        offline::tests(),
         kubeconfig::tests(),
-        cases::tests(),
         agent::tests(),
     ];
-    // One cluster is shared, or a model beats in real time, and time is measured: one after the
-    // other.
-    let in_turn = [
-        outages::tests(),
-        embedded::tests(),
-        suite::tests(),
-        kills::tests(),
-        kind::tests(),
-        ha::tests(),
+    // A model beats in real time, and time is measured: they mostly wait, and need a core each.
+    let models = [outages::tests(), embedded::tests(), suite::tests(), kills::tests()];
+    // One cluster is shared: one after the other.
+    let in_turn = [kind::tests(), ha::tests()];
+    let failed = [
+        run(3, alone.into_iter().flatten()),
+        run(2, models.into_iter().flatten()),
+        run(1, in_turn.into_iter().flatten()),
     ];
-    let failed = [run(AT_ONCE, alone.into_iter().flatten()), run(1, in_turn.into_iter().flatten())];
     if failed.contains(&true) { ExitCode::from(101) } else { ExitCode::SUCCESS }
 }
-
-/// So many programs on two cores.
-const AT_ONCE: usize = 3;
 
 /// Whether a test failed.
 fn run(at_once: usize, tests: impl Iterator<Item = Trial>) -> bool {

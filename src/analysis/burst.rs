@@ -24,6 +24,9 @@ use crate::timeline::Outcome;
 /// one is the slowest with 5 %.
 const NEIGHBOURS: usize = 19;
 
+/// Bursts of a window that are told apart.
+pub(super) const MOST_BURSTS: usize = 1000;
+
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Before {
     pub last: Option<Success>,
@@ -321,6 +324,11 @@ pub(super) fn merge(
         successes: two[0].successes_after,
     });
     let bursts: Vec<Burst> = parts.iter().map(|part| part.burst(uncertainty)).collect();
+    // One clock stamped both ends: its offset falls out.
+    let length = Between::new(
+        last.last_failure - first.start.0.latest,
+        last.end.0.latest - first.start.0.earliest,
+    );
     Some(Window {
         period,
         first_failure: first.first_failure,
@@ -328,11 +336,8 @@ pub(super) fn merge(
         waited_until: last.waited_until,
         start: bursts[0].start,
         end: bursts[bursts.len() - 1].end,
-        // One clock stamped both ends: its offset falls out.
-        length: Between::new(
-            last.last_failure - first.start.0.latest,
-            last.end.0.latest - first.start.0.earliest,
-        ),
+        length,
+        failing: failing(&bursts, length),
         open: last.end.1 == limit,
         failed: parts.iter().map(|part| part.failed).sum(),
         attempts: between + parts.iter().map(|part| part.attempts).sum::<u64>(),
@@ -347,4 +352,17 @@ pub(super) fn merge(
         bursts,
         causes: Vec::new(),
     })
+}
+
+/// The bursts alone, added up: the sum of their brackets. Two of them may share the time between
+/// two failures, so that no more than the whole window is left.
+fn failing(bursts: &[Burst], window: Between) -> Option<Between> {
+    let sum = |end: fn(&Burst) -> Seconds, bursts: &[Burst]| {
+        bursts.iter().map(end).fold(Seconds::ZERO, |sum, length| sum + length)
+    };
+    // The last of too many is not told apart from those after it: nothing failed in between.
+    let apart = &bursts[..bursts.len().min(MOST_BURSTS)];
+    let least = sum(|burst| burst.length.least, apart);
+    let most = sum(|burst| burst.length.most, bursts).min(window.most);
+    (bursts.len() > 1).then(|| Between::new(least, most))
 }

@@ -11,6 +11,7 @@ mod classes;
 mod clock;
 mod disturbance;
 pub mod endpoints;
+mod error_rate;
 mod faults;
 pub mod findings;
 mod heartbeats;
@@ -38,9 +39,9 @@ mod warnings;
 
 pub use clock::Zero;
 pub use findings::{
-    Cause, CausePart, Completion, Disturbance, FaultFinding, Findings, InEffect, LeaderFinding,
-    LeaderGap, LeaderLoss, OldLeader, OtherNode, Period, PodFinding, ProbeFinding, Proof,
-    Recovered, ServiceFinding, Tally, Unreadable, Warning, When, Window,
+    Cause, CausePart, Completion, Disturbance, ErrorRate, FaultFinding, Findings, InEffect,
+    LeaderFinding, LeaderGap, LeaderLoss, OldLeader, OtherNode, Period, PodFinding, ProbeFinding,
+    Proof, Recovered, ServiceFinding, Tally, Unreadable, Warning, When, Window,
 };
 pub use recovering::Recovering;
 
@@ -50,6 +51,11 @@ use crate::timeline::{Event, Moment, NodeRole, Timeline};
 /// Finds in a timeline what happened, and what weakens the numbers. A timeline that was cut gives
 /// what there is.
 pub fn analyse(timeline: &Timeline) -> Findings {
+    analyse_for(timeline, &[])
+}
+
+/// The same, with the highest error rate of each probe over windows of these lengths.
+pub fn analyse_for(timeline: &Timeline, windows: &[Seconds]) -> Findings {
     let (zero, origin) = Zero::of(timeline);
     let faults = faults::faults(timeline, zero);
     let end = zero
@@ -61,8 +67,8 @@ pub fn analyse(timeline: &Timeline) -> Findings {
     let lost = unreadable::Lost { damage: &timeline.damage, zero };
     let unreadable = lost.records().into_iter();
     let unreadable = unreadable.filter(|time| requested.is_some_and(|at| time.overlaps(at, None)));
-    let run =
-        run::Run { zero, steady_since, faults: &faults, end, records: &timeline.records, lost };
+    let (faults_of_run, records) = (&faults[..], &timeline.records[..]);
+    let run = run::Run { zero, steady_since, faults: faults_of_run, end, records, lost, windows };
     let mut probes = probes::probes(&timeline.probes, &run);
     probes.sort_by_key(|probe| (probe.control, started(timeline, &probe.name)));
     let first_fault = faults.first().map_or(Moment(u64::MAX), |_| Moment(origin.monotonic_ns));

@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 
 use super::classes::Classes;
 use super::disturbance;
+use super::error_rate::RollingRate;
 use super::findings::{
     Disturbance, EndpointFinding, FaultFinding, Lateness, Period, PeriodTally, ProbeFinding,
     ServiceFinding, Tally, Unreadable, When,
@@ -92,6 +93,7 @@ struct Pass<'a> {
     asked: Option<When>,
     named: usize,
     steps: Vec<StepTracker>,
+    rates: Vec<RollingRate>,
     gaps: Gaps,
     disturbed: &'a [Disturbance],
     stalls: Vec<Disturbance>,
@@ -137,6 +139,7 @@ impl<'a> Pass<'a> {
             asked: None,
             named: 0,
             steps: StepTracker::all(run.faults),
+            rates: run.windows.iter().map(|window| RollingRate::new(*window, span)).collect(),
             gaps: Gaps {
                 from: run.faults.first().map_or(run.end, |fault| fault.requested),
                 last: None,
@@ -199,6 +202,9 @@ impl<'a> Pass<'a> {
         self.series.count(sent, failed);
         self.gaps.take(sent);
         self.steps.iter_mut().for_each(|step| step.take(sent, done, result));
+        if !matches!(self.segments[segment].period, Period::Settling | Period::Before) {
+            self.rates.iter_mut().for_each(|rate| rate.take(attempt.slot, failed));
+        }
         let asked = self.asked.get_or_insert(When { earliest: sent, latest: sent });
         asked.latest = asked.latest.max(sent);
         self.tracker.take(Observation {
@@ -259,6 +265,11 @@ impl<'a> Pass<'a> {
             late: Vec::new(),
             in_effect: self.steps.iter().filter_map(StepTracker::in_effect).collect(),
             recovered: self.steps.iter().filter_map(StepTracker::recovered).collect(),
+            error_rates: self
+                .rates
+                .iter()
+                .filter_map(|rate| rate.finish(Seconds::from_nanos(self.start), interval))
+                .collect(),
             blind_below: blind_below(span, faults, self.gaps.longest.max(interval)),
             lateness: Lateness { p50: late(0.5), p99: late(0.99), max: late(1.0) },
             disturbances: self.stalls,

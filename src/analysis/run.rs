@@ -16,4 +16,6 @@ pub(super) struct Run<'a> {
     pub end: Seconds,
     pub records: &'a [Record],
     pub lost: Lost<'a>,
+    /// The lengths of the windows whose error rates are wanted.
+    pub windows: &'a [Seconds],
 }

@@ -9,15 +9,13 @@
 
 use std::collections::VecDeque;
 
-use super::burst::{Before, Open, Part, merge};
+use super::burst::{Before, MOST_BURSTS, Open, Part, merge};
 use super::findings::{Period, Proof, Window};
 use super::segment::{Observation, Segment, Success, UNKNOWN_DRAWS};
 use crate::stats::{Seconds, draws_to_exclude};
 
 /// Never more successes than this are kept.
 const MOST_DRAWS: u64 = 5000;
-/// Bursts of a window that are told apart.
-const MOST_BURSTS: usize = 1000;
 
 #[derive(Debug)]
 struct BackEnd {

@@ -9,7 +9,7 @@ use super::form::Form;
 use super::{exit, failure::Failure};
 use crate::analysis::{self, Completion, Findings};
 use crate::engine::error::RunError;
-use crate::experiment::Experiment;
+use crate::experiment::{Expectation, Experiment};
 use crate::prediction::Predictions;
 use crate::report::spread::{self, SpreadReport};
 use crate::report::suite::{self, Part, SuiteReport};
@@ -32,7 +32,8 @@ pub(super) fn judge(folder: &Path) -> Result<Judged, Failure> {
             RunError::refused(format!("cannot read the experiment of run {}", timeline.header.run))
                 .caused_by(json_problem(&e))
         })?;
-    let findings = analysis::analyse(&timeline);
+    let windows: Vec<_> = experiment.expect.iter().filter_map(Expectation::window).collect();
+    let findings = analysis::analyse_for(&timeline, &windows);
     let predictions = Predictions::of_run(&timeline.header, ground(&timeline.header, &findings));
     let verdict = verdict::judge(&findings, &experiment.expect, &predictions);
     Ok(Judged { timeline, findings, verdict, predictions })

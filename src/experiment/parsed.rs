@@ -254,7 +254,8 @@ mod tests {
                 Expectation::ErrorWindow {
                     probe: "web".into(),
                     at_most: Some(Bound::Fixed(seconds(8))),
-                    at_least: None
+                    at_least: None,
+                    counts: ErrorTime::FirstToLast,
                 },
                 Expectation::Recovery { within: Bound::Fixed(seconds(60)) },
             ]

@@ -148,8 +148,11 @@ fn probes(view: &View<'_>, out: &mut String) -> fmt::Result {
             let (start, end) = (window.start, window.end);
             writeln!(
                 out,
-                "    errors {}, {} of {} failed",
-                window.length, window.failed, window.attempts
+                "    errors {}{}, {} of {} failed",
+                window.length,
+                window.bursts_text(),
+                window.failed,
+                window.attempts
             )?;
             writeln!(
                 out,

@@ -39,6 +39,9 @@ pub struct SpreadReport {
     pub detection: Option<Spread>,
     /// The error window's upper end, where it has one.
     pub error_window: Option<Spread>,
+    /// The same without the times between bursts, where a run had several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_time: Option<Spread>,
     /// The removal of the endpoints on the target.
     pub removal: Option<Spread>,
     /// The recovery of the steady state; for an interval, its end.
@@ -70,6 +73,8 @@ impl SpreadReport {
             left_out: runs.len() - counted().count(),
             detection: most(|run| run.detection),
             error_window: most(|run| run.error_window.filter(|_| !run.open)),
+            failing_time: most(|run| run.failing.or(run.error_window).filter(|_| !run.open))
+                .filter(|_| runs.iter().any(|run| run.failing.is_some())),
             removal: most(|run| run.removal),
             recovery: most(|run| run.recovery),
             predicted,
@@ -111,6 +116,7 @@ pub fn render(report: &SpreadReport, style: &Style) -> String {
     let spreads = [
         ("detection", &report.detection),
         ("error window", &report.error_window),
+        ("failing time", &report.failing_time),
         ("endpoint removal", &report.removal),
         ("recovery", &report.recovery),
     ];

@@ -36,6 +36,9 @@ pub struct Summary {
     pub detection: Option<Between>,
     /// How long clients of the first probe that a fault may touch saw errors during the first fault. Zero: none were seen.
     pub error_window: Option<Between>,
+    /// The same without the times between bursts; `None`: there was one burst at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<Between>,
     /// Whether these errors are not known to have ended before the undo.
     pub open: bool,
     /// From the first fault's request until the last endpoint on the target was not ready.
@@ -91,6 +94,7 @@ impl Summary {
                 .and_then(|fault| fault.node.detected.as_ref())
                 .map(|detected| after(detected.at)),
             error_window: window.map(|window| window.length).or(none),
+            failing: window.and_then(|window| window.failing),
             open: window.is_some_and(|window| window.open),
             removal: last(|service| service.removed).map(after),
             removal_after_undo: last(left_late).map(after),
@@ -129,13 +133,17 @@ impl Summary {
         self.removal.map(|removal| format!("{removal:.3}")).or(self.removal_after_undo.map(late))
     }
 
-    /// The error window for people: `4.76s to 4.8s`, `none`, `15s or more`.
+    /// The error window for people: `4.76s to 4.8s`, `12s (failing 3.1s)`, `none`, `15s or more`.
     pub fn errors(&self) -> Option<String> {
         let window = self.error_window?;
-        Some(match (self.open, window.most > Seconds::ZERO) {
-            (true, _) => format!("{} or more", window.least),
-            (false, true) => window.to_string(),
-            (false, false) => "none".into(),
+        let length = |length: Between| match self.open {
+            true => format!("{} or more", length.least),
+            false => length.to_string(),
+        };
+        let failing = self.failing.map(|failing| format!(" (failing {})", length(failing)));
+        Some(match self.open || window.most > Seconds::ZERO {
+            true => length(window) + &failing.unwrap_or_default(),
+            false => "none".into(),
         })
     }
 }

@@ -209,11 +209,7 @@ fn in_window(window: &Window, first: bool) -> String {
         (true, _) => "in the window",
         (false, _) => "in the next window",
     };
-    let bursts = if window.bursts.len() > 1 {
-        format!(" in {} bursts", window.bursts.len())
-    } else {
-        String::new()
-    };
+    let bursts = window.bursts_text();
     format!(
         "{} of {} failed {place}{bursts} ({})",
         window.failed,

@@ -65,6 +65,7 @@ fn experiment() -> Experiment {
                 probe: "web".into(),
                 at_most: Some(Bound::Fixed(seconds(8))),
                 at_least: None,
+                counts: ErrorTime::FirstToLast,
             },
             Expectation::Recovery { within: Bound::Fixed(seconds(60)) },
         ],
@@ -709,7 +710,12 @@ fn predicted_bounds_are_judged() {
     experiment.expect = vec![
         Expectation::Detection { of: None, after: None, within, at_least: None },
         Expectation::EndpointRemoval { service: None, within },
-        Expectation::ErrorWindow { probe: "web".into(), at_most: Some(within), at_least: None },
+        Expectation::ErrorWindow {
+            probe: "web".into(),
+            at_most: Some(within),
+            at_least: None,
+            counts: ErrorTime::FirstToLast,
+        },
         Expectation::Recovery { within },
     ];
     let judged = Judged::new(article(), experiment.clone());

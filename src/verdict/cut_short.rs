@@ -70,6 +70,7 @@ fn needs(expectation: &Expectation) -> Needs {
         Expectation::LeaderGap { .. }
         | Expectation::OldLeader { .. }
         | Expectation::NoErrors { .. }
+        | Expectation::ErrorRate { .. }
         | Expectation::FailedShare { .. }
         | Expectation::NodesUntouched => Needs::Recovery,
     }

@@ -1,10 +1,12 @@
-//! Rules on what a probe's clients must have seen: that it failed, and for long enough.
+//! Rules on what a probe's clients must have seen, or not: failures, and for how long.
 
 use super::finding::Finding;
 use super::validity;
 use crate::analysis::findings::Burst;
 use crate::analysis::{Disturbance, FaultFinding, Findings, InEffect, Period, ProbeFinding};
+use crate::experiment::ErrorTime;
 use crate::stats::Seconds;
+use crate::timeline::counted;
 
 /// Judges a probe. One that asks several servers (`PROBE@NODE`) is judged by the worst of them,
 /// which is named.
@@ -29,6 +31,18 @@ pub(super) fn each_probe(
         None => (probe.name == name).then(|| judge(probe)),
     });
     Finding::worst(judged, format!("the run has no attempts of {name}"))
+}
+
+/// Judges a probe, whose prober must have been on time.
+pub(super) fn with_probe(
+    found: &Findings,
+    name: &str,
+    judge: impl Fn(&ProbeFinding) -> Finding,
+) -> Finding {
+    each_probe(found, name, |probe| {
+        validity::either_way(probe, |probe, _| judge(probe))
+            .inconclusive_if(validity::of_lateness(probe))
+    })
 }
 
 /// A burst in which nothing failed for more than this share of the bound was not a failure that
@@ -132,4 +146,117 @@ pub(super) fn no_success(found: &Findings, name: &str, during: Option<&str>) -> 
             Finding::worst(steps.map(|held| step(probe, held)), "no fault was in effect")
         })
     })
+}
+
+/// That errors lasted no longer, from the first to the last failure or in bursts alone, before the
+/// undo of a fault.
+pub(super) fn error_window(
+    found: &Findings,
+    fault: &FaultFinding,
+    probe: &ProbeFinding,
+    counts: ErrorTime,
+    bound: Seconds,
+) -> Finding {
+    let Some(window) = probe.window(Period::Fault { step: fault.overlap }) else {
+        return Finding::passed("none seen").pass_inconclusive_if(
+            validity::of_successes(found, probe).or_else(|| validity::of_hit(fault, probe)),
+        );
+    };
+    let length = match counts {
+        ErrorTime::FirstToLast => window.length,
+        ErrorTime::FailingTime => window.failing_time(),
+    };
+    let bursts = window.bursts_text();
+    if !window.open {
+        return Finding::bounded(length, bound, format!("for {}{bursts}", window.length))
+            .pass_inconclusive_if(validity::of_successes(found, probe));
+    }
+    let why = "not known to have ended before the undo";
+    let finding = if length.least > bound { Finding::failed(why) } else { Finding::unknown(why) };
+    finding.measured(format!("for at least {}{bursts}", window.length.least))
+}
+
+/// That no window of one length had more than this share of failures.
+pub(super) fn error_rate(
+    found: &Findings,
+    probe: &ProbeFinding,
+    window: Seconds,
+    bound: f64,
+) -> Finding {
+    let Some(rate) = probe.error_rates.iter().find(|rate| rate.window == window) else {
+        return Finding::unknown(no_attempt(probe));
+    };
+    let all = window.as_f64() / probe.interval.as_f64();
+    let share = |failed: u64, all: f64| failed as f64 / all;
+    let most = share(rate.most_failed, rate.attempts as f64);
+    let finding = if most <= bound {
+        Finding::passed("").pass_inconclusive_if(of_failures(found, probe, rate.failed))
+    } else if share(rate.failed, all.max(rate.attempts as f64)) > bound {
+        Finding::failed("more than expected")
+    } else if rate.most_failed > rate.failed {
+        let missing = rate.most_failed.min(rate.attempts);
+        Finding::unknown(format!(
+            "attempts without a result could make it {}",
+            percent(share(missing, rate.attempts as f64))
+        ))
+    } else {
+        let lasted = rate.until - rate.from;
+        Finding::unknown(format!(
+            "only {lasted} were measured after the fault, less than one window"
+        ))
+    };
+    if rate.failed == 0 {
+        return finding.measured("0%");
+    }
+    let noun = if probe.is_canary() { "attempt" } else { "request" };
+    finding.measured(format!(
+        "{} of {} from {:+.3} to {:+.3}",
+        percent(share(rate.failed, rate.judged as f64)),
+        counted(rate.judged, noun),
+        rate.from,
+        rate.until
+    ))
+}
+
+pub(super) fn failed_share(found: &Findings, probe: &ProbeFinding, bound: f64) -> Finding {
+    let since = probe.since_fault();
+    let Some(share) = since.failed_share() else {
+        return Finding::unknown(no_attempt(probe));
+    };
+    let measured = format!("{} ({} of {})", percent(share), since.failed, since.judged());
+    if share > bound {
+        return Finding::failed("more than expected")
+            .measured(measured)
+            .inconclusive_if(validity::of_unreadable_faults(found, probe));
+    }
+    Finding::passed(measured).pass_inconclusive_if(of_failures(found, probe, since.failed))
+}
+
+fn no_attempt(probe: &ProbeFinding) -> String {
+    format!("no conclusive attempt of {} after the fault", probe.name)
+}
+
+/// Why it proves nothing that no more attempts failed.
+fn of_failures(found: &Findings, probe: &ProbeFinding, failed: u64) -> Option<String> {
+    let mut faults = found.faults.iter().filter(|_| failed == 0);
+    validity::of_successes(found, probe)
+        .or_else(|| faults.find_map(|fault| validity::of_hit(fault, probe)))
+}
+
+/// A probe whose back ends no fault hit may still be expected to see no error, so that is not a
+/// reason to leave it open.
+pub(super) fn no_errors(found: &Findings, probe: &ProbeFinding) -> Finding {
+    let since = probe.since_fault();
+    let measured = format!("{} of {} failed", since.failed, since.judged());
+    if since.failed > 0 {
+        return Finding::failed("some attempts failed").measured(measured);
+    }
+    let missed = |below| format!("an outage under {below} could have been missed");
+    Finding { note: probe.blind_below.map(missed), ..Finding::passed(measured) }
+        .pass_inconclusive_if(validity::of_successes(found, probe))
+}
+
+pub(super) fn percent(share: f64) -> String {
+    let text = format!("{:.2}", share * 100.0);
+    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
 }

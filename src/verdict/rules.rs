@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::faults::{facts, missing, moment};
 use super::finding::{Finding, Limits};
-use super::of_probes::each_probe;
+use super::of_probes::{self, percent};
 use super::{Assertion, cut_short, leaders, pods_and_objects, validity};
-use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding};
+use crate::analysis::{FaultFinding, Findings};
 use crate::experiment::feasibility::judged_for_detection;
-use crate::experiment::{Bound, Expectation};
+use crate::experiment::{Bound, ErrorTime, Expectation};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
 use crate::timeline::few;
@@ -120,12 +120,23 @@ fn words(expectation: &Expectation) -> (String, String) {
         Expectation::EndpointRemoval { service: None, within: bound } => {
             ("endpoints removed".into(), within(bound))
         }
-        Expectation::ErrorWindow { probe, at_most, at_least } => {
+        Expectation::ErrorWindow { probe, at_most, at_least, counts } => {
             let bounds =
                 at_least.map(|least| format!("at least {}", Seconds::from(least))).into_iter();
             let bounds =
                 bounds.chain(at_most.as_ref().map(|most| format!("at most {}", length(most))));
-            (format!("errors of {probe}"), bounds.collect::<Vec<_>>().join(", "))
+            let what = match counts {
+                ErrorTime::FirstToLast => "errors",
+                ErrorTime::FailingTime => "failing time",
+            };
+            (format!("{what} of {probe}"), bounds.collect::<Vec<_>>().join(", "))
+        }
+        Expectation::ErrorRate { probe, window, at_most } => {
+            let window = Seconds::from(*window);
+            (
+                format!("error rate of {probe}"),
+                format!("at most {} in any {window}", percent(*at_most)),
+            )
         }
         Expectation::FailedShare { probe, at_most } => {
             (format!("failures of {probe}"), format!("at most {}", percent(*at_most)))
@@ -164,11 +175,6 @@ fn words(expectation: &Expectation) -> (String, String) {
     }
 }
 
-fn percent(share: f64) -> String {
-    let text = format!("{:.2}", share * 100.0);
-    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
-}
-
 fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
     let found = run.found;
     match expectation {
@@ -191,27 +197,32 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
                 None => Finding::unknown("no probe targets a Service"),
             }
         }
-        Expectation::ErrorWindow { probe, at_most, at_least } => {
-            let window = |fault: &_, probe: &_, limit| error_window(found, fault, probe, limit);
+        Expectation::ErrorWindow { probe, at_most, at_least, counts } => {
             let most = at_most.map(|at_most| {
-                with_probe(found, probe, |probe| {
+                of_probes::with_probe(found, probe, |probe| {
                     run.each_fault(at_most, Quantity::ErrorWindow(&probe.name), |fault, limit| {
-                        window(fault, probe, limit)
+                        of_probes::error_window(found, fault, probe, *counts, limit)
                     })
                 })
             });
-            let least =
-                at_least.map(|at_least| super::of_probes::lasted(found, probe, at_least.into()));
+            let least = at_least.map(|at_least| of_probes::lasted(found, probe, at_least.into()));
             Finding::worst(least.into_iter().chain(most), "no bound is given")
         }
         Expectation::FailedShare { probe, at_most } => {
-            with_probe(found, probe, |probe| failed_share(found, probe, *at_most))
+            of_probes::with_probe(found, probe, |probe| {
+                of_probes::failed_share(found, probe, *at_most)
+            })
+        }
+        Expectation::ErrorRate { probe, window, at_most } => {
+            of_probes::with_probe(found, probe, |probe| {
+                of_probes::error_rate(found, probe, (*window).into(), *at_most)
+            })
         }
         Expectation::NoErrors { probe } => {
-            with_probe(found, probe, |probe| no_errors(found, probe))
+            of_probes::with_probe(found, probe, |probe| of_probes::no_errors(found, probe))
         }
         Expectation::NoSuccess { probe, during } => {
-            super::of_probes::no_success(found, probe, during.as_deref())
+            of_probes::no_success(found, probe, during.as_deref())
         }
         Expectation::NodesUntouched => nodes_untouched(found),
         Expectation::NotDetected => pods_and_objects::not_detected(found),
@@ -237,13 +248,6 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
             run.judged(*within, Quantity::Recovery, last, |limit| recovery(found, limit))
         }
     }
-}
-
-fn with_probe(found: &Findings, name: &str, judge: impl Fn(&ProbeFinding) -> Finding) -> Finding {
-    each_probe(found, name, |probe| {
-        validity::either_way(probe, |probe, _| judge(probe))
-            .inconclusive_if(validity::of_lateness(probe))
-    })
 }
 
 fn detection(found: &Findings, fault: &FaultFinding, limits: Limits) -> Finding {
@@ -352,62 +356,6 @@ fn removal(found: &Findings, fault: &FaultFinding, name: &str, bound: Seconds) -
             }
         },
     }
-}
-
-fn error_window(
-    found: &Findings,
-    fault: &FaultFinding,
-    probe: &ProbeFinding,
-    bound: Seconds,
-) -> Finding {
-    let Some(window) = probe.window(Period::Fault { step: fault.overlap }) else {
-        return Finding::passed("none seen").pass_inconclusive_if(
-            validity::of_successes(found, probe).or_else(|| validity::of_hit(fault, probe)),
-        );
-    };
-    if !window.open {
-        let measured = format!("for {}", window.length);
-        let bursts = window.bursts.len();
-        let measured = if bursts > 1 { format!("{measured} in {bursts} bursts") } else { measured };
-        return Finding::bounded(window.length, bound, measured)
-            .pass_inconclusive_if(validity::of_successes(found, probe));
-    }
-    let why = "not known to have ended before the undo";
-    let finding =
-        if window.length.least > bound { Finding::failed(why) } else { Finding::unknown(why) };
-    finding.measured(format!("for at least {}", window.length.least))
-}
-
-fn failed_share(found: &Findings, probe: &ProbeFinding, bound: f64) -> Finding {
-    let since = probe.since_fault();
-    let Some(share) = since.failed_share() else {
-        return Finding::unknown(format!(
-            "no conclusive attempt of {} after the fault",
-            probe.name
-        ));
-    };
-    let measured = format!("{} ({} of {})", percent(share), since.failed, since.judged());
-    if share > bound {
-        return Finding::failed("more than expected")
-            .measured(measured)
-            .inconclusive_if(validity::of_unreadable_faults(found, probe));
-    }
-    let mut faults = found.faults.iter().filter(|_| since.failed == 0);
-    let missed = faults.find_map(|fault| validity::of_hit(fault, probe));
-    Finding::passed(measured).pass_inconclusive_if(validity::of_successes(found, probe).or(missed))
-}
-
-/// A probe whose back ends no fault hit may still be expected to see no error, so that is not a
-/// reason to leave it open.
-fn no_errors(found: &Findings, probe: &ProbeFinding) -> Finding {
-    let since = probe.since_fault();
-    let measured = format!("{} of {} failed", since.failed, since.judged());
-    if since.failed > 0 {
-        return Finding::failed("some attempts failed").measured(measured);
-    }
-    let missed = |below| format!("an outage under {below} could have been missed");
-    Finding { note: probe.blind_below.map(missed), ..Finding::passed(measured) }
-        .pass_inconclusive_if(validity::of_successes(found, probe))
 }
 
 fn nodes_untouched(found: &Findings) -> Finding {

@@ -7,7 +7,7 @@ use crate::analysis::testing::{
     Prober, Run, article, at, attempt, file, pods_asked, pods_wait, span,
 };
 use crate::analysis::{Findings, analyse};
-use crate::experiment::Bound;
+use crate::experiment::{Bound, ErrorTime};
 use crate::prediction::{ClusterModel, Predictions};
 use crate::timeline::{
     Change, Damage, Event, Extent, Outcome as Answer, Phase, ProbeFile, Ready, Stream,
@@ -36,6 +36,7 @@ fn window(at_most: u64) -> Expectation {
         probe: "web".into(),
         at_most: Some(Bound::Fixed(ms(at_most))),
         at_least: None,
+        counts: ErrorTime::FirstToLast,
     }
 }
 
@@ -278,7 +279,12 @@ fn dies_during_its_fault() -> Run {
 fn a_run_that_was_cut_short_decides_what_it_recorded() {
     let at_least = |least, at_most: Option<u64>| {
         let at_most = at_most.map(|most| Bound::Fixed(ms(most)));
-        Expectation::ErrorWindow { probe: "web".into(), at_most, at_least: Some(ms(least)) }
+        Expectation::ErrorWindow {
+            probe: "web".into(),
+            at_most,
+            at_least: Some(ms(least)),
+            counts: ErrorTime::FirstToLast,
+        }
     };
     let judged =
         |found: &Findings, expectation| unpredicted(found, &[expectation]).assertions[0].outcome;
@@ -609,7 +615,12 @@ fn api(name: &str, from: i64, to: i64) -> ProbeFile {
 }
 
 fn at_least(seconds: u64) -> Expectation {
-    Expectation::ErrorWindow { probe: "api".into(), at_most: None, at_least: Some(ms(seconds)) }
+    Expectation::ErrorWindow {
+        probe: "api".into(),
+        at_most: None,
+        at_least: Some(ms(seconds)),
+        counts: ErrorTime::FirstToLast,
+    }
 }
 
 #[test]
@@ -632,6 +643,7 @@ fn a_window_that_must_last_is_judged_on_its_lower_end() {
         probe: "api".into(),
         at_most: Some(Bound::Fixed(ms(most))),
         at_least: Some(ms(2000)),
+        counts: ErrorTime::FirstToLast,
     };
     assert_eq!(
         [outcome(&failing(1000, 4000), both(3100)), outcome(&failing(1000, 4000), both(2900))],
@@ -684,6 +696,7 @@ fn what_a_living_neighbour_answers_is_no_end_of_a_burst() {
         probe: "web".into(),
         at_most: None,
         at_least: Some(ms(ms_)),
+        counts: ErrorTime::FirstToLast,
     };
     assert_eq!([outcome(&found, lasted(14_000)), outcome(&found, lasted(16_000))], [Pass, Fail]);
 }
@@ -978,7 +991,12 @@ fn nothing_succeeded_in_the_step_that_is_meant() {
         let at_least = Some(Duration::from_secs(secs));
         outcome(
             &found,
-            Expectation::ErrorWindow { probe: "scheduling".into(), at_most: None, at_least },
+            Expectation::ErrorWindow {
+                probe: "scheduling".into(),
+                at_most: None,
+                at_least,
+                counts: ErrorTime::FirstToLast,
+            },
         )
     };
     assert_eq!([lasted(10), lasted(40)], [Pass, Fail]);

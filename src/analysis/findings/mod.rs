@@ -20,7 +20,7 @@ pub use cause::{Cause, CausePart};
 pub use fault::{Detected, EndpointFinding, FaultFinding, NodeCount, NodeFinding, ServiceFinding};
 pub use leader::{LeaderFinding, LeaderGap, LeaderLoss, LeaderTerm, OldLeader};
 pub use probe::{
-    Disturbance, DisturbanceCause, InEffect, LateFinding, Lateness, Period, PeriodTally,
+    Disturbance, DisturbanceCause, ErrorRate, InEffect, LateFinding, Lateness, Period, PeriodTally,
     ProbeFinding, Recovered, Series, Tally,
 };
 pub use warning::{Warning, WarningText};

@@ -51,6 +51,10 @@ pub struct ProbeFinding {
     pub in_effect: Vec<InEffect>,
     /// After each step's undo, where the probe had failed.
     pub recovered: Vec<Recovered>,
+    /// The highest error rates from the first fault on, for each length of window that an
+    /// expectation asks for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub error_rates: Vec<ErrorRate>,
     /// An outage shorter than this may have gone unseen after the first fault: the longest time without an attempt, times the attempts
     /// that it takes to reach a dead backend. If no fault hit a known backend: an outage of all of them.
     pub blind_below: Option<Seconds>,
@@ -169,6 +173,30 @@ impl ProbeFinding {
             .filter(|p| wanted(p.period))
             .fold(Tally::default(), |sum, p| sum.plus(p.tally))
     }
+}
+
+/// The worst window of one length: so many attempts in a row, by when they were due.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorRate {
+    /// The length of the window.
+    pub window: Seconds,
+    /// When the first attempt of the window with the most failures was due.
+    pub from: Seconds,
+    /// When the first attempt after that window was due.
+    pub until: Seconds,
+    /// The number of its attempts that failed.
+    pub failed: u64,
+    /// The number of its conclusive attempts.
+    pub judged: u64,
+    /// The number of attempts due in a window.
+    pub attempts: u64,
+    /// The most failures that any window can have had: attempts without a result counted as failed.
+    pub most_failed: u64,
+    /// Whether there was time for a whole window after the first fault; else this is all of that
+    /// time.
+    pub whole: bool,
 }
 
 /// Attempts of a canary that were accepted and timed out, in a fault or after its undo, and how

@@ -44,9 +44,28 @@ pub struct Window {
     /// Bursts: where errors stopped and started again, with so many successes in between that
     /// chance is excluded. At least one.
     pub bursts: Vec<Burst>,
+    /// How long they lasted without the times between bursts; `None` where there is one burst.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<Between>,
     /// What caused them, where the control plane was asked: parts of the window, deepest cause first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<CausePart>,
+}
+
+impl Window {
+    /// How long they lasted without the times between bursts.
+    pub fn failing_time(&self) -> Between {
+        self.failing.unwrap_or(self.length)
+    }
+
+    /// ` in 4 bursts, 3.1s of them failing`; nothing where there is one burst.
+    pub fn bursts_text(&self) -> String {
+        let bursts = self.bursts.len();
+        self.failing.map_or(String::new(), |failing| match self.open {
+            true => format!(" in {bursts} bursts, at least {} of them failing", failing.least),
+            false => format!(" in {bursts} bursts, {failing} of them failing"),
+        })
+    }
 }
 
 /// A part of an error window.

@@ -77,7 +77,7 @@ mistakes! {
     warning_about_timing: "atMost: 8s" => "atMost: 20s";
     missing_kind_config: "config: kind.yaml" => "config: fast.yaml";
     port_that_the_service_lacks: "service: web, path: /" => "service: web, port: 8080";
-    percent_for_a_share: "successRatio: 1.0" => "successRatio: 99%";
+    percent_without_its_sign: "successRatio: 1.0" => "successRatio: 99";
     header_that_is_ours: "path: /}" => "headers: {Host: example.com}}";
     tag: "question: Is this right?" => "question: !vault Is this right?";
     too_many_under_way: "timeout: 200ms" => "timeout: 10m";

@@ -185,8 +185,9 @@ fn probes_are_hit(check: &Check) {
     let Some(aimed) = aimed.filter(|aimed| !aimed.is_empty()) else { return };
     for (index, expectation) in known(&check.draft.expect) {
         let (kind, name) = match expectation {
-            Expectation::ErrorWindow { probe, .. } => ("errorWindow", probe),
-            Expectation::FailedShare { probe, .. } => ("failedShare", probe),
+            Expectation::ErrorWindow { probe, .. }
+            | Expectation::ErrorRate { probe, .. }
+            | Expectation::FailedShare { probe, .. } => (expectation.kind(), probe),
             _ => continue,
         };
         let asked = known(&check.draft.probes)

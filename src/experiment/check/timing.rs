@@ -17,6 +17,12 @@ const MAX_CANARIES: f64 = 50.0;
 /// With fewer attempts a steady state shows little.
 const FEWEST_ATTEMPTS: f64 = 10.0;
 
+/// With fewer attempts a single failure is more than 5% of a window.
+const FEWEST_IN_WINDOW: f64 = 20.0;
+
+/// The longest window of an error rate.
+const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
+
 /// Each attempt of a canary passes through the whole control plane.
 const FEWEST_CANARIES: f64 = 2.0;
 
@@ -24,6 +30,7 @@ pub(super) fn check(check: &Check) {
     probes(check);
     steady_state(check);
     expectations(check);
+    error_rates(check);
     tuning(check);
     meanwhile(check);
 }
@@ -156,6 +163,34 @@ fn expectations(check: &Check) {
     }
 }
 
+/// A window must have attempts, and time.
+fn error_rates(check: &Check) {
+    for (index, expectation) in known(&check.draft.expect) {
+        let Expectation::ErrorRate { probe: name, window, .. } = expectation else { continue };
+        let place = format!("spec.expect[{index}].errorRate.window");
+        if *window > LONGEST_WINDOW {
+            let message = format!("the longest window is {}", written(LONGEST_WINDOW));
+            check.report(check.error(&place, message).hint("`failedShare` has no window"));
+            continue;
+        }
+        let probe = known(&check.draft.probes).find(|(_, probe)| probe.name == *name);
+        let Some((_, probe)) = probe else { continue };
+        let attempts = (probe.rate * window.as_secs_f64() + 1e-9).floor();
+        let hint = "use a longer `window`, or a higher probe rate";
+        if attempts < 2.0 {
+            let message = format!("`{name}` makes fewer than 2 attempts in {}", written(*window));
+            check.report(check.error(&place, message).hint(hint));
+        } else if attempts < FEWEST_IN_WINDOW {
+            let message = format!(
+                "`{name}` makes only {attempts} attempts in {}: one failure is {:.0}%",
+                written(*window),
+                100.0 / attempts
+            );
+            check.report(check.warning(&place, message).hint(hint));
+        }
+    }
+}
+
 fn tuning(check: &Check) {
     let Some(Cluster::Kind { tuning: Some(tuning), .. }) = &check.draft.cluster else { return };
     let Some(grace) = tuning.node_monitor_grace_period else { return };
@@ -274,6 +309,21 @@ mod tests {
             "{diagnostics}"
         );
         assert_eq!(changed("atMost: 8s", "atMost: 15s"), "");
+    }
+
+    #[test]
+    fn a_window_has_attempts_enough() {
+        let rate = |window: &str| {
+            let rate = format!("errorRate: {{probe: web{window}, atMost: 5%}}");
+            changed("errorWindow: {probe: web, atMost: 8s}", &rate)
+        };
+        assert_eq!((rate(""), rate(", window: 400ms")), (String::new(), String::new()));
+        let few = "warning: `web` makes only 19 attempts in 380ms: one failure is 5% (use a longer `window`, or a higher probe rate)";
+        assert!(rate(", window: 380ms").contains(few), "{}", rate(", window: 380ms"));
+        assert!(
+            rate(", window: 30ms").contains("error: `web` makes fewer than 2 attempts in 30ms")
+        );
+        assert!(rate(", window: 61m").contains("error: the longest window is 1h"));
     }
 
     #[test]

@@ -7,8 +7,10 @@ use serde_json::json;
 use super::fields::{Cx, Decode, Fields};
 use super::method::component;
 use super::reference::{pods, service};
-use super::scalar::{dns_label, positive, share};
-use crate::experiment::schema::{Bound, Expectation, Pods, every_expectation};
+use super::scalar::{choice, dns_label, positive, share};
+use crate::experiment::schema::{
+    Bound, DEFAULT_WINDOW, ErrorTime, Expectation, Pods, every_expectation,
+};
 use crate::experiment::tree::Node;
 use crate::timeline::{Component, ObjectRef};
 
@@ -16,7 +18,7 @@ macro_rules! readers {
     ($(
         $(#[$doc:meta])*
         $kind:ident $name:literal $($bare:literal)? $({
-            $($(#[$field_doc:meta])* $field:ident: $type:ty = $how:ident($key:literal, $read:expr),)*
+            $($(#[$field_doc:meta])* $field:ident: $type:ty = $how:ident($key:literal, $($read:expr),+),)*
         })?
     )*) => {
         const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[$(($name, |cx, node| {
@@ -30,7 +32,7 @@ macro_rules! readers {
             };
             fields.about(&[$(stringify!($doc)),*]);
             $($(
-                let $field: Option<$type> = fields.$how($key, $read);
+                let $field: Option<$type> = fields.$how($key, $($read),+);
                 fields.about_field($key, &[$(stringify!($field_doc)),*]);
             )*)?
             fields.finish();
@@ -60,11 +62,22 @@ fn limit(cx: &Cx, node: &Node) -> Option<Bound> {
     }
 }
 
+fn error_time(cx: &Cx, node: &Node) -> Option<ErrorTime> {
+    choice(cx, node, "way to count errors", &ErrorTime::ALL)
+}
+
 /// Refuses bounds that contradict each other, or are missing.
 fn possible(cx: &Cx, node: &Node, found: Expectation) -> Option<Expectation> {
     let (field, most, least) = match &found {
         Expectation::ErrorWindow { at_most: None, at_least: None, .. } => {
             return cx.error(node.focus(), "`errorWindow` needs `atMost`, `atLeast`, or both");
+        }
+        Expectation::ErrorWindow { at_most: None, counts: ErrorTime::FailingTime, .. } => {
+            return cx.error_hint(
+                node.focus(),
+                "`counts` says what `atMost` counts, but there is no `atMost`",
+                "`atLeast` is always judged on the longest burst",
+            );
         }
         Expectation::Detection { within: Bound::Fixed(most), at_least: Some(least), .. } => {
             ("within", most, least)
@@ -107,6 +120,12 @@ mod tests {
     fn each_expectation_is_understood() {
         let expectation = |yaml: &str| decoded(yaml, expectation).0.unwrap();
         let (probe, seven) = (|| "web".to_owned(), Bound::Fixed(Duration::from_secs(7)));
+        let error_window = |at_most, at_least, counts| Expectation::ErrorWindow {
+            probe: probe(),
+            at_most,
+            at_least,
+            counts,
+        };
         let detection = |of: Option<&str>, after: Option<&str>, within| Expectation::Detection {
             of: of.map(str::to_owned),
             after: after.map(str::to_owned),
@@ -137,16 +156,23 @@ mod tests {
         );
         assert_eq!(
             expectation("errorWindow: {probe: web, atMost: 7s}"),
-            Expectation::ErrorWindow { probe: probe(), at_most: Some(seven), at_least: None }
+            error_window(Some(seven), None, ErrorTime::FirstToLast)
         );
+        assert_eq!(
+            expectation("errorWindow: {probe: web, atMost: 7s, counts: failingTime}"),
+            error_window(Some(seven), None, ErrorTime::FailingTime)
+        );
+        let rate = |window, at_most| Expectation::ErrorRate {
+            probe: probe(),
+            window: Duration::from_secs(window),
+            at_most,
+        };
+        assert_eq!(expectation("errorRate: {probe: web, atMost: 5%}"), rate(10, 0.05));
+        assert_eq!(expectation("errorRate: {probe: web, window: 30s, atMost: 0.5}"), rate(30, 0.5));
         let least = Some(Duration::from_secs(7));
         assert_eq!(
             expectation("errorWindow: {probe: web, atLeast: 7s, atMost: predicted}"),
-            Expectation::ErrorWindow {
-                probe: probe(),
-                at_most: Some(Bound::Predicted),
-                at_least: least
-            }
+            error_window(Some(Bound::Predicted), least, ErrorTime::FirstToLast)
         );
         assert_eq!(
             expectation("noSuccess: {probe: web}"),
@@ -184,7 +210,7 @@ mod tests {
         for (kind, _) in EXPECTATIONS {
             let (field, subject) = match *kind {
                 "noErrors" | "noSuccess" => ("probe: web", "/web"),
-                "failedShare" => ("probe: web, atMost: 0.1", "/web"),
+                "failedShare" | "errorRate" => ("probe: web, atMost: 0.1", "/web"),
                 "errorWindow" => ("probe: web, atMost: 7s", "/web"),
                 "endpointRemoval" | "rescheduled" => ("service: web, within: 7s", "/web"),
                 "detection" => ("of: dies, within: 7s", "/dies"),
@@ -257,6 +283,14 @@ mod tests {
             wrong("objectsKept: {within: 7s}").contains("unknown field `within` in `objectsKept`")
         );
         assert!(wrong("errorWindow: {probe: web}").contains("needs `atMost`, `atLeast`, or both"));
+        assert!(
+            wrong("errorWindow: {probe: web, atLeast: 3s, counts: failingTime}")
+                .contains("`counts` says what `atMost` counts, but there is no `atMost`")
+        );
+        assert!(
+            wrong("errorWindow: {probe: web, atMost: 3s, counts: failing}")
+                .contains("unknown way to count errors `failing`")
+        );
         assert!(
             wrong("errorWindow: {probe: web, atMost: 3s, atLeast: 4s}")
                 .contains("`atMost` is shorter than `atLeast`")

@@ -111,24 +111,28 @@ pub(crate) fn rate(cx: &Cx, node: &Node, rates: duration::Rates) -> Option<f64> 
         .ok()
 }
 
-/// A share, 0 to 1.
+/// A share, as `5%` or as a number from 0 to 1.
 pub(crate) fn share(cx: &Cx, node: &Node) -> Option<f64> {
-    cx.reads(|| json!({"type": "number", "minimum": 0, "maximum": 1}))?;
-    let Some(text) = node.text() else { return cx.expected(node, "a share from 0 to 1") };
-    if let Some(percent) =
-        text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok())
-    {
-        let hint = match percent / 100.0 {
-            share if (0.0..=1.0).contains(&share) => format!("did you mean `{share}`?"),
-            _ => "`1` is 100%, `0.5` is 50%".into(),
-        };
-        return cx.expected_hint(node, "a share from 0 to 1", hint);
-    }
-    match text.parse::<f64>() {
-        Ok(share) if (0.0..=1.0).contains(&share) => Some(share),
-        _ => cx.expected(node, "a share from 0 to 1"),
+    cx.reads(|| {
+        let percent = json!({"type": "string", "pattern": "^[0-9.]+ *%$"});
+        json!({"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, percent]})
+    })?;
+    let text = node.text().unwrap_or_default();
+    let read = |number: &str| number.trim().parse::<f64>().ok();
+    let share = match text.strip_suffix('%') {
+        Some(percent) => read(percent).map(|percent| percent / 100.0),
+        None => read(text),
+    };
+    let found = share.filter(|share| (0.0..=1.0).contains(share));
+    match share.filter(|share| (1.0..=100.0).contains(share) && !text.ends_with('%')) {
+        Some(percent) if found.is_none() => {
+            cx.expected_hint(node, SHARE, format!("did you mean `{percent}%`?"))
+        }
+        _ => found.or_else(|| cx.expected(node, SHARE)),
     }
 }
+
+const SHARE: &str = "a share such as `5%`, or a number from 0 to 1";
 
 /// A whole number, 0 or more.
 pub(crate) fn count(cx: &Cx, node: &Node) -> Option<u32> {
@@ -279,15 +283,11 @@ mod tests {
     #[test]
     fn shares_lie_between_0_and_1() {
         assert_eq!(one("0.25", share), Ok(0.25));
-        assert_eq!(
-            one("99%", share),
-            Err("expected a share from 0 to 1, found `99%` (did you mean `0.99`?)".into())
-        );
-        assert_eq!(
-            one("150%", share),
-            Err("expected a share from 0 to 1, found `150%` (`1` is 100%, `0.5` is 50%)".into())
-        );
-        assert!(one("1.5", share).is_err() && one("nan", share).is_err());
+        assert_eq!((one("99%", share), one("0.5 %", share)), (Ok(0.99), Ok(0.005)));
+        let wrong = "expected a share such as `5%`, or a number from 0 to 1, found";
+        assert_eq!(one("150%", share), Err(format!("{wrong} `150%`")));
+        assert_eq!(one("5", share), Err(format!("{wrong} `5` (did you mean `5%`?)")));
+        assert!(["-1", "nan", "nan%", "inf%"].iter().all(|text| one(text, share).is_err()));
     }
 
     #[test]

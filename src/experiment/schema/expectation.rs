@@ -49,6 +49,29 @@ impl std::convert::From<Bound> for WrittenBound {
     }
 }
 
+/// What the upper bound of an error window counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ErrorTime {
+    /// All the time from the first failure to the last.
+    #[default]
+    FirstToLast,
+    /// The bursts of errors alone, added up.
+    FailingTime,
+}
+
+impl ErrorTime {
+    pub(crate) const ALL: [(&str, Self); 2] =
+        [("firstToLast", Self::FirstToLast), ("failingTime", Self::FailingTime)];
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The length of an error rate's window where none is given.
+pub(crate) const DEFAULT_WINDOW: Duration = Duration::from_secs(10);
+
 /// Every expectation with its name, the field that a bare value stands for, its fields, and how
 /// `decode/expect.rs` reads each: the one place where they stand.
 macro_rules! every_expectation {
@@ -87,11 +110,23 @@ macro_rules! every_expectation {
                 /// At least this long (judged by the lower end of the measured range).
                 #[serde(default)]
                 at_least: Option<Duration> = optional("atLeast", positive),
+                /// What `atMost` counts. Default: firstToLast.
+                #[serde(default, skip_serializing_if = "ErrorTime::is_default")]
+                counts: ErrorTime = or("counts", ErrorTime::default(), error_time),
+            }
+            /// The highest share of a probe's attempts that fail in any period of one length, from
+            /// the first fault to the end of the run.
+            ErrorRate "errorRate" "probe" {
+                probe: String = required("probe", dns_label),
+                /// The length of the rolling window. Default: 10s.
+                window: Duration = or("window", DEFAULT_WINDOW, positive),
+                /// At most this share, 0% to 100%.
+                at_most: f64 = required("atMost", share),
             }
             /// The share of a probe's attempts that fail during the fault and the recovery.
             FailedShare "failedShare" "probe" {
                 probe: String = required("probe", dns_label),
-                /// At most this share, 0 to 1.
+                /// At most this share, 0% to 100%.
                 at_most: f64 = required("atMost", share),
             }
             /// No attempt fails.
@@ -177,7 +212,7 @@ macro_rules! define {
     ($(
         $(#[$doc:meta])*
         $kind:ident $name:literal $($bare:literal)? $({
-            $($(#[$field_doc:meta])* $field:ident: $type:ty = $how:ident($key:literal, $read:expr),)*
+            $($(#[$field_doc:meta])* $field:ident: $type:ty = $how:ident($key:literal, $($read:expr),+),)*
         })?
     )*) => {
         /// What must be so for the run to pass.
@@ -202,10 +237,19 @@ impl Expectation {
     /// The probe that it judges, if it judges one.
     pub fn probe(&self) -> Option<&str> {
         match self {
-            Expectation::ErrorWindow { probe, .. } | Expectation::FailedShare { probe, .. } => {
-                Some(probe)
-            }
-            Expectation::NoErrors { probe } | Expectation::NoSuccess { probe, .. } => Some(probe),
+            Expectation::ErrorWindow { probe, .. }
+            | Expectation::ErrorRate { probe, .. }
+            | Expectation::FailedShare { probe, .. }
+            | Expectation::NoErrors { probe }
+            | Expectation::NoSuccess { probe, .. } => Some(probe),
+            _ => None,
+        }
+    }
+
+    /// The length of the window whose error rate it judges, if it judges one.
+    pub fn window(&self) -> Option<crate::stats::Seconds> {
+        match self {
+            Expectation::ErrorRate { window, .. } => Some((*window).into()),
             _ => None,
         }
     }

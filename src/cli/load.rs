@@ -16,7 +16,7 @@ use crate::model::{About, Trap};
 use crate::plan::{self, Known, Nodes, Request};
 use crate::prediction;
 
-/// Loads and checks. Prints warnings and errors; any error ends the command before any harm, and so
+/// Loads and checks. Prints warnings and errors; any error ends the command before any fault, and so
 /// does what is left open.
 pub(super) fn experiments(
     named: &Experiments,

@@ -13,7 +13,7 @@ use crate::engine::environment::kind::find_kind_program;
 use crate::engine::environment::state_dir::StateDir;
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::undo::ledger::{Entry, Ledger};
-use crate::engine::undo::recover::{self, Harmed, Tools, UndoProgress};
+use crate::engine::undo::recover::{self, HitControlPlanes, Tools, UndoProgress};
 use crate::engine::undo::{uploads, watchdog};
 use crate::stats::Seconds;
 
@@ -37,7 +37,7 @@ pub(super) fn recover(args: &Recover, env: &Env) -> Result<u8, Failure> {
 }
 
 /// Removes, or lists, what embedded clusters left that were killed: files, and nothing that was
-/// harmed. Whether there was something.
+/// hit. Whether there was something.
 fn embedded(args: &Recover, env: &Env) -> bool {
     let (found, word) = match args.dry_run {
         true => (embedded_folder::left(&env.state_dir), "to remove"),
@@ -71,7 +71,7 @@ fn of_cluster(state: &StateDir, args: &Recover, env: &Env) -> Result<Option<u8>,
 }
 
 /// Removes files that came late into the nodes of a cluster in which nothing is left to undo. They
-/// harm nothing: those that can't be removed now are left for the next time.
+/// hit nothing: those that can't be removed now are left for the next time.
 fn sweep_uploads(state: &StateDir, docker_host: Option<&str>, env: &Env) {
     let Ok(endpoint) = Endpoint::resolve(docker_host, &env.engine) else { return };
     // Another engine knows none of the containers, and would count them as gone.
@@ -166,7 +166,7 @@ pub(super) async fn tools(engine: &str, env: &EngineEnv, path: &OsStr) -> Result
     let endpoint = Endpoint::resolve(Some(engine), env).map_err(RunError::failed_by)?;
     let docker = Docker::connect(&endpoint).await.map_err(RunError::failed_by)?;
     let kind = find_kind_program(path, &endpoint, &docker);
-    Ok(Tools { docker, kind, cluster: None, harmed: Harmed::default() })
+    Ok(Tools { docker, kind, cluster: None, hit: HitControlPlanes::default() })
 }
 
 #[cfg(test)]
@@ -196,7 +196,7 @@ mod tests {
         let engine = FakeEngine::start();
         let tools = async || {
             let (docker, kind) = (engine.connect().await, Err(RunError::refused("no kind")));
-            Tools { docker, kind, cluster: None, harmed: Harmed::default() }
+            Tools { docker, kind, cluster: None, hit: HitControlPlanes::default() }
         };
         assert!(knowing(tools().await, "c", "unix:///moved", "unix:///first").await.is_ok());
         let error =

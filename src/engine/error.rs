@@ -10,10 +10,10 @@ use crate::embedded::EmbeddedError;
 use crate::fault::FaultError;
 use crate::plan::Refusal;
 
-/// Whether anything had been harmed when it went wrong.
+/// Whether a fault had been injected when it went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RunErrorKind {
-    /// Refused before any harm: a precondition, the lock, the blast radius.
+    /// Refused before any fault: a precondition, the lock, the blast radius.
     Refused,
     /// Failed on the way; what had been done was undone.
     Failed,
@@ -137,7 +137,7 @@ pub(crate) struct RunError {
 }
 
 impl RunError {
-    /// Refused before any harm.
+    /// Refused before any fault.
     pub(crate) fn refused(message: impl Into<String>) -> Self {
         Self {
             kind: RunErrorKind::Refused,
@@ -152,7 +152,7 @@ impl RunError {
         Self { kind: RunErrorKind::Failed, ..Self::refused(message) }
     }
 
-    /// Refused before any harm, by an error of an adapter.
+    /// Refused before any fault, by an error of an adapter.
     pub(crate) fn refused_by(error: impl Hinted) -> Self {
         let refused = Self {
             passes: error.may_pass(),

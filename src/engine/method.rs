@@ -28,7 +28,7 @@ use crate::timeline::{Event, FaultPhase, Moment, NodeRole, Ready};
 /// The state in which the method began, and when its last fault was over.
 pub(super) struct MethodEnd {
     pub before: Live,
-    pub harmed: Vec<String>,
+    pub hit: Vec<String>,
     pub at: Moment,
 }
 
@@ -56,9 +56,9 @@ pub(super) struct Method<'a, W: Backend> {
 /// What the branches know of one another.
 #[derive(Default)]
 pub(super) struct State<'a> {
-    /// The endpoints before any harm.
+    /// The endpoints before any fault.
     before: Live,
-    /// The faults that last, by their entry in the ledger; with the node, if it is one that is harmed.
+    /// The faults that last, by their entry in the ledger; with the node, if it is one that is hit.
     active: Vec<(u64, Option<ActiveFault<'a>>)>,
     /// When the last fault on each node was undone.
     undone: BTreeMap<String, Moment>,
@@ -122,8 +122,8 @@ impl<'a, W: Backend> Method<'a, W> {
         let is_node = |name: &String| {
             self.nodes.iter().any(|n| n.name == *name && n.role != NodeRole::ExternalLoadBalancer)
         };
-        let harmed = state.undone.into_keys().filter(is_node).collect();
-        Ok(MethodEnd { before: state.before, harmed, at: state.over.unwrap_or_else(clock::now) })
+        let hit = state.undone.into_keys().filter(is_node).collect();
+        Ok(MethodEnd { before: state.before, hit, at: state.over.unwrap_or_else(clock::now) })
     }
 
     fn endpoints_now(&self) -> Live {
@@ -177,19 +177,19 @@ impl<'a, W: Backend> Method<'a, W> {
         fault: &'a Fault,
         undo_after: UndoAfter,
     ) -> Result<Vec<PendingUndo<'a>>, RunError> {
-        let nothing_harmed = self.is_unharmed();
+        let is_first = self.is_untouched();
         let begun = async {
             self.verify().await?;
             self.recovered().await?;
             let planned = self.plan((step, name), fault, undo_after).await?;
-            let record = |(harm, undo)| self.record((name, undo_after), harm, undo);
+            let record = |(active, undo)| self.record((name, undo_after), active, undo);
             let pending: Result<Vec<_>, _> = planned.into_iter().map(record).collect();
             (self.job.arm)(undo_after.requested).await?;
             pending
         };
-        // Whatever is refused after the first fault is no longer refused before any harm.
+        // Whatever is refused after the first fault is no longer refused before any fault.
         begun.await.map_err(|error| {
-            if nothing_harmed { error } else { RunError { kind: RunErrorKind::Failed, ..error } }
+            if is_first { error } else { RunError { kind: RunErrorKind::Failed, ..error } }
         })
     }
 
@@ -199,7 +199,7 @@ impl<'a, W: Backend> Method<'a, W> {
         plan::undo_after(step, self.nodes, healing, self.job.undo_timer_margin)
     }
 
-    fn is_unharmed(&self) -> bool {
+    fn is_untouched(&self) -> bool {
         let state = self.state.borrow();
         state.active.is_empty() && state.undone.is_empty()
     }
@@ -208,7 +208,7 @@ impl<'a, W: Backend> Method<'a, W> {
     /// is to start that with the lowest first.
     fn targets(&self, fault: &'a Fault) -> Result<Vec<&'a Node>, RunError> {
         let active: Vec<ActiveFault> =
-            self.state.borrow().active.iter().filter_map(|(_, harm)| *harm).collect();
+            self.state.borrow().active.iter().filter_map(|(_, active)| *active).collect();
         let context = StepContext {
             experiment: self.job.experiment,
             nodes: self.nodes,
@@ -275,7 +275,7 @@ impl<'a, W: Backend> Method<'a, W> {
     fn record(
         &self,
         (name, undo_after): (Option<&'a str>, UndoAfter),
-        harm: Option<ActiveFault<'a>>,
+        active: Option<ActiveFault<'a>>,
         undo: UndoEntry,
     ) -> Result<PendingUndo<'a>, RunError> {
         let id = self.ledger.borrow_mut().record_watched(
@@ -283,7 +283,7 @@ impl<'a, W: Backend> Method<'a, W> {
             undo.clone(),
             undo_after.requested,
         )?;
-        self.state.borrow_mut().active.push((id, harm));
+        self.state.borrow_mut().active.push((id, active));
         Ok(PendingUndo { id, undo, name })
     }
 
@@ -399,9 +399,10 @@ impl<'a, W: Backend> Method<'a, W> {
     /// node lasts nobody can tell: it may have taken the API, or what another needs to start.
     async fn verify(&self) -> Result<(), RunError> {
         let mut unverified = self.unverified.lock().await;
-        let lasts =
-            |harm: &Option<ActiveFault<'_>>| harm.is_some_and(|harm| harm.fault.degrades_node());
-        let in_the_way = || self.state.borrow().active.iter().any(|(_, harm)| lasts(harm));
+        let lasts = |active: &Option<ActiveFault<'_>>| {
+            active.is_some_and(|active| active.fault.degrades_node())
+        };
+        let in_the_way = || self.state.borrow().active.iter().any(|(_, active)| lasts(active));
         while !in_the_way()
             && let Some(pending) = unverified.first()
         {
@@ -435,14 +436,14 @@ impl<'a, W: Backend> Method<'a, W> {
         if lasting && !live.blind.is_empty() {
             return Vec::new();
         }
-        let harms = |harm: &ActiveFault<'_>, name: &str| {
-            harm.fault.degrades_node() && harm.node.name == name
+        let hits = |active: &ActiveFault<'_>, name: &str| {
+            active.fault.degrades_node() && active.node.name == name
         };
         let free = |name: &str| {
             !state
                 .active
                 .iter()
-                .any(|(_, harm)| harm.as_ref().is_some_and(|harm| harms(harm, name)))
+                .any(|(_, active)| active.as_ref().is_some_and(|active| hits(active, name)))
         };
         let down = |node: &&Node| {
             node.ready && live.nodes.get(&node.name).is_some_and(|known| known.ready != Ready::True)

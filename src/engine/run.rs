@@ -222,12 +222,8 @@ async fn forward(
     method.rehearse().await?;
     let undone = method.carry_out().await?;
     stage(recorder, "recovery");
-    let recovery = steady.recovered(
-        &undone.before,
-        &probed_services(job.experiment),
-        undone.harmed,
-        undone.at,
-    );
+    let recovery =
+        steady.recovered(&undone.before, &probed_services(job.experiment), undone.hit, undone.at);
     // That it was missed is in the timeline, and the verdict's business.
     let _ = reach(&recovery, false, limit, &*backend, recorder).await;
     take_inventory(job, backend, recorder, false).await?;
@@ -264,7 +260,7 @@ async fn watch(backend: &mut impl Backend, recorder: &Recorder) -> Result<(), Ru
         .map_err(|_| RunError::failed("the API server listed no node"))
 }
 
-/// What can be refused before anything is made: targets that match nothing, more harm than allowed.
+/// What can be refused before anything is made: targets that match nothing, more than the blast radius allows.
 fn refuse_early(job: &Job<'_>, nodes: &[Node]) -> Result<(), RunError> {
     let plan = plan::plan(Request {
         experiment: job.experiment,

@@ -23,7 +23,7 @@ use crate::engine::recorder::{Observation, Recorder};
 use crate::engine::run::{self, Arm, Job, RunEnd};
 use crate::engine::seed;
 use crate::engine::undo::ledger::{Ledger, RunRef};
-use crate::engine::undo::recover::{Harmed, Tools};
+use crate::engine::undo::recover::{HitControlPlanes, Tools};
 use crate::engine::undo::watchdog;
 use crate::experiment::{ApiServer, Ask, Diagnostic, Experiment, Parsed};
 use crate::plan::{Node, each_server};
@@ -167,8 +167,8 @@ impl<'o> Once<'o> {
         refuse_unreachable(experiment, &self.handle.cluster).await?;
         let (docker, kind, cluster) =
             (nodes.docker.clone(), nodes.kind.clone(), Some(self.handle.cluster.clone()));
-        let harmed = Harmed::default();
-        let tools = Tools { docker, kind, cluster, harmed: harmed.clone() };
+        let hit = HitControlPlanes::default();
+        let tools = Tools { docker, kind, cluster, hit: hit.clone() };
         let id = self.id.clone();
         let backend = KindBackend {
             scope: self.scope(experiment, &id, workload),
@@ -183,7 +183,7 @@ impl<'o> Once<'o> {
         };
         let arm = |after| arm(self.session.environment, self.handle, &id, &nodes.engine, after);
         let ended = self.carry_out(backend, experiment, &nodes.engine, &arm).await;
-        nodes.harmed.add(&harmed);
+        nodes.hit.add(&hit);
         ended
     }
 

@@ -155,9 +155,9 @@ impl Simulated {
     /// Whatever was done was undone, or is listed as not undone and still in the ledger.
     fn assert_nothing_is_lost(&self, what: &str) {
         let truth = self.backend.truth.lock().unwrap();
-        let harmed = truth.down.len() + usize::from(truth.namespace) + usize::from(truth.probers);
-        assert_eq!(harmed, self.end.not_undone.len(), "{what}: {:?} {:?}", truth, self.end);
-        assert_eq!(harmed, self.pending, "{what}: what is left must stay in the ledger");
+        let left = truth.down.len() + usize::from(truth.namespace) + usize::from(truth.probers);
+        assert_eq!(left, self.end.not_undone.len(), "{what}: {:?} {:?}", truth, self.end);
+        assert_eq!(left, self.pending, "{what}: what is left must stay in the ledger");
         assert!(self.timeline.ended(), "{what}: the timeline must end");
     }
 }
@@ -572,8 +572,9 @@ async fn what_was_found_before_the_first_fault_is_hit_only_while_nobody_can_say_
         let mut backend = FakeBackend::new(None);
         backend.no_objects = Some(answer);
         let run = simulate_method(with_pods(), backend, None, 1).await;
-        let harmed = phases(&run.timeline).iter().any(|p| p.0 == 1 && p.2 == FaultPhase::Requested);
-        assert_eq!((harmed, run.end.stop.is_none()), (hit, hit), "{:?}", run.end);
+        let injected =
+            phases(&run.timeline).iter().any(|p| p.0 == 1 && p.2 == FaultPhase::Requested);
+        assert_eq!((injected, run.end.stop.is_none()), (hit, hit), "{:?}", run.end);
         run.assert_nothing_is_lost("no objects");
     }
 }
@@ -592,7 +593,7 @@ async fn what_a_later_step_could_not_undo_is_refused_before_the_first() {
         (error.kind, error.message.as_str()),
         (RunErrorKind::Refused, "w2 would come back with another address")
     );
-    assert!(phases(&run.timeline).is_empty(), "nothing was harmed");
+    assert!(phases(&run.timeline).is_empty(), "nothing was injected");
     run.assert_nothing_is_lost("refused");
     assert!(
         simulate_method(experiment, FakeBackend::new(None), None, 1).await.end.stop.is_none(),

@@ -328,11 +328,11 @@ mod tests {
         };
         let (losings, undos) = (cuts(&losing), cuts(&undo));
         assert_eq!((losings.len(), undos.len()), (6, 7), "each making and moving, and the whole");
-        for (harm, back) in
-            losings.iter().flat_map(|harm| undos.iter().map(move |back| (harm, back)))
+        for (loss, back) in
+            losings.iter().flat_map(|loss| undos.iter().map(move |back| (loss, back)))
         {
             let root = node();
-            run(root.path(), harm);
+            run(root.path(), loss);
             if root.path().join("var/lib/etcd-m/member").exists() {
                 // etcd has begun anew.
                 std::fs::create_dir_all(root.path().join("var/lib/etcd/member/wal")).unwrap();
@@ -340,8 +340,8 @@ mod tests {
             run(root.path(), back);
             for _ in 0..2 {
                 let (done, said) = run(root.path(), &undo);
-                assert!(done, "{said}\n{harm}\n---\n{back}");
-                assert_whole(root.path(), &format!("{harm}\n---\n{back}"));
+                assert!(done, "{said}\n{loss}\n---\n{back}");
+                assert_whole(root.path(), &format!("{loss}\n---\n{back}"));
             }
         }
     }

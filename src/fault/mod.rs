@@ -108,7 +108,7 @@ pub(crate) type Progress<'a> = dyn FnMut(FaultPhase, String) + 'a;
 /// Works out what will undo a fault on a node, before anything is touched. Calls nothing. Errors
 /// when the fault is impossible there.
 pub(crate) fn plan(plan: &Plan<'_>) -> Result<Undo, FaultError> {
-    Ok(Undo::new(plan, NodeHarm::plan(plan)?))
+    Ok(Undo::new(plan, NodeFaultRecord::plan(plan)?))
 }
 
 /// The plan of a fault that needs nothing but its node.
@@ -136,14 +136,14 @@ pub(crate) async fn inject(
     progress: &mut Progress<'_>,
 ) -> Result<(), FaultError> {
     let mut context = FaultContext::new(docker, &undo.target, progress);
-    undo.harm.inject(&mut context).await
+    undo.fault.inject(&mut context).await
 }
 
 /// Sets the timer in the node anew, if the fault has one: from now on it waits for the shorter time
 /// after the confirmation. To be called when all targets of a step are confirmed, since the hold
 /// counts from the last. Whether it was set; if not, its longer time stays.
 pub(crate) async fn set_timer_anew(undo: &Undo, docker: &Docker) -> bool {
-    let Some(timer) = undo.harm.undo_timer() else { return false };
+    let Some(timer) = undo.fault.undo_timer() else { return false };
     let mut quiet = |_, _| {};
     timer.confirm(&FaultContext::new(docker, &undo.target, &mut quiet)).await.is_ok()
 }
@@ -165,7 +165,7 @@ pub(crate) async fn undo(
     context.report(FaultPhase::UndoRequested, undo.describe());
     let until = Instant::now() + AWAY;
     let result = loop {
-        match undo.harm.undo(&context).await {
+        match undo.fault.undo(&context).await {
             // Whatever the engine or the node answers: a start that was refused may succeed next.
             Err(FaultError::Access(AccessError { kind, .. }))
                 if kind != AccessErrorKind::Down && Instant::now() < until =>
@@ -191,13 +191,13 @@ pub(crate) async fn undo(
 pub(crate) async fn stays_up(undo: &Undo, docker: &Docker) -> Result<Found, FaultError> {
     let mut quiet = |_, _| {};
     let context = &FaultContext::new(docker, &undo.target, &mut quiet);
-    let machine_is_ours = undo.harm.kind().traits().engine.is_some();
-    works::stays_up(context, &undo.harm.works(undo.target.role), machine_is_ours).await
+    let machine_is_ours = undo.fault.kind().traits().engine.is_some();
+    works::stays_up(context, &undo.fault.works(undo.target.role), machine_is_ours).await
 }
 
 /// Whether the fault takes its node's heartbeats.
 pub(crate) fn takes_heartbeats(undo: &Undo) -> bool {
-    matches!(undo.harm.works(undo.target.role), Works::Node)
+    matches!(undo.fault.works(undo.target.role), Works::Node)
 }
 
 /// Ends when the node has sent a heartbeat since the call. The time for it, [`WORKS_WITHIN`] or more
@@ -210,5 +210,5 @@ pub(crate) async fn sends_heartbeat(
 ) -> Result<(), FaultError> {
     let mut quiet = |_, _| {};
     let context = &FaultContext::new(docker, &undo.target, &mut quiet);
-    works::sends_heartbeat(context, &undo.harm.works(undo.target.role), cluster, began).await
+    works::sends_heartbeat(context, &undo.fault.works(undo.target.role), cluster, began).await
 }

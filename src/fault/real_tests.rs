@@ -87,7 +87,7 @@ impl World {
 }
 
 fn tell(began: Instant, plan: &Undo, phase: FaultPhase, seen: &str) {
-    println!("{:>15} {:>8.3}s {phase:?}: {seen}", plan.harm.kind(), began.elapsed().as_secs_f64());
+    println!("{:>15} {:>8.3}s {phase:?}: {seen}", plan.fault.kind(), began.elapsed().as_secs_f64());
 }
 
 #[tokio::test]
@@ -135,9 +135,9 @@ async fn the_watchdog_timer_undoes_what_nothing_else_undoes() {
         let plan = world.plan(kind, 0, Duration::from_secs(5));
         world.inject(&plan).await.unwrap();
         sleep(Duration::from_secs(2)).await;
-        let harmed = world.rules().await != "0\n0"
+        let injected = world.rules().await != "0\n0"
             || world.sh("systemctl is-active kubelet").await == "inactive";
-        assert!(harmed, "{kind} ended early");
+        assert!(injected, "{kind} ended early");
         sleep(Duration::from_secs(5)).await;
         assert!(world.is_well().await, "{kind} was not healed");
         world.undo(&plan).await.unwrap();

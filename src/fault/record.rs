@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::NodeHarm;
+use super::NodeFaultRecord;
 use super::node_fault::Plan;
 use crate::docker::{Addresses, Container};
 use crate::node::NodeHandle;
@@ -62,13 +62,13 @@ pub(crate) struct Undo {
     /// The step of its method, from 0.
     pub step: u32,
     pub target: NodeTarget,
-    #[serde(deserialize_with = "harm")]
-    pub harm: NodeHarm,
+    #[serde(alias = "harm", deserialize_with = "fault")]
+    pub fault: NodeFaultRecord,
 }
 
 /// Earlier versions wrote a fault without fields as its bare name: `"nodeKill"`, not `{"nodeKill":
 /// null}`.
-fn harm<'de, D: Deserializer<'de>>(from: D) -> Result<NodeHarm, D::Error> {
+fn fault<'de, D: Deserializer<'de>>(from: D) -> Result<NodeFaultRecord, D::Error> {
     let value = match Value::deserialize(from)? {
         Value::String(name) => Value::Object([(name, Value::Null)].into_iter().collect()),
         other => other,
@@ -77,24 +77,24 @@ fn harm<'de, D: Deserializer<'de>>(from: D) -> Result<NodeHarm, D::Error> {
 }
 
 impl Undo {
-    pub(super) fn new(plan: &Plan<'_>, harm: NodeHarm) -> Self {
+    pub(super) fn new(plan: &Plan<'_>, fault: NodeFaultRecord) -> Self {
         let Plan { target, run, step, .. } = *plan;
-        Self { format: UndoFormat::V1, run: run.to_owned(), step, target: target.clone(), harm }
+        Self { format: UndoFormat::V1, run: run.to_owned(), step, target: target.clone(), fault }
     }
 
     /// What it hits: the node, or the pod on it.
     pub(crate) fn hits(&self) -> &str {
-        self.harm.pod().unwrap_or(&self.target.node)
+        self.fault.pod().unwrap_or(&self.target.node)
     }
 
     /// What the undo does, for people: `start container kind-worker (docker start)`.
     pub(crate) fn describe(&self) -> String {
-        self.harm.describe(&self.target.container_name)
+        self.fault.describe(&self.target.container_name)
     }
 
     /// The command that does the same by hand.
     pub(crate) fn by_hand(&self) -> String {
-        self.harm.by_hand(&self.target.container_name)
+        self.fault.by_hand(&self.target.container_name)
     }
 }
 

@@ -12,11 +12,11 @@ macro_rules! faults {
         /// A fault on a node, with what its undo needs.
         #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         #[serde(rename_all = "camelCase")]
-        pub(crate) enum NodeHarm {
+        pub(crate) enum NodeFaultRecord {
             $($node($node_file::$node),)*
         }
 
-        impl NodeHarm {
+        impl NodeFaultRecord {
             pub(crate) fn kind(&self) -> FaultKind {
                 match self { $(Self::$node(_) => FaultKind::$node,)* }
             }
@@ -66,11 +66,11 @@ macro_rules! faults {
         /// A fault on an object of the cluster, with what its undo needs.
         #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         #[serde(rename_all = "camelCase")]
-        pub(crate) enum ObjectHarm {
+        pub(crate) enum ObjectFaultRecord {
             $($object(object::$object_file::$object),)*
         }
 
-        impl ObjectHarm {
+        impl ObjectFaultRecord {
             pub(crate) fn kind(&self) -> FaultKind {
                 match self { $(Self::$object(_) => FaultKind::$object,)* }
             }

@@ -77,10 +77,10 @@ pub(crate) fn plan_of(fault: &Fault) -> Result<Undo, FaultError> {
     plan(&Plan { fault, target, cluster: &cluster, pod, run, step, undo_after })
 }
 
-pub(crate) fn object_harms() -> [ObjectHarm; 4] {
+pub(crate) fn object_faults() -> [ObjectFaultRecord; 4] {
     let (namespace, name) = (|| "kube-system".to_owned(), || "coredns".to_owned());
     [
-        ObjectHarm::DeploymentScale(DeploymentScale {
+        ObjectFaultRecord::DeploymentScale(DeploymentScale {
             namespace: namespace(),
             name: name(),
             uid: "u".into(),
@@ -88,19 +88,19 @@ pub(crate) fn object_harms() -> [ObjectHarm; 4] {
             ready: 2,
             replicas: 0,
         }),
-        ObjectHarm::PodDelete(PodDelete {
+        ObjectFaultRecord::PodDelete(PodDelete {
             namespace: namespace(),
             pod: name(),
             uid: "u".into(),
             node: None,
             known_as: None,
         }),
-        ObjectHarm::NodeDrain(NodeDrain {
+        ObjectFaultRecord::NodeDrain(NodeDrain {
             node: "w".into(),
             namespaces: vec![namespace()],
             options: Default::default(),
         }),
-        ObjectHarm::DeploymentPlace(DeploymentPlace {
+        ObjectFaultRecord::DeploymentPlace(DeploymentPlace {
             namespace: namespace(),
             name: name(),
             uid: "u".into(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::samples::{component_faults, fault, in_experiments, object_harms, plan_of};
+use super::samples::{component_faults, fault, in_experiments, object_faults, plan_of};
 use super::*;
 use crate::embedded::Action;
 use crate::experiment::NodeSelector;
@@ -25,12 +25,12 @@ fn every_fault_says_how_it_is_undone() {
     for kind in FaultKind::ALL {
         let (described, by_hand) = match plan_of(&fault(kind)) {
             Ok(undo) => {
-                assert_eq!(undo.harm.kind(), kind);
+                assert_eq!(undo.fault.kind(), kind);
                 (undo.describe(), Some(undo.by_hand()))
             }
             Err(_) => {
-                let harm = object_harms().into_iter().find(|harm| harm.kind() == kind);
-                let undo = ObjectUndo::new("r", 0, harm.unwrap_or_else(|| panic!("{kind}")));
+                let fault = object_faults().into_iter().find(|fault| fault.kind() == kind);
+                let undo = ObjectUndo::new("r", 0, fault.unwrap_or_else(|| panic!("{kind}")));
                 (undo.describe(), undo.by_hand("kubectl"))
             }
         };
@@ -78,7 +78,7 @@ fn every_fault_is_predicted_or_has_a_reason() {
 fn a_fault_on_a_part_names_it() {
     for fault in component_faults(Component::Scheduler) {
         let undo = plan_of(&fault).unwrap();
-        assert_eq!(undo.harm.component(), Some(Component::Scheduler));
+        assert_eq!(undo.fault.component(), Some(Component::Scheduler));
         assert!(undo.describe().contains("kube-scheduler"), "{}", undo.describe());
     }
 }

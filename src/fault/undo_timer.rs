@@ -223,7 +223,7 @@ mod tests {
     /// A node whose scripts end with these codes, by what they do.
     fn node(
         arming: (i64, &'static str),
-        harming: (i64, &'static str),
+        injecting: (i64, &'static str),
         healing: (i64, &'static str),
     ) -> FakeEngine {
         let engine = FakeEngine::start();
@@ -240,7 +240,7 @@ mod tests {
                     () if text
                         .contains("systemctl is-active --quiet outage-r-0.timer || exit 75") =>
                     {
-                        harming
+                        injecting
                     }
                     () => healing,
                 };
@@ -250,7 +250,7 @@ mod tests {
         engine
     }
 
-    async fn harmed(engine: &FakeEngine, plan: &Undo) -> String {
+    async fn refused(engine: &FakeEngine, plan: &Undo) -> String {
         let (docker, mut said) = (engine.connect().await, Vec::new());
         let error = inject(plan, &docker, &mut |phase, _| said.push(phase)).await.unwrap_err();
         assert!(!said.contains(&crate::timeline::FaultPhase::Returned));
@@ -258,15 +258,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn harm_needs_its_tools_and_its_ticket() {
+    async fn an_injection_needs_its_tools_and_its_ticket() {
         for plan in plans() {
             assert_eq!(
-                harmed(&node((71, "flock"), (0, ""), (0, "0")), &plan).await,
+                refused(&node((71, "flock"), (0, ""), (0, "0")), &plan).await,
                 "inject the fault on node c-worker: it has no flock"
             );
-            let error = harmed(&node((1, "unit exists"), (0, ""), (0, "0")), &plan).await;
+            let error = refused(&node((1, "unit exists"), (0, ""), (0, "0")), &plan).await;
             assert_eq!(error, "arm the node's undo timer in node c-worker: unit exists");
-            let error = harmed(&node((0, ""), (75, ""), (0, "0")), &plan).await;
+            let error = refused(&node((0, ""), (75, ""), (0, "0")), &plan).await;
             assert!(error.ends_with("in node c-worker: it was undone in the meantime"), "{error}");
         }
     }
@@ -276,7 +276,7 @@ mod tests {
         let engine = node((0, ""), (0, ""), (0, "0"));
         let [mut cut, _] = plans();
         cut.target.addresses.insert("other".into(), vec!["10.9.8.7".parse().unwrap()]);
-        let error = harmed(&engine, &cut).await;
+        let error = refused(&engine, &cut).await;
         assert_eq!(
             error,
             "inject the fault on node c-worker: its address 10.9.8.7 is on none of its interfaces eth+"
@@ -342,7 +342,7 @@ mod tests {
     #[tokio::test]
     async fn no_timers_script_has_what_systemd_reads() {
         let inside = FaultKind::ALL.map(fault).into_iter().filter_map(|fault| plan_of(&fault).ok());
-        let inside = inside.filter(|plan| plan.harm.kind().traits().is_inside_node());
+        let inside = inside.filter(|plan| plan.fault.kind().traits().is_inside_node());
         let parts = Component::ALL.into_iter().flat_map(component_faults);
         let parts = parts.map(|fault| plan_of(&fault).unwrap());
         let plans: Vec<Undo> = inside.chain(parts).collect();
@@ -351,7 +351,7 @@ mod tests {
             assert!(
                 !script.contains("${") && !script.contains('%'),
                 "{}: {script}",
-                plan.harm.kind()
+                plan.fault.kind()
             );
         }
     }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::experiment::Fault;
-use crate::fault::{self, NodeTarget, ObjectHarm, UndoAfter};
+use crate::fault::{self, NodeTarget, ObjectFaultRecord, UndoAfter};
 use crate::timeline::NodeRole;
 
 /// What would undo a fault on the node of this name, a container of that name.
@@ -21,7 +21,7 @@ pub(crate) fn undo_on_node(
         addresses: address.map(|address| (String::new(), vec![address])).into_iter().collect(),
         cluster: String::new(),
     };
-    if let Some(undo) = ObjectHarm::plan_on_node(fault, &node.name, &[]) {
+    if let Some(undo) = ObjectFaultRecord::plan_on_node(fault, &node.name, &[]) {
         return undo.describe();
     }
     // Whom a partition cuts the node off from is known when the nodes' addresses are: these stand

@@ -143,8 +143,8 @@ pub(crate) fn undo_what_nobody_does() {
     killed_at(&alone.0, &faults, "componentStop confirmed");
     kill_watchdogs(alone.0.home.path());
     let parts_killed = Instant::now();
-    let harmed = (inside("worker2", RULES), inside("control-plane", MANIFEST));
-    assert!(harmed.0 != "0" && harmed.1.is_empty(), "{harmed:?}");
+    let injected = (inside("worker2", RULES), inside("control-plane", MANIFEST));
+    assert!(injected.0 != "0" && injected.1.is_empty(), "{injected:?}");
 
     let kill = format!("nodeKill: {{target: {{name: {CLUSTER}-worker}}}}");
     let faults = experiment(&machine.0, "machine", "{maxWorkers: 2}", &nested(&[&kill]));

@@ -18,7 +18,7 @@ use crate::engine::leaders;
 use crate::engine::plan::pods;
 use crate::engine::session;
 use crate::experiment::{Count, Experiment, Fault, From, Parsed};
-use crate::fault::{self, ObjectHarm};
+use crate::fault::{self, ObjectFaultRecord};
 use crate::plan::{self, Endpoints, Known, Node, Plan, PlannedStep, Request};
 use crate::prediction::{ClusterModel, Predictions, Quantity};
 use crate::report::json;
@@ -302,8 +302,8 @@ async fn now(
     }
     let namespaces = &experiment.namespaces();
     for node in candidates {
-        if let Some(harm) = ObjectHarm::plan_on_node(fault, &node.name, namespaces) {
-            let outlook = harm.outlook(cluster).await.map_err(RunError::refused_by)?;
+        if let Some(record) = ObjectFaultRecord::plan_on_node(fault, &node.name, namespaces) {
+            let outlook = record.outlook(cluster).await.map_err(RunError::refused_by)?;
             lines.extend(outlook.into_iter().filter(|_| !namespaces.is_empty()));
         } else if fault.takes_pods() && node.role != NodeRole::ExternalLoadBalancer {
             let pods = cluster.pods_on(&node.name, None).await.map_err(RunError::refused_by)?;

@@ -17,7 +17,7 @@ use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::engine::undo::recover::NAMESPACE_REMOVAL;
 use crate::experiment::{ApiServer, Ask, Experiment, Fault, From, Target};
-use crate::fault::{self, ModelNode, Modelled, ObjectHarm, UndoAfter};
+use crate::fault::{self, ModelNode, Modelled, ObjectFaultRecord, UndoAfter};
 use crate::plan::Node;
 use crate::probe::control;
 use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
@@ -135,8 +135,8 @@ fn pod_ports(workload: &Manifest, labels: &BTreeMap<String, String>) -> Vec<u16>
 
 /// What the undo does, for people.
 pub(crate) fn describe(fault: &Fault, name: &str) -> String {
-    if let Some(harm) = ObjectHarm::plan_on_node(fault, name, &[]) {
-        return harm.describe();
+    if let Some(record) = ObjectFaultRecord::plan_on_node(fault, name, &[]) {
+        return record.describe();
     }
     fault::modelled(fault, ModelNode { id: NodeId(0), name })
         .map_or_else(|| format!("undo {} on {name}", fault.kind()), |modelled| modelled.describe)

@@ -13,7 +13,7 @@ use crate::engine::error::RunError;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::experiment::{Count, Fault};
-use crate::fault::{self, NodeTarget, ObjectHarm, ObjectUndo, PodDelete, UndoAfter};
+use crate::fault::{self, NodeTarget, ObjectFaultRecord, ObjectUndo, PodDelete, UndoAfter};
 use crate::plan::Node;
 use crate::timeline::attempts::{AttemptEncoder, Phases};
 use crate::timeline::{
@@ -290,8 +290,8 @@ impl Backend for FakeBackend {
         step: u32,
         undo_after: UndoAfter,
     ) -> Result<UndoEntry, RunError> {
-        if let Some(harm) = ObjectHarm::plan_on_node(fault, &node.name, &[]) {
-            return Ok(on_object(step, harm));
+        if let Some(record) = ObjectFaultRecord::plan_on_node(fault, &node.name, &[]) {
+            return Ok(on_object(step, record));
         }
         Ok(UndoEntry::Fault(fault::planned(
             fault,
@@ -332,7 +332,13 @@ impl Backend for FakeBackend {
                 ("outage-test".into(), format!("web-{number}"), "u".into(), None);
             on_object(
                 step,
-                ObjectHarm::PodDelete(PodDelete { namespace, pod, uid, node, known_as: None }),
+                ObjectFaultRecord::PodDelete(PodDelete {
+                    namespace,
+                    pod,
+                    uid,
+                    node,
+                    known_as: None,
+                }),
             )
         };
         let count = if let Count::Exactly(count) = pods.count { count } else { 2 };
@@ -366,7 +372,7 @@ impl Backend for FakeBackend {
             progress(FaultPhase::Confirmed, String::new());
             return Ok(());
         };
-        // Half of the harm is done when the call goes wrong: the hardest case for the undo.
+        // Half of the fault is injected when the call goes wrong: the hardest case for the undo.
         let node = undo.target.node.clone();
         progress(FaultPhase::Requested, String::new());
         self.truth.lock().unwrap().down.insert(node.clone(), ());
@@ -415,7 +421,7 @@ impl Backend for FakeBackend {
                     .lock()
                     .unwrap()
                     .down
-                    .remove(&object(undo.harm.kind(), undo.harm.target()));
+                    .remove(&object(undo.fault.kind(), undo.fault.target()));
                 progress(FaultPhase::Undone, String::new());
             }
             UndoEntry::Namespace { .. } => self.truth.lock().unwrap().namespace = false,
@@ -436,9 +442,9 @@ impl Backend for FakeBackend {
     }
 }
 
-fn on_object(step: u32, harm: ObjectHarm) -> UndoEntry {
+fn on_object(step: u32, fault: ObjectFaultRecord) -> UndoEntry {
     UndoEntry::Object {
-        undo: ObjectUndo::new("r", step, harm),
+        undo: ObjectUndo::new("r", step, fault),
         access: Access::Kind { cluster: "fake".into() },
     }
 }

@@ -324,7 +324,7 @@ impl Backend for KindBackend<'_> {
 
     async fn vet(&self, undo: &UndoEntry) -> Result<(), RunError> {
         let UndoEntry::Fault(undo) = undo else { return Ok(()) };
-        let (kind, target) = (undo.harm.kind(), &undo.target);
+        let (kind, target) = (undo.fault.kind(), &undo.target);
         if kind.traits().ends_kubelet && target.role != NodeRole::ExternalLoadBalancer {
             starts_again(self.docker(), target).await?;
         }
@@ -337,7 +337,7 @@ impl Backend for KindBackend<'_> {
     async fn inject(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
         match undo {
             UndoEntry::Fault(undo) => {
-                self.tools.harmed.note(undo);
+                self.tools.hit.note(undo);
                 fault::inject(undo, self.docker(), progress).await.map_err(RunError::failed_by)
             }
             UndoEntry::Object { undo, .. } => {

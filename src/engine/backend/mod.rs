@@ -74,7 +74,7 @@ pub(crate) trait Backend {
     async fn others_on(&self, _node: &str) -> Option<String> {
         None
     }
-    /// Refuses a planned fault that could not be undone as the backend is now. Nothing is harmed
+    /// Refuses a planned fault that could not be undone as the backend is now. Nothing is injected
     /// yet.
     async fn vet(&self, _fault: &UndoEntry) -> Result<(), RunError> {
         Ok(())

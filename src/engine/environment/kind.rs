@@ -17,7 +17,7 @@ use crate::engine::environment::provision::{
 use crate::engine::environment::{inotify, left_behind};
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::undo::ledger::{Access, Ledger, RunRef, UndoEntry};
-use crate::engine::undo::recover::{Harmed, Tools};
+use crate::engine::undo::recover::{HitControlPlanes, Tools};
 use crate::engine::undo::uploads;
 use crate::kind_config::KindConfig;
 use crate::plan::Node;
@@ -42,7 +42,7 @@ pub(crate) struct KindNodes {
     /// Whether this program has just made the cluster.
     pub made: bool,
     /// What this program's runs have hit.
-    pub harmed: Harmed,
+    pub hit: HitControlPlanes,
 }
 
 /// Finds the cluster of this name; refuses one whose nodes or settings are not the config's.
@@ -89,7 +89,7 @@ async fn take(
             docker: docker.clone(),
             kind: kind.clone(),
             cluster: None,
-            harmed: Harmed::default(),
+            hit: HitControlPlanes::default(),
         };
         left_behind::strike_undone(&claimed.state, tools, say).await?;
         uploads::sweep(docker, &claimed.state.all_uploads()).await;
@@ -333,7 +333,7 @@ async fn handle(
         containers,
         binary: binary(environment)?,
         made: false,
-        harmed: Harmed::default(),
+        hit: HitControlPlanes::default(),
     };
     Ok(ClusterHandle {
         cluster,

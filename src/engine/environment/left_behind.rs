@@ -49,7 +49,7 @@ pub(super) async fn strike_undone(
         let tools_of = async |_: &str| Ok(tools());
         recover::matching(&mut ledger, |entry| over.contains(&entry.id), tools_of, &mut report)
             .await;
-        if ledger.pending().iter().all(|entry| is_harmless(&entry.undo)) {
+        if ledger.pending().iter().all(|entry| hits_nothing_else(&entry.undo)) {
             recover::all(&mut ledger, tools_of, &mut report).await;
         }
     })
@@ -66,7 +66,7 @@ async fn may_be_undone(entry: &Entry, tools: &Tools) -> bool {
 }
 
 /// Whether it is ours alone, and its removal hits nothing else.
-fn is_harmless(undo: &UndoEntry) -> bool {
+fn hits_nothing_else(undo: &UndoEntry) -> bool {
     matches!(undo, UndoEntry::Probers { .. } | UndoEntry::Namespace { .. })
 }
 
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
     use crate::engine::undo::ledger::RunRef;
-    use crate::engine::undo::recover::Harmed;
+    use crate::engine::undo::recover::HitControlPlanes;
     use crate::fault::samples;
     use crate::timeline::FaultKind;
 
@@ -100,7 +100,7 @@ mod tests {
             docker: docker.clone(),
             kind: Err(RunError::refused("no kind")),
             cluster: None,
-            harmed: Harmed::default(),
+            hit: HitControlPlanes::default(),
         };
         let mut lines = Vec::new();
         let mut say = |step: Preparing<'_>| {

@@ -34,7 +34,7 @@ pub(crate) struct Environment<'a> {
     pub state_dir: &'a Path,
     /// The node image for a cluster that is made.
     pub node_image: Option<&'a str>,
-    /// The context whose cluster may be harmed although it is not kind's.
+    /// The context whose cluster faults may hit although it is not kind's.
     pub allow_context: Option<&'a str>,
     /// Whether nothing may be changed, not even in the state directory.
     pub only_look: bool,

@@ -87,7 +87,7 @@ fn tools(nodes: &KindNodes, engine: &str) -> Result<Tools, RunError> {
         docker: nodes.docker.clone(),
         kind: nodes.kind.clone(),
         cluster: None,
-        harmed: nodes.harmed.clone(),
+        hit: nodes.hit.clone(),
     })
 }
 
@@ -113,7 +113,7 @@ async fn wait(handle: &ClusterHandle, abort: &Abort, say: Say<'_>) -> Result<(),
             }
             // A fault on one control plane can keep the others waiting, too: without a quorum they
             // end again and again.
-            let ours = |_: &str| !nodes.harmed.is_empty();
+            let ours = |_: &str| !nodes.hit.is_empty();
             back_off
                 .end(&nodes.docker, handle.state.cluster(), ours)
                 .await

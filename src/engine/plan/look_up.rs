@@ -1,4 +1,4 @@
-//! What an experiment names that exists already: looked for before anything is made or harmed.
+//! What an experiment names that exists already: looked for before anything is made or injected.
 
 use crate::engine::error::RunError;
 use crate::engine::plan::placement::{Place, Placement, absent, found, list_pods};

@@ -7,7 +7,7 @@ use crate::engine::plan::pods;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::experiment::{Fault, NodeSelector, PodSelector};
-use crate::fault::{Lookup, ObjectHarm, ObjectUndo};
+use crate::fault::{Lookup, ObjectFaultRecord, ObjectUndo};
 use crate::plan;
 use crate::timeline::Impact;
 
@@ -24,12 +24,13 @@ impl RunScope<'_> {
         if fault.kind().traits().impact != Impact::Objects {
             return Ok(None);
         }
-        let harms = ObjectHarm::plan(fault, &mut ObjectLookup { scope: self, seed }).await?;
-        Ok(Some(harms.into_iter().map(|harm| self.on_object(step, harm, access)).collect()))
+        let records =
+            ObjectFaultRecord::plan(fault, &mut ObjectLookup { scope: self, seed }).await?;
+        Ok(Some(records.into_iter().map(|fault| self.on_object(step, fault, access)).collect()))
     }
 
     /// The same for one on a node. It hits pods of the run's namespace, of the application's, and
-    /// of those that the experiment allows to be harmed.
+    /// of those that the experiment allows to be hit.
     pub(crate) fn plan_object_fault_on(
         &self,
         node: &str,
@@ -40,12 +41,12 @@ impl RunScope<'_> {
         let own = std::iter::once(&self.namespace);
         let others = self.experiment.namespaces();
         let namespaces: Vec<String> = own.chain(&others).cloned().collect();
-        let undo = ObjectHarm::plan_on_node(fault, node, &namespaces)?;
+        let undo = ObjectFaultRecord::plan_on_node(fault, node, &namespaces)?;
         Some(self.on_object(step, undo, access))
     }
 
-    fn on_object(&self, step: u32, harm: ObjectHarm, access: &Access) -> UndoEntry {
-        UndoEntry::Object { undo: ObjectUndo::new(self.run, step, harm), access: access.clone() }
+    fn on_object(&self, step: u32, fault: ObjectFaultRecord, access: &Access) -> UndoEntry {
+        UndoEntry::Object { undo: ObjectUndo::new(self.run, step, fault), access: access.clone() }
     }
 
     /// The pods that a selector chooses: so many as it says, by the seed. Refused where there are

@@ -121,19 +121,19 @@ impl UndoEntry {
     pub(crate) fn fault(&self) -> Option<FaultRef<'_>> {
         match self {
             UndoEntry::Fault(undo) => {
-                let Undo { step, harm, .. } = undo;
+                let Undo { step, fault, .. } = undo;
                 Some(FaultRef {
                     step: *step,
-                    kind: harm.kind(),
-                    component: harm.component(),
+                    kind: fault.kind(),
+                    component: fault.component(),
                     node: undo.hits(),
                 })
             }
             UndoEntry::Object { undo, .. } => Some(FaultRef {
                 step: undo.step,
-                kind: undo.harm.kind(),
+                kind: undo.fault.kind(),
                 component: None,
-                node: undo.harm.target(),
+                node: undo.fault.target(),
             }),
             UndoEntry::Modelled { step, node, fault } => Some(FaultRef {
                 step: *step,
@@ -400,13 +400,13 @@ mod tests {
 
     #[test]
     fn what_is_done_by_hand_asks_the_cluster_that_is_meant() {
-        let harm = fault::ObjectHarm::NodeDrain(fault::NodeDrain {
+        let fault = fault::ObjectFaultRecord::NodeDrain(fault::NodeDrain {
             node: "w".into(),
             namespaces: Vec::new(),
             options: Default::default(),
         });
         let drained = |access| {
-            UndoEntry::Object { undo: ObjectUndo::new("r", 0, harm.clone()), access }
+            UndoEntry::Object { undo: ObjectUndo::new("r", 0, fault.clone()), access }
                 .by_hand()
                 .unwrap()
         };
@@ -461,11 +461,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ledger.jsonl");
         let mut ledger = Ledger::open(&path).unwrap();
-        let object = |harm| UndoEntry::Object {
-            undo: ObjectUndo::new("r", 0, harm),
+        let object = |fault| UndoEntry::Object {
+            undo: ObjectUndo::new("r", 0, fault),
             access: Access::Embedded,
         };
-        let on_objects = samples::object_harms().map(object);
+        let on_objects = samples::object_faults().map(object);
         for kind in FaultKind::ALL {
             let is_it = |entry: &&UndoEntry| entry.fault().is_some_and(|fault| fault.kind == kind);
             let fault = samples::fault(kind);
@@ -486,7 +486,7 @@ mod tests {
     fn a_ledger_of_an_earlier_version_is_read() {
         let target = r#"{"node":"w","containerId":"i","containerName":"c-w","role":"worker","addresses":{"kind":["172.18.0.3"]},"cluster":"c"}"#;
         let timer = r#""mark":"outage-r-0","deadMan":{"secs":90,"nanos":0}"#;
-        let harms = [
+        let faults = [
             (FaultKind::NodeKill, r#""nodeKill""#.to_owned()),
             (FaultKind::NodeStop, r#"{"nodeStop":{"grace":{"secs":10,"nanos":0}}}"#.to_owned()),
             (FaultKind::KubeletStop, format!(r#"{{"kubeletStop":{{{timer}}}}}"#)),
@@ -500,9 +500,9 @@ mod tests {
             ),
         ];
         let mut lines: Vec<(Option<FaultKind>, String)> = Vec::new();
-        for (kind, harm) in harms {
+        for (kind, fault) in faults {
             let undo = format!(
-                r#"{{"fault":{{"format":"outage.undo/v1","run":"r","step":0,"target":{target},"harm":{harm}}}}}"#
+                r#"{{"fault":{{"format":"outage.undo/v1","run":"r","step":0,"target":{target},"harm":{fault}}}}}"#
             );
             lines.push((Some(kind), undo));
         }

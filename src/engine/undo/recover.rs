@@ -46,14 +46,14 @@ pub(crate) struct Tools {
     /// The cluster, where it is connected already.
     pub cluster: Option<Cluster>,
     /// What the run has hit. Nobody knows it of another process's run.
-    pub harmed: Harmed,
+    pub hit: HitControlPlanes,
 }
 
 /// The control planes that faults have hit, by their containers.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Harmed(Arc<Mutex<BTreeSet<String>>>);
+pub(crate) struct HitControlPlanes(Arc<Mutex<BTreeSet<String>>>);
 
-impl Harmed {
+impl HitControlPlanes {
     /// A fault hits a node: it counts where that is a control plane.
     pub(crate) fn note(&self, fault: &fault::Undo) {
         if fault.target.role == NodeRole::ControlPlane {
@@ -175,7 +175,7 @@ impl Tools {
         progress: Progress<'_>,
     ) -> Result<(), RunError> {
         // What is over by itself needs no API to be asked for.
-        if !undo.harm.kind().traits().lasts() || self.cluster_is_gone(access).await {
+        if !undo.fault.kind().traits().lasts() || self.cluster_is_gone(access).await {
             progress(FaultPhase::UndoRequested, undo.describe());
             progress(FaultPhase::Undone, "nothing is left to undo".into());
             return Ok(());
@@ -260,7 +260,7 @@ impl Tools {
             tokio::time::sleep(RETRY).await;
             let Some(cluster) = access.cluster() else { continue };
             for line in
-                back_off.end(&self.docker, cluster, |container| self.harmed.has(container)).await
+                back_off.end(&self.docker, cluster, |container| self.hit.has(container)).await
             {
                 progress(FaultPhase::UndoRequested, line);
             }
@@ -494,7 +494,7 @@ mod tests {
                 docker: engine.connect().await,
                 kind: Err(RunError::refused("no kind")),
                 cluster: None,
-                harmed: Harmed::default(),
+                hit: HitControlPlanes::default(),
             }),
             _ => Err(RunError::failed("the engine is gone")),
         }
@@ -521,7 +521,7 @@ mod tests {
         let (mut ledger, access) =
             (pending_kills(root.path()), Access::Kind { cluster: "c".into() });
         ledger.settle(1).unwrap();
-        let drain = fault::ObjectHarm::NodeDrain(fault::NodeDrain {
+        let drain = fault::ObjectFaultRecord::NodeDrain(fault::NodeDrain {
             node: "c-worker".into(),
             namespaces: Vec::new(),
             options: Default::default(),
@@ -687,18 +687,21 @@ mod tests {
     }
 
     #[test]
-    fn only_control_planes_are_noted_as_harmed() {
-        let (root, harmed, all) =
-            (tempfile::tempdir().unwrap(), Harmed::default(), Harmed::default());
+    fn only_control_planes_are_noted_as_hit() {
+        let (root, noted, all) = (
+            tempfile::tempdir().unwrap(),
+            HitControlPlanes::default(),
+            HitControlPlanes::default(),
+        );
         let UndoEntry::Fault(mut hit) = pending_kills(root.path()).pending()[0].undo.clone() else {
             panic!()
         };
-        harmed.note(&hit);
-        assert!(harmed.is_empty(), "a worker has no control plane");
+        noted.note(&hit);
+        assert!(noted.is_empty(), "a worker has no control plane");
         (hit.target.role, hit.target.container_id) =
             (NodeRole::ControlPlane, "id-c-control-plane".into());
-        harmed.note(&hit);
-        all.add(&harmed);
+        noted.note(&hit);
+        all.add(&noted);
         assert!(all.has("id-c-control-plane") && !all.has("id-c-worker"));
     }
 

@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn harm_waits_for_a_watchdog_that_watches() {
+    async fn an_injection_waits_for_a_watchdog_that_watches() {
         let began = Instant::now();
         begun("sleep 0.5; echo watching; sleep 5").await.unwrap();
         assert!(

@@ -134,8 +134,8 @@ impl ObjectFault for DeploymentPlace {
 }
 
 impl DeploymentPlace {
-    /// What it was when the fault was planned is what it will be again: harm is done to nothing
-    /// else.
+    /// What it was when the fault was planned is what it will be again: nothing else is
+    /// touched.
     async fn fit(&self, context: &ObjectContext<'_, '_>) -> Result<Placement, FaultError> {
         let seen = self.seen(context).await?;
         let why = match &seen.mark {

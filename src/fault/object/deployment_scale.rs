@@ -125,8 +125,8 @@ impl DeploymentScale {
         Ok(Self { namespace, name: name.to_owned(), uid, before, ready, replicas })
     }
 
-    /// What it was when the fault was planned is what it will be again: harm is done to nothing
-    /// else.
+    /// What it was when the fault was planned is what it will be again: nothing else is
+    /// touched.
     async fn fit(&self, context: &ObjectContext<'_, '_>) -> Result<Scale, FaultError> {
         let seen = context.cluster.scale_of(&self.namespace, &self.name).await?;
         let why = match &seen.mark {

@@ -18,8 +18,8 @@ fn web() -> Value {
 }
 
 /// To none, and two were recorded.
-fn resize() -> ObjectHarm {
-    ObjectHarm::DeploymentScale(DeploymentScale {
+fn resize() -> ObjectFaultRecord {
+    ObjectFaultRecord::DeploymentScale(DeploymentScale {
         namespace: "n".into(),
         name: "web".into(),
         uid: "u".into(),
@@ -30,10 +30,10 @@ fn resize() -> ObjectHarm {
 }
 
 /// To node w, and none was asked for.
-fn moved() -> ObjectHarm {
+fn moved() -> ObjectFaultRecord {
     let (nodes, labels) = (vec!["w".to_owned()], [("app".to_owned(), "web".to_owned())].into());
     let (before, placed) = (Value::Null, onto(&nodes, &labels));
-    ObjectHarm::DeploymentPlace(DeploymentPlace {
+    ObjectFaultRecord::DeploymentPlace(DeploymentPlace {
         namespace: "n".into(),
         name: "web".into(),
         uid: "u".into(),
@@ -70,8 +70,8 @@ impl Carried {
     }
 }
 
-async fn carry_out(api: &FakeApi, harm: ObjectHarm, back: bool) -> Carried {
-    let (undo, cluster, mut phases) = (ObjectUndo::new("r", 0, harm), api.cluster(), Vec::new());
+async fn carry_out(api: &FakeApi, fault: ObjectFaultRecord, back: bool) -> Carried {
+    let (undo, cluster, mut phases) = (ObjectUndo::new("r", 0, fault), api.cluster(), Vec::new());
     let mut progress = |phase, seen| phases.push((phase, seen));
     let result = match back {
         false => inject_object(&undo, &cluster, &mut progress).await,
@@ -110,17 +110,17 @@ fn obey(web: &mut Value) {
 
 #[tokio::test(start_paused = true)]
 async fn each_is_done_and_undone_twice() {
-    for harm in [resize(), moved()] {
+    for fault in [resize(), moved()] {
         let api = obedient();
-        let done = carry_out(&api, harm.clone(), false).await;
-        assert_eq!(done.result, Ok(()), "{harm:?}");
+        let done = carry_out(&api, fault.clone(), false).await;
+        assert_eq!(done.result, Ok(()), "{fault:?}");
         assert_eq!(
             done.phases.iter().map(|(phase, _)| *phase).collect::<Vec<_>>(),
             [FaultPhase::Requested, FaultPhase::Returned, FaultPhase::Confirmed]
         );
         assert_eq!(asked(&api)["mark"], "r-0");
         for _ in 0..2 {
-            let undone = carry_out(&api, harm.clone(), true).await;
+            let undone = carry_out(&api, fault.clone(), true).await;
             assert_eq!(
                 (undone.result, undone.phases.last().unwrap().0),
                 (Ok(()), FaultPhase::Undone)
@@ -131,8 +131,8 @@ async fn each_is_done_and_undone_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_changed_since_the_plan_is_not_harmed() {
-    for harm in [resize(), moved()] {
+async fn what_was_changed_since_the_plan_is_not_touched() {
+    for fault in [resize(), moved()] {
         for (change, why) in [
             (theirs(), "after the fault was planned"),
             (json!({"metadata": {"uid": "v"}}), "it was deleted and recreated"),
@@ -141,9 +141,9 @@ async fn what_was_changed_since_the_plan_is_not_harmed() {
                 *web = merged(web, &change);
                 None
             });
-            let done = carry_out(&api, harm.clone(), false).await;
+            let done = carry_out(&api, fault.clone(), false).await;
             assert!(done.error().contains(why), "{}", done.error());
-            assert!(done.phases.is_empty() && asked(&api)["mark"].is_null(), "{harm:?}");
+            assert!(done.phases.is_empty() && asked(&api)["mark"].is_null(), "{fault:?}");
         }
     }
 }
@@ -151,7 +151,7 @@ async fn what_was_changed_since_the_plan_is_not_harmed() {
 /// It is as it was planned when it is read, and no longer when it is written.
 #[tokio::test(start_paused = true)]
 async fn who_loses_a_race_looks_again() {
-    for harm in [resize(), moved()] {
+    for fault in [resize(), moved()] {
         for (change, is_will) in
             [(json!({"metadata": {"annotations": {"their": "status"}}}), false), (theirs(), true)]
         {
@@ -162,25 +162,25 @@ async fn who_loses_a_race_looks_again() {
                 }
                 None
             });
-            let done = carry_out(&api, harm.clone(), false).await;
+            let done = carry_out(&api, fault.clone(), false).await;
             assert_eq!(done.result.is_err(), is_will, "{:?}", done.result);
-            assert_eq!(asked(&api)["mark"].is_null(), is_will, "{harm:?}");
+            assert_eq!(asked(&api)["mark"].is_null(), is_will, "{fault:?}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_set_meanwhile_is_kept_and_reported() {
-    for (harm, words) in [
+    for (fault, words) in [
         (resize(), "kept at 5, to which it was scaled in the meantime"),
         (moved(), "was changed in the meantime and is kept"),
     ] {
         let api = obedient();
-        assert_eq!(carry_out(&api, harm.clone(), false).await.result, Ok(()));
+        assert_eq!(carry_out(&api, fault.clone(), false).await.result, Ok(()));
         let mut web = api.object(WEB);
         changed(&mut web, &theirs());
         api.put(WEB, web);
-        let undone = carry_out(&api, harm, true).await;
+        let undone = carry_out(&api, fault, true).await;
         assert!(undone.last().contains(words), "{}", undone.last());
         let now = asked(&api);
         assert_eq!(
@@ -192,16 +192,16 @@ async fn what_was_set_meanwhile_is_kept_and_reported() {
 
 #[tokio::test(start_paused = true)]
 async fn it_is_undone_when_it_is_asked_for_as_before_whatever_its_pods_do() {
-    for harm in [resize(), moved()] {
+    for fault in [resize(), moved()] {
         let api = obedient();
-        assert_eq!(carry_out(&api, harm.clone(), false).await.result, Ok(()));
+        assert_eq!(carry_out(&api, fault.clone(), false).await.result, Ok(()));
         api.before_each(|objects, _| {
             let web = objects.get_mut(WEB)?;
             obey(web);
             web["status"]["readyReplicas"] = json!(1);
             None
         });
-        let undone = carry_out(&api, harm, true).await;
+        let undone = carry_out(&api, fault, true).await;
         assert_eq!(undone.result, Ok(()));
         assert!(undone.last().ends_with(": 1 of 2 replicas ready after 120s"), "{}", undone.last());
         assert_eq!(asked(&api), json!({"replicas": 2, "affinity": null, "mark": null}));
@@ -211,7 +211,7 @@ async fn it_is_undone_when_it_is_asked_for_as_before_whatever_its_pods_do() {
 /// For longer than an undo is tried again.
 #[tokio::test(start_paused = true)]
 async fn an_api_server_that_goes_away_once_more_takes_no_undo_back() {
-    for (harm, away_secs, words) in [
+    for (fault, away_secs, words) in [
         (resize(), 90, "scaled back: 2 of 2 replicas ready"),
         (moved(), 90, "the former affinity of its pods is restored: 2 of 2 replicas ready"),
         (
@@ -221,7 +221,7 @@ async fn an_api_server_that_goes_away_once_more_takes_no_undo_back() {
         ),
     ] {
         let api = obedient();
-        assert_eq!(carry_out(&api, harm.clone(), false).await.result, Ok(()));
+        assert_eq!(carry_out(&api, fault.clone(), false).await.result, Ok(()));
         let mut written = None;
         api.before_each(move |objects, call| {
             obey(objects.get_mut(WEB)?);
@@ -232,7 +232,7 @@ async fn an_api_server_that_goes_away_once_more_takes_no_undo_back() {
                 |at: &Instant| call != WRITE && at.elapsed() < Duration::from_secs(away_secs);
             written.as_ref().is_some_and(away).then_some(503)
         });
-        let undone = carry_out(&api, harm, true).await;
+        let undone = carry_out(&api, fault, true).await;
         assert_eq!((undone.result.clone(), undone.last()), (Ok(()), words));
     }
 }
@@ -255,8 +255,8 @@ fn node(race: Value) -> FakeApi {
     api
 }
 
-fn drain() -> ObjectHarm {
-    ObjectHarm::NodeDrain(NodeDrain {
+fn drain() -> ObjectFaultRecord {
+    ObjectFaultRecord::NodeDrain(NodeDrain {
         node: "w".into(),
         namespaces: vec!["n".into()],
         options: Default::default(),

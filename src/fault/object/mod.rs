@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 
 use super::error::FaultError;
 use super::record::UndoFormat;
-use super::{ObjectHarm, Progress, record};
+use super::{ObjectFaultRecord, Progress, record};
 use crate::cluster::{Cluster, ClusterError, Pod};
 use crate::experiment::{Fault, NodeSelector, PodSelector};
 use crate::timeline::FaultPhase;
@@ -47,8 +47,8 @@ pub(crate) struct ObjectUndo {
     pub step: u32,
     /// The run and the step: what the object is labelled with.
     pub mark: String,
-    /// The fault.
-    pub harm: ObjectHarm,
+    #[serde(alias = "harm")] // earlier versions' name
+    pub fault: ObjectFaultRecord,
 }
 
 /// What the plan of a fault on objects asks for.
@@ -124,19 +124,19 @@ pub(super) trait ObjectFault: Sized {
 
 impl ObjectUndo {
     /// The record of a fault that is to be injected.
-    pub(crate) fn new(run: &str, step: u32, harm: ObjectHarm) -> Self {
-        Self { format: UndoFormat::V1, step, mark: record::label(run, step), harm }
+    pub(crate) fn new(run: &str, step: u32, fault: ObjectFaultRecord) -> Self {
+        Self { format: UndoFormat::V1, step, mark: record::label(run, step), fault }
     }
 
     /// What the undo does, for people.
     pub(crate) fn describe(&self) -> String {
-        self.harm.describe()
+        self.fault.describe()
     }
 
     /// The command that does the same by hand, where there is something to do. `kubectl`: how a
     /// command begins that asks this cluster.
     pub(crate) fn by_hand(&self, kubectl: &str) -> Option<String> {
-        self.harm.by_hand(kubectl)
+        self.fault.by_hand(kubectl)
     }
 }
 
@@ -159,7 +159,7 @@ pub(crate) async fn inject_object(
     cluster: &Cluster,
     progress: &mut Progress<'_>,
 ) -> Result<(), FaultError> {
-    undo.harm.inject(&mut ObjectContext { cluster, mark: &undo.mark, progress }).await
+    undo.fault.inject(&mut ObjectContext { cluster, mark: &undo.mark, progress }).await
 }
 
 /// Writes what holds only for how the object was read. Others write to it, too: who was slower
@@ -260,7 +260,7 @@ pub(crate) async fn undo_object(
     context.report(FaultPhase::UndoRequested, undo.describe());
     let until = Instant::now() + AWAY;
     let result = loop {
-        match undo.harm.undo(&context).await {
+        match undo.fault.undo(&context).await {
             Err(FaultError::Api(error)) if error.may_pass() && Instant::now() < until => {
                 sleep(LOOK).await
             }
@@ -282,12 +282,12 @@ fn named(namespace: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::samples::object_harms;
+    use crate::fault::samples::object_faults;
 
     #[test]
     fn a_record_is_read_as_it_was_written() {
-        for harm in object_harms() {
-            let undo = ObjectUndo::new("20261122-085423-7f3a", 2, harm);
+        for fault in object_faults() {
+            let undo = ObjectUndo::new("20261122-085423-7f3a", 2, fault);
             let text = serde_json::to_string(&undo).unwrap();
             assert_eq!(serde_json::from_str::<ObjectUndo>(&text).unwrap(), undo);
             assert_eq!(undo.mark, "20261122-085423-7f3a-2");
@@ -304,8 +304,8 @@ mod tests {
 
     #[test]
     fn descriptions_say_what_will_be_done() {
-        let texts = object_harms()
-            .map(|harm| ObjectUndo::new("r", 0, harm))
+        let texts = object_faults()
+            .map(|fault| ObjectUndo::new("r", 0, fault))
             .map(|undo| (undo.describe(), undo.by_hand("kubectl")));
         assert_eq!(texts[0].0, "scale the Deployment kube-system/coredns back to 2");
         assert_eq!(

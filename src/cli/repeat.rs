@@ -76,9 +76,10 @@ impl Command<'_> {
         if let Some((number, of)) = repetition {
             complain!("run {number} of {of} (seed {seed})");
         }
+        // Unbounded, and a thread of its own: a terminal that stands still (Ctrl-S) must not hold
+        // the run.
         let (observer, mut sights) = mpsc::unbounded_channel();
         let mut progress = Progress::new(self.env.stderr);
-        // A thread of its own: a terminal that stands still (Ctrl-S) must not hold the run.
         let shown = std::thread::spawn(move || {
             while let Some(sight) = sights.blocking_recv() {
                 progress.show(&sight);

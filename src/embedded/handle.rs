@@ -65,7 +65,7 @@ impl Embedded {
         let model = Model::new(settings, &topology, spec.seed);
         // Unbounded: a run asks for one thing after the other.
         let (requests, queue) = mpsc::unbounded_channel();
-        let (up, started) = std::sync::mpsc::channel();
+        let (up, started) = std::sync::mpsc::sync_channel(1);
         let over = Arc::<AtomicBool>::default();
         let plan = Plan { spec, model, block, over: over.clone() };
         let work = move || run_cluster(plan, queue, &up);
@@ -193,7 +193,7 @@ struct Answering {
 fn run_cluster(
     plan: Plan,
     requests: mpsc::UnboundedReceiver<Request>,
-    up: &std::sync::mpsc::Sender<Result<Answering, EmbeddedError>>,
+    up: &std::sync::mpsc::SyncSender<Result<Answering, EmbeddedError>>,
 ) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -15,6 +15,26 @@ pub(super) const PROCESS: &str =
     "pid=$(systemctl show --property=MainPID --value kubelet) && [ \"$pid\" -gt 0 ] &&
 stat=$(cat /proc/$pid/stat) && set -- $stat && echo \"$1 $3\"";
 
+/// What every fault on a kubelet whose record is its timer says in the same way.
+macro_rules! on_kubelet {
+    () => {
+        const UNDO_TIMEOUT: Duration = WAIT.limit;
+
+        fn injection_timeout(_: &Fault) -> Duration {
+            COMMAND + WAIT.limit
+        }
+
+        fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
+            Ok(Self(plan.undo_timer()))
+        }
+
+        fn undo_timer(&self) -> Option<&UndoTimer> {
+            Some(&self.0)
+        }
+    };
+}
+pub(super) use on_kubelet;
+
 pub(super) struct Process {
     pid: String,
     state: String,

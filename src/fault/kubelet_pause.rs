@@ -24,15 +24,7 @@ else systemctl start --no-block kubelet || exit 1; fi";
 pub(crate) struct KubeletPause(UndoTimer);
 
 impl NodeFault for KubeletPause {
-    const UNDO_TIMEOUT: Duration = WAIT.limit;
-
-    fn injection_timeout(_: &Fault) -> Duration {
-        COMMAND + WAIT.limit
-    }
-
-    fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
-        Ok(Self(plan.undo_timer()))
-    }
+    kubelet::on_kubelet!();
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
         must_be_active(context).await?;
@@ -55,10 +47,6 @@ impl NodeFault for KubeletPause {
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         kubelet::undo(context, &self.0, "unfreeze the kubelet", UNFREEZE).await
-    }
-
-    fn undo_timer(&self) -> Option<&UndoTimer> {
-        Some(&self.0)
     }
 
     fn describe(&self, container: &str) -> String {

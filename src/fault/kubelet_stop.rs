@@ -21,15 +21,7 @@ const START: &str = "systemctl start --no-block kubelet || exit 1";
 pub(crate) struct KubeletStop(UndoTimer);
 
 impl NodeFault for KubeletStop {
-    const UNDO_TIMEOUT: Duration = WAIT.limit;
-
-    fn injection_timeout(_: &Fault) -> Duration {
-        COMMAND + WAIT.limit
-    }
-
-    fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
-        Ok(Self(plan.undo_timer()))
-    }
+    kubelet::on_kubelet!();
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
         must_be_active(context).await?;
@@ -48,10 +40,6 @@ impl NodeFault for KubeletStop {
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         kubelet::undo(context, &self.0, "start the kubelet", START).await
-    }
-
-    fn undo_timer(&self) -> Option<&UndoTimer> {
-        Some(&self.0)
     }
 
     fn describe(&self, container: &str) -> String {

@@ -49,6 +49,8 @@ pub(crate) use back_off::end_back_off;
 pub(crate) use error::FaultError;
 pub(crate) use node_fault::{ModelNode, Modelled, Plan, PodContainers};
 #[cfg(test)]
+pub(crate) use object::deployment::PlannedDeployment;
+#[cfg(test)]
 pub(crate) use object::deployment_place::DeploymentPlace;
 #[cfg(test)]
 pub(crate) use object::deployment_scale::DeploymentScale;

@@ -15,12 +15,11 @@ use crate::timeline::FaultPhase;
 /// How each half is looked for.
 const HALF: Wait = Wait { every: Duration::from_millis(50), limit: Duration::from_secs(30) };
 
-/// Power off and on again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NodeReboot;
 
 impl NodeFault for NodeReboot {
-    power_on::undone_by_start!(Cause::Kill);
+    power_on::undone_by!("start", Cause::Kill);
 
     fn injection_timeout(_: &Fault) -> Duration {
         COMMAND + HALF.limit * 2

@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::context::FaultContext;
 use super::error::FaultError;
 use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone, modelled};
-use super::power_off::{CONFIRM_TIMEOUT, ended, until_seen};
+use super::power_off::{CONFIRM_TIMEOUT, ended, take_down};
 use super::power_on::{self, Cause};
 use crate::experiment::Fault;
-use crate::timeline::FaultPhase;
 
 /// How long the node may take before it is killed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +18,7 @@ pub(crate) struct NodeStop {
 }
 
 impl NodeFault for NodeStop {
-    power_on::undone_by_start!(Cause::Stop);
+    power_on::undone_by!("start", Cause::Stop);
 
     fn injection_timeout(fault: &Fault) -> Duration {
         fault.grace().unwrap_or_default() + CONFIRM_TIMEOUT
@@ -30,11 +29,9 @@ impl NodeFault for NodeStop {
     }
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
-        context.must_be_up().await?;
         let grace = format!("docker stop, {}s of grace", self.grace.as_secs_f64());
-        context.report(FaultPhase::Requested, grace);
         let call = context.docker.stop(context.container(), self.grace);
-        until_seen(context, call, ended).await
+        take_down(context, grace, call, ended).await
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {

@@ -18,13 +18,16 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How long after the call's return the effect may take to be seen.
 pub(super) const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Drives `call` and looks at the machine meanwhile, until both the call came back and `effect`
-/// says what it saw of the effect.
-pub(super) async fn until_seen(
+/// Drives `call` on a node that is up, and looks at the machine meanwhile, until both the call came
+/// back and `effect` says what it saw of the effect.
+pub(super) async fn take_down(
     context: &mut FaultContext<'_, '_>,
+    requested: impl Into<String>,
     call: impl Future<Output = Result<(), DockerError>>,
     effect: impl Fn(&ContainerState) -> Option<String>,
 ) -> Result<(), FaultError> {
+    context.must_be_up().await?;
+    context.report(FaultPhase::Requested, requested);
     let mut call = pin!(call);
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -54,9 +54,10 @@ pub(super) enum Cause {
     Pause,
 }
 
-/// What every fault says in the same way that a start undoes.
-macro_rules! undone_by_start {
-    ($cause:expr) => {
+/// What every fault says in the same way that a node's power switch undoes: by a start, or an
+/// unpause.
+macro_rules! undone_by {
+    ($switch:literal, $cause:expr) => {
         const UNDO_TIMEOUT: Duration = power_on::TIMEOUT;
 
         async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
@@ -64,15 +65,15 @@ macro_rules! undone_by_start {
         }
 
         fn describe(&self, container: &str) -> String {
-            format!("start container {container} (docker start)")
+            format!(concat!($switch, " container {} (docker ", $switch, ")"), container)
         }
 
         fn by_hand(&self, container: &str) -> String {
-            format!("docker start {container}")
+            format!(concat!("docker ", $switch, " {}"), container)
         }
     };
 }
-pub(super) use undone_by_start;
+pub(super) use undone_by;
 
 pub(super) async fn undo(
     context: &FaultContext<'_, '_>,

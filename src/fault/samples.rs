@@ -79,13 +79,12 @@ pub(crate) fn plan_of(fault: &Fault) -> Result<Undo, FaultError> {
 
 pub(crate) fn object_faults() -> [ObjectFaultRecord; 4] {
     let (namespace, name) = (|| "kube-system".to_owned(), || "coredns".to_owned());
+    let deployment =
+        || PlannedDeployment { namespace: namespace(), name: name(), uid: "u".into(), ready: 2 };
     [
         ObjectFaultRecord::DeploymentScale(DeploymentScale {
-            namespace: namespace(),
-            name: name(),
-            uid: "u".into(),
+            deployment: deployment(),
             before: 2,
-            ready: 2,
             replicas: 0,
         }),
         ObjectFaultRecord::PodDelete(PodDelete {
@@ -101,13 +100,10 @@ pub(crate) fn object_faults() -> [ObjectFaultRecord; 4] {
             options: Default::default(),
         }),
         ObjectFaultRecord::DeploymentPlace(DeploymentPlace {
-            namespace: namespace(),
-            name: name(),
-            uid: "u".into(),
+            deployment: deployment(),
             nodes: vec!["w".into()],
             before: json!({"podAffinity": {}}),
             placed: json!({"nodeAffinity": {}}),
-            ready: 2,
         }),
     ]
 }

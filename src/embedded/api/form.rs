@@ -15,6 +15,13 @@ pub(super) enum Form {
     Metadata,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bookmark {
+    /// Every object that was there has been sent.
+    InitialEventsEnd,
+    Progress,
+}
+
 impl Form {
     /// The first that we have of those that a client names.
     pub(super) fn of(accept: &str, include: &str) -> Result<Self, ApiError> {
@@ -78,9 +85,9 @@ impl Form {
     }
 
     /// What a watch says when it has nothing to say: only how far it is.
-    pub(super) fn bookmark(self, kind: &'static Kind, revision: u64, initial_end: bool) -> Value {
+    pub(super) fn bookmark(self, kind: &'static Kind, revision: u64, of: Bookmark) -> Value {
         let mut meta = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
-        if initial_end {
+        if of == Bookmark::InitialEventsEnd {
             meta["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
         match self {

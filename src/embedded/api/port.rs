@@ -32,10 +32,10 @@ impl Port {
         };
         // Two that share a port share its connections: whether another cluster of ours is there,
         // only a socket that does not share sees.
-        let alone =
-            bound(address, true, false).and_then(|socket| socket.local_addr()).map_err(refused)?;
+        let alone = bound(address, Use::Test).and_then(|socket| socket.local_addr());
+        let alone = alone.map_err(refused)?;
         let address = alone.as_socket().unwrap_or(address);
-        let kept = bound(address, false, true).map_err(refused)?;
+        let kept = bound(address, Use::Keep).map_err(refused)?;
         Ok(Self { address, _kept: kept })
     }
 
@@ -45,20 +45,30 @@ impl Port {
 
     /// Listens. Connections are refused again as soon as the listener is dropped.
     pub(super) fn listen(&self) -> io::Result<TcpListener> {
-        let socket = bound(self.address, true, true)?;
+        let socket = bound(self.address, Use::Listen)?;
         socket.listen(BACKLOG)?;
         TcpListener::from_std(socket.into())
     }
 }
 
-/// A socket at an address. `again` looks past connections of before that the kernel has not
-/// forgotten yet, and past sockets that do the same and do not listen (the one that keeps the port
-/// does not, so as to be seen); `shared` lives beside others that are `shared`.
-fn bound(address: SocketAddr, again: bool, shared: bool) -> io::Result<Socket> {
+/// What a socket is bound for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// To see whether the port is free: shared with nobody.
+    Test,
+    /// To keep the port.
+    Keep,
+    Listen,
+}
+
+/// A socket at an address. `SO_REUSEADDR` looks past connections of before that the kernel has not
+/// forgotten yet, and past sockets that have it, too, and do not listen (the one that keeps the
+/// port has not, so as to be seen).
+fn bound(address: SocketAddr, to: Use) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
-    socket.set_reuse_address(again)?;
-    socket.set_reuse_port(shared)?;
+    socket.set_reuse_address(to != Use::Keep)?;
+    socket.set_reuse_port(to != Use::Test)?;
     socket.bind(&address.into())?;
     Ok(socket)
 }

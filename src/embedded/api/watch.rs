@@ -11,7 +11,7 @@ use hyper::body::Frame;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
-use super::form::Form;
+use super::form::{Bookmark, Form};
 use super::query::Query;
 use super::read::Selection;
 use super::respond::{Answer, answer};
@@ -86,7 +86,8 @@ impl Watching {
             watching.first = Some(watching.present(&now.objects));
         }
         if initial == "true" {
-            let end = line("BOOKMARK", form.bookmark(target.kind, after, true));
+            let end =
+                line("BOOKMARK", form.bookmark(target.kind, after, Bookmark::InitialEventsEnd));
             watching.first.get_or_insert_default().push_str(&end);
         }
         Ok(watching)
@@ -133,7 +134,7 @@ impl Watching {
     fn bookmark(&mut self) -> String {
         let Some(due) = &mut self.bookmarks else { return String::new() };
         *due = Instant::now() + BOOKMARKS;
-        line("BOOKMARK", self.form.bookmark(self.kind, self.feed.at(), false))
+        line("BOOKMARK", self.form.bookmark(self.kind, self.feed.at(), Bookmark::Progress))
     }
 
     /// A change, as those see it who select: what comes to match is added, what no longer does is

@@ -37,31 +37,24 @@ impl Driver {
     fn compare_node(&mut self, node: NodeId) {
         let object = self.store.get(&kinds::NODES, "", &self.registry.node(node).name);
         let cordoned = object.is_some_and(|object| object["spec"]["unschedulable"] == true);
-        let now = self.now();
-        self.with_model(|model, changed| {
-            model.act(now, Action::Cordon { node, cordoned }, changed)
-        });
+        self.act(Action::Cordon { node, cordoned });
     }
 
     /// A ReplicaSet is new, or wants another number of pods.
     pub(super) fn compare_replica_set(&mut self, key: Key, set: &Value) {
         let replicas = replica_set::replicas(set) as usize;
-        let now = self.now();
         match self.registry.find_owner(&key) {
-            Some(owner) => self.with_model(|model, changed| {
-                model.act(now, Action::Scale { owner, replicas }, changed)
-            }),
+            Some(owner) => self.act(Action::Scale { owner, replicas }),
             None => {
                 // A template that fits nowhere makes no pods here; in Kubernetes they would be
                 // Pending.
                 let Some(spec) = self.pod_spec(&set["spec"]["template"]) else { return };
                 // The number must have its name before its first pod comes.
+                let now = self.now();
                 let owner =
                     self.with_model(|model, changed| model.create_owner(now, spec, 0, changed));
                 self.registry.add_owner(owner, key);
-                self.with_model(|model, changed| {
-                    model.act(now, Action::Scale { owner, replicas }, changed)
-                });
+                self.act(Action::Scale { owner, replicas });
             }
         }
     }
@@ -85,10 +78,7 @@ impl Driver {
             .map(|(id, _)| id)
             .collect();
         for owner in gone {
-            let now = self.now();
-            self.with_model(|model, changed| {
-                model.act(now, Action::DeleteOwner { owner }, changed)
-            });
+            self.act(Action::DeleteOwner { owner });
             self.registry.remove_owner(owner);
         }
     }
@@ -97,7 +87,7 @@ impl Driver {
     fn compare_pod(&mut self, key: Key, object: &Object) {
         match self.registry.find_pod(&key) {
             Some(pod) if object::is_deleted(object) && !self.model.pod(pod).terminating => {
-                self.delete_pod(pod, false)
+                self.act(Action::DeletePod { pod, force: false })
             }
             // Mirrors of static pods are the kubelets' own, and the pods of a set come from the
             // model.
@@ -138,11 +128,6 @@ impl Driver {
         );
     }
 
-    pub(super) fn delete_pod(&mut self, pod: PodId, force: bool) {
-        let now = self.now();
-        self.with_model(|model, changed| model.act(now, Action::DeletePod { pod, force }, changed));
-    }
-
     /// Pods that were taken away by force.
     fn remove_pods(&mut self) {
         let gone: Vec<PodId> = self
@@ -151,14 +136,14 @@ impl Driver {
             .filter(|(_, entry)| !exists(self, &kinds::PODS, &entry.key))
             .map(|(id, _)| id)
             .collect();
-        gone.into_iter().for_each(|pod| self.delete_pod(pod, true));
+        gone.into_iter().for_each(|pod| self.act(Action::DeletePod { pod, force: true }));
     }
 
     /// Deletes a pod as its kubelet's grace allows; one that is in the model goes when that says
     /// so.
     pub(super) fn end_pod(&mut self, object: &Value) {
         match self.registry.find_pod(&key_of(object)) {
-            Some(pod) => self.delete_pod(pod, false),
+            Some(pod) => self.act(Action::DeletePod { pod, force: false }),
             None => drop(self.store.remove(
                 &kinds::PODS,
                 object::namespace(object),

@@ -15,7 +15,7 @@ use crate::embedded::api::{ApiServer, Availability};
 use crate::embedded::hooks::Shared;
 use crate::embedded::network::{Block, ServiceProxy};
 use crate::embedded::store::{Feed, Store};
-use crate::model::{Change, Component, Model, NodeId, NodeState, Process};
+use crate::model::{Action, Change, Component, Model, NodeId, NodeState, Process};
 use crate::stats::Random;
 use crate::timeline::Record;
 
@@ -181,6 +181,12 @@ impl Driver {
             self.apply(at, change);
         }
         done
+    }
+
+    /// Does one thing to the model now.
+    pub(super) fn act(&mut self, action: Action) {
+        let now = self.now();
+        self.with_model(|model, changed| model.act(now, action, changed));
     }
 
     pub(super) fn now(&self) -> Duration {

@@ -20,15 +20,13 @@ impl Driver {
         }
         // Who wants a node back does not wait for the end of its shutdown.
         if let (Action::Start { node }, true) = (command.action, self.actions.is_stopping(node)) {
-            let now = self.now();
-            self.with_model(|model, changed| model.act(now, Action::Kill { node }, changed));
+            self.act(Action::Kill { node });
         }
         self.actions.queued.push(command);
     }
 
     fn begin(&mut self, command: Command) {
-        let now = self.now();
-        self.with_model(|model, changed| model.act(now, command.action, changed));
+        self.act(command.action);
         // A part that served nobody may go without any change of who serves.
         self.machine_changed();
         self.actions.begun.push((command, Instant::now()));

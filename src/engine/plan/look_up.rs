@@ -18,7 +18,7 @@ impl Placement<'_> {
         for step in experiment.steps() {
             let Some((fault, _)) = step.fault() else { continue };
             if let Some(ObjectRef { namespace: Some(namespace), name }) = fault.deployment() {
-                let read = self.cluster.scale_of(namespace, name).await;
+                let read = self.cluster.deployment(namespace, name).await;
                 found(read, "Deployment", namespace, name)?;
             }
             pods::pods_now(self.cluster, &experiment.blast_radius, fault).await?;

@@ -6,32 +6,24 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{
-    Lookup, ObjectContext, ObjectFault, PODS, Untouched, named, not_on_objects, ready, undo_marked,
-    unknown, until, write,
-};
-use crate::cluster::{Cluster, ClusterError, Placement, onto, turned};
+use super::deployment::{self, DeploymentFault, PlannedDeployment, Restore, Words};
+use super::{Lookup, ObjectContext, ObjectFault, PODS, not_on_objects};
+use crate::cluster::{Cluster, DeploymentChange, DeploymentState, onto, turned};
 use crate::experiment::Fault;
 use crate::fault::FaultError;
 use crate::timeline::{FaultPhase, counted};
 
-/// A Deployment as it was when the fault was planned, and the nodes to which its pods are moved.
+/// A Deployment's pods, and the nodes to which they are moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DeploymentPlace {
-    pub namespace: String,
-    pub name: String,
-    /// Its uid: another one of its name has another. Earlier versions' records have none, and an
-    /// undo needs none.
-    #[serde(default)]
-    pub uid: String,
+    #[serde(flatten)]
+    pub deployment: PlannedDeployment,
     pub nodes: Vec<String>,
     /// The affinity that its pods had before; null: none.
     pub before: Value,
     /// The one that they are given.
     pub placed: Value,
-    /// How many of them were ready.
-    pub ready: u32,
 }
 
 impl ObjectFault for DeploymentPlace {
@@ -47,22 +39,20 @@ impl ObjectFault for DeploymentPlace {
             return Err(not_on_objects(fault).into());
         };
         let namespace = lookup.namespace(deployment.namespace.as_deref());
-        let name = deployment.name.clone();
-        let seen = lookup.cluster().placement_of(&namespace, &name).await;
-        let Placement { uid, wanted, ready, affinity: before, labels, .. } =
-            seen.map_err(FaultError::Api)?;
+        let seen = lookup.cluster().deployment(&namespace, &deployment.name).await;
+        let seen = seen.map_err(FaultError::Api)?;
+        let deployment = PlannedDeployment::of(&seen);
         let nodes = lookup.nodes(on).await?;
-        let many = nodes.len();
+        let (many, wanted) = (nodes.len(), seen.wanted);
         if many > 1 && many != wanted as usize {
             let why = format!(
-                "the Deployment {namespace}/{name} has {wanted} replicas, not one for each of \
-                 {many} nodes"
+                "the Deployment {deployment} has {wanted} replicas, not one for each of {many} nodes"
             );
             let hint = Some("set the nodes' `count` to 1, or to the number of replicas");
             return Err(FaultError::Impossible { why, hint }.into());
         }
-        let placed = onto(&nodes, &labels);
-        Ok(vec![Self { namespace, name, uid, nodes, before, placed, ready }])
+        let placed = onto(&nodes, &seen.labels);
+        Ok(vec![Self { deployment, nodes, before: seen.affinity, placed }])
     }
 
     async fn preview(fault: &Fault, _: Option<&Cluster>) -> Result<Option<String>, FaultError> {
@@ -72,159 +62,85 @@ impl ObjectFault for DeploymentPlace {
     }
 
     fn target(&self) -> &str {
-        &self.name
+        &self.deployment.name
     }
 
     async fn inject(&self, context: &mut ObjectContext<'_, '_>) -> Result<(), FaultError> {
-        let seen = self.fit(context).await?;
-        context
-            .report(FaultPhase::Requested, format!("move its pods to {}", self.nodes.join(", ")));
-        write(
-            seen,
-            async || self.fit(context).await,
-            async |seen: &Placement| {
-                self.set(context, seen, &self.placed, Some(context.mark)).await
-            },
-        )
-        .await?;
-        context.report(FaultPhase::Returned, "accepted by the API server");
-        let there = self.until(context, |seen| seen.ready == seen.wanted).await?;
-        let on = self.nodes_of(context, &there).await?;
-        if !there.settled
-            || there.ready < there.wanted
-            || on != self.nodes.iter().cloned().collect()
-        {
+        let nodes = self.nodes.join(", ");
+        deployment::inject(self, context, |_| format!("move its pods to {nodes}")).await?;
+        let so = |seen: &DeploymentState| seen.settled && seen.ready == seen.wanted;
+        let DeploymentState { settled, ready, wanted, labels, .. } =
+            self.deployment.until(context, so).await?;
+        let pods = context.cluster.pods(&self.deployment.namespace, &labels).await?;
+        let on: BTreeSet<String> = pods.into_iter().filter_map(|pod| pod.node).collect();
+        if !settled || ready < wanted || on != self.nodes.iter().cloned().collect() {
             let on = on.into_iter().collect::<Vec<_>>().join(", ");
-            return Err(self.slow("confirm the move of", &there, &format!(", its pods on {on}")));
+            let old = if settled { "" } else { ", and old pods are left" };
+            let why = format!(
+                "{ready} of {wanted} replicas are ready{old}, its pods on {on} after {}s",
+                PODS.as_secs()
+            );
+            return Err(self.deployment.failed("confirm the move of", why));
         }
-        context.report(
-            FaultPhase::Confirmed,
-            format!("ready on {}: {}", self.nodes.join(", "), counted(there.ready as usize, "pod")),
-        );
+        context
+            .report(FaultPhase::Confirmed, format!("ready on {nodes}: {}", counted(ready, "pod")));
         Ok(())
     }
 
     async fn undo(&self, context: &ObjectContext<'_, '_>) -> Result<String, FaultError> {
-        let untouched = Untouched {
-            gone: format!("{} is no longer there", named(&self.namespace, &self.name)),
-            unmarked: "it was not moved, or is already back",
-        };
-        let look = async || {
-            let seen = context.cluster.placement_of(&self.namespace, &self.name).await?;
-            Ok((seen.clone(), seen.mark))
-        };
-        let put_back = async |seen: &Placement| {
-            let done = self.put_back(context, seen).await?;
-            Ok(format!("{done}: {}", self.readiness(context).await))
-        };
-        undo_marked(context, untouched, look, put_back).await
+        deployment::undo(self, context).await
     }
 
     fn describe(&self) -> String {
-        let Self { namespace, name, .. } = self;
-        format!("restore the former affinity of the Deployment {namespace}/{name}")
+        format!("restore the former affinity of the Deployment {}", self.deployment)
     }
 
     fn by_hand(&self, kubectl: &str) -> Option<String> {
-        let Self { namespace, name, before, placed, .. } = self;
+        let Self { deployment: PlannedDeployment { namespace, name, .. }, before, placed, .. } =
+            self;
         let patch = json!({"spec": {"template": {"spec": {"affinity": turned(placed, before)}}}});
         let patch = format!("patch deployment {name} --type merge -p '{patch}'");
         Some(format!("{kubectl} -n {namespace} {patch}"))
     }
 }
 
-impl DeploymentPlace {
-    /// What it was when the fault was planned is what it will be again: nothing else is
-    /// touched.
-    async fn fit(&self, context: &ObjectContext<'_, '_>) -> Result<Placement, FaultError> {
-        let seen = self.seen(context).await?;
-        let why = match &seen.mark {
-            Some(mark) => format!("another run has changed it (label outage.run={mark})"),
-            None if seen.uid != self.uid => {
-                "it was deleted and recreated after the fault was planned".into()
+impl DeploymentFault for DeploymentPlace {
+    const WORDS: Words =
+        Words { verb: "move", done: "changed", unmarked: "it was not moved, or is already back" };
+
+    fn deployment(&self) -> &PlannedDeployment {
+        &self.deployment
+    }
+
+    fn changed(&self, seen: &DeploymentState) -> Option<String> {
+        (seen.affinity != self.before)
+            .then(|| "the affinity of its pods was changed after the fault was planned".into())
+    }
+
+    fn change(&self, seen: &DeploymentState) -> DeploymentChange {
+        self.place(seen, &self.placed)
+    }
+
+    fn restore(&self, seen: &DeploymentState) -> Restore {
+        let (affinity, done) = match bare(&seen.affinity) == bare(&self.placed) {
+            true => (&self.before, "the former affinity of its pods is restored"),
+            false => {
+                (&seen.affinity, "the affinity of its pods was changed in the meantime and is kept")
             }
-            None if seen.affinity != self.before => {
-                "the affinity of its pods was changed after the fault was planned".into()
-            }
-            None => return Ok(seen),
         };
-        Err(self.unfit("move", why))
+        Restore { change: self.place(seen, affinity), done: done.into() }
     }
 
-    async fn set(
-        &self,
-        context: &ObjectContext<'_, '_>,
-        seen: &Placement,
-        affinity: &Value,
-        mark: Option<&str>,
-    ) -> Result<(), ClusterError> {
-        context.cluster.place(&self.namespace, &self.name, seen, affinity, mark).await
+    fn is_settled(seen: &DeploymentState) -> bool {
+        seen.settled
     }
+}
 
-    /// What is no longer what we have set is somebody's will: only the mark is removed.
-    async fn put_back(
-        &self,
-        context: &ObjectContext<'_, '_>,
-        seen: &Placement,
-    ) -> Result<&'static str, FaultError> {
-        let ours = bare(&seen.affinity) == bare(&self.placed);
-        self.set(context, seen, if ours { &self.before } else { &seen.affinity }, None).await?;
-        Ok(match ours {
-            true => "the former affinity of its pods is restored",
-            false => "the affinity of its pods was changed in the meantime and is kept",
-        })
-    }
-
-    async fn seen(&self, context: &ObjectContext<'_, '_>) -> Result<Placement, FaultError> {
-        Ok(context.cluster.placement_of(&self.namespace, &self.name).await?)
-    }
-
-    async fn nodes_of(
-        &self,
-        context: &ObjectContext<'_, '_>,
-        seen: &Placement,
-    ) -> Result<BTreeSet<String>, FaultError> {
-        let pods = context.cluster.pods(&self.namespace, &seen.labels).await?;
-        Ok(pods.into_iter().filter_map(|pod| pod.node).collect())
-    }
-
-    /// Looks until it has settled and is so, or for too long.
-    async fn until(
-        &self,
-        context: &ObjectContext<'_, '_>,
-        so: impl Fn(&Placement) -> bool,
-    ) -> Result<Placement, FaultError> {
-        until(async || self.seen(context).await, |seen| seen.settled && so(seen)).await
-    }
-
-    /// How many are ready in the end. Whether its pods come is the cluster's matter: it is undone
-    /// when it is asked for as before.
-    async fn readiness(&self, context: &ObjectContext<'_, '_>) -> String {
-        let enough = |seen: &Placement| seen.settled && seen.ready >= self.ready.min(seen.wanted);
-        match self.until(context, enough).await {
-            Ok(seen) => ready(seen.ready, seen.wanted, enough(&seen)),
-            Err(error) => unknown(&error),
-        }
-    }
-
-    fn unfit(&self, what: &str, why: String) -> FaultError {
-        FaultError::Object {
-            what: format!("{what} the Deployment {}", named(&self.namespace, &self.name)),
-            why,
-        }
-    }
-
-    fn slow(&self, what: &str, seen: &Placement, more: &str) -> FaultError {
-        let all = if seen.settled { "" } else { ", and old pods are left" };
-        self.unfit(
-            what,
-            format!(
-                "{} of {} replicas are ready{all}{more} after {}s",
-                seen.ready,
-                seen.wanted,
-                PODS.as_secs()
-            ),
-        )
+impl DeploymentPlace {
+    fn place(&self, seen: &DeploymentState, affinity: &Value) -> DeploymentChange {
+        let call = format!("move the pods of the Deployment {}", self.deployment);
+        let affinity = turned(&seen.affinity, affinity);
+        DeploymentChange { call, spec: json!({"template": {"spec": {"affinity": affinity}}}) }
     }
 }
 

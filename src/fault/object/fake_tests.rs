@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::deployment::PlannedDeployment;
 use super::*;
 use crate::cluster::fake::{FakeApi, changed, merged};
 use crate::cluster::onto;
@@ -17,14 +18,15 @@ fn web() -> Value {
         "status": {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2}})
 }
 
+fn planned() -> PlannedDeployment {
+    PlannedDeployment { namespace: "n".into(), name: "web".into(), uid: "u".into(), ready: 2 }
+}
+
 /// To none, and two were recorded.
 fn resize() -> ObjectFaultRecord {
     ObjectFaultRecord::DeploymentScale(DeploymentScale {
-        namespace: "n".into(),
-        name: "web".into(),
-        uid: "u".into(),
+        deployment: planned(),
         before: 2,
-        ready: 2,
         replicas: 0,
     })
 }
@@ -34,13 +36,10 @@ fn moved() -> ObjectFaultRecord {
     let (nodes, labels) = (vec!["w".to_owned()], [("app".to_owned(), "web".to_owned())].into());
     let (before, placed) = (Value::Null, onto(&nodes, &labels));
     ObjectFaultRecord::DeploymentPlace(DeploymentPlace {
-        namespace: "n".into(),
-        name: "web".into(),
-        uid: "u".into(),
+        deployment: planned(),
         nodes,
         before,
         placed,
-        ready: 2,
     })
 }
 

@@ -4,6 +4,7 @@
 //! changed carries the run's mark as a label, set and removed in one step with the change: only
 //! what carries it is undone.
 
+pub(super) mod deployment;
 pub(super) mod deployment_place;
 pub(super) mod deployment_scale;
 #[cfg(test)]
@@ -237,16 +238,6 @@ async fn until<S>(
             last => return last,
         }
     }
-}
-
-/// How many replicas are ready after an undo.
-fn ready(ready: u32, wanted: u32, enough: bool) -> String {
-    let late = if enough { String::new() } else { format!(" after {}s", PODS.as_secs()) };
-    format!("{ready} of {wanted} replicas ready{late}")
-}
-
-fn unknown(error: &FaultError) -> String {
-    format!("how many replicas are ready is not known: {error}")
 }
 
 /// Undoes a fault, and ends when its effect was seen to be gone. As [`super::undo`] for faults on

@@ -27,9 +27,8 @@ pub(super) fn add_stall(stalls: &mut Vec<Disturbance>, from: Seconds, until: Sec
     }
 }
 
-/// When a probe saw failures while its prober was disturbed, by its own stalls and its prober's
-/// control probe.
-pub(super) fn of_failures(
+/// When a probe's prober was disturbed, by its own stalls and its prober's control probe.
+pub(super) fn of_prober(
     probe: &ProbeFinding,
     probes: &[ProbeFinding],
     run: &Run<'_>,
@@ -52,16 +51,18 @@ pub(super) fn of_failures(
     let gone = gone.filter(|name| was_control(name, run.records));
     let gone = gone.flat_map(|name| unreadable(name, lost.attempts(name)));
     let controls = probes.iter().filter(|other| other.control && other.from == probe.from);
-    let met = |disturbance: &Disturbance| {
-        let mut bursts = probe.windows.iter().flat_map(|window| &window.bursts);
-        bursts.any(|burst| disturbance.overlaps(burst.first_failure, burst.waited_until))
-    };
     let controls = controls.flat_map(|control| {
         let mut times = of_control(control);
         times.extend(unreadable(&control.name, control.unreadable.clone()));
         times
     });
-    probe.disturbances.iter().cloned().chain(controls).chain(gone).filter(met).collect()
+    probe.disturbances.iter().cloned().chain(controls).chain(gone).collect()
+}
+
+/// Whether a probe saw failures while its prober was disturbed.
+pub(super) fn met_failures(disturbance: &Disturbance, probe: &ProbeFinding) -> bool {
+    let mut bursts = probe.windows.iter().flat_map(|window| &window.bursts);
+    bursts.any(|burst| disturbance.overlaps(burst.first_failure, burst.waited_until))
 }
 
 /// Whether a probe whose file cannot be read was a control probe, by the timeline or its name.

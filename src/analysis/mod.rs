@@ -17,6 +17,7 @@ pub mod findings;
 mod heartbeats;
 mod in_effect;
 mod late;
+mod latency;
 mod leaders;
 mod objects;
 pub mod order;

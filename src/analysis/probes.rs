@@ -13,6 +13,7 @@ use super::findings::{
 };
 use super::in_effect::{AttemptResult, StepTracker};
 use super::late::late;
+use super::latency::{self, LatencyBuilder};
 use super::order::InOrder;
 use super::run::Run;
 use super::segment::{Observation, Segment};
@@ -46,8 +47,12 @@ fn is_slow_control(timeout: u64, took: u64) -> bool {
 pub(super) fn probes(files: &[ProbeFile], run: &Run<'_>) -> Vec<ProbeFinding> {
     let mut found: Vec<_> = files.iter().map(|file| probe(file, run, &[])).collect();
     let disturbed: Vec<_> =
-        found.iter().map(|probe| disturbance::of_failures(probe, &found, run)).collect();
-    for ((probe, times), file) in found.iter_mut().zip(disturbed).zip(files) {
+        found.iter().map(|probe| disturbance::of_prober(probe, &found, run)).collect();
+    for ((probe, mut times), file) in found.iter_mut().zip(disturbed).zip(files) {
+        if !times.is_empty() {
+            probe.undisturbed_latency = Some(latency::undisturbed(file, run, times.clone()));
+        }
+        times.retain(|times| disturbance::met_failures(times, probe));
         if !times.is_empty() {
             probe.undisturbed = Some(Box::new(self::probe(file, run, &times)));
         }
@@ -69,7 +74,7 @@ fn probe(file: &ProbeFile, run: &Run<'_>, disturbed: &[Disturbance]) -> ProbeFin
         pass.take(attempts.current());
     }
     let late = late(run.records, &file.span, run.zero, &pass.segments, &pass.pending);
-    let found = pass.finish(faults);
+    let found = pass.finish(faults, attempts.reader().backends());
     let mut unreadable = run.lost.attempts(&found.name);
     if attempts.reader().truncated() && unreadable.is_empty() {
         unreadable.push(Unreadable { from: found.asked.map(|asked| asked.latest), until: None });
@@ -89,6 +94,7 @@ struct Pass<'a> {
     tracker: Tracker,
     classes: Classes,
     late: Histogram<u64>,
+    latency: LatencyBuilder,
     series: SeriesBuilder,
     asked: Option<When>,
     named: usize,
@@ -135,6 +141,7 @@ impl<'a> Pass<'a> {
             segments,
             classes: Classes::default(),
             late: Histogram::new_with_bounds(1, MOST_LATE_US, 2).expect("the bounds are constants"),
+            latency: LatencyBuilder::new(&span.probe, run),
             series: SeriesBuilder::new(start, run.end),
             asked: None,
             named: 0,
@@ -199,6 +206,7 @@ impl<'a> Pass<'a> {
         if self.segments[segment].period != Period::Settling {
             self.late.saturating_record(attempt.late_us);
         }
+        self.latency.take(attempt, sent, done);
         self.series.count(sent, failed);
         self.gaps.take(sent);
         self.steps.iter_mut().for_each(|step| step.take(sent, done, result));
@@ -235,7 +243,7 @@ impl<'a> Pass<'a> {
         disturbance::add_stall(&mut self.stalls, Seconds::from_nanos(from), done);
     }
 
-    fn finish(self, faults: &[FaultFinding]) -> ProbeFinding {
+    fn finish(self, faults: &[FaultFinding], backends: &[&str]) -> ProbeFinding {
         let span = self.span;
         let periods = self
             .segments
@@ -272,6 +280,8 @@ impl<'a> Pass<'a> {
                 .collect(),
             blind_below: blind_below(span, faults, self.gaps.longest.max(interval)),
             lateness: Lateness { p50: late(0.5), p99: late(0.99), max: late(1.0) },
+            latency: self.latency.finish(backends),
+            undisturbed_latency: None,
             disturbances: self.stalls,
             undisturbed: None,
             clock_uncertainty: Seconds::from_nanos(clamp(span.clock_uncertainty_ns)),

@@ -6,6 +6,6 @@ mod random;
 mod seconds;
 
 pub use binomial::{LEVEL, draws_to_exclude, share_at_least};
-pub use quantile::{Spread, quantile};
+pub use quantile::{Quantile, Spread, quantile};
 pub use random::Random;
 pub use seconds::{Between, Seconds};

@@ -7,7 +7,7 @@ use super::Outcome;
 use super::finding::Finding;
 use super::rules::Run;
 use crate::analysis::{Completion, Findings};
-use crate::experiment::Expectation;
+use crate::experiment::{During, Expectation};
 
 /// Why a run did not come to its planned end, if it began and did not.
 pub(super) fn reason(found: &Findings) -> Option<String> {
@@ -28,8 +28,10 @@ pub(super) fn judge(
     let Some(why) = missing(run, needs(expectation)) else { return rule(expectation) };
     let not_begun = missing(run, Needs::EachFault);
     match expectation {
-        // A share changes with each further attempt.
-        Expectation::FailedShare { .. } => rule(expectation).inconclusive_if(Some(why)),
+        // A share changes with each further attempt, and so does a quantile.
+        Expectation::FailedShare { .. } | Expectation::Latency { .. } => {
+            rule(expectation).inconclusive_if(Some(why))
+        }
         // A burst that was long enough stays so.
         Expectation::ErrorWindow { at_most: None, .. } => {
             rule(expectation).pass_inconclusive_if(not_begun).fail_inconclusive_if(Some(why))
@@ -61,9 +63,11 @@ fn needs(expectation: &Expectation) -> Needs {
         | Expectation::Restarted { .. }
         | Expectation::LeaderChange { .. }
         | Expectation::ObjectsKept
+        | Expectation::Latency { during: During::Before, .. }
         | Expectation::Recovery { .. } => Needs::EachFault,
         Expectation::ErrorWindow { .. }
         | Expectation::NoSuccess { .. }
+        | Expectation::Latency { during: During::Fault | During::Step(_), .. }
         | Expectation::NotDetected
         | Expectation::NotRescheduled { .. } => Needs::EachUndo,
         // An old leader goes on, and a new one may be missing, when the undo has just happened.
@@ -72,6 +76,7 @@ fn needs(expectation: &Expectation) -> Needs {
         | Expectation::NoErrors { .. }
         | Expectation::ErrorRate { .. }
         | Expectation::FailedShare { .. }
+        | Expectation::Latency { during: During::After, .. }
         | Expectation::NodesUntouched => Needs::Recovery,
     }
 }

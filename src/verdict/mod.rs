@@ -7,6 +7,7 @@
 mod cut_short;
 mod faults;
 mod finding;
+mod latency;
 mod leaders;
 mod of_probes;
 mod pods_and_objects;

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::faults::{facts, missing, moment};
 use super::finding::{Finding, Limits};
+use super::latency::Limit;
 use super::of_probes::{self, percent};
-use super::{Assertion, cut_short, leaders, pods_and_objects, validity};
+use super::{Assertion, cut_short, latency, leaders, pods_and_objects, validity};
 use crate::analysis::{FaultFinding, Findings};
 use crate::experiment::feasibility::judged_for_detection;
-use crate::experiment::{Bound, ErrorTime, Expectation};
+use crate::experiment::{Bound, During, ErrorTime, Expectation};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
 use crate::timeline::few;
@@ -88,11 +89,13 @@ pub(super) fn assertion(
 
 /// Whether it passes by what does not happen for as long as a fault lasts.
 fn awaits_nothing(expectation: &Expectation) -> bool {
-    use Expectation::{LeaderGap, NoErrors, NoSuccess, NotDetected, NotRescheduled};
-    matches!(
-        expectation,
-        NoErrors { .. } | NoSuccess { .. } | NotDetected | NotRescheduled { .. } | LeaderGap { .. }
-    )
+    use Expectation::{Latency, LeaderGap, NoErrors, NoSuccess, NotDetected, NotRescheduled};
+    match expectation {
+        Latency { during, .. } => matches!(during, During::Fault | During::Step(_)),
+        NoErrors { .. } | NoSuccess { .. } | NotDetected => true,
+        NotRescheduled { .. } | LeaderGap { .. } => true,
+        _ => false,
+    }
 }
 
 fn words(expectation: &Expectation) -> (String, String) {
@@ -147,6 +150,11 @@ fn words(expectation: &Expectation) -> (String, String) {
                 .as_ref()
                 .map_or("during the fault".to_owned(), |step| format!("during {step}"));
             (format!("successes of {probe} {during}"), "at most 0".into())
+        }
+        Expectation::Latency { probe, quantile, at_most, during } => {
+            let when = Limit::new(*quantile, *at_most, during).when();
+            let subject = format!("{} latency of {probe} {when}", quantile.name());
+            (subject, format!("at most {}", Seconds::from(*at_most)))
         }
         Expectation::NodesUntouched => ("other nodes".into(), "always Ready".into()),
         Expectation::NotDetected => ("detection".into(), "none before the undo".into()),
@@ -223,6 +231,9 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
         }
         Expectation::NoSuccess { probe, during } => {
             of_probes::no_success(found, probe, during.as_deref())
+        }
+        Expectation::Latency { probe, quantile, at_most, during } => {
+            latency::latency(found, probe, &Limit::new(*quantile, *at_most, during))
         }
         Expectation::NodesUntouched => nodes_untouched(found),
         Expectation::NotDetected => pods_and_objects::not_detected(found),

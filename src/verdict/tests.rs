@@ -56,7 +56,7 @@ fn no_errors() -> Expectation {
     Expectation::NoErrors { probe: "web".into() }
 }
 
-fn one(found: &Findings, expectation: Expectation) -> (Outcome, String) {
+pub(super) fn one(found: &Findings, expectation: Expectation) -> (Outcome, String) {
     let verdict = unpredicted(found, std::slice::from_ref(&expectation));
     (verdict.outcome, verdict.assertions[0].why.clone().unwrap_or_default())
 }
@@ -76,7 +76,7 @@ fn killed() -> Run {
     run.probe(Prober::new(20, 1, 1, (1000, 4000)).file())
 }
 
-fn found(run: Run) -> Findings {
+pub(super) fn found(run: Run) -> Findings {
     analyse(&run.ended(27_000).build())
 }
 

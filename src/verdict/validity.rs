@@ -118,7 +118,11 @@ fn of_acceptance(probe: &ProbeFinding, held: &InEffect) -> Option<String> {
 }
 
 /// Why some attempts, which had to go on until a moment, do not stand for the whole time.
-fn of_attempts(probe: &ProbeFinding, tally: Tally, until: Option<Seconds>) -> Option<String> {
+pub(super) fn of_attempts(
+    probe: &ProbeFinding,
+    tally: Tally,
+    until: Option<Seconds>,
+) -> Option<String> {
     if tally.is_blind() {
         return Some(format!(
             "the prober could not make {} of {} attempts",

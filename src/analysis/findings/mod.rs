@@ -2,6 +2,7 @@
 
 mod cause;
 mod fault;
+mod latency;
 mod leader;
 mod probe;
 mod warning;
@@ -18,10 +19,11 @@ use crate::stats::{Between, Seconds};
 
 pub use cause::{Cause, CausePart};
 pub use fault::{Detected, EndpointFinding, FaultFinding, NodeCount, NodeFinding, ServiceFinding};
+pub use latency::{BackendLatency, Latency, Quantiles};
 pub use leader::{LeaderFinding, LeaderGap, LeaderLoss, LeaderTerm, OldLeader};
 pub use probe::{
     Disturbance, DisturbanceCause, ErrorRate, InEffect, LateFinding, Lateness, Period, PeriodTally,
-    ProbeFinding, Recovered, Series, Tally,
+    ProbeFinding, Recovered, Series, Tally, UndisturbedLatency,
 };
 pub use warning::{Warning, WarningText};
 pub use window::{Burst, ClassCount, Edge, Gap, Proof, Window};

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::window::{ClassCount, Window};
-use super::{Unreadable, When};
+use super::{Latency, Unreadable, When};
 use crate::stats::Seconds;
 use crate::timeline::ProbeKind;
 
@@ -58,6 +58,13 @@ pub struct ProbeFinding {
     /// An outage shorter than this may have gone unseen after the first fault: the longest time without an attempt, times the attempts
     /// that it takes to reach a dead backend. If no fault hit a known backend: an outage of all of them.
     pub blind_below: Option<Seconds>,
+    /// How long attempts took, by period.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub latency: Vec<Latency>,
+    /// The same without the attempts of any time in which the prober was disturbed, and those
+    /// times; `None`: it never was.
+    #[serde(skip)]
+    pub undisturbed_latency: Option<UndisturbedLatency>,
     /// How late attempts were sent.
     pub lateness: Lateness,
     /// When it saw failures while the prober itself was disturbed.
@@ -73,6 +80,13 @@ pub struct ProbeFinding {
     pub unreadable: Vec<Unreadable>,
     /// Attempts over time.
     pub series: Series,
+}
+
+/// How long attempts took while their prober was well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UndisturbedLatency {
+    pub latency: Vec<Latency>,
+    pub disturbances: Vec<Disturbance>,
 }
 
 /// A period in which failures may be the prober's own.
@@ -151,6 +165,10 @@ impl ProbeFinding {
 
     pub fn window(&self, period: Period) -> Option<&Window> {
         self.windows.iter().find(|window| window.period == period)
+    }
+
+    pub fn latency_in(&self, period: Period) -> Option<&Latency> {
+        self.latency.iter().find(|latency| latency.period == period)
     }
 
     pub fn tally(&self, period: Period) -> Tally {

@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::experiment::decode::known;
-use crate::experiment::schema::{Count, Expectation, Fault, NodeSelector};
+use crate::experiment::schema::{Count, During, Expectation, Fault, NodeSelector};
 use crate::timeline::{Component, FaultKind, NodeRole};
 use crate::yaml::suggest;
 
@@ -58,20 +58,30 @@ fn step_references(check: &Check) {
     for (index, expectation) in known(&check.draft.expect) {
         let named = match expectation {
             Expectation::Detection { of, after, .. } => {
-                vec![("detection.of", of), ("detection.after", after)]
+                vec![("detection.of", of.as_ref()), ("detection.after", after.as_ref())]
             }
-            Expectation::NoSuccess { during, .. } => vec![("noSuccess.during", during)],
+            Expectation::NoSuccess { during, .. } => vec![("noSuccess.during", during.as_ref())],
+            Expectation::Latency { during: During::Step(step), .. } => {
+                vec![("latency.during", Some(step))]
+            }
             _ => continue,
         };
         for (field, name) in named {
-            let Some(name) = name.as_ref().filter(|name| !names.contains(&name.as_str())) else {
+            let Some(name) = name.filter(|name| !names.contains(&name.as_str())) else {
                 continue;
             };
             let problem = check.error(
                 &format!("spec.expect[{index}].{field}"),
                 format!("no step is named `{name}`"),
             );
-            let hint = suggest::hint(name, &names, "the steps are");
+            let words = During::WORDS.iter().map(|(word, _)| *word);
+            let hint = match field {
+                "latency.during" => {
+                    let all: Vec<&str> = words.chain(names.iter().copied()).collect();
+                    suggest::hint(name, &all, "it is one of")
+                }
+                _ => suggest::hint(name, &names, "the steps are"),
+            };
             check.report(problem.hint_if(hint.or(Some("give the step a `name`".into()))));
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Check;
 use crate::experiment::decode::duration::written;
 use crate::experiment::decode::known;
-use crate::experiment::schema::{Bound, Cluster, Condition, Expectation, Step};
+use crate::experiment::schema::{Bound, Cluster, Condition, During, Expectation, Step};
 
 /// How many attempts of one probe may be under way at the same time: each holds a port, and a
 /// machine has some 28 000.
@@ -31,6 +31,7 @@ pub(super) fn check(check: &Check) {
     steady_state(check);
     expectations(check);
     error_rates(check);
+    latency(check);
     tuning(check);
     meanwhile(check);
 }
@@ -191,6 +192,51 @@ fn error_rates(check: &Check) {
     }
 }
 
+/// A limit that no answer can exceed, and a quantile of fewer attempts than it takes.
+fn latency(check: &Check) {
+    for (index, expectation) in known(&check.draft.expect) {
+        let Expectation::Latency { probe, quantile, at_most, during } = expectation else {
+            continue;
+        };
+        let place = format!("spec.expect[{index}].latency");
+        let found = known(&check.draft.probes).find(|(_, found)| found.name == *probe);
+        let Some((number, probe)) = found else { continue };
+        if *at_most >= probe.timeout {
+            let timeout = written(probe.timeout);
+            let message =
+                format!("no answer takes this long: attempts of `{}` time out", probe.name);
+            let at = check.at(&format!("spec.probes[{number}]"));
+            let problem = check.warning(&format!("{place}.atMost"), message);
+            check.report(
+                problem
+                    .related(check.cx.file(), at, &format!("after {timeout}"))
+                    .hint("lower the limit, or raise the probe's `timeout`"),
+            );
+        }
+        let steps = check.steps();
+        let meant = |name: Option<&str>| match during {
+            During::Fault => true,
+            During::Step(step) => name == Some(step),
+            During::Before | During::After => false,
+        };
+        let steps = steps.iter().filter(|step| meant(step.name()));
+        let Some(hold) = steps.filter_map(|step| Some(step.fault()?.1)).min() else { continue };
+        let attempts = (probe.rate * hold.as_secs_f64()).round() as u64;
+        if attempts < quantile.fewest() {
+            let message = format!(
+                "{} takes {} attempts, and the fault lasts for {attempts} of `{}`",
+                quantile.name(),
+                quantile.fewest(),
+                probe.name
+            );
+            let problem = check.warning(&place, message);
+            check.report(problem.hint(
+                "raise the probe's `rate`, make the fault last longer, or use a lower `quantile`",
+            ));
+        }
+    }
+}
+
 fn tuning(check: &Check) {
     let Some(Cluster::Kind { tuning: Some(tuning), .. }) = &check.draft.cluster else { return };
     let Some(grace) = tuning.node_monitor_grace_period else { return };
@@ -261,6 +307,33 @@ mod tests {
             );
             assert!(diagnostics.starts_with(&wanted), "{diagnostics}");
         }
+    }
+
+    #[test]
+    fn a_latency_needs_a_limit_that_answers_can_exceed_and_enough_attempts() {
+        let with = |latency: &str| {
+            let more = format!("  expect:\n  - latency: {{probe: web, {latency}}}\n");
+            changed("  expect:\n", &more)
+        };
+        assert_eq!(with("atMost: 100ms"), "");
+        let beyond = with("atMost: 200ms");
+        assert!(
+            beyond.contains("warning: no answer takes this long: attempts of `web` time out"),
+            "{beyond}"
+        );
+        let few = with("quantile: p99.9, atMost: 100ms");
+        assert!(
+            few.contains(
+                "warning: p99.9 takes 1000 attempts, and the fault lasts for 750 of `web`"
+            ),
+            "{few}"
+        );
+        assert_eq!(with("quantile: p99.9, atMost: 100ms, during: after"), "");
+        let unknown = with("atMost: 100ms, during: befor");
+        assert!(
+            unknown.contains("error: no step is named `befor` (did you mean `before`?)"),
+            "{unknown}"
+        );
     }
 
     #[test]

@@ -9,9 +9,10 @@ use super::method::component;
 use super::reference::{pods, service};
 use super::scalar::{choice, dns_label, positive, share};
 use crate::experiment::schema::{
-    Bound, DEFAULT_WINDOW, ErrorTime, Expectation, Pods, every_expectation,
+    Bound, DEFAULT_WINDOW, During, ErrorTime, Expectation, Pods, every_expectation,
 };
 use crate::experiment::tree::Node;
+use crate::stats::Quantile;
 use crate::timeline::{Component, ObjectRef};
 
 macro_rules! readers {
@@ -64,6 +65,17 @@ fn limit(cx: &Cx, node: &Node) -> Option<Bound> {
 
 fn error_time(cx: &Cx, node: &Node) -> Option<ErrorTime> {
     choice(cx, node, "way to count errors", &ErrorTime::ALL)
+}
+
+fn quantile(cx: &Cx, node: &Node) -> Option<Quantile> {
+    choice(cx, node, "quantile", &Quantile::ALL)
+}
+
+/// A word for a part of the run, or the name of a step.
+fn during(cx: &Cx, node: &Node) -> Option<During> {
+    let named = dns_label(cx, node)?;
+    let word = During::WORDS.into_iter().find(|(word, _)| *word == named);
+    Some(word.map_or(During::Step(named), |(_, during)| during))
 }
 
 /// Refuses bounds that contradict each other, or are missing.
@@ -183,6 +195,24 @@ mod tests {
             expectation("noSuccess: {probe: web, during: away}"),
             Expectation::NoSuccess { probe: probe(), during }
         );
+        let latency = |quantile, during| Expectation::Latency {
+            probe: probe(),
+            quantile,
+            at_most: Duration::from_millis(300),
+            during,
+        };
+        assert_eq!(
+            expectation("latency: {probe: web, atMost: 300ms}"),
+            latency(Quantile::P99, During::Fault)
+        );
+        assert_eq!(
+            expectation("latency: {probe: web, quantile: p99.9, atMost: 300ms, during: after}"),
+            latency(Quantile::P999, During::After)
+        );
+        assert_eq!(
+            expectation("latency: {probe: web, quantile: max, atMost: 300ms, during: dies}"),
+            latency(Quantile::Max, During::Step("dies".into()))
+        );
         assert_eq!(
             expectation("failedShare: {probe: web, atMost: 0.1}"),
             Expectation::FailedShare { probe: probe(), at_most: 0.1 }
@@ -211,7 +241,7 @@ mod tests {
             let (field, subject) = match *kind {
                 "noErrors" | "noSuccess" => ("probe: web", "/web"),
                 "failedShare" | "errorRate" => ("probe: web, atMost: 0.1", "/web"),
-                "errorWindow" => ("probe: web, atMost: 7s", "/web"),
+                "errorWindow" | "latency" => ("probe: web, atMost: 7s", "/web"),
                 "endpointRemoval" | "rescheduled" => ("service: web, within: 7s", "/web"),
                 "detection" => ("of: dies, within: 7s", "/dies"),
                 "leaderChange" => ("component: etcd, within: 7s", "/etcd"),
@@ -306,6 +336,8 @@ mod tests {
         assert!(wrong("noErrors: web").contains(
             "expected `noErrors` (a mapping), found `web` (write `noErrors: {probe: web}`)"
         ));
+        let quantile = wrong("latency: {probe: web, atMost: 3s, quantile: p999}");
+        assert!(quantile.contains("unknown quantile `p999` (did you mean `p99`?)"), "{quantile}");
         assert!(wrong("recovery: 7s").contains("(write `recovery: {within: 7s}`)"));
     }
 }

@@ -244,6 +244,14 @@ impl<'t, 'f> Fields<'t, 'f> {
         self.optional(key, decode).map(|found| found.unwrap_or(default))
     }
 
+    pub(crate) fn or_default<T: Default>(
+        &mut self,
+        key: &'static str,
+        decode: impl FnOnce(&Cx, &Node) -> Option<T>,
+    ) -> Option<T> {
+        self.or(key, T::default(), decode)
+    }
+
     /// Reports a field that is optional, and must be there all the same.
     pub(crate) fn misses(&mut self, key: &'static str) {
         self.missing.push(vec![key]);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Pods;
+use crate::stats::Quantile;
 use crate::timeline::{Component, ObjectRef};
 
 /// How long something may take.
@@ -71,6 +72,27 @@ impl ErrorTime {
 
 /// The length of an error rate's window where none is given.
 pub(crate) const DEFAULT_WINDOW: Duration = Duration::from_secs(10);
+
+/// The part of a run in which attempts are judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum During {
+    /// From the steady state to the first fault's request.
+    Before,
+    /// From a fault's request to its confirmed undo, of each fault.
+    #[default]
+    Fault,
+    /// From the last confirmed undo on.
+    After,
+    /// The fault of the step with this name.
+    Step(String),
+}
+
+impl During {
+    /// Those that are not steps.
+    pub const WORDS: [(&'static str, Self); 3] =
+        [("before", Self::Before), ("fault", Self::Fault), ("after", Self::After)];
+}
 
 /// Every expectation with its name, the field that a bare value stands for, its fields, and how
 /// `decode/expect.rs` reads each: the one place where they stand.
@@ -166,6 +188,20 @@ macro_rules! every_expectation {
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 during: Option<String> = optional("during", dns_label),
             }
+            /// How long a probe's attempts take, from sending a request to the end of its answer. One
+            /// that fails counts as slower than any answer.
+            Latency "latency" "probe" {
+                probe: String = required("probe", dns_label),
+                /// `p50`, `p90`, `p95`, `p99`, `p99.9` or `max`. Default: `p99`.
+                #[serde(default)]
+                quantile: Quantile = or_default("quantile", quantile),
+                /// At most this long. It should be shorter than the probe's timeout.
+                at_most: Duration = required("atMost", positive),
+                /// `before`, `fault` or `after`, or the name of a step with a fault. Default:
+                /// `fault`, which is every fault of the method.
+                #[serde(default)]
+                during: During = or_default("during", during),
+            }
             /// All nodes that no fault hits stay Ready.
             NodesUntouched "nodesUntouched"
             /// No node that was hit is detected before its undo: a glitch is not mistaken for an
@@ -241,7 +277,8 @@ impl Expectation {
             | Expectation::ErrorRate { probe, .. }
             | Expectation::FailedShare { probe, .. }
             | Expectation::NoErrors { probe }
-            | Expectation::NoSuccess { probe, .. } => Some(probe),
+            | Expectation::NoSuccess { probe, .. }
+            | Expectation::Latency { probe, .. } => Some(probe),
             _ => None,
         }
     }

@@ -19,7 +19,9 @@ use super::claim::Claim;
 use crate::timeline::ObjectRef;
 
 pub(crate) use blast_radius::{Affected, BlastRadius, Excess, is_of_kubernetes};
-pub(crate) use expectation::{Bound, DEFAULT_WINDOW, ErrorTime, Expectation, every_expectation};
+pub(crate) use expectation::{
+    Bound, DEFAULT_WINDOW, During, ErrorTime, Expectation, every_expectation,
+};
 pub(crate) use fault::{Direction, DrainOptions, Fault, Side, every_fault};
 pub(crate) use named::Named;
 pub(crate) use probe::{

@@ -209,7 +209,7 @@ fn latency(check: &Check) {
             let problem = check.warning(&format!("{place}.atMost"), message);
             check.report(
                 problem
-                    .related(check.cx.file(), at, &format!("after {timeout}"))
+                    .related(check.cx.file(), at, format!("after {timeout}"))
                     .hint("lower the limit, or raise the probe's `timeout`"),
             );
         }

@@ -19,7 +19,7 @@ use crate::probe::ProbeSpec;
 use crate::timeline::{Moment, ProbeHeader, ProbeSpan, Record};
 
 /// The protocol's version: runner and agent must have the same.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// No frame is longer.
 const MAX_FRAME: usize = 16 << 20;
 const JSON: u8 = b'J';

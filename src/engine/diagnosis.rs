@@ -64,6 +64,11 @@ fn hint<'a>(pods: &[PodProblem], missing: impl Iterator<Item = &'a About>) -> St
                 "the probe gets status {code}: check its `path`, its `port`, or the statuses in \
                  its `success`"
             )),
+            Outcome::WrongBody => Some(
+                "the status is right, the body is not: check the probe's `bodyContains` or \
+                 `bodyJson` against what `curl` shows"
+                    .to_owned(),
+            ),
             _ => None,
         }),
         About::Other => None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::decode::{Draft, fields::Cx, known};
 use super::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
-use super::schema::{Cluster, TuningRequest};
+use super::schema::{Cluster, NamedFile, Probe, TuningRequest};
 use super::source::Source;
 use super::tree::Node;
 use super::yaml;
@@ -58,7 +58,14 @@ pub(super) struct Files {
 }
 
 /// Reads them; what can't be read is reported where it is named.
-pub(super) fn read(cx: &Cx, root: &Node, draft: &Draft, source: &Source, place: Place) -> Files {
+pub(super) fn read(
+    cx: &Cx,
+    root: &Node,
+    draft: &mut Draft,
+    source: &Source,
+    place: Place,
+) -> Files {
+    of_probes(cx, root, draft, source);
     let workload: Vec<_> = known(&draft.workload)
         .map(|(index, path)| one(cx, root, source, &format!("spec.workload[{index}]"), path))
         .collect();
@@ -73,6 +80,23 @@ pub(super) fn read(cx: &Cx, root: &Node, draft: &Draft, source: &Source, place: 
     };
     let workload: Vec<ReadFile> = workload.into_iter().flatten().collect();
     Files { workload: manifest(cx, &workload), complete, kind_config }
+}
+
+/// Reads the files that probes name: bodies, certificates, keys.
+fn of_probes(cx: &Cx, root: &Node, draft: &mut Draft, source: &Source) {
+    for (index, probe) in draft.probes.iter_mut().enumerate() {
+        let Some(Probe { ask, .. }) = probe else { continue };
+        let kind = ask.kind();
+        for NamedFile { field, file, text: into } in ask.files_mut() {
+            let place = format!("spec.probes[{index}].{kind}.{field}.file");
+            let Some(read) = text(cx, root, source, &place, file) else { continue };
+            if read.text.trim().is_empty() {
+                let at = root.find(&place).0.focus();
+                cx.error::<()>(at, format!("the file {} is empty", file.display()));
+            }
+            into.clone_from(&read.text);
+        }
+    }
 }
 
 fn manifest(cx: &Cx, files: &[ReadFile]) -> Manifest {

@@ -7,6 +7,7 @@
 //! ```
 
 mod builtin;
+pub(crate) mod certificate;
 mod check;
 mod claim;
 mod decode;

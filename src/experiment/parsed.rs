@@ -139,7 +139,7 @@ fn one(
         draft.namespace = Some(namespace.to_owned());
     }
     let files = draft
-        .as_ref()
+        .as_mut()
         .map(|draft| files::read(&cx, &root, draft, &source, command.place))
         .unwrap_or_default();
     let namespace = draft.as_ref().and_then(|draft| draft.namespace.clone());

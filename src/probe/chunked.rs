@@ -1,4 +1,4 @@
-//! The chunked transfer coding, read to find its end; the data is discarded.
+//! The chunked transfer coding: the data, and where it ends.
 
 /// A chunk-size line, or all trailers together, may have this many bytes.
 const MAX_LINE: u32 = 16 * 1024;
@@ -32,12 +32,19 @@ enum Part {
 impl Chunked {
     /// Takes what has arrived: how many bytes are left over after the body's end, or `None` when
     /// more must come.
-    pub(super) fn push(&mut self, mut bytes: &[u8]) -> Result<Option<usize>, ()> {
+    /// `data` is given the chunks' data.
+    pub(super) fn push(
+        &mut self,
+        mut bytes: &[u8],
+        mut data: impl FnMut(&[u8]),
+    ) -> Result<Option<usize>, ()> {
         while let Some((&byte, rest)) = bytes.split_first() {
             if self.part == Part::Data {
                 let taken = self.size.min(bytes.len() as u64);
                 self.size -= taken;
-                bytes = &bytes[taken as usize..];
+                let (taken, rest) = bytes.split_at(taken as usize);
+                data(taken);
+                bytes = rest;
                 if self.size == 0 {
                     self.part = Part::DataCr;
                 }
@@ -95,26 +102,30 @@ impl Chunked {
 mod tests {
     use super::*;
 
+    fn push(chunked: &mut Chunked, bytes: &[u8]) -> Result<Option<usize>, ()> {
+        chunked.push(bytes, |_| ())
+    }
+
     #[test]
     fn left_over_bytes_are_counted() {
-        assert_eq!(Chunked::default().push(b"1\r\nx\r\n0\r\n\r\nrest"), Ok(Some(4)));
-        assert_eq!(Chunked::default().push(b"1\nx\n0\n\n"), Ok(Some(0)));
-        assert_eq!(Chunked::default().push(b"1\r\nx\r\n0\r\n"), Ok(None));
+        assert_eq!(push(&mut Chunked::default(), b"1\r\nx\r\n0\r\n\r\nrest"), Ok(Some(4)));
+        assert_eq!(push(&mut Chunked::default(), b"1\nx\n0\n\n"), Ok(Some(0)));
+        assert_eq!(push(&mut Chunked::default(), b"1\r\nx\r\n0\r\n"), Ok(None));
     }
 
     #[test]
     fn endless_framing_is_bounded() {
         let mut chunked = Chunked::default();
-        assert_eq!(chunked.push(b"1;"), Ok(None));
-        assert_eq!(chunked.push(&[b'x'; MAX_LINE as usize]), Err(()));
+        assert_eq!(push(&mut chunked, b"1;"), Ok(None));
+        assert_eq!(push(&mut chunked, &[b'x'; MAX_LINE as usize]), Err(()));
         let mut trailers = Chunked::default();
-        assert_eq!(trailers.push(b"0\r\n"), Ok(None));
-        assert_eq!(trailers.push("X: y\r\n".repeat(10_000).as_bytes()), Err(()));
+        assert_eq!(push(&mut trailers, b"0\r\n"), Ok(None));
+        assert_eq!(push(&mut trailers, "X: y\r\n".repeat(10_000).as_bytes()), Err(()));
     }
 
     #[test]
     fn a_size_without_digits_is_an_error() {
-        assert_eq!(Chunked::default().push(b"\r\n"), Err(()));
-        assert_eq!(Chunked::default().push(b";x\r\n"), Err(()));
+        assert_eq!(push(&mut Chunked::default(), b"\r\n"), Err(()));
+        assert_eq!(push(&mut Chunked::default(), b";x\r\n"), Err(()));
     }
 }

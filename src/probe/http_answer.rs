@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::chunked::Chunked;
+use super::expected::Expected;
 use super::protocol::{Answer, Malformed};
 use crate::timeline::Outcome;
 
@@ -10,17 +11,10 @@ use crate::timeline::Outcome;
 const MAX_HEAD: usize = 64 * 1024;
 /// More headers than this are not an answer.
 const MAX_HEADERS: usize = 96;
+/// Of a body that decides, so much is looked at.
+const MAX_BODY: usize = 256 * 1024;
 /// More interim answers (1xx) than this are not an answer.
 const MAX_INTERIM: u32 = 16;
-
-/// What an answer is compared with.
-#[derive(Debug)]
-pub(super) struct Expected {
-    /// The response header that names the backend, in any case.
-    pub backend_header: String,
-    /// The lowest and the highest status that counts as success.
-    pub success: (u16, u16),
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
@@ -28,7 +22,7 @@ enum Progress {
     Done,
 }
 
-/// Reads one answer. The body is discarded as it comes.
+/// Reads one answer. A body that does not decide is discarded as it comes.
 #[derive(Debug)]
 pub(super) struct HttpAnswer {
     expected: Arc<Expected>,
@@ -36,6 +30,8 @@ pub(super) struct HttpAnswer {
     head: Vec<u8>,
     interim: u32,
     body: Body,
+    /// What came of a body that decides.
+    content: Vec<u8>,
     /// Known once the head was read.
     status: Option<u16>,
     backend: Option<String>,
@@ -79,6 +75,7 @@ impl HttpAnswer {
             head: Vec::new(),
             interim: 0,
             body: Body::Unknown,
+            content: Vec::new(),
             status: None,
             backend: None,
             keep_alive: false,
@@ -86,11 +83,7 @@ impl HttpAnswer {
     }
 
     fn outcome(&self) -> Option<Outcome> {
-        let (from, to) = self.expected.success;
-        self.status.map(|status| match (from..=to).contains(&status) {
-            true => Outcome::Ok,
-            false => Outcome::Status(status),
-        })
+        self.status.map(|status| self.expected.outcome(status, &self.content))
     }
 
     fn read(&mut self, bytes: &[u8]) -> Result<Progress, Malformed> {
@@ -166,7 +159,7 @@ impl HttpAnswer {
             }
         }
         self.body = match length {
-            _ if matches!(status, 101 | 204 | 304) => Body::Length(0),
+            _ if self.expected.is_head || matches!(status, 101 | 204 | 304) => Body::Length(0),
             _ if chunked => Body::Chunked(Chunked::default()),
             Some(length) if !encoded => Body::Length(length),
             _ => Body::UntilClose,
@@ -176,14 +169,26 @@ impl HttpAnswer {
     }
 
     fn read_body(&mut self, bytes: &[u8]) -> Result<Progress, Malformed> {
-        let unread = match &mut self.body {
+        let Self { body, content, .. } = self;
+        let decides = self.status.is_some_and(|status| self.expected.needs_body(status));
+        let mut keep = |data: &[u8]| {
+            if decides {
+                let room = MAX_BODY - content.len();
+                content.extend_from_slice(&data[..data.len().min(room)]);
+            }
+        };
+        let unread = match body {
             Body::Length(left) => {
                 let taken = (*left).min(bytes.len() as u64);
                 *left -= taken;
+                keep(&bytes[..taken as usize]);
                 (*left == 0).then_some(bytes.len() - taken as usize)
             }
-            Body::Chunked(chunked) => chunked.push(bytes).map_err(|()| Malformed)?,
-            Body::UntilClose | Body::Unknown => None,
+            Body::Chunked(chunked) => chunked.push(bytes, keep).map_err(|()| Malformed)?,
+            Body::UntilClose | Body::Unknown => {
+                keep(bytes);
+                None
+            }
         };
         match unread {
             None => Ok(Progress::More),
@@ -215,12 +220,17 @@ fn last_token(value: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::expected::{BodyCheck, BodyExpectation};
     use super::*;
     use proptest::prelude::*;
 
     fn reader() -> HttpAnswer {
-        let backend_header = "X-Backend".into();
-        HttpAnswer::new(Arc::new(Expected { backend_header, success: (200, 399) }))
+        HttpAnswer::new(Arc::new(expected()))
+    }
+
+    fn expected() -> Expected {
+        let body = BodyCheck::default();
+        Expected { backend_header: "X-Backend".into(), success: (200, 399), is_head: false, body }
     }
 
     /// Feeds an answer in pieces of one size, and gives what came of it.
@@ -307,6 +317,41 @@ mod tests {
             Err(Malformed)
         );
         assert_eq!(both("HTTP/1.1 000 OK\r\n\r\n").0, Err(Malformed));
+    }
+
+    #[test]
+    fn the_answer_to_head_has_no_body() {
+        let mut answer = HttpAnswer::new(Arc::new(Expected { is_head: true, ..expected() }));
+        let text = b"HTTP/1.1 200 OK\r\nContent-Length: 612\r\n\r\n";
+        assert_eq!(answer.push(text), Ok(Some(Outcome::Ok)));
+        assert!(answer.keeps_connection());
+    }
+
+    #[test]
+    fn a_body_that_decides_is_put_together_and_bounded() {
+        let contains = Some("hello world".into());
+        let body = BodyCheck::new(BodyExpectation { contains, json: None }).unwrap();
+        let expected = Arc::new(Expected { body, ..expected() });
+        let outcome = |text: &[u8], piece: usize| {
+            let mut answer = HttpAnswer::new(Arc::clone(&expected));
+            let ends = text.chunks(piece).find_map(|piece| answer.push(piece).unwrap());
+            let outcome = ends.or_else(|| answer.close());
+            assert!(answer.content.len() <= MAX_BODY);
+            outcome
+        };
+        let of = |text: &str| {
+            assert_eq!(outcome(text.as_bytes(), 1), outcome(text.as_bytes(), usize::MAX));
+            outcome(text.as_bytes(), 1)
+        };
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let hello = format!("{chunked}6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n");
+        assert_eq!(of(&hello), Some(Outcome::Ok));
+        assert_eq!(of(&hello.replace("world", "earth")), Some(Outcome::WrongBody));
+        assert_eq!(of("HTTP/1.0 200 OK\r\n\r\nhello world"), Some(Outcome::Ok));
+        assert_eq!(of("HTTP/1.0 500 Oh\r\n\r\nhello world"), Some(Outcome::Status(500)));
+        assert_eq!(of("HTTP/1.1 204 No\r\n\r\n"), Some(Outcome::WrongBody));
+        let endless = format!("HTTP/1.0 200 OK\r\n\r\n{}hello world", " ".repeat(MAX_BODY));
+        assert_eq!(outcome(endless.as_bytes(), 4096), Some(Outcome::WrongBody));
     }
 
     #[test]

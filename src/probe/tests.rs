@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::testing::{Closed, Found, GatedServer, http_probe, probe_while};
 use super::*;
-use crate::timeline::{Moment, Outcome, Phase, ProbeKind, TlsCause};
+use crate::timeline::{Moment, Outcome, Phase, ProbeKind, Secret, TlsCause};
 
 fn tls(insecure: bool, name: &str) -> TlsQuestion {
     TlsQuestion { insecure, server_name: name.into(), roots: None, identity: None }
@@ -170,6 +170,75 @@ fn failures_have_their_class() {
         sleep(2000);
     });
     all_end(stuck, 100, Outcome::Timeout(Phase::Body));
+}
+
+/// A probe of a server, asked otherwise than by a plain GET.
+fn asking(address: SocketAddr, change: impl FnOnce(&mut HttpQuestion)) -> ProbeSpec {
+    let mut spec = http_probe("p", address, 50.0, Duration::from_secs(1));
+    let Question::Http(question) = &mut spec.question else { panic!("is http") };
+    change(question);
+    spec
+}
+
+#[test]
+fn a_right_status_with_a_wrong_body_is_a_class_of_its_own() {
+    let json = answers(&[
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{\"status\"",
+        "\r\n5\r\n:\"up\"\r\n1\r\n}\r\n0\r\n\r\n",
+    ]);
+    for (equals, expected) in [("up", Outcome::Ok), ("down", Outcome::WrongBody)] {
+        let found = run(
+            asking(json, |question| {
+                let json = JsonValue { path: "$.status".into(), equals: equals.into() };
+                question.expected_body.json = Some(json);
+            }),
+            300,
+        );
+        let seen = outcomes(&found);
+        assert!(!seen.is_empty() && seen.iter().all(|&it| it == expected), "{equals}: {seen:?}");
+    }
+}
+
+#[test]
+fn paths_are_asked_in_turn_and_no_two_requests_are_alike() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let server = scripted(move |mut stream, _| {
+        let mut request = [0; 4096];
+        let length = stream.read(&mut request).unwrap_or_default();
+        let _ = tell.send(String::from_utf8_lossy(&request[..length]).into_owned());
+        let _ = stream.write_all(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
+    });
+    let spec = asking(server, |question| {
+        question.method = "POST".into();
+        question.paths = vec!["/a".into(), "/b?$(unique)".into()];
+        question.body = Some(Body { content_type: None, text: "{\"id\": $(unique)}".into() });
+    });
+    let found = run(spec, 300);
+    assert!(outcomes(&found).iter().all(|outcome| outcome.is_ok()), "{found:?}");
+    let requests: Vec<String> = told.try_iter().filter(|it| !it.is_empty()).collect();
+    let mut ids = std::collections::BTreeSet::new();
+    for request in &requests {
+        let id: u64 = request.split(&[' ', '}'][..]).rev().nth(1).unwrap().parse().unwrap();
+        assert!(request.contains("\r\nContent-Length: 24\r\n\r\n"), "{request}");
+        let path = if id.is_multiple_of(2) { "POST /a ".into() } else { format!("POST /b?{id} ") };
+        assert!(request.starts_with(&path), "{id}: {request}");
+        assert!(ids.insert(id), "{requests:?}");
+    }
+    assert!(ids.len() > 4, "{requests:?}");
+}
+
+#[test]
+fn the_answer_to_head_is_not_waited_for() {
+    let server = scripted(|mut stream, _| {
+        while read_request(&mut stream) {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 612\r\n\r\n");
+        }
+    });
+    let mut spec = asking(server, |question| question.method = "HEAD".into());
+    spec.header.reused = true;
+    let found = run(spec, 300);
+    assert!(outcomes(&found).iter().all(|outcome| outcome.is_ok()), "{found:?}");
+    assert!(found.attempts.iter().any(|attempt| attempt.reused), "{found:?}");
 }
 
 #[test]
@@ -511,6 +580,10 @@ fn tls_server() -> SocketAddr {
         .with_safe_default_protocol_versions()
         .unwrap();
     let config = Arc::new(builder.with_no_client_auth().with_single_cert(vec![cert], key).unwrap());
+    tls_server_of(config)
+}
+
+fn tls_server_of(config: Arc<rustls::ServerConfig>) -> SocketAddr {
     scripted(move |stream, _| {
         let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
         let mut stream = rustls::StreamOwned::new(connection, stream);
@@ -584,4 +657,47 @@ fn a_certificate_that_nobody_vouches_for_is_a_failure() {
             && seen.iter().all(|&outcome| outcome == Outcome::Tls(TlsCause::BadCertificate)),
         "{seen:?}"
     );
+}
+
+#[test]
+fn both_sides_show_their_certificates() {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+    let ca = include_bytes!("testdata/mutual-ca.der");
+    let cert = CertificateDer::from(include_bytes!("testdata/mutual-server.der").as_slice());
+    let key = include_bytes!("testdata/mutual-server-key.der").as_slice();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from(ca.as_slice())).unwrap();
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
+        Arc::new(roots),
+        Arc::clone(&provider),
+    );
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(vec![cert], key);
+    let server = tls_server_of(Arc::new(config.unwrap()));
+    let identity = Identity {
+        chain: vec![include_bytes!("testdata/mutual-client.der").to_vec()],
+        key: include_bytes!("testdata/mutual-client-key.der").to_vec(),
+        scope: Scope::Prober,
+    };
+    let asked_with = |identity: Option<Identity>| {
+        let spec = asking(server, |question| {
+            question.tls = Some(TlsQuestion {
+                roots: Some(vec![ca.to_vec()]),
+                identity: identity.map(Secret),
+                ..tls(false, "localhost")
+            });
+        });
+        // As an agent receives it.
+        let json = serde_json::to_string(&spec).unwrap();
+        outcomes(&run(serde_json::from_str(&json).unwrap(), 400))
+    };
+    let seen = asked_with(Some(identity));
+    assert!(!seen.is_empty() && seen.iter().all(|outcome| outcome.is_ok()), "{seen:?}");
+    let seen = asked_with(None);
+    assert!(!seen.is_empty() && !seen.iter().any(|outcome| outcome.is_ok()), "{seen:?}");
 }

@@ -14,8 +14,7 @@ use rustls::{
 
 use serde::{Deserialize, Serialize};
 
-use super::secret::Secret;
-use crate::timeline::TlsCause;
+use crate::timeline::{Secret, TlsCause};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,18 +26,52 @@ pub struct TlsQuestion {
     /// Who may vouch for the certificate, as DER. Default: who vouches for the web's.
     #[serde(default)]
     pub roots: Option<Vec<Vec<u8>>>,
-    /// How the client shows who it is. It never travels.
-    #[serde(skip)]
+    /// How the client shows who it is.
+    #[serde(default, with = "travelling")]
     pub identity: Option<Secret<Identity>>,
 }
 
 /// A client's certificate and key, as DER.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The certificates, the client's own first.
     pub chain: Vec<Vec<u8>>,
     /// The private key: PKCS#1, PKCS#8 or SEC1.
     pub key: Vec<u8>,
+    /// Whether a prober in a node may be given it: over its input, into its memory.
+    #[serde(skip)]
+    pub scope: Scope,
+}
+
+/// How far an identity may go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// It was given to this process, or stays in it: the kubeconfig's own.
+    #[default]
+    ThisProcess,
+    /// The experiment names it, for a prober wherever it runs.
+    Prober,
+}
+
+/// Writes an identity only if it may leave this process.
+mod travelling {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Identity, Scope, Secret};
+
+    pub(super) fn serialize<S: Serializer>(
+        identity: &Option<Secret<Identity>>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let identity = identity.as_ref().map(|Secret(identity)| identity);
+        identity.filter(|identity| identity.scope == Scope::Prober).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Secret<Identity>>, D::Error> {
+        Option::deserialize(from).map(|identity| identity.map(Secret))
+    }
 }
 
 /// What every handshake of a probe begins with.
@@ -92,7 +125,7 @@ fn identify(
     builder: ConfigBuilder<ClientConfig, WantsClientCert>,
     identity: Option<&Secret<Identity>>,
 ) -> Result<ClientConfig, String> {
-    let Some(Secret(Identity { chain, key })) = identity else {
+    let Some(Secret(Identity { chain, key, .. })) = identity else {
         return Ok(builder.with_no_client_auth());
     };
     let chain = chain.iter().cloned().map(CertificateDer::from).collect();
@@ -162,5 +195,26 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_identity_of_the_experiment_leaves_this_process() {
+        let question = |scope| TlsQuestion {
+            insecure: false,
+            server_name: "web".into(),
+            roots: None,
+            identity: Some(Secret(Identity { chain: vec![vec![1]], key: vec![222, 173], scope })),
+        };
+        let json = |scope| serde_json::to_string(&question(scope)).unwrap();
+        assert!(!json(Scope::ThisProcess).contains("222"), "{}", json(Scope::ThisProcess));
+        let arrived: TlsQuestion = serde_json::from_str(&json(Scope::Prober)).unwrap();
+        let Some(Secret(identity)) = arrived.identity else { panic!("has arrived") };
+        assert_eq!((identity.key, identity.scope), (vec![222, 173], Scope::ThisProcess));
+        assert!(!format!("{:?}", question(Scope::Prober)).contains("222"));
     }
 }

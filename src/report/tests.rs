@@ -17,14 +17,7 @@ use crate::verdict::{Verdict, judge};
 /// The experiment of the article's run.
 fn experiment() -> Experiment {
     let service = Target::Service { service: "web".into(), port: None };
-    let http = Ask::Http {
-        target: service,
-        path: "/".into(),
-        success: StatusRange::default(),
-        headers: Default::default(),
-        backend_header: "x-backend".into(),
-        insecure: false,
-    };
+    let http = Ask::Http(Box::new(HttpAsk::get(service)));
     let probe = Probe {
         name: "web".into(),
         ask: http,

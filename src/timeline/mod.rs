@@ -22,6 +22,7 @@ pub mod outcome;
 mod probe_kind;
 mod readable;
 pub mod record;
+mod secret;
 pub mod store;
 mod tuning;
 
@@ -45,6 +46,7 @@ pub use record::{
     Change, Endpoint, Event, FaultPhase, NodeRole, ObjectName, PodIdentity, ProcessState, Ready,
     Record, UnreadKind,
 };
+pub use secret::Secret;
 pub use store::{RunFolder, StoreError, Timeline};
 pub(crate) use tuning::defaults;
 pub use tuning::{Tolerations, Tuning, TuningSource, minor_version};

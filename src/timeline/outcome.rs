@@ -103,6 +103,8 @@ pub enum Outcome {
     Ok,
     /// Answered with an HTTP status that the probe does not count as success.
     Status(u16),
+    /// Answered with a status that is success, and a body that is not.
+    WrongBody,
     /// Not finished by the deadline.
     Timeout(Phase),
     /// The connection was refused (RST in answer to SYN).
@@ -149,6 +151,7 @@ impl Outcome {
         match self {
             Outcome::Ok => "ok".into(),
             Outcome::Status(code) => format!("status {code}"),
+            Outcome::WrongBody => "wrong body".into(),
             Outcome::Timeout(Phase::Dns) => "DNS timeout".into(),
             Outcome::Timeout(Phase::Accepted) => "not accepted".into(),
             Outcome::Timeout(Phase::Bound) => "not bound".into(),
@@ -193,6 +196,8 @@ impl Outcome {
             Outcome::Unseen => 9,
             Outcome::Timeout(phase) => 16 + phase as u16,
             Outcome::Reset(phase) => 32 + phase as u16,
+            // A status that no server sends: earlier versions read it as a failure with status 0.
+            Outcome::WrongBody => 64,
             Outcome::Status(status) => 64 + status,
         }
     }
@@ -216,7 +221,8 @@ impl Outcome {
             16..=25 => Some(Outcome::Timeout(Phase::ALL[code as usize - 16])),
             49..=55 => Some(Outcome::Tls(TlsCause::ALL[code as usize - 48])),
             32..=41 => Some(Outcome::Reset(Phase::ALL[code as usize - 32])),
-            64.. => Some(Outcome::Status(code - 64)),
+            64 => Some(Outcome::WrongBody),
+            65.. => Some(Outcome::Status(code - 64)),
             _ => None,
         }
     }
@@ -236,6 +242,7 @@ mod tests {
         for outcome in [
             Outcome::Ok,
             Outcome::Status(599),
+            Outcome::WrongBody,
             Outcome::Timeout(Phase::Body),
             Outcome::Reset(Phase::Send),
         ] {

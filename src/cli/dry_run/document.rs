@@ -62,9 +62,22 @@ pub(super) struct Probe {
     pub per_second: f64,
     /// What a canary does, in words; `None`: it is not a canary.
     pub canary: Option<String>,
+    /// The requests that may change something in the application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub side_effects: Option<SideEffects>,
     /// From where it would ask: a node, pods, this machine. `None`: a canary, or nobody knows the
     /// nodes.
     pub from: Option<String>,
+}
+
+/// Requests that may change something in the application.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SideEffects {
+    /// `POST`
+    pub method: &'static str,
+    /// Whom they are sent to: `shop/checkout`.
+    pub target: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -193,17 +206,19 @@ impl Cluster {
 
 impl Probe {
     fn text(&self) -> String {
-        let Self { name, per_second, canary, from } = self;
-        match (canary, from) {
-            (Some(canary), _) => {
-                let every = Seconds::from_f64(1.0 / per_second);
-                format!("{name}: {canary}, through the API every {every}")
-            }
-            (None, Some(from)) => {
-                format!("{name}: {per_second} attempts a second from {from}")
-            }
-            (None, None) => format!("{name}: {per_second} attempts a second"),
+        let Self { name, per_second, canary, side_effects, from } = self;
+        if let Some(canary) = canary {
+            let every = Seconds::from_f64(1.0 / per_second);
+            return format!("{name}: {canary}, through the API every {every}");
         }
+        let attempts = match side_effects {
+            Some(SideEffects { method, target }) => {
+                format!("sends {per_second} {method} requests a second to {target}")
+            }
+            None => format!("{per_second} attempts a second"),
+        };
+        let from = from.as_ref().map_or(String::new(), |from| format!(" from {from}"));
+        format!("{name}: {attempts}{from}")
     }
 }
 

@@ -17,7 +17,7 @@ use crate::engine::error::RunError;
 use crate::engine::leaders;
 use crate::engine::plan::pods;
 use crate::engine::session;
-use crate::experiment::{Count, Experiment, Fault, From, Parsed};
+use crate::experiment::{Ask, Count, Experiment, Fault, From, HttpAsk, Parsed};
 use crate::fault::{self, ObjectFaultRecord};
 use crate::plan::{self, Endpoints, Known, Node, Plan, PlannedStep, Request};
 use crate::prediction::{ClusterModel, Predictions, Quantity};
@@ -210,9 +210,18 @@ fn probes(experiment: &Experiment, plan: &Plan) -> Vec<document::Probe> {
         name: probe.name.clone(),
         per_second: probe.rate,
         canary: probe.ask.canary().map(|canary| canary::describe(canary).to_string()),
+        side_effects: side_effects(&probe.ask),
         from: from(probe),
     };
     experiment.probes.iter().map(probe).collect()
+}
+
+fn side_effects(ask: &Ask) -> Option<document::SideEffects> {
+    let Ask::Http(http) = ask else { return None };
+    let HttpAsk { method, target, .. } = &**http;
+    method
+        .has_side_effects()
+        .then(|| document::SideEffects { method: method.name(), target: target.to_string() })
 }
 
 async fn step_of(

@@ -5,11 +5,15 @@ use std::net::{IpAddr, SocketAddr};
 use crate::cluster::{ApiAccess, CANARY_OBJECT, ClientIdentity, ClusterDns, ClusterError};
 use crate::engine::error::RunError;
 use crate::engine::plan::placement::{Asked, Place, Placement, address};
-use crate::experiment::{ApiServer, ApiVerb, Ask, DnsName, Probe, Target};
-use crate::probe::{
-    Body, Destination, DnsQuestion, HttpQuestion, Identity, Question, Secret, TlsQuestion,
+use crate::experiment::{
+    ApiServer, ApiVerb, Ask, DnsName, FileText, HttpAsk, Method, Probe, Target, TlsSettings,
+    certificate,
 };
-use crate::timeline::ObjectRef;
+use crate::probe::{
+    Body, BodyExpectation, Destination, DnsQuestion, HttpQuestion, Identity, JsonValue, Question,
+    Scope, TlsQuestion,
+};
+use crate::timeline::{ObjectRef, Secret, counted};
 
 /// The port of every name server.
 const DNS_PORT: u16 = 53;
@@ -25,7 +29,7 @@ impl Placement<'_> {
             })?,
         };
         let destination = self.destination(probe, place, target).await?;
-        let mut asked = asked(&probe.ask, target, destination);
+        let mut asked = asked(&probe.ask, target, destination).map_err(RunError::failed)?;
         match target {
             Target::Published { service, via, .. } => {
                 asked.target += &format!(" ({} of {service})", via.name());
@@ -127,23 +131,21 @@ impl Placement<'_> {
     }
 }
 
-pub(in crate::engine) fn asked(ask: &Ask, target: &Target, destination: Destination) -> Asked {
-    let peer = Peer::of(target, &destination);
+/// Errors when a certificate or key cannot be used.
+pub(in crate::engine) fn asked(
+    ask: &Ask,
+    target: &Target,
+    destination: Destination,
+) -> Result<Asked, String> {
+    let mut peer = Peer::of(target, &destination);
     let (description, question) = match ask {
-        Ask::Http { path, success, headers, backend_header, insecure, .. } => {
-            let scheme = if peer.tls { "https" } else { "http" };
-            let question = HttpQuestion {
-                headers: headers.clone().into_iter().collect(),
-                success: (success.from, success.to),
-                backend_header: backend_header.clone(),
-                tls: peer.tls.then(|| peer.tls_question(None, *insecure)),
-                ..HttpQuestion::get(peer.authority(), path.clone())
-            };
-            let description = format!("{scheme}://{}{path}", peer.authority());
-            (description, Question::Http(Box::new(question)))
+        Ask::Http(http) => {
+            peer.tls = http.uses_tls();
+            let description = peer.request(http);
+            (description, Question::Http(Box::new(http_question(http, &peer)?)))
         }
-        Ask::Tls { server_name, insecure, .. } => {
-            let question = peer.tls_question(server_name.as_deref(), *insecure);
+        Ask::Tls { settings, .. } => {
+            let question = peer.tls_question(settings)?;
             (format!("tls {}:{}", peer.host, peer.port), Question::Tls(question))
         }
         _ => (format!("tcp {}:{}", peer.host, peer.port), Question::Tcp),
@@ -154,7 +156,38 @@ pub(in crate::engine) fn asked(ask: &Ask, target: &Target, destination: Destinat
         }
         _ => description,
     };
-    Asked { target, destination, question }
+    Ok(Asked { target, destination, question })
+}
+
+fn http_question(http: &HttpAsk, peer: &Peer) -> Result<HttpQuestion, String> {
+    let names_type = http.headers.keys().any(|name| name.eq_ignore_ascii_case("content-type"));
+    let body = http.body.as_ref().map(|FileText { text, .. }| Body {
+        content_type: (!names_type).then(|| content_type(text).to_owned()),
+        text: text.clone(),
+    });
+    let json = http.body_json.as_ref();
+    let json = json.map(|it| JsonValue { path: it.path.clone(), equals: it.equals.clone() });
+    Ok(HttpQuestion {
+        method: http.method.name().into(),
+        host: peer.authority(),
+        paths: http.paths().to_vec(),
+        headers: http.headers.clone().into_iter().collect(),
+        success: (http.success.from, http.success.to),
+        expected_body: BodyExpectation { contains: http.body_contains.clone(), json },
+        backend_header: http.backend_header.clone(),
+        body,
+        authorization: None,
+        tls: if peer.tls { Some(peer.tls_question(&http.settings)?) } else { None },
+    })
+}
+
+/// Of a body whose header is not set by the experiment.
+fn content_type(body: &str) -> &'static str {
+    let body = body.replace(HttpQuestion::UNIQUE, "1");
+    match serde_json::from_str::<serde_json::Value>(&body).is_ok() {
+        true => "application/json",
+        false => "text/plain; charset=utf-8",
+    }
 }
 
 /// A Service's name for a client: of another namespace as DNS has it.
@@ -199,9 +232,34 @@ impl Peer {
         }
     }
 
-    fn tls_question(&self, server_name: Option<&str>, insecure: bool) -> TlsQuestion {
-        let server_name = server_name.unwrap_or(self.host.trim_matches(['[', ']'])).to_owned();
-        TlsQuestion { insecure, server_name, roots: None, identity: None }
+    /// As reports describe it: a GET of one path as its URL.
+    fn request(&self, http: &HttpAsk) -> String {
+        let method = match http.method {
+            Method::Get => String::new(),
+            other => format!("{} ", other.name()),
+        };
+        let scheme = if self.tls { "https" } else { "http" };
+        let more = match http.paths().len() - 1 {
+            0 => String::new(),
+            more => format!(" and {}", counted(more, "more path")),
+        };
+        format!("{method}{scheme}://{}{}{more}", self.authority(), http.path)
+    }
+
+    fn tls_question(&self, settings: &TlsSettings) -> Result<TlsQuestion, String> {
+        let asked = || self.host.trim_matches(['[', ']']).to_owned();
+        let roots = settings.ca.as_ref().map(|ca| certificate::chain(&ca.text)).transpose()?;
+        let identity = settings.client.as_ref().map(|client| {
+            let chain = certificate::chain(&client.certificate.text)?;
+            let key = certificate::key(&client.key.0)?;
+            Ok::<_, String>(Secret(Identity { chain, key, scope: Scope::Prober }))
+        });
+        Ok(TlsQuestion {
+            insecure: settings.insecure,
+            server_name: settings.server_name.clone().unwrap_or_else(asked),
+            roots,
+            identity: identity.transpose()?,
+        })
     }
 }
 
@@ -227,7 +285,9 @@ fn api_question(access: ApiAccess, verb: ApiVerb, namespace: &str, probe: &str) 
         insecure: tls.insecure,
         server_name: tls.server_name,
         roots: tls.roots,
-        identity: tls.identity.map(|ClientIdentity { chain, key }| Secret(Identity { chain, key })),
+        identity: tls.identity.map(|ClientIdentity { chain, key }| {
+            Secret(Identity { chain, key, scope: Scope::ThisProcess })
+        }),
     });
     let question = HttpQuestion {
         headers: vec![("Accept".into(), "application/json".into())],
@@ -248,16 +308,13 @@ fn api_question(access: ApiAccess, verb: ApiVerb, namespace: &str, probe: &str) 
 /// each time, as what is the same already is not written.
 fn change(probe: &str) -> Body {
     let key = probe.replace('@', ".");
-    let text = serde_json::json!({"data": {key: Body::SLOT}}).to_string();
-    Body { content_type: "application/merge-patch+json".into(), text }
+    let text = serde_json::json!({"data": {key: HttpQuestion::UNIQUE}}).to_string();
+    Body { content_type: Some("application/merge-patch+json".into()), text }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::experiment::StatusRange;
 
     fn access() -> ApiAccess {
         let tls = crate::cluster::ApiTls {
@@ -282,34 +339,27 @@ mod tests {
         let object = "/api/v1/namespaces/outage-7f3a/configmaps/outage-canary";
         let read = ask(ApiVerb::Read);
         assert_eq!(
-            (read.method.as_str(), read.path.as_str(), read.host.as_str()),
+            (read.method.as_str(), read.paths[0].as_str(), read.host.as_str()),
             ("GET", object, "[fd00::1]:6443")
         );
-        assert_eq!(ask(ApiVerb::ReadCached).path, format!("{object}?resourceVersion=0"));
+        assert_eq!(ask(ApiVerb::ReadCached).paths[0], format!("{object}?resourceVersion=0"));
         let write = ask(ApiVerb::Write);
-        assert_eq!((write.method.as_str(), write.path.as_str()), ("PATCH", object));
+        assert_eq!((write.method.as_str(), write.paths[0].as_str()), ("PATCH", object));
         let body = write.body.unwrap();
-        assert_eq!(body.content_type, "application/merge-patch+json");
-        assert_eq!(body.text, format!(r#"{{"data":{{"api-write.cp-2":"{}"}}}}"#, Body::SLOT));
+        assert_eq!(body.content_type.as_deref(), Some("application/merge-patch+json"));
+        assert_eq!(body.text, r#"{"data":{"api-write.cp-2":"$(unique)"}}"#);
         assert!(!format!("{read:?}").contains("hunter2"));
     }
 
     fn http(target: Target) -> Ask {
-        Ask::Http {
-            target,
-            path: "/x".into(),
-            success: StatusRange::default(),
-            headers: BTreeMap::new(),
-            backend_header: "x-backend".into(),
-            insecure: false,
-        }
+        Ask::Http(Box::new(HttpAsk { path: "/x".into(), ..HttpAsk::get(target) }))
     }
 
     #[test]
     fn a_service_is_shown_with_its_name_and_address() {
         let destination = address("10.96.3.4", 80);
         let ask = http(Target::Service { service: "web".into(), port: None });
-        let asked = asked(&ask, ask.target().unwrap(), destination);
+        let asked = asked(&ask, ask.target().unwrap(), destination).unwrap();
         assert_eq!(asked.target, "http://web/x (10.96.3.4:80)");
         let Question::Http(question) = asked.question else { panic!("is http") };
         assert_eq!(question.host, "web");
@@ -321,8 +371,9 @@ mod tests {
         let question = |server_name: Option<&str>| {
             let target = Target::Service { service: "web".into(), port: Some(443) };
             let server_name = server_name.map(str::to_owned);
-            let ask = Ask::Tls { target: target.clone(), server_name, insecure: false };
-            asked(&ask, &target, address("10.96.3.4", 443))
+            let settings = TlsSettings { server_name, ..TlsSettings::default() };
+            let ask = Ask::Tls { target: target.clone(), settings };
+            asked(&ask, &target, address("10.96.3.4", 443)).unwrap()
         };
         assert_eq!(question(None).target, "tls web:443 (10.96.3.4:443)");
         for (named, expected) in [(None, "web"), (Some("web.test"), "web.test")] {
@@ -335,10 +386,41 @@ mod tests {
     fn a_url_keeps_its_name_port_and_certificate() {
         let destination = address("example.test", 8443);
         let ask = http(Target::Address { host: "example.test".into(), port: 8443, tls: true });
-        let asked = asked(&ask, ask.target().unwrap(), destination);
+        let asked = asked(&ask, ask.target().unwrap(), destination).unwrap();
         assert_eq!(asked.target, "https://example.test:8443/x");
         let Question::Http(question) = asked.question else { panic!("is http") };
         assert_eq!(question.host, "example.test:8443");
         assert_eq!(question.tls.unwrap().server_name, "example.test");
+    }
+
+    #[test]
+    fn a_request_is_asked_as_the_experiment_says() {
+        let target = Target::Service { service: "shop/checkout".into(), port: None };
+        let text = r#"{"id": $(unique)}"#.to_owned();
+        let http = HttpAsk {
+            method: Method::Post,
+            path: "/a".into(),
+            paths: vec!["/a".into(), "/b".into()],
+            body: Some(FileText { file: None, text }),
+            body_contains: Some("ok".into()),
+            tls: true,
+            ..HttpAsk::get(target)
+        };
+        let of = |http: HttpAsk| {
+            let ask = Ask::Http(Box::new(http));
+            let asked = asked(&ask, ask.target().unwrap(), address("10.96.3.4", 443)).unwrap();
+            let Question::Http(question) = asked.question else { panic!("is http") };
+            (asked.target, question)
+        };
+        let (target, question) = of(http.clone());
+        assert_eq!(target, "POST https://checkout.shop.svc/a and 1 more path (10.96.3.4:443)");
+        assert_eq!((question.method.as_str(), question.paths.len()), ("POST", 2));
+        assert_eq!(question.tls.unwrap().server_name, "checkout.shop.svc");
+        assert_eq!(question.expected_body.contains.as_deref(), Some("ok"));
+        let body = question.body.unwrap();
+        assert_eq!(body.content_type.as_deref(), Some("application/json"));
+        let headers = [("Content-type".to_owned(), "text/csv".to_owned())].into();
+        let (_, typed) = of(HttpAsk { headers, ..http });
+        assert_eq!(typed.body.unwrap().content_type, None, "the experiment's own is sent");
     }
 }

@@ -1,5 +1,6 @@
 //! Checks across fields and files: what each field alone can't know. One file for each concern.
 
+mod certificates;
 mod claims;
 mod faults;
 mod fitting;
@@ -28,6 +29,7 @@ use super::tree::Node;
 pub(super) fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files, names: &Names) {
     let check = Check { cx, root, draft, names };
     objects::check(cx, &files.workload);
+    certificates::check(&check);
     references::check(&check, files);
     method::check(&check);
     claims::check(&check);

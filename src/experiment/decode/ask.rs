@@ -1,26 +1,18 @@
 //! What a probe asks: the fields of each kind.
 
-use std::collections::BTreeMap;
-
-use serde_json::json;
-
 use super::fields::{Cx, Decode, Fields};
+use super::http::http;
 use super::reference;
-use super::scalar::{choice, dns_label, flag, port, sentence, texts};
-use super::url;
-use crate::experiment::schema::{
-    ApiServer, ApiVerb, Ask, Canary, DnsName, Pods, StatusRange, Target, Via,
-};
+use super::scalar::{choice, dns_label, flag, sentence};
+use super::target::{self, Whom, target};
+use super::tls::tls_settings;
+use crate::experiment::schema::{ApiServer, ApiVerb, Ask, Canary, DnsName};
 use crate::experiment::tree::{Node, quoted};
-use crate::timeline::ObjectRef;
 
 pub(crate) const KINDS: [(&str, Decode<Ask>); 6] =
     [("http", http), ("tcp", tcp), ("tls", tls), ("api", api), ("dns", dns), ("canary", canary)];
-const DEFAULT_BACKEND_HEADER: &str = "x-backend";
 const VERBS: [(&str, ApiVerb); 3] =
     [("read", ApiVerb::Read), ("readCached", ApiVerb::ReadCached), ("write", ApiVerb::Write)];
-const VIA: [(&str, Via); 2] =
-    [(Via::NodePort.name(), Via::NodePort), (Via::LoadBalancer.name(), Via::LoadBalancer)];
 const MAX_DNS_NAME: usize = 253;
 const CANARIES: [(&str, Canary); 3] = [
     (Canary::Scheduling.name(), Canary::Scheduling),
@@ -28,54 +20,8 @@ const CANARIES: [(&str, Canary); 3] = [
     (Canary::Autoscaling.name(), Canary::Autoscaling),
 ];
 
-fn http(cx: &Cx, node: &Node) -> Option<Ask> {
-    let mut fields = Fields::of(cx, node, "an `http` probe")?;
-    let asked = target(
-        &mut fields,
-        &[("service", service), ("ingress", ingress), ("url", web_address), ("pod", pod)],
-    );
-    let host = fields.optional("host", host);
-    let tls = fields.optional("tls", flag);
-    let path = fields.optional("path", path);
-    let success = fields.or("success", StatusRange::default(), status_range);
-    let headers = fields.or("headers", BTreeMap::new(), headers);
-    let backend_header = fields.or("backendHeader", DEFAULT_BACKEND_HEADER.into(), header_name);
-    let insecure = fields.or("insecure", false, flag);
-    let (path_key, insecure_key) = (fields.key("path"), fields.key("insecure"));
-    let of_ingress = fields.key("host").or(fields.key("tls"));
-    if fields.key("ingress").is_some() && fields.key("host").is_none() {
-        fields.misses("host");
-    }
-    fields.finish();
-    let (target, url_path) = asked?;
-    let target = match (target, of_ingress) {
-        (Target::Ingress { ingress, .. }, _) => {
-            Target::Ingress { ingress, host: host??, tls: tls?.unwrap_or(false) }
-        }
-        (_, Some(key)) => return cx.error(key, "`host` and `tls` are for an `ingress` only"),
-        (other, None) => other,
-    };
-    if let (Some(_), Some(key), Some(Some(_))) = (&url_path, path_key, &path) {
-        cx.error_hint::<()>(key, "a `url` already has its path", "put the path into the `url`");
-    }
-    let by_tls =
-        matches!(target, Target::Address { tls: true, .. } | Target::Ingress { tls: true, .. });
-    if let (false, Some(key)) = (by_tls, insecure_key) {
-        cx.error::<()>(key, "`insecure` is for `https` URLs only");
-    }
-    let path = path?.or(url_path).unwrap_or_else(|| "/".into());
-    Some(Ask::Http {
-        target,
-        path,
-        success: success?,
-        headers: headers?,
-        backend_header: backend_header?,
-        insecure: insecure?,
-    })
-}
-
 const TCP_TARGETS: [(&str, Decode<Whom>); 3] =
-    [("service", service), ("address", address), ("pod", pod)];
+    [("service", target::service), ("address", target::address), ("pod", target::pod)];
 
 fn tcp(cx: &Cx, node: &Node) -> Option<Ask> {
     let mut fields = Fields::of(cx, node, "a `tcp` probe")?;
@@ -87,165 +33,9 @@ fn tcp(cx: &Cx, node: &Node) -> Option<Ask> {
 fn tls(cx: &Cx, node: &Node) -> Option<Ask> {
     let mut fields = Fields::of(cx, node, "a `tls` probe")?;
     let asked = target(&mut fields, &TCP_TARGETS);
-    let server_name = fields.optional("serverName", sentence);
-    let insecure = fields.or("insecure", false, flag);
+    let settings = tls_settings(&mut fields);
     fields.finish();
-    Some(Ask::Tls { target: asked?.0, server_name: server_name?, insecure: insecure? })
-}
-
-/// Whom a probe asks, before `namespace` and `port` have joined it.
-enum Whom {
-    Service(ObjectRef),
-    Ingress(ObjectRef),
-    Pod(Pods, u16),
-    Address(String, u16),
-    Url(url::Url),
-}
-
-/// The target, and of a URL its path.
-fn target(
-    fields: &mut Fields,
-    members: &[(&'static str, Decode<Whom>)],
-) -> Option<(Target, Option<String>)> {
-    let whom = fields.one_of(members);
-    let namespace = fields.optional("namespace", dns_label);
-    let port = fields.optional("port", port);
-    let via = fields.optional("via", |cx, node| choice(cx, node, "way to a Service", &VIA));
-    let whom = whom?;
-    if !matches!(whom, Whom::Service(_)) {
-        let is_ingress = matches!(whom, Whom::Ingress(_));
-        for (name, hint) in [
-            ("port", "an address has its port, and a `pod` takes `port` inside"),
-            ("via", "leave it out"),
-            ("namespace", "an address has none, and a `pod` takes `namespace` inside"),
-        ] {
-            if let Some(key) = fields.key(name).filter(|_| name != "namespace" || !is_ingress) {
-                let message = format!("`{name}` here is for a `service` only");
-                return fields.cx().error_hint(key, message, hint);
-            }
-        }
-    }
-    Some(match whom {
-        Whom::Service(service) => {
-            let service = fields.joined(service, namespace?)?;
-            let target = match via? {
-                None => Target::Service { service, port: port? },
-                Some(via) => Target::Published { service, port: port?, via },
-            };
-            (target, None)
-        }
-        Whom::Ingress(ingress) => {
-            let ingress = fields.joined(ingress, namespace?)?;
-            (Target::Ingress { ingress, host: String::new(), tls: false }, None)
-        }
-        Whom::Pod(pods, port) => (Target::Pod { pods, port }, None),
-        Whom::Address(host, port) => (Target::Address { host, port, tls: false }, None),
-        Whom::Url(url) => {
-            (Target::Address { host: url.host, port: url.port, tls: url.tls }, Some(url.path))
-        }
-    })
-}
-
-fn service(cx: &Cx, node: &Node) -> Option<Whom> {
-    reference::service(cx, node).map(Whom::Service)
-}
-
-fn ingress(cx: &Cx, node: &Node) -> Option<Whom> {
-    reference::object(cx, node).map(Whom::Ingress)
-}
-
-fn host(cx: &Cx, node: &Node) -> Option<String> {
-    let text = sentence(cx, node)?;
-    match url::address(&format!("{text}:80")) {
-        Ok((host, 80)) if host == text => Some(text),
-        _ => cx.error(node.focus(), format!("{} is not a host", quoted(&text))),
-    }
-}
-
-fn pod(cx: &Cx, node: &Node) -> Option<Whom> {
-    let mut fields = Fields::of(cx, node, "a pod selector")?;
-    let pods = reference::pods(&mut fields);
-    let port = fields.required("port", port);
-    fields.finish();
-    Some(Whom::Pod(pods?, port?))
-}
-
-fn address(cx: &Cx, node: &Node) -> Option<Whom> {
-    let text = sentence(cx, node)?;
-    match url::address(&text) {
-        Ok((host, port)) => Some(Whom::Address(host, port)),
-        Err(why) => {
-            cx.error_hint(node.focus(), format!("{} is not an address", quoted(&text)), why)
-        }
-    }
-}
-
-fn web_address(cx: &Cx, node: &Node) -> Option<Whom> {
-    let text = sentence(cx, node)?;
-    match url::url(&text) {
-        Ok(url) => Some(Whom::Url(url)),
-        Err(why) => cx.error_hint(
-            node.focus(),
-            format!("{} is not a URL that a probe can use", quoted(&text)),
-            why,
-        ),
-    }
-}
-
-fn path(cx: &Cx, node: &Node) -> Option<String> {
-    let text = sentence(cx, node)?;
-    match url::path_problem(&text) {
-        None => Some(text),
-        Some(why) => cx.error_hint(node.focus(), format!("{} is not a path", quoted(&text)), why),
-    }
-}
-
-/// `200-399`, or one status.
-fn status_range(cx: &Cx, node: &Node) -> Option<StatusRange> {
-    cx.reads(|| json!({"type": ["string", "integer"]}))?;
-    let text = node.text().unwrap_or_default();
-    let (from, to) = text.split_once('-').unwrap_or((text, text));
-    match (from.trim().parse(), to.trim().parse()) {
-        (Ok(from), Ok(to)) if 100 <= from && from <= to && to <= 599 => {
-            Some(StatusRange { from, to })
-        }
-        _ => cx.expected(node, "statuses such as `200-399`, or one such as `200`"),
-    }
-}
-
-fn headers(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
-    const OURS: [&str; 4] = ["host", "connection", "content-length", "transfer-encoding"];
-    let headers = texts(cx, node)?;
-    let problem = |(name, value): (&String, &String)| {
-        let at = node.get(name).map_or(node.focus(), |value| value.key.unwrap_or(value.span));
-        if !is_header_name(name) {
-            return cx.error(at, format!("{} cannot be the name of a header", quoted(name)));
-        }
-        if OURS.contains(&name.to_ascii_lowercase().as_str()) {
-            return cx.error(at, format!("the header {} is set by the probe itself", quoted(name)));
-        }
-        if value.contains(|c: char| c.is_control()) {
-            return cx.error(
-                at,
-                format!("the value of {} has characters that a header cannot carry", quoted(name)),
-            );
-        }
-        Some(())
-    };
-    let fine: Vec<Option<()>> = headers.iter().map(problem).collect();
-    fine.into_iter().collect::<Option<()>>().map(|()| headers)
-}
-
-fn header_name(cx: &Cx, node: &Node) -> Option<String> {
-    match sentence(cx, node)? {
-        name if is_header_name(&name) => Some(name.to_ascii_lowercase()),
-        name => cx.error(node.focus(), format!("{} cannot be the name of a header", quoted(&name))),
-    }
-}
-
-fn is_header_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+    Some(Ask::Tls { target: asked?.0, settings: settings? })
 }
 
 fn api(cx: &Cx, node: &Node) -> Option<Ask> {
@@ -312,13 +102,22 @@ mod tests {
     use super::super::fields::tests::decoded;
     use super::super::probe::probe;
     use super::*;
-    use crate::experiment::schema::From;
+    use crate::experiment::schema::{
+        BodyJson, FileText, From, HttpAsk, Method, Pods, Target, TlsSettings, Via,
+    };
     use crate::timeline::ProbeKind;
 
     fn ask(yaml: &str) -> Ask {
         let (found, problems) = decoded(&format!("{{name: a, {yaml}}}"), probe);
         assert_eq!(problems, "");
         found.unwrap().ask
+    }
+
+    fn http(fields: &str) -> HttpAsk {
+        match ask(&format!("http: {{{fields}}}")) {
+            Ask::Http(http) => *http,
+            _ => panic!("not http"),
+        }
     }
 
     fn wrong(yaml: &str) -> String {
@@ -368,14 +167,14 @@ mod tests {
 
     #[test]
     fn a_tls_question_names_the_certificate_only_where_it_differs() {
-        let Ask::Tls { server_name, insecure, .. } = ask("tls: {address: \"db:5432\"}") else {
-            panic!("not tls")
+        let settings = |yaml: &str| match ask(yaml) {
+            Ask::Tls { settings, .. } => settings,
+            _ => panic!("not tls"),
         };
-        assert_eq!((server_name, insecure), (None, false));
-        let named = ask("tls: {service: web, serverName: web.test, insecure: true}");
-        assert!(
-            matches!(named, Ask::Tls { server_name: Some(name), insecure: true, .. } if name == "web.test")
-        );
+        assert_eq!(settings("tls: {address: \"db:5432\"}"), TlsSettings::default());
+        let TlsSettings { server_name, insecure, .. } =
+            settings("tls: {service: web, serverName: web.test, insecure: true}");
+        assert_eq!((server_name.as_deref(), insecure), (Some("web.test"), true));
         assert!(wrong("tls: {service: web, path: /}").contains("path"));
     }
 
@@ -406,17 +205,14 @@ mod tests {
 
     #[test]
     fn a_url_brings_its_path() {
-        let Ask::Http { path, .. } = ask("http: {url: \"http://x/a?b=c\"}") else {
-            panic!("not http")
-        };
-        assert_eq!(path, "/a?b=c");
+        assert_eq!(http("url: \"http://x/a?b=c\"").path, "/a?b=c");
     }
 
     #[test]
     fn success_is_a_status_or_a_range() {
-        let success = |text: &str| match ask(&format!("http: {{service: web, success: {text}}}")) {
-            Ask::Http { success, .. } => (success.from, success.to),
-            _ => panic!("not http"),
+        let success = |text: &str| {
+            let success = http(&format!("service: web, success: {text}")).success;
+            (success.from, success.to)
         };
         assert_eq!((success("200"), success("200-204")), ((200, 200), (200, 204)));
         for bad in ["99", "600", "300-200", "ok", "200-", "[200]"] {
@@ -450,6 +246,83 @@ mod tests {
             wrong("http: {service: web, url: \"http://x\"}")
                 .starts_with("an `http` probe takes only one of")
         );
+    }
+
+    #[test]
+    fn a_request_has_a_method_a_body_and_paths_in_turn() {
+        let plain = http("service: web");
+        assert_eq!((plain.method, plain.paths()), (Method::Get, &["/".to_owned()][..]));
+        let post = http("service: web, method: POST, body: '{\"id\": 1}', paths: [/a, /b]");
+        assert_eq!((post.method, post.paths()), (Method::Post, &["/a".into(), "/b".into()][..]));
+        assert_eq!(post.body, Some(FileText { file: None, text: "{\"id\": 1}".into() }));
+        let file = http("service: web, method: PUT, body: {file: a.json}, paths: [/only]");
+        assert_eq!(file.body, Some(FileText { file: Some("a.json".into()), text: String::new() }));
+        assert_eq!((file.path.as_str(), file.paths.len()), ("/only", 0));
+        assert_eq!(http("url: \"http://x\", paths: [/a, /b]").paths().len(), 2);
+        for (bad, why) in [
+            ("service: web, method: post", "did you mean `POST`?"),
+            ("service: web, method: POST, body: {id: 1}", "unknown field `id` in a file"),
+            ("service: web, paths: []", "expected a list of paths"),
+            ("service: web, paths: [a]", "`a` is not a path"),
+            ("service: web, path: /, paths: [/a]", "`path` and `paths` exclude each other"),
+            ("url: \"http://x/a\", paths: [/b]", "a `url` already has its path"),
+        ] {
+            assert!(wrong(&format!("http: {{{bad}}}")).contains(why), "{bad}: {}", wrong(bad));
+        }
+    }
+
+    #[test]
+    fn an_odd_body_of_a_request_is_a_warning() {
+        let (found, problems) = decoded("{name: a, http: {service: web, body: x}}", probe);
+        assert!(found.is_some());
+        assert!(
+            problems.contains("warning: servers may ignore or refuse the body of a GET"),
+            "{problems}"
+        );
+    }
+
+    #[test]
+    fn the_body_of_an_answer_is_a_text_or_a_value() {
+        let read = http("service: web, bodyContains: ok, bodyJson: {path: $.n, equals: 1}");
+        assert_eq!(read.body_contains.as_deref(), Some("ok"));
+        assert_eq!(read.body_json, Some(BodyJson { path: "$.n".into(), equals: 1.into() }));
+        let equals = |text: &str| {
+            let fields = format!("service: web, bodyJson: {{path: $.n, equals: {text}}}");
+            http(&fields).body_json.unwrap().equals
+        };
+        assert_eq!((equals("true"), equals("\"1\"")), (true.into(), "1".into()));
+        assert_eq!((equals("ok"), equals("1.5")), ("ok".into(), 1.5.into()));
+        for (bad, why) in [
+            ("success: 204, bodyContains: x", "an answer of status 204 has no body"),
+            ("method: HEAD, bodyContains: x", "the answer to HEAD has no body"),
+            ("bodyJson: {path: status, equals: ok}", "`status` is not a JSONPath"),
+            ("bodyJson: {path: $.status}", "needs `equals`"),
+            ("bodyJson: {path: $.status, equals: [1]}", "expected a string, a number or a boolean"),
+        ] {
+            let wrong = wrong(&format!("http: {{service: web, {bad}}}"));
+            assert!(wrong.contains(why), "{bad}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn a_service_is_asked_by_https() {
+        let read = http("service: web, tls: true, serverName: web.test, ca: \"PEM\"");
+        assert!(read.tls && read.uses_tls());
+        assert_eq!(read.settings.server_name.as_deref(), Some("web.test"));
+        assert_eq!(read.settings.ca.unwrap().text, "PEM");
+        let read = http("url: \"https://x\", clientCertificate: {file: a}, clientKey: {file: b}");
+        assert_eq!(read.settings.client.unwrap().key_file.to_str(), Some("b"));
+        for (bad, why) in [
+            ("service: web, ca: {file: a}", "`ca` is for `https` URLs only"),
+            ("url: \"https://x\", tls: true", "a `url` says itself whether it uses TLS"),
+            ("url: \"https://x\", clientKey: {file: b}", "needs `clientCertificate`"),
+            ("url: \"https://x\", clientCertificate: a", "needs `clientKey`"),
+            ("url: \"https://x\", clientKey: \"PEM\"", "(write `{file: PEM}`)"),
+            ("url: \"https://x\", insecure: true, ca: a", "accepts any certificate, despite `ca`"),
+        ] {
+            let wrong = wrong(&format!("http: {{{bad}}}"));
+            assert!(wrong.contains(why), "{bad}: {wrong}");
+        }
     }
 
     #[test]

@@ -8,12 +8,15 @@ mod description;
 pub(super) mod duration;
 pub(super) mod expect;
 pub(super) mod fields;
+mod http;
 pub(super) mod method;
 pub(super) mod node;
 pub(super) mod probe;
 pub(super) mod reference;
 pub(super) mod scalar;
 pub(super) mod steady;
+mod target;
+mod tls;
 pub(super) mod url;
 
 use std::path::PathBuf;

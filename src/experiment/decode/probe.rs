@@ -142,21 +142,20 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    use crate::experiment::schema::{Pods, StatusRange, Target};
+    use crate::experiment::schema::{HttpAsk, Pods, StatusRange, Target};
 
     #[test]
     fn what_is_absent_has_its_default() {
         let (found, problems) = decoded("{name: web, http: {service: web}}", probe);
         assert_eq!(problems, "");
         let target = Target::Service { service: "web".into(), port: None };
-        let ask = Ask::Http {
-            target,
+        let ask = Ask::Http(Box::new(HttpAsk {
             path: "/".into(),
             success: StatusRange { from: 200, to: 399 },
             headers: BTreeMap::new(),
             backend_header: "x-backend".into(),
-            insecure: false,
-        };
+            ..HttpAsk::get(target)
+        }));
         let (connection, timeout) = (Connection::New, Duration::from_secs(1));
         assert_eq!(
             found,

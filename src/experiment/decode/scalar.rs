@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::duration;
-use super::fields::Cx;
+use super::fields::{Cx, Fields};
+use crate::experiment::schema::FileText;
 use crate::experiment::tree::{Node, Value, quoted};
 use crate::kind_config::is_dns_label;
 use crate::yaml::suggest;
@@ -187,6 +188,39 @@ fn boolean(text: &str) -> Option<bool> {
         "true" | "yes" | "on" | "1" => Some(true),
         "false" | "no" | "off" | "0" => Some(false),
         _ => None,
+    }
+}
+
+/// `{file: PATH}`, relative to the experiment.
+pub(crate) fn named_file(cx: &Cx, node: &Node) -> Option<PathBuf> {
+    let mut fields = Fields::of_or(cx, node, "a file", |text| format!("{{file: {text}}}"))?;
+    let file = fields.required("file", path);
+    fields.finish();
+    file
+}
+
+/// A text, or a file that has it.
+pub(crate) fn text_or_file(cx: &Cx, node: &Node) -> Option<FileText> {
+    cx.reads_also(|| json!({"type": "string"}), || named_file(cx, node))?;
+    match node.value {
+        Value::Map(_) => {
+            named_file(cx, node).map(|file| FileText { file: Some(file), text: String::new() })
+        }
+        _ => text(cx, node).map(|text| FileText { file: None, text }),
+    }
+}
+
+/// A string, a number or a boolean.
+pub(crate) fn scalar(cx: &Cx, node: &Node) -> Option<Json> {
+    cx.reads(|| json!({"type": ["string", "number", "boolean"]}))?;
+    match &node.value {
+        // What JSON takes for a number or a boolean is one.
+        Value::Scalar { text, plain } => {
+            let read =
+                Some(text).filter(|_| *plain).and_then(|text| serde_json::from_str(text).ok());
+            Some(read.unwrap_or_else(|| text.clone().into()))
+        }
+        _ => cx.expected(node, "a string, a number or a boolean"),
     }
 }
 

@@ -25,7 +25,8 @@ pub(crate) use expectation::{
 pub(crate) use fault::{Direction, DrainOptions, Fault, Side, every_fault};
 pub(crate) use named::Named;
 pub(crate) use probe::{
-    ApiServer, ApiVerb, Ask, Canary, Connection, DnsName, From, Probe, StatusRange, Target, Via,
+    ApiServer, ApiVerb, Ask, BodyJson, Canary, ClientCertificate, Connection, DnsName, FileText,
+    From, HttpAsk, Method, NamedFile, Probe, StatusRange, Target, TlsSettings, Via,
 };
 pub(crate) use selector::{Count, NodeSelector, PodSelector, Pods, PodsBy};
 

@@ -1,12 +1,14 @@
 //! What is asked, by whom, and how often.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{NodeSelector, Pods};
-use crate::timeline::{ObjectRef, ProbeKind};
+use crate::timeline::{ObjectRef, ProbeKind, Secret};
 
 /// A question asked at a fixed rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,31 +32,16 @@ pub struct Probe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Ask {
-    /// An HTTP GET. Success: 2xx and 3xx (redirects are not followed).
-    Http {
-        target: Target,
-        /// The path and query. Default: `/`. Of a `url`, its own.
-        path: String,
-        /// Statuses that are success. Default: 200 to 399.
-        success: StatusRange,
-        /// Headers to send besides Host. Default: none.
-        headers: BTreeMap<String, String>,
-        /// The response header that names the back end. Default: `x-backend`. Where the answer has
-        /// none, the back end is unknown.
-        backend_header: String,
-        /// For an `https` URL: accept any certificate. Default: no.
-        insecure: bool,
-    },
+    /// An HTTP request. Success: 2xx and 3xx (redirects are not followed).
+    Http(Box<HttpAsk>),
     /// A TCP connection, opened and closed. With `connection: reused` it is kept, and checked to be
     /// still open.
     Tcp { target: Target },
     /// A TLS connection, opened and closed. Success: the handshake completes.
     Tls {
         target: Target,
-        /// The name that the certificate must carry. Default: the Service's or the host's.
-        server_name: Option<String>,
-        /// Accept any certificate. Default: no.
-        insecure: bool,
+        #[serde(flatten)]
+        settings: TlsSettings,
     },
     /// The API server, from this program, with the kubeconfig's credentials. Success: 2xx.
     Api {
@@ -72,6 +59,195 @@ pub enum Ask {
     /// Something that the control plane is asked to do, in the run's namespace. Success: it is
     /// done.
     Canary(Canary),
+}
+
+/// An HTTP request, and which answers are success.
+///
+/// In timelines its fields are called as here: they always were.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HttpAsk {
+    pub target: Target,
+    /// Default: GET.
+    #[serde(default)]
+    pub method: Method,
+    /// The path and query. Default: `/`. Of a `url`, its own. Of several paths the first.
+    pub path: String,
+    /// Several paths: attempt i asks for the one of number i modulo their count. Default: none,
+    /// `path` alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// Headers to send besides Host. Default: none.
+    pub headers: BTreeMap<String, String>,
+    /// What is sent behind the headers. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<FileText>,
+    /// Statuses that are success. Default: 200 to 399.
+    pub success: StatusRange,
+    /// The text that the answer's body must contain. Default: any body is success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_contains: Option<String>,
+    /// What the answer's body must have, as JSON. Default: any body is success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_json: Option<BodyJson>,
+    /// The response header that names the back end. Default: `x-backend`. Where the answer has
+    /// none, the back end is unknown.
+    pub backend_header: String,
+    /// Whether a Service or pod is asked by HTTPS. Default: no. (URLs and Ingresses say so
+    /// themselves.)
+    #[serde(default)]
+    pub tls: bool,
+    #[serde(flatten)]
+    pub settings: TlsSettings,
+}
+
+impl HttpAsk {
+    /// The response header that names the back end, where the experiment names no other.
+    pub const BACKEND_HEADER: &str = "x-backend";
+
+    /// A GET of `/`, with nothing but defaults.
+    pub fn get(target: Target) -> Self {
+        Self {
+            target,
+            method: Method::Get,
+            path: "/".into(),
+            paths: Vec::new(),
+            headers: BTreeMap::new(),
+            body: None,
+            success: StatusRange::default(),
+            body_contains: None,
+            body_json: None,
+            backend_header: Self::BACKEND_HEADER.into(),
+            tls: false,
+            settings: TlsSettings::default(),
+        }
+    }
+
+    /// The paths that are asked for in turn: at least one.
+    pub fn paths(&self) -> &[String] {
+        if self.paths.is_empty() { std::slice::from_ref(&self.path) } else { &self.paths }
+    }
+
+    pub fn uses_tls(&self) -> bool {
+        let by_target = |target: &Target| {
+            matches!(target, Target::Address { tls: true, .. } | Target::Ingress { tls: true, .. })
+        };
+        self.tls || by_target(&self.target)
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    #[default]
+    Get,
+    Head,
+    Options,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl Method {
+    /// Those that only read first.
+    pub const ALL: [Method; 7] = [
+        Method::Get,
+        Method::Head,
+        Method::Options,
+        Method::Post,
+        Method::Put,
+        Method::Patch,
+        Method::Delete,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Options => "OPTIONS",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+        }
+    }
+
+    /// Whether a body belongs to it.
+    pub fn takes_body(self) -> bool {
+        matches!(self, Method::Post | Method::Put | Method::Patch | Method::Options)
+    }
+
+    /// Whether it may change something in the application that is asked.
+    pub fn has_side_effects(self) -> bool {
+        matches!(self, Method::Post | Method::Put | Method::Patch | Method::Delete)
+    }
+}
+
+/// A text of the experiment itself, or of a file beside it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileText {
+    /// The file, relative to the experiment's. `None`: the experiment has the text.
+    pub file: Option<PathBuf>,
+    /// What the file held when the experiment was read.
+    pub text: String,
+}
+
+/// What a body must have, as JSON: all values that the path selects are `equals`, and there is one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BodyJson {
+    /// A JSONPath (RFC 9535): `$.status`.
+    pub path: String,
+    /// A string, number or boolean.
+    pub equals: serde_json::Value,
+}
+
+/// How a probe speaks TLS.
+///
+/// In timelines its fields are called as here: they always were.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TlsSettings {
+    /// Accept any certificate. Default: no.
+    #[serde(default)]
+    pub insecure: bool,
+    /// The name that the certificate must carry. Default: the Service's or the host's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// Who may vouch for the server's certificate, as PEM. Default: who vouches for the web's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<FileText>,
+    /// How the client shows who it is. Default: it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientCertificate>,
+}
+
+/// A client's certificate and key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientCertificate {
+    /// PEM: the certificates, the client's own first.
+    pub certificate: FileText,
+    /// The key's file, relative to the experiment's.
+    pub key_file: PathBuf,
+    /// What it held when the experiment was read, as PEM. It is in no timeline.
+    #[serde(skip)]
+    pub key: Secret<String>,
+}
+
+/// A file that an experiment names in a probe, and where its text goes.
+pub(crate) struct NamedFile<'a> {
+    /// The field: `clientKey`.
+    pub field: &'static str,
+    pub file: &'a Path,
+    pub text: &'a mut String,
+}
+
+impl FileText {
+    fn named(&mut self, field: &'static str) -> Option<NamedFile<'_>> {
+        let Self { file, text } = self;
+        file.as_deref().map(|file| NamedFile { field, file, text })
+    }
 }
 
 /// What is asked of an API server: always of the same small object, in the run's namespace.
@@ -145,7 +321,7 @@ impl Canary {
 impl Ask {
     pub fn kind(&self) -> ProbeKind {
         match self {
-            Ask::Http { .. } => ProbeKind::Http,
+            Ask::Http(_) => ProbeKind::Http,
             Ask::Tcp { .. } => ProbeKind::Tcp,
             Ask::Tls { .. } => ProbeKind::Tls,
             Ask::Api { .. } => ProbeKind::Api,
@@ -157,20 +333,45 @@ impl Ask {
     /// Whom it asks; `None`: the control plane, or DNS.
     pub fn target(&self) -> Option<&Target> {
         match self {
-            Ask::Http { target, .. } | Ask::Tcp { target } | Ask::Tls { target, .. } => {
-                Some(target)
-            }
+            Ask::Http(http) => Some(&http.target),
+            Ask::Tcp { target } | Ask::Tls { target, .. } => Some(target),
             Ask::Api { .. } | Ask::Dns { .. } | Ask::Canary(_) => None,
         }
     }
 
     pub fn target_mut(&mut self) -> Option<&mut Target> {
         match self {
-            Ask::Http { target, .. } | Ask::Tcp { target } | Ask::Tls { target, .. } => {
-                Some(target)
-            }
+            Ask::Http(http) => Some(&mut http.target),
+            Ask::Tcp { target } | Ask::Tls { target, .. } => Some(target),
             Ask::Api { .. } | Ask::Dns { .. } | Ask::Canary(_) => None,
         }
+    }
+
+    /// How it speaks TLS, if it may.
+    pub fn tls_settings(&self) -> Option<&TlsSettings> {
+        match self {
+            Ask::Http(http) => Some(&http.settings),
+            Ask::Tls { settings, .. } => Some(settings),
+            _ => None,
+        }
+    }
+
+    /// The files that it names.
+    pub(crate) fn files_mut(&mut self) -> impl Iterator<Item = NamedFile<'_>> {
+        let (body, settings) = match self {
+            Ask::Http(http) => (http.body.as_mut(), Some(&mut http.settings)),
+            Ask::Tls { settings, .. } => (None, Some(settings)),
+            _ => (None, None),
+        };
+        let (ca, client) =
+            settings.map_or((None, None), |tls| (tls.ca.as_mut(), tls.client.as_mut()));
+        let of_client = client.into_iter().flat_map(|client| {
+            let ClientCertificate { certificate, key_file, key: Secret(text) } = client;
+            let key = NamedFile { field: "clientKey", file: key_file, text };
+            certificate.named("clientCertificate").into_iter().chain([key])
+        });
+        let body = body.and_then(|body| body.named("body"));
+        body.into_iter().chain(ca.and_then(|ca| ca.named("ca"))).chain(of_client)
     }
 
     /// The Service that it asks, if it is one.
@@ -231,6 +432,18 @@ pub enum Target {
         port: u16,
         tls: bool,
     },
+}
+
+/// For people: `shop/checkout`.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Service { service, .. } | Target::Published { service, .. } => service.fmt(f),
+            Target::Ingress { ingress, .. } => write!(f, "Ingress {ingress}"),
+            Target::Pod { pods, .. } => write!(f, "the pod {pods}"),
+            Target::Address { host, port, .. } => write!(f, "{host}:{port}"),
+        }
+    }
 }
 
 /// How a Service is reached from outside of the cluster.

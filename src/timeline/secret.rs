@@ -1,9 +1,9 @@
-//! What must not get into a log.
+//! What must not get into a timeline, a report or a log.
 
 use std::fmt;
 
 /// Something that is never shown.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret<T>(pub T);
 
 impl<T> fmt::Debug for Secret<T> {

@@ -1,0 +1,226 @@
+//! What an HTTP probe sends, and which answers are success.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::fields::{Cx, Fields, record};
+use super::scalar::{choice, flag, scalar, sentence, text_or_file, texts};
+use super::target::{self, target};
+use super::tls::{FIELDS, tls_settings};
+use super::url;
+use crate::experiment::diagnostic::{Diagnostic, Span};
+use crate::experiment::schema::{Ask, BodyJson, HttpAsk, Method, StatusRange, Target};
+use crate::experiment::tree::{Node, quoted};
+
+/// Statuses whose answers have no body.
+const BODILESS: [u16; 2] = [204, 304];
+
+pub(super) fn http(cx: &Cx, node: &Node) -> Option<Ask> {
+    let mut fields = Fields::of(cx, node, "an `http` probe")?;
+    let asked = target(
+        &mut fields,
+        &[
+            ("service", target::service),
+            ("ingress", target::ingress),
+            ("url", target::web_address),
+            ("pod", target::pod),
+        ],
+    );
+    let host = fields.optional("host", target::host);
+    let tls = fields.or("tls", false, flag);
+    let method = fields.or("method", Method::Get, method);
+    let path = fields.optional("path", path);
+    let paths = fields.optional("paths", paths);
+    let headers = fields.or("headers", BTreeMap::new(), headers);
+    let body = fields.optional("body", text_or_file);
+    let success = fields.or("success", StatusRange::default(), status_range);
+    let body_contains = fields.optional("bodyContains", sentence);
+    let body_json = fields.optional("bodyJson", body_json);
+    let backend_header = fields.optional("backendHeader", header_name);
+    let settings = tls_settings(&mut fields);
+    let keys = Keys::of(&fields);
+    if fields.key("ingress").is_some() && keys.host.is_none() {
+        fields.misses("host");
+    }
+    fields.finish();
+    let (target, url_path) = asked?;
+    let (mut tls, method, success) = (tls?, method?, success?);
+    let target = match (target, keys.host) {
+        (Target::Ingress { ingress, .. }, _) => {
+            Target::Ingress { ingress, host: host??, tls: std::mem::take(&mut tls) }
+        }
+        (_, Some(key)) => return cx.error(key, "`host` is for an `ingress` only"),
+        (other, None) => other,
+    };
+    if let (Target::Address { .. }, Some(key)) = (&target, keys.tls) {
+        cx.error_hint::<()>(key, "a `url` says itself whether it uses TLS", "write `https://`");
+    }
+    let mut paths = paths?.unwrap_or_default();
+    let path = match (path?, url_path) {
+        (Some(path), None) => path,
+        (given, Some(own)) if given.is_some() || (!paths.is_empty() && own != "/") => {
+            let key = keys.path.or(keys.paths)?;
+            let hint = "put the path into the `url`";
+            return cx.error_hint(key, "a `url` already has its path", hint);
+        }
+        (_, own) => paths.first().cloned().or(own).unwrap_or_else(|| "/".into()),
+    };
+    if let (Some(_), Some(key)) = (keys.path, keys.paths) {
+        cx.error_hint::<()>(key, "`path` and `paths` exclude each other", "list all in `paths`");
+    }
+    paths.truncate(if paths.len() > 1 { usize::MAX } else { 0 });
+    let ask = HttpAsk {
+        method,
+        path,
+        paths,
+        headers: headers?,
+        body: body?,
+        success,
+        body_contains: body_contains?,
+        body_json: body_json?,
+        backend_header: backend_header?.unwrap_or_else(|| HttpAsk::BACKEND_HEADER.into()),
+        tls,
+        settings: settings?,
+        ..HttpAsk::get(target)
+    };
+    keys.check(cx, &ask);
+    Some(Ask::Http(Box::new(ask)))
+}
+
+/// Where the fields are that must fit others.
+struct Keys {
+    host: Option<Span>,
+    tls: Option<Span>,
+    path: Option<Span>,
+    paths: Option<Span>,
+    body: Option<Span>,
+    /// The first that says what the answer's body must be.
+    expected_body: Option<(&'static str, Span)>,
+    /// The first that is for TLS only.
+    of_tls: Option<(&'static str, Span)>,
+}
+
+impl Keys {
+    fn of(fields: &Fields) -> Self {
+        let first = |names: &[&'static str]| {
+            names.iter().find_map(|name| fields.key(name).map(|key| (*name, key)))
+        };
+        Self {
+            host: fields.key("host"),
+            tls: fields.key("tls"),
+            path: fields.key("path"),
+            paths: fields.key("paths"),
+            body: fields.key("body"),
+            expected_body: first(&["bodyContains", "bodyJson"]),
+            of_tls: first(&FIELDS),
+        }
+    }
+
+    fn check(&self, cx: &Cx, ask: &HttpAsk) {
+        let method = ask.method.name();
+        if let (false, Some((name, key))) = (ask.uses_tls(), self.of_tls) {
+            let hint = "with `tls: true`, a Service, pod or Ingress is asked by HTTPS";
+            cx.error_hint::<()>(key, format!("`{name}` is for `https` URLs only"), hint);
+        }
+        if let (Some(key), false) = (self.body, ask.method.takes_body()) {
+            let message = format!("servers may ignore or refuse the body of a {method} request");
+            let warning = Diagnostic::warning(message).at(cx.file(), key);
+            cx.report(warning.hint("set `method`, for example to POST"));
+        }
+        let Some((name, key)) = self.expected_body else { return };
+        let StatusRange { from, to } = ask.success;
+        if ask.method == Method::Head {
+            let message = format!("`{name}` cannot be met: the answer to HEAD has no body");
+            cx.error_hint::<()>(key, message, "use `method: GET`");
+        } else if from == to && BODILESS.contains(&from) {
+            let message = format!("`{name}` cannot be met: an answer of status {from} has no body");
+            cx.error::<()>(key, message);
+        }
+    }
+}
+
+fn method(cx: &Cx, node: &Node) -> Option<Method> {
+    choice(cx, node, "method", &Method::ALL.map(|method| (method.name(), method)))
+}
+
+fn path(cx: &Cx, node: &Node) -> Option<String> {
+    let text = sentence(cx, node)?;
+    match url::path_problem(&text) {
+        None => Some(text),
+        Some(why) => cx.error_hint(node.focus(), format!("{} is not a path", quoted(&text)), why),
+    }
+}
+
+/// Several paths: at least one.
+fn paths(cx: &Cx, node: &Node) -> Option<Vec<String>> {
+    let paths = cx.items(node, path)?.into_iter().collect::<Option<Vec<_>>>()?;
+    if paths.is_empty() { cx.expected(node, "a list of paths") } else { Some(paths) }
+}
+
+fn body_json(cx: &Cx, node: &Node) -> Option<BodyJson> {
+    record!(cx, node, "a `bodyJson`" => BodyJson {
+        path: required("path", json_path),
+        equals: required("equals", scalar),
+    })
+}
+
+fn json_path(cx: &Cx, node: &Node) -> Option<String> {
+    let text = sentence(cx, node)?;
+    match jsonpath_rust::parser::parse_json_path(&text) {
+        Ok(_) => Some(text),
+        Err(_) => cx.error_hint(
+            node.focus(),
+            format!("{} is not a JSONPath", quoted(&text)),
+            "a JSONPath looks like `$.status` or `$.checks[0].status`",
+        ),
+    }
+}
+
+/// `200-399`, or one status.
+fn status_range(cx: &Cx, node: &Node) -> Option<StatusRange> {
+    cx.reads(|| json!({"type": ["string", "integer"]}))?;
+    let text = node.text().unwrap_or_default();
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    match (from.trim().parse(), to.trim().parse()) {
+        (Ok(from), Ok(to)) if 100 <= from && from <= to && to <= 599 => {
+            Some(StatusRange { from, to })
+        }
+        _ => cx.expected(node, "statuses such as `200-399`, or one such as `200`"),
+    }
+}
+
+fn headers(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
+    const OURS: [&str; 4] = ["host", "connection", "content-length", "transfer-encoding"];
+    let headers = texts(cx, node)?;
+    let problem = |(name, value): (&String, &String)| {
+        let at = node.get(name).map_or(node.focus(), |value| value.key.unwrap_or(value.span));
+        if !is_header_name(name) {
+            return cx.error(at, format!("{} cannot be the name of a header", quoted(name)));
+        }
+        if OURS.contains(&name.to_ascii_lowercase().as_str()) {
+            return cx.error(at, format!("the header {} is set by the probe itself", quoted(name)));
+        }
+        if value.contains(|c: char| c.is_control()) {
+            return cx.error(
+                at,
+                format!("the value of {} has characters that a header cannot carry", quoted(name)),
+            );
+        }
+        Some(())
+    };
+    let fine: Vec<Option<()>> = headers.iter().map(problem).collect();
+    fine.into_iter().collect::<Option<()>>().map(|()| headers)
+}
+
+fn header_name(cx: &Cx, node: &Node) -> Option<String> {
+    match sentence(cx, node)? {
+        name if is_header_name(&name) => Some(name.to_ascii_lowercase()),
+        name => cx.error(node.focus(), format!("{} cannot be the name of a header", quoted(&name))),
+    }
+}
+
+fn is_header_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+}

@@ -1,0 +1,111 @@
+//! Whom a probe asks.
+
+use super::fields::{Cx, Decode, Fields};
+use super::reference;
+use super::scalar::{choice, dns_label, port, sentence};
+use super::url;
+use crate::experiment::schema::{Pods, Target, Via};
+use crate::experiment::tree::{Node, quoted};
+use crate::timeline::ObjectRef;
+
+const VIA: [(&str, Via); 2] =
+    [(Via::NodePort.name(), Via::NodePort), (Via::LoadBalancer.name(), Via::LoadBalancer)];
+
+/// Whom a probe asks, before `namespace` and `port` have joined it.
+pub(super) enum Whom {
+    Service(ObjectRef),
+    Ingress(ObjectRef),
+    Pod(Pods, u16),
+    Address(String, u16),
+    Url(url::Url),
+}
+
+/// The target, and of a URL its path.
+pub(super) fn target(
+    fields: &mut Fields,
+    members: &[(&'static str, Decode<Whom>)],
+) -> Option<(Target, Option<String>)> {
+    let whom = fields.one_of(members);
+    let namespace = fields.optional("namespace", dns_label);
+    let port = fields.optional("port", port);
+    let via = fields.optional("via", |cx, node| choice(cx, node, "way to a Service", &VIA));
+    let whom = whom?;
+    if !matches!(whom, Whom::Service(_)) {
+        let is_ingress = matches!(whom, Whom::Ingress(_));
+        for (name, hint) in [
+            ("port", "an address has its port, and a `pod` takes `port` inside"),
+            ("via", "leave it out"),
+            ("namespace", "an address has none, and a `pod` takes `namespace` inside"),
+        ] {
+            if let Some(key) = fields.key(name).filter(|_| name != "namespace" || !is_ingress) {
+                let message = format!("`{name}` here is for a `service` only");
+                return fields.cx().error_hint(key, message, hint);
+            }
+        }
+    }
+    Some(match whom {
+        Whom::Service(service) => {
+            let service = fields.joined(service, namespace?)?;
+            let target = match via? {
+                None => Target::Service { service, port: port? },
+                Some(via) => Target::Published { service, port: port?, via },
+            };
+            (target, None)
+        }
+        Whom::Ingress(ingress) => {
+            let ingress = fields.joined(ingress, namespace?)?;
+            (Target::Ingress { ingress, host: String::new(), tls: false }, None)
+        }
+        Whom::Pod(pods, port) => (Target::Pod { pods, port }, None),
+        Whom::Address(host, port) => (Target::Address { host, port, tls: false }, None),
+        Whom::Url(url) => {
+            (Target::Address { host: url.host, port: url.port, tls: url.tls }, Some(url.path))
+        }
+    })
+}
+
+pub(super) fn service(cx: &Cx, node: &Node) -> Option<Whom> {
+    reference::service(cx, node).map(Whom::Service)
+}
+
+pub(super) fn ingress(cx: &Cx, node: &Node) -> Option<Whom> {
+    reference::object(cx, node).map(Whom::Ingress)
+}
+
+pub(super) fn host(cx: &Cx, node: &Node) -> Option<String> {
+    let text = sentence(cx, node)?;
+    match url::address(&format!("{text}:80")) {
+        Ok((host, 80)) if host == text => Some(text),
+        _ => cx.error(node.focus(), format!("{} is not a host", quoted(&text))),
+    }
+}
+
+pub(super) fn pod(cx: &Cx, node: &Node) -> Option<Whom> {
+    let mut fields = Fields::of(cx, node, "a pod selector")?;
+    let pods = reference::pods(&mut fields);
+    let port = fields.required("port", port);
+    fields.finish();
+    Some(Whom::Pod(pods?, port?))
+}
+
+pub(super) fn address(cx: &Cx, node: &Node) -> Option<Whom> {
+    let text = sentence(cx, node)?;
+    match url::address(&text) {
+        Ok((host, port)) => Some(Whom::Address(host, port)),
+        Err(why) => {
+            cx.error_hint(node.focus(), format!("{} is not an address", quoted(&text)), why)
+        }
+    }
+}
+
+pub(super) fn web_address(cx: &Cx, node: &Node) -> Option<Whom> {
+    let text = sentence(cx, node)?;
+    match url::url(&text) {
+        Ok(url) => Some(Whom::Url(url)),
+        Err(why) => cx.error_hint(
+            node.focus(),
+            format!("{} is not a URL that a probe can use", quoted(&text)),
+            why,
+        ),
+    }
+}

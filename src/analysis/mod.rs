@@ -9,6 +9,7 @@ mod burst;
 mod causes;
 mod classes;
 mod clock;
+mod delivery;
 mod disturbance;
 pub mod endpoints;
 mod error_rate;
@@ -86,6 +87,7 @@ pub fn analyse_for(timeline: &Timeline, windows: &[Seconds]) -> Findings {
         probes,
         other_nodes: other_nodes::other_nodes(timeline, &faults, zero),
         leaders: leaders::leaders(timeline, zero),
+        delivery: None,
         heartbeats: heartbeats::heartbeats(&timeline.records, first_fault),
         unreadable: unreadable.collect(),
         warnings: Vec::new(),
@@ -93,6 +95,7 @@ pub fn analyse_for(timeline: &Timeline, windows: &[Seconds]) -> Findings {
         faults,
         steady_after,
     };
+    found.delivery = delivery::delivery(timeline, &found, zero);
     causes::explain(&mut found, timeline, zero);
     found.warnings = warnings::warnings(timeline, &found, zero);
     found

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::generator::ChosenFault;
-use super::{exit, form::Form};
+use super::{exit, form::Output};
 use crate::experiment::{typed_namespace, typed_service};
 use crate::timeline::ObjectRef;
 
@@ -142,9 +142,9 @@ pub(super) struct Run {
     /// Linux build of this program to run in the nodes, if this machine has another OS or architecture
     #[arg(long, value_name = "FILE")]
     pub agent_binary: Option<PathBuf>,
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t = Form::Text, value_name = "FORMAT")]
-    pub output: Form,
+    /// Output format; FORMAT=FILE writes a file beside the text (repeatable)
+    #[arg(short, long, default_value = "text", value_name = "FORMAT[=FILE]")]
+    pub output: Vec<Output>,
     #[command(flatten)]
     pub access: Access,
 }
@@ -243,11 +243,11 @@ pub(super) struct Predict {
     /// Kubernetes version, unless read from a running cluster
     #[arg(long, value_name = "VERSION", default_value = crate::kind_config::DEFAULT_KUBERNETES, value_parser = kubernetes_version)]
     pub kubernetes: String,
-    /// Number of simulated runs
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = whole::<u32>(1..=1_000_000))]
+    /// Number of simulated runs; by default those of reports and dry runs
+    #[arg(long, value_name = "N", default_value_t = crate::prediction::TRIALS, value_parser = whole::<u32>(1..=1_000_000))]
     pub trials: u32,
     /// Seed for the simulation
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u64>(0..=u64::MAX))]
+    #[arg(long, value_name = "N", default_value_t = crate::prediction::SEED, value_parser = whole::<u64>(0..=u64::MAX))]
     pub seed: u64,
     /// Number of nodes for which cost and risk are estimated
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = whole::<u32>(1..=5000))]
@@ -395,9 +395,12 @@ pub(super) struct Report {
     /// Run IDs or their prefixes, `latest`, or folders
     #[arg(default_value = "latest")]
     pub runs: Vec<String>,
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t = Form::Text, value_name = "FORMAT")]
-    pub output: Form,
+    /// Exit with the code of the verdict, as `run` does [default: 0 once the report is printed]
+    #[arg(long)]
+    pub exit_code: bool,
+    /// Output format; FORMAT=FILE writes a file beside the text (repeatable)
+    #[arg(short, long, default_value = "text", value_name = "FORMAT[=FILE]")]
+    pub output: Vec<Output>,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ use super::cluster::default_config;
 use super::env::Env;
 use super::exit;
 use super::failure::Failure;
+use super::outputs::Outputs;
 use super::progress::Progress;
 use crate::cluster::kubeconfig_paths;
 use crate::engine::abort::Abort;
@@ -18,6 +19,7 @@ use crate::report::view;
 pub(super) struct Command<'a> {
     pub args: &'a Run,
     pub env: &'a Env,
+    pub outputs: &'a Outputs,
     pub abort: &'a Abort,
     pub environment: Environment<'a>,
 }

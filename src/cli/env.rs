@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::output::INK;
 use crate::docker::EngineEnv;
 use crate::engine::error::RunError;
-use crate::report::Ink;
+use crate::report::{Ink, Style};
 
 #[derive(Clone, Debug)]
 pub(super) struct Env {
@@ -69,6 +69,13 @@ impl Env {
             },
             width: width(out),
         })
+    }
+}
+
+impl Env {
+    /// How standard output is written to.
+    pub(super) fn style(&self) -> Style {
+        Style { width: self.width, colour: self.colour, ..Style::default() }
     }
 }
 

@@ -1,11 +1,16 @@
-//! The report formats of `-o`: their names, and how each is printed.
+//! The report formats of `-o`: their names, and how each is written.
 
-use clap::ValueEnum;
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
-use super::failure::Failure;
-use super::output;
-use crate::report::suite::{Part, SuiteReport};
-use crate::report::{Document, View, csv, json, jsonl, junit, log, markdown};
+use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser, ValueParserFactory};
+use clap::{Arg, Command, ValueEnum};
+
+use super::output::visible;
+use crate::report::suite::{self, Part, SuiteReport};
+use crate::report::{Document, Style, View};
+use crate::report::{csv, describe, json, jsonl, junit, log, markdown, spread, terminal};
 
 /// The formats of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -22,7 +27,7 @@ pub(super) enum Form {
     Junit,
     /// CSV: one row per expectation
     Csv,
-    /// Markdown table: claims and what was measured
+    /// Markdown tables: claims, and what each run measured
     Markdown,
     /// Log: wall clock, status, endpoints by node
     Log,
@@ -36,48 +41,104 @@ impl Form {
         matches!(self, Form::Text | Form::Wide)
     }
 
-    /// Refuses the formats that have nothing to print of a plan.
-    pub(super) fn refuse_unplanned(self) -> Result<(), Failure> {
-        match self {
-            Form::Text | Form::Wide | Form::Json | Form::Yaml => Ok(()),
-            Form::Junit | Form::Csv | Form::Markdown | Form::Log | Form::Jsonl => {
-                Err(Failure::usage("--dry-run prints a plan, which this output format cannot show")
-                    .hint("use `-o text`, `-o json` or `-o yaml`"))
-            }
-        }
-    }
-
-    /// Prints one document for all of these. The formats for people are printed as runs end, not here.
-    pub(super) fn print(self, parts: &[Part<View<'_>>]) {
-        match self {
-            Form::Text | Form::Wide => {}
-            Form::Json => super::print(&json::pretty(&Document::of(parts))),
-            Form::Yaml => super::print(&json::yaml(&Document::of(parts))),
-            Form::Junit => super::print(&junit::render(parts)),
-            Form::Csv => super::print(&csv::render(parts)),
-            Form::Markdown => super::print(&markdown::render(&SuiteReport::new(parts))),
-            Form::Log => print_logs(parts),
-            Form::Jsonl => print_attempts(parts),
-        }
+    /// Writes one document for all of these.
+    pub(super) fn write(
+        self,
+        parts: &[Part<View<'_>>],
+        style: &Style,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let text = match self {
+            Form::Text | Form::Wide => text(parts, self, style),
+            Form::Json => json::pretty(&Document::of(parts)),
+            Form::Yaml => json::yaml(&Document::of(parts)),
+            Form::Junit => junit::render(parts),
+            Form::Csv => csv::render(parts),
+            Form::Markdown => markdown::render(parts),
+            Form::Log => logs(parts),
+            Form::Jsonl => return attempts(parts, out),
+        };
+        let ended = if text.ends_with('\n') { "" } else { "\n" };
+        write!(out, "{}{ended}", visible(&text))
     }
 }
 
-fn print_logs(parts: &[Part<View<'_>>]) {
+/// The runs, the spreads of those that are several, and, if asked for, what they recorded. Several
+/// experiments end with their table, and so does one that was not carried out.
+fn text(parts: &[Part<View<'_>>], form: Form, style: &Style) -> String {
+    let runs = || parts.iter().flat_map(Part::runs);
+    let spreads = parts.iter().filter_map(Part::spread).filter(|spread| spread.runs.len() > 1);
+    let described = runs().filter(|_| form == Form::Wide).map(describe::render);
+    let table = (parts.len() > 1 || runs().next().is_none())
+        .then(|| suite::render(&SuiteReport::new(parts), style));
+    let reports = runs().map(|view| terminal::render(view, style));
+    let spreads = spreads.map(|spread| spread::render(&spread, style));
+    reports.chain(spreads).chain(described).chain(table).collect::<Vec<_>>().join("\n")
+}
+
+fn logs(parts: &[Part<View<'_>>]) -> String {
+    let mut text = String::new();
     for view in parts.iter().flat_map(Part::runs) {
-        let mut text = String::new();
         log::write(view, &mut text).expect("writing to a string");
-        super::print(&text);
     }
+    text
 }
 
 /// An hour of attempts does not fit into one string. A line is an attempt, so warnings go to
 /// standard error.
-fn print_attempts(parts: &[Part<View<'_>>]) {
+fn attempts(parts: &[Part<View<'_>>], out: &mut dyn Write) -> io::Result<()> {
     for view in parts.iter().flat_map(Part::runs) {
         let run = &view.timeline.header.run;
         view.warnings().iter().for_each(|warning| complain!("warning: run {run}: {warning}"));
     }
-    output::stream(|out| {
-        parts.iter().flat_map(Part::runs).try_for_each(|view| jsonl::write(view.timeline, out))
-    });
+    parts.iter().flat_map(Part::runs).try_for_each(|view| jsonl::write(view.timeline, out))
+}
+
+/// One `-o`: a format, and the file that it goes to; `None`: standard output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Output {
+    pub form: Form,
+    pub file: Option<PathBuf>,
+}
+
+impl ValueParserFactory for Output {
+    type Parser = OutputParser;
+
+    fn value_parser() -> OutputParser {
+        OutputParser
+    }
+}
+
+/// Reads `FORMAT`, `FORMAT=FILE` and `FORMAT=-`; help and completions list the formats.
+#[derive(Clone)]
+pub(super) struct OutputParser;
+
+impl TypedValueParser for OutputParser {
+    type Value = Output;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        typed: &OsStr,
+    ) -> Result<Output, clap::Error> {
+        use std::os::unix::ffi::OsStrExt;
+        let bytes = typed.as_bytes();
+        let (form, file) = match bytes.iter().position(|byte| *byte == b'=') {
+            Some(at) => (&bytes[..at], Some(OsStr::from_bytes(&bytes[at + 1..]))),
+            None => (bytes, None),
+        };
+        let form = OsStr::from_bytes(form);
+        let form = EnumValueParser::<Form>::new().parse_ref(command, arg, form)?;
+        if file.is_some_and(OsStr::is_empty) {
+            let message = "expected a file after `=` (`-` is standard output)\n";
+            return Err(command.clone().error(clap::error::ErrorKind::InvalidValue, message));
+        }
+        let file = file.filter(|file| *file != "-").map(|file| Path::new(file).to_owned());
+        Ok(Output { form, file })
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(Form::value_variants().iter().filter_map(Form::to_possible_value)))
+    }
 }

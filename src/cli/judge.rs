@@ -1,24 +1,23 @@
 //! From a run's folder to its report: the one way, offline and right after a run.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::args::ListForm;
-use super::env::Env;
-use super::form::Form;
 use super::{exit, failure::Failure};
 use crate::analysis::{self, Completion, Findings};
 use crate::engine::error::RunError;
 use crate::experiment::{Expectation, Experiment};
 use crate::prediction::Predictions;
-use crate::report::spread::{self, SpreadReport};
-use crate::report::suite::{self, Part, SuiteReport};
-use crate::report::{Style, Summary, View, describe, ground, json, terminal};
+use crate::report::spread::SpreadReport;
+use crate::report::suite::Part;
+use crate::report::{Summary, View, describe, ground, json};
 use crate::timeline::Timeline;
 use crate::timeline::bounded::json_problem;
 use crate::verdict::{self, Outcome, Verdict};
 
 pub(super) struct Judged {
+    folder: PathBuf,
     timeline: Timeline,
     findings: Findings,
     verdict: Verdict,
@@ -36,7 +35,8 @@ pub(super) fn judge(folder: &Path) -> Result<Judged, Failure> {
     let findings = analysis::analyse_for(&timeline, &windows);
     let predictions = Predictions::of_run(&timeline.header, ground(&timeline.header, &findings));
     let verdict = verdict::judge(&findings, &experiment.expect, &predictions);
-    Ok(Judged { timeline, findings, verdict, predictions })
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    Ok(Judged { folder, timeline, findings, verdict, predictions })
 }
 
 impl Judged {
@@ -61,7 +61,8 @@ impl Judged {
     }
 
     fn view(&self) -> View<'_> {
-        View::new(&self.timeline, &self.findings, &self.verdict, &self.predictions)
+        let Self { folder, timeline, findings, verdict, predictions } = self;
+        View { folder: Some(folder), ..View::new(timeline, findings, verdict, predictions) }
     }
 
     pub(super) fn summary(&self) -> Summary {
@@ -74,38 +75,14 @@ impl Judged {
     }
 }
 
-/// Prints the report of the runs of one experiment for people, and how many more were not begun.
-pub(super) fn print_repeated(runs: &[Judged], not_begun: u32, form: Form, env: &Env) {
-    let views: Vec<View> = runs.iter().map(Judged::view).collect();
-    let spreads =
-        spreads(&views).into_iter().map(|spread| SpreadReport { not_begun, ..spread }).collect();
-    super::print(&text(&views, spreads, &style(env), runs.iter().filter(|_| form == Form::Wide)));
+/// Recorded runs, by experiment.
+pub(super) fn parts(runs: &[Judged]) -> Vec<Part<View<'_>>> {
+    Part::of_runs(runs.iter().map(Judged::view).collect())
 }
 
-/// Prints the report of some runs to standard output. Several runs of one experiment end with their
-/// spread, several experiments with their table.
-pub(super) fn print(runs: &[Judged], form: Form, env: &Env) {
-    let parts = Part::of_runs(runs.iter().map(Judged::view).collect());
-    if !form.is_for_people() {
-        return form.print(&parts);
-    }
-    let (views, style): (Vec<View>, _) = (runs.iter().map(Judged::view).collect(), style(env));
-    let mut shown =
-        text(&views, spreads(&views), &style, runs.iter().filter(|_| form == Form::Wide));
-    if parts.len() > 1 {
-        shown += &format!("\n{}", suite::render(&SuiteReport::new(&parts), &style));
-    }
-    super::print(&shown);
-}
-
-pub(super) fn print_table(parts: &[Part<Judged>], env: &Env) {
-    let views: Vec<Part<View>> = parts.iter().map(|part| part.map(Judged::view)).collect();
-    super::print(&format!("\n{}", suite::render(&SuiteReport::new(&views), &style(env))));
-}
-
-/// Prints the report of some experiments in a form for programs: one document.
-pub(super) fn print_parts(parts: &[Part<Judged>], form: Form) {
-    form.print(&parts.iter().map(|part| part.map(Judged::view)).collect::<Vec<_>>());
+/// What was carried out, as reports see it.
+pub(super) fn views(parts: &[Part<Judged>]) -> Vec<Part<View<'_>>> {
+    parts.iter().map(|part| part.map(Judged::view)).collect()
 }
 
 /// Prints runs as a list of experiments, each with its spread.
@@ -116,25 +93,6 @@ pub(super) fn print_list(runs: &[Judged], form: ListForm) {
         ListForm::Yaml => super::print(&json::yaml(&spreads)),
         _ => super::print(&json::pretty(&spreads)),
     }
-}
-
-fn style(env: &Env) -> Style {
-    Style { width: env.width, colour: env.colour, ..Style::default() }
-}
-
-/// The runs, the spreads of those that are several, and what `described` ones recorded.
-fn text<'r>(
-    views: &[View<'_>],
-    spreads: Vec<SpreadReport>,
-    style: &Style,
-    described: impl Iterator<Item = &'r Judged>,
-) -> String {
-    let reports = views.iter().map(|view| terminal::render(view, style));
-    let spreads = spreads
-        .into_iter()
-        .filter(|spread| spread.runs.len() > 1)
-        .map(|spread| spread::render(&spread, style));
-    reports.chain(spreads).chain(described.map(Judged::describe)).collect::<Vec<_>>().join("\n")
 }
 
 fn spreads(views: &[View<'_>]) -> Vec<SpreadReport> {

@@ -15,7 +15,7 @@ use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::undo::ledger::{Entry, Ledger};
 use crate::engine::undo::recover::{self, HitControlPlanes, Tools, UndoProgress};
 use crate::engine::undo::{uploads, watchdog};
-use crate::stats::Seconds;
+use crate::timeline::format_seconds;
 
 /// Undoes, or lists, what was left behind in every cluster. One that can't be recovered does not keep the
 /// others from it.
@@ -116,7 +116,7 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
             complain!("undoing: {}", entry.undo.describe())
         }
         UndoProgress::GoesOn(long) => {
-            complain!("   still waiting after {}: {}", Seconds::from(long), entry.undo.describe())
+            complain!("   still waiting after {}: {}", format_seconds(long), entry.undo.describe())
         }
         UndoProgress::Ended(Ok(())) => print(&format!("done: {}", entry.undo.describe())),
         UndoProgress::Ended(Err(error)) => {

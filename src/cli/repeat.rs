@@ -21,6 +21,8 @@ pub(super) struct Repeated {
     pub why: Option<String>,
     /// How many of those that were asked for were not begun.
     pub not_begun: u32,
+    /// What became of all of them, where some were not begun.
+    pub cut_short: Option<String>,
 }
 
 impl Command<'_> {
@@ -55,14 +57,9 @@ impl Command<'_> {
             }
         }
         let not_begun = self.args.repeat - begun;
-        if self.args.output.is_for_people() {
-            judge::print_repeated(&runs, not_begun, self.args.output, self.env);
-        }
-        if not_begun > 0 {
-            let done = runs.iter().filter(|run| run.is_complete()).count() as u32;
-            complain!("{}", cut_short(done, begun, not_begun));
-        }
-        Repeated { code: exit::gravest(codes), runs, why, not_begun }
+        let done = runs.iter().filter(|run| run.is_complete()).count() as u32;
+        let cut_short = (not_begun > 0).then(|| cut_short(done, begun, not_begun));
+        Repeated { code: exit::gravest(codes), runs, why, not_begun, cut_short }
     }
 
     /// One run, shown while it goes on, and judged.

@@ -1,15 +1,16 @@
-//! `report`: judges recorded runs again, offline.
+//! `report`: prints recorded runs again, offline; their verdicts are its exit code only if asked.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::args::Report;
 use super::env::Env;
+use super::outputs::Outputs;
 use super::{exit, failure::Failure, judge};
 use crate::timeline::Timeline;
 
-/// Prints the report of runs; exits as their verdicts ask.
 pub(super) fn report(args: &Report, env: &Env) -> Result<u8, Failure> {
+    let outputs = Outputs::new(&args.output)?;
     let mut folders = Vec::new();
     for name in &args.runs {
         let folder = Timeline::find(&env.runs_dir, name)?;
@@ -19,8 +20,9 @@ pub(super) fn report(args: &Report, env: &Env) -> Result<u8, Failure> {
     for folder in distinct(folders) {
         runs.push(judge::judge(&folder)?);
     }
-    judge::print(&runs, args.output, env);
-    Ok(exit::gravest(runs.iter().map(|run| run.code())))
+    let written = outputs.report(&judge::parts(&runs), env);
+    let judged = runs.iter().filter(|_| args.exit_code).map(judge::Judged::code);
+    Ok(exit::gravest(judged.chain([written])))
 }
 
 /// A run that was named twice (by its id and as `latest`) counts once.

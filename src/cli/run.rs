@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::generator::ChosenFault;
 use super::init::{self, Wish};
 use super::load::Place;
+use super::outputs::Outputs;
 use super::suite::Suite;
 use super::{block_on, exit, live, load};
 use crate::docker::Endpoint;
@@ -26,6 +27,10 @@ use crate::timeline::ObjectRef;
 
 /// Runs; exits with the gravest code.
 pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
+    let outputs = Outputs::new(&args.output)?;
+    if args.dry_run {
+        outputs.refuse_unplanned()?;
+    }
     let image = node_image(args, env);
     let experiments = match &args.service {
         Some(service) => about(service, args, place(args, image), env)?,
@@ -42,7 +47,8 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
         });
         let abort =
             abort.map_err(|e| RunError::refused("cannot listen for signals").because(&e))?;
-        let command = Command { args, env, abort: &abort, environment: environment(args, env)? };
+        let (abort, environment) = (&abort, environment(args, env)?);
+        let command = Command { args, env, outputs: &outputs, abort, environment };
         let names_kind = |p: &Parsed| matches!(p.experiment.cluster, Cluster::Kind { .. });
         if args.access.context.is_some() {
             if experiments.iter().any(names_kind) {
@@ -56,9 +62,6 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
             );
         }
         warn_of_guess(args, env);
-        if args.dry_run {
-            args.output.refuse_unplanned()?;
-        }
         refuse_open(&command, &experiments).await?;
         if args.dry_run {
             return Ok(dry_run(&command, &experiments).await);
@@ -173,7 +176,7 @@ async fn dry_run(command: &Command<'_>, experiments: &[Parsed]) -> u8 {
             failure.report()
         }));
     }
-    plans.print(command.args.output);
+    codes.push(plans.write(command.outputs));
     exit::gravest(codes)
 }
 

@@ -3,12 +3,13 @@
 
 use super::command::Command;
 use super::judge::{self, Judged};
-use super::{exit, failure::Failure};
+use super::outputs::print_report;
+use super::{exit, failure::Failure, print};
 use crate::engine::environment::provision::{ClusterHandle, ClusterSpec, Nodes};
 use crate::engine::session;
 use crate::experiment::Parsed;
 use crate::report::not_run::NotRun;
-use crate::report::suite::{ExperimentStatus, Part};
+use crate::report::suite::{self, ExperimentStatus, Part, SuiteReport};
 
 pub(super) struct Suite<'a> {
     command: &'a Command<'a>,
@@ -45,7 +46,7 @@ impl<'a> Suite<'a> {
         for group in std::mem::take(&mut self.groups) {
             self.group(group).await;
         }
-        self.print();
+        self.codes.push(self.report());
         // What the model does not have is not a failure of those that it has; where that is all,
         // nothing was done.
         let skipped = self
@@ -55,14 +56,18 @@ impl<'a> Suite<'a> {
         if skipped { exit::REFUSED } else { exit::gravest(self.codes) }
     }
 
-    fn print(&self) {
-        let (form, env) = (self.command.args.output, self.command.env);
-        if !form.is_for_people() {
-            judge::print_parts(&self.parts, form);
-        } else if self.all > 1 {
-            // Each run's report has been printed at its end.
-            judge::print_table(&self.parts, env);
+    /// The exit code is what writing alone asks for.
+    fn report(&self) -> u8 {
+        let Command { outputs, env, .. } = self.command;
+        let views = judge::views(&self.parts);
+        if !outputs.stdout.is_for_people() {
+            return outputs.report(&views, env);
         }
+        if self.all > 1 {
+            // Each run's report has been printed at its end.
+            print(&format!("\n{}", suite::render(&SuiteReport::new(&views), &env.style())));
+        }
+        outputs.write_reports(&views)
     }
 
     async fn group(&mut self, group: Group<'a>) {
@@ -148,6 +153,12 @@ impl<'a> Suite<'a> {
             (_, Some(why)) => ExperimentStatus::NotRun(NotRun::Refused, why),
         };
         self.part(parsed, status, repeated.not_begun);
+        let Command { outputs, env, .. } = self.command;
+        let part = judge::views(&self.parts[self.parts.len() - 1..]);
+        if outputs.stdout.is_for_people() && !part[0].runs().is_empty() {
+            print_report(&part, outputs.stdout, env);
+        }
+        repeated.cut_short.iter().for_each(|text| complain!("{text}"));
     }
 
     /// Why the model can't show this experiment.

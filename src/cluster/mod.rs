@@ -6,6 +6,7 @@ mod canary;
 mod canary_object;
 mod configz;
 mod connect;
+mod delivery_lease;
 mod deployment;
 mod drain;
 mod dry_run;

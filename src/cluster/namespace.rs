@@ -16,7 +16,7 @@ use super::objects::Pod;
 use crate::timeline::Ready;
 
 /// The label that everybody's tools look at, and our value of it.
-const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "outage");
+pub(super) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "outage");
 const POLL: Duration = Duration::from_millis(300);
 /// The controller manager makes the account within a second, if it lives.
 const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(15);

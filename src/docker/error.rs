@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
+use crate::timeline::format_duration;
 use bollard::errors::Error as Bollard;
 
 /// Why an engine can't be reached.
@@ -32,7 +33,7 @@ pub(crate) enum DockerError {
         detail: String,
     },
     /// No answer in time.
-    #[error("{what}: the container engine did not answer within {}s", .after.as_secs_f64())]
+    #[error("{what}: the container engine did not answer within {}", format_duration(*.after))]
     Timeout {
         what: String,
         /// How long was waited.

@@ -1,5 +1,6 @@
 //! What can go wrong with the embedded cluster, in words for people.
 
+use crate::timeline::format_seconds;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub(crate) enum EmbeddedError {
     #[error("act on the node: the action was undone before it took effect")]
     Undone,
     /// The model is stuck, or something else goes on on the node.
-    #[error("wait for the change of the node to take effect: it did not within {}s", .within.as_secs())]
+    #[error("wait for the change of the node to take effect: it did not within {}", format_seconds(*.within))]
     NoEffect { within: Duration },
     #[error("reach the embedded cluster: it has stopped")]
     Ended,

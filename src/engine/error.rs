@@ -20,15 +20,26 @@ pub(crate) enum RunErrorKind {
     NotUndone,
 }
 
+/// What the text of an error says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wording {
+    /// What could not be done: `stop container web`.
+    Action,
+    /// What is wrong: `the kubeconfig has no current context`.
+    Statement,
+}
+
 /// An error that knows what a person can do.
 pub(crate) trait Hinted: Error {
-    /// Whether its text is a sentence of its own. Others fit after "failed to".
-    fn is_sentence(&self) -> bool {
-        false
+    fn wording(&self) -> Wording {
+        Wording::Action
     }
 
     fn message(&self) -> String {
-        if self.is_sentence() { self.to_string() } else { format!("failed to {self}") }
+        match self.wording() {
+            Wording::Action => format!("failed to {self}"),
+            Wording::Statement => self.to_string(),
+        }
     }
 
     /// What a person can do, where there is something.
@@ -53,22 +64,22 @@ impl Hinted for EndpointError {
 }
 
 impl Hinted for ClusterError {
-    fn is_sentence(&self) -> bool {
-        matches!(
-            self,
+    fn wording(&self) -> Wording {
+        match self {
             Self::Unreachable { .. }
-                | Self::Refused { .. }
-                | Self::Certificate { .. }
-                | Self::Unauthorized { .. }
-                | Self::Kubeconfig { .. }
-                | Self::KubeconfigFile { .. }
-                | Self::Plugin(_)
-                | Self::NoKubeconfig { .. }
-                | Self::NoSuchContext { .. }
-                | Self::NoCurrentContext { .. }
-                | Self::NamespaceStays { .. }
-                | Self::TooSlow { .. }
-        )
+            | Self::Refused { .. }
+            | Self::Certificate { .. }
+            | Self::Unauthorized { .. }
+            | Self::Kubeconfig { .. }
+            | Self::KubeconfigFile { .. }
+            | Self::Plugin(_)
+            | Self::NoKubeconfig { .. }
+            | Self::NoSuchContext { .. }
+            | Self::NoCurrentContext { .. }
+            | Self::NamespaceStays { .. }
+            | Self::TooSlow { .. } => Wording::Statement,
+            _ => Wording::Action,
+        }
     }
 
     fn what_to_do(&self) -> Option<String> {
@@ -81,8 +92,8 @@ impl Hinted for ClusterError {
 }
 
 impl Hinted for KindError {
-    fn is_sentence(&self) -> bool {
-        true
+    fn wording(&self) -> Wording {
+        Wording::Statement
     }
 
     fn what_to_do(&self) -> Option<String> {
@@ -97,11 +108,11 @@ impl Hinted for EmbeddedError {
 }
 
 impl Hinted for FaultError {
-    fn is_sentence(&self) -> bool {
+    fn wording(&self) -> Wording {
         match self {
-            Self::Api(error) => error.is_sentence(),
-            Self::Impossible { .. } => true,
-            _ => false,
+            Self::Api(error) => error.wording(),
+            Self::Impossible { .. } => Wording::Statement,
+            _ => Wording::Action,
         }
     }
 

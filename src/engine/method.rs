@@ -23,7 +23,7 @@ use crate::engine::undo::rollback;
 use crate::experiment::{Fault, Step};
 use crate::fault::UndoAfter;
 use crate::plan::{self, ActiveFault, Known, Node, Nodes, PlannedStep, Request, StepContext};
-use crate::timeline::{Event, FaultPhase, Moment, NodeRole, Ready};
+use crate::timeline::{Event, FaultPhase, Moment, NodeRole, Ready, few, format_seconds};
 
 /// The state in which the method began, and when its last fault was over.
 pub(super) struct MethodEnd {
@@ -420,10 +420,10 @@ impl<'a, W: Backend> Method<'a, W> {
         let limit = self.job.experiment.steady_state_timeout;
         let whole = self.recorder.until(|live| self.not_recovered(live).is_empty().then_some(()));
         tokio::time::timeout(limit, whole).await.map_err(|_| {
-            let missing = self.not_recovered(&self.recorder.live()).join(", ");
+            let missing = few(self.not_recovered(&self.recorder.live()));
             RunError::failed(format!(
-                "not recovered {}s after an earlier step: {missing}",
-                limit.as_secs()
+                "not recovered {} after an earlier step: {missing}",
+                format_seconds(limit)
             ))
         })
     }

@@ -22,14 +22,14 @@ use crate::engine::undo::ledger::{Ledger, RunRef, UndoEntry};
 use crate::engine::undo::rollback::{self, NotUndone};
 use crate::experiment::{Condition, Expectation, Experiment, Fault};
 use crate::plan::{self, Known, Node, Nodes, Request};
-use crate::timeline::{Event, NodeRole, Tuning};
+use crate::timeline::{Event, NodeRole, Tuning, few, format_seconds};
 
 /// What the backend has listed is taken in by the recorder's task, immediately; it must not be
 /// waited for in vain.
 const TAKEN_IN: Duration = Duration::from_secs(5);
 /// How often to report what is still waited for.
 const FIRST_TELL: Duration = Duration::from_secs(5);
-const TELL: Duration = Duration::from_secs(10);
+/// Each time after twice as long: what is said again is not news.
 /// A container that ended not longer ago than this may be a cause, whenever the wait began.
 const RECENT: Duration = Duration::from_secs(60);
 /// How long the pods may take to be looked at once the limit is over.
@@ -322,11 +322,11 @@ async fn workload_ready(
             return Ok(());
         }
         if waiting.is_over() {
-            let limit = job.experiment.workload_timeout.as_secs();
+            let limit = format_seconds(job.experiment.workload_timeout);
             let pods = backend.pod_problems(waiting.since()).await;
             let error = RunError::failed(format!(
-                "the workload was not ready within {limit}s; waiting for {}",
-                readiness.waiting.join(", ")
+                "the workload was not ready within {limit}; waiting for {}",
+                few(&readiness.waiting)
             ));
             return Err(error
                 .caused_by_all(described(&pods))
@@ -355,7 +355,8 @@ struct Waiting<'a> {
     limit: Duration,
     recorder: &'a Recorder,
     began: tokio::time::Instant,
-    tell: tokio::time::Instant,
+    /// After how long it says so the next time.
+    tell: Duration,
     /// The causes that were reported: each is reported once.
     reported: BTreeSet<String>,
 }
@@ -363,7 +364,7 @@ struct Waiting<'a> {
 impl<'a> Waiting<'a> {
     fn new(limit: Duration, recorder: &'a Recorder) -> Self {
         let began = tokio::time::Instant::now();
-        Self { limit, recorder, began, tell: began + FIRST_TELL, reported: BTreeSet::new() }
+        Self { limit, recorder, began, tell: FIRST_TELL, reported: BTreeSet::new() }
     }
 
     fn is_over(&self) -> bool {
@@ -377,15 +378,15 @@ impl<'a> Waiting<'a> {
 
     /// Whether it is time to say what is missing.
     fn is_due(&self) -> bool {
-        tokio::time::Instant::now() >= self.tell
+        self.began.elapsed() >= self.tell
     }
 
     fn tell(&mut self, missing: &[String], causes: &[String]) {
-        self.tell = tokio::time::Instant::now() + TELL;
+        self.tell *= 2;
         let new = causes.iter().filter(|cause| self.reported.insert((*cause).clone()));
         let lines: Vec<&str> = missing.iter().chain(new).map(String::as_str).collect();
-        let text =
-            format!("still waiting, {}s at most: {}", self.limit.as_secs(), lines.join("; "));
+        let (waited, limit) = (format_seconds(self.began.elapsed()), format_seconds(self.limit));
+        let text = format!("still waiting after {waited}, {limit} at most: {}", lines.join("; "));
         self.recorder.event(Event::Note { warning: false, text });
     }
 }

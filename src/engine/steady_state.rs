@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::engine::live::Live;
 use crate::experiment::{Condition, Quantity};
-use crate::timeline::{Moment, Outcome, Ready};
+use crate::timeline::{Moment, Outcome, Ready, few};
 
 /// A condition, judged.
 #[derive(Clone, Debug, PartialEq)]
@@ -155,7 +155,7 @@ impl SteadyState {
             text += &format!(", {wanted} wanted");
         }
         if !missing.is_empty() {
-            text += &format!(" (not yet: {})", missing.join(", "));
+            text += &format!(" (not yet: {})", few(&missing));
         }
         let mut since: Vec<Moment> = ready.into_values().collect();
         since.sort();
@@ -261,6 +261,14 @@ mod tests {
         let judged = steady.judge(&live(Ready::True, Some(secs(1.0))), secs(9.0));
         assert_eq!(judged[0].text, "1 of 1 nodes ready, 9 wanted");
         assert_eq!(SteadyState::since(&judged), None);
+    }
+
+    #[test]
+    fn of_ninety_nodes_three_are_named() {
+        let nodes = (0..90).map(|n| format!("w{n}")).collect();
+        let steady = SteadyState { nodes, ..all_nodes(0) };
+        let judged = steady.judge(&Live::default(), secs(9.0));
+        assert_eq!(judged[0].text, "0 of 90 nodes ready (not yet: w0, w1, w2 and 87 more)");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::error::FaultError;
 use super::node_fault::{ModelNode, Modelled, Plan};
 use super::undo_timer::UndoTimer;
 use crate::experiment::Fault;
-use crate::timeline::Component;
+use crate::timeline::{Component, format_seconds};
 
 const LOOK: Duration = Duration::from_millis(100);
 /// A static pod is given 30 s to end (its terminationGracePeriodSeconds), then it is killed.
@@ -256,8 +256,8 @@ impl Part {
     fn well(&self, seen: &Seen, restarted: Option<Duration>) -> String {
         let how = restarted.map_or(String::new(), |after| {
             format!(
-                "; its kubelet delayed the restart and was itself restarted after {}s",
-                after.as_secs()
+                "; its kubelet delayed the restart and was itself restarted after {}",
+                format_seconds(after)
             )
         });
         format!("{} runs as process {}{how}", self.name(), seen.pids())

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::works::quoted;
 use crate::cluster::ClusterError;
 use crate::node::AccessError;
+use crate::timeline::format_seconds;
 
 /// Why a fault could not be injected, or not be undone. Fits after "failed to".
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +28,7 @@ pub(crate) enum FaultError {
     #[error("inject the fault on node {node}: {why}")]
     Refused { node: String, why: String },
     /// The call came back, and its effect is not there.
-    #[error("confirm the fault on node {node}: {seen} {}s after the call", .after.as_secs())]
+    #[error("confirm the fault on node {node}: {seen} {} after the call", format_seconds(*.after))]
     NotConfirmed {
         node: String,
         seen: String,
@@ -58,7 +59,7 @@ pub(crate) enum FaultError {
     #[error(transparent)]
     Api(#[from] ClusterError),
     /// The effect is still there.
-    #[error("undo the fault on node {node}: {seen} after {}s{}", .after.as_secs(), end_of(.log))]
+    #[error("undo the fault on node {node}: {seen} after {}{}", format_seconds(*.after), end_of(.log))]
     NotUndone {
         node: String,
         seen: String,

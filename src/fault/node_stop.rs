@@ -10,6 +10,7 @@ use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone, modelled};
 use super::power_off::{CONFIRM_TIMEOUT, ended, take_down};
 use super::power_on::{self, Cause};
 use crate::experiment::Fault;
+use crate::timeline::format_duration;
 
 /// How long the node may take before it is killed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ impl NodeFault for NodeStop {
     }
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
-        let grace = format!("docker stop, {}s of grace", self.grace.as_secs_f64());
+        let grace = format!("docker stop, {} of grace", format_duration(self.grace));
         let call = context.docker.stop(context.container(), self.grace);
         take_down(context, grace, call, ended).await
     }

@@ -13,7 +13,7 @@ use super::kubelet;
 use super::node_fault::NodeFault;
 use crate::cluster::{Cluster, Heartbeat};
 use crate::node::{AccessErrorKind, NodeState};
-use crate::timeline::{NodeRole, readable};
+use crate::timeline::{NodeRole, format_seconds, readable};
 
 /// So long it must be the same process: one that crashes at its start runs for a moment, again and
 /// again (a kubelet without inotify instances for 250 ms, and systemd starts another a second
@@ -175,7 +175,10 @@ pub(super) async fn stays_up(
         match &seen {
             Look::Seen(process) if known.as_ref() == Some(process) => {
                 if since.elapsed() >= STEADY {
-                    return Ok(Found::Runs(format!("{process} has run for {}s", STEADY.as_secs())));
+                    return Ok(Found::Runs(format!(
+                        "{process} has run for {}",
+                        format_seconds(STEADY)
+                    )));
                 }
             }
             Look::Seen(process) => {

@@ -4,6 +4,7 @@ use super::KubeletGroup;
 use super::outlook::{Outlook, Settings};
 use crate::model::{Cost, Heartbeat};
 use crate::stats::Seconds;
+use crate::timeline::few;
 
 /// The outlook in lines: settings, heartbeat, detection, cost, risk. `kubelets` are listed apart
 /// where they differ.
@@ -14,11 +15,7 @@ pub(crate) fn render(title: &str, outlook: &Outlook, kubelets: &[KubeletGroup]) 
     for group in kubelets.iter().skip(1) {
         row(
             "",
-            format!(
-                "{}: {}",
-                group.nodes.join(", "),
-                kubelet(&super::outlook::settings(&group.tuning))
-            ),
+            format!("{}: {}", few(&group.nodes), kubelet(&super::outlook::settings(&group.tuning))),
         );
     }
     row("controller manager", manager(&outlook.settings));

@@ -3,7 +3,7 @@
 use super::KubeletGroup;
 use crate::kind_config::{KindConfig, Places};
 use crate::model::{About, Trap, traps_of_tuning};
-use crate::timeline::NodeRole;
+use crate::timeline::{NodeRole, few};
 use crate::yaml::{Diagnostic, Diagnostics, Span};
 
 pub(super) fn of_config(config: &KindConfig, kubelets: &[KubeletGroup]) -> Diagnostics {
@@ -12,7 +12,7 @@ pub(super) fn of_config(config: &KindConfig, kubelets: &[KubeletGroup]) -> Diagn
     for group in kubelets {
         let on = match kubelets.len() {
             1 => String::new(),
-            _ => format!(" (on {})", group.nodes.join(", ")),
+            _ => format!(" (on {})", few(&group.nodes)),
         };
         let first = config.nodes.iter().find(|node| Some(&node.name) == group.nodes.first());
         let places = first.map(|node| node.places).unwrap_or_default();
@@ -25,10 +25,8 @@ pub(super) fn of_config(config: &KindConfig, kubelets: &[KubeletGroup]) -> Diagn
     }
     if let [slowest, _, ..] = kubelets {
         let flags = config.nodes.iter().filter(|node| node.places.update_is_flag);
-        let message = format!(
-            "the kubelets differ; the slowest count: those of {}",
-            slowest.nodes.join(", ")
-        );
+        let message =
+            format!("the kubelets differ; the slowest count: those of {}", few(&slowest.nodes));
         let problem = Diagnostic::warning(message)
             .hint("a KubeletConfiguration at the top level is the same for all nodes");
         found.push(config.locate(problem, flags.filter_map(|node| node.places.update).next()));

@@ -237,7 +237,7 @@ fn undone_too_early(plan: &FaultPlan, latest: Duration) -> Option<Trap> {
         latest.as_secs_f64()
     );
     let why = "what was not detected cannot be measured";
-    let hint = format!("`for: {}s` or longer", latest.as_secs() + 5);
+    let hint = format!("`for: {}` or longer", written(Duration::from_secs(latest.as_secs() + 5)));
     let source = "the heartbeat's interval, the monitor period and the grace period (src/model/detection.rs)";
     (plan.hold < latest)
         .then(|| Trap::new("hold-below-detection", About::Hold, text, why, hint, source))
@@ -260,7 +260,8 @@ fn evicted_too_late(plan: &FaultPlan, pods: Pods, latest: Duration) -> Option<Tr
          recreated elsewhere";
     let hint = match evicted {
         Some(evicted) => {
-            format!("a lower tolerationSeconds, or `for: {}s` or longer", evicted.as_secs() + 5)
+            let held = written(Duration::from_secs(evicted.as_secs() + 5));
+            format!("a lower tolerationSeconds, or `for: {held}` or longer")
         }
         None => "a toleration with tolerationSeconds".to_owned(),
     };

@@ -31,7 +31,7 @@ use crate::timeline::{Component, Header, NodeRole};
 /// Enough for bounds that one run in a thousand leaves, and done in a blink.
 pub const TRIALS: u32 = 2000;
 /// The same trials for the same run, whenever it is reported.
-const SEED: u64 = 1;
+pub const SEED: u64 = 1;
 
 /// What the closed form predicts for one fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,6 +111,29 @@ pub enum Quantity<'a> {
 /// The experiment in a header; `None` when this program does not understand it.
 pub fn experiment(header: &Header) -> Option<Experiment> {
     serde_json::from_value(header.experiment.clone()).ok()
+}
+
+impl Quantity<'_> {
+    /// As reports call it.
+    pub fn name(&self) -> String {
+        match self {
+            Quantity::Detection => "detection".into(),
+            Quantity::EndpointRemoval(service) => format!("endpoints of {service} removed"),
+            Quantity::ErrorWindow(probe) => format!("errors of {probe}"),
+            Quantity::Recovery => "recovery".into(),
+        }
+    }
+}
+
+/// What is predicted of one quantity: the same in a dry run, a forecast and a report, if their clusters
+/// and trials are.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Predicted {
+    /// What: `detection`, `endpoints of web removed`, `errors of web`, `recovery`.
+    pub quantity: String,
+    /// From the shortest to the longest.
+    pub between: Between,
 }
 
 impl Predictions {
@@ -228,6 +251,24 @@ impl Predictions {
             Some(spread) if happened > never => Ok(spread),
             _ => Err(format!("it happened in {happened} of {} trials", happened + never)),
         }
+    }
+
+    /// Everything that is predicted of the fault of a step.
+    pub fn of_step(&self, step: u32) -> Vec<Predicted> {
+        let tried = self.tried().unwrap_or_default().iter().filter(|tried| tried.step == step);
+        let mut quantities = vec![Quantity::Detection];
+        for tried in tried {
+            let removal = tried.service.as_deref().map(Quantity::EndpointRemoval);
+            let errors = tried.probe.as_deref().map(Quantity::ErrorWindow);
+            let new = removal.into_iter().chain(errors).filter(|it| !quantities.contains(it));
+            quantities.extend(new.collect::<Vec<_>>());
+        }
+        quantities.push(Quantity::Recovery);
+        let predicted = |quantity: &Quantity<'_>| {
+            let between = self.between(*quantity, step).ok()?;
+            Some(Predicted { quantity: quantity.name(), between })
+        };
+        quantities.iter().filter_map(predicted).collect()
     }
 
     /// The upper end of that.

@@ -32,6 +32,10 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -
     lines.extend(steady(found, predictions));
     let shown = lines.iter().map(|line| line.at).max();
     lines.extend(cut_short(timeline, found, shown));
+    // What a watch showed is as uncertain as the watches were late.
+    for line in &mut lines {
+        line.uncertainty = line.uncertainty.max(found.delivered_within(line.at));
+    }
     lines.sort_by_key(|line| line.at);
     // What the faults of one step have in common is one line.
     let mut seen = Vec::new();
@@ -86,7 +90,11 @@ fn of_fault(
     lines.extend(of_pods(fault, found));
     if let Some(undone) = fault.undone {
         let ready = fault.node.ready_again.filter(|when| when.latest >= undone);
-        let ready = ready.map_or(String::new(), |when| format!(", Ready at {:+.3}", when.latest));
+        let ready = ready.map_or(String::new(), |when| {
+            let late = found.delivered_within(when.latest);
+            let late = late.map_or(String::new(), |late| format!(" ≤ {late}"));
+            format!(", Ready at {:+.3}{late}", when.latest)
+        });
         lines.push(Line::new(undone, "undone", format!("{}{ready}", words.undo)));
     }
     lines.extend(

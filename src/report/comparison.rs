@@ -44,26 +44,16 @@ fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions) -
         Between::new(when.earliest - fault.requested, when.latest - fault.requested)
     };
     let mut all = Vec::new();
-    let mut add = |name: String, quantity: Quantity<'_>, measured: Option<Between>, apart| {
+    let mut add = |quantity: Quantity<'_>, measured: Option<Between>, apart| {
         let Ok(predicted) = predictions.between(quantity, fault.step) else { return };
         let inside = measured.map(|measured| predicted.overlaps_as_printed(measured));
-        let step = fault.step;
-        all.push(Comparison { step, quantity: name, predicted, measured, inside, apart });
+        let (step, quantity) = (fault.step, quantity.name());
+        all.push(Comparison { step, quantity, predicted, measured, inside, apart });
     };
-    add(
-        "detection".into(),
-        Quantity::Detection,
-        fault.node.detected.as_ref().map(|detected| after(detected.at)),
-        0,
-    );
+    let detected = fault.node.detected.as_ref().map(|detected| after(detected.at));
+    add(Quantity::Detection, detected, 0);
     for service in &fault.services {
-        let name = &service.service;
-        add(
-            format!("endpoints of {name} removed"),
-            Quantity::EndpointRemoval(name),
-            service.removed.map(after),
-            0,
-        );
+        add(Quantity::EndpointRemoval(&service.service), service.removed.map(after), 0);
     }
     for probe in found.probes.iter().filter(|probe| !probe.control) {
         let window =
@@ -72,11 +62,11 @@ fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions) -
         let bursts = window.map_or(&[][..], |window| &window.bursts);
         let own = bursts.iter().rev().max_by_key(|burst| burst.failed);
         let measured = own.map(|burst| burst.length).or(window.map(|window| window.length));
-        let (name, apart) = (format!("errors of {}", probe.name), bursts.len().saturating_sub(1));
-        add(name, Quantity::ErrorWindow(&probe.name), measured, apart);
+        let apart = bursts.len().saturating_sub(1);
+        add(Quantity::ErrorWindow(&probe.name), measured, apart);
     }
     if found.last_undone_fault().is_some_and(|last| last.step == fault.step) {
-        add("recovery".into(), Quantity::Recovery, found.recovery, 0);
+        add(Quantity::Recovery, found.recovery, 0);
     }
     all
 }

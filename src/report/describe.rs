@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use super::text::pad;
 use super::view::{View, cluster, wall};
 use crate::analysis::Zero;
-use crate::analysis::findings::Tally;
+use crate::analysis::findings::{Lateness, Tally};
 use crate::stats::Seconds;
 use crate::timeline::Component;
 
@@ -41,6 +41,7 @@ fn write(view: &View<'_>, out: &mut String) -> fmt::Result {
     constants(view, out)?;
     faults(view, out)?;
     super::leaders::describe(view.findings, out)?;
+    delivery(view, out)?;
     probes(view, out)?;
     assertions(view, out)?;
     warnings(view, out)?;
@@ -131,6 +132,14 @@ fn faults(view: &View<'_>, out: &mut String) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+fn delivery(view: &View<'_>, out: &mut String) -> fmt::Result {
+    let Some(delivery) = &view.findings.delivery else { return Ok(()) };
+    let Lateness { p50, p99, max } = delivery.late;
+    let updates = delivery.updates;
+    writeln!(out, "Watches:")?;
+    writeln!(out, "  {updates} test updates delivered within {p50} (p50), {p99} (p99), {max} (max)")
 }
 
 fn probes(view: &View<'_>, out: &mut String) -> fmt::Result {

@@ -5,7 +5,9 @@ use serde::Serialize;
 use super::table::table;
 use super::text::{count, hang, wrap};
 use crate::model::{Bin, Distribution, Routing, Summary};
-use crate::prediction::{Predictions, StepPrediction, Tried, Unpredicted};
+use crate::prediction::{
+    Predicted, Predictions, Quantity, StepPrediction, TRIALS, Tried, Unpredicted,
+};
 use crate::stats::Seconds;
 
 /// The version of this form.
@@ -54,6 +56,8 @@ pub struct Outcome {
     pub endpoints: u32,
     /// How the Service chooses among them.
     pub routing: Routing,
+    /// What dry runs and reports print as predicted of this fault, if they have as many trials.
+    pub predicted: Vec<Predicted>,
     /// From the fault's request until the node is not Ready.
     pub detection: Summary,
     /// From the fault's request until the node's last endpoint has left the Service, if before the
@@ -78,7 +82,7 @@ const COLUMNS: f64 = 40.0;
 type Unit = fn(f64) -> String;
 
 impl Outcome {
-    fn new(tried: &Tried) -> Self {
+    fn new(tried: &Tried, predictions: &Predictions) -> Self {
         let forecast = &tried.forecast;
         Self {
             step: tried.step,
@@ -88,6 +92,7 @@ impl Outcome {
             endpoints_hit: tried.hit.0,
             endpoints: tried.hit.1,
             routing: tried.routing,
+            predicted: predictions.of_step(tried.step),
             detection: forecast.detection.summary(),
             endpoint_removal: forecast.endpoint_removal.summary(),
             error_window: forecast.error_window.summary(),
@@ -134,14 +139,21 @@ impl ForecastReport {
             steps: predictions.steps.clone(),
             unpredicted: predictions.unpredicted(),
             why_not: tried.err().map(str::to_owned),
-            tried: tried.unwrap_or_default().iter().map(Outcome::new).collect(),
+            tried: (tried.unwrap_or_default().iter())
+                .map(|tried| Outcome::new(tried, predictions))
+                .collect(),
         }
     }
 }
 
 /// For people.
 pub fn render(report: &ForecastReport, width: usize, ascii: bool) -> String {
-    let tries = format!("{}, seed {}", count(report.trials.into(), "simulated trial"), report.seed);
+    let usual = match report.trials == TRIALS {
+        true => String::new(),
+        false => format!(" (dry runs and reports use {TRIALS}, whose extremes differ)"),
+    };
+    let tries =
+        format!("{}{usual}, seed {}", count(report.trials.into(), "simulated trial"), report.seed);
     let title = format!("{}: predicted for {}, {tries}", report.experiment, report.cluster);
     let mut out = wrap(&title, width).join("\n") + "\n";
     if let Some(why) = &report.why_not {
@@ -182,7 +194,13 @@ fn heading(outcome: &Outcome, step: Option<&StepPrediction>) -> String {
                 let share = (late.share * 1000.0).round() / 10.0;
                 format!("; up to {share}% within {:.1}: {}", late.most, late.why)
             });
-            format!(". Detection in {:.1} by the closed form{late}", prediction.detection)
+            let all = outcome.predicted.iter().find(|it| it.quantity == Quantity::Detection.name());
+            let all = all.map_or(prediction.detection, |it| it.between);
+            let all = match format!("{all:.1}") == format!("{:.1}", prediction.detection) {
+                true => String::new(),
+                false => format!(", in {all:.1} with all trials"),
+            };
+            format!(". Detection in {:.1} by the closed form{all}{late}", prediction.detection)
         }
         Some((None, Some(why))) => format!(". No detection: {why}"),
         _ => String::new(),

@@ -40,6 +40,9 @@ pub struct Report {
     pub cluster: Cluster,
     /// How it was judged.
     pub verdict: Verdict,
+    /// How it stands in a word: `refused`, `running`, `unfinished`, else the verdict's outcome.
+    #[serde(default)]
+    pub state: String,
     /// The claims that it decides.
     pub claims: Vec<DecidedClaim>,
     /// What the model predicts for each fault, from the settings alone.
@@ -117,6 +120,7 @@ impl Report {
             seed: header.seed,
             cluster: Cluster::new(&header.cluster),
             verdict: view.verdict.clone(),
+            state: view.state(),
             claims: view.decided(),
             predictions: view.predictions.steps.clone(),
             comparisons: view.comparisons(),

@@ -1,14 +1,17 @@
 //! Runs as JUnit: a suite a run, a case an assertion. A failed assertion is a failure, an
-//! inconclusive one an error. An experiment that did not run is a suite of one case, and so are the
+//! inconclusive one an error, and so is what went wrong with the run itself. What was measured is in
+//! the suite's properties. An experiment that did not run is a suite of one case, and so are the
 //! runs that were not started.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
+use super::measured::{self, Measured};
 use super::not_run::NotRun;
 use super::suite::{ExperimentStatus, Part, not_begun};
-use super::view::View;
+use super::view::{Failure, View};
 use crate::verdict::{Assertion, Outcome, Verdict};
 
 /// Several experiments in one file.
@@ -31,7 +34,10 @@ fn suites(part: &Part<View<'_>>) -> Vec<TestSuite> {
 }
 
 fn run(name: &str, view: &View<'_>) -> TestSuite {
-    let mut suite = suite(name, cases(view.verdict));
+    let ended = view.failures().into_iter().map(|Failure { what, why }| {
+        case("carried out", non_success(NonSuccessKind::Error, what, &why, &why), &why)
+    });
+    let mut suite = suite(name, cases(view.verdict).into_iter().chain(ended).collect());
     let warnings = view.warnings();
     if !warnings.is_empty() {
         let lines: Vec<String> =
@@ -40,15 +46,23 @@ fn run(name: &str, view: &View<'_>) -> TestSuite {
     }
     suite.set_time(Duration::try_from_secs_f64(view.took().as_f64()).unwrap_or_default());
     let header = &view.timeline.header;
+    if let Ok(began) = view.findings.origin.wall.parse::<jiff::Timestamp>() {
+        let began = began.strftime("%Y-%m-%dT%H:%M:%S%.3f+00:00").to_string();
+        suite.extra.insert("timestamp".into(), began.into());
+    }
+    let folder = view.folder.map(|folder| ("folder".to_owned(), folder.display().to_string()));
     let ran = [
         ("run".to_owned(), header.run.clone()),
         ("cluster".to_owned(), super::view::cluster(&header.cluster)),
         ("+0".to_owned(), view.findings.origin.wall.clone()),
+        ("verdict".to_owned(), view.state()),
     ];
+    let measured = measured::values(view).into_iter();
+    let measured = measured.map(|Measured { name, value }| (format!("measured {name}"), value));
     let decided = view.decided().into_iter();
     let claims =
         decided.map(|claim| (format!("claim {}", claim.id), claim.decision.word().to_owned()));
-    suite.add_properties(ran.into_iter().chain(claims));
+    suite.add_properties(ran.into_iter().chain(folder).chain(measured).chain(claims));
     suite
 }
 
@@ -75,17 +89,23 @@ fn suite(name: &str, cases: Vec<TestCase>) -> TestSuite {
     suite
 }
 
-/// A run without assertions is one case, so that it can't be overlooked.
+/// A run without assertions is one case, so that it can't be overlooked. A case keeps its name when
+/// its bound changes: the trend of a test is found by its name.
 fn cases(verdict: &Verdict) -> Vec<TestCase> {
-    let of = |assertion: &Assertion| {
+    let mut named = BTreeMap::<String, u32>::new();
+    let mut of = |assertion: &Assertion| {
         let (why, text) = (assertion.why.as_deref().unwrap_or_default(), assertion.result_text());
-        case(&assertion.text, status(assertion.outcome, why, &text), &text)
+        let number = named.entry(assertion.subject.clone()).or_default();
+        *number += 1;
+        let again = if *number == 1 { String::new() } else { format!(" #{number}") };
+        let name = format!("{}{again}", assertion.subject);
+        case(&name, status(assertion.outcome, why, &text), &text)
     };
     if verdict.assertions.is_empty() {
         let summary = &verdict.summary;
         return vec![case("measured", status(verdict.outcome, summary, summary), summary)];
     }
-    verdict.assertions.iter().map(of).collect()
+    verdict.assertions.iter().map(&mut of).collect()
 }
 
 fn case(name: &str, status: TestCaseStatus, output: &str) -> TestCase {

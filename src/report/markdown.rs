@@ -1,33 +1,75 @@
-//! Claims and what was measured, as a Markdown table: ready to be put into a document.
+//! Claims and what was measured, as Markdown tables: ready to be put into a document.
 
 use std::fmt::Write;
 
-use super::suite::{Row, SuiteReport};
+use super::measured::{self, Measured};
+use super::suite::{Part, Row, SuiteReport};
+use super::view::{Failure, View};
 
-/// The table, and what it was measured on. An experiment that decides no claim has a row all the
-/// same.
-pub fn render(report: &SuiteReport) -> String {
-    let mut out = String::from(
-        "| claim | what is claimed | experiment | result | measured |\n|---|---|---|---|---|\n",
-    );
-    for (claim, row) in report.claims() {
-        let measured = measured(row, &claim.figures);
-        write_row(
-            &mut out,
-            [&claim.id, &claim.says, &code(&row.experiment), claim.decision.word(), &measured],
-        );
-    }
-    for row in report.experiments.iter().filter(|row| row.claims.is_empty()) {
-        let result = row.outcome.map_or(String::new(), |outcome| outcome.word().to_lowercase());
-        let measured = measured(row, &row.figures);
-        write_row(&mut out, ["", "", &code(&row.experiment), &result, &measured]);
-    }
-    causes(report, &mut out);
-    warnings(report, &mut out);
+/// The claims, if any are decided; what each run measured, and how it ended if it was cut short; and
+/// what that was measured on.
+pub fn render(parts: &[Part<View<'_>>]) -> String {
+    let report = SuiteReport::new(parts);
+    let mut out = String::new();
+    claims(&report, &mut out);
+    runs(parts, &report, &mut out);
+    causes(&report, &mut out);
+    warnings(&report, &mut out);
     if !report.clusters.is_empty() {
         let _ = writeln!(out, "\nMeasured on {}.", report.clusters.join("; "));
     }
     out
+}
+
+fn claims(report: &SuiteReport, out: &mut String) {
+    let claims = report.claims();
+    if claims.is_empty() {
+        return;
+    }
+    out.push_str(
+        "| claim | what is claimed | experiment | result | measured |\n|---|---|---|---|---|\n",
+    );
+    for (claim, row) in claims {
+        let measured = measured(row, &claim.figures);
+        write_row(
+            out,
+            [&claim.id, &claim.says, &code(&row.experiment), claim.decision.word(), &measured],
+        );
+    }
+    out.push('\n');
+}
+
+/// A row for the verdict of each run, and one for each expectation, other value and failure.
+fn runs(parts: &[Part<View<'_>>], report: &SuiteReport, out: &mut String) {
+    out.push_str("| experiment | run | what | result | measured |\n|---|---|---|---|---|\n");
+    for (part, row) in parts.iter().zip(&report.experiments) {
+        let name = code(&part.experiment);
+        for view in part.runs() {
+            let run = &view.timeline.header.run;
+            let mut add = |what: &str, result: &str, measured: &str| {
+                write_row(out, [&name, run, what, result, measured]);
+            };
+            add("verdict", &view.state(), &view.verdict.summary);
+            for Failure { what, why } in view.failures() {
+                add("run", what, &why);
+            }
+            for assertion in &view.verdict.assertions {
+                let cell = |text: &Option<String>| text.clone().unwrap_or_default();
+                let why = assertion.why.as_ref().map(|why| format!("({why})"));
+                let measured = [cell(&assertion.measured), cell(&why)].join(" ");
+                add(&assertion.text, &assertion.outcome.word().to_lowercase(), &measured);
+            }
+            for Measured { name, value } in measured::values(view) {
+                add(&name, "", &value);
+            }
+        }
+        if part.runs().is_empty() {
+            let word = row.not_run.map_or("not run".into(), |state| state.word().to_lowercase());
+            write_row(out, [&name, "", "", &word, &measured(row, &row.figures)]);
+        } else if let Some(left) = row.left() {
+            write_row(out, [&name, "", "", "not begun", &left]);
+        }
+    }
 }
 
 /// What the gaps of the control plane were made of: no cell could hold that.

@@ -4,7 +4,7 @@
 //! timeline, findings, verdict -> view.rs (with forecast.rs and chain.rs) -> terminal.rs | json.rs | junit.rs | describe.rs
 //! timeline, findings          -> log.rs | jsonl.rs
 //! several views               -> spread.rs | junit.rs | csv.rs | runs.rs (a row each)
-//! several experiments         -> suite.rs (a row each) -> markdown.rs (a row for each claim)
+//! several experiments         -> suite.rs (a row each) -> markdown.rs (a row for each claim and value)
 //! any of these                -> document.rs, for programs
 //! ```
 
@@ -25,6 +25,7 @@ mod leaders;
 pub mod line;
 pub mod log;
 pub mod markdown;
+mod measured;
 pub mod not_run;
 mod printable;
 pub mod runs;

@@ -20,7 +20,7 @@ fn row(run: &Summary, wide: bool, now: jiff::Timestamp) -> Vec<String> {
         run.run.clone(),
         run.experiment.clone(),
         run.cluster.clone(),
-        run.state(),
+        run.state.clone(),
         or_none(run.detection.map(|detection| detection.to_string())),
         or_none(run.errors()),
         age(&run.started, now),

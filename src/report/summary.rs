@@ -27,6 +27,9 @@ pub struct Summary {
     pub started: String,
     /// How it was judged.
     pub outcome: Outcome,
+    /// How it stands in a word: `refused`, `running`, `unfinished`, else its outcome.
+    #[serde(default)]
+    pub state: String,
     /// Why, in a sentence.
     pub summary: String,
     /// How it ended; whether it has.
@@ -88,6 +91,7 @@ impl Summary {
             kubernetes: header.cluster.kubernetes.clone(),
             started: found.origin.wall.clone(),
             outcome: view.verdict.outcome,
+            state: view.state(),
             summary: view.verdict.summary.clone(),
             completion: found.completion.clone(),
             detection: fault
@@ -105,16 +109,6 @@ impl Summary {
             disturbed: view.verdict.outcome == Outcome::Inconclusive
                 && found.probes.iter().any(|probe| !probe.control && probe.is_disturbed()),
             warnings: view.warnings(),
-        }
-    }
-
-    /// Its state in a word: the verdict; `running`; `unfinished`.
-    pub fn state(&self) -> String {
-        match self.completion {
-            Completion::Running => "running".into(),
-            Completion::Died => "unfinished".into(),
-            Completion::Refused { .. } => "refused".into(),
-            _ => self.outcome.word().to_lowercase(),
         }
     }
 

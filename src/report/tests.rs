@@ -597,7 +597,7 @@ fn a_run_that_goes_on_has_no_verdict_yet() {
     assert!(text.lines().next().unwrap().ends_with("RUNNING"), "{text}");
     assert!(text.contains("the run was cut short and is undoing its faults"), "{text}");
     let summary = Summary::new(&judged.view());
-    assert_eq!((summary.state().as_str(), summary.word().as_str()), ("running", "RUNNING"));
+    assert_eq!((summary.state.as_str(), summary.word().as_str()), ("running", "RUNNING"));
 }
 
 /// The gone-wrong run, and those of its repetitions that were never begun.
@@ -610,7 +610,7 @@ fn what_was_not_begun_is_in_every_form() {
         parts
     };
     let text = "4 more runs were not begun";
-    assert!(markdown::render(&suite::SuiteReport::new(&part(4))).contains(text));
+    assert!(markdown::render(&part(4)).contains(text));
     assert!(suite::render(&suite::SuiteReport::new(&part(4)), &Style::default()).contains(text));
     assert!(
         spread::render(&part(4)[0].spread().unwrap(), &Style::default())
@@ -641,7 +641,7 @@ fn what_was_not_begun_after_a_refusal_is_in_every_form() {
     };
     let (parts, text) = ([part(19)], "19 more runs were not begun");
     let table = suite::SuiteReport::new(&parts);
-    assert!(markdown::render(&table).contains(&format!("refused: no steady state; {text}")));
+    assert!(markdown::render(&parts).contains(&format!("refused: no steady state; {text}")));
     assert!(suite::render(&table, &Style::default()).contains(text));
     let junit = junit::render(&parts);
     assert!(junit.contains(&format!(r#"<error message="{text}" type="not begun">"#)), "{junit}");
@@ -655,6 +655,59 @@ fn what_was_not_begun_after_a_refusal_is_in_every_form() {
         "1 more run was not begun"
     );
     assert_eq!(suite::SuiteReport::new(&[part(0)]).experiments[0].left(), None);
+}
+
+#[test]
+fn a_moment_that_a_watch_showed_is_as_uncertain_as_watches_were_late() {
+    let renewal = |sent: i64| Event::Lease {
+        namespace: "run".into(),
+        name: crate::timeline::DELIVERY_LEASE.into(),
+        change: Change::Changed,
+        holder: Some(crate::analysis::testing::at(sent).0.to_string()),
+        renewed: None,
+        transitions: None,
+        lasts_s: None,
+    };
+    let run = article().event(4512, renewal(4500)).event(5030, renewal(5000));
+    let judged = Judged::new(run, experiment());
+    let text = terminal(&judged, 100);
+    assert!(text.contains("+4.781s ≤ 30ms    detected "), "{text}");
+    assert!(text.contains("+4.860s ≤ 30ms    unready "), "{text}");
+    let described = describe::render(&judged.view());
+    let delivered = "2 test updates delivered within 12ms (p50), 30ms (p99), 30ms (max)";
+    assert!(described.contains(delivered), "{described}");
+    let old = terminal(&Judged::article(), 100);
+    assert!(!old.contains("+4.781s ≤"), "an older timeline has no width: {old}");
+}
+
+/// What was measured before an undo failed stays in the formats of CI, beside the failure.
+#[test]
+fn a_run_whose_undo_failed_has_its_values_in_junit_and_markdown() {
+    let event = Event::Fault {
+        step: 0,
+        name: None,
+        fault: "nodeStop".into(),
+        target: "fast-detection-worker".into(),
+        component: None,
+        phase: FaultPhase::NotUndone,
+        detail: "the kubelet found no inotify instances".into(),
+    };
+    let mut run = article();
+    run.0
+        .records
+        .retain(|record| !matches!(record.event, Event::Fault { phase: FaultPhase::Undone, .. }));
+    let run = run.event(40_000, event);
+    let judged = Judged::new(run, experiment());
+    let parts = suite::Part::of_runs(vec![judged.view()]);
+    let why = "nodeStop of fast-detection-worker: the kubelet found no inotify instances";
+    let (markdown, junit) = (markdown::render(&parts), junit::render(&parts));
+    assert!(markdown.contains(&format!("| run | not undone | {why} |")), "{markdown}");
+    assert!(markdown.contains("| detection |  | 4.781s |"), "{markdown}");
+    assert!(markdown.starts_with("| experiment | run | what |"), "no claims: {markdown}");
+    assert!(junit.contains(&format!(r#"<error message="{why}" type="not undone">"#)), "{junit}");
+    assert!(junit.contains(r#"name="measured detection" value="4.781s""#), "{junit}");
+    assert!(junit.contains(r#"timestamp="2026-11-22T06:23:41.207+00:00""#), "{junit}");
+    assert!(!junit.contains(r#"name="detection within"#), "a name has no bound: {junit}");
 }
 
 /// What the model says comes from the header: another measurement leaves it alone.
@@ -819,9 +872,7 @@ fn a_suite_is_one_table() {
 
 #[test]
 fn a_suite_is_a_row_a_claim_in_markdown() {
-    insta::assert_snapshot!(suite_of_three(|parts| markdown::render(&suite::SuiteReport::new(
-        parts
-    ))));
+    insta::assert_snapshot!(suite_of_three(markdown::render));
 }
 
 #[test]
@@ -898,7 +949,7 @@ fn a_run_that_was_refused_says_so_and_draws_nothing() {
         "{text}"
     );
     assert!(!text.contains("--repeat") && !text.contains("failed %"), "{text}");
-    assert_eq!(Summary::new(&judged.view()).state(), "refused");
+    assert_eq!(Summary::new(&judged.view()).state, "refused");
     let table = csv::render(&suite::Part::of_runs(vec![judged.view()]));
     assert!(table.contains(",refused,") && !table.contains(",inconclusive,"), "{table}");
     let rows = suite::SuiteReport::new(&suite::Part::of_runs(vec![judged.view()])).experiments;

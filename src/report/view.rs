@@ -1,5 +1,7 @@
 //! One view of a run, from which all forms are made.
 
+use std::path::Path;
+
 use super::chain;
 use super::claims::DecidedClaim;
 use super::comparison::{self, Comparison};
@@ -11,8 +13,16 @@ use crate::experiment::Claim;
 use crate::model::{Heartbeat, Prediction, heartbeat};
 use crate::prediction::{Predictions, experiment};
 use crate::stats::Seconds;
-use crate::timeline::{ClusterFacts, ClusterKind, NodeRole, Timeline, format_duration};
+use crate::timeline::{ClusterFacts, ClusterKind, Component, NodeRole, Timeline, format_duration};
 use crate::verdict::Verdict;
+
+/// Something that went wrong with a run itself, whatever it measured.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// In a word: `failed`, `interrupted`, `refused`, `unfinished`, `not undone`.
+    pub what: &'static str,
+    pub why: String,
+}
 
 /// A run as reports tell it.
 #[derive(Debug)]
@@ -27,6 +37,8 @@ pub struct View<'a> {
     pub predictions: &'a Predictions,
     /// What happened, by time.
     pub chain: Vec<Line>,
+    /// Where it is recorded, where that is known.
+    pub folder: Option<&'a Path>,
 }
 
 impl<'a> View<'a> {
@@ -38,7 +50,7 @@ impl<'a> View<'a> {
         predictions: &'a Predictions,
     ) -> Self {
         let chain = chain::lines(timeline, findings, predictions);
-        Self { timeline, findings, verdict, predictions, chain }
+        Self { timeline, findings, verdict, predictions, chain, folder: None }
     }
 
     /// Whether it was refused before any fault was injected, so that there is nothing to judge.
@@ -73,6 +85,31 @@ impl<'a> View<'a> {
             Completion::Running => "RUNNING",
             _ => self.verdict.outcome.word(),
         }
+    }
+
+    /// How it stands in a word: `refused`, `running`, `unfinished`, else its verdict.
+    pub fn state(&self) -> String {
+        match self.findings.completion {
+            Completion::Died => "unfinished".into(),
+            _ => self.word().to_lowercase(),
+        }
+    }
+
+    /// What went wrong with the run itself: why it was cut short, and what could not be undone.
+    pub fn failures(&self) -> Vec<Failure> {
+        let cut_short = match &self.findings.completion {
+            Completion::Complete | Completion::Running => None,
+            Completion::Interrupted { signal } => Some(("interrupted", signal.clone())),
+            Completion::Failed { error } => Some(("failed", error.clone())),
+            Completion::Refused { error } => Some(("refused", error.clone())),
+            Completion::Died => Some(("unfinished", "the run did not finish".to_owned())),
+        };
+        let left = self.findings.faults.iter().filter_map(|fault| {
+            let target = Component::on(fault.component, &fault.target);
+            let why = &fault.not_undone.as_ref()?.what;
+            Some(("not undone", format!("{} of {target}: {why}", fault.kind)))
+        });
+        cut_short.into_iter().chain(left).map(|(what, why)| Failure { what, why }).collect()
     }
 
     /// The claims that it decides.

@@ -36,6 +36,7 @@ pub use fault_kind::{
     Cut, Ends, EngineActions, FaultFacts, FaultKind, FaultName, FaultTraits, FaultWords, Impact,
     TargetKind,
 };
+pub(crate) use go_duration::format_seconds;
 pub use go_duration::{format_duration, parse_duration};
 pub use header::{ClusterFacts, ClusterKind, ContextFacts, Header, Needs, NodeFacts, ProbeHeader};
 pub use object_ref::{ObjectRef, watch_of};
@@ -43,8 +44,8 @@ pub use outcome::{Outcome, Phase, TlsCause};
 pub use probe_kind::ProbeKind;
 pub(crate) use readable::readable;
 pub use record::{
-    Change, Endpoint, Event, FaultPhase, NodeRole, ObjectName, PodIdentity, ProcessState, Ready,
-    Record, UnreadKind,
+    Change, DELIVERY_LEASE, DELIVERY_WATCH, Endpoint, Event, FaultPhase, NodeRole, ObjectName,
+    PodIdentity, ProcessState, Ready, Record, UnreadKind,
 };
 pub use secret::Secret;
 pub use store::{RunFolder, StoreError, Timeline};

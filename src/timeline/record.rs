@@ -393,6 +393,13 @@ pub enum Event {
     Ended,
 }
 
+/// The Lease of a run's namespace that is renewed to see how late watches deliver. The holder of each
+/// record of it is the moment at which that renewal was sent, in nanoseconds of the runner's clock. It is
+/// a Lease like any other, so that programs from before it can read the timeline.
+pub const DELIVERY_LEASE: &str = "outage-watch-delivery";
+/// The watch of it. A gap of it alone: what was written was not delivered.
+pub const DELIVERY_WATCH: &str = "test renewals";
+
 impl Event {
     /// The stage in which the watches end, and what the run made is removed.
     pub const CLEAN_UP: &'static str = "clean up";

@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::cache::{WatchCache, Watched, version_of};
 use super::health::WatchHealth;
-use crate::timeline::{Change, Event, Moment, Record};
+use crate::timeline::{Change, Event, Moment, Record, format_seconds};
 
 /// How long the server is asked to keep a stream open (whole seconds).
 const STREAM: Duration = Duration::from_secs(2);
@@ -359,7 +359,7 @@ fn take<W: Watched>(
 }
 
 fn silent(what: &str, within: Duration) -> kube::Error {
-    kube::Error::Service(format!("no answer to a {what} within {}s", within.as_secs()).into())
+    kube::Error::Service(format!("no answer to a {what} within {}", format_seconds(within)).into())
 }
 
 fn brief(error: &kube::Error) -> String {

@@ -6,6 +6,7 @@
 
 mod cache;
 mod canary;
+mod delivery;
 mod deployment;
 mod endpoint_slice;
 mod endpoints;

@@ -226,6 +226,12 @@ fn the_built_in_experiment_shows_the_articles_chain() {
         detected["latest"].as_f64() > Some(2.9) && detected["earliest"].as_f64() < Some(8.0),
         "{detected}"
     );
+    let delivery = &report(&home)["findings"]["delivery"];
+    assert!(delivery["updates"].as_u64() > Some(20), "twice a second: {delivery}");
+    let moments = delivery["moments"].as_array().unwrap();
+    let late = moments.iter().find(|moment| moment["at"] == detected["latest"]);
+    let late = late.unwrap_or_else(|| panic!("{delivery}"))["atMost"].as_f64().unwrap();
+    assert!(late > 0.0 && late < 2.0, "{delivery}");
     assert_clean(&home);
 }
 
@@ -255,15 +261,20 @@ fn a_signal_before_the_fault() {
 
 fn interrupted(signal: &str, moment: &str) {
     let home = Home::new();
-    let mut run = start(&home, &["run", "worker-stop-fast", "--cluster", "embedded"]);
+    let file = home.path().join("report.xml");
+    let junit = format!("junit={}", file.display());
+    let arguments = ["run", "worker-stop-fast", "--cluster", "embedded", "-o", &junit];
+    let mut run = start(&home, &arguments);
     run.wait_for(moment, 2 * MINUTE);
     let began = Instant::now();
     run.signal(signal);
     let output = run.finish();
-    output.exits(130).says("undoing").says("undone");
+    output.exits(130).says("undoing").says("undone").prints("interrupted");
+    let written = std::fs::read_to_string(file).unwrap();
+    assert!(written.contains(r#"type="interrupted">"#) && written.contains(signal), "{written}");
     assert!(began.elapsed() < Duration::from_secs(20), "took {:?}", began.elapsed());
     assert_clean(&home);
-    home.run(&["report", "latest"]).exits(3).prints("INCONCLUSIVE");
+    home.run(&["report", "latest", "--exit-code"]).exits(3).prints("INCONCLUSIVE");
 }
 
 fn a_killed_run_blocks_no_other() {

@@ -566,7 +566,7 @@ fn interrupted_in(lab: &Lab, experiment: &str, signal: &str, moment: &str) {
     output.exits(130).says("undoing").says("undone: ");
     lab.assert_clean();
     // The timeline can be read, and says what became of it.
-    let report = lab.home.run(&["report", "latest"]);
+    let report = lab.home.run(&["report", "latest", "--exit-code"]);
     report.exits(3).prints("INCONCLUSIVE");
 }
 
@@ -578,7 +578,7 @@ fn killed(name: &str, moment: &str) {
     run.signal("KILL");
     run.finish();
     lab.home.run(&["run", "-f", &experiment]).exits(4).says("recover");
-    lab.home.run(&["report", "latest"]).exits(3);
+    lab.home.run(&["report", "latest", "--exit-code"]).exits(3);
     lab.home.run(&["recover"]).exits(0);
     lab.assert_clean();
     lab.home.run(&["recover"]).exits(0).prints("nothing");
@@ -818,5 +818,5 @@ fn a_cluster_that_is_deleted_under_the_run() {
     dead.run(&["recover", "--dry-run"]).exits(0).prints(&format!("{CLUSTER}-worker"));
     dead.run(&["recover"]).exits(0);
     dead.run(&["recover"]).exits(0).prints("nothing to undo");
-    lab.home.run(&["report", "latest"]).exits(output.code);
+    lab.home.run(&["report", "latest", "--exit-code"]).exits(output.code);
 }

@@ -48,6 +48,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("offline::names_and_files_are_refused_plainly", names_and_files_are_refused_plainly),
         test("offline::no_colour_when_piped", no_colour_when_piped),
         test("offline::lint_tells_what_a_kind_config_means", lint_tells_what_a_kind_config_means),
+        test("offline::reports_go_to_files_beside_the_text", reports_go_to_files_beside_the_text),
         test("offline::lint_has_exit_codes_of_its_own", lint_has_exit_codes_of_its_own),
     ]
 }
@@ -255,8 +256,9 @@ fn recorded_runs_are_judged_again() {
             .parse()
             .unwrap();
         for form in ["text", "wide", "json", "yaml", "junit", "log", "jsonl"] {
-            let output = home.run(&["report", &path, "-o", form]);
+            let output = home.run(&["report", &path, "--exit-code", "-o", form]);
             output.exits(expected);
+            home.run(&["report", &path, "-o", form]).exits(0);
             let warnings = output.stderr.lines().all(|line| line.starts_with("warning: run "));
             assert!(
                 !output.stdout.is_empty()
@@ -271,6 +273,41 @@ fn recorded_runs_are_judged_again() {
     }
 }
 
+fn reports_go_to_files_beside_the_text() {
+    let home = Home::new();
+    let run = recorded()[0].to_string_lossy().into_owned();
+    let file = |name: &str| home.path().join(name).to_string_lossy().into_owned();
+    let [junit, markdown, json] = ["r.xml", "r.md", "r.json"].map(file);
+    let outputs =
+        [format!("junit={junit}"), format!("markdown={markdown}"), format!("json={json}")];
+    let mut command = vec!["report", &run];
+    outputs.iter().for_each(|output| command.extend(["-o", output]));
+    let text = home.run(&command);
+    assert_eq!(text.exits(0).stdout, home.run(&["report", &run]).stdout, "beside the text");
+    for (form, path) in [("junit", &junit), ("markdown", &markdown), ("json", &json)] {
+        let alone = home.run(&["report", &run, "-o", &format!("{form}=-")]).stdout;
+        assert_eq!(std::fs::read_to_string(path).unwrap(), alone);
+    }
+    command.extend(["-o", "csv", "-o", "log"]);
+    home.run(&command).exits(2).says("two output formats for standard output");
+    let nowhere = format!("junit={}", file("no/r.xml"));
+    for command in [["report", &run, "-o", &nowhere], ["run", "worker-stop-fast", "-o", &nowhere]] {
+        home.run(&command).exits(2).says("its directory does not exist");
+    }
+    home.run(&["report", &run, "-o", "junit="]).exits(2).says("expected a file after `=`");
+    home.run(&["report", &run, "-o", "junti=x"]).exits(2).says("junit, csv, markdown");
+    let plan = ["run", "worker-stop-fast", "--cluster", "embedded", "--dry-run", "-o"];
+    let json = format!("json={json}");
+    home.run(&[&plan[..], &[&json]].concat()).exits(0).prints("dry run: nothing is changed");
+    let plan: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(file("r.json")).unwrap()).unwrap();
+    assert_eq!(plan[0]["experiment"], "worker-stop-fast");
+    let predicted = home.run(&["predict", "worker-stop-fast", "-o", "json"]);
+    let predicted: serde_json::Value = serde_json::from_str(&predicted.stdout).unwrap();
+    let one = &predicted[0]["tried"][0]["predicted"];
+    assert_eq!((&plan[0]["steps"][0]["predicted"], one.as_array().map(Vec::len)), (one, Some(4)));
+}
+
 fn a_cut_timeline_is_read() {
     let home = Home::new();
     let run = &recorded()[0];
@@ -281,7 +318,7 @@ fn a_cut_timeline_is_read() {
         let bytes = std::fs::read(entry.path()).unwrap();
         std::fs::write(copy.join(entry.file_name()), &bytes[..bytes.len() * 9 / 10 - 1]).unwrap();
     }
-    let output = home.run(&["report", &copy.to_string_lossy()]);
+    let output = home.run(&["report", "--exit-code", &copy.to_string_lossy()]);
     assert!([1, 3].contains(&output.code), "a run without an end is not a pass: {}", output.stdout);
     output.prints("ends early").prints("is truncated");
 }

@@ -157,7 +157,7 @@ fn parts_of_the_models_control_plane() {
         .iter()
         .map(|row| row["runs"]["runs"][0]["run"].as_str().unwrap().to_owned())
         .collect();
-    let arguments: Vec<&str> = ["report"]
+    let arguments: Vec<&str> = ["report", "--exit-code"]
         .into_iter()
         .chain(runs.iter().map(String::as_str))
         .chain(["-o", "markdown"])

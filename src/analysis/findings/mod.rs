@@ -1,6 +1,7 @@
 //! What analysis finds in a timeline. Every time is in seconds after the run's +0.
 
 mod cause;
+mod delivery;
 mod fault;
 mod latency;
 mod leader;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::stats::{Between, Seconds};
 
 pub use cause::{Cause, CausePart};
+pub use delivery::{DeliveryFinding, MomentDelay};
 pub use fault::{Detected, EndpointFinding, FaultFinding, NodeCount, NodeFinding, ServiceFinding};
 pub use latency::{BackendLatency, Latency, Quantiles};
 pub use leader::{LeaderFinding, LeaderGap, LeaderLoss, LeaderTerm, OldLeader};
@@ -66,6 +68,9 @@ pub struct Findings {
     pub leaders: Vec<LeaderFinding>,
     /// The heartbeats that were seen before the first fault, by node.
     pub heartbeats: Vec<HeartbeatFinding>,
+    /// How late the watches delivered; `None`: the run had no object of its own to change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<DeliveryFinding>,
     /// Times after the first fault's request whose records could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<Unreadable>,
@@ -140,6 +145,12 @@ impl fmt::Display for Unreadable {
 }
 
 impl Findings {
+    /// How late a watch may have shown this moment at most; `None`: not measured.
+    pub fn delivered_within(&self, moment: Seconds) -> Option<Seconds> {
+        let moments = &self.delivery.as_ref()?.moments;
+        moments.iter().find(|one| one.at == moment).map(|one| one.at_most)
+    }
+
     /// When a watch was down, after the first fault, or what it saw could not be read.
     pub fn watch_gaps(&self, wanted: &str) -> impl Iterator<Item = Unobserved> {
         let gaps = self.warnings.iter().filter_map(move |warning| match warning {

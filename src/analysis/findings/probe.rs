@@ -312,7 +312,7 @@ pub struct PeriodTally {
     pub tally: Tally,
 }
 
-/// How late attempts were sent once the steady state held: bounds of a histogram's buckets (HdrHistogram, two significant digits).
+/// How late something was: of attempts, how late they were sent once the steady state held (bounds of a histogram's buckets, HdrHistogram with two significant digits).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]

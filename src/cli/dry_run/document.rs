@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::prediction::Predicted;
 use crate::report::hang;
 use crate::stats::Seconds;
 use crate::timeline::{ContextFacts, counted, few};
@@ -9,6 +10,8 @@ use crate::timeline::{ContextFacts, counted, few};
 pub(super) const FORMAT: &str = "outage.plan/v1";
 /// Of many candidates, the undo is shown on so many lines.
 const MOST_UNDOS: usize = 4;
+/// The same of what would be hit now, where a budget that refuses is a line, too.
+const MOST_HITS: usize = 12;
 /// Where the text of a row begins.
 const LEAD: usize = 10;
 
@@ -118,6 +121,9 @@ pub(super) struct Step {
     pub leaders: Option<String>,
     /// The longest time to its detection that the model predicts.
     pub detection_within_seconds: Option<Seconds>,
+    /// What the model predicts, as `predict` and reports do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub predicted: Vec<Predicted>,
 }
 
 /// What undoes a fault whose run has died, and when at the latest.
@@ -141,6 +147,12 @@ impl UndoTimer {
             self.seconds_after_request.rounded().to_minutes()
         )
     }
+}
+
+/// Of many lines the first few, and how many more there are.
+fn of_many(lines: &[String], most: usize) -> (&[String], usize) {
+    let shown = if lines.len() > most { most - 1 } else { lines.len() };
+    (&lines[..shown], lines.len() - shown)
 }
 
 impl Document {
@@ -233,17 +245,18 @@ impl Step {
     }
 
     fn details(&self) -> Vec<String> {
-        let detection = self.detection_within_seconds;
-        let detection =
-            detection.map(|latest| format!("detection is predicted within {latest:.1}"));
-        let shown = if self.undo.len() > MOST_UNDOS { MOST_UNDOS - 1 } else { self.undo.len() };
-        let undo = self.undo[..shown].iter().map(|undo| format!("undo: {undo}"));
-        let more = self.undo.len() - shown;
+        let predicted =
+            self.predicted.iter().map(|it| format!("{} {:.1}", it.quantity, it.between));
+        let predicted = predicted.collect::<Vec<_>>().join(", ");
+        let predicted = (!predicted.is_empty()).then(|| format!("predicted: {predicted}"));
+        let (shown, more) = of_many(&self.undo, MOST_UNDOS);
         let more = (more > 0).then(|| format!("undo: the same on {more} more nodes"));
-        let undo = undo.chain(more);
+        let undo = shown.iter().map(|undo| format!("undo: {undo}")).chain(more);
         let timer = self.undo_timer.as_ref().map(UndoTimer::text);
-        let now = self.now.iter().cloned();
-        now.chain(undo).chain(timer).chain(self.leaders.clone()).chain(detection).collect()
+        let (shown, more) = of_many(&self.now, MOST_HITS);
+        let more = (more > 0).then(|| format!("and {more} more such lines, which `-o json` has"));
+        let now = shown.iter().cloned().chain(more);
+        now.chain(undo).chain(timer).chain(self.leaders.clone()).chain(predicted).collect()
     }
 
     fn hit(&self) -> String {

@@ -8,6 +8,8 @@ mod tests;
 use super::args::Run;
 use super::command::Command;
 use super::form::Form;
+use super::output::visible;
+use super::outputs::Outputs;
 use super::{exit, expected_cluster, failure::Failure, print};
 use crate::canary;
 use crate::cluster::{Pod, PodOnNode};
@@ -20,10 +22,9 @@ use crate::engine::session;
 use crate::experiment::{Ask, Count, Experiment, Fault, From, HttpAsk, Parsed};
 use crate::fault::{self, ObjectFaultRecord};
 use crate::plan::{self, Endpoints, Known, Node, Plan, PlannedStep, Request};
-use crate::prediction::{ClusterModel, Predictions, Quantity};
+use crate::prediction::{ClusterModel, Predicted, Predictions, Quantity, SEED, TRIALS};
 use crate::report::json;
-use crate::stats::Seconds;
-use crate::timeline::{NodeRole, counted};
+use crate::timeline::{NodeRole, counted, few};
 use document::Document;
 
 pub(super) struct DryRun {
@@ -60,7 +61,7 @@ impl DryRun {
             Found::Absent(name) => absent(parsed, name, command.environment.node_image)?,
         };
         let document = planned(parsed, target, args).await?;
-        if matches!(args.output, Form::Text | Form::Wide) {
+        if command.outputs.stdout.is_for_people() {
             print(&document.text(self.width));
         }
         self.documents.push(document);
@@ -71,12 +72,22 @@ impl DryRun {
         Ok(exit::PASS)
     }
 
-    /// Prints all plans as one document, where they are for programs.
-    pub(super) fn print(&self, form: Form) {
+    /// Writes all plans as one document, where that was not done one after the other.
+    pub(super) fn write(&self, outputs: &Outputs) -> u8 {
+        if !outputs.stdout.is_for_people() {
+            print(&self.all(outputs.stdout));
+        }
+        outputs.write_files(|form, out| write!(out, "{}", visible(&self.all(form))))
+    }
+
+    fn all(&self, form: Form) -> String {
         match form {
-            Form::Json => print(&json::pretty(&self.documents)),
-            Form::Yaml => print(&json::yaml(&self.documents)),
-            _ => {}
+            Form::Json => json::pretty(&self.documents),
+            Form::Yaml => json::yaml(&self.documents),
+            _ => {
+                let plans = self.documents.iter().map(|plan| plan.text(self.width));
+                plans.collect::<Vec<_>>().join("\n")
+            }
         }
     }
 }
@@ -172,15 +183,13 @@ async fn planned(parsed: &Parsed, target: Target<'_>, args: &Run) -> Result<Docu
     if !plan.refused.is_empty() {
         return Err(plan.refused.swap_remove(0).why.into());
     }
-    // Not tried: the closed form is enough.
     let predictions =
-        target.model.map(|model| Predictions::new(Some(experiment.clone()), model, 0, 0));
+        target.model.map(|model| Predictions::new(Some(experiment.clone()), model, TRIALS, SEED));
     let mut steps = Vec::new();
     for step in &plan.steps {
-        let detection = predictions.as_ref().and_then(|predictions| {
-            predictions.longest(Quantity::Detection, step.step.number).ok()
-        });
-        steps.extend(step_of(experiment, step, target.handle, &target.known, detection).await?);
+        let predicted = predictions.as_ref().map(|all| all.of_step(step.step.number));
+        let predicted = predicted.unwrap_or_default();
+        steps.extend(step_of(experiment, step, target.handle, &target.known, predicted).await?);
     }
     Ok(Document {
         format: document::FORMAT,
@@ -229,7 +238,7 @@ async fn step_of(
     planned: &PlannedStep<'_>,
     handle: Option<&ClusterHandle>,
     known: &Known,
-    detection: Option<Seconds>,
+    predicted: Vec<Predicted>,
 ) -> Result<Option<document::Step>, Failure> {
     let PlannedStep { step, candidates, undo_after, .. } = planned;
     let Some((fault, hold)) = step.fault() else { return Ok(None) };
@@ -280,7 +289,11 @@ async fn step_of(
         now,
         undo,
         leaders: by_lead.filter(|_| handle.is_some()).map(|_| plan::who_leads(&known.leaders)),
-        detection_within_seconds: detection,
+        detection_within_seconds: predicted
+            .iter()
+            .find(|it| it.quantity == Quantity::Detection.name())
+            .map(|it| it.between.most),
+        predicted,
     }))
 }
 
@@ -302,8 +315,7 @@ async fn now(
                 let name = |pod: &Pod| {
                     format!("{}{}", pod.name, pod.node.as_ref().map_or(String::new(), on))
                 };
-                let names: Vec<String> = pods.iter().map(name).collect();
-                let (of, names) = (counted(pods.len(), "pod"), names.join(", "));
+                let (of, names) = (counted(pods.len(), "pod"), few(pods.iter().map(name)));
                 format!("would choose from {of} in namespace {namespace} now: {names}")
             }
             _ => format!("will choose from the pods in {OWN}"),

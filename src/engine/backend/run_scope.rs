@@ -122,13 +122,7 @@ impl RunScope<'_> {
     /// Whether the run needs a namespace of its own: for a workload, or for what its probes ask
     /// about.
     pub(crate) fn needs_namespace(&self) -> bool {
-        let keeps_canaries =
-            self.experiment.probes.iter().any(|probe| probe.ask.canary().is_some());
-        !self.workload.is_empty() || self.asks_api_servers() || keeps_canaries
-    }
-
-    fn asks_api_servers(&self) -> bool {
-        self.experiment.probes.iter().any(|probe| matches!(probe.ask, Ask::Api { .. }))
+        needs_namespace(self.experiment, &self.workload)
     }
 
     /// Makes the workload, and what probes of the API server read and write.
@@ -137,7 +131,7 @@ impl RunScope<'_> {
             .create_namespace(&self.namespace, self.run)
             .await
             .map_err(RunError::failed_by)?;
-        if self.asks_api_servers() {
+        if asks_api_servers(self.experiment) {
             self.cluster
                 .create_canary_object(&self.namespace)
                 .await
@@ -187,7 +181,30 @@ impl RunScope<'_> {
             self.running.agents.push(start(group).await?);
         }
         self.start_canaries(out).await?;
+        self.measure_delivery().await;
         Ok(hosts)
+    }
+
+    /// Measures how late the watches deliver, by a Lease of our own. A run without a namespace of its
+    /// own has no place for one.
+    async fn measure_delivery(&mut self) {
+        let Running { watches: Some(watches), records: Some(records), servers, .. } =
+            &mut self.running
+        else {
+            return;
+        };
+        if !needs_namespace(self.experiment, &self.workload) {
+            return;
+        }
+        match self.cluster.create_delivery_lease(&self.namespace).await {
+            Ok(()) => {
+                watches.measure_delivery(servers, &self.cluster, &self.namespace, records.clone());
+            }
+            Err(error) => {
+                let text = format!("how late watches deliver is not measured: {error}");
+                let _ = records.send(Record::now(Event::Note { warning: false, text }));
+            }
+        }
     }
 
     async fn start_canaries(&mut self, out: UnboundedSender<AgentMessage>) -> Result<(), RunError> {
@@ -240,6 +257,15 @@ impl RunScope<'_> {
             let _ = agent.stop().await;
         }
     }
+}
+
+fn needs_namespace(experiment: &Experiment, workload: &Workload) -> bool {
+    let keeps_canaries = experiment.probes.iter().any(|probe| probe.ask.canary().is_some());
+    !workload.is_empty() || asks_api_servers(experiment) || keeps_canaries
+}
+
+fn asks_api_servers(experiment: &Experiment) -> bool {
+    experiment.probes.iter().any(|probe| matches!(probe.ask, Ask::Api { .. }))
 }
 
 /// Looks for what exists already and is named, before there is a run.

@@ -21,7 +21,7 @@ use crate::engine::undo::recover::{HitControlPlanes, Tools};
 use crate::engine::undo::uploads;
 use crate::kind_config::KindConfig;
 use crate::plan::Node;
-use crate::timeline::{ClusterFacts, ClusterKind, NodeRole, Ready};
+use crate::timeline::{ClusterFacts, ClusterKind, NodeRole, Ready, format_seconds};
 
 /// How long the nodes of a new cluster may take to become ready.
 const JOINING: Duration = Duration::from_secs(300);
@@ -232,9 +232,9 @@ async fn not_joined(name: &str, cluster: &Cluster, docker: &Docker) -> RunError 
     let pods = cluster.pod_problems("kube-system", since).await.unwrap_or_default();
     let running = running_nodes(docker).await.unwrap_or_default();
     let shortage = inotify::shortage(running, inotify::KUBELET).map(|shortage| shortage.describe());
-    let limit = JOINING.as_secs();
+    let limit = format_seconds(JOINING);
     let error = RunError::failed(format!(
-        "the nodes of the new cluster {name} were not all ready within {limit}s"
+        "the nodes of the new cluster {name} were not all ready within {limit}"
     ));
     let is_short = shortage.is_some();
     let error = error.caused_by_all(unready.chain(shortage).chain(described(&pods)));

@@ -10,6 +10,7 @@ use crate::engine::undo::ledger::{Entry, Ledger, UndoEntry};
 use crate::engine::undo::recover::{self, Tools, UndoProgress};
 use crate::engine::undo::watchdog::beating;
 use crate::node::{NodeAccess, NodeState};
+use crate::timeline::format_seconds;
 
 /// Strikes the faults whose time is over and that are seen to be undone, and when none is left,
 /// removes what else the dead run has made. What is not struck stays in the ledger.
@@ -31,9 +32,9 @@ pub(super) async fn strike_undone(
             UndoProgress::Begins => return,
             UndoProgress::GoesOn(long) => {
                 format!(
-                    "still undoing what run {} left behind, after {}s: {what}",
+                    "still undoing what run {} left behind, after {}: {what}",
                     entry.run,
-                    long.as_secs()
+                    format_seconds(long)
                 )
             }
             UndoProgress::Ended(Ok(())) => {

@@ -17,7 +17,7 @@ use crate::engine::undo::ledger::{Entry, Ledger};
 use crate::engine::undo::watchdog;
 use crate::kind_config::KindConfig;
 use crate::plan::Node;
-use crate::timeline::{ClusterFacts, Ready};
+use crate::timeline::{ClusterFacts, Ready, format_seconds};
 
 /// What the command line and the environment say about the handle.
 #[derive(Clone, Debug)]
@@ -236,11 +236,12 @@ fn what_undoes(watched: Option<jiff::Timestamp>, now: jiff::Timestamp) -> String
     match watched.map(|until| until.duration_since(now).as_secs()) {
         None => "run `kubectl outage recover` first".into(),
         Some(left @ 1..) => format!(
-            "its watchdog undoes that in {left}s at the latest; run `kubectl outage recover` to undo it now"
+            "its watchdog undoes that in {} at the latest; run `kubectl outage recover` to undo it now",
+            format_seconds(Duration::from_secs(left.unsigned_abs()))
         ),
         Some(_) => format!(
-            "its watchdog is retrying every {}s; run `kubectl outage recover` to undo it now and to see what prevents it",
-            watchdog::RETRY.as_secs()
+            "its watchdog is retrying every {}; run `kubectl outage recover` to undo it now and to see what prevents it",
+            format_seconds(watchdog::RETRY)
         ),
     }
 }
@@ -270,9 +271,12 @@ mod tests {
         let hint = refuse_pending(&state).unwrap_err().hint.unwrap();
         let left = hint
             .strip_prefix("its watchdog undoes that in ")
-            .and_then(|rest| rest.split('s').next())
+            .and_then(|rest| rest.split(' ').next())
             .unwrap();
-        assert!((1..=100).contains(&left.parse::<u64>().unwrap()), "{hint}");
+        assert!(
+            (1..=100).contains(&crate::timeline::parse_duration(left).unwrap().as_secs()),
+            "{hint}"
+        );
     }
 
     /// A ledger as earlier versions kept it: one a name, whatever the engine.
@@ -308,7 +312,7 @@ mod tests {
         let hint =
             |seconds: i64| what_undoes(Some(now + jiff::SignedDuration::from_secs(seconds)), now);
         assert!(
-            hint(95).starts_with("its watchdog undoes that in 95s at the latest;"),
+            hint(95).starts_with("its watchdog undoes that in 1m35s at the latest;"),
             "{}",
             hint(95)
         );

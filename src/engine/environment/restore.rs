@@ -15,7 +15,7 @@ use crate::engine::undo::ledger::{Entry, Ledger};
 use crate::engine::undo::recover::{self, Tools, UndoProgress};
 use crate::engine::undo::watchdog::beating;
 use crate::timeline::leader::LEADER_LEASES;
-use crate::timeline::{Component, NodeRole, Ready};
+use crate::timeline::{Component, NodeRole, Ready, few, format_seconds};
 
 /// How long a cluster may take to be whole again. A kubelet that has failed to start a pod several
 /// times waits up to 5 minutes.
@@ -55,8 +55,8 @@ pub(crate) async fn settle(handle: &ClusterHandle, say: Say<'_>) -> Result<(), R
             entry.undo.describe()
         ))),
         UndoProgress::GoesOn(long) => say(Preparing::Step(&format!(
-            "still undoing it after {}s: {}",
-            long.as_secs(),
+            "still undoing it after {}: {}",
+            format_seconds(long),
             entry.undo.describe()
         ))),
         UndoProgress::Ended(Ok(())) => {
@@ -98,15 +98,16 @@ async fn wait(handle: &ClusterHandle, abort: &Abort, say: Say<'_>) -> Result<(),
     let whole = async {
         let (mut pulses, mut back_off) = (Pulses::default(), BackOff::new());
         loop {
-            missing =
-                tokio::time::timeout(LOOK, look(handle, nodes, &mut pulses)).await.unwrap_or_else(
-                    |_| vec![format!("the API server did not answer within {}s", LOOK.as_secs())],
-                );
+            missing = tokio::time::timeout(LOOK, look(handle, nodes, &mut pulses))
+                .await
+                .unwrap_or_else(|_| {
+                    vec![format!("the API server did not answer within {}", format_seconds(LOOK))]
+                });
             if missing.is_empty() {
                 return Ok(());
             }
             is_there(handle, nodes).await?;
-            let line = format!("waiting for the cluster to recover: {}", missing.join("; "));
+            let line = format!("waiting for the cluster to recover: {}", few(&missing));
             if line != last {
                 say(Preparing::Step(&line));
                 last = line;
@@ -129,8 +130,8 @@ async fn wait(handle: &ClusterHandle, abort: &Abort, say: Say<'_>) -> Result<(),
 }
 
 fn not_whole(cluster: &str, missing: &[String]) -> RunError {
-    let limit = LIMIT.as_secs();
-    RunError::refused(format!("cluster {cluster} had not recovered {limit}s after the previous experiment: {}", missing.join("; ")))
+    let limit = format_seconds(LIMIT);
+    RunError::refused(format!("cluster {cluster} had not recovered {limit} after the previous experiment: {}", few(missing)))
         .hint(format!("inspect it with kubectl, or run `kind delete cluster --name {cluster}` to let the next run recreate it"))
 }
 
@@ -248,7 +249,7 @@ mod tests {
             "c",
             &["n is not Ready".into(), "kube-scheduler has not renewed its lease".into()],
         );
-        assert!(error.line().contains("n is not Ready; kube-scheduler has"), "{error}");
+        assert!(error.line().contains("n is not Ready, kube-scheduler has"), "{error}");
         assert!(error.hint.unwrap().contains("kind delete cluster --name c"));
     }
 }

@@ -12,7 +12,7 @@ use crate::engine::error::RunError;
 use crate::engine::fault_reporter::FaultReporter;
 use crate::engine::recorder::Recorder;
 use crate::engine::undo::ledger::{Entry, FaultRef, Ledger, UndoEntry};
-use crate::timeline::{Event, FaultPhase};
+use crate::timeline::{Event, FaultPhase, format_seconds};
 
 /// How long a run may try to undo its faults, and how long the rest of its clean-up may take: the
 /// lock must come free for `recover` and the watchdog, who go on from the ledger.
@@ -93,7 +93,7 @@ async fn all(
         let result = timeout_at(end, attempt).await.unwrap_or_else(|_| {
             // The reason of an earlier pass says more.
             Err(reasons.get(&entry.id).cloned().unwrap_or_else(|| {
-                let text = format!("the run stopped trying after {}s", limit.as_secs());
+                let text = format!("the run stopped trying after {}", format_seconds(limit));
                 reporter.report(FaultPhase::NotUndone, text.clone());
                 RunError::failed(text)
             }))

@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::engine::environment::state_dir::{Holder, Lock, StateDir};
 use crate::engine::error::RunError;
 use crate::engine::undo::ledger::{Entry, Ledger};
+use crate::timeline::format_seconds;
 
 const LOOK: Duration = Duration::from_secs(1);
 /// So long a watchdog may take until it watches.
@@ -47,7 +48,9 @@ async fn begin(mut command: Command) -> Result<(), RunError> {
         Ok(Ok(_)) if line.trim_end() == WATCHES => Ok(()),
         Ok(Err(e)) => Err(cannot().because(&e)),
         Ok(Ok(_)) => Err(cannot().caused_by("it exited immediately")),
-        Err(_) => Err(cannot().caused_by(format!("it was not ready within {}s", START.as_secs()))),
+        Err(_) => {
+            Err(cannot().caused_by(format!("it was not ready within {}", format_seconds(START))))
+        }
     }
 }
 

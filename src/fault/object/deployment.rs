@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{ObjectContext, PODS, Untouched, named, undo_marked, until, write};
 use crate::cluster::{Cluster, ClusterError, DeploymentChange, DeploymentState};
 use crate::fault::FaultError;
-use crate::timeline::FaultPhase;
+use crate::timeline::{FaultPhase, format_seconds};
 
 /// A Deployment when the fault was planned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,7 +143,7 @@ pub(super) async fn undo<F: DeploymentFault>(
             Ok(seen) => {
                 let late = match enough(&seen) {
                     true => String::new(),
-                    false => format!(" after {}s", PODS.as_secs()),
+                    false => format!(" after {}", format_seconds(PODS)),
                 };
                 format!("{} of {} replicas ready{late}", seen.ready, seen.wanted)
             }

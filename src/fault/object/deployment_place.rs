@@ -11,7 +11,7 @@ use super::{Lookup, ObjectContext, ObjectFault, PODS, not_on_objects};
 use crate::cluster::{Cluster, DeploymentChange, DeploymentState, onto, turned};
 use crate::experiment::Fault;
 use crate::fault::FaultError;
-use crate::timeline::{FaultPhase, counted};
+use crate::timeline::{FaultPhase, counted, few, format_seconds};
 
 /// A Deployment's pods, and the nodes to which they are moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ impl ObjectFault for DeploymentPlace {
     }
 
     async fn inject(&self, context: &mut ObjectContext<'_, '_>) -> Result<(), FaultError> {
-        let nodes = self.nodes.join(", ");
+        let nodes = few(&self.nodes);
         deployment::inject(self, context, |_| format!("move its pods to {nodes}")).await?;
         let so = |seen: &DeploymentState| seen.settled && seen.ready == seen.wanted;
         let DeploymentState { settled, ready, wanted, labels, .. } =
@@ -74,11 +74,11 @@ impl ObjectFault for DeploymentPlace {
         let pods = context.cluster.pods(&self.deployment.namespace, &labels).await?;
         let on: BTreeSet<String> = pods.into_iter().filter_map(|pod| pod.node).collect();
         if !settled || ready < wanted || on != self.nodes.iter().cloned().collect() {
-            let on = on.into_iter().collect::<Vec<_>>().join(", ");
             let old = if settled { "" } else { ", and old pods are left" };
             let why = format!(
-                "{ready} of {wanted} replicas are ready{old}, its pods on {on} after {}s",
-                PODS.as_secs()
+                "{ready} of {wanted} replicas are ready{old}, its pods on {} after {}",
+                few(on),
+                format_seconds(PODS)
             );
             return Err(self.deployment.failed("confirm the move of", why));
         }

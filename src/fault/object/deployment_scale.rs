@@ -10,7 +10,7 @@ use super::{Lookup, ObjectContext, ObjectFault, PODS, not_on_objects};
 use crate::cluster::{Cluster, DeploymentChange, DeploymentState};
 use crate::experiment::Fault;
 use crate::fault::FaultError;
-use crate::timeline::{FaultPhase, counted};
+use crate::timeline::{FaultPhase, counted, format_seconds};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -67,7 +67,7 @@ impl ObjectFault for DeploymentScale {
         let has = |replicas: u32| format!("it has {}", counted(replicas, "replica"));
         if seen.there != Some(to) {
             let seen = seen.there.map_or("its controller has not observed it".into(), has);
-            let why = format!("{seen} after {}s", PODS.as_secs());
+            let why = format!("{seen} after {}", format_seconds(PODS));
             return Err(self.deployment.failed("confirm the scale of", why));
         }
         context.report(FaultPhase::Confirmed, has(to));

@@ -202,7 +202,7 @@ async fn it_is_undone_when_it_is_asked_for_as_before_whatever_its_pods_do() {
         });
         let undone = carry_out(&api, fault, true).await;
         assert_eq!(undone.result, Ok(()));
-        assert!(undone.last().ends_with(": 1 of 2 replicas ready after 120s"), "{}", undone.last());
+        assert!(undone.last().ends_with(": 1 of 2 replicas ready after 2m"), "{}", undone.last());
         assert_eq!(asked(&api), json!({"replicas": 2, "affinity": null, "mark": null}));
     }
 }

@@ -11,7 +11,7 @@ use super::{AWAY, LOOK, ObjectContext, ObjectFault, Untouched, undo_marked, writ
 use crate::cluster::{Cluster, Cordon, Evicted, Eviction, Obstacles, PodOnNode};
 use crate::experiment::{DrainOptions, Fault};
 use crate::fault::FaultError;
-use crate::timeline::{FaultPhase, counted, format_duration};
+use crate::timeline::{FaultPhase, counted, few, format_duration};
 
 /// A node is cordoned, and pods on it are evicted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,9 +142,8 @@ impl NodeDrain {
                 return Ok(match waited_for.is_empty() {
                     true => gone,
                     false => {
-                        let whom: Vec<String> = waited_for.into_iter().collect();
                         let length = format_duration(whole(begun.elapsed()));
-                        format!("{gone}; waited {length} for {}", whom.join(", "))
+                        format!("{gone}; waited {length} for {}", few(waited_for))
                     }
                 });
             }
@@ -156,7 +155,7 @@ impl NodeDrain {
                         None => pod.to_string(),
                     })
                     .collect();
-                let (names, timeout) = (names.join(", "), format_duration(timeout));
+                let (names, timeout) = (few(names), format_duration(timeout));
                 return Err(unfit(&self.node, format!("not evicted within {timeout}: {names}")));
             }
             sleep(LOOK).await;
@@ -210,7 +209,7 @@ fn listed(pods: &[PodOnNode]) -> String {
         true => format!("{pod} (no controller recreates it)"),
         false => pod.to_string(),
     };
-    pods.iter().map(name).collect::<Vec<_>>().join(", ")
+    few(pods.iter().map(name))
 }
 
 /// In whole seconds.

@@ -9,7 +9,7 @@ use super::{LOOK, Lookup, ObjectContext, ObjectFault, named, not_on_objects};
 use crate::cluster::{Cluster, Pod};
 use crate::experiment::Fault;
 use crate::fault::FaultError;
-use crate::timeline::FaultPhase;
+use crate::timeline::{FaultPhase, format_seconds};
 
 /// How long the API server may take to say that it ends.
 const DELETION_TIMEOUT: Duration = Duration::from_secs(20);
@@ -74,8 +74,8 @@ impl ObjectFault for PodDelete {
         while context.cluster.pod_stays(namespace, pod, uid).await? {
             if Instant::now() > end {
                 let what = format!("confirm that the pod {} is deleted", named(namespace, pod));
-                let seconds = DELETION_TIMEOUT.as_secs();
-                let why = format!("it is not terminating {seconds}s after the call");
+                let limit = format_seconds(DELETION_TIMEOUT);
+                let why = format!("it is not terminating {limit} after the call");
                 return Err(FaultError::Object { what, why });
             }
             sleep(LOOK).await;

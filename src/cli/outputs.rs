@@ -1,0 +1,126 @@
+//! Where reports go: one format to standard output, and any number of them to files.
+
+use std::io::{self, Write};
+
+use super::env::Env;
+use super::failure::Failure;
+use super::form::{Form, Output};
+use super::report_file::ReportFile;
+use super::{exit, output};
+use crate::report::suite::Part;
+use crate::report::{Style, View};
+
+#[derive(Debug)]
+pub(super) struct Outputs {
+    pub stdout: Form,
+    files: Vec<(Form, ReportFile)>,
+}
+
+impl Outputs {
+    /// Errors when two formats have one place, or when a file could not be written.
+    pub(super) fn new(asked: &[Output]) -> Result<Self, Failure> {
+        let (mut stdout, mut files) = (None, Vec::<(Form, ReportFile)>::new());
+        for Output { form, file } in asked {
+            let Some(path) = file else {
+                if stdout.replace(*form).is_some() {
+                    return Err(Failure::usage("two output formats for standard output")
+                        .hint("write the others to files: `-o junit=FILE`"));
+                }
+                continue;
+            };
+            let file = ReportFile::new(path)?;
+            if files.iter().any(|(_, other)| *other == file) {
+                let path = path.display();
+                return Err(Failure::usage(format!("two output formats for the file {path}")));
+            }
+            files.push((*form, file));
+        }
+        // Files are written beside the text, not instead of it.
+        Ok(Self { stdout: stdout.unwrap_or(Form::Text), files })
+    }
+
+    /// Refuses the formats that have nothing to print of a plan.
+    pub(super) fn refuse_unplanned(&self) -> Result<(), Failure> {
+        let planned =
+            |form: Form| matches!(form, Form::Text | Form::Wide | Form::Json | Form::Yaml);
+        if self.files.iter().map(|(form, _)| *form).chain([self.stdout]).all(planned) {
+            return Ok(());
+        }
+        Err(Failure::usage("--dry-run prints a plan, which this output format cannot show")
+            .hint("use `-o text`, `-o json` or `-o yaml`"))
+    }
+
+    /// Writes everything that was asked for; the exit code that this alone asks for.
+    pub(super) fn report(&self, parts: &[Part<View<'_>>], env: &Env) -> u8 {
+        let code = self.write_reports(parts);
+        print_report(parts, self.stdout, env);
+        code
+    }
+
+    pub(super) fn write_reports(&self, parts: &[Part<View<'_>>]) -> u8 {
+        self.write_files(|form, out| {
+            form.write(parts, &Style { width: 100, ..Style::default() }, out)
+        })
+    }
+
+    /// Writes the files, each whether or not the others could be written.
+    pub(super) fn write_files(&self, write: impl Fn(Form, &mut dyn Write) -> io::Result<()>) -> u8 {
+        exit::gravest(self.files.iter().map(
+            |(form, file)| match file.write(|out| write(*form, out)) {
+                Ok(()) => exit::PASS,
+                Err(error) => {
+                    complain!(
+                        "error: cannot write the report to {}: {error}",
+                        file.path().display()
+                    );
+                    exit::INCONCLUSIVE
+                }
+            },
+        ))
+    }
+}
+
+pub(super) fn print_report(parts: &[Part<View<'_>>], form: Form, env: &Env) {
+    output::stream(|out| form.write(parts, &env.style(), out));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::tests::run;
+    use super::*;
+
+    fn outputs(typed: &[&str]) -> Result<Outputs, String> {
+        let typed: Vec<&str> = ["run"].iter().chain(typed).copied().collect();
+        Outputs::new(&run(&typed).output).map_err(|failure| failure.text())
+    }
+
+    #[test]
+    fn files_stand_beside_one_format_on_standard_output() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |form: &str, name: &str| format!("{form}={}", folder.path().join(name).display());
+        let (junit, again) = (at("junit", "a.xml"), at("json", "../x/./a.xml"));
+        assert_eq!(outputs(&[]).unwrap().stdout, Form::Text);
+        assert_eq!(outputs(&["-o", "wide"]).unwrap().stdout, Form::Wide);
+        let both = outputs(&["-o", &junit, "-o", "json=-"]).unwrap();
+        assert_eq!((both.stdout, both.files.len()), (Form::Json, 1));
+        let beside = outputs(&["-o", &junit]).unwrap();
+        assert_eq!((beside.stdout, beside.files.len()), (Form::Text, 1));
+        assert!(outputs(&["-o", "json", "-o", "text"]).unwrap_err().contains("standard output"));
+        assert!(outputs(&["-o", &junit, "-o", &junit]).unwrap_err().contains("two output formats"));
+        assert!(outputs(&["-o", &again]).unwrap_err().contains("its directory does not exist"));
+        assert!(beside.refuse_unplanned().is_err());
+        assert!(outputs(&["-o", &at("json", "p.json")]).unwrap().refuse_unplanned().is_ok());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "a check leaves nothing");
+    }
+
+    #[test]
+    fn a_file_that_is_gone_costs_the_others_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        let at = |name: &str| format!("junit={}", folder.path().join(name).display());
+        let both = outputs(&["-o", &at("sub/a.xml"), "-o", &at("b.xml")]).unwrap();
+        std::fs::remove_dir(folder.path().join("sub")).unwrap();
+        assert_eq!(both.write_reports(&[]), exit::INCONCLUSIVE);
+        assert!(folder.path().join("b.xml").is_file());
+    }
+}

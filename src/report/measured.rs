@@ -1,0 +1,52 @@
+//! What a run measured, as names and values: for the formats that have no chain.
+
+use super::summary::Summary;
+use super::view::View;
+use crate::analysis::{ProbeFinding, Window};
+
+/// A value of a run. The name is the same in every run of an experiment.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Measured {
+    pub name: String,
+    pub value: String,
+}
+
+/// Everything that was measured, whether or not an expectation is about it.
+pub(super) fn values(view: &View<'_>) -> Vec<Measured> {
+    let value = |name: &str, value: Option<String>| {
+        value.map(|value| Measured { name: name.to_owned(), value })
+    };
+    let summary = Summary::new(view);
+    let first = [
+        value("detection", summary.detection.map(|detection| format!("{detection:.3}"))),
+        value("endpoints removed", summary.unready()),
+        value("recovery", summary.recovery.map(|recovery| recovery.to_string())),
+    ];
+    let asked = view.findings.probes.iter().filter(|probe| !probe.control);
+    let of_probes = asked.flat_map(|probe| {
+        let tally = probe.settled();
+        let failed = format!("{} of {}", tally.failed, tally.judged());
+        let faulted = !view.findings.faults.is_empty();
+        let rates = probe.error_rates.iter().map(|rate| {
+            let name = format!("highest error rate of {} over {}", probe.name, rate.window);
+            value(&name, Some(format!("{} of {}", rate.failed, rate.judged)))
+        });
+        [
+            value(&format!("errors of {}", probe.name), faulted.then(|| errors(probe))),
+            value(&format!("failed attempts of {}", probe.name), Some(failed)),
+        ]
+        .into_iter()
+        .chain(rates.collect::<Vec<_>>())
+    });
+    first.into_iter().chain(of_probes).flatten().collect()
+}
+
+/// `4.74s to 4.88s`, `at least 15s`, one for each window.
+fn errors(probe: &ProbeFinding) -> String {
+    let length = |window: &Window| match window.open {
+        true => format!("at least {}{}", window.length.least, window.bursts_text()),
+        false => format!("{}{}", window.length, window.bursts_text()),
+    };
+    let windows: Vec<String> = probe.windows.iter().map(length).collect();
+    if windows.is_empty() { "none".into() } else { windows.join(", then ") }
+}

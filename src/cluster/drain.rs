@@ -22,8 +22,39 @@ use crate::timeline::counted;
 pub(crate) enum Evicted {
     /// It is ending, or gone.
     Leaves,
-    /// Something does not allow it now: a disruption budget, in most cases. A fragment says which.
-    NotNow(String),
+    /// Something does not allow it now.
+    NotNow(Refusal),
+}
+
+/// What does not allow an eviction now: a disruption budget, in most cases.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Refusal {
+    namespace: String,
+    budget: Option<String>,
+    /// What the server says.
+    message: String,
+}
+
+impl Refusal {
+    fn new(namespace: &str, status: &Status) -> Self {
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        let cause = causes.map(|cause| cause.message.as_str()).find(|text| !text.is_empty());
+        Self {
+            namespace: namespace.to_owned(),
+            budget: cause.and_then(budget_of).map(str::to_owned),
+            message: cause.unwrap_or(&status.message).to_owned(),
+        }
+    }
+}
+
+/// `PodDisruptionBudget shop/checkout`, whatever its numbers are now.
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.budget {
+            Some(name) => write!(f, "PodDisruptionBudget {}/{name}", self.namespace),
+            None => f.write_str(&self.message),
+        }
+    }
 }
 
 /// How a pod is evicted.
@@ -155,7 +186,7 @@ impl Cluster {
         };
         let evicted = self.call(format!("evict the pod {pod}"), call).await;
         match (evicted, refusal) {
-            (_, Some(status)) => Ok(Evicted::NotNow(self.refusing(namespace, &status).await)),
+            (_, Some(status)) => Ok(Evicted::NotNow(Refusal::new(namespace, &status))),
             // It is gone, or another one has its name.
             (Err(ClusterError::NotFound { .. } | ClusterError::Api { code: 409, .. }), _) => {
                 Ok(Evicted::Leaves)
@@ -164,23 +195,19 @@ impl Cluster {
         }
     }
 
-    /// What refuses an eviction: `PodDisruptionBudget shop/checkout allows 0 disruptions now (2 of 2
-    /// pods healthy, 2 needed)`.
-    async fn refusing(&self, namespace: &str, status: &Status) -> String {
-        let causes = status.details.iter().flat_map(|details| &details.causes);
-        let cause = causes.map(|cause| cause.message.as_str()).find(|text| !text.is_empty());
-        let Some(name) = cause.and_then(budget_of) else {
-            return cause.unwrap_or(&status.message).to_owned();
-        };
-        let budget = format!("PodDisruptionBudget {namespace}/{name}");
+    /// Why an eviction is refused, read now: `PodDisruptionBudget shop/checkout allows 0 disruptions
+    /// now (2 of 2 pods healthy, 2 needed)`.
+    pub(crate) async fn explain(&self, refusal: &Refusal) -> String {
+        let Some(name) = &refusal.budget else { return refusal.to_string() };
         let resource = any("policy", "v1", "PodDisruptionBudget");
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client(), namespace, &resource);
-        let Ok(found) = self.call(format!("read the {budget}"), api.get(name)).await else {
-            return format!("{budget}: {}", cause.unwrap_or_default());
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client(), &refusal.namespace, &resource);
+        let Ok(found) = self.call(format!("read the {refusal}"), api.get(name)).await else {
+            return format!("{refusal}: {}", refusal.message);
         };
         let count = |field: &str| found.data["status"][field].as_u64().unwrap_or(0);
         format!(
-            "{budget} allows {} now ({} of {} healthy, {} needed)",
+            "{refusal} allows {} now ({} of {} healthy, {} needed)",
             counted(count("disruptionsAllowed") as usize, "disruption"),
             count("currentHealthy"),
             counted(count("expectedPods") as usize, "pod"),

@@ -69,7 +69,12 @@ impl State {
     fn answer(&mut self, method: &Method, path: &str, patch: Option<Value>) -> (u16, Value) {
         let refused = (self.before)(&mut self.objects, &format!("{method} {path}"));
         let status = |code: u16| {
-            (code, json!({"kind": "Status", "status": "Failure", "message": "no", "code": code}))
+            let causes = json!([{"message": "The disruption budget b needs 1 healthy pods and has 1 currently"}]);
+            let details = if code == 429 { json!({"causes": causes}) } else { Value::Null };
+            (
+                code,
+                json!({"kind": "Status", "status": "Failure", "message": "no", "code": code, "details": details}),
+            )
         };
         match (refused, self.objects.get_mut(path)) {
             (Some(code), _) => status(code),

@@ -291,3 +291,29 @@ async fn a_nodes_status_may_change_meanwhile() {
     assert_eq!(carry_out(&busy, drain(), true).await.last(), "the node is uncordoned");
     assert_eq!(cordon(&busy), (false, None));
 }
+
+/// An API server under test is not asked about the budget at each attempt.
+#[tokio::test(start_paused = true)]
+async fn a_drain_reads_a_budget_when_it_begins_to_wait_and_when_it_gives_up() {
+    const BUDGET: &str = "/apis/policy/v1/namespaces/n/poddisruptionbudgets/b";
+    let api = node(json!({}));
+    let pod = |name: &str| json!({"metadata": {"name": name, "namespace": "n", "uid": name}});
+    api.put("/api/v1/namespaces/n/pods", json!({"items": [pod("p"), pod("q")]}));
+    let status = json!({"disruptionsAllowed": 0, "currentHealthy": 1, "expectedPods": 2, "desiredHealthy": 1});
+    api.put(BUDGET, json!({"metadata": {"name": "b"}, "status": status}));
+    let calls = std::sync::Arc::new(std::sync::Mutex::new((0, 0)));
+    let counted = calls.clone();
+    api.before_each(move |_, call| {
+        let mut calls = counted.lock().unwrap();
+        calls.0 += u32::from(call == format!("GET {BUDGET}"));
+        calls.1 += u32::from(call.ends_with("/eviction"));
+        call.ends_with("/eviction").then_some(429)
+    });
+    let done = carry_out(&api, drain(), false).await;
+    let why = "PodDisruptionBudget n/b allows 0 disruptions now (1 of 2 pods healthy, 1 needed)";
+    let error = done.error();
+    assert!(error.ends_with(&format!("120s: n/p ({why}), n/q ({why})")), "{error}");
+    assert!(done.last().starts_with(&format!("{why}, so n/p is not evicted")), "{}", done.last());
+    let (read, evictions) = *calls.lock().unwrap();
+    assert!(read == 2 && evictions > 100, "{read} {evictions}");
+}

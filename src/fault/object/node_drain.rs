@@ -48,8 +48,9 @@ impl ObjectFault for NodeDrain {
             }
         }];
         for pod in &pods {
-            if let Evicted::NotNow(why) = cluster.evict(pod, self.eviction(true)).await? {
-                let timeout = format_duration(self.options.timeout);
+            if let Evicted::NotNow(refusal) = cluster.evict(pod, self.eviction(true)).await? {
+                let (why, timeout) =
+                    (cluster.explain(&refusal).await, format_duration(self.options.timeout));
                 lines.push(format!("{why}, so {pod} would not be evicted now; a run retries for {timeout} (`timeout`)"));
             }
         }
@@ -126,14 +127,14 @@ impl NodeDrain {
                         refused.remove(&pod.uid);
                         left.insert(pod.uid.clone());
                     }
-                    Evicted::NotNow(why) => {
-                        // The same budget says so of each of its pods, with other numbers.
-                        let who = why.split(" allows ").next().unwrap_or_default().to_owned();
-                        if waited_for.insert(who) {
+                    Evicted::NotNow(refusal) => {
+                        // The same budget refuses each of its pods, with other numbers.
+                        if waited_for.insert(refusal.to_string()) {
+                            let why = context.cluster.explain(&refusal).await;
                             let until = timeout.saturating_sub(begun.elapsed());
                             context.report(FaultPhase::Waits, self.waiting(pod, &why, until));
                         }
-                        refused.insert(pod.uid.clone(), why);
+                        refused.insert(pod.uid.clone(), refusal);
                     }
                 }
             }
@@ -148,10 +149,16 @@ impl NodeDrain {
                 });
             }
             if begun.elapsed() > timeout {
+                let mut why = BTreeMap::new();
+                for refusal in refused.values() {
+                    if !why.contains_key(refusal) {
+                        why.insert(refusal, context.cluster.explain(refusal).await);
+                    }
+                }
                 let names: Vec<String> = staying
                     .iter()
                     .map(|pod| match refused.get(&pod.uid) {
-                        Some(why) => format!("{pod} ({why})"),
+                        Some(refusal) => format!("{pod} ({})", why[refusal]),
                         None => pod.to_string(),
                     })
                     .collect();

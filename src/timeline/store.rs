@@ -297,23 +297,29 @@ fn is_id(name: &str) -> bool {
 /// The folder of the run that began last: by the time in its id, and within a second by its clock.
 /// Errors when that one can't be read.
 fn latest(runs_dir: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let folders = list(runs_dir)?;
+    let Some(time) = folders.iter().map(|folder| id_time(folder)).max() else { return Ok(None) };
     let mut newest = None;
-    for folder in list(runs_dir)? {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        let time = if is_id(&name) { name.get(..ID_TIME).unwrap_or(&name) } else { "" };
-        let header = header_of(&folder);
+    for folder in folders.iter().filter(|folder| id_time(folder) == time) {
+        let header = header_of(folder);
         // A folder of another name that can't be read may be anything.
         if time.is_empty() && header.is_err() {
             continue;
         }
         // Of what can't be read it is not known that it did not begin last.
         let wall = header.as_ref().ok().map(|header| header.anchor.wall);
-        let began = (time.to_owned(), wall.is_none(), wall);
+        let began = (wall.is_none(), wall);
         if newest.as_ref().is_none_or(|(other, _)| *other <= began) {
-            newest = Some((began, header.map(|_| folder)));
+            newest = Some((began, header.map(|_| folder.clone())));
         }
     }
     newest.map(|(_, folder)| folder).transpose()
+}
+
+/// The time in the id of a run; empty where its folder has another name.
+fn id_time(folder: &Path) -> String {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    if is_id(&name) { name.get(..ID_TIME).unwrap_or(&name).to_owned() } else { String::new() }
 }
 
 /// The folders of all runs, oldest first by name (ids begin with their time), those that cannot be

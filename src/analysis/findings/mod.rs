@@ -121,6 +121,11 @@ impl Unreadable {
         format!("the timeline could not be read {self}")
     }
 
+    /// Nothing is known of it. What began with the run began at `start`.
+    pub fn unobserved(&self, start: Seconds) -> Unobserved {
+        Unobserved { from: self.from.unwrap_or(start), until: self.until, why: self.why() }
+    }
+
     /// Whether it has a moment in common with this time; `until` `None`: to the end.
     pub fn overlaps(&self, from: Seconds, until: Option<Seconds>) -> bool {
         self.from.zip(until).is_none_or(|(own, until)| own <= until)
@@ -160,12 +165,8 @@ impl Findings {
             }
             _ => None,
         });
-        let unreadable = self.unreadable.iter().map(|time| Unobserved {
-            from: time.from.unwrap_or(Seconds::from_nanos(i64::MIN)),
-            until: time.until,
-            why: time.why(),
-        });
-        gaps.chain(unreadable)
+        let ever = Seconds::from_nanos(i64::MIN);
+        gaps.chain(self.unreadable.iter().map(move |time| time.unobserved(ever)))
     }
 
     /// A moment after `since` that a record shows, where an earlier record that could not be read

@@ -11,7 +11,7 @@ mod terms;
 mod tests;
 
 use super::clock::Zero;
-use super::findings::{LeaderFinding, LeaderGap, LeaderTerm, OldLeader, Unobserved, Unreadable};
+use super::findings::{LeaderFinding, LeaderGap, LeaderTerm, OldLeader, Unobserved};
 use super::unreadable::Lost;
 use crate::stats::{Between, Seconds};
 use crate::timeline::{
@@ -45,7 +45,7 @@ pub(super) fn leaders(timeline: &Timeline, zero: Zero) -> Vec<LeaderFinding> {
     let unreadable = Lost { damage: &timeline.damage, zero }.records();
     found
         .map(|mut leaders| {
-            leaders.blind.extend(unreadable.iter().map(|time| unread(time, start)));
+            leaders.blind.extend(unreadable.iter().map(|time| time.unobserved(start)));
             LeaderFinding { control_planes: control_planes.clone(), ..leaders }
         })
         .collect()
@@ -133,11 +133,6 @@ fn is_observed(records: &[Record], on: &str) -> bool {
 fn length(from: Bracket, until: Bracket, zero: Zero) -> Between {
     let (from, until) = (zero.when(from), zero.when(until));
     Between::new((until.earliest - from.latest).or_zero(), (until.latest - from.earliest).or_zero())
-}
-
-/// `start`: the run's.
-fn unread(time: &Unreadable, start: Seconds) -> Unobserved {
-    Unobserved { from: time.from.unwrap_or(start), until: time.until, why: time.why() }
 }
 
 /// A time in which somebody did not see.

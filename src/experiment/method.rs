@@ -97,10 +97,8 @@ impl Experiment {
     /// The namespaces in which pods may be hit besides the run's own: that of the application, and
     /// those that the blast radius allows.
     pub fn namespaces(&self) -> Vec<String> {
-        let own = self.namespace.as_ref();
-        let own = own.filter(|own| self.blast_radius.allows(own, Some(own)));
-        let allowed = self.blast_radius.namespaces.iter().filter(|other| own != Some(other));
-        own.into_iter().chain(allowed).cloned().collect()
+        let allowed = self.blast_radius.allowed(self.namespace.as_deref());
+        allowed.into_iter().map(str::to_owned).collect()
     }
 
     pub fn steps(&self) -> Vec<Numbered<'_>> {

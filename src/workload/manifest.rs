@@ -75,6 +75,18 @@ impl Manifest {
         self.objects.iter().filter_map(Pods::of)
     }
 
+    /// Whether an autoscaler may decide how many pods there are.
+    pub(crate) fn is_autoscaled(&self) -> bool {
+        !self.names("HorizontalPodAutoscaler").is_empty()
+    }
+
+    /// How many pods an object makes. `None`: there is no such object, or an autoscaler decides.
+    pub(crate) fn fixed_replicas(&self, kind: &str, name: &str) -> Option<usize> {
+        let is_it = |object: &&Object| object.kind() == kind && object.name() == name;
+        let pods = self.objects.iter().find(is_it).and_then(Pods::of)?;
+        (!self.is_autoscaled()).then_some(pods.replicas)
+    }
+
     /// The first pods that a Service selects; `None` where it has no selector, or no file has such
     /// pods.
     pub(crate) fn behind(&self, service: &Service<'_>) -> Option<Pods<'_>> {

@@ -2,9 +2,7 @@
 
 use super::Check;
 use crate::experiment::decode::known;
-use crate::experiment::schema::{
-    Count, Expectation, Fault, From, PodSelector, PodsBy, Step, is_of_kubernetes,
-};
+use crate::experiment::schema::{Count, Expectation, Fault, From, PodSelector, PodsBy, Step};
 use crate::timeline::{ObjectRef, counted};
 use crate::yaml::suggest;
 
@@ -78,13 +76,11 @@ fn foreign_namespace(check: &Check, place: &str, fault: &Fault) {
     let of_deployment = fault.deployment().map(|it| check.names.object("Deployment", it).namespace);
     let of_pods = || fault.pods().map(|it| check.names.of_pods(&it.pods).map(str::to_owned));
     let Some(namespace) = of_deployment.or_else(of_pods).flatten() else { return };
-    if radius.allows(&namespace, check.names.namespace) {
+    let allowed = radius.allowed(check.names.namespace);
+    if allowed.contains(&namespace.as_str()) {
         return;
     }
-    let application = check.names.namespace.filter(|own| !is_of_kubernetes(own));
-    let others = application.into_iter().chain(radius.namespaces.iter().map(String::as_str));
-    let others: Vec<&str> = others.collect();
-    let separator = match others.len() {
+    let separator = match allowed.len() {
         0 => "",
         1 => " and ",
         _ => ", ",
@@ -92,7 +88,7 @@ fn foreign_namespace(check: &Check, place: &str, fault: &Fault) {
     let message = format!(
         "this affects the namespace `{namespace}`, but the blast radius allows only the run's \
          own{separator}{}",
-        suggest::listed(&others, "and")
+        suggest::listed(&allowed, "and")
     );
     let listed: Vec<&str> =
         radius.namespaces.iter().chain([&namespace]).map(String::as_str).collect();
@@ -120,22 +116,18 @@ fn enough_pods(check: &Check, place: &str, fault: &Fault) {
     let there = match name {
         None => 1,
         Some(name) => {
+            let scaled = |fault: &Fault| matches!(fault, Fault::DeploymentScale { .. });
             let workload = check.names.workload;
-            let scaled = !workload.names("HorizontalPodAutoscaler").is_empty()
-                || check
-                    .faults()
-                    .iter()
-                    .any(|(_, it, _)| matches!(it, Fault::DeploymentScale { .. }));
-            let mut objects = workload.objects().iter();
-            let object = objects.find(|object| object.kind() == kind && object.name() == name);
-            let Some(object) = object.filter(|_| !scaled && check.names.of_pods(pods).is_none())
-            else {
+            let Some(there) = workload.fixed_replicas(kind, name).filter(|_| {
+                !check.faults().iter().any(|(_, it, _)| scaled(it))
+                    && check.names.of_pods(pods).is_none()
+            }) else {
                 return;
             };
-            object.json()["spec"]["replicas"].as_u64().unwrap_or(1)
+            there
         }
     };
-    if u64::from(*wanted) <= there {
+    if *wanted as usize <= there {
         return;
     }
     let be = if there == 1 { "is" } else { "are" };

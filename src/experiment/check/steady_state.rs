@@ -48,8 +48,10 @@ fn endpoints(check: &Check, place: &str, name: &str, wanted: u32, workload: &Man
     let fixed = |controller: Controller| {
         matches!(controller, Controller::None | Controller::ReplicaSet | Controller::StatefulSet)
     };
-    let scaled = !workload.names("HorizontalPodAutoscaler").is_empty();
-    if selector.is_empty() || scaled || !behind.iter().all(|pods| fixed(pods.controller)) {
+    if selector.is_empty()
+        || workload.is_autoscaled()
+        || !behind.iter().all(|pods| fixed(pods.controller))
+    {
         return;
     }
     let there: usize = behind.iter().map(|pods| pods.replicas).sum();

@@ -91,12 +91,13 @@ pub struct Excess {
 }
 
 impl BlastRadius {
-    /// Whether objects of a namespace may be affected, where `application` is the experiment's own.
-    /// A namespace of Kubernetes itself must be listed, so that naming it as the application's is
-    /// not enough to hit the control plane.
-    pub fn allows(&self, namespace: &str, application: Option<&str>) -> bool {
-        let listed = self.namespaces.iter().any(|allowed| allowed == namespace);
-        listed || (application == Some(namespace) && !is_of_kubernetes(namespace))
+    /// The namespaces besides the run's whose objects may be affected, where `application` is the
+    /// experiment's own. A namespace of Kubernetes itself must be listed, so that naming it as the
+    /// application's is not enough to hit the control plane.
+    pub fn allowed<'a>(&'a self, application: Option<&'a str>) -> Vec<&'a str> {
+        let own = application.filter(|own| !is_of_kubernetes(own));
+        let listed = self.namespaces.iter().map(String::as_str);
+        own.into_iter().chain(listed.filter(|other| own != Some(other))).collect()
     }
 
     /// All that is more than may be affected.
@@ -137,7 +138,7 @@ impl BlastRadius {
 }
 
 /// `kube-system`, `kube-public`, `kube-node-lease`: the prefix is Kubernetes' own.
-pub(crate) fn is_of_kubernetes(namespace: &str) -> bool {
+fn is_of_kubernetes(namespace: &str) -> bool {
     namespace.starts_with("kube-")
 }
 

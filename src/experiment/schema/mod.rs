@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::claim::Claim;
 use crate::timeline::ObjectRef;
 
-pub(crate) use blast_radius::{Affected, BlastRadius, Excess, is_of_kubernetes};
+pub(crate) use blast_radius::{Affected, BlastRadius, Excess};
 pub(crate) use expectation::{
     Bound, DEFAULT_WINDOW, During, ErrorTime, Expectation, every_expectation,
 };

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::connect::Cluster;
 use super::error::ClusterError;
-use super::query::{any, selector};
+use super::objects::Service;
+use super::query::{self, any, selector};
 use crate::timeline::Endpoint;
 
 /// A Service of an application.
@@ -43,7 +44,7 @@ impl Cluster {
 
     /// A Service as `NAMESPACE/NAME`, of each that there is.
     pub(crate) async fn service_names(&self) -> Result<Vec<String>, ClusterError> {
-        let api: Api<DynamicObject> = Api::all_with(self.client(), &any("", "v1", "Service"));
+        let api: Api<Service> = Api::all(self.client());
         let all = self.list_all("list the Services", api, ListParams::default()).await?;
         let mut names: Vec<String> = all
             .iter()
@@ -59,45 +60,40 @@ impl Cluster {
         namespace: &str,
         service: &str,
     ) -> Result<Application, ClusterError> {
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client(), namespace, &any("", "v1", "Service"));
-        let what = format!("read the Service {namespace}/{service}");
-        let found = self.call(what, api.get(service)).await?;
-        let labels: BTreeMap<String, String> =
-            serde_json::from_value(found.data["spec"]["selector"].clone()).unwrap_or_default();
-        let pods = match labels.is_empty() {
-            true => Vec::new(),
-            false => {
-                let params = ListParams::default().labels(&selector(&labels));
+        let found = self.read_service(namespace, service).await?;
+        let labels = found.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+        let labels = labels.filter(|labels| !labels.is_empty());
+        let pods = match labels {
+            None => Vec::new(),
+            Some(labels) => {
+                let params = ListParams::default().labels(&selector(labels));
                 let api = Api::namespaced_with(self.client(), namespace, &any("", "v1", "Pod"));
                 self.list_all::<DynamicObject>("list the Service's pods", api, params).await?
             }
         };
         let endpoints = self.endpoints(namespace, service).await?;
-        Ok(Application { endpoints, ..read(&found, labels, pods.first()) })
+        Ok(Application { endpoints, ..read(found, pods.first()) })
     }
 }
 
-fn read(
-    found: &DynamicObject,
-    selector: BTreeMap<String, String>,
-    pod: Option<&DynamicObject>,
-) -> Application {
-    let spec = &found.data["spec"];
-    let ports = spec["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let port = |port: &Value| ApplicationPort {
-        port: port["port"].as_u64().unwrap_or_default() as u16,
-        name: port["name"].as_str().map(str::to_owned),
-        tcp: port["protocol"].as_str().is_none_or(|protocol| protocol == "TCP"),
-        readiness_path: pod.and_then(|pod| readiness_path(pod, &port["targetPort"])),
-    };
+fn read(found: Service, pod: Option<&DynamicObject>) -> Application {
+    let service = query::Service::from(found.clone());
+    let spec = found.spec.unwrap_or_default();
+    let ports = service.ports.into_iter().zip(spec.ports.unwrap_or_default());
     Application {
-        namespace: found.namespace().unwrap_or_default(),
-        service: found.name_any(),
-        headless: spec["clusterIP"].as_str().is_none_or(|ip| ip.is_empty() || ip == "None"),
-        session_affinity: spec["sessionAffinity"] == "ClientIP",
-        ports: ports.iter().map(port).collect(),
-        selector,
+        namespace: service.namespace,
+        service: service.name,
+        headless: service.cluster_ip.is_none(),
+        session_affinity: spec.session_affinity.as_deref() == Some("ClientIP"),
+        ports: ports
+            .map(|(port, found)| ApplicationPort {
+                port: port.port,
+                name: port.name,
+                tcp: port.protocol == "TCP",
+                readiness_path: pod.and_then(|pod| readiness_path(pod, &found.target_port)),
+            })
+            .collect(),
+        selector: spec.selector.unwrap_or_default(),
         endpoints: Vec::new(),
     }
 }
@@ -132,19 +128,20 @@ mod tests {
     #[test]
     fn the_path_is_that_of_the_readiness_probe_of_the_same_port() {
         let object = |value: Value| serde_json::from_value::<DynamicObject>(value).unwrap();
-        let service = object(
+        let service: Service = serde_json::from_value(
             json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "frontend", "namespace": "shop"},
             "spec": {"clusterIP": "10.96.0.9", "sessionAffinity": "ClientIP", "ports": [
                 {"name": "http", "port": 80, "protocol": "TCP", "targetPort": "web"},
                 {"name": "metrics", "port": 9090, "targetPort": 9090}, {"port": 53, "protocol": "UDP"}]}}),
-        );
+        )
+        .unwrap();
         let pod = object(
             json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [
             {"name": "side"},
             {"name": "c", "ports": [{"name": "web", "containerPort": 8080}],
              "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080, "scheme": "HTTP"}}}]}}),
         );
-        let found = read(&service, BTreeMap::new(), Some(&pod));
+        let found = read(service.clone(), Some(&pod));
         assert!(found.session_affinity && !found.headless);
         let ports: Vec<_> = found
             .ports
@@ -152,6 +149,6 @@ mod tests {
             .map(|port| (port.port, port.tcp, port.readiness_path.as_deref()))
             .collect();
         assert_eq!(ports, [(80, true, Some("/healthz")), (9090, true, None), (53, false, None)]);
-        assert_eq!(read(&service, BTreeMap::new(), None).ports[0].readiness_path, None);
+        assert_eq!(read(service, None).ports[0].readiness_path, None);
     }
 }

@@ -12,8 +12,11 @@ use super::error::ClusterError;
 use super::kind_nodes::{NodeContainer, container_of};
 use super::node::Node;
 use super::objects::{Container, Pod};
+use crate::timeline::leader::SYSTEM_NAMESPACE;
 use crate::timeline::{ClusterFacts, ClusterKind, NodeFacts, Tolerations, Tuning, TuningSource};
 use crate::timeline::{few, format_duration, parse_duration};
+
+const API_SERVER: &str = "kube-apiserver";
 
 impl Cluster {
     /// What this cluster is, and what a reader should know of it (settings that could not be read
@@ -28,8 +31,9 @@ impl Cluster {
     ) -> Result<(ClusterFacts, Vec<String>), ClusterError> {
         let nodes = self.nodes().await?;
         let mut warnings = Vec::new();
-        let tuning = self.tuning(&nodes, &mut warnings).await?;
-        let servers = self.static_pods("kube-apiserver", &mut warnings).await;
+        let (servers, managers): (Vec<Pod>, Vec<Pod>) =
+            self.control_plane(&mut warnings).await.into_iter().partition(is_api_server);
+        let tuning = self.tuning(&nodes, &managers, &mut warnings).await;
         let tolerations = tolerations_of(&servers, &mut warnings);
         let nodes = nodes.into_iter().map(|node| node_facts(node, containers)).collect();
         let facts = ClusterFacts {
@@ -47,32 +51,28 @@ impl Cluster {
 
     /// The settings of failure detection as the running components have them; the version's
     /// defaults where they can't be read.
-    async fn tuning(
-        &self,
-        nodes: &[Node],
-        warnings: &mut Vec<String>,
-    ) -> Result<Tuning, ClusterError> {
+    async fn tuning(&self, nodes: &[Node], managers: &[Pod], warnings: &mut Vec<String>) -> Tuning {
         let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
         let kubelets = slowest(self.kubelet_settings(&names).await, warnings);
-        let managers = self.static_pods("kube-controller-manager", warnings).await;
-        Ok(combine(
-            kubelets,
-            monitor_of(&managers, warnings),
-            &Tuning::defaults(self.version()),
-            warnings,
-        ))
+        let monitor = monitor_of(managers, warnings);
+        combine(kubelets, monitor, &Tuning::defaults(self.version()), warnings)
     }
 
-    /// The pods of a part of the control plane; none where they can't be read.
-    async fn static_pods(&self, component: &str, warnings: &mut Vec<String>) -> Vec<Pod> {
-        let pods = Api::<Pod>::namespaced(self.client(), "kube-system");
-        let selector = ListParams::default().labels(&format!("component={component}"));
-        let pods = self.list_all(&format!("find {component}"), pods, selector).await;
+    /// The pods of the API servers and the controller managers; none where they can't be read.
+    async fn control_plane(&self, warnings: &mut Vec<String>) -> Vec<Pod> {
+        let pods = Api::<Pod>::namespaced(self.client(), SYSTEM_NAMESPACE);
+        let selector = format!("component in ({API_SERVER},kube-controller-manager)");
+        let selector = ListParams::default().labels(&selector);
+        let pods = self.list_all("list the control plane's pods", pods, selector).await;
         pods.unwrap_or_else(|error| {
             warnings.push(error.to_string());
             Vec::new()
         })
     }
+}
+
+fn is_api_server(pod: &Pod) -> bool {
+    pod.labels().get("component").is_some_and(|component| component == API_SERVER)
 }
 
 fn node_facts(node: Node, containers: &[NodeContainer]) -> NodeFacts {

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use k8s_openapi::api::{apps, batch, core, networking};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Deserialize;
+use serde_json::Value;
 
 /// An object of the kind `K`, of which only `Spec` and `Status` are read.
 #[derive(Clone, Debug, Deserialize)]
@@ -169,6 +170,8 @@ pub(crate) struct ServiceSpec {
     pub cluster_ip: Option<String>,
     pub ports: Option<Vec<ServicePort>>,
     pub selector: Option<BTreeMap<String, String>>,
+    #[serde(rename = "sessionAffinity")]
+    pub session_affinity: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -178,6 +181,9 @@ pub(crate) struct ServicePort {
     pub protocol: Option<String>,
     #[serde(rename = "nodePort")]
     pub node_port: Option<i32>,
+    /// A port of the pods, by its number or name.
+    #[serde(rename = "targetPort", default)]
+    pub target_port: Value,
 }
 
 /// Where a load balancer takes requests.

@@ -17,6 +17,7 @@ use super::labels::MIRROR;
 use super::node::{Node, read_node};
 use super::objects;
 use crate::timeline::Endpoint;
+use crate::timeline::leader::SYSTEM_NAMESPACE;
 
 const PAGE: u32 = 500;
 
@@ -113,9 +114,16 @@ impl Cluster {
         namespace: &str,
         name: &str,
     ) -> Result<Service, ClusterError> {
+        Ok(self.read_service(namespace, name).await?.into())
+    }
+
+    pub(super) async fn read_service(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<objects::Service, ClusterError> {
         let api: Api<objects::Service> = Api::namespaced(self.client(), namespace);
-        let what = format!("read the Service {namespace}/{name}");
-        Ok(read_service(self.call(what, api.get(name)).await?))
+        self.call(format!("read the Service {namespace}/{name}"), api.get(name)).await
     }
 
     pub(crate) async fn ingress(
@@ -159,7 +167,7 @@ impl Cluster {
     /// The cluster's DNS: the Service with the label `k8s-app: kube-dns` in kube-system. `None`
     /// where there is none.
     pub(crate) async fn cluster_dns(&self) -> Result<Option<ClusterDns>, ClusterError> {
-        let api: Api<objects::Service> = Api::namespaced(self.client(), "kube-system");
+        let api: Api<objects::Service> = Api::namespaced(self.client(), SYSTEM_NAMESPACE);
         let found = self
             .list_all(
                 "find the cluster's DNS Service",
@@ -168,7 +176,7 @@ impl Cluster {
             )
             .await?;
         let address =
-            found.into_iter().find_map(|service| read_service(service).cluster_ip?.parse().ok());
+            found.into_iter().find_map(|found| Service::from(found).cluster_ip?.parse().ok());
         let Some(address) = address else { return Ok(None) };
         let domain = self.cluster_domain().await.unwrap_or_else(|| "cluster.local".to_owned());
         Ok(Some(ClusterDns { address, domain }))
@@ -250,18 +258,20 @@ fn running(container: objects::ContainerStatus) -> Option<(String, String)> {
     Some((container.name, container.container_id.filter(|_| runs)?))
 }
 
-fn read_service(service: objects::Service) -> Service {
-    let (name, namespace) = (service.name_any(), service.namespace().unwrap_or_default());
-    let balancer = service.status.unwrap_or_default().address();
-    let spec = service.spec.unwrap_or_default();
-    let ports = spec.ports.unwrap_or_default().into_iter().map(|port| ServicePort {
-        name: port.name,
-        port: u16::try_from(port.port).unwrap_or_default(),
-        protocol: port.protocol.unwrap_or_else(|| "TCP".to_owned()),
-        node_port: port.node_port.and_then(|port| u16::try_from(port).ok()),
-    });
-    let cluster_ip = spec.cluster_ip.filter(|ip| !ip.is_empty() && ip != "None");
-    Service { name, namespace, cluster_ip, ports: ports.collect(), balancer }
+impl From<objects::Service> for Service {
+    fn from(service: objects::Service) -> Self {
+        let (name, namespace) = (service.name_any(), service.namespace().unwrap_or_default());
+        let balancer = service.status.unwrap_or_default().address();
+        let spec = service.spec.unwrap_or_default();
+        let ports = spec.ports.unwrap_or_default().into_iter().map(|port| ServicePort {
+            name: port.name,
+            port: u16::try_from(port.port).unwrap_or_default(),
+            protocol: port.protocol.unwrap_or_else(|| "TCP".to_owned()),
+            node_port: port.node_port.and_then(|port| u16::try_from(port).ok()),
+        });
+        let cluster_ip = spec.cluster_ip.filter(|ip| !ip.is_empty() && ip != "None");
+        Self { name, namespace, cluster_ip, ports: ports.collect(), balancer }
+    }
 }
 
 pub(crate) fn slice_endpoints(slice: &EndpointSlice) -> impl Iterator<Item = Endpoint> {
@@ -346,8 +356,8 @@ mod tests {
 
     #[test]
     fn a_headless_service_has_no_address() {
-        let service = read_service(
-            serde_json::from_value(json!({"metadata": {"name": "s"}, "spec": {"clusterIP": "None", "ports": [{"port": 80}]}}))
+        let service = Service::from(
+            serde_json::from_value::<objects::Service>(json!({"metadata": {"name": "s"}, "spec": {"clusterIP": "None", "ports": [{"port": 80}]}}))
                 .unwrap(),
         );
         assert_eq!(service.cluster_ip, None);

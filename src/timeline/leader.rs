@@ -2,9 +2,12 @@
 
 pub const NODE_LEASES: &str = "kube-node-lease";
 
+/// The namespace of a cluster's own pods.
+pub const SYSTEM_NAMESPACE: &str = "kube-system";
+
 /// The namespace in which kube-controller-manager and kube-scheduler have the leases by which one
 /// of each leads, called as they are.
-pub const LEADER_LEASES: &str = "kube-system";
+pub const LEADER_LEASES: &str = SYSTEM_NAMESPACE;
 
 /// The node of a lease's holder: it calls itself by its host's name and a unique number,
 /// `node-1_6f2c...`.

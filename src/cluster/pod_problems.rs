@@ -10,6 +10,7 @@ use super::connect::Cluster;
 use super::error::ClusterError;
 use super::objects::{Condition, ContainerStatus, Pod, PodStatus, Waiting};
 use super::query::pod_ready;
+use crate::timeline::log_line::complains;
 use crate::timeline::readable;
 
 /// So many pods' logs are read: the same thing is wrong with the others.
@@ -56,12 +57,8 @@ impl PodProblem {
     /// The last of its lines that says what went wrong, else the last, cut to a length that can be
     /// read in passing.
     fn quote(&self) -> Option<String> {
-        let complains = |line: &&String| {
-            let line = line.to_lowercase();
-            ["error", "err=", "fail", "panic", "fatal"].iter().any(|word| line.contains(word))
-        };
         let mut lines = self.last_log_lines.iter().rev();
-        let line = lines.clone().find(complains).or(lines.next())?;
+        let line = lines.clone().find(|line| complains(line)).or(lines.next())?;
         let cut = line.char_indices().nth(QUOTED).map(|(end, _)| format!("{}...", &line[..end]));
         Some(cut.unwrap_or_else(|| line.clone()))
     }

@@ -4,6 +4,7 @@ use crate::cluster::PodProblem;
 use crate::engine::environment::inotify;
 use crate::engine::error::RunError;
 use crate::engine::steady_state::{About, Judged};
+use crate::timeline::leader::SYSTEM_NAMESPACE;
 use crate::timeline::{Outcome, counted};
 
 /// So many pods are named: with one cause, many look alike.
@@ -49,7 +50,7 @@ fn hint<'a>(pods: &[PodProblem], missing: impl Iterator<Item = &'a About>) -> St
         return hint;
     }
     if let Some(PodProblem { namespace, pod, .. }) =
-        pods.iter().find(|pod| pod.namespace == "kube-system" && !pod.ready)
+        pods.iter().find(|pod| pod.namespace == SYSTEM_NAMESPACE && !pod.ready)
     {
         return format!(
             "`kubectl -n {namespace} describe pod {pod}` shows more; it must run first"
@@ -84,7 +85,7 @@ pub(crate) fn out_of_inotify(pods: &[PodProblem]) -> Option<String> {
     let words = |pod: &PodProblem| {
         let words = pod.last_log_lines.join(" ").to_lowercase();
         let is_limit = words.contains("too many open files") || words.contains("inotify instances");
-        is_limit && pod.namespace == "kube-system" && !pod.ready
+        is_limit && pod.namespace == SYSTEM_NAMESPACE && !pod.ready
     };
     pods.iter().any(words).then(|| {
         format!(

@@ -20,7 +20,7 @@ use crate::engine::seed::Seed;
 use crate::engine::steady_state::SteadyState;
 use crate::engine::undo::ledger::{Ledger, RunRef, UndoEntry};
 use crate::engine::undo::rollback::{self, NotUndone};
-use crate::experiment::{Condition, Expectation, Experiment, Fault};
+use crate::experiment::{Condition, Expectation, Experiment};
 use crate::plan::{self, Known, Node, Nodes, Request};
 use crate::timeline::{Event, NodeRole, Tuning, few, format_seconds};
 
@@ -271,15 +271,6 @@ fn refuse_early(job: &Job<'_>, nodes: &[Node]) -> Result<(), RunError> {
     });
     plan.accepted()?;
     Ok(())
-}
-
-/// The faults of a method in the order in which they begin, with their number and how long each
-/// lasts.
-pub(crate) fn faults(experiment: &Experiment) -> impl Iterator<Item = (u32, &Fault, Duration)> {
-    experiment
-        .steps()
-        .into_iter()
-        .filter_map(|step| step.fault().map(|(fault, hold)| (step.number, fault, hold)))
 }
 
 async fn workload(

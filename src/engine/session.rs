@@ -22,7 +22,7 @@ use crate::engine::error::RunError;
 use crate::engine::recorder::{Observation, Recorder};
 use crate::engine::run::{self, Arm, Job, RunEnd};
 use crate::engine::seed;
-use crate::engine::undo::ledger::{Ledger, RunRef};
+use crate::engine::undo::ledger::{Access, Ledger, RunRef};
 use crate::engine::undo::recover::{HitControlPlanes, Tools};
 use crate::engine::undo::watchdog;
 use crate::experiment::{ApiServer, Ask, Diagnostic, Experiment, Parsed};
@@ -171,8 +171,7 @@ impl<'o> Once<'o> {
         let tools = Tools { docker, kind, cluster, hit: hit.clone() };
         let id = self.id.clone();
         let backend = KindBackend {
-            scope: self.scope(experiment, &id, workload),
-            access: nodes.access.clone(),
+            scope: self.scope(experiment, &id, workload, nodes.access.clone()),
             containers: nodes_of(self.handle, &nodes.containers),
             binary: nodes.binary.clone(),
             tools,
@@ -198,7 +197,7 @@ impl<'o> Once<'o> {
             embedded::with_reachable_ports(asked, &self.session.parsed.workload, &nodes.embedded);
         let id = self.id.clone();
         let backend = EmbeddedBackend {
-            scope: self.scope(&experiment, &id, workload),
+            scope: self.scope(&experiment, &id, workload, Access::Embedded),
             embedded: &nodes.embedded,
         };
         // Whatever ends this process ends the fault.
@@ -211,6 +210,7 @@ impl<'o> Once<'o> {
         experiment: &'a Experiment,
         run: &'a str,
         workload: Workload,
+        access: Access,
     ) -> RunScope<'a>
     where
         'o: 'a,
@@ -218,11 +218,13 @@ impl<'o> Once<'o> {
         let (namespace, cluster) = (self.namespace.clone(), self.handle.cluster.clone());
         RunScope {
             experiment,
+            elsewhere: experiment.elsewhere(),
             run,
             namespace,
             cluster,
             facts: &self.handle.facts,
             workload,
+            access,
             running: Running::default(),
         }
     }

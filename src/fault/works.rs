@@ -13,6 +13,7 @@ use super::kubelet;
 use super::node_fault::NodeFault;
 use crate::cluster::{Cluster, Heartbeat};
 use crate::node::{AccessErrorKind, NodeState};
+use crate::timeline::log_line::is_error;
 use crate::timeline::{NodeRole, format_seconds, readable};
 
 /// So long it must be the same process: one that crashes at its start runs for a moment, again and
@@ -130,14 +131,6 @@ fn why(log: &[&str]) -> Vec<String> {
     let end = log.len().saturating_sub(LINES);
     let start = log.iter().rposition(|line| is_error(line)).unwrap_or(end);
     log[start..].iter().take(LINES).map(|line| (*line).to_owned()).collect()
-}
-
-/// `E` and `F` are klog's severities error and fatal, before the month and day. A container's log
-/// has a time and a stream before each line.
-fn is_error(line: &str) -> bool {
-    let line = line.split_once(" stderr F ").map_or(line, |(_, message)| message);
-    let after = line.strip_prefix(['E', 'F']).and_then(|rest| rest.split_once(' '));
-    after.is_some_and(|(date, _)| date.len() == 4 && date.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// The end of the container's log: what systemd wrote to the console.

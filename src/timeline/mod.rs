@@ -17,6 +17,7 @@ mod fault_kind;
 mod go_duration;
 pub mod header;
 pub mod leader;
+pub(crate) mod log_line;
 mod object_ref;
 pub mod outcome;
 mod probe_kind;

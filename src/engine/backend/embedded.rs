@@ -6,21 +6,20 @@ use std::collections::BTreeMap;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::agent::{self, AgentHandle, AgentMessage};
-use crate::cluster::PodProblem;
 use crate::embedded::{Action, Embedded, NodeId};
-use crate::engine::backend::run_scope::{ProberGroup, RunScope};
-use crate::engine::backend::{Backend, Progress, Readiness};
+use crate::engine::backend::run_scope::{ProberGroup, RunScope, Running};
+use crate::engine::backend::{Backend, Progress};
 use crate::engine::error::RunError;
 use crate::engine::plan::canaries::{self, ON_KIND};
 use crate::engine::plan::placement::Place;
 use crate::engine::seed::Seed;
-use crate::engine::undo::ledger::{Access, UndoEntry};
+use crate::engine::undo::ledger::UndoEntry;
 use crate::engine::undo::recover::NAMESPACE_REMOVAL;
 use crate::experiment::{ApiServer, Ask, Experiment, Fault, From, Target};
 use crate::fault::{self, ModelNode, Modelled, ObjectFaultRecord, UndoAfter};
 use crate::plan::Node;
 use crate::probe::control;
-use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
+use crate::timeline::{FaultPhase, Record};
 use crate::workload::{Manifest, container_ports};
 
 /// An embedded cluster.
@@ -55,9 +54,9 @@ fn not_supported(fault: &Fault) -> RunError {
 
 /// Refuses what the model can't show, before anything is made.
 pub(crate) fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError> {
-    let unmodelled = crate::engine::run::faults(experiment)
-        .map(|(_, fault, _)| fault)
-        .find(|fault| !fault::runs_embedded(fault));
+    let steps = experiment.steps();
+    let mut faults = steps.iter().filter_map(|step| Some(step.fault()?.0));
+    let unmodelled = faults.find(|fault| !fault::runs_embedded(fault));
     if let Some(fault) = unmodelled {
         return Err(not_supported(fault).hint(ON_KIND));
     }
@@ -180,41 +179,17 @@ fn no_pods_network(probe: &str) -> RunError {
 }
 
 impl Backend for EmbeddedBackend<'_> {
-    async fn nodes(&self) -> Result<Vec<Node>, RunError> {
-        self.scope.nodes().await
+    fn scope(&self) -> &RunScope<'_> {
+        &self.scope
+    }
+
+    fn running(&mut self) -> &mut Running {
+        &mut self.scope.running
     }
 
     async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), RunError> {
         self.embedded.observe(Some(out.clone()));
         self.scope.watch(out).await
-    }
-
-    async fn look_up(&self, nodes: &[Node]) -> Result<(), RunError> {
-        self.scope.look_up(nodes).await
-    }
-
-    fn workload_undo(&self) -> Option<UndoEntry> {
-        let namespace = || UndoEntry::Namespace {
-            name: self.scope.namespace.clone(),
-            access: Access::Embedded,
-        };
-        self.scope.needs_namespace().then(namespace)
-    }
-
-    fn probers_undo(&self) -> Option<UndoEntry> {
-        None
-    }
-
-    async fn create_workload(&self) -> Result<(), RunError> {
-        self.scope.create_workload().await
-    }
-
-    async fn workload_readiness(&self) -> Result<Readiness, RunError> {
-        self.scope.workload_readiness().await
-    }
-
-    async fn pod_problems(&self, since: jiff::Timestamp) -> Vec<PodProblem> {
-        self.scope.pod_problems(since).await
     }
 
     async fn start_probes(
@@ -227,17 +202,9 @@ impl Backend for EmbeddedBackend<'_> {
         self.scope.start_probes(at_risk, out.clone(), start).await
     }
 
-    async fn finish_probes(&mut self) {
-        self.scope.finish_probes().await;
-    }
-
-    async fn stop_probes(&mut self) {
-        self.scope.stop_probes().await;
-    }
-
     async fn stop_watching(&mut self) {
         self.embedded.observe(None);
-        self.scope.stop_watching().await;
+        self.running().stop_watching().await;
     }
 
     fn plan_fault(
@@ -248,8 +215,7 @@ impl Backend for EmbeddedBackend<'_> {
         _undo_after: UndoAfter,
     ) -> Result<UndoEntry, RunError> {
         self.node(&node.name)?;
-        let through_api =
-            self.scope.plan_object_fault_on(&node.name, fault, step, &Access::Embedded);
+        let through_api = self.scope.plan_object_fault_on(&node.name, fault, step);
         let modelled =
             || UndoEntry::Modelled { step, node: node.name.clone(), fault: fault.clone() };
         Ok(through_api.unwrap_or_else(modelled))
@@ -262,12 +228,8 @@ impl Backend for EmbeddedBackend<'_> {
         _undo_after: UndoAfter,
         seed: &mut Seed,
     ) -> Result<Vec<UndoEntry>, RunError> {
-        let planned = self.scope.plan_object_fault(fault, step, seed, &Access::Embedded).await?;
+        let planned = self.scope.plan_object_fault(fault, step, seed).await?;
         planned.ok_or_else(|| not_supported(fault))
-    }
-
-    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), RunError> {
-        self.scope.inventory().await
     }
 
     async fn inject(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
@@ -288,12 +250,12 @@ impl Backend for EmbeddedBackend<'_> {
     }
 
     async fn undo(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
-        let undone = self.undo(undo, &mut *progress).await;
         if let UndoEntry::Object { undo, .. } = undo {
             return fault::undo_object(undo, &self.scope.cluster, progress)
                 .await
                 .map_err(RunError::failed_by);
         }
+        let undone = self.undo_in_model(undo, &mut *progress).await;
         let is_fault = matches!(undo, UndoEntry::Modelled { .. });
         settle(undone, self.embedded.has_ended(), &mut |phase, words| {
             if is_fault {
@@ -323,7 +285,11 @@ fn settle(
 }
 
 impl EmbeddedBackend<'_> {
-    async fn undo(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
+    async fn undo_in_model(
+        &self,
+        undo: &UndoEntry,
+        progress: Progress<'_>,
+    ) -> Result<(), RunError> {
         match undo {
             UndoEntry::Modelled { node, fault, .. } => {
                 let modelled =

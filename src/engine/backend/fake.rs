@@ -8,6 +8,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
 use crate::agent::AgentMessage;
+use crate::cluster::PodProblem;
+use crate::engine::backend::run_scope::{RunScope, Running};
 use crate::engine::backend::{Backend, Progress, Readiness};
 use crate::engine::error::RunError;
 use crate::engine::seed::Seed;
@@ -177,6 +179,22 @@ fn renewal(node: &str) -> Record {
 }
 
 impl Backend for FakeBackend {
+    fn scope(&self) -> &RunScope<'_> {
+        unreachable!("there is no cluster behind it")
+    }
+
+    fn running(&mut self) -> &mut Running {
+        unreachable!("there is no cluster behind it")
+    }
+
+    async fn look_up(&self, _: &[Node]) -> Result<(), RunError> {
+        Ok(())
+    }
+
+    async fn pod_problems(&self, _: jiff::Timestamp) -> Vec<PodProblem> {
+        Vec::new()
+    }
+
     async fn nodes(&self) -> Result<Vec<Node>, RunError> {
         self.call("nodes").await?;
         let node = |name: &str, role| Node {

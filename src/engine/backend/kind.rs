@@ -9,17 +9,17 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::agent::{self, AgentHandle, AgentMessage};
-use crate::cluster::{Pod, PodOnNode, PodProblem};
+use crate::cluster::{Pod, PodOnNode};
 use crate::docker::{Container, Docker};
-use crate::engine::backend::run_scope::{ProberGroup, RunScope};
-use crate::engine::backend::{Backend, Progress, Readiness};
+use crate::engine::backend::run_scope::{ProberGroup, RunScope, Running};
+use crate::engine::backend::{Backend, Progress};
 use crate::engine::environment::inotify;
 use crate::engine::environment::kind::{KindNodes, running_nodes, with_containers};
 use crate::engine::error::RunError;
 use crate::engine::observers::{Observers, Post};
 use crate::engine::plan::placement::Place;
 use crate::engine::seed::Seed;
-use crate::engine::undo::ledger::{Access, UndoEntry};
+use crate::engine::undo::ledger::UndoEntry;
 use crate::engine::undo::recover::Tools;
 use crate::engine::undo::uploads::RecordedUploads;
 use crate::experiment::Fault;
@@ -27,13 +27,11 @@ use crate::fault::{self, NodeTarget, PodContainers, UndoAfter};
 use crate::node::NodeHandle;
 use crate::plan::Node;
 use crate::probe::ProbeSpec;
-use crate::timeline::{NodeRole, ObjectName, ObjectRef, Record, UnreadKind};
+use crate::timeline::{NodeRole, ObjectRef, Record};
 
 /// A kind cluster.
 pub(crate) struct KindBackend<'a> {
     pub scope: RunScope<'a>,
-    /// How a later process reaches the cluster.
-    pub access: Access,
     /// The cluster's containers.
     pub containers: Vec<Container>,
     /// This program for the nodes.
@@ -188,6 +186,14 @@ impl Deployment<'_> {
 }
 
 impl Backend for KindBackend<'_> {
+    fn scope(&self) -> &RunScope<'_> {
+        &self.scope
+    }
+
+    fn running(&mut self) -> &mut Running {
+        &mut self.scope.running
+    }
+
     async fn nodes(&self) -> Result<Vec<Node>, RunError> {
         Ok(with_containers(self.scope.nodes().await?, &self.containers))
     }
@@ -212,17 +218,6 @@ impl Backend for KindBackend<'_> {
         self.scope.watch(out).await
     }
 
-    async fn look_up(&self, nodes: &[Node]) -> Result<(), RunError> {
-        self.scope.look_up(nodes).await
-    }
-
-    fn workload_undo(&self) -> Option<UndoEntry> {
-        let scope = &self.scope;
-        let namespace =
-            || UndoEntry::Namespace { name: scope.namespace.clone(), access: self.access.clone() };
-        scope.needs_namespace().then(namespace)
-    }
-
     fn probers_undo(&self) -> Option<UndoEntry> {
         let nodes = self
             .containers
@@ -232,18 +227,6 @@ impl Backend for KindBackend<'_> {
             containers: nodes.map(|container| container.id.clone()).collect(),
             uploads: Some(self.uploads.clone()),
         })
-    }
-
-    async fn create_workload(&self) -> Result<(), RunError> {
-        self.scope.create_workload().await
-    }
-
-    async fn workload_readiness(&self) -> Result<Readiness, RunError> {
-        self.scope.workload_readiness().await
-    }
-
-    async fn pod_problems(&self, since: jiff::Timestamp) -> Vec<PodProblem> {
-        self.scope.pod_problems(since).await
     }
 
     async fn start_probes(
@@ -262,12 +245,8 @@ impl Backend for KindBackend<'_> {
         Ok(hosts)
     }
 
-    async fn finish_probes(&mut self) {
-        self.scope.finish_probes().await;
-    }
-
     async fn stop_probes(&mut self) {
-        self.scope.stop_probes().await;
+        self.running().stop_probes().await;
         if let Some(observers) = self.observers.take() {
             observers.stop().await;
         }
@@ -275,7 +254,7 @@ impl Backend for KindBackend<'_> {
 
     async fn stop_watching(&mut self) {
         self.engine_events = None;
-        self.scope.stop_watching().await;
+        self.running().stop_watching().await;
     }
 
     fn plan_fault(
@@ -285,7 +264,7 @@ impl Backend for KindBackend<'_> {
         step: u32,
         undo_after: UndoAfter,
     ) -> Result<UndoEntry, RunError> {
-        match self.scope.plan_object_fault_on(&node.name, fault, step, &self.access) {
+        match self.scope.plan_object_fault_on(&node.name, fault, step) {
             Some(planned) => Ok(planned),
             None => self.plan(&node.name, None, &PlannedStep { fault, step, undo_after }),
         }
@@ -298,8 +277,7 @@ impl Backend for KindBackend<'_> {
         undo_after: UndoAfter,
         seed: &mut Seed,
     ) -> Result<Vec<UndoEntry>, RunError> {
-        let access = &self.access;
-        if let Some(planned) = self.scope.plan_object_fault(fault, step, seed, access).await? {
+        if let Some(planned) = self.scope.plan_object_fault(fault, step, seed).await? {
             return Ok(planned);
         }
         let Fault::ContainerKill { pods, container } = fault else {
@@ -316,10 +294,6 @@ impl Backend for KindBackend<'_> {
             .enumerate()
             .map(|(number, pod)| self.plan_on_pod(pod, number, container.as_deref(), &wanted));
         kills.collect()
-    }
-
-    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), RunError> {
-        self.scope.inventory().await
     }
 
     async fn vet(&self, undo: &UndoEntry) -> Result<(), RunError> {

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::agent::AgentMessage;
 use crate::cluster::PodProblem;
 pub(crate) use crate::cluster::Readiness;
+use crate::engine::backend::run_scope::{RunScope, Running};
 use crate::engine::error::RunError;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::UndoEntry;
@@ -26,28 +27,42 @@ pub(crate) type Progress<'a> = &'a mut dyn FnMut(FaultPhase, String);
 /// A cluster, its containers, and the probers in it. Every future may be dropped at any await.
 #[allow(async_fn_in_trait)] // one runtime, one thread: no bound is needed
 pub(crate) trait Backend {
+    /// The run in its cluster, through the API: it does what needs no more than that.
+    fn scope(&self) -> &RunScope<'_>;
+    /// What the run has started.
+    fn running(&mut self) -> &mut Running;
     /// The nodes as they are now.
-    async fn nodes(&self) -> Result<Vec<Node>, RunError>;
+    async fn nodes(&self) -> Result<Vec<Node>, RunError> {
+        self.scope().nodes().await
+    }
     /// Looks for what exists already and is named. Refused where it is not there: nothing is made
     /// yet.
-    async fn look_up(&self, _nodes: &[Node]) -> Result<(), RunError> {
-        Ok(())
+    async fn look_up(&self, nodes: &[Node]) -> Result<(), RunError> {
+        self.scope().look_up(nodes).await
     }
     /// Begins to follow the cluster. When it returns, the first lists have been sent.
     async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), RunError>;
     /// What removes the workload again; asked for before it is made.
-    fn workload_undo(&self) -> Option<UndoEntry>;
+    fn workload_undo(&self) -> Option<UndoEntry> {
+        self.scope().workload_undo()
+    }
     /// What removes the probers again; asked for before they are started. `None`: they end with
     /// this process.
-    fn probers_undo(&self) -> Option<UndoEntry>;
+    fn probers_undo(&self) -> Option<UndoEntry> {
+        None
+    }
     /// Makes the workload.
-    async fn create_workload(&self) -> Result<(), RunError>;
+    async fn create_workload(&self) -> Result<(), RunError> {
+        self.scope().create_workload().await
+    }
     /// How ready the workload is.
-    async fn workload_readiness(&self) -> Result<Readiness, RunError>;
+    async fn workload_readiness(&self) -> Result<Readiness, RunError> {
+        self.scope().workload_readiness().await
+    }
     /// The pods that are not well now, or were not since then, of the cluster's own and of the
     /// run's; none where nobody can tell.
-    async fn pod_problems(&self, _since: jiff::Timestamp) -> Vec<PodProblem> {
-        Vec::new()
+    async fn pod_problems(&self, since: jiff::Timestamp) -> Vec<PodProblem> {
+        self.scope().pod_problems(since).await
     }
     /// Starts all probes; `at_risk` are nodes that a fault may hit. Returns the nodes that host
     /// one.
@@ -57,9 +72,13 @@ pub(crate) trait Backend {
         out: UnboundedSender<AgentMessage>,
     ) -> Result<Vec<String>, RunError>;
     /// Asks no more where an attempt takes long (a canary's), and waits for the last outcomes.
-    async fn finish_probes(&mut self);
+    async fn finish_probes(&mut self) {
+        self.running().finish_probes().await;
+    }
     /// Ends all probes.
-    async fn stop_probes(&mut self);
+    async fn stop_probes(&mut self) {
+        self.running().stop_probes().await;
+    }
     /// Ends what `watch` began.
     async fn stop_watching(&mut self);
     /// What a fault will do and how it is undone. Does nothing yet.
@@ -89,7 +108,9 @@ pub(crate) trait Backend {
         seed: &mut Seed,
     ) -> Result<Vec<UndoEntry>, RunError>;
     /// Every object that the cluster holds now, and the kinds that could not be listed.
-    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), RunError>;
+    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), RunError> {
+        self.scope().inventory().await
+    }
     /// Makes a fault; ends when it is confirmed.
     async fn inject(&self, fault: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError>;
     /// Sets the timer that undoes a fault without us anew, when all targets of its step are

@@ -15,10 +15,14 @@ use crate::engine::backend::Readiness;
 use crate::engine::error::RunError;
 use crate::engine::plan::canaries::canaries;
 use crate::engine::plan::placement::{Place, Placement};
+use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::experiment::{Ask, Experiment};
 use crate::plan::{self, Node, each_server};
 use crate::probe::{ProbeSpec, control};
-use crate::timeline::{ClusterFacts, Event, ObjectName, ProbeHeader, Record, UnreadKind};
+use crate::timeline::leader::SYSTEM_NAMESPACE;
+use crate::timeline::{
+    ClusterFacts, Event, ObjectName, ObjectRef, ProbeHeader, Record, UnreadKind,
+};
 use crate::watch::{self, Watches};
 
 /// API servers that are watched at the same time: with three, any two may be lost.
@@ -29,6 +33,8 @@ const FIRST_LISTS: Duration = Duration::from_secs(30);
 /// One run in one cluster.
 pub(crate) struct RunScope<'a> {
     pub experiment: &'a Experiment,
+    /// The Services that exist already and that it names, by their namespaces.
+    pub elsewhere: BTreeMap<String, Vec<ObjectRef>>,
     /// The run's id.
     pub run: &'a str,
     /// The run's namespace.
@@ -38,6 +44,8 @@ pub(crate) struct RunScope<'a> {
     pub facts: &'a ClusterFacts,
     /// The workload, checked.
     pub workload: Workload,
+    /// How a later process reaches the cluster.
+    pub access: Access,
     pub running: Running,
 }
 
@@ -86,7 +94,7 @@ impl RunScope<'_> {
             let _ = out.send(Record::now(Event::Note { warning: false, text: text.to_owned() }));
         }
         let mut watches = watch::start(&servers, &self.namespace, out.clone());
-        watches.follow_elsewhere(&servers, &self.experiment.elsewhere(), &out);
+        watches.follow_elsewhere(&servers, &self.elsewhere, &out);
         let listed = watches.baseline(FIRST_LISTS).await;
         (self.running.watches, self.running.servers) = (Some(watches), servers);
         listed.map_err(|missing| {
@@ -111,18 +119,13 @@ impl RunScope<'_> {
         }
     }
 
-    /// Ends what `watch` began.
-    pub(crate) async fn stop_watching(&mut self) {
-        self.running.records = None;
-        if let Some(watches) = self.running.watches.take() {
-            watches.stop().await;
-        }
-    }
-
-    /// Whether the run needs a namespace of its own: for a workload, or for what its probes ask
-    /// about.
-    pub(crate) fn needs_namespace(&self) -> bool {
-        needs_namespace(self.experiment, &self.workload)
+    /// What removes the run's namespace again. `None`: it needs none, neither for a workload nor for
+    /// what its probes ask about.
+    pub(crate) fn workload_undo(&self) -> Option<UndoEntry> {
+        needs_namespace(self.experiment, &self.workload).then(|| UndoEntry::Namespace {
+            name: self.namespace.clone(),
+            access: self.access.clone(),
+        })
     }
 
     /// Makes the workload, and what probes of the API server read and write.
@@ -147,10 +150,9 @@ impl RunScope<'_> {
 
     pub(crate) async fn pod_problems(&self, since: Timestamp) -> Vec<PodProblem> {
         let mut problems = Vec::new();
-        let elsewhere = self.experiment.elsewhere();
-        let namespaces: BTreeSet<&str> = ["kube-system", self.namespace.as_str()]
+        let namespaces: BTreeSet<&str> = [SYSTEM_NAMESPACE, self.namespace.as_str()]
             .into_iter()
-            .chain(elsewhere.keys().map(String::as_str))
+            .chain(self.elsewhere.keys().map(String::as_str))
             .collect();
         for namespace in namespaces {
             problems.extend(self.cluster.pod_problems(namespace, since).await.unwrap_or_default());
@@ -240,19 +242,28 @@ impl RunScope<'_> {
         };
         Ok(placed.into_iter().enumerate().map(group).collect())
     }
+}
+
+impl Running {
+    /// Ends what `watch` began.
+    pub(crate) async fn stop_watching(&mut self) {
+        self.records = None;
+        if let Some(watches) = self.watches.take() {
+            watches.stop().await;
+        }
+    }
 
     /// Waits for the last outcomes of those attempts that take long.
     pub(crate) async fn finish_probes(&mut self) {
-        futures_util::future::join_all(self.running.canaries.iter_mut().map(CanaryHandle::finish))
-            .await;
+        join_all(self.canaries.iter_mut().map(CanaryHandle::finish)).await;
     }
 
     /// Ends all probes.
     pub(crate) async fn stop_probes(&mut self) {
-        for canary in std::mem::take(&mut self.running.canaries) {
+        for canary in std::mem::take(&mut self.canaries) {
             canary.stop().await;
         }
-        for agent in std::mem::take(&mut self.running.agents) {
+        for agent in std::mem::take(&mut self.agents) {
             // One that is gone already has reported it in its last message.
             let _ = agent.stop().await;
         }

@@ -21,6 +21,7 @@ use crate::engine::undo::recover::{HitControlPlanes, Tools};
 use crate::engine::undo::uploads;
 use crate::kind_config::KindConfig;
 use crate::plan::Node;
+use crate::timeline::leader::SYSTEM_NAMESPACE;
 use crate::timeline::{ClusterFacts, ClusterKind, NodeRole, Ready, format_seconds};
 
 /// How long the nodes of a new cluster may take to become ready.
@@ -229,7 +230,7 @@ async fn not_joined(name: &str, cluster: &Cluster, docker: &Docker) -> RunError 
     let unready = nodes.iter().filter(|node| node.ready != Ready::True);
     let unready = unready.map(|node| format!("node {} is not Ready", node.name));
     let since = jiff::Timestamp::now() - JOINING;
-    let pods = cluster.pod_problems("kube-system", since).await.unwrap_or_default();
+    let pods = cluster.pod_problems(SYSTEM_NAMESPACE, since).await.unwrap_or_default();
     let running = running_nodes(docker).await.unwrap_or_default();
     let shortage = inotify::shortage(running, inotify::KUBELET).map(|shortage| shortage.describe());
     let limit = format_seconds(JOINING);

@@ -14,7 +14,7 @@ use crate::engine::undo::back_off::BackOff;
 use crate::engine::undo::ledger::{Entry, Ledger};
 use crate::engine::undo::recover::{self, Tools, UndoProgress};
 use crate::engine::undo::watchdog::beating;
-use crate::timeline::leader::LEADER_LEASES;
+use crate::timeline::leader::{LEADER_LEASES, SYSTEM_NAMESPACE};
 use crate::timeline::{Component, NodeRole, Ready, few, format_seconds};
 
 /// How long a cluster may take to be whole again. A kubelet that has failed to start a pod several
@@ -24,8 +24,6 @@ const LIMIT: Duration = Duration::from_secs(360);
 const LOOK: Duration = Duration::from_secs(10);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Where the cluster's own pods are.
-const SYSTEM: &str = "kube-system";
 /// Those who renew a lease there while they work.
 const LEADERS: [Component; 2] = [Component::ControllerManager, Component::Scheduler];
 
@@ -183,7 +181,9 @@ async fn seen(
             && !known.iter().any(|node| node.name == fact.name)
     });
     missing.extend(not_ready.chain(gone.map(|fact| format!("{} is no longer a node", fact.name))));
-    missing.extend(handle.cluster.readiness(SYSTEM).await.map_err(RunError::failed_by)?.waiting);
+    missing.extend(
+        handle.cluster.readiness(SYSTEM_NAMESPACE).await.map_err(RunError::failed_by)?.waiting,
+    );
     let leases = handle.cluster.lease_versions(LEADER_LEASES).await.map_err(RunError::failed_by)?;
     missing.extend(
         pulses.silent(leases).into_iter().map(|name| format!("{name} has not renewed its lease")),

@@ -9,7 +9,11 @@ use crate::timeline::ObjectRef;
 impl Placement<'_> {
     /// Refused where anything is not there, or not as a probe or a fault needs it.
     pub(crate) async fn look_up(&self, experiment: &Experiment) -> Result<(), RunError> {
-        for service in experiment.elsewhere().values().flatten() {
+        let probed = |service: &ObjectRef| {
+            experiment.probes.iter().any(|probe| probe.ask.service() == Some(service))
+        };
+        // The Service that a probe targets is read with its port.
+        for service in experiment.elsewhere().values().flatten().filter(|it| !probed(it)) {
             self.find_service(service).await?;
         }
         for probe in &experiment.probes {

@@ -5,7 +5,7 @@ use crate::engine::backend::run_scope::RunScope;
 use crate::engine::error::RunError;
 use crate::engine::plan::pods;
 use crate::engine::seed::Seed;
-use crate::engine::undo::ledger::{Access, UndoEntry};
+use crate::engine::undo::ledger::UndoEntry;
 use crate::experiment::{Fault, NodeSelector, PodSelector};
 use crate::fault::{Lookup, ObjectFaultRecord, ObjectUndo};
 use crate::plan;
@@ -19,14 +19,13 @@ impl RunScope<'_> {
         fault: &Fault,
         step: u32,
         seed: &mut Seed,
-        access: &Access,
     ) -> Result<Option<Vec<UndoEntry>>, RunError> {
         if fault.kind().traits().impact != Impact::Objects {
             return Ok(None);
         }
         let records =
             ObjectFaultRecord::plan(fault, &mut ObjectLookup { scope: self, seed }).await?;
-        Ok(Some(records.into_iter().map(|fault| self.on_object(step, fault, access)).collect()))
+        Ok(Some(records.into_iter().map(|fault| self.on_object(step, fault)).collect()))
     }
 
     /// The same for one on a node. It hits pods of the run's namespace, of the application's, and
@@ -36,17 +35,17 @@ impl RunScope<'_> {
         node: &str,
         fault: &Fault,
         step: u32,
-        access: &Access,
     ) -> Option<UndoEntry> {
         let own = std::iter::once(&self.namespace);
         let others = self.experiment.namespaces();
         let namespaces: Vec<String> = own.chain(&others).cloned().collect();
         let undo = ObjectFaultRecord::plan_on_node(fault, node, &namespaces)?;
-        Some(self.on_object(step, undo, access))
+        Some(self.on_object(step, undo))
     }
 
-    fn on_object(&self, step: u32, fault: ObjectFaultRecord, access: &Access) -> UndoEntry {
-        UndoEntry::Object { undo: ObjectUndo::new(self.run, step, fault), access: access.clone() }
+    fn on_object(&self, step: u32, fault: ObjectFaultRecord) -> UndoEntry {
+        let access = self.access.clone();
+        UndoEntry::Object { undo: ObjectUndo::new(self.run, step, fault), access }
     }
 
     /// The pods that a selector chooses: so many as it says, by the seed. Refused where there are

@@ -6,9 +6,7 @@ use crate::engine::seed::Seed;
 use crate::experiment::{BlastRadius, Count, Fault, PodSelector, Pods};
 use crate::plan::{self, Node};
 use crate::timeline::Component;
-
-/// Where a control plane's components are pods.
-const SYSTEM: &str = "kube-system";
+use crate::timeline::leader::SYSTEM_NAMESPACE;
 
 /// The pods that a selector chooses in a cluster where the run's namespace is `own`: so many as it
 /// says, by the seed. Refused where there are fewer, or more of a control plane than may be hit.
@@ -104,7 +102,7 @@ fn components<'p>(
 /// The component of the control plane that a pod is. One of another name counts as an API server:
 /// a part of the control plane, but no member of etcd.
 fn component(pod: &Pod, namespace: &str) -> Option<Component> {
-    if namespace != SYSTEM {
+    if namespace != SYSTEM_NAMESPACE {
         return None;
     }
     let label = |key: &str| pod.labels.get(key).map(String::as_str);

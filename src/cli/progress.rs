@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::env::Terminal;
 use super::output::{complain_lines, visible};
 use crate::analysis::Recovering;
-use crate::engine::environment::provision::Preparing;
+use crate::engine::environment::handle::Preparing;
 use crate::engine::recorder::Observation;
 use crate::report::hang;
 use crate::timeline::{Anchor, Change, Component, Event, FaultPhase, Moment, Ready, Record};

@@ -7,7 +7,7 @@ use super::exit;
 use super::failure::{self, Failure};
 use super::judge::{self, Judged};
 use super::progress::Progress;
-use crate::engine::environment::provision::ClusterHandle;
+use crate::engine::environment::handle::ClusterHandle;
 use crate::engine::error::RunErrorKind;
 use crate::engine::run::Stop;
 use crate::engine::seed;

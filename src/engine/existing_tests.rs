@@ -8,7 +8,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use crate::cluster::Cluster;
 use crate::engine::abort::Abort;
 use crate::engine::environment::embedded;
-use crate::engine::environment::provision::{ClusterHandle, Environment};
+use crate::engine::environment::handle::{ClusterHandle, Environment};
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::run::Stop;
 use crate::engine::session::{self, Ended, Session};

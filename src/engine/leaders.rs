@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::engine::environment::kind::KindNodes;
-use crate::engine::environment::provision::{ClusterHandle, Nodes};
+use crate::engine::environment::handle::{ClusterHandle, KindNodes, Nodes};
 use crate::engine::error::RunError;
 use crate::timeline::{Component, NodeRole};
 

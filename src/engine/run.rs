@@ -14,11 +14,12 @@ use crate::engine::backend::Backend;
 use crate::engine::clock;
 use crate::engine::diagnosis::{Diagnosis, described, out_of_inotify};
 use crate::engine::error::{RunError, RunErrorKind};
+use crate::engine::job::{Job, probed_services, stage};
 use crate::engine::method::Method;
 use crate::engine::recorder::Recorder;
 use crate::engine::seed::Seed;
 use crate::engine::steady_state::SteadyState;
-use crate::engine::undo::ledger::{Ledger, RunRef, UndoEntry};
+use crate::engine::undo::ledger::{Ledger, UndoEntry};
 use crate::engine::undo::rollback::{self, NotUndone};
 use crate::experiment::{Condition, Expectation, Experiment};
 use crate::plan::{self, Known, Node, Nodes, Request};
@@ -38,25 +39,6 @@ const LAST_LOOK: Duration = Duration::from_secs(10);
 const STOPPING: Duration = Duration::from_secs(30);
 /// Probes go on for so long after the recovery, so that its edge has a neighbour.
 const TAIL: Duration = Duration::from_millis(500);
-
-/// Starts the watchdog of a fault that may last so long, and ends when it is there.
-pub(crate) type Arm<'a> = &'a dyn Fn(Duration) -> LocalBoxFuture<'static, Result<(), RunError>>;
-
-/// What a run is about.
-pub(crate) struct Job<'a> {
-    /// The run, and the engine of its cluster.
-    pub run_ref: RunRef<'a>,
-    pub experiment: &'a Experiment,
-    /// The settings that decide when a dead node is noticed.
-    pub tuning: &'a Tuning,
-    /// The seed of every random choice.
-    pub seed: u64,
-    /// Grace period before the watchdog undoes an overdue fault.
-    pub undo_timer_margin: Duration,
-    /// Called before each fault with how long it may last at most: starts the watchdog that lives
-    /// outside the cluster.
-    pub arm: Arm<'a>,
-}
 
 /// Why a run did not come to its planned end.
 #[derive(Clone, Debug, PartialEq)]
@@ -245,10 +227,6 @@ async fn take_inventory(
     let (objects, unread) = backend.inventory().await?;
     recorder.event(Event::Objects { before, objects, unread });
     Ok(())
-}
-
-pub(super) fn stage(recorder: &Recorder, name: &str) {
-    recorder.event(Event::Stage { name: name.into() });
 }
 
 async fn watch(backend: &mut impl Backend, recorder: &Recorder) -> Result<(), RunError> {
@@ -460,18 +438,6 @@ fn phase(tuning: &Tuning, seed: &mut Seed) -> Duration {
         .max(tuning.node_monitor_period)
         .unwrap_or(Duration::from_secs(10));
     longest.min(Duration::from_secs(10)).mul_f64(seed.share())
-}
-
-/// The Services that probes ask: their endpoints must come back.
-pub(crate) fn probed_services(experiment: &Experiment) -> Vec<String> {
-    let mut services: Vec<String> = experiment
-        .probes
-        .iter()
-        .filter_map(|probe| probe.ask.service().map(ToString::to_string))
-        .collect();
-    services.sort();
-    services.dedup();
-    services
 }
 
 #[cfg(test)]

@@ -15,12 +15,13 @@ use crate::engine::backend::Backend;
 use crate::engine::backend::embedded::{self, EmbeddedBackend};
 use crate::engine::backend::kind::KindBackend;
 use crate::engine::backend::run_scope::{self, RunScope, Running};
-use crate::engine::environment::embedded::EmbeddedNodes;
-use crate::engine::environment::kind::KindNodes;
-use crate::engine::environment::provision::{ClusterHandle, Environment, Nodes};
+use crate::engine::environment::handle::{
+    ClusterHandle, EmbeddedNodes, Environment, KindNodes, Nodes,
+};
 use crate::engine::error::RunError;
+use crate::engine::job::{Arm, Job};
 use crate::engine::recorder::{Observation, Recorder};
-use crate::engine::run::{self, Arm, Job, RunEnd};
+use crate::engine::run::{self, RunEnd};
 use crate::engine::seed;
 use crate::engine::undo::ledger::{Access, Ledger, RunRef};
 use crate::engine::undo::recover::{HitControlPlanes, Tools};

@@ -214,3 +214,12 @@ pub(crate) async fn sends_heartbeat(
     let context = &FaultContext::new(docker, &undo.target, &mut quiet);
     works::sends_heartbeat(context, &undo.fault.works(undo.target.role), cluster, began).await
 }
+
+/// What undoes a fault in the model behind an embedded cluster, for people.
+pub(crate) fn describe_in_model(fault: &Fault, name: &str) -> String {
+    if let Some(record) = ObjectFaultRecord::plan_on_node(fault, name, &[]) {
+        return record.describe();
+    }
+    modelled(fault, ModelNode { id: NodeId(0), name })
+        .map_or_else(|| format!("undo {} on {name}", fault.kind()), |modelled| modelled.describe)
+}

@@ -13,8 +13,9 @@ use super::outputs::Outputs;
 use super::{exit, expected_cluster, failure::Failure, print};
 use crate::canary;
 use crate::cluster::{Pod, PodOnNode};
-use crate::engine::backend::{embedded, kind};
-use crate::engine::environment::provision::{self, ClusterHandle, ClusterSpec, Found, Nodes};
+use crate::engine::backend::kind;
+use crate::engine::environment::handle::{ClusterHandle, Found, Nodes};
+use crate::engine::environment::provision::{self, ClusterSpec};
 use crate::engine::error::RunError;
 use crate::engine::leaders;
 use crate::engine::plan::pods;
@@ -247,7 +248,7 @@ async fn step_of(
     }
     let model = handle.is_some_and(ClusterHandle::is_model);
     let undo_on = |node: &&Node| match model {
-        true => embedded::describe(fault, &node.name),
+        true => fault::describe_in_model(fault, &node.name),
         false => plan::preview::undo_on_node(fault, node, step.number, *undo_after),
     };
     let undo = match fault.target() {

@@ -16,7 +16,7 @@ use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::UndoEntry;
 use crate::engine::undo::recover::NAMESPACE_REMOVAL;
 use crate::experiment::{ApiServer, Ask, Experiment, Fault, From, Target};
-use crate::fault::{self, ModelNode, Modelled, ObjectFaultRecord, UndoAfter};
+use crate::fault::{self, ModelNode, Modelled, UndoAfter};
 use crate::plan::Node;
 use crate::probe::control;
 use crate::timeline::{FaultPhase, Record};
@@ -130,15 +130,6 @@ fn service_ports(workload: &Manifest, name: &str) -> Vec<u16> {
 fn pod_ports(workload: &Manifest, labels: &BTreeMap<String, String>) -> Vec<u16> {
     let pods = workload.pods().find(|pods| pods.have(labels));
     pods.map(|pods| container_ports(pods.template)).unwrap_or_default()
-}
-
-/// What the undo does, for people.
-pub(crate) fn describe(fault: &Fault, name: &str) -> String {
-    if let Some(record) = ObjectFaultRecord::plan_on_node(fault, name, &[]) {
-        return record.describe();
-    }
-    fault::modelled(fault, ModelNode { id: NodeId(0), name })
-        .map_or_else(|| format!("undo {} on {name}", fault.kind()), |modelled| modelled.describe)
 }
 
 /// Starts a prober on a thread of this process. Its control probe asks the cluster's thread, which
@@ -325,7 +316,7 @@ mod tests {
     fn a_drain_is_undone_in_a_model_as_in_a_cluster() {
         let target = NodeSelector::default();
         let drain = Fault::NodeDrain { target, options: Default::default() };
-        assert_eq!(describe(&drain, "w1"), "uncordon node w1");
+        assert_eq!(fault::describe_in_model(&drain, "w1"), "uncordon node w1");
     }
 
     #[test]

@@ -10,8 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::agent::{AgentHandle, AgentMessage};
 use crate::canary::{self, CanaryHandle};
-use crate::cluster::{Cluster, PodProblem, Workload};
-use crate::engine::backend::Readiness;
+use crate::cluster::{Cluster, PodProblem, Readiness, Workload};
 use crate::engine::error::RunError;
 use crate::engine::plan::canaries::canaries;
 use crate::engine::plan::placement::{Place, Placement};

@@ -4,27 +4,17 @@ use std::path::Path;
 
 use crate::cluster::Cluster;
 use crate::embedded::{Embedded, EmbeddedSpec, NodeSpec, Topology};
-use crate::engine::environment::embedded_folder::Folder;
-use crate::engine::environment::provision::{ClusterHandle, Environment, Nodes, Preparing, Say};
+use crate::engine::environment::embedded_folder::{Folder, NAME};
+use crate::engine::environment::handle::{
+    ClusterHandle, EmbeddedNodes, Environment, Nodes, Preparing, Say,
+};
 use crate::engine::environment::state_dir::{Lock, StateDir};
 use crate::engine::error::RunError;
 use crate::kind_config::{KindConfig, KindNode};
 use crate::timeline::ClusterKind;
 
-/// How the embedded cluster is called: in reports, in its kubeconfig, and below the state
-/// directory.
-pub(crate) const NAME: &str = "embedded";
-
 /// The port that nearly every Service has.
 const HTTP: u16 = 80;
-
-/// Nodes that are in the model alone.
-pub(crate) struct EmbeddedNodes {
-    /// The cluster. Its sockets close when it is dropped.
-    pub embedded: Embedded,
-    /// `None` where nothing may be written.
-    _folder: Option<Folder>,
-}
 
 /// What the model of a kind cluster is to be like.
 pub(crate) fn spec(config: &KindConfig) -> EmbeddedSpec {

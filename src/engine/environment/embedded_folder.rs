@@ -6,9 +6,12 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::engine::environment::embedded::NAME;
 use crate::engine::environment::state_dir::{Lock, StateDir};
 use crate::engine::error::RunError;
+
+/// How the embedded cluster is called: in reports, in its kubeconfig, and below the state
+/// directory.
+pub(crate) const NAME: &str = "embedded";
 
 /// A folder of this process. Gone when this is dropped; what a process that died has left is found
 /// by its lock, which nobody holds.

@@ -9,42 +9,23 @@ use crate::cluster::{Cluster, Kind, KindCreate, KindError, NodeContainer};
 use crate::docker::{Container, Docker, Endpoint};
 use crate::engine::abort::Abort;
 use crate::engine::diagnosis::{described, out_of_inotify};
+use crate::engine::environment::claim::{Claim, claim, refuse_pending};
 use crate::engine::environment::differences::differences;
-use crate::engine::environment::kind_addresses::refuse_moved;
-use crate::engine::environment::provision::{
-    Claim, ClusterHandle, Environment, Found, Nodes, Preparing, Say, claim, refuse_pending,
+use crate::engine::environment::handle::{
+    ClusterHandle, Environment, Found, KindNodes, Nodes, Preparing, Say,
 };
+use crate::engine::environment::kind_addresses::refuse_moved;
 use crate::engine::environment::{inotify, left_behind};
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::undo::ledger::{Access, Ledger, RunRef, UndoEntry};
 use crate::engine::undo::recover::{HitControlPlanes, Tools};
 use crate::engine::undo::uploads;
 use crate::kind_config::KindConfig;
-use crate::plan::Node;
 use crate::timeline::leader::SYSTEM_NAMESPACE;
 use crate::timeline::{ClusterFacts, ClusterKind, NodeRole, Ready, format_seconds};
 
 /// How long the nodes of a new cluster may take to become ready.
 const JOINING: Duration = Duration::from_secs(300);
-
-/// Nodes that are the containers of a kind cluster.
-pub(crate) struct KindNodes {
-    /// The container engine.
-    pub docker: Docker,
-    /// Its address, as kind and a later process are told it.
-    pub engine: String,
-    /// The kind program, where it is needed.
-    pub kind: Result<Kind, RunError>,
-    /// How a later process reaches the cluster.
-    pub access: Access,
-    pub containers: Vec<Container>,
-    /// This program for the nodes.
-    pub binary: Arc<[u8]>,
-    /// Whether this program has just made the cluster.
-    pub made: bool,
-    /// What this program's runs have hit.
-    pub hit: HitControlPlanes,
-}
 
 /// Finds the cluster of this name; refuses one whose nodes or settings are not the config's.
 pub(crate) async fn find(
@@ -366,26 +347,6 @@ pub(crate) fn node_containers(containers: &[Container]) -> Vec<NodeContainer> {
         addresses: c.addresses.values().flatten().map(ToString::to_string).collect(),
     };
     containers.iter().map(convert).collect()
-}
-
-/// The nodes, those that are not containers marked, and kind's load balancer: a machine, but not a
-/// node of Kubernetes. Selection knows it; nobody waits for it to be Ready.
-pub(crate) fn with_containers(mut nodes: Vec<Node>, containers: &[Container]) -> Vec<Node> {
-    for node in &mut nodes {
-        node.api_only = containers.iter().all(|container| container.name != node.name);
-    }
-    let balancers =
-        containers.iter().filter(|container| container.role == NodeRole::ExternalLoadBalancer);
-    let machine = |c: &Container| Node {
-        name: c.name.clone(),
-        role: c.role,
-        labels: Default::default(),
-        ready: true,
-        address: c.addresses.values().flatten().next().map(ToString::to_string),
-        api_only: false,
-    };
-    nodes.extend(balancers.map(machine));
-    nodes
 }
 
 fn refuse_other_settings(config: &KindConfig, handle: &ClusterHandle) -> Result<(), RunError> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::environment::provision::{Preparing, Say};
+use crate::engine::environment::handle::{Preparing, Say};
 use crate::engine::environment::state_dir::StateDir;
 use crate::engine::error::RunError;
 use crate::engine::undo::ledger::{Entry, Ledger, UndoEntry};

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use crate::docker::DockerError;
 use crate::engine::abort::Abort;
-use crate::engine::environment::kind::{self, KindNodes};
-use crate::engine::environment::provision::{ClusterHandle, Nodes, Preparing, Say, refuse_pending};
+use crate::engine::environment::claim::refuse_pending;
+use crate::engine::environment::handle::{ClusterHandle, KindNodes, Nodes, Preparing, Say};
+use crate::engine::environment::kind;
 use crate::engine::error::RunError;
 use crate::engine::undo::back_off::BackOff;
 use crate::engine::undo::ledger::{Entry, Ledger};

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::backend::embedded;
 use crate::engine::error::RunError;
 use crate::experiment::Fault;
 use crate::fault::{self, ObjectUndo, Undo};
@@ -168,7 +167,7 @@ impl UndoEntry {
         match self {
             UndoEntry::Fault(undo) => undo.describe(),
             UndoEntry::Object { undo, .. } => undo.describe(),
-            UndoEntry::Modelled { node, fault, .. } => embedded::describe(fault, node),
+            UndoEntry::Modelled { node, fault, .. } => fault::describe_in_model(fault, node),
             UndoEntry::Probers { .. } => "remove the run's probers from the nodes".into(),
             UndoEntry::Namespace { name, .. } => format!("delete the run's namespace {name}"),
             UndoEntry::KindCluster { name } => {

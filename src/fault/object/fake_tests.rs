@@ -312,7 +312,7 @@ async fn a_drain_reads_a_budget_when_it_begins_to_wait_and_when_it_gives_up() {
     let done = carry_out(&api, drain(), false).await;
     let why = "PodDisruptionBudget n/b allows 0 disruptions now (1 of 2 pods healthy, 1 needed)";
     let error = done.error();
-    assert!(error.ends_with(&format!("120s: n/p ({why}), n/q ({why})")), "{error}");
+    assert!(error.ends_with(&format!("2m: n/p ({why}), n/q ({why})")), "{error}");
     assert!(done.last().starts_with(&format!("{why}, so n/p is not evicted")), "{}", done.last());
     let (read, evictions) = *calls.lock().unwrap();
     assert!(read == 2 && evictions > 100, "{read} {evictions}");

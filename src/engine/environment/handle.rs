@@ -1,0 +1,176 @@
+//! The cluster that a run stands on, as it was found or made: its facts, what its nodes are made of,
+//! its state directory and its lock.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cluster::{Cluster, Kind};
+use crate::docker::{Container, Docker, Endpoint};
+use crate::embedded::Embedded;
+use crate::engine::environment::embedded_folder::Folder;
+use crate::engine::environment::state_dir::{Lock, StateDir};
+use crate::engine::error::RunError;
+use crate::engine::undo::ledger::Access;
+use crate::engine::undo::recover::HitControlPlanes;
+use crate::plan::Node;
+use crate::timeline::{ClusterFacts, NodeRole, Ready};
+
+/// What the command line and the environment say about the handle.
+#[derive(Clone, Debug)]
+pub(crate) struct Environment<'a> {
+    /// The container engine. What is absent is only missed when it is needed.
+    pub engine: Result<Endpoint, RunError>,
+    /// Where programs are looked for.
+    pub path: &'a OsStr,
+    /// This program's own file: the watchdog is started from it, and the prober in a node.
+    pub program: PathBuf,
+    /// Another build of this program for the nodes.
+    pub agent_binary: Option<&'a Path>,
+    /// The directory of all state.
+    pub state_dir: &'a Path,
+    /// The node image for a cluster that is made.
+    pub node_image: Option<&'a str>,
+    /// The context whose cluster faults may hit although it is not kind's.
+    pub allow_context: Option<&'a str>,
+    /// Whether nothing may be changed, not even in the state directory.
+    pub only_look: bool,
+    /// Grace period before the watchdog undoes an overdue fault.
+    pub undo_timer_margin: Duration,
+}
+
+impl Environment<'_> {
+    /// The container engine. Refused where there is none.
+    pub(crate) fn engine(&self) -> Result<&Endpoint, RunError> {
+        self.engine.as_ref().map_err(Clone::clone)
+    }
+}
+
+/// The handle, ready: the lock is held as long as this lives.
+pub(crate) struct ClusterHandle {
+    pub cluster: Cluster,
+    pub facts: ClusterFacts,
+    /// What a reader should know of it.
+    pub warnings: Vec<String>,
+    /// Where its ledger is.
+    pub state: StateDir,
+    /// What its nodes are made of.
+    pub nodes: Nodes,
+    pub(in crate::engine) _lock: Lock,
+}
+
+impl ClusterHandle {
+    /// Whether it is the model inside this program.
+    pub(crate) fn is_model(&self) -> bool {
+        matches!(self.nodes, Nodes::Embedded(_))
+    }
+
+    /// The kubeconfig context through which it is reached; the model has none that says anything.
+    pub(crate) fn context(&self) -> Option<&str> {
+        (!self.is_model()).then(|| self.cluster.context())
+    }
+
+    /// The nodes as they are now, and the machines beside them that a fault may hit.
+    pub(crate) async fn nodes(&self) -> Result<Vec<Node>, RunError> {
+        let nodes = self.cluster.nodes().await.map_err(RunError::refused_by)?;
+        let nodes = nodes.into_iter().map(Node::from).collect();
+        Ok(match &self.nodes {
+            Nodes::Kind(kind) => with_containers(nodes, &kind.containers),
+            Nodes::Embedded(_) => nodes,
+        })
+    }
+
+    /// Whether this program has made the cluster, and not found it.
+    pub(crate) fn is_made_here(&self) -> bool {
+        matches!(&self.nodes, Nodes::Kind(nodes) if nodes.made)
+    }
+}
+
+impl From<crate::cluster::Node> for Node {
+    fn from(node: crate::cluster::Node) -> Self {
+        let ready = node.ready == Ready::True;
+        Self {
+            address: node.addresses.into_iter().next(),
+            name: node.name,
+            role: node.role,
+            labels: node.labels,
+            ready,
+            api_only: false,
+        }
+    }
+}
+
+/// What a cluster's nodes are made of.
+pub(crate) enum Nodes {
+    /// The containers of a kind cluster.
+    Kind(Box<KindNodes>),
+    /// The model inside this program.
+    Embedded(EmbeddedNodes),
+}
+
+/// What a dry run finds.
+pub(crate) enum Found {
+    ClusterHandle(Box<ClusterHandle>),
+    /// It would be made, with this name.
+    Absent(String),
+}
+
+/// Tells how far the making of a cluster has come.
+pub(crate) type Say<'a> = &'a mut (dyn FnMut(Preparing<'_>) + Send);
+
+/// How far a cluster has been prepared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Preparing<'t> {
+    /// A step began.
+    Step(&'t str),
+    /// Something about the step, or a step inside it.
+    Detail(&'t str),
+}
+
+/// Nodes that are the containers of a kind cluster.
+pub(crate) struct KindNodes {
+    /// The container engine.
+    pub docker: Docker,
+    /// Its address, as kind and a later process are told it.
+    pub engine: String,
+    /// The kind program, where it is needed.
+    pub kind: Result<Kind, RunError>,
+    /// How a later process reaches the cluster.
+    pub access: Access,
+    pub containers: Vec<Container>,
+    /// This program for the nodes.
+    pub binary: Arc<[u8]>,
+    /// Whether this program has just made the cluster.
+    pub made: bool,
+    /// What this program's runs have hit.
+    pub hit: HitControlPlanes,
+}
+
+/// Nodes that are in the model alone.
+pub(crate) struct EmbeddedNodes {
+    /// The cluster. Its sockets close when it is dropped.
+    pub embedded: Embedded,
+    /// `None` where nothing may be written.
+    pub(in crate::engine) _folder: Option<Folder>,
+}
+
+/// The nodes, those that are not containers marked, and kind's load balancer: a machine, but not a
+/// node of Kubernetes. Selection knows it; nobody waits for it to be Ready.
+pub(crate) fn with_containers(mut nodes: Vec<Node>, containers: &[Container]) -> Vec<Node> {
+    for node in &mut nodes {
+        node.api_only = containers.iter().all(|container| container.name != node.name);
+    }
+    let balancers =
+        containers.iter().filter(|container| container.role == NodeRole::ExternalLoadBalancer);
+    let machine = |c: &Container| Node {
+        name: c.name.clone(),
+        role: c.role,
+        labels: Default::default(),
+        ready: true,
+        address: c.addresses.values().flatten().next().map(ToString::to_string),
+        api_only: false,
+    };
+    nodes.extend(balancers.map(machine));
+    nodes
+}

@@ -1,0 +1,47 @@
+//! What a run is about, and the stages of its timeline.
+
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+
+use crate::engine::error::RunError;
+use crate::engine::recorder::Recorder;
+use crate::engine::undo::ledger::RunRef;
+use crate::experiment::Experiment;
+use crate::timeline::{Event, Tuning};
+
+/// Starts the watchdog of a fault that may last so long, and ends when it is there.
+pub(crate) type Arm<'a> = &'a dyn Fn(Duration) -> LocalBoxFuture<'static, Result<(), RunError>>;
+
+/// What a run is about.
+pub(crate) struct Job<'a> {
+    /// The run, and the engine of its cluster.
+    pub run_ref: RunRef<'a>,
+    pub experiment: &'a Experiment,
+    /// The settings that decide when a dead node is noticed.
+    pub tuning: &'a Tuning,
+    /// The seed of every random choice.
+    pub seed: u64,
+    /// Grace period before the watchdog undoes an overdue fault.
+    pub undo_timer_margin: Duration,
+    /// Called before each fault with how long it may last at most: starts the watchdog that lives
+    /// outside the cluster.
+    pub arm: Arm<'a>,
+}
+
+/// The Services that probes ask: their endpoints must come back.
+pub(crate) fn probed_services(experiment: &Experiment) -> Vec<String> {
+    let mut services: Vec<String> = experiment
+        .probes
+        .iter()
+        .filter_map(|probe| probe.ask.service().map(ToString::to_string))
+        .collect();
+    services.sort();
+    services.dedup();
+    services
+}
+
+/// A stage of the run begins.
+pub(super) fn stage(recorder: &Recorder, name: &str) {
+    recorder.event(Event::Stage { name: name.into() });
+}

@@ -134,8 +134,7 @@ fn attempt(slot: u64) -> Attempt {
             late_us,
             outcome: Outcome::Timeout(Phase::Connect),
             phases,
-            backend: None,
-            reused: false,
+            ..Attempt::default()
         };
     }
     let phases = Phases {
@@ -144,7 +143,7 @@ fn attempt(slot: u64) -> Attempt {
         body_us: 5,
         ..Phases::default()
     };
-    Attempt { slot, late_us, outcome: Outcome::Ok, phases, backend: Some(backend), reused: false }
+    Attempt { slot, late_us, phases, backend: Some(backend), ..Attempt::default() }
 }
 
 fn span() -> ProbeSpan {

@@ -17,6 +17,7 @@ mod faults;
 pub mod findings;
 mod heartbeats;
 mod in_effect;
+mod kept;
 mod late;
 mod latency;
 mod leaders;

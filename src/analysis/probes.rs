@@ -8,10 +8,11 @@ use super::classes::Classes;
 use super::disturbance;
 use super::error_rate::RollingRate;
 use super::findings::{
-    Disturbance, EndpointFinding, FaultFinding, Lateness, Period, PeriodTally, ProbeFinding,
-    ServiceFinding, Tally, Unreadable, When,
+    Disturbance, EndpointFinding, FaultFinding, KeptConnections, Lateness, Period, PeriodTally,
+    ProbeFinding, ServiceFinding, Tally, Unreadable, When,
 };
 use super::in_effect::{AttemptResult, StepTracker};
+use super::kept;
 use super::late::late;
 use super::latency::{self, LatencyBuilder};
 use super::order::InOrder;
@@ -100,6 +101,7 @@ struct Pass<'a> {
     named: usize,
     steps: Vec<StepTracker>,
     rates: Vec<RollingRate>,
+    kept: Vec<KeptConnections>,
     gaps: Gaps,
     disturbed: &'a [Disturbance],
     stalls: Vec<Disturbance>,
@@ -146,6 +148,7 @@ impl<'a> Pass<'a> {
             asked: None,
             named: 0,
             steps: StepTracker::all(run.faults),
+            kept: Vec::new(),
             rates: run.windows.iter().map(|window| RollingRate::new(*window, span)).collect(),
             gaps: Gaps {
                 from: run.faults.first().map_or(run.end, |fault| fault.requested),
@@ -212,6 +215,7 @@ impl<'a> Pass<'a> {
         self.steps.iter_mut().for_each(|step| step.take(sent, done, result));
         if !matches!(self.segments[segment].period, Period::Settling | Period::Before) {
             self.rates.iter_mut().for_each(|rate| rate.take(attempt.slot, failed));
+            kept::count(&mut self.kept, self.segments[segment].period, attempt, sent, done);
         }
         let asked = self.asked.get_or_insert(When { earliest: sent, latest: sent });
         asked.latest = asked.latest.max(sent);
@@ -273,6 +277,7 @@ impl<'a> Pass<'a> {
             late: Vec::new(),
             in_effect: self.steps.iter().filter_map(StepTracker::in_effect).collect(),
             recovered: self.steps.iter().filter_map(StepTracker::recovered).collect(),
+            kept: self.kept,
             error_rates: self
                 .rates
                 .iter()

@@ -46,7 +46,7 @@ pub(crate) fn span(name: &str, interval_ms: u64, timeout_ms: u64) -> ProbeSpan {
 /// An attempt on a connection of its own, sent in time.
 pub(crate) fn attempt(slot: u64, outcome: Outcome, took_us: u64) -> Attempt {
     let phases = Phases { first_byte_us: took_us, ..Phases::default() };
-    Attempt { slot, late_us: 0, outcome, phases, backend: None, reused: false }
+    Attempt { slot, outcome, phases, ..Attempt::default() }
 }
 
 /// A file of attempts, given in any order; they are written in the order in which they ended.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::lookup::Lookup;
 use super::protocol::Answer;
 use super::socket::TcpSocket;
-use crate::timeline::attempts::Phases;
+use crate::timeline::attempts::{ConnectionEnd, Phases};
 use crate::timeline::{Attempt, Moment, Outcome, Phase};
 
 /// A lookup or connection. Without a task it is idle, waiting to be used again.
@@ -49,6 +49,8 @@ pub(super) struct Task {
     pub written: usize,
     pub answer: Option<Box<dyn Answer>>,
     pub reused: bool,
+    /// How the peer ended the connection, once it has.
+    pub ended: Option<ConnectionEnd>,
     /// For how long the answer to a lookup is valid.
     pub valid_for: Option<Duration>,
     phases: Phases,
@@ -72,6 +74,7 @@ impl Task {
             written: 0,
             answer: None,
             reused: false,
+            ended: None,
             valid_for: None,
             phases: Phases::default(),
             marked_us: 0,
@@ -90,8 +93,9 @@ impl Task {
         outcome: Outcome,
     ) -> (Attempt, Option<Box<dyn Answer>>) {
         self.mark(now);
-        let Self { slot, late_us, phases, reused, answer, .. } = self;
-        (Attempt { slot, late_us, outcome, phases, backend: None, reused }, answer)
+        let Self { slot, late_us, phases, reused, ended, answer, .. } = self;
+        let ended = ended.filter(|_| reused && !matches!(outcome, Outcome::Timeout(_)));
+        (Attempt { slot, late_us, outcome, phases, backend: None, reused, ended }, answer)
     }
 
     /// Whole microseconds since the attempt was sent are shared out, so that the phases' sum is the

@@ -9,7 +9,7 @@ use super::lookup::Step;
 use super::names::NameService;
 use super::ports::Ports;
 use super::protocol::{Malformed, Protocol};
-use super::socket::{TcpSocket, outcome_of};
+use super::socket::{TcpSocket, end_of, outcome_of};
 use super::state::ProbeState;
 use crate::timeline::{Outcome, Phase};
 
@@ -59,9 +59,12 @@ impl Driver<'_> {
                     let step = lookup.ready(self.names);
                     self.resolved(step, link, task, registered)
                 }
-                Link::TcpSocket(socket) => self
-                    .socket(socket, task, *registered)
-                    .unwrap_or_else(|error| blocked(&error, task.phase)),
+                Link::TcpSocket(socket) => {
+                    self.socket(socket, task, *registered).unwrap_or_else(|error| {
+                        task.ended = end_of(&error);
+                        blocked(&error, task.phase)
+                    })
+                }
             };
             if turn != Turn::Next {
                 return turn;

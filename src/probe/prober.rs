@@ -15,6 +15,7 @@ use super::ports::Ports;
 use super::socket::{TcpSocket, outcome_of};
 use super::spec::{Destination, ProbeSpec};
 use super::state::{Deadline, ProbeState};
+use crate::timeline::attempts::ConnectionEnd;
 use crate::timeline::{Moment, Outcome, Phase, ProbeSpan};
 
 /// Records are handed on, silent name servers noticed and the stop flag looked at this often.
@@ -281,7 +282,11 @@ impl Prober {
             probe.cache_answer(now, valid_for);
         }
         let reused = task.reused;
-        let (attempt, answer) = task.end(now, outcome);
+        let (mut attempt, answer) = task.end(now, outcome);
+        let closes = answer.as_ref().is_some_and(|answer| !answer.keeps_connection());
+        if reused && closes && matches!(outcome, Outcome::Ok | Outcome::Status(_)) {
+            attempt.ended = Some(ConnectionEnd::Closed);
+        }
         probe.recorder.record(attempt, answer.as_ref().and_then(|answer| answer.backend()));
         // A wrong answer may come from another peer than the one meant (before kube-proxy has its
         // rules, say): not kept.

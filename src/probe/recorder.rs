@@ -52,17 +52,10 @@ fn cut(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::timeline::{AttemptReader, Outcome, attempts::Phases};
+    use crate::timeline::AttemptReader;
 
     fn attempt(slot: u64) -> Attempt {
-        Attempt {
-            slot,
-            late_us: 0,
-            outcome: Outcome::Ok,
-            phases: Phases::default(),
-            backend: None,
-            reused: false,
-        }
+        Attempt { slot, ..Attempt::default() }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use super::ports::Ports;
 use super::tls::{self, Tls};
+use crate::timeline::attempts::ConnectionEnd;
 use crate::timeline::{Outcome, Phase};
 
 /// A connection.
@@ -192,6 +193,17 @@ pub(super) fn outcome_of(error: &io::Error, phase: Phase) -> Outcome {
     }
 }
 
+/// How the peer ended the connection, if this error says that it did.
+pub(super) fn end_of(error: &io::Error) -> Option<ConnectionEnd> {
+    match outcome_of(error, Phase::Body) {
+        Outcome::Reset(_) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Some(ConnectionEnd::Closed)
+        }
+        Outcome::Reset(_) => Some(ConnectionEnd::Reset),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,5 +219,9 @@ mod tests {
         assert_eq!(class(Errno::ADDRNOTAVAIL), Outcome::Prober);
         let eof = io::Error::from(io::ErrorKind::UnexpectedEof);
         assert_eq!(outcome_of(&eof, Phase::Body), Outcome::Reset(Phase::Body));
+        assert_eq!(end_of(&eof), Some(ConnectionEnd::Closed));
+        assert_eq!(end_of(&Errno::CONNRESET.into()), Some(ConnectionEnd::Reset));
+        assert_eq!(end_of(&Errno::TIMEDOUT.into()), None);
+        assert_eq!(end_of(&io::ErrorKind::WouldBlock.into()), None);
     }
 }

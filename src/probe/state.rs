@@ -106,8 +106,8 @@ impl ProbeState {
     pub(super) fn record_unsent(&mut self, slot: Slot, now: Moment, outcome: Outcome) {
         let late_us = now.0.saturating_sub(slot.due.0) / 1000;
         let (phases, reused) = (Phases::default(), outcome.is_ok());
-        let attempt =
-            Attempt { slot: slot.number, late_us, outcome, phases, backend: None, reused };
+        let slot = slot.number;
+        let attempt = Attempt { slot, late_us, outcome, phases, reused, ..Attempt::default() };
         self.recorder.record(attempt, None);
     }
 

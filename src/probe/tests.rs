@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::testing::{Closed, Found, GatedServer, http_probe, probe_while};
 use super::*;
+use crate::timeline::attempts::ConnectionEnd;
 use crate::timeline::{Moment, Outcome, Phase, ProbeKind, Secret, TlsCause};
 
 fn tls(insecure: bool, name: &str) -> TlsQuestion {
@@ -353,6 +354,11 @@ fn a_kept_connection_that_dies_in_flight_is_the_outcome() {
         matches!(failed[..], [one] if one.reused && one.outcome == Outcome::Reset(Phase::FirstByte)),
         "{failed:?}"
     );
+    assert_eq!(failed[0].ended, Some(ConnectionEnd::Closed), "without its answer");
+    let announced = found.attempts.iter().filter(|attempt| attempt.outcome.is_ok());
+    let announced: Vec<_> = announced.filter(|attempt| attempt.ended.is_some()).collect();
+    assert!(!announced.is_empty(), "`Connection: close`");
+    assert!(announced.iter().all(|one| one.reused && one.ended == Some(ConnectionEnd::Closed)));
     assert!(outcomes(&found).len() > 3);
 }
 

@@ -3,7 +3,7 @@
 use super::line::Line;
 use super::text::count;
 use crate::analysis::findings::LateFinding;
-use crate::analysis::findings::{Burst, EndpointFinding};
+use crate::analysis::findings::{Burst, EndpointFinding, KeptConnections, KeptEnd};
 use crate::analysis::{Completion, FaultFinding, Findings, Period, ServiceFinding, When, Window};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
@@ -25,6 +25,7 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -
             let before = number.checked_sub(1).map(|before| &probe.windows[before]);
             of_window(window, before, &asked, &mut lines);
         }
+        lines.extend(probe.kept.iter().map(|kept| of_kept(kept, &asked.name)));
         lines.extend(probe.late.iter().filter_map(|late| caught_up(late, found, &asked.name)));
     }
     lines.extend(super::leaders::lines(found));
@@ -253,6 +254,30 @@ impl Asked {
             format!("its client waited until {until:+.3}")
         }
     }
+}
+
+/// Kept connections that ended in one way.
+fn of_kept(kept: &KeptConnections, name: &str) -> Line {
+    let KeptConnections { end, connections, first, last, longest, .. } = kept;
+    let (label, what) = match end {
+        KeptEnd::Timeout => ("hung", "had no answer"),
+        KeptEnd::Reset => ("reset", "reset (RST)"),
+        KeptEnd::Closed => ("closed", "closed by the server without an answer (FIN)"),
+        KeptEnd::ResetOrClosed => ("closed", "reset or closed without an answer"),
+        KeptEnd::Answered => {
+            ("closed", "closed by the server with its answer (`Connection: close`)")
+        }
+    };
+    let until = match connections {
+        1 => format!("at {last:+.3}, after {longest}"),
+        _ => format!("until {last:+.3}, each after {longest} at most"),
+    };
+    let whose = match end {
+        KeptEnd::Timeout => "; the probe's timeout ended this: without one, a client waits longer",
+        _ => "",
+    };
+    let connections = count(*connections, "kept connection");
+    Line::new(*first, label, format!("{name}{connections} {what}, {until}{whose}"))
 }
 
 /// What a control plane that was back did of what had timed out.

@@ -8,7 +8,7 @@ use super::printable::data;
 use crate::analysis::Zero;
 use crate::stats::Seconds;
 use crate::timeline::ProbeFile;
-use crate::timeline::attempts::Phases;
+use crate::timeline::attempts::{ConnectionEnd, Phases};
 use crate::timeline::{Attempt, Timeline};
 
 #[derive(Serialize)]
@@ -27,6 +27,8 @@ struct Line<'a> {
     failed: bool,
     backend: Option<&'a str>,
     reused: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<&'static str>,
     dns_us: u64,
     connect_us: u64,
     tls_us: u64,
@@ -72,6 +74,10 @@ fn line<'a>(
         failed: attempt.outcome.is_failure(),
         backend,
         reused: attempt.reused,
+        ended: attempt.ended.map(|ended| match ended {
+            ConnectionEnd::Closed => "closed",
+            ConnectionEnd::Reset => "reset",
+        }),
         dns_us,
         connect_us,
         tls_us,

@@ -808,7 +808,8 @@ fn garbage() -> impl proptest::strategy::Strategy<Value = Vec<crate::timeline::A
     let attempt = attempt.prop_map(|(slot, late_us, code, first_byte_us, backend, reused)| {
         let outcome = Answer::from_code(code).unwrap_or(Answer::Ok);
         let phases = crate::timeline::attempts::Phases { first_byte_us, ..Default::default() };
-        crate::timeline::Attempt { slot, late_us, outcome, phases, backend, reused }
+        let ended = None;
+        crate::timeline::Attempt { slot, late_us, outcome, phases, backend, reused, ended }
     });
     proptest::collection::vec(attempt, 0..200)
 }

@@ -21,6 +21,18 @@ pub struct Attempt {
     pub backend: Option<u32>,
     /// Whether an existing connection was used.
     pub reused: bool,
+    /// How the peer ended that existing connection; `None`: it did not, or an older version wrote
+    /// this.
+    pub ended: Option<ConnectionEnd>,
+}
+
+/// How a peer ended a connection that was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionEnd {
+    /// In order: it closed its side (FIN), or said so in its answer (`Connection: close`).
+    Closed,
+    /// With a reset (RST).
+    Reset,
 }
 
 /// How long each phase of an attempt took, in microseconds.
@@ -66,8 +78,12 @@ const ATTEMPT: u8 = 1;
 const FAILED: u8 = 2;
 const BACKEND: u8 = 4;
 const REUSED: u8 = 8;
+/// An attempt on an existing connection looks nothing up and opens nothing. There, a time of 0 says
+/// how the peer ended the connection: older versions read nothing but that 0.
 const DNS: u8 = 16;
+const CLOSED: u8 = DNS;
 const CONNECT: u8 = 32;
+const RESET: u8 = CONNECT;
 const TLS: u8 = 64;
 const ANSWER: u8 = 128;
 /// The tag of a back end's name (even, so no attempt).
@@ -85,8 +101,15 @@ impl AttemptEncoder {
     pub fn attempt(&mut self, attempt: &Attempt, out: &mut Vec<u8>) {
         let Phases { dns_us, connect_us, tls_us, first_byte_us, body_us } = attempt.phases;
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        let ended = match attempt.ended {
+            Some(ConnectionEnd::Closed) => CLOSED,
+            Some(ConnectionEnd::Reset) => RESET,
+            None => 0,
+        };
+        let ended = if attempt.reused && dns_us == 0 && connect_us == 0 { ended } else { 0 };
         out.push(
             ATTEMPT
+                | ended
                 | flag(!attempt.outcome.is_ok(), FAILED)
                 | flag(attempt.backend.is_some(), BACKEND)
                 | flag(attempt.reused, REUSED)
@@ -101,6 +124,9 @@ impl AttemptEncoder {
         put(out, attempt.late_us);
         if !attempt.outcome.is_ok() {
             put(out, u64::from(attempt.outcome.code()));
+        }
+        if ended != 0 {
+            put(out, 0);
         }
         for phase in [dns_us, connect_us, tls_us, first_byte_us] {
             if phase > 0 {
@@ -267,6 +293,12 @@ impl<'a> AttemptReader<'a> {
             _ => Some(u32::try_from(self.number()?).ok()?),
         };
         into.reused = flags & REUSED != 0;
+        let opened = into.phases.dns_us > 0 || into.phases.connect_us > 0;
+        into.ended = match flags & (CLOSED | RESET) {
+            CLOSED if into.reused && !opened => Some(ConnectionEnd::Closed),
+            RESET if into.reused && !opened => Some(ConnectionEnd::Reset),
+            _ => None,
+        };
         self.previous_slot = into.slot;
         Some(())
     }
@@ -303,11 +335,19 @@ mod tests {
             any::<[u32; 5]>(),
             proptest::option::of(0u32..300),
             any::<bool>(),
+            prop_oneof![
+                Just(None),
+                Just(Some(ConnectionEnd::Closed)),
+                Just(Some(ConnectionEnd::Reset))
+            ],
         )
-            .prop_map(|(slot, late_us, outcome, phases, backend, reused)| {
+            .prop_map(|(slot, late_us, outcome, phases, backend, reused, ended)| {
                 let [dns_us, connect_us, tls_us, first_byte_us, body_us] = phases.map(u64::from);
+                let ended = ended.filter(|_| reused);
+                let opened = if ended.is_some() { 0 } else { 1 };
+                let (dns_us, connect_us) = (dns_us * opened, connect_us * opened);
                 let phases = Phases { dns_us, connect_us, tls_us, first_byte_us, body_us };
-                Attempt { slot, late_us, outcome, phases, backend, reused }
+                Attempt { slot, late_us, outcome, phases, backend, reused, ended }
             });
         proptest::collection::vec(attempt, 0..50)
     }
@@ -346,6 +386,21 @@ mod tests {
     }
 
     #[test]
+    fn how_a_connection_ended_is_no_more_than_a_time_of_0_to_older_versions() {
+        let kept = Attempt { slot: 1, reused: true, ..Attempt::default() };
+        let bytes = |ended| {
+            let mut bytes = Vec::new();
+            let attempt = Attempt { ended, ..kept.clone() };
+            AttemptEncoder::default().attempt(&attempt, &mut bytes);
+            bytes
+        };
+        // Flags, the slot's step, how late, the body's time.
+        assert_eq!(bytes(None), [ATTEMPT | REUSED, 2, 0, 0]);
+        assert_eq!(bytes(Some(ConnectionEnd::Closed)), [ATTEMPT | REUSED | DNS, 2, 0, 0, 0]);
+        assert_eq!(bytes(Some(ConnectionEnd::Reset)), [ATTEMPT | REUSED | CONNECT, 2, 0, 0, 0]);
+    }
+
+    #[test]
     fn an_hour_at_a_thousand_a_second_takes_less_than_40_mb() {
         let (mut encoder, mut bytes) = (AttemptEncoder::default(), Vec::new());
         for slot in 0..10_000u64 {
@@ -359,6 +414,7 @@ mod tests {
                     phases,
                     backend: Some(1),
                     reused: false,
+                    ended: None,
                 },
                 &mut bytes,
             );

@@ -108,6 +108,77 @@ fn a_window_is_judged_on_its_upper_end() {
     assert!(why.starts_with("the bound lies within"), "{why}");
 }
 
+/// Errors from 1 s to 2 s, and from 4 s to 5 s.
+fn fails_twice() -> Findings {
+    let down = |ms: i64| (1000..2000).contains(&ms) || (4000..5000).contains(&ms);
+    let outcome = |ms: i64| if down(ms) { Answer::Refused } else { Answer::Ok };
+    let attempts =
+        (0..1500).map(|slot| attempt(slot, outcome(slot as i64 * 20 - 5000), 1000)).collect();
+    let file = file(&span("web", 20, 200), &[], attempts);
+    let run = Run::new().endpoints(1, 1).kill(15_000).probe(file).ended(27_000);
+    crate::analysis::analyse_for(&run.build(), &[2, 10, 60].map(|s| ms(s * 1000).into()))
+}
+
+#[test]
+fn a_window_counts_all_of_its_time_or_its_bursts_alone() {
+    let found = fails_twice();
+    let judged = |most, counts| {
+        let at_most = Some(Bound::Fixed(ms(most)));
+        let probe = "web".into();
+        let expect = Expectation::ErrorWindow { probe, at_most, at_least: None, counts };
+        unpredicted(&found, &[expect]).assertions[0].clone()
+    };
+    let outcomes = |counts| [1900, 2000, 2100, 3900, 4100].map(|most| judged(most, counts).outcome);
+    assert_eq!(outcomes(ErrorTime::FirstToLast), [Fail, Fail, Fail, Fail, Pass]);
+    assert_eq!(outcomes(ErrorTime::FailingTime), [Fail, Inconclusive, Pass, Pass, Pass]);
+    let text = judged(2100, ErrorTime::FailingTime).result_text();
+    let wanted = "failing time of web for 3.979s to 4.021s in 2 bursts, 1.958s to 2.042s of them failing, at most 2.1s";
+    assert_eq!(text, wanted);
+}
+
+#[test]
+fn a_rate_is_judged_on_the_worst_window() {
+    let found = fails_twice();
+    let judged = |window: u64, at_most| {
+        let expect =
+            Expectation::ErrorRate { probe: "web".into(), window: ms(window * 1000), at_most };
+        unpredicted(&found, &[expect]).assertions[0].clone()
+    };
+    assert_eq!([0.19, 0.2].map(|most| judged(10, most).outcome), [Fail, Pass]);
+    assert_eq!([0.49, 0.5].map(|most| judged(2, most).outcome), [Fail, Pass]);
+    assert_eq!(
+        judged(10, 0.05).result_text(),
+        "error rate of web 20% of 500 requests from +0.000s to +10.000s, at most 5% in any 10s"
+    );
+    assert_eq!(judged(30, 0.5).outcome, Inconclusive, "that window was not looked for");
+    // 25 s were measured, of which 2 s failed: 8 %, or 3.33 % of a whole minute.
+    assert_eq!([0.03, 0.05, 0.09].map(|most| judged(60, most).outcome), [Fail, Inconclusive, Pass]);
+    assert_eq!(judged(60, 0.05).name, "errorRate/web");
+    let why = "only 25s were measured after the fault, less than one window";
+    assert_eq!(judged(60, 0.05).why.as_deref(), Some(why));
+}
+
+#[test]
+fn a_rate_is_not_decided_by_attempts_that_are_missing() {
+    let missing = |ms: i64| (6000..6500).contains(&ms);
+    let outcome = |ms: i64| match ms {
+        1000..2000 => Answer::Refused,
+        _ if missing(ms) => Answer::NotSent,
+        _ => Answer::Ok,
+    };
+    let attempts =
+        (0..1500).map(|slot| attempt(slot, outcome(slot as i64 * 20 - 5000), 1000)).collect();
+    let file = file(&span("web", 20, 200), &[], attempts);
+    let run = Run::new().endpoints(1, 1).kill(15_000).probe(file).ended(27_000);
+    let found = crate::analysis::analyse_for(&run.build(), &[ms(10_000).into()]);
+    let judged = |at_most| {
+        let expect = Expectation::ErrorRate { probe: "web".into(), window: ms(10_000), at_most };
+        one(&found, expect)
+    };
+    assert_eq!([0.09, 0.12, 0.15].map(|most| judged(most).0), [Fail, Inconclusive, Pass]);
+    assert_eq!(judged(0.12).1, "attempts without a result could make it 15%");
+}
+
 #[test]
 fn a_window_that_stays_open_can_only_fail() {
     let run = || Run::new().endpoints(1, 1).kill(15_000).probe(refused(1000, 20_000));

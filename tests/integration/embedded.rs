@@ -34,6 +34,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("embedded::a_signal_during_the_outage_undoes_it", || {
             interrupted("TERM", "nodeStop confirmed")
         }),
+        test(
+            "embedded::clients_see_rates_bursts_and_hung_connections",
+            clients_see_rates_bursts_and_hung_connections,
+        ),
         test("embedded::a_drained_node_takes_no_pod", a_drained_node_takes_no_pod),
         test("embedded::a_signal_before_the_fault", a_signal_before_the_fault),
         test("embedded::a_killed_run_blocks_no_other", a_killed_run_blocks_no_other),
@@ -232,6 +236,35 @@ fn the_built_in_experiment_shows_the_articles_chain() {
     let late = moments.iter().find(|moment| moment["at"] == detected["latest"]);
     let late = late.unwrap_or_else(|| panic!("{delivery}"))["atMost"].as_f64().unwrap();
     assert!(late > 0.0 && late < 2.0, "{delivery}");
+    assert_clean(&home);
+}
+
+/// The same stop as seen over new connections and over kept ones.
+fn clients_see_rates_bursts_and_hung_connections() {
+    let home = Home::new();
+    let kept = "    timeout: 200ms\n  - name: kept\n    http: {service: web, path: /}\n    from: {node: {role: control-plane}}\n    connection: reused\n    rate: 50/s\n    timeout: 200ms\n";
+    let expected = "  - errorWindow: {probe: web, atMost: 8s, counts: failingTime}\n  - errorRate: {probe: web, window: 2s, atMost: 5%}\n  - errorRate: {probe: kept, atMost: 95%}\n";
+    let changes = [
+        ("    timeout: 200ms\n", kept),
+        ("  - errorWindow: {probe: web, atMost: 8s}\n", expected),
+        ("for: 12s", "for: 9s"),
+    ];
+    let experiment = altered(&home, "worker-stop-fast", &changes);
+    home.run(&["validate", "-f", &experiment]).exits(0);
+    let output = run(&home, &["run", "-f", &experiment, "--cluster", "embedded"]);
+    assert_completed(&home, &output);
+    let report = report(&home);
+    assert_passed(&report, "failing time of web");
+    assert_passed(&report, "error rate of kept");
+    let assertions = report["verdict"]["assertions"].as_array().unwrap();
+    let rate = assertions.iter().find(|one| one["name"] == "errorRate/web").unwrap();
+    assert_eq!(rate["outcome"], "fail", "half of the endpoints were away for seconds: {rate:#}");
+    assert!(rate["measured"].as_str().unwrap().contains("% of 100 requests from +"), "{rate:#}");
+    let probes = report["findings"]["probes"].as_array().unwrap();
+    let kept = probes.iter().find(|probe| probe["name"] == "kept").unwrap();
+    let ends = kept["kept"].as_array().unwrap();
+    assert!(ends.iter().any(|one| one["end"] == "timeout"), "{ends:#?}");
+    output.prints("without one, a client waits longer");
     assert_clean(&home);
 }
 

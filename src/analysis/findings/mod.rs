@@ -24,8 +24,8 @@ pub use fault::{Detected, EndpointFinding, FaultFinding, NodeCount, NodeFinding,
 pub use latency::{BackendLatency, Latency, Quantiles};
 pub use leader::{LeaderFinding, LeaderGap, LeaderLoss, LeaderTerm, OldLeader};
 pub use probe::{
-    Disturbance, DisturbanceCause, ErrorRate, InEffect, LateFinding, Lateness, Period, PeriodTally,
-    ProbeFinding, Recovered, Series, Tally, UndisturbedLatency,
+    Disturbance, DisturbanceCause, ErrorRate, InEffect, KeptConnections, KeptEnd, LateFinding,
+    Lateness, Period, PeriodTally, ProbeFinding, Recovered, Series, Tally, UndisturbedLatency,
 };
 pub use warning::{Warning, WarningText};
 pub use window::{Burst, ClassCount, Edge, Gap, Proof, Window};

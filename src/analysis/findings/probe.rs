@@ -51,6 +51,10 @@ pub struct ProbeFinding {
     pub in_effect: Vec<InEffect>,
     /// After each step's undo, where the probe had failed.
     pub recovered: Vec<Recovered>,
+    /// Connections that were kept, and failed a request or were ended by the server after the first
+    /// fault's request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<KeptConnections>,
     /// The highest error rates from the first fault on, for each length of window that an
     /// expectation asks for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -191,6 +195,42 @@ impl ProbeFinding {
             .filter(|p| wanted(p.period))
             .fold(Tally::default(), |sum, p| sum.plus(p.tally))
     }
+}
+
+/// Kept connections of one period that ended in one way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct KeptConnections {
+    /// The period.
+    pub period: Period,
+    /// What ended them.
+    pub end: KeptEnd,
+    /// How many.
+    pub connections: u64,
+    /// When the last request on the first of them was sent.
+    pub first: Seconds,
+    /// When the last of them ended.
+    pub last: Seconds,
+    /// The longest time from the last request on one of them until it ended.
+    pub longest: Seconds,
+}
+
+/// What ended a kept connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum KeptEnd {
+    /// The probe's own timeout: a client with a longer one would have waited longer.
+    Timeout,
+    /// A reset (RST).
+    Reset,
+    /// The server closed it before its answer was complete (FIN).
+    Closed,
+    /// One of these two; which one was not recorded.
+    ResetOrClosed,
+    /// The server ended it with a complete answer (`Connection: close`).
+    Answered,
 }
 
 /// The worst window of one length: so many attempts in a row, by when they were due.

@@ -17,7 +17,7 @@ use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::experiment::{Count, Fault};
 use crate::fault::{self, NodeTarget, ObjectFaultRecord, ObjectUndo, PodDelete, UndoAfter};
 use crate::plan::Node;
-use crate::timeline::attempts::{AttemptEncoder, Phases};
+use crate::timeline::attempts::AttemptEncoder;
 use crate::timeline::{
     Attempt, Change, Endpoint, Event, FaultKind, FaultPhase, NodeRole, ObjectName, Outcome, Ready,
     Record, UnreadKind,
@@ -271,14 +271,7 @@ impl Backend for FakeBackend {
                 let outcome = if down && slot % 2 == 0 { Outcome::Refused } else { Outcome::Ok };
                 let mut records = Vec::new();
                 encoder.attempt(
-                    &Attempt {
-                        slot,
-                        late_us: 1,
-                        outcome,
-                        phases: Phases::default(),
-                        backend: None,
-                        reused: false,
-                    },
+                    &Attempt { slot, late_us: 1, outcome, ..Attempt::default() },
                     &mut records,
                 );
                 if out.send(AgentMessage::Attempts { probe: "web".into(), records }).is_err() {

@@ -2,8 +2,11 @@
 //! file before its run, and for the verdict after it.
 
 use super::schema::{Expectation, Fault};
-use crate::timeline::{Component, Impact, NodeRole};
+use crate::timeline::{Component, FaultTraits, Impact, NodeRole, TargetKind};
 use crate::yaml::suggest;
+
+/// Fewer attempts than these show nothing by not succeeding.
+pub(crate) const FEWEST_TO_JUDGE: u64 = 3;
 
 /// A fault as the rules see it, whether it is planned or was carried out.
 #[derive(Clone, Copy, Debug)]
@@ -11,13 +14,20 @@ pub(crate) struct FaultView<'a> {
     pub step: Option<&'a str>,
     /// The part of the control plane that it hits; `None`: its target as a whole.
     pub component: Option<Component>,
-    pub impact: Impact,
+    /// The role of the machine that it hits; `None`: any, or not known.
+    pub role: Option<NodeRole>,
+    pub traits: FaultTraits,
 }
 
-impl FaultView<'_> {
+impl<'a> FaultView<'a> {
+    pub(super) fn planned(step: Option<&'a str>, fault: &Fault) -> Self {
+        let role = fault.target().and_then(|target| target.role);
+        Self { step, component: fault.component(), role, traits: fault.kind().traits() }
+    }
+
     /// Whether it takes the process of a part from its node, or cuts it off from all others.
     pub(crate) fn takes(&self, part: Component) -> bool {
-        self.component.map_or(self.impact.whole_node(), |taken| taken == part)
+        self.component.map_or(self.traits.impact.whole_node(), |taken| taken == part)
     }
 
     /// Whether it takes what a leader of a part depends on, so that it may lose its lease and need
@@ -27,8 +37,42 @@ impl FaultView<'_> {
             Some(taken) => {
                 part != Component::Etcd && matches!(taken, Component::ApiServer | Component::Etcd)
             }
-            None => self.impact == Impact::SomeNetwork,
+            None => self.traits.impact == Impact::SomeNetwork,
         }
+    }
+
+    /// Whether it hits a machine.
+    fn is_on_machine(&self) -> bool {
+        !matches!(self.traits.target, TargetKind::Deployment | TargetKind::Pods)
+    }
+
+    /// Whether it hits what Kubernetes knows as a node, which the load balancer is not.
+    fn is_on_node(&self) -> bool {
+        self.is_on_machine() && self.role != Some(NodeRole::ExternalLoadBalancer)
+    }
+
+    /// Whether what it hits is not well, which a drained node is.
+    fn degrades_machine(&self) -> bool {
+        self.is_on_machine() && self.traits.impact != Impact::Objects
+    }
+
+    /// Whether endpoints or pods may be where it hits.
+    fn has_endpoints(&self) -> bool {
+        self.is_on_node() || self.traits.target == TargetKind::Pods
+    }
+
+    fn kills_containers(&self) -> bool {
+        matches!(self.traits.impact, Impact::Containers | Impact::Unknown)
+    }
+
+    /// Whether a leader may lose its place by it: its process, its node, what it depends on, or
+    /// etcd's quorum.
+    fn may_cost_lead(&self, part: Component) -> bool {
+        let hits = self.takes(part)
+            || self.takes_support_of(part)
+            || self.takes(Component::Etcd)
+            || self.traits.impact == Impact::Unknown;
+        hits && self.is_on_machine() && matches!(self.role, None | Some(NodeRole::ControlPlane))
     }
 }
 
@@ -47,38 +91,28 @@ pub(crate) fn judged_for_detection<'f, F>(
     faults.iter().filter(meant).collect()
 }
 
-/// A fault of a method, and its step's name.
-pub(super) struct PlannedFault<'a> {
-    pub step: Option<&'a str>,
-    pub fault: &'a Fault,
-}
-
-impl PlannedFault<'_> {
-    fn facts(&self) -> FaultView<'_> {
-        let impact = self.fault.kind().traits().impact;
-        FaultView { step: self.step, component: self.fault.component(), impact }
-    }
-}
-
 /// Why an expectation can't be met, and what to do about it.
-pub(super) struct Infeasible {
+pub(crate) struct Infeasible {
     pub why: String,
     pub hint: String,
 }
 
 impl Infeasible {
     fn new(why: String, hint: impl Into<String>) -> Self {
-        Self { why, hint: hint.into() }
+        Self { why: format!("this cannot pass: {why}"), hint: hint.into() }
     }
 }
 
 /// Why no run of these faults can meet an expectation; only what is certain.
-pub(super) fn infeasible(expectation: &Expectation, faults: &[PlannedFault]) -> Option<Infeasible> {
-    let all = |holds: fn(&Fault) -> bool| faults.iter().all(|named| holds(named.fault));
+pub(crate) fn infeasible<'a>(
+    expectation: &Expectation,
+    faults: &[FaultView<'a>],
+) -> Option<Infeasible> {
+    let none = |fits: fn(&FaultView<'a>) -> bool| !faults.iter().any(fits);
     let kinds = || {
         let mut kinds: Vec<&str> = faults
             .iter()
-            .map(|named| named.fault.component().map_or(named.fault.kind().name(), Component::name))
+            .map(|fault| fault.component.map_or(fault.traits.name, Component::name))
             .collect();
         kinds.sort_unstable();
         kinds.dedup();
@@ -86,36 +120,34 @@ pub(super) fn infeasible(expectation: &Expectation, faults: &[PlannedFault]) -> 
     };
     match expectation {
         Expectation::Detection { of, .. } => undetected(of.as_deref(), faults),
-        Expectation::NotDetected if all(|fault| !is_on_node(fault)) => Some(Infeasible::new(
+        Expectation::NotDetected if none(FaultView::is_on_node) => Some(Infeasible::new(
             format!("{} does not target nodes", kinds()),
             "use `nodesUntouched` to assert that every node stays Ready",
         )),
         Expectation::EndpointRemoval { .. } => {
-            let other = faults.iter().find(|named| !has_endpoints(named.fault))?;
+            let other = faults.iter().find(|fault| !fault.has_endpoints())?;
             let why = format!(
                 "each fault must remove endpoints, but `{}` targets neither nodes nor pods",
-                other.fault.kind()
+                other.traits.name
             );
             Some(Infeasible::new(why, "use `errorWindow` for what clients notice"))
         }
         Expectation::Rescheduled { .. } | Expectation::NotRescheduled { .. }
-            if all(|fault| !has_endpoints(fault)) =>
+            if none(FaultView::has_endpoints) =>
         {
             Some(Infeasible::new(
                 format!("{} targets neither pods nor nodes that run any", kinds()),
                 "use a fault on a node or on pods",
             ))
         }
-        Expectation::Restarted { .. }
-            if all(|fault| !matches!(fault, Fault::ContainerKill { .. })) =>
-        {
+        Expectation::Restarted { .. } if none(FaultView::kills_containers) => {
             Some(Infeasible::new(
                 format!("{} does not kill containers in place", kinds()),
                 "use `containerKill`",
             ))
         }
         Expectation::LeaderChange { component, .. } | Expectation::OldLeader { component, .. } => {
-            let safe = faults.iter().all(|named| !may_cost_lead(named, *component));
+            let safe = !faults.iter().any(|fault| fault.may_cost_lead(*component));
             let hint = format!("target it with `target: {{leader: {}}}`", component.name());
             let why = || format!("{} cannot make {} lose its leader", kinds(), component.name());
             safe.then(|| Infeasible::new(why(), hint))
@@ -126,37 +158,20 @@ pub(super) fn infeasible(expectation: &Expectation, faults: &[PlannedFault]) -> 
 
 /// Of the step that is named, else of all that hit something as a whole, each must be noticed by
 /// its node.
-fn undetected(of: Option<&str>, faults: &[PlannedFault]) -> Option<Infeasible> {
+fn undetected(of: Option<&str>, faults: &[FaultView<'_>]) -> Option<Infeasible> {
     // What drains a node leaves it well, unless another fault takes it.
-    let node_hit = faults.iter().any(|named| named.fault.degrades_node());
-    let noticed = |fault: &Fault| is_on_node(fault) && (fault.degrades_node() || node_hit);
-    let other = judged_for_detection(of, faults, PlannedFault::facts)
+    let node_hit = faults.iter().any(FaultView::degrades_machine);
+    let noticed =
+        |fault: &FaultView<'_>| fault.is_on_node() && (fault.degrades_machine() || node_hit);
+    let other = judged_for_detection(of, faults, |fault| *fault)
         .into_iter()
-        .find(|named| !noticed(named.fault))?;
-    let hint = match faults.iter().find(|named| noticed(named.fault)) {
-        Some(PlannedFault { step: Some(step), .. }) => {
+        .find(|fault| !noticed(fault))?;
+    let hint = match faults.iter().find(|fault| noticed(fault)) {
+        Some(FaultView { step: Some(step), .. }) => {
             format!("`of: {step}` selects the step that can be detected")
         }
         Some(_) => "`of: STEP` selects the step that can be detected".into(),
         None => "use a fault that takes a node down, such as `nodeKill`".into(),
     };
-    Some(Infeasible::new(format!("`{}` makes no node NotReady", other.fault.kind()), hint))
-}
-
-/// Whether it hits what Kubernetes knows as a node, which the load balancer is not.
-fn is_on_node(fault: &Fault) -> bool {
-    fault.target().is_some_and(|target| target.role != Some(NodeRole::ExternalLoadBalancer))
-}
-
-/// Whether endpoints or pods may be where it hits.
-fn has_endpoints(fault: &Fault) -> bool {
-    is_on_node(fault) || fault.pods().is_some()
-}
-
-/// Whether a leader may lose its place by it: its process, its node, what it depends on, or etcd's
-/// quorum.
-fn may_cost_lead(named: &PlannedFault, part: Component) -> bool {
-    let (facts, target) = (named.facts(), named.fault.target());
-    let hits = facts.takes(part) || facts.takes_support_of(part) || facts.takes(Component::Etcd);
-    hits && target.is_some_and(|target| matches!(target.role, None | Some(NodeRole::ControlPlane)))
+    Some(Infeasible::new(format!("`{}` makes no node NotReady", other.traits.name), hint))
 }

@@ -7,8 +7,8 @@ use crate::stats::{Between, Seconds};
 
 /// A fault that was carried out, as the rules of feasibility see it.
 pub(super) fn facts(fault: &FaultFinding) -> FaultView<'_> {
-    let impact = fault.kind.traits().impact;
-    FaultView { step: fault.name.as_deref(), component: fault.component, impact }
+    let (step, traits) = (fault.name.as_deref(), fault.kind.traits());
+    FaultView { step, component: fault.component, role: None, traits }
 }
 
 pub(super) fn moment(

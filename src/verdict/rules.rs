@@ -6,9 +6,9 @@ use super::faults::{facts, missing, moment};
 use super::finding::{Finding, Limits};
 use super::latency::Limit;
 use super::of_probes::{self, percent};
-use super::{Assertion, cut_short, latency, leaders, pods_and_objects, validity};
+use super::{Assertion, Outcome, cut_short, latency, leaders, pods_and_objects, validity};
 use crate::analysis::{FaultFinding, Findings};
-use crate::experiment::feasibility::judged_for_detection;
+use crate::experiment::feasibility::{infeasible, judged_for_detection};
 use crate::experiment::{Bound, During, ErrorTime, Expectation};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
@@ -75,6 +75,10 @@ pub(super) fn assertion(
     } else {
         cut_short::judge(run, expectation, |expectation| rule(run, expectation))
     };
+    let finding = match finding.outcome {
+        Outcome::Inconclusive => finding.inconclusive_if(unfit(run.found, expectation)),
+        _ => finding,
+    };
     let finding = if awaits_nothing(expectation) {
         finding.pass_inconclusive_if(validity::of_effect(run.found))
     } else {
@@ -85,6 +89,13 @@ pub(super) fn assertion(
     let text = format!("{subject} {bound}");
     let bound = predicted.map_or(bound.clone(), |limit| format!("{bound} {limit:.1}"));
     Assertion { name: expectation.name(), text, subject, bound, outcome, measured, note, why }
+}
+
+/// Why no run of these faults can meet it, as `validate` says it; of a run with all of its faults.
+fn unfit(found: &Findings, expectation: &Expectation) -> Option<String> {
+    let faults: Vec<_> = found.faults.iter().map(facts).collect();
+    let whole = !faults.is_empty() && cut_short::reason(found).is_none();
+    infeasible(expectation, &faults).filter(|_| whole).map(|infeasible| infeasible.why)
 }
 
 /// Whether it passes by what does not happen for as long as a fault lasts.

@@ -5,13 +5,12 @@ use super::finding::Finding;
 use crate::analysis::{
     Completion, Disturbance, FaultFinding, Findings, InEffect, ProbeFinding, Tally,
 };
+use crate::experiment::feasibility::FEWEST_TO_JUDGE;
 use crate::stats::Seconds;
 use crate::timeline::Component;
 
 /// A prober that could not make more than this share of its attempts was blind.
 const MOST_BLIND: f64 = 0.05;
-/// Fewer attempts than these show nothing by not succeeding.
-const FEWEST: u64 = 3;
 
 /// Why nothing that this run measured decides anything.
 pub(super) fn of_run(found: &Findings) -> Option<String> {
@@ -85,7 +84,7 @@ pub(super) fn of_successes(found: &Findings, probe: &ProbeFinding) -> Option<Str
 
 /// Why nothing is shown by what a step's attempts did not do: there were none, or too few.
 pub(super) fn of_step(probe: &ProbeFinding, held: &InEffect) -> Option<String> {
-    let thin = (held.tally.judged() < FEWEST).then(|| too_few(probe, held.tally.judged()));
+    let thin = (held.tally.judged() < FEWEST_TO_JUDGE).then(|| too_few(probe, held.tally.judged()));
     thin.or_else(|| of_unreadable(probe, held.from, held.until))
         .or_else(|| of_acceptance(probe, held))
         .or_else(|| of_attempts(probe, held.tally, held.until))

@@ -2,14 +2,14 @@
 
 use super::Check;
 use crate::experiment::decode::known;
-use crate::experiment::feasibility::{PlannedFault, infeasible};
+use crate::experiment::feasibility::{FaultView, infeasible};
 
 /// A fault that could not be read may have been the one.
 pub(super) fn check(check: &Check) {
-    let faults: Vec<PlannedFault> = check
+    let faults: Vec<FaultView> = check
         .faults()
         .into_iter()
-        .map(|(step, fault, _)| PlannedFault { step: step.name(), fault })
+        .map(|(step, fault, _)| FaultView::planned(step.name(), fault))
         .collect();
     if faults.is_empty() || check.draft.method.iter().any(Option::is_none) {
         return;
@@ -17,8 +17,7 @@ pub(super) fn check(check: &Check) {
     for (index, expectation) in known(&check.draft.expect) {
         let Some(found) = infeasible(expectation, &faults) else { continue };
         let place = format!("spec.expect[{index}].{}", expectation.kind());
-        let message = format!("this cannot pass: {}", found.why);
-        check.report(check.warning(&place, message).hint(found.hint));
+        check.report(check.warning(&place, found.why).hint(found.hint));
     }
 }
 

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::Check;
+use crate::experiment::Numbered;
 use crate::experiment::decode::duration::written;
 use crate::experiment::decode::known;
+use crate::experiment::feasibility::FEWEST_TO_JUDGE;
 use crate::experiment::schema::{Bound, Cluster, Condition, During, Expectation, Step};
 
 /// How many attempts of one probe may be under way at the same time: each holds a port, and a
@@ -32,6 +34,7 @@ pub(super) fn check(check: &Check) {
     expectations(check);
     error_rates(check);
     latency(check);
+    successes(check);
     tuning(check);
     meanwhile(check);
 }
@@ -164,6 +167,29 @@ fn expectations(check: &Check) {
     }
 }
 
+/// The verdict needs some attempts in the fault.
+fn successes(check: &Check) {
+    for (index, expectation) in known(&check.draft.expect) {
+        let Expectation::NoSuccess { probe: name, during } = expectation else { continue };
+        let probe = known(&check.draft.probes).find(|(_, probe)| probe.name == *name);
+        let meant = |step: &Numbered| during.is_none() || step.name() == during.as_deref();
+        let steps = check.steps().into_iter().filter(meant);
+        let shortest = steps.filter_map(|step| Some((step.fault()?.1, step.place.clone()))).min();
+        let (Some((_, probe)), Some((hold, step))) = (probe, shortest) else { continue };
+        if ((probe.rate * hold.as_secs_f64()).floor() as u64) < FEWEST_TO_JUDGE {
+            let message = format!(
+                "`{name}` makes fewer than {FEWEST_TO_JUDGE} attempts in a fault of {}: this cannot pass",
+                written(hold)
+            );
+            let at = check.at(&format!("{step}.for"));
+            let place = format!("spec.expect[{index}].noSuccess.probe");
+            let problem = check.warning(&place, message);
+            let problem = problem.related(check.cx.file(), at, "the fault's duration");
+            check.report(problem.hint("make the fault last longer, or use a higher probe rate"));
+        }
+    }
+}
+
 /// A window must have attempts, and time.
 fn error_rates(check: &Check) {
     for (index, expectation) in known(&check.draft.expect) {
@@ -255,7 +281,7 @@ fn tuning(check: &Check) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::changed;
+    use super::super::tests::{GOOD, changed, of};
 
     #[test]
     fn attempts_under_way_are_bounded() {
@@ -382,6 +408,18 @@ mod tests {
             "{diagnostics}"
         );
         assert_eq!(changed("atMost: 8s", "atMost: 15s"), "");
+    }
+
+    #[test]
+    fn no_success_needs_attempts_in_the_fault() {
+        let expected = "noSuccess: {probe: web}";
+        let slow = |rate: &str| {
+            let experiment = GOOD.replace("errorWindow: {probe: web, atMost: 8s}", expected);
+            of(&experiment.replace("rate: 50/s", rate).replace("for: 5s", "for: 100s"))
+        };
+        assert_eq!(slow("rate: 0.2/s"), "");
+        let few = "warning: `web` makes fewer than 3 attempts in a fault of 15s: this cannot pass";
+        assert!(slow("rate: 0.15/s").contains(few), "{}", slow("rate: 0.15/s"));
     }
 
     #[test]

@@ -195,11 +195,10 @@ pub(super) fn outcome_of(error: &io::Error, phase: Phase) -> Outcome {
 
 /// How the peer ended the connection, if this error says that it did.
 pub(super) fn end_of(error: &io::Error) -> Option<ConnectionEnd> {
-    match outcome_of(error, Phase::Body) {
-        Outcome::Reset(_) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Some(ConnectionEnd::Closed)
-        }
-        Outcome::Reset(_) => Some(ConnectionEnd::Reset),
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    match error.kind() {
+        UnexpectedEof => Some(ConnectionEnd::Closed),
+        BrokenPipe | ConnectionAborted | ConnectionReset => Some(ConnectionEnd::Reset),
         _ => None,
     }
 }

@@ -260,7 +260,7 @@ impl Asked {
 fn of_kept(kept: &KeptConnections, name: &str) -> Line {
     let KeptConnections { end, connections, first, last, longest, .. } = kept;
     let (label, what) = match end {
-        KeptEnd::Timeout => ("hung", "had no answer"),
+        KeptEnd::Timeout => ("hung", "had no answer for"),
         KeptEnd::Reset => ("reset", "reset (RST)"),
         KeptEnd::Closed => ("closed", "closed by the server without an answer (FIN)"),
         KeptEnd::ResetOrClosed => ("closed", "reset or closed without an answer"),
@@ -268,16 +268,15 @@ fn of_kept(kept: &KeptConnections, name: &str) -> Line {
             ("closed", "closed by the server with its answer (`Connection: close`)")
         }
     };
-    let until = match connections {
-        1 => format!("at {last:+.3}, after {longest}"),
-        _ => format!("until {last:+.3}, each after {longest} at most"),
-    };
-    let whose = match end {
-        KeptEnd::Timeout => "; the probe's timeout ended this: without one, a client waits longer",
-        _ => "",
+    let (the_last, at_most) = if *connections > 1 { ("the last ", "up to ") } else { ("", "") };
+    let when = match end {
+        KeptEnd::Timeout => format!(
+            " {at_most}{longest}, {the_last}until {last:+.3}; the probe's timeout ended this: without one, a client waits longer"
+        ),
+        _ => format!(", {the_last}at {last:+.3}, {at_most}{longest} after the request"),
     };
     let connections = count(*connections, "kept connection");
-    Line::new(*first, label, format!("{name}{connections} {what}, {until}{whose}"))
+    Line::new(*first, label, format!("{name}{connections} {what}{when}"))
 }
 
 /// What a control plane that was back did of what had timed out.

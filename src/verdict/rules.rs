@@ -75,8 +75,11 @@ pub(super) fn assertion(
     } else {
         cut_short::judge(run, expectation, |expectation| rule(run, expectation))
     };
-    let finding = match finding.outcome {
-        Outcome::Inconclusive => finding.inconclusive_if(unfit(run.found, expectation)),
+    let finding = match unfit(run.found, expectation) {
+        Some(unfit) if finding.outcome == Outcome::Inconclusive => {
+            let why = finding.why.iter().cloned().chain([unfit]).collect::<Vec<_>>().join("; ");
+            finding.inconclusive_if(Some(why))
+        }
         _ => finding,
     };
     let finding = if awaits_nothing(expectation) {

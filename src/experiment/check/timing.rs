@@ -413,13 +413,14 @@ mod tests {
     #[test]
     fn no_success_needs_attempts_in_the_fault() {
         let expected = "noSuccess: {probe: web}";
-        let slow = |rate: &str| {
+        let slow = |hold: &str| {
             let experiment = GOOD.replace("errorWindow: {probe: web, atMost: 8s}", expected);
-            of(&experiment.replace("rate: 50/s", rate).replace("for: 5s", "for: 100s"))
+            of(&experiment.replace("rate: 50/s", "rate: 1/s").replace("for: 15s", hold))
         };
-        assert_eq!(slow("rate: 0.2/s"), "");
-        let few = "warning: `web` makes fewer than 3 attempts in a fault of 15s: this cannot pass";
-        assert!(slow("rate: 0.15/s").contains(few), "{}", slow("rate: 0.15/s"));
+        let few =
+            "warning: `web` makes fewer than 3 attempts in a fault of 2900ms: this cannot pass";
+        assert!(slow("for: 2900ms").contains(few), "{}", slow("for: 2900ms"));
+        assert!(!slow("for: 3s").contains("this cannot pass"), "{}", slow("for: 3s"));
     }
 
     #[test]

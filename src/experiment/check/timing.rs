@@ -417,8 +417,7 @@ mod tests {
             let experiment = GOOD.replace("errorWindow: {probe: web, atMost: 8s}", expected);
             of(&experiment.replace("rate: 50/s", "rate: 1/s").replace("for: 15s", hold))
         };
-        let few =
-            "warning: `web` makes fewer than 3 attempts in a fault of 2900ms: this cannot pass";
+        let few = "warning: `web` makes fewer than 3 attempts in a fault of 2.9s: this cannot pass";
         assert!(slow("for: 2900ms").contains(few), "{}", slow("for: 2900ms"));
         assert!(!slow("for: 3s").contains("this cannot pass"), "{}", slow("for: 3s"));
     }

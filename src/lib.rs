@@ -22,6 +22,7 @@ mod plan;
 pub mod prediction;
 pub mod probe;
 pub mod report;
+mod resolver;
 pub mod stats;
 pub mod timeline;
 pub mod verdict;

@@ -8,8 +8,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::protocol::Start;
-use super::{AgentError, AgentHandle, AgentMessage, StopSignal, names, netns, serve};
+use super::{AgentError, AgentHandle, AgentMessage, StopSignal, names, serve};
 use crate::probe::{ProbeSpec, Sink};
+use crate::resolver::NameService;
 use crate::timeline::{ProbeHeader, ProbeSpan};
 
 const HERE: &str = "host";
@@ -45,7 +46,8 @@ pub(crate) fn start_from(
             source,
             observe: None,
         };
-        let result = serve::ask(start, netns::own_names(), &stop, &mut Messages(messages.clone()));
+        let result =
+            serve::ask(start, NameService::of_system(), &stop, &mut Messages(messages.clone()));
         let _ = messages
             .send(AgentMessage::Ended { probes: names, error: result.as_ref().err().cloned() });
         let _ = done.send(result);

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::probe::NameService;
+use crate::resolver::NameService;
 
 /// A `resolv.conf` is not longer than this.
 const MAX_FILE: u64 = 64 * 1024;
@@ -18,12 +18,6 @@ pub(crate) enum NetnsError {
     NoProcess(String),
     #[error("{what}: {source}")]
     Io { what: String, source: io::Error },
-}
-
-/// The network that this process is in.
-pub(crate) fn own_names() -> NameService {
-    let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    NameService::parse(&text("/etc/resolv.conf"), &text("/etc/hosts"))
 }
 
 /// Enters a pod's network with the calling thread, before it makes any socket, and gives how the

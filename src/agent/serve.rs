@@ -17,6 +17,7 @@ use super::protocol::{Frames, FromAgent, Hello, Message, Start, ToAgent};
 use crate::observe::{Observation, Observer};
 use crate::probe::control::Responder;
 use crate::probe::{Prober, Sink};
+use crate::resolver::NameService;
 use crate::timeline::{Moment, ProbeSpan};
 
 /// How long an agent waits for its first orders.
@@ -199,7 +200,7 @@ fn observe(node: &str, stop: &AtomicBool, Outgoing(outbox): &Outgoing) -> Result
 fn probe(start: Start, stop: &AtomicBool, sink: &mut dyn Sink) -> Result<(), String> {
     let names = match &start.pod_uid {
         Some(uid) => netns::enter_pod(uid).map_err(|error| error.to_string())?,
-        None => netns::own_names(),
+        None => NameService::of_system(),
     };
     ask(start, names, stop, sink)
 }
@@ -207,7 +208,7 @@ fn probe(start: Start, stop: &AtomicBool, sink: &mut dyn Sink) -> Result<(), Str
 /// Asks in the thread's own network, with a control probe if there is to be one.
 pub(super) fn ask(
     Start { mut probes, control, source, .. }: Start,
-    names: crate::probe::NameService,
+    names: NameService,
     stop: &AtomicBool,
     sink: &mut dyn Sink,
 ) -> Result<(), String> {

@@ -1,28 +1,26 @@
-//! Resolves the names of API servers without the C library: in a static binary its lookup fails
-//! where the system's differs.
+//! Resolves the names of API servers, for their connector.
 
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use hickory_resolver::TokioResolver;
 use hyper_util::client::legacy::connect::dns::Name;
 use tower_service::Service;
+
+use crate::resolver::{NameService, resolve};
 
 /// Resolves names by the system's hosts file and name servers. Addresses never come here.
 #[derive(Clone)]
 pub(super) struct Resolver {
-    resolver: Result<TokioResolver, String>,
+    names: Arc<NameService>,
 }
 
 impl Resolver {
-    /// Reads the system's configuration. A machine without one can still reach addresses and
-    /// `localhost`.
     pub(super) fn from_system() -> Self {
-        let built = TokioResolver::builder_tokio().and_then(|builder| builder.build());
-        Self { resolver: built.map_err(|error| error.to_string()) }
+        Self { names: Arc::new(NameService::of_system()) }
     }
 }
 
@@ -46,17 +44,9 @@ impl Resolver {
         let found: Vec<IpAddr> = if name.trim_end_matches('.').eq_ignore_ascii_case("localhost") {
             vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
         } else {
-            let resolver = self
-                .resolver
-                .as_ref()
-                .map_err(|why| io::Error::other(format!("no name servers: {why}")))?;
-            let answer = resolver.lookup_ip(name).await;
-            answer
-                .map_err(|error| {
-                    io::Error::other(format!("the name {name} cannot be resolved: {error}"))
-                })?
-                .iter()
-                .collect()
+            resolve(&self.names, name).await.map_err(|error| {
+                io::Error::other(format!("the name {name} cannot be resolved: {error}"))
+            })?
         };
         // The connector puts the port in.
         Ok(found.into_iter().map(|address| SocketAddr::new(address, 0)).collect())
@@ -69,12 +59,15 @@ mod tests {
 
     #[tokio::test]
     async fn localhost_needs_no_name_server() {
-        let names = Resolver { resolver: Err("none".into()) };
+        let server = "127.0.0.1:9".parse().unwrap();
+        let mut names = NameService::of_server(server);
+        names.attempts = 1;
+        let names = Resolver { names: Arc::new(names) };
         assert_eq!(
             names.resolve("LocalHost").await.unwrap()[0].ip(),
             IpAddr::from(Ipv4Addr::LOCALHOST)
         );
         let error = names.resolve("api.example").await.unwrap_err();
-        assert!(error.to_string().contains("no name servers"), "{error}");
+        assert!(error.to_string().contains("the name api.example cannot be resolved"), "{error}");
     }
 }

@@ -3,9 +3,9 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use super::lookup::Lookup;
 use super::protocol::Answer;
 use super::socket::TcpSocket;
+use crate::resolver::Lookup;
 use crate::timeline::attempts::{ConnectionEnd, Phases};
 use crate::timeline::{Attempt, Moment, Outcome, Phase};
 

@@ -5,12 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::channel::{Channel, Link, Task};
-use super::lookup::Step;
-use super::names::NameService;
 use super::ports::Ports;
 use super::protocol::{Malformed, Protocol};
 use super::socket::{TcpSocket, end_of, outcome_of};
 use super::state::ProbeState;
+use crate::resolver::{NameService, Step};
 use crate::timeline::{Outcome, Phase};
 
 /// An endless body must not keep the others waiting.
@@ -99,11 +98,11 @@ impl Driver<'_> {
                 *registered = false;
                 return Turn::Wait;
             }
-            Step::Found(_, ttl) if self.protocol.lookup().is_some() => {
+            Step::Found { ttl, .. } if self.protocol.lookup().is_some() => {
                 task.valid_for = Some(Duration::from_secs(ttl.into()));
                 return Turn::Done(Outcome::Ok);
             }
-            Step::Found(address, _) => match self.connect(address) {
+            Step::Found { addresses, .. } => match self.connect(addresses[0]) {
                 Ok(socket) => *link = Link::TcpSocket(socket),
                 Err(error) => {
                     task.enter(Phase::Connect);

@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::channel::{Channel, Channels, Link, Task};
 use super::drive::{Driver, Turn};
-use super::lookup::Lookup;
-use super::names::NameService;
 use super::pacer::Slot;
 use super::poller::{Interest, Poller, Source};
 use super::ports::Ports;
 use super::socket::{TcpSocket, outcome_of};
 use super::spec::{Destination, ProbeSpec};
 use super::state::{Deadline, ProbeState};
+use crate::resolver::{Lookup, NameService};
 use crate::timeline::attempts::ConnectionEnd;
 use crate::timeline::{Moment, Outcome, Phase, ProbeSpan};
 

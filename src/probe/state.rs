@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::names::NameService;
 use super::pacer::{Pacer, Slot};
 use super::protocol::Protocol;
 use super::recorder::Recorder;
 use super::spec::{Destination, ProbeSpec};
+use crate::resolver::NameService;
 use crate::timeline::attempts::Phases;
 use crate::timeline::{Attempt, Moment, Outcome, ProbeSpan};
 

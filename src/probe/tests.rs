@@ -402,7 +402,7 @@ fn names_are_resolved_anew_for_each_connection() {
             counter.fetch_add(1, Ordering::Relaxed);
             sleep(2);
             let answer =
-                super::message::tests::answer(&packet[..length], 0, &[Ipv4Addr::LOCALHOST.into()]);
+                crate::resolver::answer(&packet[..length], 0, &[Ipv4Addr::LOCALHOST.into()]);
             dns.send_to(&answer, from).unwrap();
         }
     });
@@ -439,7 +439,7 @@ fn a_cached_name_outlives_its_server() {
         while let Ok((length, from)) = dns.recv_from(&mut packet) {
             assert_eq!(&packet[12..22], b"\x03web\x04test\0", "in full, with no search domain");
             let mut answer =
-                super::message::tests::answer(&packet[..length], 0, &[Ipv4Addr::LOCALHOST.into()]);
+                crate::resolver::answer(&packet[..length], 0, &[Ipv4Addr::LOCALHOST.into()]);
             // Of the alias: one second. Of the address: nine.
             answer[length + 6..length + 10].copy_from_slice(&[0, 0, 0, 1]);
             if Moment::now().since(began) < Duration::from_millis(400) {
@@ -483,7 +483,7 @@ fn a_name_that_is_not_there_and_nobody_to_ask_are_failures_of_dns() {
     std::thread::spawn(move || {
         let mut packet = [0; 512];
         while let Ok((length, from)) = dns.recv_from(&mut packet) {
-            dns.send_to(&super::message::tests::answer(&packet[..length], 3, &[]), from).unwrap();
+            dns.send_to(&crate::resolver::answer(&packet[..length], 3, &[]), from).unwrap();
         }
     });
     let gone = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();

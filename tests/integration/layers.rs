@@ -23,6 +23,7 @@ const EVERYTHING: &[&str] = &[
     "prediction",
     "probe",
     "report",
+    "resolver",
     "stats",
     "timeline",
     "verdict",
@@ -52,15 +53,17 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("lint", &["kind_config", "model", "stats", "timeline", "yaml"]),
         ("node", &[]),
         ("docker", &["node", "timeline"]),
-        ("cluster", &["docker", "timeline", "workload", "yaml"]),
+        ("cluster", &["docker", "resolver", "timeline", "workload", "yaml"]),
         // A fault says what it is to the embedded cluster's model.
         ("fault", &["cluster", "docker", "embedded", "experiment", "node", "timeline"]),
         // What would undo a fault, and how long that may take, are the fault's own to say.
         ("plan", &["experiment", "fault", "stats", "timeline"]),
-        ("probe", &["timeline"]),
+        // Whoever connects by a name resolves it in the same way, without the C library.
+        ("resolver", &["timeline"]),
+        ("probe", &["resolver", "timeline"]),
         ("observe", &["timeline"]),
         ("watch", &["cluster", "timeline"]),
-        ("agent", &["probe", "observe", "node", "timeline"]),
+        ("agent", &["probe", "observe", "node", "resolver", "timeline"]),
         // It asks through the cluster, sees through a watch, and tells what probers tell.
         ("canary", &["agent", "cluster", "experiment", "timeline", "watch"]),
         ("embedded", &["model", "stats", "timeline", "workload"]),

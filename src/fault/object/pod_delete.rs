@@ -18,7 +18,6 @@ const DELETION_TIMEOUT: Duration = Duration::from_secs(20);
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PodDelete {
     pub namespace: String,
-    /// Its name.
     pub pod: String,
     pub uid: String,
     /// The node that it was on.

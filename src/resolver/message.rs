@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use hickory_resolver::proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{Name, RecordType};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// The first address, and for how many seconds the answer is valid.
-    Address(IpAddr, u32),
+    /// Addresses, at least one, and for how many seconds the first is valid.
+    Addresses(Vec<IpAddr>, u32),
     /// The name exists, without such an address.
     NoData,
     NoName,
@@ -37,7 +37,7 @@ pub(super) fn decode(packet: &[u8], query: &[u8], record_type: RecordType) -> Op
         return None;
     }
     Some(match answer.metadata.response_code {
-        ResponseCode::NoError => first_address(&answer, record_type),
+        ResponseCode::NoError => addresses(&answer, record_type),
         ResponseCode::NXDomain => Answer::NoName,
         _ => Answer::Failure,
     })
@@ -45,20 +45,19 @@ pub(super) fn decode(packet: &[u8], query: &[u8], record_type: RecordType) -> Op
 
 /// The first address is valid for the shortest time of it and the records before it (a chain of
 /// aliases).
-fn first_address(answer: &Message, record_type: RecordType) -> Answer {
-    let mut ttl = u32::MAX;
+fn addresses(answer: &Message, record_type: RecordType) -> Answer {
+    let (mut addresses, mut ttl) = (Vec::new(), u32::MAX);
     for record in &answer.answers {
-        ttl = ttl.min(record.ttl);
-        if let (true, Some(address)) = (record.record_type() == record_type, record.data.ip_addr())
-        {
-            return Answer::Address(address, ttl);
+        if addresses.is_empty() {
+            ttl = ttl.min(record.ttl);
         }
+        addresses.extend(record.data.ip_addr().filter(|_| record.record_type() == record_type));
     }
-    Answer::NoData
+    if addresses.is_empty() { Answer::NoData } else { Answer::Addresses(addresses, ttl) }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
@@ -86,13 +85,13 @@ pub(super) mod tests {
         let query = encode(7, "Web.ns.svc", RecordType::A).unwrap();
         assert_eq!(
             decode(&answer(&query, 0, &[v6, v4]), &query, RecordType::A),
-            Some(Answer::Address(v4, 9))
+            Some(Answer::Addresses(vec![v4], 9))
         );
         assert_eq!(decode(&answer(&query, 0, &[]), &query, RecordType::A), Some(Answer::NoData));
         let query = encode(7, "web", RecordType::AAAA).unwrap();
         assert_eq!(
             decode(&answer(&query, 0, &[v6]), &query, RecordType::AAAA),
-            Some(Answer::Address(v6, 9))
+            Some(Answer::Addresses(vec![v6], 9))
         );
     }
 

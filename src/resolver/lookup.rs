@@ -4,7 +4,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use hickory_resolver::proto::rr::RecordType;
+use hickory_proto::rr::RecordType;
 
 use super::message::{self, Answer};
 use super::names::NameService;
@@ -16,7 +16,7 @@ use crate::timeline::{Moment, Outcome, Phase};
 /// stays silent is followed by the next. Nothing is cached: a client that is a new process each
 /// time has no cache either.
 #[derive(Debug)]
-pub(super) struct Lookup {
+pub(crate) struct Lookup {
     /// What to wait on; another one after each change of server.
     pub socket: UdpSocket,
     candidates: Vec<String>,
@@ -29,19 +29,22 @@ pub(super) struct Lookup {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Wait,
     /// Wait for the socket, which is a new one.
     Renewed,
-    /// Resolved, by an answer that holds for so many seconds.
-    Found(IpAddr, u32),
+    /// Resolved, by an answer that has at least one address and holds for so many seconds.
+    Found {
+        addresses: Vec<IpAddr>,
+        ttl: u32,
+    },
     Failed(Outcome),
 }
 
 impl Lookup {
     /// Sends the first query. The id should not be easy to guess. Errors when there is no socket to
     /// be had.
-    pub(super) fn start(names: &NameService, name: &str, id: u16) -> io::Result<Self> {
+    pub(crate) fn start(names: &NameService, name: &str, id: u16) -> io::Result<Self> {
         let mut lookup = Self {
             socket: open(names.servers[0])?,
             candidates: names.candidates(name),
@@ -57,7 +60,7 @@ impl Lookup {
         Ok(lookup)
     }
 
-    pub(super) fn ready(&mut self, names: &NameService) -> Step {
+    pub(crate) fn ready(&mut self, names: &NameService) -> Step {
         if self.candidates.is_empty() {
             return Step::Failed(Outcome::Dns);
         }
@@ -72,7 +75,7 @@ impl Lookup {
             };
             match answer {
                 None => continue,
-                Some(Answer::Address(address, ttl)) => return Step::Found(address, ttl),
+                Some(Answer::Addresses(addresses, ttl)) => return Step::Found { addresses, ttl },
                 Some(Answer::Failure) => return self.next_server(names, Outcome::Dns),
                 Some(Answer::NoData) if self.record_type == RecordType::A => {
                     self.record_type = RecordType::AAAA
@@ -92,7 +95,7 @@ impl Lookup {
     }
 
     /// Looks whether the server has taken too long.
-    pub(super) fn tick(&mut self, names: &NameService, now: Moment) -> Step {
+    pub(crate) fn tick(&mut self, names: &NameService, now: Moment) -> Step {
         if now.since(self.asked_at) < names.timeout {
             Step::Wait
         } else {
@@ -143,7 +146,7 @@ fn open(server: SocketAddr) -> io::Result<UdpSocket> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::message::tests::answer;
+    use crate::resolver::answer;
     use std::time::Duration;
 
     /// A server that answers with what `reply` makes of the name that is asked for; `None` is
@@ -187,7 +190,7 @@ mod tests {
                 other => other,
             };
             match step {
-                Step::Found(address, _) => return Ok(address),
+                Step::Found { addresses, .. } => return Ok(addresses[0]),
                 Step::Failed(outcome) => return Err(outcome),
                 Step::Wait | Step::Renewed => std::thread::sleep(Duration::from_millis(1)),
             }

@@ -60,6 +60,12 @@ impl NameService {
         service
     }
 
+    /// How this process resolves names.
+    pub(crate) fn of_system() -> Self {
+        let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        Self::parse(&text("/etc/resolv.conf"), &text("/etc/hosts"))
+    }
+
     /// One server, and nothing else that is known.
     pub fn of_server(server: SocketAddr) -> Self {
         Self { servers: vec![server], ..Self::parse("", "") }

@@ -16,6 +16,7 @@ use kube::client::Body;
 use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::Mutex;
@@ -146,8 +147,9 @@ impl ExecPlugin {
 
     /// Nothing of what it printed is quoted: it may be a secret.
     fn read(&self, printed: &[u8]) -> Result<Credentials, PluginError> {
-        let status = serde_saphyr::from_slice::<ExecCredential>(printed)
+        let status = serde_saphyr::from_slice(printed)
             .ok()
+            .and_then(|printed: Value| ExecCredential::deserialize(printed).ok())
             .and_then(|printed| printed.status)
             .ok_or_else(|| self.error("printed no ExecCredential with a `status`"))?;
         let expires = status.expiration_timestamp.map(|text| text.parse()).transpose();

@@ -5,12 +5,17 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{
+    AuthInfo, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext,
+};
 use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::error::{ClusterError, kubeconfig_problem};
 use crate::timeline::bounded::{self, ReadError};
-use crate::yaml::{self, Diagnostics, SourceFile};
+use crate::yaml::tree::Node;
+use crate::yaml::{self, Diagnostics, SourceFile, Span, json};
 
 /// Where kubectl would look: the explicit file alone; else the files of a `KUBECONFIG` list; else
 /// `~/.kube/config`.
@@ -44,9 +49,7 @@ pub(super) fn read_files(paths: &[PathBuf]) -> Result<Kubeconfig, ClusterError> 
             Err(ReadError::Io(error)) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) => return Err(unusable(error.to_string())),
         };
-        let next = Kubeconfig::from_yaml(&text)
-            .map(|read| as_kubectl_reads(absolute_paths(read, path)))
-            .map_err(|error| unusable(problem_in(&text, &error)))?;
+        let next = absolute_paths(parse(&text).map_err(unusable)?, path);
         merged = Some(match merged {
             None => next,
             Some(before) => {
@@ -58,25 +61,41 @@ pub(super) fn read_files(paths: &[PathBuf]) -> Result<Kubeconfig, ClusterError> 
 }
 
 pub(super) fn read_text(text: &str) -> Result<Kubeconfig, ClusterError> {
-    Ok(as_kubectl_reads(Kubeconfig::from_yaml(text)?))
+    parse(text).map_err(|why| ClusterError::Kubeconfig { why })
 }
 
-/// What is wrong with a kubeconfig's text, and where. Nothing of it is quoted.
-fn problem_in(text: &str, error: &KubeconfigError) -> String {
-    let KubeconfigError::Parse(parse) = error else { return kubeconfig_problem(error) };
+/// Reads a kubeconfig as kubectl does. Errors with what is wrong with its text, and where. Nothing
+/// of it is quoted.
+fn parse(text: &str) -> Result<Kubeconfig, String> {
+    let at = |span: Span, what: &str| format!("line {}, column {}: {what}", span.line, span.column);
     let file = Arc::new(SourceFile { name: String::new(), text: text.to_owned() });
     let mut problems = Diagnostics::default();
-    yaml::parse(&file, &mut problems);
-    let syntax = problems.iter().find_map(|problem| {
-        let at = problem.at.as_ref()?.span;
-        Some(format!("line {}, column {}: {}", at.line, at.column, problem.message))
-    });
-    syntax.unwrap_or_else(|| {
-        let place = parse
-            .location()
-            .map_or(String::new(), |at| format!("line {}, column {}: ", at.line(), at.column()));
-        format!("{place}a field is missing or has a value of the wrong type")
-    })
+    let documents = yaml::parse(&file, &mut problems);
+    if let Some(problem) = problems.iter().find(|problem| problem.is_error()) {
+        let place = problem.at.as_ref();
+        return Err(place.map_or(problem.message.clone(), |place| at(place.span, &problem.message)));
+    }
+    let mut merged = Kubeconfig::default();
+    for document in documents.unwrap_or_default().iter().filter(|document| !document.is_null()) {
+        let read = Kubeconfig::deserialize(json::of_node(document)).map_err(|_| {
+            at(misfit(document).focus(), "a field is missing or has a value of the wrong type")
+        })?;
+        merged = merged.merge(read).map_err(|error| kubeconfig_problem(&error))?;
+    }
+    Ok(as_kubectl_reads(merged))
+}
+
+/// What of a kubeconfig is not as it must be: an entry of its lists, or the whole.
+fn misfit(document: &Node) -> &Node {
+    fn first<'n, T: DeserializeOwned>(document: &'n Node, key: &str) -> Option<&'n Node> {
+        let list = document.get(key)?;
+        let fits = |node: &Node| T::deserialize(json::of_node(node)).is_ok();
+        list.items().iter().find(|item| !fits(item))
+    }
+    first::<NamedCluster>(document, "clusters")
+        .or_else(|| first::<NamedContext>(document, "contexts"))
+        .or_else(|| first::<NamedAuthInfo>(document, "users"))
+        .unwrap_or(document)
 }
 
 /// Paths in a kubeconfig are relative to its own; a plugin without a `/` is looked for in PATH.

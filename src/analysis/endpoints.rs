@@ -105,9 +105,16 @@ impl Scope<'_> {
         };
         let (count, mut ready) =
             (before.values().filter(|endpoint| hits(endpoint)).count(), BTreeSet::new());
+        // A pod of a StatefulSet comes again under its name, with another address.
+        let is_new = |endpoint: &Endpoint| match before.get(key(endpoint)) {
+            None => !hits(endpoint),
+            Some(was) => {
+                let node = endpoint.node.as_deref().unwrap_or_default();
+                hits(was) && was.address != endpoint.address && !self.step_targets.contains(&node)
+            }
+        };
         let all = changes.iter().find(|seen| {
-            let new = !before.contains_key(key(seen.endpoint)) && !hits(seen.endpoint);
-            match new && seen.ready() {
+            match is_new(seen.endpoint) && seen.ready() {
                 true => ready.insert(key(seen.endpoint)),
                 false => ready.remove(key(seen.endpoint)),
             };
@@ -123,7 +130,7 @@ impl Scope<'_> {
         // not the one that left.
         let by_pod = pod_of(service, endpoint).as_deref() == Some(self.target);
         let same = |other: &Endpoint| {
-            key(other) == key(endpoint)
+            (key(other) == key(endpoint) && (by_pod || other.node == endpoint.node))
                 || (!by_pod && other.node.is_some() && other.node == endpoint.node)
         };
         let back = left.and_then(|left| {
@@ -211,6 +218,30 @@ mod tests {
             ready: true,
         };
         Event::Endpoint { service: service.into(), change: Change::Baseline, endpoint }
+    }
+
+    #[test]
+    fn a_pod_that_comes_again_under_its_name_elsewhere_is_another() {
+        let seen = |change, node: &str, address: &str| {
+            let (pod, node) = (Some("web-0".into()), Some(node.into()));
+            let endpoint = Endpoint { address: address.into(), pod, node, ready: true };
+            Event::Endpoint { service: "web".into(), change, endpoint }
+        };
+        let worker = "fast-detection-worker";
+        let followed = |comes_on: &str| {
+            let run = Run::new()
+                .event(-9000, seen(Change::Baseline, worker, "10.0.0.1"))
+                .event(2000, seen(Change::Deleted, worker, "10.0.0.1"))
+                .event(5000, seen(Change::Changed, comes_on, "10.0.0.2"))
+                .kill(15_000);
+            let timeline = run.build();
+            let zero = Zero::of(&timeline).0;
+            let span = Span { requested: at(0), undo: at(15_000), until: Moment(u64::MAX) };
+            let found = services(&timeline.records, worker, &[worker], span, zero).remove(0);
+            (found.replaced.is_some(), found.back.is_some())
+        };
+        assert_eq!(followed("fast-detection-worker2"), (true, false));
+        assert_eq!(followed(worker), (false, true));
     }
 
     #[test]

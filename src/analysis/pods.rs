@@ -36,6 +36,8 @@ fn first_seen(pod: &str, identity: &PodIdentity, appeared: Option<When>) -> PodF
         owner: identity.owner.clone(),
         labels: identity.labels.clone(),
         appeared,
+        scheduled: None,
+        unschedulable: None,
         ready: None,
         restarted: None,
         restarts: identity.restarts,
@@ -55,6 +57,12 @@ impl PodFinding {
     ) {
         if let Some(node) = node {
             self.node = Some(node.to_owned());
+            if self.appeared.is_some() && self.scheduled.is_none() {
+                self.scheduled = when;
+            }
+        }
+        if self.appeared.is_some() && identity.unschedulable.is_some() {
+            self.unschedulable.clone_from(&identity.unschedulable);
         }
         if identity.restarts > self.restarts && self.restarted.is_none() {
             self.restarted = when;

@@ -7,7 +7,7 @@ use super::clock::Zero;
 use super::findings::{Completion, FaultFinding, Findings, Period, ProbeFinding, Warning};
 use super::unreadable;
 use crate::stats::Seconds;
-use crate::timeline::{Damage, Event, NodeRole, Record, Timeline, Tuning};
+use crate::timeline::{Damage, Event, Impact, NodeRole, Record, Timeline, Tuning};
 
 /// An attempt sent later than this is late at any rate.
 const LATE: Seconds = Seconds::from_nanos(5_000_000);
@@ -52,7 +52,8 @@ fn damaged(damage: &Damage, zero: Zero) -> Warning {
 
 fn of_fault(fault: &FaultFinding, probes: &[ProbeFinding], timeline: &Timeline) -> Vec<Warning> {
     let (target, mut warnings) = (&fault.target, Vec::new());
-    if fault.node.ready_before == Some(false) {
+    let by_node = fault.kind.traits().impact != Impact::Objects;
+    if by_node && fault.node.ready_before == Some(false) {
         warnings.push(Warning::NodeNotReadyBefore { node: target.clone() });
     }
     // The control plane has no endpoints, nor has its load balancer: that clients do not notice

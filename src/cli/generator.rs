@@ -139,45 +139,53 @@ impl ChosenFault {
     }
 }
 
+fn ready(application: &Application) -> impl Iterator<Item = &Endpoint> {
+    application.endpoints.iter().filter(|endpoint| endpoint.ready)
+}
+
+fn unfit(application: &Application, why: &str, hint: impl Into<String>) -> Failure {
+    let Application { namespace, service, .. } = application;
+    RunError::refused(format!("Service {namespace}/{service} {why}")).hint(hint).into()
+}
+
+/// The port to probe, whatever the fault. Errors where nobody can ask the application.
+pub(super) fn probed_port(application: &Application) -> Result<&ApplicationPort, Failure> {
+    let ports = &application.ports;
+    if application.headless {
+        let hint = "its clients find its pods through DNS: write an experiment with a probe \
+                    `from: {pod: ...}` (docs/probes.md)";
+        return Err(unfit(application, "has no ClusterIP", hint));
+    }
+    if ready(application).next().is_none() {
+        let hint = format!(
+            "nothing could be measured; `kubectl -n {} get pods` shows why",
+            application.namespace
+        );
+        return Err(unfit(application, "has no ready endpoint", hint));
+    }
+    let asked = ports.iter().find(|port| port.tcp && port.readiness_path.is_some());
+    let port = asked.or_else(|| ports.iter().find(|port| port.tcp));
+    port.ok_or_else(|| unfit(application, "has no TCP port", "a probe needs HTTP, TCP or TLS"))
+}
+
 impl Request<'_> {
-    /// Where the application is asked. Errors where nobody can ask it as an experiment does.
-    fn port(&self) -> Result<&ApplicationPort, Failure> {
-        let Application { namespace, service, headless, ports, .. } = self.application;
-        let refused = |why: &str, hint: &str| {
-            let refused = RunError::refused(format!("Service {namespace}/{service} {why}"));
-            Err(refused.hint(hint).into())
-        };
-        if *headless {
-            return refused(
-                "has no ClusterIP",
-                "its clients find its pods through DNS: write an experiment with a probe \
-                 `from: {pod: ...}` (docs/probes.md)",
-            );
-        }
-        if self.ready().next().is_none() {
-            return refused(
-                "has no ready endpoint",
-                &format!("nothing could be measured; `kubectl -n {namespace} get pods` shows why"),
-            );
-        }
+    /// Where the application is asked. Errors where nobody can ask it as an experiment does, and
+    /// where the fault would not hit it.
+    pub(super) fn port(&self) -> Result<&ApplicationPort, Failure> {
+        let port = probed_port(self.application)?;
         let mut workers = self.nodes.iter().filter(|node| node.role == NodeRole::Worker);
         let has_endpoint = |worker: &Node| {
             self.ready().any(|endpoint| endpoint.node.as_ref() == Some(&worker.name))
         };
         if matches!(self.fault.hits, Hits::Node | Hits::Drain) && !workers.any(has_endpoint) {
-            return refused(
-                "has no ready endpoint on a worker",
-                &format!(
-                    "a fault of a worker would not hit it; \
-                     `kubectl -n {namespace} get pods -o wide` shows where its pods are"
-                ),
+            let hint = format!(
+                "a fault of a worker would not hit it; \
+                 `kubectl -n {} get pods -o wide` shows where its pods are",
+                self.application.namespace
             );
+            return Err(unfit(self.application, "has no ready endpoint on a worker", hint));
         }
-        let asked = ports.iter().find(|port| port.tcp && port.readiness_path.is_some());
-        match asked.or_else(|| ports.iter().find(|port| port.tcp)) {
-            Some(port) => Ok(port),
-            None => refused("has no TCP port", "a probe needs HTTP, TCP or TLS"),
-        }
+        Ok(port)
     }
 
     /// What was chosen, a line each, for the person who did not write it.
@@ -255,7 +263,7 @@ impl Request<'_> {
     }
 
     fn ready(&self) -> impl Iterator<Item = &Endpoint> {
-        self.application.endpoints.iter().filter(|endpoint| endpoint.ready)
+        ready(self.application)
     }
 
     /// The experiment's text.

@@ -8,10 +8,10 @@ use super::args::Init;
 use super::env::Env;
 use super::expected_cluster::with_endpoints;
 use super::failure::Failure;
-use super::generator::{Bounds, ChosenFault, Request};
+use super::generator::{Bounds, ChosenFault, Request, probed_port};
 use super::load::{self, Setting};
 use super::{block_on, exit, live, print};
-use crate::cluster::Cluster;
+use crate::cluster::{Application, Cluster, Node};
 use crate::engine::error::RunError;
 use crate::experiment::{Experiment, Source, typed_service};
 use crate::prediction::{ClusterModel, Predictions, Quantity};
@@ -33,9 +33,8 @@ pub(super) const STDOUT: &str = "-";
 /// What an experiment is written about.
 #[derive(Clone, Copy)]
 pub(super) struct Wish<'a> {
-    pub service: &'a ObjectRef,
+    pub application: &'a Application,
     pub fault: ChosenFault,
-    pub namespace: Option<&'a str>,
     /// Whether the file names the context that is used: only if somebody has named it.
     pub names_context: bool,
 }
@@ -53,66 +52,68 @@ pub(super) fn init(args: &Init, env: &Env) -> Result<u8, Failure> {
     let asks_for_file = asks && std::io::stdout().is_terminal();
     args.save.as_deref().map_or(Ok(()), refuse_existing)?;
     let fault = args.fault.as_deref().map(ChosenFault::named).transpose()?;
-    let (written, save) = block_on(async {
+    let written = block_on(async {
         let cluster = live::cluster(context, kubeconfig, env).await?;
         complain!("in {}", cluster.context_facts());
-        let service = match &args.service {
-            Some(service) => service.clone(),
-            None if asks => {
-                let typed = ask_service(&cluster, args.namespace.as_deref()).await?;
-                typed_service(&typed).map_err(Failure::usage)?
-            }
+        let namespace = args.namespace.as_deref();
+        let application = match &args.service {
+            Some(service) => application(&cluster, service, namespace).await?,
+            None if asks => ask_application(&cluster, namespace).await?,
             None => {
                 return Err(Failure::usage("no Service given")
                     .hint("pass --service NAMESPACE/NAME, or run `init` at a terminal"));
             }
         };
+        let nodes = cluster.nodes().await.map_err(RunError::refused_by)?;
         let fault = match fault {
             Some(fault) => fault,
-            None if asks => {
-                let names = ChosenFault::names().collect::<Vec<_>>();
-                ChosenFault::named(&ask_one_of("fault", &names, Some(DEFAULT_FAULT))?)?
-            }
+            None if asks => ask_fault(&application, &nodes)?,
             None => ChosenFault::named(DEFAULT_FAULT)?,
         };
-        let namespace = args.namespace.as_deref();
         let names_context = match context {
             Some(_) => true,
             None => asks && confirm_context(cluster.context())?,
         };
-        let wish = Wish { service: &service, fault, namespace, names_context };
-        let written = write(&cluster, wish).await?;
-        let save = match &args.save {
-            None if asks_for_file => {
-                let name = format!("{}-{}.yaml", service.name, fault.name);
-                Some(PathBuf::from(ask("File", "file", Some(&name))?))
-            }
-            save => save.clone(),
-        };
-        Ok((written, save))
+        let wish = Wish { application: &application, fault, names_context };
+        write(&cluster, wish).await
     })?;
     written.chosen.iter().for_each(|line| complain!("   {line}"));
-    match save.filter(|path| path != Path::new(STDOUT)) {
-        Some(path) => {
-            written.save(&path)?;
-            complain!("next: {}", next(&path, kubeconfig));
+    let path = match args.save.as_deref() {
+        None if asks_for_file => ask_path(&written)?,
+        Some(path) if path != Path::new(STDOUT) => {
+            written.save(path)?;
+            path.to_owned()
         }
-        None => print(written.source.text().trim_end()),
-    }
+        _ => {
+            print(written.source.text().trim_end());
+            return Ok(exit::PASS);
+        }
+    };
+    complain!("next: {}", next(&path, kubeconfig));
     Ok(exit::PASS)
 }
 
-/// Looks at the Service, and writes.
+/// A Service that an experiment can be about. `namespace`: where a bare name is looked for.
+pub(super) async fn application(
+    cluster: &Cluster,
+    service: &ObjectRef,
+    namespace: Option<&str>,
+) -> Result<Application, Failure> {
+    let own = namespace.unwrap_or(cluster.default_namespace());
+    let application = cluster.application(service.namespace_or(own), &service.name).await;
+    let application = application.map_err(RunError::refused_by)?;
+    probed_port(&application)?;
+    Ok(application)
+}
+
+/// Looks at the cluster, and writes.
 pub(super) async fn write(cluster: &Cluster, wish: Wish<'_>) -> Result<Written, Failure> {
-    let own = wish.namespace.unwrap_or(cluster.default_namespace());
-    let application = cluster.application(wish.service.namespace_or(own), &wish.service.name);
-    let application = application.await.map_err(RunError::refused_by)?;
+    let Wish { application, fault, names_context } = wish;
     let (facts, warnings) = live::facts_of(cluster).await?;
     warnings.iter().for_each(|warning| complain!("warning: {warning}"));
     let nodes = cluster.nodes().await.map_err(RunError::refused_by)?;
-    let context = wish.names_context.then_some(cluster.context());
-    let fault = wish.fault;
-    let request = Request { application: &application, fault, context, nodes: &nodes };
+    let context = names_context.then_some(cluster.context());
+    let request = Request { application, fault, context, nodes: &nodes };
     let name = ObjectRef::new(Some(&application.namespace), &application.service).to_string();
     let model = with_endpoints(ClusterModel::of_cluster(&facts), &name, &application.endpoints);
     // Each needs what was found before it: whether the fault lasts long enough to be detected decides
@@ -207,8 +208,11 @@ fn confirm_context(context: &str) -> Result<bool, Failure> {
     let question = format!(
         "Write context {context} into the file, so that a run needs no --context (yes or no)"
     );
-    let answer = ask(&question, "answer", Some("no"))?;
-    Ok(["y", "yes"].contains(&answer.to_ascii_lowercase().as_str()))
+    until_usable(|| match &*ask(&question, "answer", Some("no"))?.to_ascii_lowercase() {
+        "y" | "yes" => Ok(Ok(true)),
+        "n" | "no" => Ok(Ok(false)),
+        other => Ok(Err(Failure::usage(format!("{other} is neither yes nor no")))),
+    })
 }
 
 /// What was written is read like every other experiment.
@@ -223,7 +227,10 @@ fn read(text: &str) -> Result<Experiment, Failure> {
     }
 }
 
-async fn ask_service(cluster: &Cluster, namespace: Option<&str>) -> Result<String, Failure> {
+async fn ask_application(
+    cluster: &Cluster,
+    namespace: Option<&str>,
+) -> Result<Application, Failure> {
     let mut names = cluster.service_names().await.map_err(RunError::refused_by)?;
     names.retain(|name| match namespace {
         Some(namespace) => name.split('/').next() == Some(namespace),
@@ -235,31 +242,86 @@ async fn ask_service(cluster: &Cluster, namespace: Option<&str>) -> Result<Strin
         );
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    ask_one_of("Service", &names, None)
+    list(&names);
+    loop {
+        let typed = ask_one_of("Service", &names, None)?;
+        let found = match typed_service(&typed) {
+            Ok(service) => application(cluster, &service, namespace).await,
+            Err(why) => Err(Failure::usage(why)),
+        };
+        match found {
+            Ok(application) => return Ok(application),
+            Err(wrong) => drop(wrong.report()),
+        }
+    }
+}
+
+/// One that hits the application.
+fn ask_fault(application: &Application, nodes: &[Node]) -> Result<ChosenFault, Failure> {
+    let names = ChosenFault::names().collect::<Vec<_>>();
+    list(&names);
+    until_usable(|| {
+        let fault = ChosenFault::named(&ask_one_of("fault", &names, Some(DEFAULT_FAULT))?);
+        Ok(fault.and_then(|fault| {
+            Request { application, fault, context: None, nodes }.port().map(|_| fault)
+        }))
+    })
+}
+
+/// Saves it where there is nothing yet.
+fn ask_path(written: &Written) -> Result<PathBuf, Failure> {
+    until_usable(|| {
+        let path = PathBuf::from(ask("File", "file", Some(written.source.name()))?);
+        Ok(written.save(&path).map(|()| path))
+    })
+}
+
+/// Asks again, after saying what is wrong with an answer, until one can be used. Errors where there
+/// are no more answers.
+fn until_usable<T>(
+    mut answer: impl FnMut() -> Result<Result<T, Failure>, Failure>,
+) -> Result<T, Failure> {
+    loop {
+        match answer()? {
+            Ok(usable) => return Ok(usable),
+            Err(wrong) => drop(wrong.report()),
+        }
+    }
+}
+
+fn list(all: &[&str]) {
+    for (index, name) in all.iter().enumerate() {
+        complain!("  {}  {name}", index + 1);
+    }
 }
 
 /// By its number or its name.
 fn ask_one_of(what: &str, all: &[&str], default: Option<&str>) -> Result<String, Failure> {
-    for (index, name) in all.iter().enumerate() {
-        complain!("  {}  {name}", index + 1);
-    }
     let prompt = format!("{}{} (number or name)", what[..1].to_ascii_uppercase(), &what[1..]);
-    let answer = ask(&prompt, what, default)?;
-    let number = answer.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-    Ok(number.and_then(|index| all.get(index)).map_or(answer, |name| (*name).to_owned()))
+    until_usable(|| {
+        let answer = ask(&prompt, what, default)?;
+        Ok(match answer.parse::<usize>().map(|number| all.get(number.wrapping_sub(1))) {
+            Ok(Some(name)) => Ok((*name).to_owned()),
+            Ok(None) => Err(Failure::usage(format!("the numbers are 1 to {}", all.len()))),
+            Err(_) => Ok(answer),
+        })
+    })
 }
 
-/// Asks for something that is called `what`.
+/// Asks for something that is called `what`, until there is an answer.
 fn ask(prompt: &str, what: &str, default: Option<&str>) -> Result<String, Failure> {
     let shown = default.map_or(String::new(), |default| format!(" [{default}]"));
-    complain!("{prompt}{shown}:");
-    let mut line = String::new();
-    let read = std::io::stdin().read_line(&mut line);
-    read.map_err(|e| Failure::usage(format!("cannot read the answer: {e}")))?;
-    match (line.trim(), default) {
-        ("", Some(default)) => Ok(default.to_owned()),
-        ("", None) => Err(Failure::usage(format!("no {what} given"))),
-        (answer, _) => Ok(answer.to_owned()),
+    loop {
+        complain!("{prompt}{shown}:");
+        let mut line = String::new();
+        let read = std::io::stdin().read_line(&mut line);
+        let read = read.map_err(|e| Failure::usage(format!("cannot read the answer: {e}")))?;
+        match (line.trim(), default) {
+            _ if read == 0 => return Err(Failure::usage(format!("no {what} given"))),
+            ("", Some(default)) => return Ok(default.to_owned()),
+            ("", None) => {}
+            (answer, _) => return Ok(answer.to_owned()),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::expected_cluster::{ExpectedCluster, expected, with_endpoints, with_wo
 use super::load::Place;
 use super::{block_on, diagnostics, exit, failure::Failure, live, load, print};
 use crate::engine::error::RunError;
+use crate::engine::plan::behind;
 use crate::experiment::{Cluster, Diagnostic, Parsed};
 use crate::kind_config::Kubernetes;
 use crate::lint::{self, Outlook};
@@ -42,11 +43,14 @@ pub(super) fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
     let all = block_on(async {
         let (mut all, mut known) = (Vec::new(), BTreeMap::new());
         for parsed in &experiments {
-            let environment = match context(parsed, args) {
-                Some(context) => in_cluster(parsed, context, &mut known, args, env).await?,
-                None => in_config(parsed, args, env)?,
-            };
-            all.push(one(parsed, environment, args));
+            all.push(match context(parsed, args) {
+                Some(context) => {
+                    let running = running_in(context, &mut known, args, env).await?;
+                    let parsed = behind::resolved(&running.cluster, parsed).await?;
+                    one(&parsed, in_cluster(&parsed, running).await, args)
+                }
+                None => one(parsed, in_config(parsed, args, env)?, args),
+            });
         }
         Ok::<_, Failure>(all)
     })?;
@@ -116,27 +120,29 @@ struct Running {
     name: String,
 }
 
-/// The running cluster of a context, with the experiment's workload and the endpoints of what
-/// exists already. `known` has those that were asked before.
-async fn in_cluster<'a>(
-    parsed: &Parsed,
+/// The running cluster of a context. `known` has those that were asked before.
+async fn running_in<'a, 'k>(
     context: &'a str,
-    known: &mut BTreeMap<&'a str, Running>,
+    known: &'k mut BTreeMap<&'a str, Running>,
     args: &Predict,
     env: &Env,
-) -> Result<ExpectedCluster, RunError> {
-    let running = match known.entry(context) {
+) -> Result<&'k Running, RunError> {
+    Ok(match known.entry(context) {
         Entry::Occupied(found) => found.into_mut(),
         Entry::Vacant(place) => {
             place.insert(running(context, args.kubeconfig.as_deref(), env).await?)
         }
-    };
+    })
+}
+
+/// A running cluster with the experiment's workload, and the endpoints of what exists already.
+async fn in_cluster(parsed: &Parsed, running: &Running) -> ExpectedCluster {
     let model = with_workload(running.model.clone(), parsed);
     let (model, warnings) = with_existing(model, &running.cluster, parsed).await;
     for warning in warnings {
         complain!("warning: {warning}");
     }
-    Ok(ExpectedCluster { model, name: running.name.clone() })
+    ExpectedCluster { model, name: running.name.clone() }
 }
 
 /// A cluster with the endpoints of the Services that exist already and are named, and which of them

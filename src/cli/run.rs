@@ -98,8 +98,9 @@ fn about(service: &ObjectRef, args: &Run, place: Place, env: &Env) -> Result<Vec
     let written = block_on(async {
         let cluster = live::cluster(context.as_deref(), kubeconfig.as_deref(), env).await?;
         let namespace = args.experiments.namespace.as_deref();
+        let application = &init::application(&cluster, service, namespace).await?;
         let names_context = context.is_some();
-        init::write(&cluster, Wish { service, fault, namespace, names_context }).await
+        init::write(&cluster, Wish { application, fault, names_context }).await
     })?;
     written.chosen.iter().for_each(|line| complain!("   {line}"));
     if let Some(path) = &args.save {

@@ -34,6 +34,7 @@ mod readiness;
 mod renewal;
 mod resolver;
 mod retry;
+mod taint;
 mod workload;
 
 pub(crate) use access::{ApiAccess, ClientIdentity};
@@ -52,9 +53,10 @@ pub(crate) use kubeconfig::kubeconfig_paths;
 pub(crate) use leases::Heartbeat;
 pub(crate) use node::{Node, node_ready, ready_condition};
 pub(crate) use pod_problems::PodProblem;
-pub(crate) use query::{ClusterDns, Ingress, Pod, Service};
+pub(crate) use query::{ClusterDns, Ingress, Pod, Route, Service};
 pub(crate) use query::{endpoints_endpoints, owner, pod_ready, slice_endpoints};
 pub(crate) use readiness::Readiness;
+pub(crate) use taint::Taints;
 pub(crate) use workload::Workload;
 
 #[cfg(test)]
@@ -64,3 +66,5 @@ mod real_tests;
 pub(crate) use access::ApiTls;
 #[cfg(test)]
 pub(crate) use leftovers::Leftovers;
+#[cfg(test)]
+pub(crate) use query::ServicePort;

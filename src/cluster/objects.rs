@@ -45,7 +45,7 @@ impl<K: k8s_openapi::Resource, Spec, Status> k8s_openapi::Metadata for Part<K, S
 pub(crate) type Node = Part<core::v1::Node, NodeSpec, NodeStatus>;
 pub(crate) type Pod = Part<core::v1::Pod, PodSpec, PodStatus>;
 pub(crate) type Service = Part<core::v1::Service, ServiceSpec, Published>;
-pub(crate) type Ingress = Part<networking::v1::Ingress, Nothing, Published>;
+pub(crate) type Ingress = Part<networking::v1::Ingress, IngressSpec, Published>;
 pub(crate) type Deployment = Part<apps::v1::Deployment, Wanted, Rollout>;
 pub(crate) type StatefulSet = Part<apps::v1::StatefulSet, Wanted, Rollout>;
 pub(crate) type DaemonSet = Part<apps::v1::DaemonSet, Nothing, DaemonSetStatus>;
@@ -184,6 +184,46 @@ pub(crate) struct ServicePort {
     /// A port of the pods, by its number or name.
     #[serde(rename = "targetPort", default)]
     pub target_port: Value,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct IngressSpec {
+    pub default_backend: Option<IngressBackend>,
+    #[serde(default)]
+    pub rules: Vec<IngressRule>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct IngressRule {
+    pub host: Option<String>,
+    pub http: Option<IngressPaths>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct IngressPaths {
+    #[serde(default)]
+    pub paths: Vec<IngressPath>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct IngressPath {
+    pub path: Option<String>,
+    #[serde(default)]
+    pub path_type: String,
+    #[serde(default)]
+    pub backend: IngressBackend,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct IngressBackend {
+    pub service: Option<IngressService>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct IngressService {
+    pub name: String,
 }
 
 /// Where a load balancer takes requests.

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, ListParams, ObjectList};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Resource, ResourceExt};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::connect::Cluster;
@@ -53,6 +54,20 @@ pub(crate) struct Service {
 pub(crate) struct Ingress {
     /// The address that its load balancer has, if it has one.
     pub balancer: Option<String>,
+    /// Those that lead to a Service; its default is the last.
+    pub routes: Vec<Route>,
+}
+
+/// A path of an Ingress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// `*.example.com` is any name below; `None`: any host.
+    pub host: Option<String>,
+    pub path: String,
+    /// Whether longer paths do not match.
+    pub exact: bool,
+    /// In the namespace of the Ingress.
+    pub service: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,9 +147,15 @@ impl Cluster {
         name: &str,
     ) -> Result<Ingress, ClusterError> {
         let api: Api<objects::Ingress> = Api::namespaced(self.client(), namespace);
-        let found =
-            self.call(format!("read the Ingress {namespace}/{name}"), api.get(name)).await?;
-        Ok(Ingress { balancer: found.status.unwrap_or_default().address() })
+        let what = format!("read the Ingress {namespace}/{name}");
+        Ok(read_ingress(self.call(what, api.get(name)).await?))
+    }
+
+    /// The Services of all namespaces.
+    pub(crate) async fn services(&self) -> Result<Vec<Service>, ClusterError> {
+        let api: Api<objects::Service> = Api::all(self.client());
+        let found = self.list_all("list the Services", api, ListParams::default()).await?;
+        Ok(found.into_iter().map(Service::from).collect())
     }
 
     /// A Service's endpoints, each once, by pod or address. From its EndpointSlices; where the
@@ -256,6 +277,36 @@ fn running(container: objects::ContainerStatus) -> Option<(String, String)> {
     let runs =
         container.state.is_none_or(|state| state.waiting.is_none() && state.terminated.is_none());
     Some((container.name, container.container_id.filter(|_| runs)?))
+}
+
+impl Ingress {
+    /// One of a workload's files. Errors where it is not as Kubernetes has it.
+    pub(crate) fn of_json(object: &serde_json::Value) -> Result<Self, serde_json::Error> {
+        objects::Ingress::deserialize(object).map(read_ingress)
+    }
+}
+
+fn read_ingress(ingress: objects::Ingress) -> Ingress {
+    let spec = ingress.spec.unwrap_or_default();
+    let route = |host: Option<&String>, path: objects::IngressPath| {
+        Some(Route {
+            host: host.filter(|host| !host.is_empty()).cloned(),
+            path: path.path.unwrap_or_else(|| "/".into()),
+            exact: path.path_type == "Exact",
+            service: path.backend.service?.name,
+        })
+    };
+    let rules = spec.rules.into_iter().flat_map(|rule| {
+        let paths = rule.http.unwrap_or_default().paths;
+        paths.into_iter().filter_map(move |path| route(rule.host.as_ref(), path))
+    });
+    let default = spec.default_backend.and_then(|backend| {
+        route(None, objects::IngressPath { backend, ..objects::IngressPath::default() })
+    });
+    Ingress {
+        routes: rules.chain(default).collect(),
+        balancer: ingress.status.unwrap_or_default().address(),
+    }
 }
 
 impl From<objects::Service> for Service {

@@ -20,6 +20,7 @@ use crate::engine::environment::handle::{
 };
 use crate::engine::error::RunError;
 use crate::engine::job::{Arm, Job};
+use crate::engine::plan::behind;
 use crate::engine::recorder::{Observation, Recorder};
 use crate::engine::run::{self, RunEnd};
 use crate::engine::seed;
@@ -27,7 +28,7 @@ use crate::engine::undo::ledger::{Access, Ledger, RunRef};
 use crate::engine::undo::recover::{HitControlPlanes, Tools};
 use crate::engine::undo::watchdog;
 use crate::experiment::{ApiServer, Ask, Diagnostic, Experiment, Parsed};
-use crate::plan::{Node, each_server};
+use crate::plan::{Node, each_node};
 use crate::timeline::{Anchor, Event, Header, NodeRole, RunFolder, StoreError};
 
 /// What all runs of an experiment share.
@@ -139,12 +140,13 @@ impl Session<'_> {
         observer: UnboundedSender<Observation>,
         abort: &Abort,
     ) -> Result<Ended, RunError> {
-        let workload = workload(handle, self.parsed).await?;
+        let parsed = &behind::resolved(&handle.cluster, self.parsed).await?;
+        let workload = workload(handle, parsed).await?;
         let anchor = Anchor::take();
         let (id, short) = run_id(&anchor);
         let namespace = format!("outage-{short}");
         let once = Once {
-            session: self,
+            session: &Session { parsed, ..*self },
             handle,
             id,
             namespace,
@@ -164,7 +166,7 @@ impl Session<'_> {
 impl<'o> Once<'o> {
     async fn on_kind(self, nodes: &KindNodes, workload: Workload) -> Result<Ended, RunError> {
         let experiment =
-            &each_server::spelled_out(&self.session.parsed.experiment, &self.handle.facts.nodes);
+            &each_node::spelled_out(&self.session.parsed.experiment, &self.handle.facts.nodes);
         refuse_unreachable(experiment, &self.handle.cluster).await?;
         let (docker, kind, cluster) =
             (nodes.docker.clone(), nodes.kind.clone(), Some(self.handle.cluster.clone()));

@@ -57,6 +57,8 @@ pub(crate) use object::deployment_scale::DeploymentScale;
 #[cfg(test)]
 pub(crate) use object::node_drain::NodeDrain;
 #[cfg(test)]
+pub(crate) use object::node_taint::NodeTaint;
+#[cfg(test)]
 pub(crate) use object::pod_delete::PodDelete;
 pub(crate) use object::{Lookup, ObjectUndo, inject_object, undo_object};
 pub(crate) use record::{NodeTarget, Undo};
@@ -96,6 +98,7 @@ registry::faults! {
         DeploymentPlace in deployment_place,
         PodDelete in pod_delete,
         NodeDrain in node_drain,
+        NodeTaint in node_taint,
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::record::NodeTarget;
 use super::*;
-use crate::experiment::{self, NodeSelector, load};
+use crate::experiment::{self, NodeSelector, Taint, TaintEffect, load};
 use crate::timeline::NodeRole;
 
 /// The files of all experiments.
@@ -77,7 +77,7 @@ pub(crate) fn plan_of(fault: &Fault) -> Result<Undo, FaultError> {
     plan(&Plan { fault, target, cluster: &cluster, pod, run, step, undo_after })
 }
 
-pub(crate) fn object_faults() -> [ObjectFaultRecord; 4] {
+pub(crate) fn object_faults() -> [ObjectFaultRecord; 5] {
     let (namespace, name) = (|| "kube-system".to_owned(), || "coredns".to_owned());
     let deployment =
         || PlannedDeployment { namespace: namespace(), name: name(), uid: "u".into(), ready: 2 };
@@ -104,6 +104,14 @@ pub(crate) fn object_faults() -> [ObjectFaultRecord; 4] {
             nodes: vec!["w".into()],
             before: json!({"podAffinity": {}}),
             placed: json!({"nodeAffinity": {}}),
+        }),
+        ObjectFaultRecord::NodeTaint(NodeTaint {
+            node: "w".into(),
+            taint: Taint {
+                key: "node.kubernetes.io/out-of-service".into(),
+                value: "nodeshutdown".into(),
+                effect: TaintEffect::NoExecute,
+            },
         }),
     ]
 }

@@ -24,12 +24,11 @@ const KUBELETS_OWN: &[&str] = &["kubelet.kubernetes.io", "node.kubernetes.io"];
 
 /// Reports a label that keeps the node's kubelet from starting.
 pub(super) fn check(problems: &mut Problems, at: Span, name: &str, value: &str) {
-    let (prefix, short) = name.split_once('/').unwrap_or(("", name));
+    let prefix = name.split_once('/').map_or("", |(prefix, _)| prefix);
     let is_part = |text: &str, of: &str| text == of || text.ends_with(&format!(".{of}"));
     let reserved = ["kubernetes.io", "k8s.io"].iter().any(|domain| is_part(prefix, domain));
     let allowed = KUBELETS.contains(&name) || KUBELETS_OWN.iter().any(|own| is_part(prefix, own));
-    let prefix_is_valid = !name.contains('/') || prefix.split('.').all(is_dns_label);
-    let (what, hint) = if !is_valid(short) || !prefix_is_valid {
+    let (what, hint) = if !is_qualified_name(name) {
         (format!("{} is not a valid label name", quoted(name)), "such as `example.com/disk`")
     } else if !value.is_empty() && !is_valid(value) {
         let what = format!("{} is not a valid value of the label {}", quoted(value), quoted(name));
@@ -49,6 +48,14 @@ fn is_valid(text: &str) -> bool {
         && ends(text.chars().next())
         && ends(text.chars().last())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+/// The name of a label or the key of a taint: `disk`, or `example.com/disk`.
+pub(crate) fn is_qualified_name(name: &str) -> bool {
+    match name.split_once('/') {
+        Some((prefix, short)) => is_valid(short) && prefix.split('.').all(is_dns_label),
+        None => is_valid(name),
+    }
 }
 
 pub(crate) fn is_dns_label(text: &str) -> bool {

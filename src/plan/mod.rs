@@ -8,7 +8,7 @@
 
 mod blast_radius;
 mod duration;
-pub(crate) mod each_server;
+pub(crate) mod each_node;
 pub(crate) mod needs;
 mod node;
 mod pool;

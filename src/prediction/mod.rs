@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use cluster_model::{Backends, ClusterModel, Seen};
 pub(crate) use traps::traps;
 
-use crate::experiment::{Count, Experiment, Fault, Probe, Target};
+use crate::experiment::{Count, Experiment, Fault, PortOn, Probe, Target};
 use crate::model::{
     self, Distribution, FaultForecast, KubeletEnd, NodeId, Prediction, Routing, Settings,
     Unpredictable,
@@ -164,15 +164,19 @@ impl Predictions {
     /// The probes whose errors are not predicted although a fault may cause some.
     pub fn unpredicted(&self) -> Vec<Unpredicted> {
         let probes = self.experiment.iter().flat_map(|experiment| &experiment.probes);
-        let by_address = probes.filter_map(|probe| match probe.ask.target()? {
-            Target::Address { host, .. } => Some((probe, host)),
-            _ => None,
-        });
-        let unpredicted = |(probe, host): (&Probe, &String)| Unpredicted {
-            probe: probe.name.clone(),
-            why: format!("it targets the address {host}, and not a Service by its name"),
+        let unpredicted = |probe: &Probe| {
+            let why = match probe.ask.target()? {
+                Target::Address { host, service: None, .. } => {
+                    format!("it targets the address {host}, of which no Service is known")
+                }
+                Target::Published { on: PortOn::Each | PortOn::Node { .. }, .. } => {
+                    "it targets each node, also one that a fault takes".into()
+                }
+                _ => return None,
+            };
+            Some(Unpredicted { probe: probe.name.clone(), why })
         };
-        by_address.map(unpredicted).collect()
+        probes.filter_map(unpredicted).collect()
     }
 
     pub(crate) fn trials(&self) -> u32 {

@@ -1,7 +1,7 @@
 //! An experiment on a cluster as courses of events that the model can try: one for each probe.
 
 use super::cluster_model::{Backends, ClusterModel};
-use crate::experiment::{Connection, Experiment, Fault, From, NodeSelector, Probe, Step};
+use crate::experiment::{Connection, Experiment, Fault, From, NodeSelector, Probe, Step, Target};
 use crate::model::{self, Action, Leads, NodeId, Scenario};
 use crate::timeline::NodeRole;
 
@@ -67,6 +67,10 @@ fn nowhere(probe: &Probe, cluster: &ClusterModel) -> Option<String> {
 }
 
 fn backends<'a>(probe: &Probe, cluster: &'a ClusterModel) -> Option<&'a Backends> {
+    // What is asked on a node that is down gets no answer, wherever the pods are.
+    if matches!(probe.ask.target(), Some(Target::Published { on, .. }) if !on.is_spared()) {
+        return None;
+    }
     // A kept connection to a dead pod hangs until its client gives up: another story.
     let backends = cluster.services.get(&probe.ask.service()?.to_string())?;
     (probe.connection == Connection::New && !backends.nodes.is_empty()).then_some(backends)

@@ -351,7 +351,7 @@ fn a_probe_of_an_address_is_not_predicted_and_its_node_recovers() {
     let cluster = cluster(&parsed, tuned());
     let mut experiment = parsed.experiment;
     let target = experiment.probes[0].ask.target_mut().unwrap();
-    *target = Target::Address { host: "10.96.3.4".into(), port: 80, tls: false };
+    *target = Target::Address { host: "10.96.3.4".into(), port: 80, tls: false, service: None };
     let predictions = Predictions::new(Some(experiment), cluster, 200, 1);
     assert_eq!(predictions.unpredicted()[0].probe, "web");
     let recovery = &predictions.tried().unwrap()[0].forecast.recovery;

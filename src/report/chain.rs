@@ -1,5 +1,7 @@
 //! What happened, by time: one line a moment, each with its uncertainty.
 
+use std::collections::BTreeMap;
+
 use super::line::Line;
 use super::text::count;
 use crate::analysis::findings::LateFinding;
@@ -28,6 +30,7 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -
         lines.extend(probe.kept.iter().map(|kept| of_kept(kept, &asked.name)));
         lines.extend(probe.late.iter().filter_map(|late| caught_up(late, found, &asked.name)));
     }
+    lines.extend(pending(found));
     lines.extend(super::leaders::lines(found));
     lines.extend(other_nodes(found));
     lines.extend(steady(found, predictions));
@@ -130,6 +133,21 @@ fn of_pods(fault: &FaultFinding, found: &Findings) -> Vec<Line> {
     replaced.chain(restarted).collect()
 }
 
+/// New pods for which the scheduler found no node, one line for those of which it said the same.
+fn pending(found: &Findings) -> Vec<Line> {
+    let mut by_reason: BTreeMap<&str, Vec<(&str, When)>> = BTreeMap::new();
+    for pod in &found.pods {
+        if let (Some(why), Some(appeared)) = (&pod.unschedulable, pod.appeared) {
+            by_reason.entry(why).or_default().push((&pod.pod, appeared));
+        }
+    }
+    let line = |(why, pods): (&str, Vec<(&str, When)>)| {
+        let names: Vec<&str> = pods.iter().map(|(name, _)| *name).collect();
+        Some(Line::of(pods.first()?.1, "pending", format!("{}: {why}", few(&names))))
+    };
+    by_reason.into_iter().filter_map(line).collect()
+}
+
 fn distinct<'a>(
     mut list: Vec<&'a ServiceFinding>,
     service: &'a ServiceFinding,
@@ -175,7 +193,9 @@ fn effect(fault: &FaultFinding) -> Option<Line> {
 }
 
 fn detected(fault: &FaultFinding, predictions: &Predictions) -> Option<Line> {
-    let detected = fault.node.detected.as_ref()?;
+    // What is done to its object makes no node NotReady.
+    let by_it = fault.kind.traits().impact != Impact::Objects;
+    let detected = fault.node.detected.as_ref().filter(|_| by_it)?;
     let line = Line::of(
         detected.at,
         "detected",

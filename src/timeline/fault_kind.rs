@@ -276,6 +276,10 @@ kinds! {
     NodeDrain "nodeDrain" ("drain requested", "drained", "node uncordoned") ON_NODE {
         impact: Impact::Objects, may_cost_etcd: false,
     }
+    /// A node has one more taint.
+    NodeTaint "nodeTaint" ("taint requested", "tainted", "taint removed") ON_NODE {
+        impact: Impact::Objects, may_cost_etcd: false,
+    }
     /// etcd starts with an empty data directory.
     EtcdDataLoss "etcdDataLoss" ("loss requested", "data removed", "data restored") ON_COMPONENT {
         impact: Impact::EtcdData,

@@ -143,6 +143,9 @@ pub struct PodIdentity {
     pub restarts: u32,
     /// Whether it is being deleted.
     pub ending: bool,
+    /// Why the scheduler finds no node for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unschedulable: Option<String>,
 }
 
 /// An object, as an inventory has it.

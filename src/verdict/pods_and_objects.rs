@@ -75,7 +75,7 @@ fn hit<'a>(found: &'a Findings, pods: &Pods) -> Vec<(&'a PodFinding, &'a FaultFi
         .collect()
 }
 
-/// No pod with these labels came before the last undo.
+/// No new pod of these had a node before the last undo.
 pub(super) fn not_rescheduled(found: &Findings, pods: &Pods) -> Finding {
     let hit = hit(found, pods);
     let Some(since) = hit.iter().map(|(_, fault)| fault.requested).min() else {
@@ -86,14 +86,14 @@ pub(super) fn not_rescheduled(found: &Findings, pods: &Pods) -> Finding {
     };
     let came = |pod: &&PodFinding| {
         is_of(pod, pods)
-            && pod.appeared.is_some_and(|when| when.earliest < undo && when.latest >= since)
+            && pod.scheduled.is_some_and(|when| when.earliest < undo && when.latest >= since)
     };
     let new: Vec<&PodFinding> = found.pods.iter().filter(came).collect();
-    let surely = new.iter().find(|pod| pod.appeared.is_some_and(|when| when.latest < undo));
+    let surely = new.iter().find(|pod| pod.scheduled.is_some_and(|when| when.latest < undo));
     let finding = match (surely, new.first()) {
-        (Some(pod), _) => Finding::failed(format!("{} appeared{}", pod.pod, on(pod))),
+        (Some(pod), _) => Finding::failed(format!("{} was scheduled{}", pod.pod, on(pod))),
         (None, Some(pod)) => Finding::unknown(format!(
-            "{} appeared while the watch was down, or after the undo",
+            "{} was scheduled while the watch was down, or after the undo",
             pod.pod
         )),
         (None, None) => Finding::passed(""),
@@ -112,7 +112,7 @@ fn hidden(found: &Findings, pods: &Pods, since: Seconds, undo: Seconds) -> Optio
 }
 
 fn on(pod: &PodFinding) -> String {
-    pod.node.as_ref().map_or(", not scheduled".into(), |node| format!(" on {node}"))
+    pod.node.as_ref().map_or(String::new(), |node| format!(" on {node}"))
 }
 
 /// Every pod that was hit itself was started again in place.
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
     use crate::analysis::analyse;
     use crate::analysis::testing::{Run, at};
-    use crate::timeline::{Change, Event, FaultPhase, ObjectName, Ready, UnreadKind};
+    use crate::timeline::{Change, Event, FaultPhase, ObjectName, PodIdentity, Ready, UnreadKind};
     use crate::verdict::Outcome::{Fail, Inconclusive, Pass};
 
     fn pods() -> Pods {
@@ -233,6 +233,22 @@ mod tests {
             judged(run().pod(16_000, Change::Changed, "b", 0, true).since(3000)).outcome,
             Inconclusive
         );
+        let pending = |ms, node: Option<&str>| {
+            let (unschedulable, labels) =
+                (Some("0/3 nodes".to_owned()), [("app".into(), "web".into())].into());
+            let identity =
+                PodIdentity { uid: "b".into(), labels, unschedulable, ..PodIdentity::default() };
+            let node = node.map(str::to_owned);
+            let (phase, change) = ("Pending".into(), Change::Changed);
+            run().event(
+                ms,
+                Event::Pod { pod: "b".into(), change, node, phase, ready: false, identity },
+            )
+        };
+        assert_eq!(judged(pending(4000, None)).outcome, Pass);
+        let late = pending(4000, None).pod(16_000, Change::Changed, "b", 0, true);
+        assert_eq!(judged(late).outcome, Pass, "its node came back");
+        assert_eq!(judged(pending(4000, Some("w2"))).outcome, Fail);
         let other = Pods::labelled([("app", "db")]);
         assert_eq!(not_rescheduled(&found(run()), &other).outcome, Inconclusive);
         let blind = Event::WatchGap {

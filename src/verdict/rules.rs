@@ -12,7 +12,7 @@ use crate::experiment::feasibility::{infeasible, judged_for_detection};
 use crate::experiment::{Bound, During, ErrorTime, Expectation};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
-use crate::timeline::few;
+use crate::timeline::{Impact, few};
 
 pub(super) struct Run<'a> {
     pub found: &'a Findings,
@@ -42,6 +42,7 @@ impl Run<'_> {
             .found
             .faults
             .iter()
+            .filter(|fault| !is_of_dead_node(self.found, fault))
             .map(|fault| self.judged(bound, quantity, fault.step, |limit| judge(fault, limit)));
         Finding::worst(judged, "no fault was injected")
     }
@@ -275,6 +276,19 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
     }
 }
 
+/// Whether a fault changed but the object of a node that another one had already taken: what is
+/// seen of the node is the other's effect.
+fn is_of_dead_node(found: &Findings, fault: &FaultFinding) -> bool {
+    let takes = |other: &FaultFinding| {
+        other.step < fault.step
+            && other.target == fault.target
+            && other.undone.is_none_or(|undone| undone > fault.requested)
+    };
+    fault.kind.traits().impact == Impact::Objects
+        && fault.node.ready_before == Some(false)
+        && found.faults.iter().any(takes)
+}
+
 fn detection(found: &Findings, fault: &FaultFinding, limits: Limits) -> Finding {
     match &fault.node.detected {
         _ if fault.node.ready_before == Some(false) => {
@@ -302,7 +316,8 @@ fn detection_of(
         };
         run.judged(within, Quantity::Detection, fault.step, judge)
     };
-    let judged = judged_for_detection(of, &found.faults, facts).into_iter().map(judge);
+    let judged = judged_for_detection(of, &found.faults, facts).into_iter();
+    let judged = judged.filter(|fault| of.is_some() || !is_of_dead_node(found, fault)).map(judge);
     Finding::worst(judged, format!("{} was not injected", of.unwrap_or("the fault")))
 }
 

@@ -10,7 +10,7 @@ use crate::analysis::{Findings, analyse};
 use crate::experiment::{Bound, ErrorTime};
 use crate::prediction::{ClusterModel, Predictions};
 use crate::timeline::{
-    Change, Damage, Event, Extent, Outcome as Answer, Phase, ProbeFile, Ready, Stream,
+    Change, Damage, Event, Extent, FaultPhase, Outcome as Answer, Phase, ProbeFile, Ready, Stream,
 };
 use Outcome::{Fail, Inconclusive, Pass};
 
@@ -1071,4 +1071,32 @@ fn nothing_succeeded_in_the_step_that_is_meant() {
         )
     };
     assert_eq!([lasted(10), lasted(40)], [Pass, Fail]);
+}
+
+#[test]
+fn a_taint_on_a_dead_node_is_not_judged_for_what_the_kill_did() {
+    let worker = "fast-detection-worker";
+    let taint = |ms, phase| {
+        let (fault, target) = ("nodeTaint".into(), worker.into());
+        let (name, component, detail) = (None, None, String::new());
+        (ms, Event::Fault { step: 1, name, fault, target, component, phase, detail })
+    };
+    let run = killed().node(4000, Change::Changed, Ready::Unknown, "NodeStatusUnknown").endpoint(
+        4500,
+        Change::Deleted,
+        0,
+        worker,
+        false,
+    );
+    let run = [
+        taint(6000, FaultPhase::Requested),
+        taint(6100, FaultPhase::Confirmed),
+        taint(14_000, FaultPhase::UndoRequested),
+        taint(14_100, FaultPhase::Undone),
+    ]
+    .into_iter()
+    .fold(run, |run, (ms, event)| run.event(ms, event));
+    let found = found(run);
+    assert_eq!(found.faults.len(), 2);
+    assert_eq!([outcome(&found, removal(7000)), outcome(&found, detection(7000))], [Pass, Pass]);
 }

@@ -40,7 +40,17 @@ fn identity(object: &objects::Pod) -> PodIdentity {
         labels: object.labels().clone(),
         restarts: containers.map(|container| container.restart_count.unsigned_abs()).sum(),
         ending: object.metadata.deletion_timestamp.is_some(),
+        unschedulable: unschedulable(object),
     }
+}
+
+/// Why the scheduler finds no node, without why it would not help to remove other pods.
+fn unschedulable(object: &objects::Pod) -> Option<String> {
+    let mut conditions = object.status.as_ref()?.conditions.iter().flatten();
+    let scheduled = conditions.find(|it| it.type_ == "PodScheduled" && it.status == "False")?;
+    let message = scheduled.message.as_deref()?.split("preemption:").next()?;
+    let message = message.trim_end().trim_end_matches("no new claims to deallocate,");
+    Some(message.trim_end_matches([' ', ',', '.']).to_owned())
 }
 
 #[cfg(test)]
@@ -90,6 +100,19 @@ mod tests {
         let expected =
             [(Change::Deleted, "u1".into(), 1, true), (Change::Changed, "u2".into(), 0, false)];
         assert_eq!(successor, expected);
+    }
+
+    #[test]
+    fn the_scheduler_says_why_it_finds_no_node() {
+        let mut pod = pod("u1", 0, json!({}));
+        let why = "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 node(s) didn't match PersistentVolume's node affinity";
+        let message = format!(
+            "{why}. no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
+        );
+        let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message});
+        let conditions = serde_json::from_value(json!([condition])).unwrap();
+        pod.status.as_mut().unwrap().conditions = Some(conditions);
+        assert_eq!(identity(&pod).unschedulable.as_deref(), Some(why));
     }
 
     #[test]

@@ -47,11 +47,12 @@ const FAULTS: [&str; 15] = [
     "podDelete: {labels: {app: web}, count: 1}",
 ];
 /// Those that need a real cluster.
-const ON_KIND: [&str; 4] = [
+const ON_KIND: [&str; 5] = [
     "nodeReboot: {target: {role: worker}}",
     "deploymentPlace: {name: web, on: {role: worker, count: 1}}",
     "containerKill: {labels: {app: web}, count: 1}",
     "etcdDataLoss: {target: {role: control-plane}}",
+    "nodeTaint: {target: {role: worker}, key: example.com/outage, effect: NoSchedule}",
 ];
 
 pub(crate) fn tests() -> Vec<Trial> {

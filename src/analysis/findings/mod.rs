@@ -316,6 +316,12 @@ pub struct PodFinding {
     pub labels: BTreeMap<String, String>,
     /// When it came; `None`: it was there before the first fault.
     pub appeared: Option<When>,
+    /// When a new one was first seen on a node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<When>,
+    /// Why the scheduler found no node for a new one, as it said last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unschedulable: Option<String>,
     /// When a new one was first Ready.
     pub ready: Option<When>,
     /// When a container of it was first started again in place after the first fault's request.

@@ -6,8 +6,8 @@ use crate::cluster::{ApiAccess, CANARY_OBJECT, ClientIdentity, ClusterDns, Clust
 use crate::engine::error::RunError;
 use crate::engine::plan::placement::{Asked, Place, Placement, address};
 use crate::experiment::{
-    ApiServer, ApiVerb, Ask, DnsName, FileText, HttpAsk, Method, Probe, Target, TlsSettings,
-    certificate,
+    ApiServer, ApiVerb, Ask, DnsName, FileText, HttpAsk, Method, PortOn, Probe, Target,
+    TlsSettings, certificate,
 };
 use crate::probe::{
     Body, BodyExpectation, Destination, DnsQuestion, HttpQuestion, Identity, JsonValue, Question,
@@ -31,10 +31,20 @@ impl Placement<'_> {
         let destination = self.destination(probe, place, target).await?;
         let mut asked = asked(&probe.ask, target, destination).map_err(RunError::failed)?;
         match target {
-            Target::Published { service, via, .. } => {
-                asked.target += &format!(" ({} of {service})", via.name());
+            Target::Published { service, via, on, .. } => {
+                let on = match on {
+                    PortOn::Node { node, .. } => format!(" on {node}"),
+                    PortOn::Spared | PortOn::Each => String::new(),
+                };
+                asked.target += &format!(" ({} of {service}{on})", via.name());
             }
-            Target::Ingress { ingress, .. } => asked.target += &format!(" (Ingress {ingress})"),
+            Target::Ingress { ingress, service, .. } => {
+                let leads = service.as_ref().map(|service| format!(", to Service {service}"));
+                asked.target += &format!(" (Ingress {ingress}{})", leads.unwrap_or_default());
+            }
+            Target::Address { service: Some(service), .. } => {
+                asked.target += &format!(" (Service {service})");
+            }
             _ => {}
         }
         Ok(asked)
@@ -217,7 +227,7 @@ impl Peer {
         let (host, tls) = match target {
             Target::Service { service, .. } => (known_as(service, ip_or_name), false),
             Target::Address { host, tls, .. } => (host.clone(), *tls),
-            Target::Ingress { host, tls, .. } => (host.clone(), *tls),
+            Target::Ingress { host, tls, .. } => (host.clone().unwrap_or(ip_or_name), *tls),
             Target::Pod { .. } | Target::Published { .. } => (ip_or_name, false),
         };
         Self { host, port, tls }
@@ -385,7 +395,12 @@ mod tests {
     #[test]
     fn a_url_keeps_its_name_port_and_certificate() {
         let destination = address("example.test", 8443);
-        let ask = http(Target::Address { host: "example.test".into(), port: 8443, tls: true });
+        let ask = http(Target::Address {
+            host: "example.test".into(),
+            port: 8443,
+            tls: true,
+            service: None,
+        });
         let asked = asked(&ask, ask.target().unwrap(), destination).unwrap();
         assert_eq!(asked.target, "https://example.test:8443/x");
         let Question::Http(question) = asked.question else { panic!("is http") };

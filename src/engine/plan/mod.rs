@@ -1,6 +1,7 @@
 //! What a plan needs from the API: which pods a fault hits, where probes run, what they ask.
 
 pub(in crate::engine) mod asking;
+pub(crate) mod behind;
 pub(crate) mod canaries;
 mod look_up;
 mod object_fault;

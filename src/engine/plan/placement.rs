@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::cluster::{Cluster, ClusterError, Ingress, Pod, Service};
 use crate::engine::error::RunError;
 use crate::engine::plan::pods;
-use crate::experiment::{Connection, From, Pods, Probe, Target, Via};
+use crate::experiment::{Connection, From, Pods, PortOn, Probe, Target, Via};
 use crate::plan::needs::needs;
 use crate::plan::{self, Endpoints};
 use crate::probe::{Destination, ProbeSpec, Question};
@@ -130,11 +130,19 @@ impl Placement<'_> {
                     .ok_or_else(|| RunError::refused(format!("pod {} has no address", pod.name)))?;
                 Ok(address(&ip, *port))
             }
-            Target::Published { service, port, via } => {
+            Target::Published { service, port, via, on } => {
                 let found = self.find_service(service).await?;
                 let port = service_port(probe, &found, *port)?;
                 match via {
-                    Via::NodePort => self.node_port(probe, service, &found, port),
+                    Via::NodePort => {
+                        let port = node_port(probe, service, &found, port)?;
+                        match on {
+                            PortOn::Node { address: ip, .. } => Ok(address(ip, port)),
+                            // Which comes to be a probe for each node before a run.
+                            PortOn::Each => self.node_that_is_ready(probe, &[], port),
+                            PortOn::Spared => self.node_that_is_ready(probe, self.at_risk, port),
+                        }
+                    }
                     Via::LoadBalancer => published(probe, "Service", service, found.balancer)
                         .map(|it| address(&it, port)),
                 }
@@ -147,32 +155,24 @@ impl Placement<'_> {
         }
     }
 
-    /// A Service's port on a node that no fault takes.
-    fn node_port(
+    /// A port on a node that is Ready, and none of these.
+    fn node_that_is_ready(
         &self,
         probe: &Probe,
-        object: &ObjectRef,
-        service: &Service,
+        but: &[String],
         port: u16,
     ) -> Result<Destination, RunError> {
-        let published = service.ports.iter().find(|it| it.port == port).and_then(|it| it.node_port);
-        let published = published.ok_or_else(|| {
-            RunError::refused(format!(
-                "probe {} targets Service {object} by NodePort, but its port {port} has none",
-                probe.name
-            ))
-            .hint("remove `via` to use its ClusterIP, or change its type to NodePort")
-        })?;
-        let spared = |node: &&plan::Node| !self.at_risk.contains(&node.name) && node.ready;
+        let spared = |node: &&plan::Node| !but.contains(&node.name) && node.ready;
         let mut addresses = self.nodes.iter().filter(spared).filter_map(|it| it.address.as_ref());
-        match addresses.next() {
-            Some(ip) => Ok(address(ip, published)),
-            None => Err(RunError::refused(format!(
+        addresses.next().map(|ip| address(ip, port)).ok_or_else(|| {
+            RunError::refused(format!(
                 "probe {} uses a NodePort, but a fault may hit any of the nodes that are Ready",
                 probe.name
             ))
-            .hint("limit the fault's target by `role`, `name` or `labels`")),
-        }
+            .hint(
+                "limit the fault's target by `role`, `name` or `labels`, or probe each node: `on: each`",
+            )
+        })
     }
 
     async fn find_ingress(&self, object: &ObjectRef) -> Result<Ingress, RunError> {
@@ -223,6 +223,23 @@ impl Placement<'_> {
     fn host_of(&self, object: &ObjectRef) -> String {
         format!("{}.{}.svc", object.name, object.namespace_or(self.namespace))
     }
+}
+
+/// A Service's port on each node.
+fn node_port(
+    probe: &Probe,
+    object: &ObjectRef,
+    service: &Service,
+    port: u16,
+) -> Result<u16, RunError> {
+    let published = service.ports.iter().find(|it| it.port == port).and_then(|it| it.node_port);
+    published.ok_or_else(|| {
+        RunError::refused(format!(
+            "probe {} targets Service {object} by NodePort, but its port {port} has none",
+            probe.name
+        ))
+        .hint("remove `via` to use its ClusterIP, or change its type to NodePort")
+    })
 }
 
 /// The address that a load balancer has given it.

@@ -20,7 +20,7 @@ pub(super) fn check(check: &Check) {
 /// The target of what only a node of Kubernetes can suffer.
 fn balancer_is_not_a_node(check: &Check) {
     for (_, fault, place) in check.faults() {
-        let Fault::NodeDrain { target, .. } = fault else { continue };
+        let Some(target) = fault.target().filter(|_| fault.needs_api_only()) else { continue };
         if target.role == Some(NodeRole::ExternalLoadBalancer) {
             check.report(check.error(
                 &format!("{place}.target.role"),

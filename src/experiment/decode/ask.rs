@@ -103,7 +103,7 @@ mod tests {
     use super::super::probe::probe;
     use super::*;
     use crate::experiment::schema::{
-        BodyJson, FileText, From, HttpAsk, Method, Pods, Target, TlsSettings, Via,
+        BodyJson, FileText, From, HttpAsk, Method, Pods, PortOn, Target, TlsSettings, Via,
     };
     use crate::timeline::ProbeKind;
 
@@ -145,7 +145,7 @@ mod tests {
         );
         assert_eq!(
             target("http: {url: \"https://example.com/x\", insecure: true}"),
-            Target::Address { host: "example.com".into(), port: 443, tls: true }
+            Target::Address { host: "example.com".into(), port: 443, tls: true, service: None }
         );
         assert_eq!(
             target("tcp: {service: web}"),
@@ -153,7 +153,7 @@ mod tests {
         );
         assert_eq!(
             target("tcp: {address: \"db:5432\"}"),
-            Target::Address { host: "db".into(), port: 5432, tls: false }
+            Target::Address { host: "db".into(), port: 5432, tls: false, service: None }
         );
         assert_eq!(
             target("tcp: {pod: {labels: {app: web}, port: 1}}"),
@@ -184,20 +184,32 @@ mod tests {
         let (service, port) = ("shop/front".into(), Some(80));
         assert_eq!(
             target("http: {service: shop/front, port: 80, via: nodePort}"),
-            Target::Published { service, port, via: Via::NodePort }
+            Target::Published { service, port, via: Via::NodePort, on: PortOn::Spared }
         );
         assert_eq!(
             target("tcp: {service: front, namespace: shop, via: loadBalancer}"),
-            Target::Published { service: "shop/front".into(), port: None, via: Via::LoadBalancer }
+            Target::Published {
+                service: "shop/front".into(),
+                port: None,
+                via: Via::LoadBalancer,
+                on: PortOn::Spared
+            }
         );
-        let (ingress, host) = ("shop/front".into(), "shop.example.test".into());
+        let (ingress, host) = ("shop/front".into(), Some("shop.example.test".into()));
         assert_eq!(
             target(
                 "http: {ingress: shop/front, host: shop.example.test, tls: true, insecure: true}"
             ),
-            Target::Ingress { ingress, host, tls: true }
+            Target::Ingress { ingress, host, tls: true, service: None }
         );
-        assert!(wrong("http: {ingress: shop/front}").contains("needs `host`"));
+        let Ask::Http(http) = ask("http: {ingress: shop/front}") else { panic!("not http") };
+        assert_eq!(http.path, "", "that of its rule");
+        let each = target("http: {service: shop/front, via: nodePort, on: each}");
+        assert!(matches!(each, Target::Published { on: PortOn::Each, .. }), "{each:?}");
+        for yaml in ["via: loadBalancer, on: each", "on: each"] {
+            let wrong = wrong(&format!("tcp: {{service: a, {yaml}}}"));
+            assert!(wrong.contains("`on` is for `via: nodePort` only"), "{wrong}");
+        }
         assert!(wrong("http: {service: web, host: a.test}").contains("for an `ingress` only"));
         assert!(wrong("http: {url: \"http://x\", via: nodePort}").contains("for a `service` only"));
         assert!(wrong("http: {ingress: a, host: \"a b\"}").contains("is not a host"));

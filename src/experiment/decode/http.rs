@@ -40,15 +40,12 @@ pub(super) fn http(cx: &Cx, node: &Node) -> Option<Ask> {
     let backend_header = fields.optional("backendHeader", header_name);
     let settings = tls_settings(&mut fields);
     let keys = Keys::of(&fields);
-    if fields.key("ingress").is_some() && keys.host.is_none() {
-        fields.misses("host");
-    }
     fields.finish();
     let (target, url_path) = asked?;
     let (mut tls, method, success) = (tls?, method?, success?);
     let target = match (target, keys.host) {
-        (Target::Ingress { ingress, .. }, _) => {
-            Target::Ingress { ingress, host: host??, tls: std::mem::take(&mut tls) }
+        (Target::Ingress { ingress, service, .. }, _) => {
+            Target::Ingress { ingress, host: host?, tls: std::mem::take(&mut tls), service }
         }
         (_, Some(key)) => return cx.error(key, "`host` is for an `ingress` only"),
         (other, None) => other,
@@ -64,7 +61,10 @@ pub(super) fn http(cx: &Cx, node: &Node) -> Option<Ask> {
             let hint = "put the path into the `url`";
             return cx.error_hint(key, "a `url` already has its path", hint);
         }
-        (_, own) => paths.first().cloned().or(own).unwrap_or_else(|| "/".into()),
+        (_, own) => {
+            let default = if matches!(target, Target::Ingress { .. }) { "" } else { "/" };
+            paths.first().cloned().or(own).unwrap_or_else(|| default.into())
+        }
     };
     if let (Some(_), Some(key)) = (keys.path, keys.paths) {
         cx.error_hint::<()>(key, "`path` and `paths` exclude each other", "list all in `paths`");

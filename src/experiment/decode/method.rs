@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::fields::{Cx, Decode, Fields};
 use super::node::{self, target};
 use super::reference::object;
-use super::scalar::{choice, count, dns_label, duration, flag, positive};
+use super::scalar::{choice, count, dns_label, duration, flag, positive, qualified_name, text};
 use crate::experiment::schema::{
-    Count, Direction, DrainOptions, Fault, NodeSelector, PodSelector, Side, Step, every_fault,
+    Count, Direction, DrainOptions, Fault, NodeSelector, PodSelector, Side, Step, Taint,
+    TaintEffect, every_fault,
 };
 use crate::experiment::tree::Node;
 use crate::timeline::{Component, FaultKind, NodeRole, ObjectRef};
@@ -76,6 +77,15 @@ fn drain_options(fields: &mut Fields) -> Option<Box<DrainOptions>> {
         force: force?,
         ignore_daemon_sets: ignore_daemon_sets?,
     }))
+}
+
+/// A taint, beside its `target`.
+fn taint(fields: &mut Fields) -> Option<Box<Taint>> {
+    let key = fields.required("key", qualified_name);
+    let value = fields.or("value", String::new(), text);
+    let effect =
+        fields.required("effect", |cx, node| choice(cx, node, "taint effect", &TaintEffect::ALL));
+    Some(Box::new(Taint { key: key?, value: value?, effect: effect? }))
 }
 
 fn side(cx: &Cx, node: &Node) -> Option<Side> {
@@ -174,6 +184,7 @@ mod tests {
                 "deploymentScale" => "name: web, replicas: 0",
                 "deploymentPlace" => "name: web, on: {role: worker}",
                 "podDelete" | "containerKill" => "labels: {app: web}",
+                "nodeTaint" => "target: {role: worker}, key: disk, effect: NoSchedule",
                 name if name.starts_with("component") => {
                     "component: etcd, target: {role: control-plane}"
                 }
@@ -245,6 +256,24 @@ mod tests {
         assert!(
             found("{target: {name: n}, from: apiserver}").1.contains("did you mean `apiServer`?")
         );
+    }
+
+    #[test]
+    fn a_taint_has_a_key_and_an_effect() {
+        let of =
+            |yaml: &str| fault(&format!("{{nodeTaint: {{target: {{role: worker}}, {yaml}}}}}"));
+        let (found, problems) = of("key: example.com/disk, effect: NoExecute");
+        assert_eq!(problems, "");
+        let Some(found @ Fault::NodeTaint { .. }) = found else { panic!("{found:?}") };
+        let again = serde_json::to_value(&found).unwrap();
+        assert_eq!(serde_json::from_value::<Fault>(again).unwrap(), found);
+        assert!(found.counts_on(Some(NodeRole::Worker)), "no budget limits it");
+        let mild = of("key: disk, value: slow, effect: NoSchedule").0.unwrap();
+        assert!(!mild.counts_on(Some(NodeRole::Worker)));
+        assert!(of("key: disk").1.contains("`nodeTaint` needs `effect`"));
+        assert!(of("key: a b, effect: NoExecute").1.contains("`a b` is not a valid key"));
+        let wrong = of("key: disk, effect: NoExecut").1;
+        assert!(wrong.contains("did you mean `NoExecute`?"), "{wrong}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::duration;
 use super::fields::{Cx, Fields};
 use crate::experiment::schema::FileText;
 use crate::experiment::tree::{Node, Value, quoted};
-use crate::kind_config::is_dns_label;
+use crate::kind_config::{is_dns_label, is_qualified_name};
 use crate::yaml::suggest;
 
 /// A text. What looks like a number or a boolean must be in quotes.
@@ -55,6 +55,17 @@ pub(crate) fn node_name(cx: &Cx, node: &Node) -> Option<String> {
 /// DNS labels with dots between them.
 pub(super) fn is_dns_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_dns_label)
+}
+
+/// The key of a taint: `disk`, or `example.com/disk`.
+pub(crate) fn qualified_name(cx: &Cx, node: &Node) -> Option<String> {
+    match text(cx, node)? {
+        name if is_qualified_name(&name) => Some(name),
+        other => {
+            let message = format!("{} is not a valid key", quoted(&other));
+            cx.error_hint(node.focus(), message, "such as `example.com/disk`")
+        }
+    }
 }
 
 fn name(cx: &Cx, node: &Node, longest: usize, valid: fn(&str) -> bool) -> Option<String> {

@@ -4,7 +4,7 @@ use super::fields::{Cx, Decode, Fields};
 use super::reference;
 use super::scalar::{choice, dns_label, port, sentence};
 use super::url;
-use crate::experiment::schema::{Pods, Target, Via};
+use crate::experiment::schema::{Pods, PortOn, Target, Via};
 use crate::experiment::tree::{Node, quoted};
 use crate::timeline::ObjectRef;
 
@@ -29,6 +29,10 @@ pub(super) fn target(
     let namespace = fields.optional("namespace", dns_label);
     let port = fields.optional("port", port);
     let via = fields.optional("via", |cx, node| choice(cx, node, "way to a Service", &VIA));
+    let each = fields.optional("on", |cx, node| choice(cx, node, "place", &[("each", ())]));
+    if let Some(key) = fields.key("on").filter(|_| via != Some(Some(Via::NodePort))) {
+        return fields.cx().error(key, "`on` is for `via: nodePort` only");
+    }
     let whom = whom?;
     if !matches!(whom, Whom::Service(_)) {
         let is_ingress = matches!(whom, Whom::Ingress(_));
@@ -48,18 +52,23 @@ pub(super) fn target(
             let service = fields.joined(service, namespace?)?;
             let target = match via? {
                 None => Target::Service { service, port: port? },
-                Some(via) => Target::Published { service, port: port?, via },
+                Some(via) => {
+                    let on = each?.map_or(PortOn::Spared, |()| PortOn::Each);
+                    Target::Published { service, port: port?, via, on }
+                }
             };
             (target, None)
         }
         Whom::Ingress(ingress) => {
             let ingress = fields.joined(ingress, namespace?)?;
-            (Target::Ingress { ingress, host: String::new(), tls: false }, None)
+            (Target::Ingress { ingress, host: None, tls: false, service: None }, None)
         }
         Whom::Pod(pods, port) => (Target::Pod { pods, port }, None),
-        Whom::Address(host, port) => (Target::Address { host, port, tls: false }, None),
-        Whom::Url(url) => {
-            (Target::Address { host: url.host, port: url.port, tls: url.tls }, Some(url.path))
+        Whom::Address(host, port) => {
+            (Target::Address { host, port, tls: false, service: None }, None)
+        }
+        Whom::Url(url::Url { host, port, tls, path }) => {
+            (Target::Address { host, port, tls, service: None }, Some(path))
         }
     })
 }

@@ -80,6 +80,13 @@ macro_rules! every_fault {
                 #[serde(default)]
                 options: Box<DrainOptions> = drain_options,
             }
+            /// A node gets one more taint, as by `kubectl taint` (through the API).
+            NodeTaint {
+                target: NodeSelector = node,
+                /// With `NoExecute`, pods that do not tolerate it are evicted.
+                #[serde(flatten)]
+                taint: Box<Taint> = taint,
+            }
             /// The only etcd member's data directory is moved away (never deleted), so that etcd
             /// starts with an empty one; then it is moved back.
             EtcdDataLoss {
@@ -246,6 +253,7 @@ impl Field for ObjectRef {
 impl Field for Duration {}
 impl Field for Side {}
 impl Field for Box<DrainOptions> {}
+impl Field for Box<Taint> {}
 impl Field for Direction {}
 impl Field for u32 {}
 impl Field for Option<String> {}
@@ -280,6 +288,56 @@ impl Default for DrainOptions {
             force: true,
             ignore_daemon_sets: true,
         }
+    }
+}
+
+/// A taint, as a node has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taint {
+    pub key: String,
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub value: String,
+    pub effect: TaintEffect,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TaintEffect {
+    NoSchedule,
+    PreferNoSchedule,
+    NoExecute,
+}
+
+impl TaintEffect {
+    /// All of them, with their names in an experiment.
+    pub const ALL: [(&str, TaintEffect); 3] = [
+        ("NoSchedule", TaintEffect::NoSchedule),
+        ("PreferNoSchedule", TaintEffect::PreferNoSchedule),
+        ("NoExecute", TaintEffect::NoExecute),
+    ];
+}
+
+impl Taint {
+    /// Says that a node is down and its volumes may be detached: the pods there are deleted without
+    /// their kubelet, so that they must not be running.
+    const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+
+    /// Whether it may only be set on a node that is down.
+    pub fn is_out_of_service(&self) -> bool {
+        self.key == Self::OUT_OF_SERVICE
+    }
+
+    /// Whether pods have to leave the node.
+    pub fn evicts(&self) -> bool {
+        self.effect == TaintEffect::NoExecute
+    }
+}
+
+/// As `kubectl taint` has it: `KEY=VALUE:EFFECT`.
+impl std::fmt::Display for Taint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let equals = if self.value.is_empty() { "" } else { "=" };
+        write!(f, "{}{equals}{}:{:?}", self.key, self.value, self.effect)
     }
 }
 
@@ -446,12 +504,16 @@ impl Fault {
     }
 
     /// Whether the blast radius counts a node of this role that it hits. A drained worker is well,
-    /// and its pods go elsewhere; a drained control plane counts: nobody cordons one in passing.
+    /// and its pods go elsewhere; a drained control plane counts: nobody cordons one in passing. A
+    /// taint that evicts counts: no disruption budget limits it, nor does a namespace.
     pub fn counts_on(&self, role: Option<NodeRole>) -> bool {
         if role.is_some_and(|role| self.impossible_on(role).is_some()) {
             return false;
         }
-        self.degrades_node() || (self.target().is_some() && role == Some(NodeRole::ControlPlane))
+        let evicts = matches!(self, Fault::NodeTaint { taint, .. } if taint.evicts());
+        self.degrades_node()
+            || evicts
+            || (self.target().is_some() && role == Some(NodeRole::ControlPlane))
     }
 
     /// Whether it may hit a node that `other` has hit and still does: where neither touches what

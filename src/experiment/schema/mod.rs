@@ -22,11 +22,11 @@ pub(crate) use blast_radius::{Affected, BlastRadius, Excess};
 pub(crate) use expectation::{
     Bound, DEFAULT_WINDOW, During, ErrorTime, Expectation, every_expectation,
 };
-pub(crate) use fault::{Direction, DrainOptions, Fault, Side, every_fault};
+pub(crate) use fault::{Direction, DrainOptions, Fault, Side, Taint, TaintEffect, every_fault};
 pub(crate) use named::Named;
 pub(crate) use probe::{
     ApiServer, ApiVerb, Ask, BodyJson, Canary, ClientCertificate, Connection, DnsName, FileText,
-    From, HttpAsk, Method, NamedFile, Probe, StatusRange, Target, TlsSettings, Via,
+    From, HttpAsk, Method, NamedFile, PortOn, Probe, StatusRange, Target, TlsSettings, Via,
 };
 pub(crate) use selector::{Count, NodeSelector, PodSelector, Pods, PodsBy};
 

@@ -66,9 +66,15 @@ impl Probe {
             Some(Target::Service { service, .. } | Target::Published { service, .. }) => {
                 visit(Named::Object(SERVICE, service));
             }
-            Some(Target::Ingress { ingress, .. }) => visit(Named::Object("Ingress", ingress)),
+            Some(Target::Ingress { ingress, service, .. }) => {
+                visit(Named::Object("Ingress", ingress));
+                service.iter_mut().for_each(|service| visit(Named::Object(SERVICE, service)));
+            }
             Some(Target::Pod { pods, .. }) => visit(Named::Pods(pods)),
-            Some(Target::Address { .. }) | None => {}
+            Some(Target::Address { service, .. }) => {
+                service.iter_mut().for_each(|service| visit(Named::Object(SERVICE, service)));
+            }
+            None => {}
         }
     }
 }

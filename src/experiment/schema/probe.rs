@@ -70,7 +70,8 @@ pub struct HttpAsk {
     /// Default: GET.
     #[serde(default)]
     pub method: Method,
-    /// The path and query. Default: `/`. Of a `url`, its own. Of several paths the first.
+    /// The path and query. Default: `/`. Of a `url`, its own. Of several paths the first. Of an
+    /// Ingress, that of its rule: empty until it was looked up.
     pub path: String,
     /// Several paths: attempt i asks for the one of number i modulo their count. Default: none,
     /// `path` alone.
@@ -374,13 +375,12 @@ impl Ask {
         body.into_iter().chain(ca.and_then(|ca| ca.named("ca"))).chain(of_client)
     }
 
-    /// The Service that it asks, if it is one.
+    /// The Service that it asks, if it is one; of an address or an Ingress, the one behind it.
     pub fn service(&self) -> Option<&ObjectRef> {
-        match self.target() {
-            Some(Target::Service { service, .. } | Target::Published { service, .. }) => {
-                Some(service)
-            }
-            _ => None,
+        match self.target()? {
+            Target::Service { service, .. } | Target::Published { service, .. } => Some(service),
+            Target::Ingress { service, .. } | Target::Address { service, .. } => service.as_ref(),
+            Target::Pod { .. } => None,
         }
     }
 
@@ -410,14 +410,20 @@ pub enum Target {
         /// Its port. Default: its only one.
         port: Option<u16>,
         via: Via,
+        /// Of a NodePort. Default: on a node that no fault takes.
+        #[serde(default, skip_serializing_if = "PortOn::is_spared")]
+        on: PortOn,
     },
     /// What an Ingress publishes, at the address of its load balancer.
     Ingress {
         ingress: ObjectRef,
-        /// The host of its rule.
-        host: String,
+        /// The host of its rule. Default: that of its rules, where they have one, else its address.
+        host: Option<String>,
         /// Whether it is asked by HTTPS.
         tls: bool,
+        /// The Service of that rule, once the Ingress was looked up.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<ObjectRef>,
     },
     /// A pod, directly: the first by name.
     Pod {
@@ -431,6 +437,9 @@ pub enum Target {
         host: String,
         port: u16,
         tls: bool,
+        /// The Service that has this address, where the cluster was asked and has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<ObjectRef>,
     },
 }
 
@@ -443,6 +452,25 @@ impl fmt::Display for Target {
             Target::Pod { pods, .. } => write!(f, "the pod {pods}"),
             Target::Address { host, port, .. } => write!(f, "{host}:{port}"),
         }
+    }
+}
+
+/// On which node a NodePort is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PortOn {
+    /// On one that no fault takes.
+    #[default]
+    Spared,
+    /// On each: one probe for each, called `PROBE@NODE`.
+    Each,
+    /// On this one: what became of `Each`.
+    Node { node: String, address: String },
+}
+
+impl PortOn {
+    pub fn is_spared(&self) -> bool {
+        *self == PortOn::Spared
     }
 }
 

@@ -6,7 +6,8 @@ use super::deployment::PlannedDeployment;
 use super::*;
 use crate::cluster::fake::{FakeApi, changed, merged};
 use crate::cluster::onto;
-use crate::fault::{DeploymentPlace, DeploymentScale, NodeDrain};
+use crate::experiment::{Taint, TaintEffect};
+use crate::fault::{DeploymentPlace, DeploymentScale, NodeDrain, NodeTaint};
 
 const WEB: &str = "/apis/apps/v1/namespaces/n/deployments/web";
 const WRITE: &str = "PATCH /apis/apps/v1/namespaces/n/deployments/web";
@@ -316,4 +317,64 @@ async fn a_drain_reads_a_budget_when_it_begins_to_wait_and_when_it_gives_up() {
     assert!(done.last().starts_with(&format!("{why}, so n/p is not evicted")), "{}", done.last());
     let (read, evictions) = *calls.lock().unwrap();
     assert!(read == 2 && evictions > 100, "{read} {evictions}");
+}
+
+fn taint(key: &str) -> ObjectFaultRecord {
+    let (value, effect) = ("nodeshutdown".into(), TaintEffect::NoExecute);
+    ObjectFaultRecord::NodeTaint(NodeTaint {
+        node: "w".into(),
+        taint: Taint { key: key.into(), value, effect },
+    })
+}
+
+const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+
+fn taints(api: &FakeApi) -> Value {
+    let node = api.object(NODE);
+    json!([node["spec"]["taints"], node["metadata"]["labels"]["outage.run"]])
+}
+
+/// The node lifecycle controller adds a taint right before ours is: it stays, before and after.
+#[tokio::test(start_paused = true)]
+async fn a_taint_comes_and_goes_beside_those_of_others() {
+    let theirs = json!({"key": "node.kubernetes.io/unreachable", "effect": "NoExecute", "timeAdded": "2026-11-22T08:54:23Z"});
+    let api = node(json!({"spec": {"taints": [theirs]}}));
+    assert_eq!(carry_out(&api, taint("disk"), false).await.result, Ok(()));
+    let ours = json!({"key": "disk", "value": "nodeshutdown", "effect": "NoExecute"});
+    assert_eq!(taints(&api), json!([[theirs, ours], "r-0"]));
+    assert_eq!(carry_out(&api, taint("disk"), true).await.last(), "the taint is removed");
+    assert_eq!(taints(&api), json!([[theirs], null]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_taint_is_never_removed() {
+    let theirs = json!([{"key": "disk", "effect": "NoExecute"}]);
+    let api = node(json!({"spec": {"taints": theirs}}));
+    let done = carry_out(&api, taint("disk"), false).await;
+    assert_eq!(done.error(), "taint node w: it already has a taint of this key and effect");
+    carry_out(&api, taint("disk"), true).await.result.unwrap();
+    assert_eq!(taints(&api), json!([theirs, null]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_node_that_is_down_is_out_of_service() {
+    let status =
+        |ready: &str| json!({"status": {"conditions": [{"type": "Ready", "status": ready}]}});
+    let api = node(json!({}));
+    api.put(NODE, merged(&api.object(NODE), &status("True")));
+    let done = carry_out(&api, taint(OUT_OF_SERVICE), false).await;
+    assert!(done.error().starts_with("taint node w: still Ready after 2m"), "{}", done.error());
+    assert_eq!(taints(&api), json!([null, null]));
+    let mut looks = 0;
+    api.before_each(move |objects, call| {
+        looks += i32::from(call == "GET /api/v1/nodes/w");
+        if looks == 9 {
+            changed(objects.get_mut(NODE).unwrap(), &status("Unknown"));
+        }
+        None
+    });
+    let done = carry_out(&api, taint(OUT_OF_SERVICE), false).await;
+    assert_eq!(done.result, Ok(()));
+    assert_eq!(done.phases[0].0, FaultPhase::Waits);
+    assert_eq!(taints(&api)[1], "r-0");
 }

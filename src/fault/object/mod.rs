@@ -10,6 +10,7 @@ pub(super) mod deployment_scale;
 #[cfg(test)]
 mod fake_tests;
 pub(super) mod node_drain;
+pub(super) mod node_taint;
 pub(super) mod pod_delete;
 #[cfg(test)]
 mod preview_tests;
@@ -305,6 +306,10 @@ mod tests {
         );
         assert_eq!(texts[1], ("nothing: the pod kube-system/coredns stays deleted".into(), None));
         assert_eq!(texts[2].1.as_deref(), Some("kubectl uncordon w"));
+        let taint = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute";
+        assert_eq!(texts[4].0, format!("remove the taint {taint} from node w"));
+        let by_hand = format!("kubectl taint node w {taint}-");
+        assert_eq!(texts[4].1.as_deref(), Some(by_hand.as_str()));
         let affinity = r#"{"affinity":{"nodeAffinity":null,"podAffinity":{}}}"#;
         let patch = format!("-p '{{\"spec\":{{\"template\":{{\"spec\":{affinity}}}}}}}'");
         let by_hand = texts[3].1.as_deref().unwrap();

@@ -1,0 +1,138 @@
+//! A node gets one more taint, as `kubectl taint` does it; then it is removed. Pods that had to
+//! leave are not brought back: they are where Kubernetes has put them.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
+
+use super::{AWAY, LOOK, ObjectContext, ObjectFault, Untouched, undo_marked, write};
+use crate::cluster::{Cluster, PodOnNode, Taints};
+use crate::experiment::{Fault, Taint};
+use crate::fault::FaultError;
+use crate::timeline::{FaultPhase, format_duration};
+
+/// How long a node that is to be out of service may take to be NotReady. Kubernetes' default grace
+/// period is 40 s to 50 s.
+const NOT_READY: Duration = Duration::from_secs(120);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NodeTaint {
+    pub node: String,
+    pub taint: Taint,
+}
+
+impl ObjectFault for NodeTaint {
+    const UNDO_TIMEOUT: Duration = AWAY;
+
+    fn injection_timeout(fault: &Fault) -> Duration {
+        match fault {
+            Fault::NodeTaint { taint, .. } if taint.is_out_of_service() => NOT_READY,
+            _ => Duration::ZERO,
+        }
+    }
+
+    fn plan_on_node(fault: &Fault, node: &str, _: &[String]) -> Option<Self> {
+        let Fault::NodeTaint { taint, .. } = fault else { return None };
+        Some(Self { node: node.to_owned(), taint: (**taint).clone() })
+    }
+
+    async fn outlook(&self, cluster: &Cluster) -> Result<Vec<String>, FaultError> {
+        self.fit(cluster).await?;
+        let pods = match self.taint.evicts() {
+            true => PodOnNode::by_namespace(&cluster.pods_on(&self.node, None).await?),
+            false => None,
+        };
+        let evicts =
+            |pods| format!("would evict what does not tolerate it on {}, of {pods}", self.node);
+        Ok(pods.map(evicts).into_iter().collect())
+    }
+
+    fn target(&self) -> &str {
+        &self.node
+    }
+
+    async fn inject(&self, context: &mut ObjectContext<'_, '_>) -> Result<(), FaultError> {
+        let Self { node, taint } = self;
+        let seen = self.unready(context).await?;
+        context.report(FaultPhase::Requested, format!("add the taint {taint}"));
+        let add = async |seen: &Taints| {
+            context.cluster.taint(node, seen, taint, Some(context.mark)).await
+        };
+        write(seen, async || self.fit(context.cluster).await, add).await?;
+        context.report(FaultPhase::Returned, "accepted by the API server");
+        context.report(FaultPhase::Confirmed, format!("it has the taint {taint}"));
+        Ok(())
+    }
+
+    async fn undo(&self, context: &ObjectContext<'_, '_>) -> Result<String, FaultError> {
+        let untouched = Untouched {
+            gone: "the node is no longer there".into(),
+            unmarked: "it was not tainted, or the taint is already removed",
+        };
+        let look = async || {
+            let seen = context.cluster.taints_of(&self.node).await?;
+            Ok((seen.clone(), seen.mark))
+        };
+        let remove = async |seen: &Taints| {
+            context.cluster.taint(&self.node, seen, &self.taint, None).await?;
+            Ok("the taint is removed".into())
+        };
+        undo_marked(context, untouched, look, remove).await
+    }
+
+    fn describe(&self) -> String {
+        format!("remove the taint {} from node {}", self.taint, self.node)
+    }
+
+    fn by_hand(&self, kubectl: &str) -> Option<String> {
+        Some(format!("{kubectl} taint node {} {}-", self.node, self.taint))
+    }
+}
+
+impl NodeTaint {
+    /// A taint of somebody else's is not ours to take away.
+    async fn fit(&self, cluster: &Cluster) -> Result<Taints, FaultError> {
+        let seen = cluster.taints_of(&self.node).await?;
+        match &seen.mark {
+            _ if seen.has(&self.taint) => {
+                Err(self.unfit("it already has a taint of this key and effect"))
+            }
+            Some(mark) => Err(self.unfit(format!("another run uses it (label outage.run={mark})"))),
+            None => Ok(seen),
+        }
+    }
+
+    /// The pods of a node that is out of service are deleted while nobody stops them: it has to be
+    /// down, and Kubernetes acts on the taint only when it knows that.
+    async fn unready(&self, context: &mut ObjectContext<'_, '_>) -> Result<Taints, FaultError> {
+        let end = Instant::now() + NOT_READY;
+        let mut waits = false;
+        loop {
+            let seen = self.fit(context.cluster).await?;
+            if !seen.is_ready || !self.taint.is_out_of_service() {
+                return Ok(seen);
+            }
+            if Instant::now() > end {
+                let limit = format_duration(NOT_READY);
+                let why = format!(
+                    "still Ready after {limit}: this taint is only for a node that is down"
+                );
+                return Err(self.unfit(why));
+            }
+            if !waits {
+                context.report(
+                    FaultPhase::Waits,
+                    "still Ready; this taint is added when it is NotReady",
+                );
+                waits = true;
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    fn unfit(&self, why: impl Into<String>) -> FaultError {
+        FaultError::Object { what: format!("taint node {}", self.node), why: why.into() }
+    }
+}

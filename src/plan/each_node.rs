@@ -1,0 +1,125 @@
+//! `server: each` comes to be one probe for each API server, and `on: each` one for each node.
+
+use crate::experiment::{ApiServer, Ask, Condition, Experiment, PortOn, Probe, Target};
+use crate::timeline::{NodeFacts, NodeRole};
+
+/// The experiment with one probe for each API server or node in the place of each probe that asks
+/// them all, and the same for the conditions of the steady state that name it.
+pub(crate) fn spelled_out(experiment: &Experiment, nodes: &[NodeFacts]) -> Experiment {
+    let mut experiment = experiment.clone();
+    let mut many: Vec<(String, Vec<String>)> = Vec::new();
+    let spell = |probe: Probe| {
+        let Some(each) = each(&probe.ask, nodes) else { return vec![probe] };
+        let own =
+            |(node, ask)| Probe { name: format!("{}@{node}", probe.name), ask, ..probe.clone() };
+        let spelled: Vec<Probe> = each.into_iter().map(own).collect();
+        many.push((probe.name, spelled.iter().map(|probe| probe.name.clone()).collect()));
+        spelled
+    };
+    experiment.probes = experiment.probes.into_iter().flat_map(spell).collect();
+    let conditions = experiment.steady_state.into_iter().flat_map(|condition| {
+        let Condition::Probe { name: probe, success_ratio, hold } = &condition else {
+            return vec![condition];
+        };
+        match many.iter().find(|(name, _)| name == probe) {
+            Some((_, each)) => each
+                .iter()
+                .map(|name| Condition::Probe {
+                    name: name.clone(),
+                    success_ratio: *success_ratio,
+                    hold: *hold,
+                })
+                .collect(),
+            None => vec![condition],
+        }
+    });
+    experiment.steady_state = conditions.collect();
+    experiment
+}
+
+/// What is asked on each node, by its name. `None`: it is not asked on each.
+fn each<'n>(ask: &Ask, nodes: &'n [NodeFacts]) -> Option<Vec<(&'n str, Ask)>> {
+    if let Ask::Api { verb, server: ApiServer::Each } = ask {
+        let on = |(node, address): (&'n str, &str)| {
+            let server = ApiServer::On { node: node.into(), address: address.into() };
+            (node, Ask::Api { verb: *verb, server })
+        };
+        return Some(api_servers(nodes).map(on).collect());
+    }
+    let Target::Published { on: PortOn::Each, .. } = ask.target()? else { return None };
+    let of_node = |node: &'n NodeFacts| {
+        let mut ask = ask.clone();
+        if let Some(Target::Published { on, .. }) = ask.target_mut() {
+            *on = PortOn::Node { node: node.name.clone(), address: node.address.clone()? };
+        }
+        Some((node.name.as_str(), ask))
+    };
+    Some(nodes.iter().filter_map(of_node).collect())
+}
+
+pub(crate) fn api_servers(nodes: &[NodeFacts]) -> impl Iterator<Item = (&str, &str)> {
+    let control_planes = nodes.iter().filter(|node| node.role == NodeRole::ControlPlane);
+    control_planes.filter_map(|node| Some((node.name.as_str(), node.address.as_deref()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::experiment::{ApiVerb, Connection, From, Via};
+
+    fn node(name: &str, role: NodeRole, address: Option<&str>) -> NodeFacts {
+        let address = address.map(Into::into);
+        NodeFacts {
+            name: name.into(),
+            role,
+            address,
+            kubelet: "v1.34.4".into(),
+            container: None,
+            labels: Default::default(),
+            tainted: None,
+        }
+    }
+
+    #[test]
+    fn each_api_server_has_a_probe_and_a_condition_of_its_own() {
+        let probe = |name: &str, server| Probe {
+            name: name.into(),
+            ask: Ask::Api { verb: ApiVerb::Read, server },
+            from: From::Host,
+            connection: Connection::New,
+            rate: 10.0,
+            timeout: Duration::from_secs(1),
+        };
+        let hold = |name: &str| Condition::Probe {
+            name: name.into(),
+            success_ratio: 1.0,
+            hold: Duration::from_secs(3),
+        };
+        let mut experiment = crate::plan::tests::experiment();
+        experiment.probes = vec![probe("a", ApiServer::Each), probe("b", ApiServer::Balancer)];
+        experiment.steady_state = vec![hold("a"), hold("b")];
+        let nodes = [
+            node("cp", NodeRole::ControlPlane, Some("172.18.0.2")),
+            node("cp2", NodeRole::ControlPlane, Some("172.18.0.3")),
+            node("w", NodeRole::Worker, Some("172.18.0.4")),
+        ];
+        let spelled = spelled_out(&experiment, &nodes);
+        let names: Vec<&str> = spelled.probes.iter().map(|probe| probe.name.as_str()).collect();
+        assert_eq!(names, ["a@cp", "a@cp2", "b"]);
+        assert_eq!(spelled.steady_state, [hold("a@cp"), hold("a@cp2"), hold("b")]);
+        let on = ApiServer::On { node: "cp2".into(), address: "172.18.0.3".into() };
+        assert_eq!(spelled.probes[1].ask, Ask::Api { verb: ApiVerb::Read, server: on });
+        let port = |on| {
+            let (service, via) = ("shop/web".into(), Via::NodePort);
+            Ask::Tcp { target: Target::Published { service, port: None, via, on } }
+        };
+        experiment.probes =
+            vec![Probe { ask: port(PortOn::Each), ..probe("a", ApiServer::Balancer) }];
+        let spelled = spelled_out(&experiment, &nodes);
+        assert_eq!(spelled.probes.len(), 3);
+        let on = PortOn::Node { node: "w".into(), address: "172.18.0.4".into() };
+        assert_eq!((spelled.probes[2].name.as_str(), &spelled.probes[2].ask), ("a@w", &port(on)));
+    }
+}

@@ -14,7 +14,9 @@ pub(crate) fn chain(pem: &str) -> Result<Vec<Vec<u8>>, String> {
     let found = CertificateDer::pem_slice_iter(pem.as_bytes());
     match found.map(|der| der.map(|der| der.to_vec())).collect::<Result<Vec<_>, _>>() {
         Ok(chain) if !chain.is_empty() => Ok(chain),
-        Ok(_) => Err("has no certificate in PEM (`-----BEGIN CERTIFICATE-----`)".into()),
+        Ok(_) => {
+            Err("expected a certificate in PEM (`-----BEGIN CERTIFICATE-----`), found none".into())
+        }
         Err(_) => Err("the certificate is not valid PEM".into()),
     }
 }
@@ -23,19 +25,22 @@ pub(crate) fn chain(pem: &str) -> Result<Vec<Vec<u8>>, String> {
 pub(crate) fn key(pem: &str) -> Result<Vec<u8>, String> {
     PrivateKeyDer::from_pem_slice(pem.as_bytes())
         .map(|key| key.secret_der().to_vec())
-        .map_err(|_| "has no private key in PEM (one with a passphrase cannot be used)".into())
+        .map_err(|_| "expected a private key in PEM, without a passphrase, found none".into())
 }
 
 /// Errors when one of them can vouch for nothing.
 pub(super) fn roots(chain: &[Vec<u8>]) -> Result<(), String> {
     let mut roots = RootCertStore::empty();
     let mut added = chain.iter().map(|der| roots.add(CertificateDer::from(der.as_slice())));
-    added.try_for_each(|added| added.map_err(|why| format!("cannot be used as a CA: {why}")))
+    added.try_for_each(|added| {
+        added.map_err(|why| format!("the certificate cannot be used as a CA: {why}"))
+    })
 }
 
 /// Errors when a client cannot show the certificates with this key.
 pub(super) fn pair(chain: Vec<Vec<u8>>, pem: &str) -> Result<(), String> {
-    let key = PrivateKeyDer::try_from(key(pem)?).map_err(|why| format!("the key: {why}"))?;
+    let key = PrivateKeyDer::try_from(key(pem)?)
+        .map_err(|why| format!("the key cannot be used: {why}"))?;
     let chain = chain.into_iter().map(CertificateDer::from).collect();
     match CertifiedKey::from_der(chain, key, &ring::default_provider()) {
         Ok(_) => Ok(()),
@@ -128,7 +133,7 @@ mod tests {
 
     #[test]
     fn what_is_no_certificate_or_key_is_refused() {
-        assert!(chain("hello").unwrap_err().starts_with("has no certificate in PEM"));
+        assert!(chain("hello").unwrap_err().starts_with("expected a certificate in PEM"));
         assert!(key(include_str!("testdata/client.pem")).is_err());
         assert!(key(include_str!("testdata/client.key")).is_ok());
     }

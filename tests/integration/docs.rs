@@ -197,7 +197,7 @@ spec:
   cluster: {}
   blastRadius: {no-such-field: 1}
   workload: []
-  probes: [{name: web}]
+  probes: [{name: web}, {name: http, http: {service: web, no-such-field: 1}}]
   steadyState: [{}]
   method: [{fault: {}, for: 1s}]
   expect: [{}]
@@ -239,7 +239,11 @@ fn names_are_those_of_the_schema() {
     assert_eq!(first_names(&faults.replace(&radius, "")), listed("a fault needs one of"));
     let probes = read("docs/probes.md");
     let canaries = section(&probes, "## canary");
-    assert_eq!(first_names(&probes.replace(&canaries, "")), listed("a probe needs one of"));
+    let http = section(&probes, "## http, tcp and tls");
+    let (fields, of_http) = (first_names(&http), listed("an `http` probe has "));
+    assert!(fields.is_subset(&of_http), "{fields:?} of {of_http:?}");
+    let kinds = probes.replace(&canaries, "").replace(&http, "");
+    assert_eq!(first_names(&kinds), listed("a probe needs one of"));
     assert_eq!(first_names(&read("docs/expectations.md")), listed("an expectation needs one of"));
     let page = read("docs/writing-experiments.md");
     let conditions = section(&page, "## Steady state");

@@ -42,6 +42,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("embedded::a_signal_before_the_fault", a_signal_before_the_fault),
         test("embedded::a_killed_run_blocks_no_other", a_killed_run_blocks_no_other),
         test("embedded::a_probe_from_a_pod_is_refused", a_probe_from_a_pod_is_refused),
+        test("embedded::a_wrong_body_is_no_steady_state", a_wrong_body_is_no_steady_state),
         test("embedded::a_kind_that_it_lacks_is_refused", a_kind_that_it_lacks_is_refused),
         test(
             "embedded::what_the_api_refuses_is_known_before_anything_is_made",
@@ -333,6 +334,30 @@ fn a_probe_from_a_pod_is_refused() {
         output.exits(4).says("runs in a pod").says("hint:").says("--cluster kind");
     }
     home.assert_nothing_recorded();
+}
+
+/// The pods of the embedded cluster answer with their names.
+fn a_wrong_body_is_no_steady_state() {
+    let home = Home::new();
+    let http = "http: {service: web, method: POST, paths: [/a, /b], body: {file: body.json}, \
+                bodyContains: no-such-pod}";
+    let changes = [
+        ("http: {service: web, path: /}", http),
+        ("  steadyState:\n", "  steadyStateTimeout: 7s\n  steadyState:\n"),
+    ];
+    let file = altered(&home, "worker-stop-fast", &changes);
+    let arguments = ["run", "-f", &file, "--cluster", "embedded"];
+    run(&home, &arguments).exits(2).says("cannot read body.json: no such file");
+    home.file("experiments/body.json", r#"{"order": $(unique)}"#);
+    run(&home, &[&arguments[..], &["--dry-run"]].concat())
+        .exits(0)
+        .prints("web: sends 50 POST requests a second to web from");
+    run(&home, &arguments)
+        .exits(3)
+        .says("wrong body x")
+        .says("check the probe's `bodyContains`")
+        .prints("web: POST http://web/a and 1 more path");
+    assert_clean(&home);
 }
 
 fn a_kind_that_it_lacks_is_refused() {

@@ -81,7 +81,7 @@ mod tests {
             "{expired}"
         );
         let swapped = pair(KEY, CERTIFICATE);
-        assert!(swapped.contains("error: has no certificate in PEM"), "{swapped}");
+        assert!(swapped.contains("error: expected a certificate in PEM"), "{swapped}");
         let other = pair(EXPIRED.trim(), KEY);
         assert!(other.contains("the certificate expired"), "{other}");
         let absent = problems("ca: {file: nowhere.pem}");

@@ -273,7 +273,7 @@ mod tests {
         assert_eq!(http("url: \"http://x\", paths: [/a, /b]").paths().len(), 2);
         for (bad, why) in [
             ("service: web, method: post", "did you mean `POST`?"),
-            ("service: web, method: POST, body: {id: 1}", "unknown field `id` in a file"),
+            ("service: web, method: POST, body: {id: 1}", "unknown field `id` in a file to read"),
             ("service: web, paths: []", "expected a list of paths"),
             ("service: web, paths: [a]", "`a` is not a path"),
             ("service: web, path: /, paths: [/a]", "`path` and `paths` exclude each other"),

@@ -159,7 +159,7 @@ fn paths(cx: &Cx, node: &Node) -> Option<Vec<String>> {
 }
 
 fn body_json(cx: &Cx, node: &Node) -> Option<BodyJson> {
-    record!(cx, node, "a `bodyJson`" => BodyJson {
+    record!(cx, node, "a JSON expectation" => BodyJson {
         path: required("path", json_path),
         equals: required("equals", scalar),
     })

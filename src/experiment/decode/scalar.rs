@@ -204,7 +204,7 @@ fn boolean(text: &str) -> Option<bool> {
 
 /// `{file: PATH}`, relative to the experiment.
 pub(crate) fn named_file(cx: &Cx, node: &Node) -> Option<PathBuf> {
-    let mut fields = Fields::of_or(cx, node, "a file", |text| format!("{{file: {text}}}"))?;
+    let mut fields = Fields::of_or(cx, node, "a file to read", |text| format!("{{file: {text}}}"))?;
     let file = fields.required("file", path);
     fields.finish();
     file

@@ -1,5 +1,6 @@
 //! What a run measured, as names and values: for the formats that have no chain.
 
+use super::latency;
 use super::summary::Summary;
 use super::view::View;
 use crate::analysis::{ProbeFinding, Window};
@@ -38,7 +39,7 @@ pub(super) fn values(view: &View<'_>) -> Vec<Measured> {
         .into_iter()
         .chain(rates.collect::<Vec<_>>())
     });
-    first.into_iter().chain(of_probes).flatten().collect()
+    first.into_iter().chain(of_probes).flatten().chain(latency::values(view.findings)).collect()
 }
 
 /// `4.74s to 4.88s`, `at least 15s`, one for each window.

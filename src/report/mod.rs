@@ -21,6 +21,7 @@ mod ink;
 pub mod json;
 pub mod jsonl;
 pub mod junit;
+mod latency;
 mod leaders;
 pub mod line;
 pub mod log;

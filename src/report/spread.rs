@@ -46,6 +46,9 @@ pub struct SpreadReport {
     pub removal: Option<Spread>,
     /// The recovery of the steady state; for an interval, its end.
     pub recovery: Option<Spread>,
+    /// The 99th percentile of answers during the first fault.
+    #[serde(default)]
+    pub p99: Option<Spread>,
     /// The predicted detection.
     pub predicted: Option<Between>,
     /// How many of the measured detections lie inside what was predicted.
@@ -77,6 +80,7 @@ impl SpreadReport {
                 .filter(|_| runs.iter().any(|run| run.failing.is_some())),
             removal: most(|run| run.removal),
             recovery: most(|run| run.recovery),
+            p99: Spread::of(counted().filter_map(|run| run.p99)),
             predicted,
             inside: predicted.map(within),
             runs,
@@ -120,8 +124,14 @@ pub fn render(report: &SpreadReport, style: &Style) -> String {
         ("endpoint removal", &report.removal),
         ("recovery", &report.recovery),
     ];
-    let rows =
-        spreads.into_iter().filter_map(|(name, spread)| Some(spread_row(name, spread.as_ref()?)));
+    let rows = spreads.into_iter().filter_map(|(name, spread)| {
+        Some(spread_row(name, spread.as_ref()?, |value| format!("{value:.3}")))
+    });
+    let p99 = report
+        .p99
+        .iter()
+        .map(|spread| spread_row("p99 latency", spread, |value| value.to_string()));
+    let rows = rows.chain(p99);
     out.push_str(&table(vec!["", "MIN", "MEDIAN", "MAX", "N"], rows));
     out.push_str(&hang("", &compared(report), style.width.max(80)));
     if report.left_out > 0 {
@@ -134,8 +144,7 @@ pub fn render(report: &SpreadReport, style: &Style) -> String {
     out
 }
 
-fn spread_row(name: &str, spread: &Spread) -> Vec<String> {
-    let cell = |value: Seconds| format!("{value:.3}");
+fn spread_row(name: &str, spread: &Spread, cell: impl Fn(Seconds) -> String) -> Vec<String> {
     vec![
         name.to_owned(),
         cell(spread.min),

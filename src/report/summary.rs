@@ -50,6 +50,9 @@ pub struct Summary {
     pub removal_after_undo: Option<Between>,
     /// From the last confirmed undo until the steady state held again.
     pub recovery: Option<Between>,
+    /// The 99th percentile of that probe's answers during that fault, if 100 attempts or more were answered.
+    #[serde(default)]
+    pub p99: Option<Seconds>,
     /// Attempts of that probe that failed since the steady state.
     pub failed: u64,
     /// The number of all attempts.
@@ -103,6 +106,9 @@ impl Summary {
             removal: last(|service| service.removed).map(after),
             removal_after_undo: last(left_late).map(after),
             recovery: found.recovery,
+            p99: probe
+                .zip(during)
+                .and_then(|(probe, during)| probe.latency_in(during)?.answered.p99),
             failed: asked.failed,
             attempts: asked.judged(),
             predicted: view.prediction().map(|prediction| prediction.detection),

@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 
 use super::causes;
 use super::comparison::Comparison;
+use super::latency;
 use super::line::Line;
 use super::spark::Spark;
 use super::style::Style;
@@ -149,6 +150,9 @@ fn failures(
         out.push_str(&hang("    ", &counts, style.width));
     }
     causes::lines(probe).iter().for_each(|line| out.push_str(&hang("    ", line, style.width)));
+    if !probe.control {
+        out.push_str(&latency::block(found, probe, style));
+    }
     Ok(())
 }
 

@@ -52,6 +52,7 @@ impl Folder {
     for: {hold}
   expect:
   - noErrors: {{probe: web}}
+  - latency: {{probe: web, quantile: p50, atMost: 400ms}}
   - recovery: {{within: 60s}}
 "
         );

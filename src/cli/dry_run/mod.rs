@@ -66,7 +66,7 @@ impl DryRun {
             Found::ClusterHandle(handle) => in_cluster(parsed, handle).await?,
             Found::Absent(name) => absent(parsed, name, command.environment.node_image)?,
         };
-        let document = planned(parsed, target, args).await?;
+        let document = planned(parsed, target, args, TRIALS).await?;
         if command.outputs.stdout.is_for_people() {
             print(&document.text(self.width));
         }
@@ -172,7 +172,12 @@ async fn endpoints(experiment: &Experiment, handle: &ClusterHandle) -> Result<En
     Ok(known)
 }
 
-async fn planned(parsed: &Parsed, target: Target<'_>, args: &Run) -> Result<Document, Failure> {
+async fn planned(
+    parsed: &Parsed,
+    target: Target<'_>,
+    args: &Run,
+    trials: u32,
+) -> Result<Document, Failure> {
     let experiment = &parsed.experiment;
     let nodes = match (&target.nodes, target.handle) {
         (Some(nodes), Some(_)) => plan::Nodes::Running(nodes),
@@ -190,7 +195,7 @@ async fn planned(parsed: &Parsed, target: Target<'_>, args: &Run) -> Result<Docu
         return Err(plan.refused.swap_remove(0).why.into());
     }
     let predictions =
-        target.model.map(|model| Predictions::new(Some(experiment.clone()), model, TRIALS, SEED));
+        target.model.map(|model| Predictions::new(Some(experiment.clone()), model, trials, SEED));
     let mut steps = Vec::new();
     for step in &plan.steps {
         let predicted = predictions.as_ref().map(|all| all.of_step(step.step.number));

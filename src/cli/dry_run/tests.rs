@@ -4,11 +4,11 @@ use super::*;
 use crate::cli::load::{Setting, checked};
 use crate::experiment;
 
-fn plan_of(name: &str) -> Document {
+fn plan_of(name: &str, trials: u32) -> Document {
     let parsed = checked(experiment::load(name).unwrap(), Setting::OWN).unwrap().swap_remove(0);
     let target = absent(&parsed, "some-cluster", None).map_err(|failure| failure.text()).unwrap();
     let args = crate::cli::args::tests::run(&["run", name]);
-    let plan = planned(&parsed, target, &args);
+    let plan = planned(&parsed, target, &args, trials);
     futures_util::FutureExt::now_or_never(plan)
         .expect("nothing is asked")
         .map_err(|failure| failure.text())
@@ -17,7 +17,7 @@ fn plan_of(name: &str) -> Document {
 
 #[test]
 fn a_plan_is_data_and_the_same_as_text() {
-    let plan = plan_of("worker-stop-fast");
+    let plan = plan_of("worker-stop-fast", TRIALS);
     insta::assert_snapshot!(json::pretty(&vec![&plan]));
     insta::assert_snapshot!(plan.text(80));
 }
@@ -25,7 +25,7 @@ fn a_plan_is_data_and_the_same_as_text() {
 #[test]
 fn every_built_in_experiment_has_a_plan_that_says_how_each_fault_is_undone() {
     for name in experiment::built_in_names() {
-        let plan = plan_of(name);
+        let plan = plan_of(name, 10);
         assert!(!plan.steps.is_empty(), "{name}");
         for step in &plan.steps {
             assert!(!step.undo.is_empty(), "{name}");

@@ -335,8 +335,7 @@ async fn now(
     let namespaces = &experiment.namespaces();
     for node in candidates {
         if let Some(record) = ObjectFaultRecord::plan_on_node(fault, &node.name, namespaces) {
-            let outlook = record.outlook(cluster).await.map_err(RunError::refused_by)?;
-            lines.extend(outlook.into_iter().filter(|_| !namespaces.is_empty()));
+            lines.extend(record.outlook(cluster).await.map_err(RunError::refused_by)?);
         } else if fault.takes_pods() && node.role != NodeRole::ExternalLoadBalancer {
             let pods = cluster.pods_on(&node.name, None).await.map_err(RunError::refused_by)?;
             let pods = PodOnNode::by_namespace(&pods);

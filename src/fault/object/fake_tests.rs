@@ -334,6 +334,28 @@ fn taints(api: &FakeApi) -> Value {
     json!([node["spec"]["taints"], node["metadata"]["labels"]["outage.run"]])
 }
 
+/// A taint evicts in all namespaces, whatever the experiment names; a drain only where it says so.
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_lists_the_pods_that_a_taint_evicts() {
+    let api = node(json!({}));
+    let pod = json!({"metadata": {"name": "p", "namespace": "shop", "uid": "u"}, "spec": {}});
+    api.put("/api/v1/pods", json!({"metadata": {}, "items": [pod]}));
+    let outlook = async |fault: &Fault| {
+        let planned = ObjectFaultRecord::plan_on_node(fault, "w", &[]).unwrap();
+        planned.outlook(&api.cluster()).await.unwrap()
+    };
+    let target = NodeSelector::default();
+    let tainted = |effect| Fault::NodeTaint {
+        target: target.clone(),
+        taint: Box::new(Taint { key: "disk".into(), value: String::new(), effect }),
+    };
+    let evicted = "would evict the pods on w that do not tolerate the taint, out of 1 pod in 1 namespace: shop";
+    assert_eq!(outlook(&tainted(TaintEffect::NoExecute)).await, [evicted]);
+    assert!(outlook(&tainted(TaintEffect::NoSchedule)).await.is_empty());
+    let drained = Fault::NodeDrain { target, options: Default::default() };
+    assert!(outlook(&drained).await.is_empty());
+}
+
 /// The node lifecycle controller adds a taint right before ours is: it stays, before and after.
 #[tokio::test(start_paused = true)]
 async fn a_taint_comes_and_goes_beside_those_of_others() {
@@ -351,7 +373,7 @@ async fn a_foreign_taint_is_never_removed() {
     let theirs = json!([{"key": "disk", "effect": "NoExecute"}]);
     let api = node(json!({"spec": {"taints": theirs}}));
     let done = carry_out(&api, taint("disk"), false).await;
-    assert_eq!(done.error(), "taint node w: it already has a taint of this key and effect");
+    assert_eq!(done.error(), "taint node w: it already has a taint with this key and effect");
     carry_out(&api, taint("disk"), true).await.result.unwrap();
     assert_eq!(taints(&api), json!([theirs, null]));
 }

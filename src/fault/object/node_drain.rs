@@ -39,6 +39,9 @@ impl ObjectFault for NodeDrain {
 
     async fn outlook(&self, cluster: &Cluster) -> Result<Vec<String>, FaultError> {
         fit(cluster, &self.node).await?;
+        if self.namespaces.is_empty() {
+            return Ok(Vec::new());
+        }
         let (pods, of) = (self.pods(cluster).await?, self.namespaces.join(", "));
         let (count, names) = (counted(pods.len(), "pod"), listed(&pods));
         let mut lines = vec![match pods.is_empty() {

@@ -44,8 +44,10 @@ impl ObjectFault for NodeTaint {
             true => PodOnNode::by_namespace(&cluster.pods_on(&self.node, None).await?),
             false => None,
         };
-        let evicts =
-            |pods| format!("would evict what does not tolerate it on {}, of {pods}", self.node);
+        let evicts = |pods| {
+            let node = &self.node;
+            format!("would evict the pods on {node} that do not tolerate the taint, out of {pods}")
+        };
         Ok(pods.map(evicts).into_iter().collect())
     }
 
@@ -97,7 +99,7 @@ impl NodeTaint {
         let seen = cluster.taints_of(&self.node).await?;
         match &seen.mark {
             _ if seen.has(&self.taint) => {
-                Err(self.unfit("it already has a taint of this key and effect"))
+                Err(self.unfit("it already has a taint with this key and effect"))
             }
             Some(mark) => Err(self.unfit(format!("another run uses it (label outage.run={mark})"))),
             None => Ok(seen),
@@ -124,7 +126,7 @@ impl NodeTaint {
             if !waits {
                 context.report(
                     FaultPhase::Waits,
-                    "still Ready; this taint is added when it is NotReady",
+                    "the node is still Ready; the taint is added once it is NotReady",
                 );
                 waits = true;
             }

@@ -44,10 +44,8 @@ pub(super) fn values(view: &View<'_>) -> Vec<Measured> {
 
 /// `4.74s to 4.88s`, `at least 15s`, one for each window.
 fn errors(probe: &ProbeFinding) -> String {
-    let length = |window: &Window| match window.open {
-        true => format!("at least {}{}", window.length.least, window.bursts_text()),
-        false => format!("{}{}", window.length, window.bursts_text()),
-    };
+    let length =
+        |window: &Window| format!("{}{}", window.words(window.length), window.bursts_text());
     let windows: Vec<String> = probe.windows.iter().map(length).collect();
     if windows.is_empty() { "none".into() } else { windows.join(", then ") }
 }

@@ -166,14 +166,20 @@ pub(super) fn error_window(
         ErrorTime::FirstToLast => window.length,
         ErrorTime::FailingTime => window.failing_time(),
     };
-    let bursts = window.bursts_text();
+    let measured = match (counts, window.bursts.len()) {
+        (ErrorTime::FailingTime, bursts @ 2..) => {
+            let (failing, all) = (window.words(length), window.words(window.length));
+            format!("for {failing} in {bursts} bursts, {all} from first to last")
+        }
+        _ => format!("for {}{}", window.words(window.length), window.bursts_text()),
+    };
     if !window.open {
-        return Finding::bounded(length, bound, format!("for {}{bursts}", window.length))
+        return Finding::bounded(length, bound, measured)
             .pass_inconclusive_if(validity::of_successes(found, probe));
     }
     let why = "not known to have ended before the undo";
     let finding = if length.least > bound { Finding::failed(why) } else { Finding::unknown(why) };
-    finding.measured(format!("for at least {}{bursts}", window.length.least))
+    finding.measured(measured)
 }
 
 /// That no window of one length had more than this share of failures.

@@ -132,7 +132,7 @@ fn a_window_counts_all_of_its_time_or_its_bursts_alone() {
     assert_eq!(outcomes(ErrorTime::FirstToLast), [Fail, Fail, Fail, Fail, Pass]);
     assert_eq!(outcomes(ErrorTime::FailingTime), [Fail, Inconclusive, Pass, Pass, Pass]);
     let text = judged(2100, ErrorTime::FailingTime).result_text();
-    let wanted = "failing time of web for 3.98s to 4.02s in 2 bursts, 1.96s to 2.04s of them failing, at most 2.1s";
+    let wanted = "failing time of web for 1.96s to 2.04s in 2 bursts, 3.98s to 4.02s from first to last, at most 2.1s";
     assert_eq!(text, wanted);
 }
 

@@ -58,13 +58,19 @@ impl Window {
         self.failing.unwrap_or(self.length)
     }
 
-    /// ` in 4 bursts, 3.1s of them failing`; nothing where there is one burst.
+    /// A length of it, in words: of one that is open, only the least is known.
+    pub fn words(&self, length: Between) -> String {
+        match self.open {
+            true => format!("at least {}", length.least),
+            false => length.to_string(),
+        }
+    }
+
+    /// ` in 4 bursts (failing 3.1s)`; nothing where there is one burst.
     pub fn bursts_text(&self) -> String {
         let bursts = self.bursts.len();
-        self.failing.map_or(String::new(), |failing| match self.open {
-            true => format!(" in {bursts} bursts, at least {} of them failing", failing.least),
-            false => format!(" in {bursts} bursts, {failing} of them failing"),
-        })
+        let text = |failing| format!(" in {bursts} bursts (failing {})", self.words(failing));
+        self.failing.map_or(String::new(), text)
     }
 }
 

@@ -142,7 +142,7 @@ pub(super) struct Run {
     /// Linux build of this program to run in the nodes, if this machine has another OS or architecture
     #[arg(long, value_name = "FILE")]
     pub agent_binary: Option<PathBuf>,
-    /// Output format; FORMAT=FILE writes a file beside the text (repeatable)
+    /// Output format; FORMAT=FILE also writes a file (repeatable)
     #[arg(short, long, default_value = "text", value_name = "FORMAT[=FILE]")]
     pub output: Vec<Output>,
     #[command(flatten)]
@@ -243,7 +243,7 @@ pub(super) struct Predict {
     /// Kubernetes version, unless read from a running cluster
     #[arg(long, value_name = "VERSION", default_value = crate::kind_config::DEFAULT_KUBERNETES, value_parser = kubernetes_version)]
     pub kubernetes: String,
-    /// Number of simulated runs; by default those of reports and dry runs
+    /// Number of trials; reports and dry runs use the default
     #[arg(long, value_name = "N", default_value_t = crate::prediction::TRIALS, value_parser = whole::<u32>(1..=1_000_000))]
     pub trials: u32,
     /// Seed for the simulation
@@ -398,7 +398,7 @@ pub(super) struct Report {
     /// Exit with the code of the verdict, as `run` does [default: 0 once the report is printed]
     #[arg(long)]
     pub exit_code: bool,
-    /// Output format; FORMAT=FILE writes a file beside the text (repeatable)
+    /// Output format; FORMAT=FILE also writes a file (repeatable)
     #[arg(short, long, default_value = "text", value_name = "FORMAT[=FILE]")]
     pub output: Vec<Output>,
 }

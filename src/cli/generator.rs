@@ -179,7 +179,7 @@ impl Request<'_> {
         };
         if matches!(self.fault.hits, Hits::Node | Hits::Drain) && !workers.any(has_endpoint) {
             let hint = format!(
-                "a fault of a worker would not hit it; \
+                "a fault on a worker would not hit it; \
                  `kubectl -n {} get pods -o wide` shows where its pods are",
                 self.application.namespace
             );

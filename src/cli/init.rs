@@ -302,7 +302,7 @@ fn ask_one_of(what: &str, all: &[&str], default: Option<&str>) -> Result<String,
         let answer = ask(&prompt, what, default)?;
         Ok(match answer.parse::<usize>().map(|number| all.get(number.wrapping_sub(1))) {
             Ok(Some(name)) => Ok((*name).to_owned()),
-            Ok(None) => Err(Failure::usage(format!("the numbers are 1 to {}", all.len()))),
+            Ok(None) => Err(Failure::usage(format!("choose a number from 1 to {}", all.len()))),
             Err(_) => Ok(answer),
         })
     })

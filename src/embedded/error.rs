@@ -34,7 +34,7 @@ pub(crate) enum EmbeddedError {
     #[error("act on the node: the action was undone before it took effect")]
     Undone,
     /// The model is stuck, or something else goes on on the node.
-    #[error("wait for the change of the node to take effect: it did not within {}", format_seconds(*.within))]
+    #[error("change the node: the change did not take effect within {}", format_seconds(*.within))]
     NoEffect { within: Duration },
     #[error("reach the embedded cluster: it has stopped")]
     Ended,

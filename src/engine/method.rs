@@ -422,7 +422,7 @@ impl<'a, W: Backend> Method<'a, W> {
         tokio::time::timeout(limit, whole).await.map_err(|_| {
             let missing = few(self.not_recovered(&self.recorder.live()));
             RunError::failed(format!(
-                "not recovered {} after an earlier step: {missing}",
+                "the cluster did not recover within {} of an earlier step: {missing}",
                 format_seconds(limit)
             ))
         })

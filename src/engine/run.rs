@@ -28,9 +28,9 @@ use crate::timeline::{Event, NodeRole, Tuning, few, format_seconds};
 /// What the backend has listed is taken in by the recorder's task, immediately; it must not be
 /// waited for in vain.
 const TAKEN_IN: Duration = Duration::from_secs(5);
-/// How often to report what is still waited for.
+/// When to report what is still waited for; then each time after twice as long: what is said again is
+/// not news.
 const FIRST_TELL: Duration = Duration::from_secs(5);
-/// Each time after twice as long: what is said again is not news.
 /// A container that ended not longer ago than this may be a cause, whenever the wait began.
 const RECENT: Duration = Duration::from_secs(60);
 /// How long the pods may take to be looked at once the limit is over.

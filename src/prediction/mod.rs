@@ -167,10 +167,10 @@ impl Predictions {
         let unpredicted = |probe: &Probe| {
             let why = match probe.ask.target()? {
                 Target::Address { host, service: None, .. } => {
-                    format!("it targets the address {host}, of which no Service is known")
+                    format!("no Service of the cluster has its address, {host}")
                 }
                 Target::Published { on: PortOn::Each | PortOn::Node { .. }, .. } => {
-                    "it targets each node, also one that a fault takes".into()
+                    "it targets every node, including those that a fault hits".into()
                 }
                 _ => return None,
             };

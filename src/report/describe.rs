@@ -139,7 +139,10 @@ fn delivery(view: &View<'_>, out: &mut String) -> fmt::Result {
     let Lateness { p50, p99, max } = delivery.late;
     let updates = delivery.updates;
     writeln!(out, "Watches:")?;
-    writeln!(out, "  {updates} test updates delivered within {p50} (p50), {p99} (p99), {max} (max)")
+    writeln!(
+        out,
+        "  {updates} renewals of the test Lease delivered within {p50} (p50), {p99} (p99), {max} (max)"
+    )
 }
 
 fn probes(view: &View<'_>, out: &mut String) -> fmt::Result {

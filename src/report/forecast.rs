@@ -150,7 +150,7 @@ impl ForecastReport {
 pub fn render(report: &ForecastReport, width: usize, ascii: bool) -> String {
     let usual = match report.trials == TRIALS {
         true => String::new(),
-        false => format!(" (dry runs and reports use {TRIALS}, whose extremes differ)"),
+        false => format!(" (dry runs and reports use {TRIALS}, so their extremes differ)"),
     };
     let tries =
         format!("{}{usual}, seed {}", count(report.trials.into(), "simulated trial"), report.seed);
@@ -198,7 +198,7 @@ fn heading(outcome: &Outcome, step: Option<&StepPrediction>) -> String {
             let all = all.map_or(prediction.detection, |it| it.between);
             let all = match format!("{all:.1}") == format!("{:.1}", prediction.detection) {
                 true => String::new(),
-                false => format!(", in {all:.1} with all trials"),
+                false => format!(", {all:.1} including all trials"),
             };
             format!(". Detection in {:.1} by the closed form{all}{late}", prediction.detection)
         }

@@ -100,7 +100,7 @@ pub(super) fn block(found: &Findings, probe: &ProbeFinding, style: &Style) -> St
     match unchanged(probe) {
         _ if probe.latency.iter().all(|one| one.answered.count == 0) => String::new(),
         Some(worst) => {
-            let text = format!("latency no higher than before: {}", figures(worst));
+            let text = format!("latency not significantly higher than before: {}", figures(worst));
             hang("    ", &text, style.width)
         }
         None => {
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn what_the_fault_left_as_fast_is_one_line() {
         let found = probed(|_, backend| answered(backend, 1000));
-        let text = "    latency no higher than before: p50 5ms, p90 5ms, p99 5ms, max 5ms of 770 answered\n";
+        let text = "    latency not significantly higher than before: p50 5ms, p90 5ms, p99 5ms, max 5ms of 770 answered\n";
         assert_eq!(shown(&found, 100), text);
         let measured = values(&found);
         assert_eq!(measured[1].name, "latency of web during");

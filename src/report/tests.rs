@@ -676,7 +676,8 @@ fn a_moment_that_a_watch_showed_is_as_uncertain_as_watches_were_late() {
     assert!(text.contains("+4.781s ≤ 30ms    detected "), "{text}");
     assert!(text.contains("+4.860s ≤ 30ms    unready "), "{text}");
     let described = describe::render(&judged.view());
-    let delivered = "2 test updates delivered within 12ms (p50), 30ms (p99), 30ms (max)";
+    let delivered =
+        "2 renewals of the test Lease delivered within 12ms (p50), 30ms (p99), 30ms (max)";
     assert!(described.contains(delivered), "{described}");
     let old = terminal(&Judged::article(), 100);
     assert!(!old.contains("+4.781s ≤"), "an older timeline has no width: {old}");

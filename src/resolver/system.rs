@@ -41,8 +41,8 @@ pub(crate) async fn resolve(names: &NameService, name: &str) -> io::Result<Vec<I
 
 fn failure(outcome: Outcome) -> io::Error {
     match outcome {
-        Outcome::Timeout(_) => io::Error::new(io::ErrorKind::TimedOut, "no name server answers"),
-        _ => io::Error::new(io::ErrorKind::NotFound, "the name servers have no address of it"),
+        Outcome::Timeout(_) => io::Error::new(io::ErrorKind::TimedOut, "no name server answered"),
+        _ => io::Error::new(io::ErrorKind::NotFound, "the name servers have no address for it"),
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
         let mut names = NameService::of_server(gone);
         names.attempts = 1;
         let error = resolve(&names, "api.example").await.unwrap_err();
-        assert_eq!(error.to_string(), "the name servers have no address of it");
+        assert_eq!(error.to_string(), "the name servers have no address for it");
         let names = NameService::parse("", "192.0.2.7 api.example\n");
         assert_eq!(resolve(&names, "API.example").await.unwrap(), wanted_of("192.0.2.7"));
     }

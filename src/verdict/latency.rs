@@ -75,7 +75,7 @@ fn of_period(probe: &ProbeFinding, seen: &Latency, limit: &Limit<'_>) -> Finding
     };
     if quantile.rank(all).is_none() {
         let (name, fewest) = (quantile.name(), quantile.fewest());
-        return Finding::unknown(format!("{name} takes {fewest} attempts, there were only {all}"));
+        return Finding::unknown(format!("{name} needs {fewest} attempts, there were only {all}"));
     }
     // What the prober is late to send it may be as late to notice.
     let late = probe.lateness.p99;
@@ -84,7 +84,7 @@ fn of_period(probe: &ProbeFinding, seen: &Latency, limit: &Limit<'_>) -> Finding
             .measured(format!("no answer ({failed})")),
         Some(took) if took <= limit.at_most => Finding::passed(format!("{took} ({failed})")),
         Some(took) if took - late <= limit.at_most => Finding::unknown(format!(
-            "the prober itself was up to {late} late, which may be the difference"
+            "the prober itself was {late} late (p99), which may explain the excess"
         ))
         .measured(format!("{took} ({failed})")),
         Some(took) => {
@@ -164,7 +164,7 @@ mod tests {
     fn too_few_attempts_decide_nothing() {
         let (outcome, why) = one(&slow(), latency(Quantile::P999, 100, During::Fault));
         assert_eq!(outcome, Inconclusive);
-        assert_eq!(why, "p99.9 takes 1000 attempts, there were only 770");
+        assert_eq!(why, "p99.9 needs 1000 attempts, there were only 770");
     }
 
     #[test]
@@ -173,7 +173,7 @@ mod tests {
         let at_most = |ms| one(&found, latency(Quantile::P50, ms, During::Fault));
         assert_eq!([at_most(191).0, at_most(195).0, at_most(201).0], [Fail, Inconclusive, Pass]);
         let (_, why) = at_most(195);
-        assert_eq!(why, "the prober itself was up to 8ms late, which may be the difference");
+        assert_eq!(why, "the prober itself was 8ms late (p99), which may explain the excess");
     }
 
     #[test]

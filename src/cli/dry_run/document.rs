@@ -254,7 +254,7 @@ impl Step {
         let undo = shown.iter().map(|undo| format!("undo: {undo}")).chain(more);
         let timer = self.undo_timer.as_ref().map(UndoTimer::text);
         let (shown, more) = of_many(&self.now, MOST_HITS);
-        let more = (more > 0).then(|| format!("and {more} more such lines, which `-o json` has"));
+        let more = (more > 0).then(|| format!("and {more} more; `-o json` lists all"));
         let now = shown.iter().cloned().chain(more);
         now.chain(undo).chain(timer).chain(self.leaders.clone()).chain(predicted).collect()
     }

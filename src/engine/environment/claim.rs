@@ -65,7 +65,7 @@ fn what_undoes(watched: Option<jiff::Timestamp>, now: jiff::Timestamp) -> String
     match watched.map(|until| until.duration_since(now).as_secs()) {
         None => "run `kubectl outage recover` first".into(),
         Some(left @ 1..) => format!(
-            "its watchdog undoes that in {} at the latest; run `kubectl outage recover` to undo it now",
+            "its watchdog will undo that within {}; run `kubectl outage recover` to undo it now",
             format_seconds(Duration::from_secs(left.unsigned_abs()))
         ),
         Some(_) => format!(
@@ -102,8 +102,8 @@ mod tests {
         }
         let hint = refuse_pending(&state).unwrap_err().hint.unwrap();
         let left = hint
-            .strip_prefix("its watchdog undoes that in ")
-            .and_then(|rest| rest.split(' ').next())
+            .strip_prefix("its watchdog will undo that within ")
+            .and_then(|rest| rest.split(';').next())
             .unwrap();
         assert!(
             (1..=100).contains(&crate::timeline::parse_duration(left).unwrap().as_secs()),
@@ -143,11 +143,7 @@ mod tests {
         let now: jiff::Timestamp = "2026-11-22T06:23:41Z".parse().unwrap();
         let hint =
             |seconds: i64| what_undoes(Some(now + jiff::SignedDuration::from_secs(seconds)), now);
-        assert!(
-            hint(95).starts_with("its watchdog undoes that in 1m35s at the latest;"),
-            "{}",
-            hint(95)
-        );
+        assert!(hint(95).starts_with("its watchdog will undo that within 1m35s;"), "{}", hint(95));
         assert!(hint(-5).starts_with("its watchdog is retrying"), "{}", hint(-5));
         assert!(what_undoes(None, now).starts_with("run `kubectl outage recover`"));
     }

@@ -197,7 +197,11 @@ fn error_rates(check: &Check) {
         let place = format!("spec.expect[{index}].errorRate.window");
         if *window > LONGEST_WINDOW {
             let message = format!("the longest window is {}", written(LONGEST_WINDOW));
-            check.report(check.error(&place, message).hint("`failedShare` has no window"));
+            check.report(
+                check
+                    .error(&place, message)
+                    .hint("to judge everything from the first fault on, use `failedShare`"),
+            );
             continue;
         }
         let probe = known(&check.draft.probes).find(|(_, probe)| probe.name == *name);
@@ -218,7 +222,7 @@ fn error_rates(check: &Check) {
     }
 }
 
-/// A limit that no answer can exceed, and a quantile of fewer attempts than it takes.
+/// A limit that no answer can exceed, and a quantile of fewer attempts than it needs.
 fn latency(check: &Check) {
     for (index, expectation) in known(&check.draft.expect) {
         let Expectation::Latency { probe, quantile, at_most, during } = expectation else {
@@ -250,7 +254,7 @@ fn latency(check: &Check) {
         let attempts = (probe.rate * hold.as_secs_f64()).round() as u64;
         if attempts < quantile.fewest() {
             let message = format!(
-                "{} takes {} attempts, and the fault lasts for {attempts} of `{}`",
+                "{} needs {} attempts, but `{}` makes only {attempts} during the fault",
                 quantile.name(),
                 quantile.fewest(),
                 probe.name
@@ -350,7 +354,7 @@ mod tests {
         let few = with("quantile: p99.9, atMost: 100ms");
         assert!(
             few.contains(
-                "warning: p99.9 takes 1000 attempts, and the fault lasts for 750 of `web`"
+                "warning: p99.9 needs 1000 attempts, but `web` makes only 750 during the fault"
             ),
             "{few}"
         );

@@ -244,11 +244,10 @@ mod tests {
         );
         assert!(
             wrong("http: {url: \"http://x/\", port: 81}")
-                .starts_with("`port` here is for a `service` only")
+                .starts_with("`port` is for a `service` only")
         );
         assert!(
-            wrong("http: {service: web, insecure: true}")
-                .starts_with("`insecure` is for `https` URLs only")
+            wrong("http: {service: web, insecure: true}").starts_with("`insecure` needs HTTPS")
         );
         assert!(
             wrong("http: {service: web}, tcp: {service: web}")
@@ -276,7 +275,7 @@ mod tests {
             ("service: web, method: POST, body: {id: 1}", "unknown field `id` in a file to read"),
             ("service: web, paths: []", "expected a list of paths"),
             ("service: web, paths: [a]", "`a` is not a path"),
-            ("service: web, path: /, paths: [/a]", "`path` and `paths` exclude each other"),
+            ("service: web, path: /, paths: [/a]", "`path` and `paths` are mutually exclusive"),
             ("url: \"http://x/a\", paths: [/b]", "a `url` already has its path"),
         ] {
             assert!(wrong(&format!("http: {{{bad}}}")).contains(why), "{bad}: {}", wrong(bad));
@@ -325,8 +324,8 @@ mod tests {
         let read = http("url: \"https://x\", clientCertificate: {file: a}, clientKey: {file: b}");
         assert_eq!(read.settings.client.unwrap().key_file.to_str(), Some("b"));
         for (bad, why) in [
-            ("service: web, ca: {file: a}", "`ca` is for `https` URLs only"),
-            ("url: \"https://x\", tls: true", "a `url` says itself whether it uses TLS"),
+            ("service: web, ca: {file: a}", "`ca` needs HTTPS"),
+            ("url: \"https://x\", tls: true", "`tls` is not for a `url`: its scheme decides"),
             ("url: \"https://x\", clientKey: {file: b}", "needs `clientCertificate`"),
             ("url: \"https://x\", clientCertificate: a", "needs `clientKey`"),
             ("url: \"https://x\", clientKey: \"PEM\"", "(write `{file: PEM}`)"),

@@ -64,7 +64,7 @@ fn limit(cx: &Cx, node: &Node) -> Option<Bound> {
 }
 
 fn error_time(cx: &Cx, node: &Node) -> Option<ErrorTime> {
-    choice(cx, node, "way to count errors", &ErrorTime::ALL)
+    choice(cx, node, "value of `counts`", &ErrorTime::ALL)
 }
 
 fn quantile(cx: &Cx, node: &Node) -> Option<Quantile> {
@@ -319,7 +319,7 @@ mod tests {
         );
         assert!(
             wrong("errorWindow: {probe: web, atMost: 3s, counts: failing}")
-                .contains("unknown way to count errors `failing`")
+                .contains("unknown value of `counts` `failing`")
         );
         assert!(
             wrong("errorWindow: {probe: web, atMost: 3s, atLeast: 4s}")

@@ -51,7 +51,11 @@ pub(super) fn http(cx: &Cx, node: &Node) -> Option<Ask> {
         (other, None) => other,
     };
     if let (Target::Address { .. }, Some(key)) = (&target, keys.tls) {
-        cx.error_hint::<()>(key, "a `url` says itself whether it uses TLS", "write `https://`");
+        cx.error_hint::<()>(
+            key,
+            "`tls` is not for a `url`: its scheme decides",
+            "write `https://`",
+        );
     }
     let mut paths = paths?.unwrap_or_default();
     let path = match (path?, url_path) {
@@ -67,7 +71,11 @@ pub(super) fn http(cx: &Cx, node: &Node) -> Option<Ask> {
         }
     };
     if let (Some(_), Some(key)) = (keys.path, keys.paths) {
-        cx.error_hint::<()>(key, "`path` and `paths` exclude each other", "list all in `paths`");
+        cx.error_hint::<()>(
+            key,
+            "`path` and `paths` are mutually exclusive",
+            "list all in `paths`",
+        );
     }
     paths.truncate(if paths.len() > 1 { usize::MAX } else { 0 });
     let ask = HttpAsk {
@@ -120,8 +128,8 @@ impl Keys {
     fn check(&self, cx: &Cx, ask: &HttpAsk) {
         let method = ask.method.name();
         if let (false, Some((name, key))) = (ask.uses_tls(), self.of_tls) {
-            let hint = "with `tls: true`, a Service, pod or Ingress is asked by HTTPS";
-            cx.error_hint::<()>(key, format!("`{name}` is for `https` URLs only"), hint);
+            let hint = "use an `https://` URL; for a Service, pod or Ingress, set `tls: true`";
+            cx.error_hint::<()>(key, format!("`{name}` needs HTTPS"), hint);
         }
         if let (Some(key), false) = (self.body, ask.method.takes_body()) {
             let message = format!("servers may ignore or refuse the body of a {method} request");

@@ -28,8 +28,8 @@ pub(super) fn target(
     let whom = fields.one_of(members);
     let namespace = fields.optional("namespace", dns_label);
     let port = fields.optional("port", port);
-    let via = fields.optional("via", |cx, node| choice(cx, node, "way to a Service", &VIA));
-    let each = fields.optional("on", |cx, node| choice(cx, node, "place", &[("each", ())]));
+    let via = fields.optional("via", |cx, node| choice(cx, node, "value of `via`", &VIA));
+    let each = fields.optional("on", |cx, node| choice(cx, node, "value of `on`", &[("each", ())]));
     if let Some(key) = fields.key("on").filter(|_| via != Some(Some(Via::NodePort))) {
         return fields.cx().error(key, "`on` is for `via: nodePort` only");
     }
@@ -37,12 +37,12 @@ pub(super) fn target(
     if !matches!(whom, Whom::Service(_)) {
         let is_ingress = matches!(whom, Whom::Ingress(_));
         for (name, hint) in [
-            ("port", "an address has its port, and a `pod` takes `port` inside"),
+            ("port", "put the port into the address or URL; a `pod` has its own `port`"),
             ("via", "leave it out"),
-            ("namespace", "an address has none, and a `pod` takes `namespace` inside"),
+            ("namespace", "an address has none, and a `pod` has its own `namespace`"),
         ] {
             if let Some(key) = fields.key(name).filter(|_| name != "namespace" || !is_ingress) {
-                let message = format!("`{name}` here is for a `service` only");
+                let message = format!("`{name}` is for a `service` only");
                 return fields.cx().error_hint(key, message, hint);
             }
         }

@@ -68,7 +68,7 @@ impl ObjectFault for DeploymentScale {
         if seen.there != Some(to) {
             let seen = seen.there.map_or("its controller has not observed it".into(), has);
             let why = format!("{seen} after {}", format_seconds(PODS));
-            return Err(self.deployment.failed("confirm the scale of", why));
+            return Err(self.deployment.failed("confirm the scaling of", why));
         }
         context.report(FaultPhase::Confirmed, has(to));
         Ok(())

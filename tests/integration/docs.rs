@@ -26,6 +26,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("docs::the_architecture_has_every_module", the_architecture_has_every_module),
         test("docs::links_lead_somewhere", links_lead_somewhere),
         test("docs::pages_can_be_read", pages_can_be_read),
+        test("docs::the_readme_shows_what_is_printed", the_readme_shows_what_is_printed),
     ]
 }
 
@@ -316,4 +317,12 @@ fn pages_can_be_read() {
             assert!(width <= WIDEST_CELL, "{}: {width} characters: {cell}", page.display());
         }
     }
+}
+
+fn the_readme_shows_what_is_printed() {
+    let run = root().join("tests/recorded/worker-stop");
+    let printed = Home::new().run(&["report", run.to_str().unwrap()]).exits(0).stdout.clone();
+    let page = section(&read("README.md"), "## One run");
+    let shown = page.split("```\n").nth(1).expect("a block");
+    assert_eq!(shown, printed);
 }

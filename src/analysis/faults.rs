@@ -90,6 +90,7 @@ impl<'a> Scope<'a> {
             target: self.request.target,
             requested: self.request.at,
             undo,
+            of_object: self.request.kind.traits().impact == Impact::Objects,
         }
     }
 

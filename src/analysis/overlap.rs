@@ -9,14 +9,19 @@ pub(super) struct Span<'a> {
     pub target: &'a str,
     pub requested: Moment,
     pub undo: Moment,
+    /// Whether it changes but the API's object of its target.
+    pub of_object: bool,
 }
 
 /// For each, up to when what is seen of its target is its own doing: another step's fault on the
-/// same target, or the first that began when it was over.
+/// same target, or the first that began when it was over. What is done to the object of a node that
+/// is down meanwhile, such as a taint, leaves the node as it was.
 pub(super) fn ends(spans: &[Span<'_>]) -> Vec<Moment> {
     let end = |(i, span): (usize, &Span<'_>)| {
         let is_next = |next: &&Span<'_>| {
-            next.step != span.step && (next.target == span.target || next.requested >= span.undo)
+            let beside = next.of_object && !span.of_object && next.undo <= span.undo;
+            let on_same = next.target == span.target && !beside;
+            next.step != span.step && (on_same || next.requested >= span.undo)
         };
         spans[i..].iter().find(is_next).map_or(Moment(u64::MAX), |next| next.requested)
     };
@@ -45,7 +50,8 @@ mod tests {
     use super::*;
 
     fn span(step: u32, target: &str, requested: u64, undo: u64) -> Span<'_> {
-        Span { step, target, requested: Moment(requested), undo: Moment(undo) }
+        let (requested, undo) = (Moment(requested), Moment(undo));
+        Span { step, target, requested, undo, of_object: false }
     }
 
     #[test]
@@ -62,6 +68,14 @@ mod tests {
         let spans = [span(0, "cp", 0, 40), span(2, "w", 40, 60)];
         assert_eq!(groups(&spans), [0, 2]);
         assert_eq!(groups(&[span(0, "cp", 0, u64::MAX), span(1, "w", 9, u64::MAX)]), [0, 0]);
+    }
+
+    #[test]
+    fn a_taint_on_a_node_that_is_down_does_not_end_what_took_it() {
+        let taint = Span { of_object: true, ..span(1, "w", 10, 30) };
+        assert_eq!(ends(&[span(0, "w", 0, 40), taint])[0], Moment(u64::MAX));
+        let drained = Span { of_object: true, ..span(0, "w", 0, 40) };
+        assert_eq!(ends(&[drained, span(1, "w", 10, 30)])[0], Moment(10));
     }
 
     #[test]

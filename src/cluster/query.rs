@@ -289,10 +289,12 @@ impl Ingress {
 fn read_ingress(ingress: objects::Ingress) -> Ingress {
     let spec = ingress.spec.unwrap_or_default();
     let route = |host: Option<&String>, path: objects::IngressPath| {
+        let exact = path.path_type == "Exact";
+        let own = path.path.as_deref().unwrap_or("/");
         Some(Route {
             host: host.filter(|host| !host.is_empty()).cloned(),
-            path: path.path.unwrap_or_else(|| "/".into()),
-            exact: path.path_type == "Exact",
+            path: if exact { own } else { literal(own) }.to_owned(),
+            exact,
             service: path.backend.service?.name,
         })
     };
@@ -307,6 +309,13 @@ fn read_ingress(ingress: objects::Ingress) -> Ingress {
         routes: rules.chain(default).collect(),
         balancer: ingress.status.unwrap_or_default().address(),
     }
+}
+
+/// What stands before a controller's own pattern: `/api` of `/api(/|$)(.*)`, `/` of `/*`.
+fn literal(path: &str) -> &str {
+    let end = path.find(['*', '?', '(', '[', '\\', '^', '$']).unwrap_or(path.len());
+    let kept = if end < path.len() { path[..end].trim_end_matches('.') } else { path };
+    if kept.is_empty() { "/" } else { kept }
 }
 
 impl From<objects::Service> for Service {
@@ -379,6 +388,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_rule_is_what_stands_before_its_pattern() {
+        assert_eq!(
+            ["/api(/|$)(.*)", "/*", "/shop/.*", "/v1.2", ""].map(literal),
+            ["/api", "/", "/shop/", "/v1.2", "/"]
+        );
+    }
 
     #[test]
     fn a_nil_ready_is_ready_and_an_endpoint_counts_once() {

@@ -319,6 +319,20 @@ async fn a_drain_reads_a_budget_when_it_begins_to_wait_and_when_it_gives_up() {
     assert!(read == 2 && evictions > 100, "{read} {evictions}");
 }
 
+/// A drain evicts from the run's namespaces, of which there are none yet; a taint from all.
+#[tokio::test]
+async fn what_would_be_evicted_depends_on_the_fault() {
+    let api = node(json!({}));
+    let pod = json!({"metadata": {"name": "p", "namespace": "other", "uid": "p"}});
+    api.put("/api/v1/pods", json!({"items": [pod]}));
+    let drain = NodeDrain { node: "w".into(), namespaces: vec![], options: Default::default() };
+    let drain = ObjectFaultRecord::NodeDrain(drain);
+    let cluster = &api.cluster();
+    assert_eq!(drain.outlook(cluster).await.unwrap(), Vec::<String>::new());
+    let taint = taint("disk").outlook(cluster).await.unwrap();
+    assert!(taint[0].contains("on w") && taint[0].contains("other"), "{taint:?}");
+}
+
 fn taint(key: &str) -> ObjectFaultRecord {
     let (value, effect) = ("nodeshutdown".into(), TaintEffect::NoExecute);
     ObjectFaultRecord::NodeTaint(NodeTaint {
@@ -399,4 +413,8 @@ async fn only_a_node_that_is_down_is_out_of_service() {
     assert_eq!(done.result, Ok(()));
     assert_eq!(done.phases[0].0, FaultPhase::Waits);
     assert_eq!(taints(&api)[1], "r-0");
+    let back = node(status("True"));
+    let done = carry_out(&back, taint(OUT_OF_SERVICE), false).await;
+    assert!(done.error().contains("Ready again"), "{}", done.error());
+    assert_eq!(taints(&back), json!([null, null]));
 }

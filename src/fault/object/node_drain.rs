@@ -39,6 +39,7 @@ impl ObjectFault for NodeDrain {
 
     async fn outlook(&self, cluster: &Cluster) -> Result<Vec<String>, FaultError> {
         fit(cluster, &self.node).await?;
+        // The run's own namespace does not exist yet.
         if self.namespaces.is_empty() {
             return Ok(Vec::new());
         }

@@ -62,7 +62,14 @@ impl ObjectFault for NodeTaint {
         let add = async |seen: &Taints| {
             context.cluster.taint(node, seen, taint, Some(context.mark)).await
         };
-        write(seen, async || self.fit(context.cluster).await, add).await?;
+        // Whoever wrote to it in the meantime may have been its kubelet, back again.
+        let look = async || match self.fit(context.cluster).await? {
+            seen if seen.is_ready && taint.is_out_of_service() => {
+                Err(self.unfit("Ready again: this taint is only for a node that is down"))
+            }
+            seen => Ok(seen),
+        };
+        write(seen, look, add).await?;
         context.report(FaultPhase::Returned, "accepted by the API server");
         context.report(FaultPhase::Confirmed, format!("it has the taint {taint}"));
         Ok(())

@@ -167,7 +167,9 @@ impl Predictions {
         let unpredicted = |probe: &Probe| {
             let why = match probe.ask.target()? {
                 Target::Address { host, service: None, .. } => {
-                    format!("no Service of the cluster has its address, {host}")
+                    format!(
+                        "its address, {host}, belongs to no Service of the cluster, or to a node that a fault can hit"
+                    )
                 }
                 Target::Published { on: PortOn::Each | PortOn::Node { .. }, .. } => {
                     "it targets every node, including those that a fault hits".into()

@@ -7,6 +7,7 @@ use crate::cluster::{Cluster, Ingress, Node, Route, Service};
 use crate::engine::error::RunError;
 use crate::engine::plan::placement::found;
 use crate::experiment::{Ask, From, Parsed, Probe, Target};
+use crate::plan;
 use crate::timeline::ObjectRef;
 
 /// The experiment with the Service of each address that one of the cluster's Services has, and with
@@ -82,20 +83,19 @@ struct Unclear {
     hint: String,
 }
 
-/// The route of a host and a path, each if it is named; of several paths the longest that matches,
-/// as an Ingress controller chooses.
+/// The route of a host and a path, each if it is named; of several the one that an Ingress controller
+/// chooses: of the very host, then of the longest path, then of an exact one.
 fn chosen<'r>(routes: &'r [Route], host: Option<&str>, path: &str) -> Result<&'r Route, Unclear> {
     let fits = |route: &&Route| {
         host.is_none_or(|host| route.is_of(host)) && (path.is_empty() || route.matches(path))
     };
     let mut fitting: Vec<&Route> = routes.iter().filter(fits).collect();
-    // A rule of a host goes before one of any host.
-    if host.is_some() && fitting.iter().any(|route| route.host.is_some()) {
-        fitting.retain(|route| route.host.is_some());
+    // A rule of this very host goes before a wildcard's, and that before one of any host.
+    if host.is_some() {
+        keep_highest(&mut fitting, |route| (route.host.as_deref() == host, route.host.is_some()));
     }
     if !path.is_empty() {
-        let longest = fitting.iter().map(|route| route.path.len()).max();
-        fitting.retain(|route| Some(route.path.len()) == longest);
+        keep_highest(&mut fitting, |route| (route.path.len(), route.exact));
     }
     let listed = |of: &dyn Fn(&Route) -> String, among: &[&Route]| {
         let mut all: Vec<String> = among.iter().map(|route| of(route)).collect();
@@ -126,6 +126,11 @@ fn chosen<'r>(routes: &'r [Route], host: Option<&str>, path: &str) -> Result<&'r
     }
 }
 
+fn keep_highest<R: Ord>(routes: &mut Vec<&Route>, rank: impl Fn(&Route) -> R) {
+    let highest = routes.iter().map(|route| rank(route)).max();
+    routes.retain(|route| Some(rank(route)) == highest);
+}
+
 impl Route {
     fn is_of(&self, host: &str) -> bool {
         match self.host.as_deref().map(|own| (own, own.strip_prefix('*'))) {
@@ -154,6 +159,7 @@ impl Route {
 #[derive(Default)]
 struct Addresses {
     services: Vec<Service>,
+    /// Those that no fault takes.
     nodes: Vec<Node>,
 }
 
@@ -166,7 +172,11 @@ impl Addresses {
             return Self::default();
         }
         let services = cluster.services().await.unwrap_or_default();
-        Self { services, nodes: cluster.nodes().await.unwrap_or_default() }
+        let mut nodes = cluster.nodes().await.unwrap_or_default();
+        let known: Vec<plan::Node> = nodes.iter().cloned().map(plan::Node::from).collect();
+        let at_risk = plan::at_risk(&parsed.experiment, &known);
+        nodes.retain(|node| !at_risk.contains(&node.name));
+        Self { services, nodes }
     }
 
     fn service_at(&self, host: &str, port: u16, from: &From) -> Option<ObjectRef> {
@@ -209,8 +219,11 @@ impl Service {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::experiment::Pods;
+    use crate::cluster::fake::FakeApi;
+    use crate::experiment::{Pods, Source, parse};
 
     fn route(host: &str, path: &str, service: &str) -> Route {
         let host = (!host.is_empty()).then(|| host.to_owned());
@@ -252,6 +265,51 @@ mod tests {
         assert_eq!(service(&routes, Some("x.a.test"), "/"), Ok("web".into()));
         assert_eq!(service(&routes, Some("x.y.a.test"), "/"), Ok("any".into()));
         assert!(service(&routes[..1], None, "").unwrap_err().contains("set `host`"));
+    }
+
+    #[test]
+    fn the_closest_rule_is_chosen() {
+        let hosts = [route("*.a.test", "/", "wild"), route("x.a.test", "/", "own")];
+        assert_eq!(service(&hosts, Some("x.a.test"), "/"), Ok("own".into()));
+        assert_eq!(service(&hosts, Some("y.a.test"), "/"), Ok("wild".into()));
+        let exact = Route { exact: true, ..route("", "/cart", "exact") };
+        let paths = [route("", "/cart", "prefix"), exact];
+        assert_eq!(service(&paths, None, "/cart"), Ok("exact".into()));
+        assert_eq!(service(&paths, None, "/cart/1"), Ok("prefix".into()));
+    }
+
+    #[tokio::test]
+    async fn a_node_port_counts_where_no_fault_can_hit_the_node() {
+        let node = |name: &str, ip: &str| {
+            let addresses = json!([{"type": "InternalIP", "address": ip}]);
+            json!({"metadata": {"name": name}, "status": {"addresses": addresses}})
+        };
+        let nodes = json!({"items": [node("w1", "10.0.0.1"), node("w2", "10.0.0.2")]});
+        let api = FakeApi::with("/api/v1/nodes", nodes);
+        let web = json!({"metadata": {"name": "web", "namespace": "shop"}, "spec": {"ports": [{"port": 80, "nodePort": 30080}]}});
+        api.put("/api/v1/services", json!({"items": [web]}));
+        let text = "apiVersion: outage/v1alpha1
+kind: Experiment
+metadata: {name: outside}
+spec:
+  namespace: shop
+  probes:
+  - {name: one, http: {url: \"http://10.0.0.1:30080/\"}, rate: 20/s}
+  - {name: two, http: {url: \"http://10.0.0.2:30080/\"}, rate: 20/s}
+  method:
+  - fault:
+      nodeStop: {target: {name: w1}}
+    for: 60s
+";
+        let parsed = parse(Source::from_text("x.yaml", text, "."));
+        let parsed = parsed.unwrap_or_else(|problems| panic!("{problems}"));
+        let parsed = resolved(&api.cluster(), &parsed).await.unwrap();
+        let behind = |probe: &Probe| match probe.ask.target() {
+            Some(Target::Address { service, .. }) => service.clone(),
+            _ => None,
+        };
+        let behind: Vec<_> = parsed.experiment.probes.iter().map(behind).collect();
+        assert_eq!(behind, [None, Some("shop/web".into())]);
     }
 
     #[test]

@@ -21,8 +21,13 @@ pub(super) fn check(check: &Check) {
             if pem.trim().is_empty() {
                 return None;
             }
-            let found =
-                certificate::chain(pem).and_then(|chain| in_time(&chain, now).map(|()| chain));
+            // One that is valid is enough to vouch; a client's chain is needed as a whole.
+            let found = certificate::chain(pem).and_then(|chain| {
+                let most = if field == "ca" { chain.len() - 1 } else { 0 };
+                let outdated = outdated(&chain, now);
+                let is_usable = outdated.len() <= most;
+                outdated.into_iter().next().filter(|_| !is_usable).map_or(Ok(chain), Err)
+            });
             found.map_err(|why| report(field, why)).ok()
         };
         if let Some(ca) = &settings.ca
@@ -41,14 +46,15 @@ pub(super) fn check(check: &Check) {
     }
 }
 
-fn in_time(chain: &[Vec<u8>], now: Timestamp) -> Result<(), String> {
-    let outside = chain.iter().filter_map(|der| certificate::validity(der));
+/// What is wrong with those that are not valid now.
+fn outdated(chain: &[Vec<u8>], now: Timestamp) -> Vec<String> {
+    let all = chain.iter().filter_map(|der| certificate::validity(der));
     let problem = |Validity { from, to }: Validity| match () {
         () if now > to => Some(format!("the certificate expired at {to}")),
         () if now < from => Some(format!("the certificate is not valid before {from}")),
         () => None,
     };
-    outside.filter_map(problem).next().map_or(Ok(()), Err)
+    all.filter_map(problem).collect()
 }
 
 #[cfg(test)]
@@ -87,6 +93,19 @@ mod tests {
         let absent = problems("ca: {file: nowhere.pem}");
         assert!(absent.contains("error: cannot read nowhere.pem: no such file"), "{absent}");
         assert_eq!(absent.lines().count(), 1, "{absent}");
+    }
+
+    #[test]
+    fn one_valid_certificate_is_enough_to_vouch() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("both.pem");
+        let both = [CERTIFICATE, EXPIRED].map(|path| std::fs::read_to_string(path).unwrap());
+        std::fs::write(&path, both.concat()).unwrap();
+        let both = path.display();
+        assert_eq!(problems(&format!("ca: {{file: {both}}}")), "");
+        let client =
+            problems(&format!("clientCertificate: {{file: {both}}}, clientKey: {{file: {KEY}}}"));
+        assert!(client.contains("the certificate expired"), "{client}");
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub(super) const STDOUT: &str = "-";
 #[derive(Clone, Copy)]
 pub(super) struct Wish<'a> {
     pub application: &'a Application,
+    pub nodes: &'a [Node],
     pub fault: ChosenFault,
     /// Whether the file names the context that is used: only if somebody has named it.
     pub names_context: bool,
@@ -74,22 +75,17 @@ pub(super) fn init(args: &Init, env: &Env) -> Result<u8, Failure> {
             Some(_) => true,
             None => asks && confirm_context(cluster.context())?,
         };
-        let wish = Wish { application: &application, fault, names_context };
+        let wish = Wish { application: &application, nodes: &nodes, fault, names_context };
         write(&cluster, wish).await
     })?;
     written.chosen.iter().for_each(|line| complain!("   {line}"));
-    let path = match args.save.as_deref() {
+    let saved = match args.save.as_deref() {
         None if asks_for_file => ask_path(&written)?,
-        Some(path) if path != Path::new(STDOUT) => {
-            written.save(path)?;
-            path.to_owned()
-        }
-        _ => {
-            print(written.source.text().trim_end());
-            return Ok(exit::PASS);
-        }
+        path => written.deliver(path.unwrap_or(Path::new(STDOUT)))?,
     };
-    complain!("next: {}", next(&path, kubeconfig));
+    if let Some(path) = saved {
+        complain!("next: {}", next(&path, kubeconfig));
+    }
     Ok(exit::PASS)
 }
 
@@ -108,12 +104,11 @@ pub(super) async fn application(
 
 /// Looks at the cluster, and writes.
 pub(super) async fn write(cluster: &Cluster, wish: Wish<'_>) -> Result<Written, Failure> {
-    let Wish { application, fault, names_context } = wish;
+    let Wish { application, nodes, fault, names_context } = wish;
     let (facts, warnings) = live::facts_of(cluster).await?;
     warnings.iter().for_each(|warning| complain!("warning: {warning}"));
-    let nodes = cluster.nodes().await.map_err(RunError::refused_by)?;
     let context = names_context.then_some(cluster.context());
-    let request = Request { application, fault, context, nodes: &nodes };
+    let request = Request { application, fault, context, nodes };
     let name = ObjectRef::new(Some(&application.namespace), &application.service).to_string();
     let model = with_endpoints(ClusterModel::of_cluster(&facts), &name, &application.endpoints);
     // Each needs what was found before it: whether the fault lasts long enough to be detected decides
@@ -132,6 +127,15 @@ pub(super) async fn write(cluster: &Cluster, wish: Wish<'_>) -> Result<Written, 
 }
 
 impl Written {
+    /// Prints it, or saves it as a new file, whose path is returned.
+    fn deliver(&self, path: &Path) -> Result<Option<PathBuf>, Failure> {
+        if path == Path::new(STDOUT) {
+            print(self.source.text().trim_end());
+            return Ok(None);
+        }
+        self.save(path).map(|()| Some(path.to_owned()))
+    }
+
     /// Saves it as a new file.
     pub(super) fn save(&self, path: &Path) -> Result<(), Failure> {
         let written = std::fs::File::create_new(path)
@@ -269,10 +273,10 @@ fn ask_fault(application: &Application, nodes: &[Node]) -> Result<ChosenFault, F
 }
 
 /// Saves it where there is nothing yet.
-fn ask_path(written: &Written) -> Result<PathBuf, Failure> {
+fn ask_path(written: &Written) -> Result<Option<PathBuf>, Failure> {
     until_usable(|| {
-        let path = PathBuf::from(ask("File", "file", Some(written.source.name()))?);
-        Ok(written.save(&path).map(|()| path))
+        let path = ask("File", "file", Some(written.source.name()))?;
+        Ok(written.deliver(Path::new(&path)))
     })
 }
 
@@ -375,5 +379,9 @@ mod tests {
         let written = Written { source, chosen: Vec::new() };
         assert_eq!(written.save(&path).unwrap_err().text(), refused.text());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+        let saved = written.deliver(&root.path().join("y.yaml")).unwrap();
+        assert_eq!(std::fs::read_to_string(saved.unwrap()).unwrap(), "other");
+        assert_eq!(written.deliver(Path::new(STDOUT)).unwrap(), None);
+        assert!(!Path::new(STDOUT).exists());
     }
 }

@@ -100,7 +100,8 @@ fn about(service: &ObjectRef, args: &Run, place: Place, env: &Env) -> Result<Vec
         let namespace = args.experiments.namespace.as_deref();
         let application = &init::application(&cluster, service, namespace).await?;
         let names_context = context.is_some();
-        init::write(&cluster, Wish { application, fault, names_context }).await
+        let nodes = &cluster.nodes().await.map_err(RunError::refused_by)?;
+        init::write(&cluster, Wish { application, nodes, fault, names_context }).await
     })?;
     written.chosen.iter().for_each(|line| complain!("   {line}"));
     if let Some(path) = &args.save {

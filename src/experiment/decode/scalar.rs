@@ -226,11 +226,16 @@ pub(crate) fn scalar(cx: &Cx, node: &Node) -> Option<Json> {
     cx.reads(|| json!({"type": ["string", "number", "boolean"]}))?;
     match &node.value {
         // What JSON takes for a number or a boolean is one.
-        Value::Scalar { text, plain } => {
-            let read =
-                Some(text).filter(|_| *plain).and_then(|text| serde_json::from_str(text).ok());
-            Some(read.unwrap_or_else(|| text.clone().into()))
-        }
+        Value::Scalar { text, plain: true } => match serde_json::from_str(text) {
+            Ok(read) => Some(read),
+            Err(_) if looks_otherwise(text) => cx.error_hint(
+                node.focus(),
+                format!("{} is not written as in JSON", node.described()),
+                "write `true`, `false` or a JSON number, or a string in quotes",
+            ),
+            Err(_) => Some(text.clone().into()),
+        },
+        Value::Scalar { text, plain: false } => Some(text.clone().into()),
         _ => cx.expected(node, "a string, a number or a boolean"),
     }
 }
@@ -310,6 +315,22 @@ mod tests {
             Err("expected a string, found `yes` (put it in quotes: \"yes\")".into())
         );
         assert_eq!(one("[a]", text), Err("expected a string, found a list".into()));
+    }
+
+    #[test]
+    fn a_value_of_json_is_written_as_there() {
+        for (typed, value) in [
+            ("true", json!(true)),
+            ("1.5e3", json!(1500.0)),
+            ("\"on\"", json!("on")),
+            ("ready", json!("ready")),
+        ] {
+            assert_eq!(one(typed, scalar), Ok(value));
+        }
+        for typed in ["True", "yes", "on", ".5", "+1", "007"] {
+            let why = "is not written as in JSON (write `true`, `false` or a JSON number, or a string in quotes)";
+            assert_eq!(one(typed, scalar), Err(format!("`{typed}` {why}")));
+        }
     }
 
     #[test]

@@ -354,6 +354,9 @@ mod tests {
             "users: [{name: u, user: {token: [hunter2]}}]\n",
             "users: [{name: u, user: hunter2}]\n",
             "users: hunter2\n",
+            "users: [{name: u, user: {password: !hunter2}}]\n",
+            "users: [{name: u, user: {password: !hunter2!x}}]\n",
+            "users: [{name: u, user: {password: *hunter2}}]\n",
             "clusters: [{name: c, cluster: {insecure-skip-tls-verify: hunter2}}]\n",
         ] {
             let bad = folder.path().join("bad");

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::env::Env;
 use super::failure::Failure;
 use super::form::{Form, Output};
-use super::report_file::ReportFile;
+use super::report_file::{ReportFile, is_stdout};
 use super::{exit, output};
 use crate::report::suite::Part;
 use crate::report::{Style, View};
@@ -21,7 +21,7 @@ impl Outputs {
     pub(super) fn new(asked: &[Output]) -> Result<Self, Failure> {
         let (mut stdout, mut files) = (None, Vec::<(Form, ReportFile)>::new());
         for Output { form, file } in asked {
-            let Some(path) = file else {
+            let Some(path) = file.as_deref().filter(|path| !is_stdout(path)) else {
                 if stdout.replace(*form).is_some() {
                     return Err(Failure::usage("two output formats for standard output")
                         .hint("write the others to files: `-o junit=FILE`"));

@@ -2,6 +2,8 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
@@ -85,12 +87,36 @@ impl ReportFile {
             fs::set_permissions(new, old.permissions())?;
         }
         out.get_ref().sync_all()?;
-        fs::rename(new, &self.0)
+        drop(out);
+        put(new, &self.0, fs::rename(new, &self.0))
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
+}
+
+/// A file that is a mount, as `docker run -v` makes it, cannot be replaced: it is written over.
+fn put(new: &Path, place: &Path, renamed: io::Result<()>) -> io::Result<()> {
+    match renamed {
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+            fs::copy(new, place)?;
+            fs::remove_file(new)
+        }
+        renamed => renamed,
+    }
+}
+
+/// Whether it is the file or the pipe that standard output is, as `/dev/stdout`.
+pub(super) fn is_stdout(path: &Path) -> bool {
+    is_open_as(path, io::stdout())
+}
+
+fn is_open_as(path: &Path, open: impl AsFd) -> bool {
+    let open = open.as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
+    matches!((fs::metadata(path), open), (Ok(there), Ok(open))
+        if !there.file_type().is_char_device()
+            && (there.dev(), there.ino()) == (open.dev(), open.ino()))
 }
 
 #[cfg(test)]
@@ -116,6 +142,30 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_file_that_is_a_mount_is_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let [new, place] = ["new", "place"].map(|name| folder.path().join(name));
+        fs::write(&new, "new").unwrap();
+        fs::write(&place, "something longer").unwrap();
+        put(&new, &place, Err(io::ErrorKind::ResourceBusy.into())).unwrap();
+        assert_eq!(fs::read_to_string(&place).unwrap(), "new");
+        assert!(!new.exists());
+        assert!(put(&new, &place, Err(io::ErrorKind::StorageFull.into())).is_err());
+    }
+
+    #[test]
+    fn the_file_that_output_is_redirected_to_is_recognised() {
+        let folder = tempfile::tempdir().unwrap();
+        let [redirected, other] = ["a", "b"].map(|name| folder.path().join(name));
+        let open = File::create(&redirected).unwrap();
+        fs::write(&other, "").unwrap();
+        assert!(is_open_as(&redirected, &open) && !is_open_as(&other, &open));
+        assert!(!is_open_as(&folder.path().join("none"), &open));
+        let null = OpenOptions::new().write(true).open("/dev/null").unwrap();
+        assert!(!is_open_as(Path::new("/dev/null"), null), "it can be both");
     }
 
     #[test]

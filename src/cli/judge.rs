@@ -1,6 +1,5 @@
 //! From a run's folder to its report: the one way, offline and right after a run.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::args::ListForm;
@@ -9,7 +8,6 @@ use crate::analysis::{self, Completion, Findings};
 use crate::engine::error::RunError;
 use crate::experiment::{Expectation, Experiment};
 use crate::prediction::Predictions;
-use crate::report::spread::SpreadReport;
 use crate::report::suite::Part;
 use crate::report::{Summary, View, describe, ground, json};
 use crate::timeline::Timeline;
@@ -87,20 +85,13 @@ pub(super) fn views(parts: &[Part<Judged>]) -> Vec<Part<View<'_>>> {
 
 /// Prints runs as a list of experiments, each with its spread.
 pub(super) fn print_list(runs: &[Judged], form: ListForm) {
-    let views: Vec<View> = runs.iter().map(Judged::view).collect();
-    let spreads = spreads(&views);
+    let mut parts = parts(runs);
+    parts.sort_by(|a, b| a.experiment.cmp(&b.experiment));
+    let spreads: Vec<_> = parts.iter().filter_map(Part::spread).collect();
     match form {
         ListForm::Yaml => super::print(&json::yaml(&spreads)),
         _ => super::print(&json::pretty(&spreads)),
     }
-}
-
-fn spreads(views: &[View<'_>]) -> Vec<SpreadReport> {
-    let mut by_experiment: BTreeMap<&str, Vec<Summary>> = BTreeMap::new();
-    for view in views {
-        by_experiment.entry(&view.timeline.header.name).or_default().push(Summary::new(view));
-    }
-    by_experiment.into_values().map(SpreadReport::new).collect()
 }
 
 #[cfg(test)]

@@ -260,7 +260,11 @@ fn clients_see_rates_bursts_and_hung_connections() {
     let assertions = report["verdict"]["assertions"].as_array().unwrap();
     let rate = assertions.iter().find(|one| one["name"] == "errorRate/web").unwrap();
     assert_eq!(rate["outcome"], "fail", "half of the endpoints were away for seconds: {rate:#}");
-    assert!(rate["measured"].as_str().unwrap().contains("% of 100 requests from +"), "{rate:#}");
+    // 100 are due in 2 s; a machine under load sends some of them too late, or not at all.
+    let measured = rate["measured"].as_str().unwrap();
+    let rest = measured.split_once("% of ").unwrap_or_else(|| panic!("{rate:#}")).1;
+    let requests = rest.split_once(" requests from +").unwrap_or_else(|| panic!("{rate:#}")).0;
+    assert!((80..=100).contains(&requests.parse::<u32>().unwrap()), "{rate:#}");
     let probes = report["findings"]["probes"].as_array().unwrap();
     let kept = probes.iter().find(|probe| probe["name"] == "kept").unwrap();
     let ends = kept["kept"].as_array().unwrap();

@@ -8,7 +8,7 @@ use super::connect::Cluster;
 use super::error::ClusterError;
 use super::labels::{mark_of, marked};
 use super::query::any;
-use crate::experiment::Taint;
+use crate::timeline::Taint;
 
 /// A node's taints, whether it is Ready, and which run has marked it.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::record::NodeTarget;
 use super::*;
-use crate::experiment::{self, NodeSelector, Taint, TaintEffect, load};
-use crate::timeline::NodeRole;
+use crate::experiment::{self, NodeSelector, load};
+use crate::timeline::{NodeRole, Taint, TaintEffect};
 
 /// The files of all experiments.
 pub(crate) fn experiments() -> Vec<PathBuf> {

@@ -25,6 +25,7 @@ mod readable;
 pub mod record;
 mod secret;
 pub mod store;
+mod taint;
 mod tuning;
 
 pub use attempts::{Attempt, AttemptReader};
@@ -50,5 +51,6 @@ pub use record::{
 };
 pub use secret::Secret;
 pub use store::{RunFolder, StoreError, Timeline};
+pub use taint::{Taint, TaintEffect};
 pub(crate) use tuning::defaults;
 pub use tuning::{Tolerations, Tuning, TuningSource, minor_version};

@@ -7,11 +7,10 @@ use super::node::{self, target};
 use super::reference::object;
 use super::scalar::{choice, count, dns_label, duration, flag, positive, qualified_name, text};
 use crate::experiment::schema::{
-    Count, Direction, DrainOptions, Fault, NodeSelector, PodSelector, Side, Step, Taint,
-    TaintEffect, every_fault,
+    Count, Direction, DrainOptions, Fault, NodeSelector, PodSelector, Side, Step, every_fault,
 };
 use crate::experiment::tree::Node;
-use crate::timeline::{Component, FaultKind, NodeRole, ObjectRef};
+use crate::timeline::{Component, FaultKind, NodeRole, ObjectRef, Taint, TaintEffect};
 
 macro_rules! readers {
     ($(

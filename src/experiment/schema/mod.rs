@@ -22,7 +22,7 @@ pub(crate) use blast_radius::{Affected, BlastRadius, Excess};
 pub(crate) use expectation::{
     Bound, DEFAULT_WINDOW, During, ErrorTime, Expectation, every_expectation,
 };
-pub(crate) use fault::{Direction, DrainOptions, Fault, Side, Taint, TaintEffect, every_fault};
+pub(crate) use fault::{Direction, DrainOptions, Fault, Side, every_fault};
 pub(crate) use named::Named;
 pub(crate) use probe::{
     ApiServer, ApiVerb, Ask, BodyJson, Canary, ClientCertificate, Connection, DnsName, FileText,

@@ -6,8 +6,8 @@ use super::deployment::PlannedDeployment;
 use super::*;
 use crate::cluster::fake::{FakeApi, changed, merged};
 use crate::cluster::onto;
-use crate::experiment::{Taint, TaintEffect};
 use crate::fault::{DeploymentPlace, DeploymentScale, NodeDrain, NodeTaint};
+use crate::timeline::{Taint, TaintEffect};
 
 const WEB: &str = "/apis/apps/v1/namespaces/n/deployments/web";
 const WRITE: &str = "PATCH /apis/apps/v1/namespaces/n/deployments/web";

@@ -8,9 +8,9 @@ use tokio::time::{Instant, sleep};
 
 use super::{AWAY, LOOK, ObjectContext, ObjectFault, Untouched, undo_marked, write};
 use crate::cluster::{Cluster, PodOnNode, Taints};
-use crate::experiment::{Fault, Taint};
+use crate::experiment::Fault;
 use crate::fault::FaultError;
-use crate::timeline::{FaultPhase, format_duration};
+use crate::timeline::{FaultPhase, Taint, format_duration};
 
 /// How long a node that is to be out of service may take to be NotReady. Kubernetes' default grace
 /// period is 40 s to 50 s.

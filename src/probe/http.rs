@@ -204,6 +204,9 @@ fn head(question: &HttpQuestion, path: &str, reused: bool) -> String {
         }
         let length = body.text.replace(HttpQuestion::UNIQUE, DIGITS).len();
         text.push_str(&format!("Content-Length: {length}\r\n"));
+    } else if matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
+        // Else some servers answer 411 (RFC 9110, 8.6).
+        text.push_str("Content-Length: 0\r\n");
     }
     text.push_str("\r\n");
     text
@@ -223,6 +226,16 @@ mod tests {
             text,
             "GET /x?y HTTP/1.1\r\nHost: web:80\r\nConnection: close\r\nAccept: */*\r\nuser-agent: me\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn a_write_without_a_body_says_so() {
+        let lengths = |method: &str| {
+            let question = HttpQuestion { method: method.into(), ..HttpQuestion::get("web", "/") };
+            head(&question, "/", false).matches("\r\nContent-Length: 0\r\n").count()
+        };
+        assert_eq!(["POST", "PUT", "PATCH"].map(lengths), [1; 3]);
+        assert_eq!(["GET", "HEAD", "DELETE", "OPTIONS"].map(lengths), [0; 4]);
     }
 
     #[test]

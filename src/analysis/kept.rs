@@ -16,7 +16,7 @@ fn end_of(attempt: &Attempt) -> Option<KeptEnd> {
         (Outcome::Reset(_), Some(ConnectionEnd::Reset)) => Some(KeptEnd::Reset),
         (Outcome::Reset(_), Some(ConnectionEnd::Closed)) => Some(KeptEnd::Closed),
         (Outcome::Reset(_), None) => Some(KeptEnd::ResetOrClosed),
-        (Outcome::Ok | Outcome::Status(_), Some(_)) => Some(KeptEnd::Answered),
+        (outcome, Some(_)) if outcome.is_answer() => Some(KeptEnd::Answered),
         _ => None,
     }
 }
@@ -63,11 +63,13 @@ mod tests {
         take(reset, Some(ConnectionEnd::Reset), true, 3.0);
         take(reset, Some(ConnectionEnd::Closed), true, 3.0);
         take(reset, None, true, 3.0);
-        take(Outcome::Ok, Some(ConnectionEnd::Closed), true, 3.0);
+        for answer in [Outcome::Ok, Outcome::Status(503), Outcome::WrongBody] {
+            take(answer, Some(ConnectionEnd::Closed), true, 3.0);
+        }
         take(Outcome::Ok, None, true, 3.0);
         let found: Vec<_> = kept.iter().map(|one| (one.end, one.connections)).collect();
         use KeptEnd::*;
-        let wanted = [(Timeout, 2), (Reset, 1), (Closed, 1), (ResetOrClosed, 1), (Answered, 1)];
+        let wanted = [(Timeout, 2), (Reset, 1), (Closed, 1), (ResetOrClosed, 1), (Answered, 3)];
         assert_eq!(found, wanted);
         assert_eq!((kept[0].longest, kept[0].last), (s(0.201), s(1.201)));
     }

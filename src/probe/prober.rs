@@ -283,7 +283,7 @@ impl Prober {
         let reused = task.reused;
         let (mut attempt, answer) = task.end(now, outcome);
         let closes = answer.as_ref().is_some_and(|answer| !answer.keeps_connection());
-        if reused && closes && matches!(outcome, Outcome::Ok | Outcome::Status(_)) {
+        if reused && closes && outcome.is_answer() {
             attempt.ended = Some(ConnectionEnd::Closed);
         }
         probe.recorder.record(attempt, answer.as_ref().and_then(|answer| answer.backend()));

@@ -146,6 +146,11 @@ impl Outcome {
         )
     }
 
+    /// Whether the server gave a complete answer, wanted or not.
+    pub fn is_answer(self) -> bool {
+        matches!(self, Outcome::Ok | Outcome::Status(_) | Outcome::WrongBody)
+    }
+
     /// The class in one word, as reports list it: `timeout`, `refused`, `status 503`.
     pub fn label(self) -> String {
         match self {

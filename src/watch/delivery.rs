@@ -16,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::follow::Follow;
 use super::{Watches, lease, run, within};
 use crate::cluster::Cluster;
-use crate::timeline::{Change, DELIVERY_WATCH, Event, Moment, Record};
+use crate::timeline::{Change, DELIVERY_LEASE, DELIVERY_WATCH, Event, Moment, Record};
 
 /// Between two renewals.
 const EVERY: Duration = Duration::from_millis(500);
@@ -116,7 +116,9 @@ impl Delivery {
                 self.follows = false;
                 Vec::new()
             }
-            Event::Lease { holder: Some(holder), change: Change::Changed, .. } => {
+            Event::Lease { name, holder: Some(holder), change: Change::Changed, .. }
+                if name == DELIVERY_LEASE =>
+            {
                 let Some(sent) = holder.parse().ok().map(Moment) else { return Vec::new() };
                 self.last = Some((record.at, sent));
                 self.unseen = self.unseen.filter(|write| write.sent > sent);
@@ -170,7 +172,7 @@ mod tests {
     }
 
     fn renewal(sent: u64, at: u64) -> Record {
-        let (namespace, name) = ("run".into(), "outage-watch-delivery".into());
+        let (namespace, name) = ("run".into(), DELIVERY_LEASE.into());
         let (change, holder) = (Change::Changed, Some(ms(sent).0.to_string()));
         let (renewed, transitions, lasts_s) = Default::default();
         let event = Event::Lease { namespace, name, change, holder, renewed, transitions, lasts_s };
@@ -201,6 +203,17 @@ mod tests {
         let Event::WatchGap { until, .. } = &again[0].event else { panic!("{again:?}") };
         assert_eq!((*until, again.len()), (Some(ms(3600)), 2));
         assert!(delivery.written(write(4000, true)).is_none());
+    }
+
+    #[test]
+    fn another_lease_with_a_number_as_its_holder_is_not_ours() {
+        let mut delivery = following();
+        let mut other = renewal(9000, 600);
+        let Event::Lease { name, .. } = &mut other.event else { panic!("{other:?}") };
+        *name = "of-the-app".into();
+        assert!(delivery.seen(other).is_empty());
+        let blind = (1..=6).find_map(|n| delivery.written(write(500 + n * 500, true)));
+        assert_eq!(blind.unwrap().since, Some(ms(507)), "it hides no blind watch");
     }
 
     #[test]

@@ -190,7 +190,7 @@ pub(super) fn error_rate(
     bound: f64,
 ) -> Finding {
     let Some(rate) = probe.error_rates.iter().find(|rate| rate.window == window) else {
-        return Finding::unknown(no_attempt(probe));
+        return Finding::unknown(validity::no_attempt(probe));
     };
     let all = window.as_f64() / probe.interval.as_f64();
     let share = |failed: u64, all: f64| failed as f64 / all;
@@ -200,11 +200,7 @@ pub(super) fn error_rate(
     } else if share(rate.failed, all.max(rate.attempts as f64)) > bound {
         Finding::failed("more than expected")
     } else if rate.most_failed > rate.failed {
-        let missing = rate.most_failed.min(rate.attempts);
-        Finding::unknown(format!(
-            "attempts without a result could make it {}",
-            percent(share(missing, rate.attempts as f64))
-        ))
+        Finding::unknown(format!("attempts without a result could make it {}", percent(most)))
     } else {
         let lasted = rate.until - rate.from;
         Finding::unknown(format!(
@@ -227,7 +223,7 @@ pub(super) fn error_rate(
 pub(super) fn failed_share(found: &Findings, probe: &ProbeFinding, bound: f64) -> Finding {
     let since = probe.since_fault();
     let Some(share) = since.failed_share() else {
-        return Finding::unknown(no_attempt(probe));
+        return Finding::unknown(validity::no_attempt(probe));
     };
     let measured = format!("{} ({} of {})", percent(share), since.failed, since.judged());
     if share > bound {
@@ -236,10 +232,6 @@ pub(super) fn failed_share(found: &Findings, probe: &ProbeFinding, bound: f64) -
             .inconclusive_if(validity::of_unreadable_faults(found, probe));
     }
     Finding::passed(measured).pass_inconclusive_if(of_failures(found, probe, since.failed))
-}
-
-fn no_attempt(probe: &ProbeFinding) -> String {
-    format!("no conclusive attempt of {} after the fault", probe.name)
 }
 
 /// Why it proves nothing that no more attempts failed.

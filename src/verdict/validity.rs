@@ -2,15 +2,13 @@
 
 use super::Outcome;
 use super::finding::Finding;
+use crate::analysis::findings::MOST_BLIND;
 use crate::analysis::{
     Completion, Disturbance, FaultFinding, Findings, InEffect, ProbeFinding, Tally,
 };
 use crate::experiment::feasibility::FEWEST_TO_JUDGE;
 use crate::stats::Seconds;
 use crate::timeline::Component;
-
-/// A prober that could not make more than this share of its attempts was blind.
-const MOST_BLIND: f64 = 0.05;
 
 /// Why nothing that this run measured decides anything.
 pub(super) fn of_run(found: &Findings) -> Option<String> {
@@ -72,11 +70,15 @@ pub(super) fn of_lateness(probe: &ProbeFinding) -> Option<String> {
     })
 }
 
+/// Why nothing is known of what a fault did to a probe.
+pub(super) fn no_attempt(probe: &ProbeFinding) -> String {
+    format!("no conclusive attempt of {} after the fault", probe.name)
+}
+
 /// Why a probe's successes prove nothing.
 pub(super) fn of_successes(found: &Findings, probe: &ProbeFinding) -> Option<String> {
     let since = probe.since_fault();
-    let unasked = (since.judged() == 0)
-        .then(|| format!("no conclusive attempt of {} after the fault", probe.name));
+    let unasked = (since.judged() == 0).then(|| no_attempt(probe));
     unasked
         .or_else(|| of_unreadable_faults(found, probe))
         .or_else(|| of_attempts(probe, since, found.last_undo_requested()))

@@ -23,6 +23,7 @@ pub use delivery::{DeliveryFinding, MomentDelay};
 pub use fault::{Detected, EndpointFinding, FaultFinding, NodeCount, NodeFinding, ServiceFinding};
 pub use latency::{BackendLatency, Latency, Quantiles};
 pub use leader::{LeaderFinding, LeaderGap, LeaderLoss, LeaderTerm, OldLeader};
+pub(crate) use probe::MOST_BLIND;
 pub use probe::{
     Disturbance, DisturbanceCause, ErrorRate, InEffect, KeptConnections, KeptEnd, LateFinding,
     Lateness, Period, PeriodTally, ProbeFinding, Recovered, Series, Tally, UndisturbedLatency,

@@ -148,8 +148,8 @@ impl Disturbance {
     }
 }
 
-/// A prober that could not make more than this share of its attempts was blind.
-const MOST_BLIND: f64 = 0.05;
+/// Attempts do not stand for all where more than this share of them say nothing.
+pub(crate) const MOST_BLIND: f64 = 0.05;
 
 impl ProbeFinding {
     /// Whether its prober was late all the time.

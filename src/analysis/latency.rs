@@ -217,9 +217,11 @@ pub(super) fn undisturbed(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::analysis::testing::{Run, attempt, file, s, span};
-    use crate::analysis::analyse;
+    use crate::analysis::{Wanted, analyse, analyse_for};
     use crate::timeline::Phase;
 
     /// An attempt every 20 ms from -5 s to +25 s, and a fault from 0 until 15 s, whose undo is
@@ -297,6 +299,22 @@ mod tests {
         assert_eq!(took, [Some(5.0), Some(301.0)]);
         let phases: Vec<_> = found[1].phases().map(|(name, took)| (name, ms(took.p99))).collect();
         assert_eq!(phases, [("connect", Some(1.0)), ("first byte", Some(300.0))]);
+    }
+
+    #[test]
+    fn what_a_disturbed_prober_saw_is_left_out_where_that_is_wanted() {
+        let late = |slot| Attempt { slot, late_us: 2_000_000, ..answered(900) };
+        let quick = |slot| Attempt { slot, ..answered(5) };
+        let attempts = (0..1500).map(|slot| if slot == 500 { late(slot) } else { quick(slot) });
+        let file = file(&span("web", 20, 1000), &[], attempts.collect());
+        let run = Run::new().endpoints(1, 1).kill(15_000).probe(file).ended(27_000).build();
+        let quiet = |undisturbed_latency| {
+            let wanted = Wanted { windows: BTreeSet::new(), undisturbed_latency };
+            analyse_for(&run, &wanted).probes.remove(0).undisturbed_latency
+        };
+        let seen = quiet(true).expect("the prober stalled").latency;
+        assert_eq!(ms(seen[1].answered.max), Some(5.0));
+        assert_eq!(quiet(false), None);
     }
 
     #[test]

@@ -40,6 +40,8 @@ mod tracker;
 mod unreadable;
 mod warnings;
 
+use std::collections::BTreeSet;
+
 pub use clock::Zero;
 pub use findings::{
     Cause, CausePart, Completion, Disturbance, ErrorRate, FaultFinding, Findings, InEffect,
@@ -54,11 +56,20 @@ use crate::timeline::{Event, Moment, NodeRole, Timeline};
 /// Finds in a timeline what happened, and what weakens the numbers. A timeline that was cut gives
 /// what there is.
 pub fn analyse(timeline: &Timeline) -> Findings {
-    analyse_for(timeline, &[])
+    analyse_for(timeline, &Wanted { windows: BTreeSet::new(), undisturbed_latency: true })
 }
 
-/// The same, with the highest error rate of each probe over windows of these lengths.
-pub fn analyse_for(timeline: &Timeline, windows: &[Seconds]) -> Findings {
+/// What is found only where an expectation is judged by it.
+#[derive(Debug)]
+pub struct Wanted {
+    /// The lengths of the windows whose highest error rates are.
+    pub windows: BTreeSet<Seconds>,
+    /// Whether the latency without the times in which a prober was disturbed is.
+    pub undisturbed_latency: bool,
+}
+
+/// The same, with what is wanted.
+pub fn analyse_for(timeline: &Timeline, wanted: &Wanted) -> Findings {
     let (zero, origin) = Zero::of(timeline);
     let faults = faults::faults(timeline, zero);
     let end = zero
@@ -71,7 +82,7 @@ pub fn analyse_for(timeline: &Timeline, windows: &[Seconds]) -> Findings {
     let unreadable = lost.records().into_iter();
     let unreadable = unreadable.filter(|time| requested.is_some_and(|at| time.overlaps(at, None)));
     let (faults_of_run, records) = (&faults[..], &timeline.records[..]);
-    let run = run::Run { zero, steady_since, faults: faults_of_run, end, records, lost, windows };
+    let run = run::Run { zero, steady_since, faults: faults_of_run, end, records, lost, wanted };
     let mut probes = probes::probes(&timeline.probes, &run);
     probes.sort_by_key(|probe| (probe.control, started(timeline, &probe.name)));
     let first_fault = faults.first().map_or(Moment(u64::MAX), |_| Moment(origin.monotonic_ns));

@@ -50,7 +50,7 @@ pub(super) fn probes(files: &[ProbeFile], run: &Run<'_>) -> Vec<ProbeFinding> {
     let disturbed: Vec<_> =
         found.iter().map(|probe| disturbance::of_prober(probe, &found, run)).collect();
     for ((probe, mut times), file) in found.iter_mut().zip(disturbed).zip(files) {
-        if !times.is_empty() {
+        if run.wanted.undisturbed_latency && !times.is_empty() {
             probe.undisturbed_latency = Some(latency::undisturbed(file, run, times.clone()));
         }
         times.retain(|times| disturbance::met_failures(times, probe));
@@ -149,7 +149,12 @@ impl<'a> Pass<'a> {
             named: 0,
             steps: StepTracker::all(run.faults),
             kept: Vec::new(),
-            rates: run.windows.iter().map(|window| RollingRate::new(*window, span)).collect(),
+            rates: run
+                .wanted
+                .windows
+                .iter()
+                .map(|window| RollingRate::new(*window, span))
+                .collect(),
             gaps: Gaps {
                 from: run.faults.first().map_or(run.end, |fault| fault.requested),
                 last: None,

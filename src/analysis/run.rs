@@ -1,5 +1,6 @@
 //! What is known of the run around a probe's attempts.
 
+use super::Wanted;
 use super::clock::Zero;
 use super::findings::FaultFinding;
 use super::unreadable::Lost;
@@ -16,6 +17,5 @@ pub(super) struct Run<'a> {
     pub end: Seconds,
     pub records: &'a [Record],
     pub lost: Lost<'a>,
-    /// The lengths of the windows whose error rates are wanted.
-    pub windows: &'a [Seconds],
+    pub wanted: &'a Wanted,
 }

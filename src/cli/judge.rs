@@ -6,7 +6,7 @@ use super::args::ListForm;
 use super::{exit, failure::Failure};
 use crate::analysis::{self, Completion, Findings};
 use crate::engine::error::RunError;
-use crate::experiment::{Expectation, Experiment};
+use crate::experiment::Experiment;
 use crate::prediction::Predictions;
 use crate::report::suite::Part;
 use crate::report::{Summary, View, describe, ground, json};
@@ -29,8 +29,8 @@ pub(super) fn judge(folder: &Path) -> Result<Judged, Failure> {
             RunError::refused(format!("cannot read the experiment of run {}", timeline.header.run))
                 .caused_by(json_problem(&e))
         })?;
-    let windows: Vec<_> = experiment.expect.iter().filter_map(Expectation::window).collect();
-    let findings = analysis::analyse_for(&timeline, &windows);
+    let wanted = verdict::wanted(&experiment.expect);
+    let findings = analysis::analyse_for(&timeline, &wanted);
     let predictions = Predictions::of_run(&timeline.header, ground(&timeline.header, &findings));
     let verdict = verdict::judge(&findings, &experiment.expect, &predictions);
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());

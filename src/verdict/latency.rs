@@ -190,6 +190,13 @@ mod tests {
     }
 
     #[test]
+    fn only_a_latency_asks_for_that_of_a_prober_that_is_well() {
+        let wanted = |expect| super::super::wanted(&[expect]).undisturbed_latency;
+        assert!(wanted(latency(Quantile::P99, 300, During::Fault)));
+        assert!(!wanted(Expectation::NoErrors { probe: "web".into() }));
+    }
+
+    #[test]
     fn a_run_that_was_cut_short_has_no_quantile() {
         let attempts = (0..500).map(|slot| Attempt { slot, ..answered(5) }).collect();
         let file = file(&span("web", 20, 1000), &[], attempts);

@@ -20,7 +20,7 @@ mod validity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::analysis::Findings;
+use crate::analysis::{Findings, Wanted};
 use crate::experiment::{Claim, Expectation};
 use crate::prediction::Predictions;
 use rules::Run;
@@ -128,6 +128,14 @@ impl Assertion {
             (Some(measured), None) => format!("{subject} {measured}, {bound}"),
             (None, _) => format!("{subject} {bound}"),
         }
+    }
+}
+
+/// What must be found to judge by these expectations.
+pub fn wanted(expect: &[Expectation]) -> Wanted {
+    Wanted {
+        windows: expect.iter().filter_map(Expectation::window).collect(),
+        undisturbed_latency: expect.iter().any(Expectation::is_latency),
     }
 }
 

@@ -116,7 +116,14 @@ fn fails_twice() -> Findings {
         (0..1500).map(|slot| attempt(slot, outcome(slot as i64 * 20 - 5000), 1000)).collect();
     let file = file(&span("web", 20, 200), &[], attempts);
     let run = Run::new().endpoints(1, 1).kill(15_000).probe(file).ended(27_000);
-    crate::analysis::analyse_for(&run.build(), &[2, 10, 60].map(|s| ms(s * 1000).into()))
+    let expect = [2, 10, 10, 60].map(|s| error_rate(ms(s * 1000), 0.5));
+    let found = crate::analysis::analyse_for(&run.build(), &super::wanted(&expect));
+    assert_eq!(found.probes[0].error_rates.len(), 3, "each length once");
+    found
+}
+
+fn error_rate(window: Duration, at_most: f64) -> Expectation {
+    Expectation::ErrorRate { probe: "web".into(), window, at_most }
 }
 
 #[test]
@@ -140,8 +147,7 @@ fn a_window_counts_all_of_its_time_or_its_bursts_alone() {
 fn a_rate_is_judged_on_the_worst_window() {
     let found = fails_twice();
     let judged = |window: u64, at_most| {
-        let expect =
-            Expectation::ErrorRate { probe: "web".into(), window: ms(window * 1000), at_most };
+        let expect = error_rate(ms(window * 1000), at_most);
         unpredicted(&found, &[expect]).assertions[0].clone()
     };
     assert_eq!([0.19, 0.2].map(|most| judged(10, most).outcome), [Fail, Pass]);
@@ -170,11 +176,9 @@ fn a_rate_is_not_decided_by_attempts_that_are_missing() {
         (0..1500).map(|slot| attempt(slot, outcome(slot as i64 * 20 - 5000), 1000)).collect();
     let file = file(&span("web", 20, 200), &[], attempts);
     let run = Run::new().endpoints(1, 1).kill(15_000).probe(file).ended(27_000);
-    let found = crate::analysis::analyse_for(&run.build(), &[ms(10_000).into()]);
-    let judged = |at_most| {
-        let expect = Expectation::ErrorRate { probe: "web".into(), window: ms(10_000), at_most };
-        one(&found, expect)
-    };
+    let expect = |at_most| error_rate(ms(10_000), at_most);
+    let found = crate::analysis::analyse_for(&run.build(), &super::wanted(&[expect(0.5)]));
+    let judged = |at_most| one(&found, expect(at_most));
     assert_eq!([0.09, 0.12, 0.15].map(|most| judged(most).0), [Fail, Inconclusive, Pass]);
     assert_eq!(judged(0.12).1, "attempts without a result could make it 15%");
 }

@@ -66,7 +66,7 @@ pub struct ProbeFinding {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub latency: Vec<Latency>,
     /// The same without the attempts of any time in which the prober was disturbed, and those
-    /// times; `None`: it never was.
+    /// times; `None`: it never was, or nobody asked.
     #[serde(skip)]
     pub undisturbed_latency: Option<UndisturbedLatency>,
     /// How late attempts were sent.

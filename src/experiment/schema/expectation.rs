@@ -291,6 +291,11 @@ impl Expectation {
         }
     }
 
+    /// Whether it judges how long attempts took.
+    pub fn is_latency(&self) -> bool {
+        matches!(self, Expectation::Latency { .. })
+    }
+
     /// What it is about, besides its kind: a probe, a Service, a step, a part of the control plane.
     fn subject(&self) -> Option<String> {
         match self {

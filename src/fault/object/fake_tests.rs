@@ -319,20 +319,6 @@ async fn a_drain_reads_a_budget_when_it_begins_to_wait_and_when_it_gives_up() {
     assert!(read == 2 && evictions > 100, "{read} {evictions}");
 }
 
-/// A drain evicts from the run's namespaces, of which there are none yet; a taint from all.
-#[tokio::test]
-async fn what_would_be_evicted_depends_on_the_fault() {
-    let api = node(json!({}));
-    let pod = json!({"metadata": {"name": "p", "namespace": "other", "uid": "p"}});
-    api.put("/api/v1/pods", json!({"items": [pod]}));
-    let drain = NodeDrain { node: "w".into(), namespaces: vec![], options: Default::default() };
-    let drain = ObjectFaultRecord::NodeDrain(drain);
-    let cluster = &api.cluster();
-    assert_eq!(drain.outlook(cluster).await.unwrap(), Vec::<String>::new());
-    let taint = taint("disk").outlook(cluster).await.unwrap();
-    assert!(taint[0].contains("on w") && taint[0].contains("other"), "{taint:?}");
-}
-
 fn taint(key: &str) -> ObjectFaultRecord {
     let (value, effect) = ("nodeshutdown".into(), TaintEffect::NoExecute);
     ObjectFaultRecord::NodeTaint(NodeTaint {

@@ -10,6 +10,7 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snip
 use super::output::visible;
 use crate::experiment::{Diagnostic, Location, Severity, SourceFile};
 use crate::report::{Ink, fill};
+use crate::yaml::hidden;
 
 /// How many problems are drawn; the others are counted.
 const MOST: usize = 100;
@@ -122,7 +123,7 @@ fn snippet<'p>(
     let mine = marks.iter().filter(|(at, ..)| Arc::ptr_eq(&at.file, file));
     let annotations =
         mine.map(|(at, kind, label)| kind.span(at.span.start..at.span.end).label(label.clone()));
-    Snippet::source(&file.text)
+    Snippet::source(hidden::source(&file.text))
         .path(visible(&file.name))
         .annotations(annotations.collect::<Vec<_>>())
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::hidden;
+
 /// Whether something stops the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {
@@ -81,7 +83,7 @@ pub struct Related {
 pub struct Diagnostic {
     /// Whether it stops the run.
     pub severity: Severity,
-    /// What is wrong: a lowercase fragment.
+    /// What is wrong: a lowercase fragment. It and the hint show no PEM.
     pub message: String,
     /// Where. `None`: it is about the file or the command as a whole.
     pub at: Option<Location>,
@@ -96,7 +98,7 @@ impl Diagnostic {
     pub fn error(message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
-            message: message.into(),
+            message: hidden::message(message.into()),
             at: None,
             hint: None,
             related: Vec::new(),
@@ -120,7 +122,7 @@ impl Diagnostic {
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hidden::message(hint.into()));
         self
     }
 

@@ -2,6 +2,7 @@
 //! a place.
 
 pub(crate) mod diagnostic;
+pub(crate) mod hidden;
 pub(crate) mod inner;
 pub(crate) mod json;
 pub(crate) mod parse;

@@ -177,6 +177,43 @@ fn a_file_cannot_write_to_the_terminal() {
 }
 
 #[test]
+fn a_private_key_is_never_drawn() {
+    let key = include_str!("../../experiment/testdata/client.key").trim();
+    let block = key.replace('\n', "\n        ");
+    let quoted = format!("\"{}\"", key.replace('\n', "\\n"));
+    let folded = format!("\"{}\"", key.replace('\n', " "));
+    let bare = key.lines().nth(1).unwrap();
+    let body: Vec<&str> = key.lines().filter(|line| !line.starts_with('-')).collect();
+    let pieces = body.concat().into_bytes();
+    let in_flow =
+        |settings: &str| drawn("service: web, path: /}", &format!("service: web, {settings}}}"));
+    let in_block = |field: &str| {
+        let http = format!("http:\n      service: web\n      {field}: |\n        {block}\n");
+        drawn("http: {service: web, path: /}\n", &http)
+    };
+    let mut all =
+        vec![in_block("clientKey"), in_block("ca"), in_block("body"), in_block("clientkey")];
+    for value in [&quoted, &folded, bare] {
+        for field in ["clientKey", "ca", "clientCertificate", "body", "Clientkey", "path"] {
+            all.push(in_flow(&format!("{field}: {value}")));
+            all.push(in_flow(&format!("{field}: {{file: {value}}}")));
+            all.push(in_flow(&format!("{field}: [{value}], unknown: 1")));
+        }
+    }
+    all.push(drawn("rate: 50/s", &format!("rate: {quoted}")));
+    all.push(in_flow("clientKey: secret-text"));
+    for text in all {
+        assert!(!text.is_empty() && !text.contains("secret-text"), "{text}");
+        for piece in pieces.windows(12) {
+            let piece = std::str::from_utf8(piece).unwrap();
+            assert!(!text.contains(piece), "{piece}: {text}");
+        }
+    }
+    let shown = in_block("clientKey");
+    assert!(shown.contains("found a text") && shown.contains("`{file: client.key}`"), "{shown}");
+}
+
+#[test]
 fn no_problem_draws_nothing() {
     assert_eq!(render(&[], Some(*INK), 80), "");
 }

@@ -328,7 +328,10 @@ mod tests {
             ("url: \"https://x\", tls: true", "`tls` is not for a `url`: its scheme decides"),
             ("url: \"https://x\", clientKey: {file: b}", "needs `clientCertificate`"),
             ("url: \"https://x\", clientCertificate: a", "needs `clientKey`"),
-            ("url: \"https://x\", clientKey: \"PEM\"", "(write `{file: PEM}`)"),
+            (
+                "url: \"https://x\", clientKey: \"PEM\"",
+                "found a text (save it to a file, and write `{file: client.key}`)",
+            ),
             ("url: \"https://x\", insecure: true, ca: a", "accepts any certificate, despite `ca`"),
         ] {
             let wrong = wrong(&format!("http: {{{bad}}}"));

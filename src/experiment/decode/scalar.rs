@@ -204,7 +204,14 @@ fn boolean(text: &str) -> Option<bool> {
 
 /// `{file: PATH}`, relative to the experiment.
 pub(crate) fn named_file(cx: &Cx, node: &Node) -> Option<PathBuf> {
-    let mut fields = Fields::of_or(cx, node, "a file to read", |text| format!("{{file: {text}}}"))?;
+    const WHAT: &str = "a file to read";
+    if node.text().is_some() {
+        // It may be a private key.
+        let message = format!("expected {WHAT} (a mapping), found a text");
+        let hint = "save it to a file, and write `{file: client.key}`";
+        return cx.error_hint(node.focus(), message, hint);
+    }
+    let mut fields = Fields::of(cx, node, WHAT)?;
     let file = fields.required("file", path);
     fields.finish();
     file

@@ -85,12 +85,20 @@ async fn with_applications(root: &Path) -> ClusterHandle {
 }
 
 async fn run(handle: &ClusterHandle, experiment: &str, root: &Path) -> Ended {
+    run_once(handle, experiment, root).await.unwrap()
+}
+
+async fn run_once(
+    handle: &ClusterHandle,
+    experiment: &str,
+    root: &Path,
+) -> Result<Ended, RunError> {
     let (parsed, environment) = (parsed(experiment), environment(root));
     let runs_dir = root.join("runs");
     let session = Session { parsed: &parsed, runs_dir: &runs_dir, environment: &environment };
     let (observer, _observed) = unbounded_channel();
     let abort = Abort::listen(|_, _| {}).unwrap();
-    session.run(handle, 1, None, observer, &abort).await.unwrap()
+    session.run(handle, 1, None, observer, &abort).await
 }
 
 /// The objects of a namespace but its pods and what follows them, with what is another when their
@@ -159,7 +167,6 @@ async fn what_is_not_there_is_refused_by_a_look_and_by_a_run_alike() {
     for (from, to, why) in [
         ("http: {service: web}", "http: {service: wbe}", "no Service wbe in the namespace shop"),
         ("http: {service: web}", "http: {service: web, port: 81}", "uses port 81"),
-        ("http: {service: web}", "http: {service: web, via: nodePort}", "its port 8080 has none"),
         ("{deployment: web}", "{deployment: wbe}", "1 pod of Deployment wbe in namespace shop"),
         (
             "{deployment: web}",
@@ -176,5 +183,24 @@ async fn what_is_not_there_is_refused_by_a_look_and_by_a_run_alike() {
         let ended = run(&handle, &experiment, root.path()).await;
         let Some(Stop::RunError(refused)) = ended.end.stop else { panic!("{to} was run") };
         assert_eq!((refused.kind, refused.message), (RunErrorKind::Refused, error.message));
+    }
+}
+
+#[tokio::test]
+async fn what_the_model_cannot_publish_is_refused_by_a_look_and_by_a_run_alike() {
+    let root = tempfile::tempdir().unwrap();
+    let handle = with_applications(root.path()).await;
+    let service = "remove `via` to use the ClusterIP, or use --cluster kind";
+    for (asked, why, hint) in [
+        ("service: web, via: nodePort, on: each", "NodePorts", service),
+        ("service: web, via: loadBalancer", "load balancers", service),
+        ("ingress: web", "Ingresses", "use `service` instead of `ingress`, or use --cluster kind"),
+    ] {
+        let experiment = EXPERIMENT.replacen("service: web", asked, 1);
+        let error = session::resolved(&handle, &parsed(&experiment)).await.unwrap_err();
+        assert!(error.message.ends_with(&format!("the embedded cluster has no {why}")), "{error}");
+        assert!(error.hint.as_ref().unwrap().starts_with(hint), "{error:?}");
+        let run = run_once(&handle, &experiment, root.path()).await;
+        assert_eq!(run.err().map(|refused| refused.message), Some(error.message));
     }
 }

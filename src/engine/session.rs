@@ -55,6 +55,15 @@ async fn workload(handle: &ClusterHandle, parsed: &Parsed) -> Result<Workload, R
     checked.map_err(|problems| refused(&problems))
 }
 
+/// The experiment with what its probes mean in this cluster (see [`behind::resolved`]). Refuses what
+/// the model can't show before anything is looked for in it.
+pub(crate) async fn resolved(handle: &ClusterHandle, parsed: &Parsed) -> Result<Parsed, RunError> {
+    if handle.is_model() {
+        embedded::refuse_unmodelled(&parsed.experiment)?;
+    }
+    behind::resolved(&handle.cluster, parsed).await
+}
+
 /// The workload as this handle can have it. Refuses what it does not have: in the model that is
 /// much.
 pub(crate) async fn fits(handle: &ClusterHandle, parsed: &Parsed) -> Result<Workload, RunError> {
@@ -140,7 +149,7 @@ impl Session<'_> {
         observer: UnboundedSender<Observation>,
         abort: &Abort,
     ) -> Result<Ended, RunError> {
-        let parsed = &behind::resolved(&handle.cluster, self.parsed).await?;
+        let parsed = &resolved(handle, self.parsed).await?;
         let workload = workload(handle, parsed).await?;
         let anchor = Anchor::take();
         let (id, short) = run_id(&anchor);
@@ -195,7 +204,6 @@ impl<'o> Once<'o> {
         workload: Workload,
     ) -> Result<Ended, RunError> {
         let asked = &self.session.parsed.experiment;
-        embedded::refuse_unmodelled(asked)?;
         let experiment =
             embedded::with_reachable_ports(asked, &self.session.parsed.workload, &nodes.embedded);
         let id = self.id.clone();

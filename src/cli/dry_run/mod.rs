@@ -18,7 +18,7 @@ use crate::engine::environment::handle::{ClusterHandle, Found, Nodes};
 use crate::engine::environment::provision::{self, ClusterSpec};
 use crate::engine::error::RunError;
 use crate::engine::leaders;
-use crate::engine::plan::{behind, pods};
+use crate::engine::plan::pods;
 use crate::engine::session;
 use crate::experiment::{Ask, Count, Experiment, Fault, From, HttpAsk, Parsed};
 use crate::fault::{self, ObjectFaultRecord};
@@ -58,7 +58,7 @@ impl DryRun {
         let args = command.args;
         let found = provision::find(wanted, &command.environment, &mut |_| {}).await?;
         let resolved = match &found {
-            Found::ClusterHandle(handle) => Some(behind::resolved(&handle.cluster, parsed).await?),
+            Found::ClusterHandle(handle) => Some(session::resolved(handle, parsed).await?),
             Found::Absent(_) => None,
         };
         let parsed = resolved.as_ref().unwrap_or(parsed);

@@ -15,7 +15,7 @@ use crate::engine::plan::placement::Place;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::UndoEntry;
 use crate::engine::undo::recover::NAMESPACE_REMOVAL;
-use crate::experiment::{ApiServer, Ask, Experiment, Fault, From, Target};
+use crate::experiment::{ApiServer, Ask, Experiment, Fault, From, Target, Via};
 use crate::fault::{self, ModelNode, Modelled, UndoAfter};
 use crate::plan::Node;
 use crate::probe::control;
@@ -88,10 +88,33 @@ pub(crate) fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError>
                     "",
                 ));
             }
-            _ => {}
+            (_, ask) => {
+                if let Some((asks, has, hint)) = ask.target().and_then(from_outside) {
+                    return Err(not_modelled(&probe.name, asks, has, hint));
+                }
+            }
         }
     }
     canaries::refuse_unmodelled(experiment)
+}
+
+/// A target outside of the cluster's own network: what it is, and what to use in its place.
+fn from_outside(target: &Target) -> Option<(&'static str, &'static str, &'static str)> {
+    const CLUSTER_IP: &str = "remove `via` to use the ClusterIP, or ";
+    match target {
+        Target::Published { via: Via::NodePort, .. } => {
+            Some(("targets a NodePort", "has no NodePorts", CLUSTER_IP))
+        }
+        Target::Published { via: Via::LoadBalancer, .. } => {
+            Some(("targets a load balancer", "has no load balancers", CLUSTER_IP))
+        }
+        Target::Ingress { .. } => Some((
+            "targets an Ingress",
+            "has no Ingresses",
+            "use `service` instead of `ingress`, or ",
+        )),
+        Target::Service { .. } | Target::Pod { .. } | Target::Address { .. } => None,
+    }
 }
 
 /// Whether it is the very node that the probe asks from: 127.0.0.1, say.

@@ -63,8 +63,15 @@ impl StepTracker {
         }
     }
 
+    /// `is_proof`: whether a success shows that the probe is answered again.
     #[inline]
-    pub(super) fn take(&mut self, sent: Seconds, done: Seconds, result: AttemptResult) {
+    pub(super) fn take(
+        &mut self,
+        sent: Seconds,
+        done: Seconds,
+        result: AttemptResult,
+        is_proof: bool,
+    ) {
         if sent < self.requested || sent >= self.next {
             return;
         }
@@ -83,7 +90,7 @@ impl StepTracker {
         }
         if failed {
             (self.last_failure, self.again) = (Some(sent), None);
-        } else if self.undo.is_some_and(|undo| done >= undo) && self.again.is_none() {
+        } else if is_proof && self.undo.is_some_and(|undo| done >= undo) && self.again.is_none() {
             let earliest = self.last_failure.max(self.undo).unwrap_or(sent);
             self.again = Some(When { earliest: earliest.min(done), latest: done });
         }

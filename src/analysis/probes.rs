@@ -1,6 +1,6 @@
 //! A probe's attempts, in one pass: counts, windows, lateness, and the columns of its sparkline.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use hdrhistogram::Histogram;
 
@@ -21,7 +21,7 @@ use super::segment::{Observation, Segment};
 use super::series::SeriesBuilder;
 use super::tracker::Tracker;
 use crate::stats::{Seconds, draws_to_exclude};
-use crate::timeline::{Attempt, Outcome, ProbeFile, ProbeSpan};
+use crate::timeline::{Attempt, Event, Moment, Outcome, ProbeFile, ProbeSpan};
 
 /// The largest lateness and duration that are told apart from larger ones: ten minutes, in
 /// microseconds.
@@ -64,7 +64,7 @@ pub(super) fn probes(files: &[ProbeFile], run: &Run<'_>) -> Vec<ProbeFinding> {
 
 /// What a probe's clients noticed, but for the failures of these times.
 fn probe(file: &ProbeFile, run: &Run<'_>, disturbed: &[Disturbance]) -> ProbeFinding {
-    let mut pass = Pass::new(&file.span, run, disturbed);
+    let mut pass = Pass::new(&file.span, run, disturbed, proven_until(file, run));
     let faults = run.faults;
     let mut attempts = InOrder::new(&file.span, file.attempts());
     while attempts.advance() {
@@ -82,6 +82,22 @@ fn probe(file: &ProbeFile, run: &Run<'_>, disturbed: &[Disturbance]) -> ProbeFin
     }
     ProbeFinding { late, unreadable, ..found }
 }
+
+/// Up to which sending successes prove a recovery. Where the attempts broke off, only the answered
+/// ones are recorded of those that were in flight: they prove nothing unless none is missing.
+fn proven_until(file: &ProbeFile, run: &Run<'_>) -> Seconds {
+    let span = &file.span;
+    let has_failed = |event: &Event| matches!(event, Event::ProbeStopped { probe, error: Some(_) } if *probe == span.probe.name);
+    let broke_off = file.is_truncated() || run.records.iter().any(|r| has_failed(&r.event));
+    let Some(last) = file.last().filter(|_| broke_off) else { return ALWAYS };
+    let from = Moment(last.0.saturating_sub(span.timeout_ns));
+    let due = span.slots(from, last);
+    let recorded = file.attempts().map(|attempt| attempt.slot).filter(|slot| due.contains(slot));
+    let all = recorded.collect::<HashSet<u64>>().len() as u64 >= due.end - due.start;
+    if all { ALWAYS } else { run.zero.at(from) }
+}
+
+const ALWAYS: Seconds = Seconds::from_nanos(i64::MAX);
 
 struct Pass<'a> {
     span: &'a ProbeSpan,
@@ -104,6 +120,7 @@ struct Pass<'a> {
     kept: Vec<KeptConnections>,
     gaps: Gaps,
     disturbed: &'a [Disturbance],
+    proven_until: Seconds,
     stalls: Vec<Disturbance>,
 }
 
@@ -125,7 +142,12 @@ impl Gaps {
 }
 
 impl<'a> Pass<'a> {
-    fn new(span: &'a ProbeSpan, run: &Run<'_>, disturbed: &'a [Disturbance]) -> Self {
+    fn new(
+        span: &'a ProbeSpan,
+        run: &Run<'_>,
+        disturbed: &'a [Disturbance],
+        proven_until: Seconds,
+    ) -> Self {
         let segments = segments(span, run);
         let start = run.zero.at(span.start);
         Self {
@@ -139,6 +161,7 @@ impl<'a> Pass<'a> {
                 segments.clone(),
                 Seconds::from_nanos(clamp(span.clock_uncertainty_ns)),
                 span.probe.reused,
+                proven_until,
             ),
             segments,
             classes: Classes::default(),
@@ -161,6 +184,7 @@ impl<'a> Pass<'a> {
                 longest: Seconds::ZERO,
             },
             disturbed,
+            proven_until,
             stalls: Vec::new(),
         }
     }
@@ -217,7 +241,8 @@ impl<'a> Pass<'a> {
         self.latency.take(attempt, sent, done);
         self.series.count(sent, failed);
         self.gaps.take(sent);
-        self.steps.iter_mut().for_each(|step| step.take(sent, done, result));
+        let is_proof = sent <= self.proven_until;
+        self.steps.iter_mut().for_each(|step| step.take(sent, done, result, is_proof));
         if !matches!(self.segments[segment].period, Period::Settling | Period::Before) {
             self.rates.iter_mut().for_each(|rate| rate.take(attempt.slot, failed));
             kept::count(&mut self.kept, self.segments[segment].period, attempt, sent, done);

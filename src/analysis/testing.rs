@@ -54,14 +54,29 @@ pub(crate) fn file(span: &ProbeSpan, backends: &[&str], mut attempts: Vec<Attemp
     ProbeFile::new(bytes(span, backends, &mut attempts)).expect("a file that was just written")
 }
 
+/// The file of a prober that was killed: of what was still in flight there are no records.
+pub(crate) fn broken_off(span: &ProbeSpan, mut attempts: Vec<Attempt>, until: Moment) -> ProbeFile {
+    attempts.retain(|attempt| span.done(attempt) <= until);
+    ProbeFile::new(written(span, &[], &mut attempts, |_| Ok(()))).expect("a file just written")
+}
+
 /// The bytes of [`file`].
 pub(crate) fn bytes(span: &ProbeSpan, backends: &[&str], attempts: &mut [Attempt]) -> Vec<u8> {
+    written(span, backends, attempts, |writer| writer.finish())
+}
+
+fn written(
+    span: &ProbeSpan,
+    backends: &[&str],
+    attempts: &mut [Attempt],
+    end: impl FnOnce(AttemptWriter<&mut Vec<u8>>) -> std::io::Result<()>,
+) -> Vec<u8> {
     attempts.sort_by_key(|attempt| span.done(attempt));
     let (mut encoder, mut records, mut file) = (AttemptEncoder::default(), Vec::new(), Vec::new());
     backends.iter().for_each(|name| encoder.backend(name, &mut records));
     attempts.iter().for_each(|attempt| encoder.attempt(attempt, &mut records));
     AttemptWriter::new(&mut file, span)
-        .and_then(|mut writer| writer.append(&records).and_then(|()| writer.finish()))
+        .and_then(|mut writer| writer.append(&records).and_then(|()| end(writer)))
         .expect("written to memory");
     file
 }

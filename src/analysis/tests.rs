@@ -92,6 +92,57 @@ fn failures_that_go_on_to_the_end_of_the_data_are_open() {
     assert!(found.probes[0].window(FAULT).is_none());
 }
 
+/// One of two back ends is silent between two moments: every fourth request, and those at these.
+fn silent(from: i64, until: i64, also: &'static [i64]) -> Vec<Attempt> {
+    let fails = |ms| (from..until).contains(&ms) && ms % 80 == 0 || also.contains(&ms);
+    let attempt = |slot: u64| match fails(slot as i64 * 20 - 5000) {
+        true => attempt(slot, Outcome::Timeout(crate::timeline::Phase::Connect), 200_000),
+        false => attempt(slot, Outcome::Ok, 1000),
+    };
+    (0..1500).map(attempt).collect()
+}
+
+/// The run of a node kill that was itself killed at this moment.
+fn killed(attempts: Vec<Attempt>, ms: i64) -> Findings {
+    let span = span("web", 20, 200);
+    let run = Run::new().endpoints(2, 1).fault_phase(0, "nodeKill", FaultPhase::Requested, "");
+    analyse(&run.probe(super::testing::broken_off(&span, attempts, at(ms))).build())
+}
+
+#[test]
+fn what_was_answered_while_others_were_in_flight_at_the_kill_proves_no_recovery() {
+    // Five in a row succeed after 1.64 s; the outcome of 1.78 s was not known yet.
+    let found = killed(silent(100, 1650, &[1640, 1780]), 1850);
+    let errors = window(&found, FAULT);
+    assert!(errors.open && errors.end.proof == Proof::EndOfData, "{errors:?}");
+    assert_eq!(errors.last_failure, s(1.64));
+    // They are proof where nothing is missing, or was sent so early that its outcome is known.
+    for (attempts, until) in
+        [(silent(100, 1650, &[1640]), 1841), (silent(100, 1450, &[1440, 1780]), 1850)]
+    {
+        let found = killed(attempts, until);
+        let errors = window(&found, FAULT);
+        assert!(!errors.open && errors.end.proof == Proof::Draws { attempts: 5 }, "{errors:?}");
+    }
+}
+
+#[test]
+fn a_prober_that_failed_proves_no_recovery_by_its_last_answers() {
+    let found = |error: Option<&str>| {
+        let mut attempts = silent(100, 1650, &[1640, 1780]);
+        let span = span("web", 20, 200);
+        attempts.retain(|attempt| span.done(attempt) <= at(1850));
+        let stopped = crate::timeline::Event::ProbeStopped {
+            probe: "web".into(),
+            error: error.map(Into::into),
+        };
+        let run = Run::new().endpoints(2, 1).kill(15_000).event(1900, stopped);
+        analyse(&run.probe(file(&span, &[], attempts)).ended(26_000).build())
+    };
+    let open = |error| window(&found(error), FAULT).open;
+    assert!(!open(None) && open(Some("the agent exited")));
+}
+
 #[test]
 fn gaps_and_streaks_are_reported() {
     let found = scripted_kill(scripted(|ms| match ms {

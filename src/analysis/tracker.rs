@@ -39,6 +39,7 @@ pub(super) struct Tracker {
     keep: usize,
     uncertainty: Seconds,
     kept: bool,
+    proven_until: Seconds,
     draws: VecDeque<Success>,
     last: Option<Success>,
     backends: Vec<BackEnd>,
@@ -52,8 +53,13 @@ pub(super) struct Tracker {
 impl Tracker {
     /// Begins, with segments in order (the first one holds everything before the second).
     /// `uncertainty` is that of the prober's clock; `kept` says that the probe keeps its
-    /// connections.
-    pub(super) fn new(segments: Vec<Segment>, uncertainty: Seconds, kept: bool) -> Self {
+    /// connections; what was sent after `proven_until` ends no burst.
+    pub(super) fn new(
+        segments: Vec<Segment>,
+        uncertainty: Seconds,
+        kept: bool,
+        proven_until: Seconds,
+    ) -> Self {
         let needed = segments.iter().filter_map(|segment| draws_to_exclude(segment.miss?)).max();
         let keep = needed.unwrap_or(0).clamp(UNKNOWN_DRAWS, MOST_DRAWS) as usize;
         let (draws, windows, backends) =
@@ -65,6 +71,7 @@ impl Tracker {
             keep,
             uncertainty,
             kept,
+            proven_until,
             parts: Vec::new(),
             draws,
             last: None,
@@ -109,6 +116,8 @@ impl Tracker {
         let backend = seen.backend.and_then(|index| self.backends.get_mut(index as usize));
         if let Some(open) = &mut self.open {
             let hit = backend.as_ref().is_some_and(|b| b.hit_in[self.current]);
+            let proves = seen.proves && seen.sent <= self.proven_until;
+            let seen = Observation { proves, ..seen };
             open.success(seen, hit, self.segments[self.current].any_of, self.keep);
         }
         if !seen.proves {

@@ -62,6 +62,12 @@ impl ProbeSpan {
         Duration::from_nanos(self.interval_ns)
     }
 
+    /// The slots that are due from one moment to before another.
+    pub fn slots(&self, from: Moment, until: Moment) -> Range<u64> {
+        let slot = |at: Moment| at.0.saturating_sub(self.start.0).div_ceil(self.interval_ns.max(1));
+        slot(from)..slot(until)
+    }
+
     /// How long after the end of an attempt a prober that works has another one.
     pub(super) fn patience(&self) -> Duration {
         const SLACK: Duration = Duration::from_secs(2);
@@ -200,8 +206,13 @@ impl ProbeFile {
     }
 
     /// When the outcome of the last attempt was known, as far as the file can be read.
-    pub(super) fn last(&self) -> Option<Moment> {
+    pub fn last(&self) -> Option<Moment> {
         self.attempts().map(|attempt| self.span.done(&attempt)).max()
+    }
+
+    /// Whether it lacks its end: its run died, say.
+    pub fn is_truncated(&self) -> bool {
+        self.finished == Some(false)
     }
 
     /// Says from when until when attempts are missing.

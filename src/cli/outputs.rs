@@ -1,6 +1,7 @@
 //! Where reports go: one format to standard output, and any number of them to files.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use super::env::Env;
 use super::failure::Failure;
@@ -37,6 +38,19 @@ impl Outputs {
         }
         // Files are written beside the text, not instead of it.
         Ok(Self { stdout: stdout.unwrap_or(Form::Text), files })
+    }
+
+    /// Refuses to write over what the command reads.
+    pub(super) fn refuse_inputs(&self, inputs: &[PathBuf]) -> Result<(), Failure> {
+        let is_input = |(_, file): &&(Form, ReportFile)| inputs.iter().any(|one| file.is(one));
+        match self.files.iter().find(is_input) {
+            None => Ok(()),
+            Some((_, file)) => {
+                let path = file.path().display();
+                Err(Failure::usage(format!("the report would replace {path}, which is read here"))
+                    .hint("write the report to another file"))
+            }
+        }
     }
 
     /// Refuses the formats that have nothing to print of a plan.
@@ -111,6 +125,42 @@ mod tests {
         assert!(beside.refuse_unplanned().is_err());
         assert!(outputs(&["-o", &at("json", "p.json")]).unwrap().refuse_unplanned().is_ok());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "a check leaves nothing");
+    }
+
+    #[test]
+    fn a_report_replaces_neither_a_record_nor_what_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let client = concat!(env!("CARGO_MANIFEST_DIR"), "/src/experiment/testdata/client");
+        for name in ["pem", "key"] {
+            std::fs::copy(format!("{client}.{name}"), path(&format!("c.{name}"))).unwrap();
+        }
+        let web = include_str!("../experiment/testdata/web.yaml");
+        std::fs::write(path("web.yaml"), web).unwrap();
+        let config = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes: [{role: control-plane}, {role: worker}]\n";
+        std::fs::write(path("kind.yaml"), config).unwrap();
+        std::fs::write(path("order.json"), "{}").unwrap();
+        let more = "service: web, tls: true, method: POST, body: {file: order.json}, ca: {file: c.pem}, \
+                    clientCertificate: {file: ./c.pem}, clientKey: {file: c.key}, ";
+        let good = include_str!("../experiment/testdata/good.yaml")
+            .replace("service: web, p", &format!("{more}p"));
+        std::fs::write(path("x.yaml"), good).unwrap();
+        let source = crate::experiment::load(&path("x.yaml").to_string_lossy()).unwrap();
+        let inputs = crate::experiment::parse(source).unwrap().files();
+        let refused = |name: &str| {
+            let asked = format!("json={}", path(name).display());
+            outputs(&["-o", &asked])?.refuse_inputs(&inputs).map_err(|failure| failure.text())
+        };
+        for name in ["x.yaml", "web.yaml", "kind.yaml", "order.json", "c.pem", "c.key"] {
+            assert!(refused(name).unwrap_err().contains("which is read here"), "{name}");
+        }
+        assert_eq!(refused("report.json"), Ok(()));
+        std::fs::create_dir_all(path("run/sub")).unwrap();
+        std::fs::write(path("run/events.jsonl"), "").unwrap();
+        std::os::unix::fs::symlink(path("run"), path("latest")).unwrap();
+        for name in ["run/events.jsonl", "run/new.json", "run/sub/x", "latest/y"] {
+            assert!(refused(name).unwrap_err().contains("is in the folder of a run"), "{name}");
+        }
     }
 
     #[test]

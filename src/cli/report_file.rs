@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
+use crate::timeline::store::is_record;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ReportFile(PathBuf);
@@ -15,6 +16,12 @@ impl ReportFile {
     /// Errors when it could not be written now: nobody wants to learn that after an hour.
     pub(super) fn new(path: &Path) -> Result<Self, Failure> {
         let file = Self::placed(path).and_then(|file| file.check().map(|()| file));
+        if let Ok(Self(place)) = &file
+            && place.ancestors().skip(1).any(is_record)
+        {
+            let message = format!("{} is in the folder of a run", path.display());
+            return Err(Failure::usage(message).hint("write the report to another directory"));
+        }
         file.map_err(|error| {
             let why = match error.kind() {
                 io::ErrorKind::NotFound => "its directory does not exist".to_owned(),
@@ -34,6 +41,11 @@ impl ReportFile {
         let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         Ok(Self(parent.unwrap_or(Path::new(".")).canonicalize()?.join(name)))
+    }
+
+    /// Whether it is the file that another path leads to.
+    pub(super) fn is(&self, other: &Path) -> bool {
+        Self::placed(other).is_ok_and(|other| other == *self)
     }
 
     fn check(&self) -> io::Result<()> {

@@ -32,11 +32,14 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
     if args.dry_run {
         outputs.refuse_unplanned()?;
     }
+    outputs.refuse_inputs(args.save.as_slice())?;
     let image = node_image(args, env);
     let experiments = match &args.service {
         Some(service) => about(service, args, place(args, image), env)?,
         None => load::even_open(&args.experiments, place(args, image), env)?,
     };
+    let inputs: Vec<_> = experiments.iter().flat_map(Parsed::files).collect();
+    outputs.refuse_inputs(&inputs)?;
     block_on(async {
         let abort = Abort::listen(|signal, first| match first {
             true => complain!("   {signal}: stopping, please wait"),

@@ -1,12 +1,14 @@
 //! The whole way: source -> [`Parsed`], or all that is wrong with it.
 
+use std::path::PathBuf;
+
 use super::decode::fields::Cx;
 use super::decode::{self, Draft};
 use super::diagnostic::{Diagnostic, Diagnostics, Location, Span};
 use super::files::{self, Files, Setting};
 use super::matrix::Variant;
 use super::resolve::{Names, resolve};
-use super::schema::Experiment;
+use super::schema::{Cluster, Experiment};
 use super::source::Source;
 use super::tree::Node;
 use super::{check, matrix, yaml};
@@ -42,6 +44,19 @@ impl Parsed {
     /// nearest field around it.
     pub(crate) fn locate(&self, path: &str) -> Location {
         Location { file: self.source.file().clone(), span: self.root.find(path).0.focus() }
+    }
+
+    /// The files that it was read from: its own, and those that it names.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let Experiment { workload, cluster, probes, .. } = &self.experiment;
+        let mut probes = probes.clone();
+        let of_probes = probes.iter_mut().flat_map(|probe| probe.ask.files_mut());
+        let config = match cluster {
+            Cluster::Kind { config, .. } => Some(config.as_path()),
+            _ => None,
+        };
+        let named = workload.iter().map(PathBuf::as_path).chain(config);
+        self.source.paths(named.chain(of_probes.map(|named| named.file)))
     }
 
     pub(crate) fn has_error_at(&self, path: &str) -> bool {

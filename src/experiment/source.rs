@@ -119,6 +119,19 @@ impl Source {
         &self.file
     }
 
+    /// Its own file and those that it names, by their paths from it. What is built in has none.
+    pub(crate) fn paths<'p>(&self, named: impl IntoIterator<Item = &'p Path>) -> Vec<PathBuf> {
+        let Place::Directory(directory) = &self.place else { return Vec::new() };
+        let named = named.into_iter().map(|path| directory.join(path));
+        named.chain([PathBuf::from(self.name())]).collect()
+    }
+
+    /// Whether a text is the path of a file, from the experiment's own.
+    pub(crate) fn is_beside(&self, text: &str) -> bool {
+        let Place::Directory(directory) = &self.place else { return false };
+        !text.trim().is_empty() && !text.contains('\n') && directory.join(text).is_file()
+    }
+
     /// Reads a file that the experiment names, by its path from the experiment's own. Errors: why
     /// it can't be read, a fragment.
     pub(crate) fn read_beside(&self, path: &Path) -> Result<Arc<SourceFile>, String> {

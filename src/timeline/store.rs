@@ -334,11 +334,16 @@ pub fn list(runs_dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
         .filter(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let is_other = name == LATEST || name.starts_with('.') || !path.is_dir();
-            !is_other && (is_id(&name) || path.join(EVENTS).is_file())
+            !is_other && (is_id(&name) || is_record(path))
         })
         .collect();
     folders.sort();
     Ok(folders)
+}
+
+/// Whether a folder has the events of a run.
+pub fn is_record(folder: &Path) -> bool {
+    folder.join(EVENTS).is_file()
 }
 
 /// The header of a run's folder alone, for listings.

@@ -10,6 +10,6 @@ mod service;
 
 pub(crate) use crate::model::Controller;
 pub(crate) use manifest::Manifest;
-pub(crate) use object::Object;
+pub(crate) use object::{Object, with_article};
 pub(crate) use pods::{container_ports, target_port};
 pub(crate) use service::{Exposure, Service, routing};

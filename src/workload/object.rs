@@ -83,7 +83,7 @@ impl Object {
             Value::Number(_) | Value::Bool(_) => self
                 .error("metadata.name", "YAML reads this name as a number or a boolean".into())
                 .hint("put it in quotes"),
-            _ => self.error("metadata", format!("a {} without a name", self.kind())),
+            _ => self.error("metadata", format!("{} without a name", with_article(self.kind()))),
         }
     }
 
@@ -184,4 +184,9 @@ impl Object {
     pub(super) fn at(&self, path: &str) -> &Value {
         path.split('.').fold(&self.value, |value, step| &value[step])
     }
+}
+
+/// "a Service", "an Ingress".
+pub(crate) fn with_article(kind: &str) -> String {
+    format!("{} {kind}", if kind.starts_with(['A', 'E', 'I', 'O']) { "an" } else { "a" })
 }

@@ -57,7 +57,13 @@ pub(crate) fn listed<S: AsRef<str>>(words: &[S], last: &str) -> String {
 
 /// The hint after an unknown word: what was probably meant, else all that there is.
 pub(crate) fn hint<S: AsRef<str>>(word: &str, known: &[S], noun: &str) -> Option<String> {
-    match closest(word, known.iter().map(AsRef::as_ref)) {
+    const SHORTEST: usize = 3;
+    let mut begun = known.iter().map(AsRef::as_ref).filter(|one| one.starts_with(word));
+    let begun = match (begun.next(), begun.next()) {
+        (Some(one), None) if word.len() >= SHORTEST => Some(one),
+        _ => None,
+    };
+    match begun.or_else(|| closest(word, known.iter().map(AsRef::as_ref))) {
         Some(near) => Some(format!("did you mean `{near}`?")),
         None if known.is_empty() => None,
         None => Some(format!("{noun} {}", listed(known, "and"))),

@@ -1,12 +1,12 @@
 //! Objects that a run can't own.
 
 use crate::experiment::decode::fields::Cx;
-use crate::workload::Manifest;
+use crate::workload::{Manifest, with_article};
 
 pub(super) fn check(cx: &Cx, workload: &Manifest) {
     for object in workload.objects() {
         if object.is_cluster_scoped() {
-            let message = format!("a {} belongs to the whole cluster", object.kind());
+            let message = format!("{} belongs to the whole cluster", with_article(object.kind()));
             let hint = "a run owns one namespace and nothing else; create this object yourself before the run";
             cx.report(object.error("kind", message).hint(hint));
         } else {

@@ -11,9 +11,10 @@ use super::scalar::{choice, dns_label, positive, share};
 use crate::experiment::schema::{
     Bound, DEFAULT_WINDOW, During, ErrorTime, Expectation, Pods, every_expectation,
 };
-use crate::experiment::tree::Node;
+use crate::experiment::tree::{Node, quoted};
 use crate::stats::Quantile;
 use crate::timeline::{Component, ObjectRef};
+use crate::yaml::suggest;
 
 macro_rules! readers {
     ($(
@@ -68,7 +69,29 @@ fn error_time(cx: &Cx, node: &Node) -> Option<ErrorTime> {
 }
 
 fn quantile(cx: &Cx, node: &Node) -> Option<Quantile> {
-    choice(cx, node, "quantile", &Quantile::ALL)
+    let words = Quantile::ALL.map(|(word, _)| word);
+    match node.text() {
+        // What is near may be far from what was meant.
+        Some(other) if !words.contains(&other) => cx.error_hint(
+            node.focus(),
+            format!("unknown quantile {}", quoted(other)),
+            format!("the quantile is one of {}", suggest::listed(&words, "and")),
+        ),
+        _ => choice(cx, node, "quantile", &Quantile::ALL),
+    }
+}
+
+/// A duration of one answer: milliseconds are meant where there is no unit.
+fn latency(cx: &Cx, node: &Node) -> Option<Duration> {
+    let is_bare = |text: &&str| text.parse().is_ok_and(|millis| (1..=10_000).contains(&millis));
+    match node.text().filter(is_bare) {
+        Some(text) => cx.error_hint(
+            node.focus(),
+            format!("expected a duration, found {}, which has no unit", quoted(text)),
+            format!("did you mean `{text}ms`?"),
+        ),
+        None => positive(cx, node),
+    }
 }
 
 /// A word for a part of the run, or the name of a step.
@@ -337,7 +360,12 @@ mod tests {
             "expected `noErrors` (a mapping), found `web` (write `noErrors: {probe: web}`)"
         ));
         let quantile = wrong("latency: {probe: web, atMost: 3s, quantile: p999}");
-        assert!(quantile.contains("unknown quantile `p999` (did you mean `p99`?)"), "{quantile}");
+        assert!(
+            quantile.contains("unknown quantile `p999` (the quantile is one of `p50`, "),
+            "{quantile}"
+        );
+        let bare = wrong("latency: {probe: web, atMost: 50}");
+        assert!(bare.contains("(did you mean `50ms`?)"), "{bare}");
         assert!(wrong("recovery: 7s").contains("(write `recovery: {within: 7s}`)"));
     }
 }

@@ -196,7 +196,7 @@ macro_rules! every_expectation {
                 #[serde(default)]
                 quantile: Quantile = or_default("quantile", quantile),
                 /// At most this long. It should be shorter than the probe's timeout.
-                at_most: Duration = required("atMost", positive),
+                at_most: Duration = required("atMost", latency),
                 /// `before`, `fault` or `after`, or the name of a step with a fault. Default:
                 /// `fault`, which is every fault of the method.
                 #[serde(default)]

@@ -9,14 +9,16 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
+/// Why a text has no certificate.
+pub(crate) const NONE: &str =
+    "expected a certificate in PEM (`-----BEGIN CERTIFICATE-----`), found none";
+
 /// The certificates of a PEM text, as DER: at least one.
 pub(crate) fn chain(pem: &str) -> Result<Vec<Vec<u8>>, String> {
     let found = CertificateDer::pem_slice_iter(pem.as_bytes());
     match found.map(|der| der.map(|der| der.to_vec())).collect::<Result<Vec<_>, _>>() {
         Ok(chain) if !chain.is_empty() => Ok(chain),
-        Ok(_) => {
-            Err("expected a certificate in PEM (`-----BEGIN CERTIFICATE-----`), found none".into())
-        }
+        Ok(_) => Err(NONE.into()),
         Err(_) => Err("the certificate is not valid PEM".into()),
     }
 }

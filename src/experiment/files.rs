@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::decode::{Draft, fields::Cx, known};
 use super::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
-use super::schema::{Cluster, NamedFile, Probe, TuningRequest};
+use super::schema::{Ask, Cluster, FileText, NamedFile, Probe, TuningRequest};
 use super::source::Source;
 use super::tree::Node;
 use super::yaml;
@@ -87,6 +87,15 @@ fn of_probes(cx: &Cx, root: &Node, draft: &mut Draft, source: &Source) {
     for (index, probe) in draft.probes.iter_mut().enumerate() {
         let Some(Probe { ask, .. }) = probe else { continue };
         let kind = ask.kind();
+        if let Ask::Http(http) = &*ask
+            && let Some(FileText { file: None, text }) = &http.body
+            && source.is_beside(text)
+        {
+            let at = root.find(&format!("spec.probes[{index}].http.body")).0.focus();
+            let warning = Diagnostic::warning("the body is the name of a file, not its content");
+            let hint = format!("did you mean `{{file: {text}}}`?");
+            cx.report(warning.at(cx.file(), at).hint(hint));
+        }
         for NamedFile { field, file, text: into } in ask.files_mut() {
             let place = format!("spec.probes[{index}].{kind}.{field}.file");
             let Some(read) = text(cx, root, source, &place, file) else { continue };

@@ -30,9 +30,9 @@ pub(super) fn check(problems: &mut Problems, at: Span, name: &str, value: &str) 
     let allowed = KUBELETS.contains(&name) || KUBELETS_OWN.iter().any(|own| is_part(prefix, own));
     let (what, hint) = if !is_qualified_name(name) {
         (format!("{} is not a valid label name", quoted(name)), "such as `example.com/disk`")
-    } else if !value.is_empty() && !is_valid(value) {
+    } else if !is_label_value(value) {
         let what = format!("{} is not a valid value of the label {}", quoted(value), quoted(name));
-        (what, "letters, digits, `-`, `_` and `.`, at most 63")
+        (what, LABEL_VALUE)
     } else if reserved && !allowed {
         let hint = "use a name of your own, or run `kubectl label node` once the cluster is up";
         (format!("a node may not set the label {} on itself", quoted(name)), hint)
@@ -40,6 +40,13 @@ pub(super) fn check(problems: &mut Problems, at: Span, name: &str, value: &str) 
         return;
     };
     problems.error(at, format!("{what}: its kubelet does not start")).hint(hint);
+}
+
+/// What the value of a label or a taint may have.
+pub(crate) const LABEL_VALUE: &str = "letters, digits, `-`, `_` and `.`, at most 63";
+
+pub(crate) fn is_label_value(value: &str) -> bool {
+    value.is_empty() || is_valid(value)
 }
 
 fn is_valid(text: &str) -> bool {

@@ -32,7 +32,7 @@ use std::time::Duration;
 use crate::timeline::{NodeRole, Tolerations, Tuning};
 use crate::yaml::tree::Node;
 use crate::yaml::{self, Diagnostic, Diagnostics, SourceFile, Span};
-pub(crate) use labels::{is_dns_label, is_qualified_name};
+pub(crate) use labels::{LABEL_VALUE, is_dns_label, is_label_value, is_qualified_name};
 pub(crate) use nodes::version_of_image;
 use problems::Problems;
 

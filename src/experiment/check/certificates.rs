@@ -16,6 +16,11 @@ pub(super) fn check(check: &Check) {
         let Some(settings) = probe.ask.tls_settings() else { continue };
         let at = |field: &str| format!("spec.probes[{index}].{}.{field}", probe.ask.kind());
         let report = |field: &str, why: String| check.report(check.error(&at(field), why));
+        // The name of a file in the place of what it holds.
+        let file_meant = |pem: &str| {
+            let is_name = !pem.contains(['\n', ' ']) && !pem.starts_with('-');
+            is_name.then(|| format!("did you mean `{{file: {pem}}}`?"))
+        };
         // What could not be read is reported already, and empty.
         let usable = |field: &str, pem: &str| {
             if pem.trim().is_empty() {
@@ -28,7 +33,9 @@ pub(super) fn check(check: &Check) {
                 let is_usable = outdated.len() <= most;
                 outdated.into_iter().next().filter(|_| !is_usable).map_or(Ok(chain), Err)
             });
-            found.map_err(|why| report(field, why)).ok()
+            let hint = |why: &str| file_meant(pem).filter(|_| why == certificate::NONE);
+            let problem = |why: String| check.error(&at(field), &why).hint_if(hint(&why));
+            found.map_err(|why| check.report(problem(why))).ok()
         };
         if let Some(ca) = &settings.ca
             && let Some(chain) = usable("ca", &ca.text)
@@ -81,6 +88,8 @@ mod tests {
         };
         assert_eq!(problems(&format!("ca: {{file: {CERTIFICATE}}}")), "");
         assert_eq!(pair(CERTIFICATE, KEY), "");
+        let named = problems("ca: c1.pem");
+        assert!(named.contains("found none (did you mean `{file: c1.pem}`?)"), "{named}");
         let expired = problems(&format!("ca: {{file: {EXPIRED}}}"));
         assert!(
             expired.contains("11:41: error: the certificate expired at 2021-01-02T00:00:00Z"),
@@ -93,6 +102,15 @@ mod tests {
         let absent = problems("ca: {file: nowhere.pem}");
         assert!(absent.contains("error: cannot read nowhere.pem: no such file"), "{absent}");
         assert_eq!(absent.lines().count(), 1, "{absent}");
+    }
+
+    #[test]
+    fn a_body_that_is_the_name_of_a_file_is_a_warning() {
+        let body = |text: &str| problems(&format!("method: POST, body: {text}"));
+        let named = body(CERTIFICATE);
+        assert!(named.contains("warning: the body is the name of a file"), "{named}");
+        assert!(named.contains(&format!("did you mean `{{file: {CERTIFICATE}}}`?")), "{named}");
+        assert_eq!(body("nowhere.json"), "");
     }
 
     #[test]

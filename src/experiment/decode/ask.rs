@@ -272,7 +272,11 @@ mod tests {
         assert_eq!(http("url: \"http://x\", paths: [/a, /b]").paths().len(), 2);
         for (bad, why) in [
             ("service: web, method: post", "did you mean `POST`?"),
-            ("service: web, method: POST, body: {id: 1}", "unknown field `id` in a file to read"),
+            (
+                "service: web, method: POST, body: {id: 1}",
+                "a body is a text, not a mapping (quote it",
+            ),
+            ("service: web, method: POST, body: {fiel: a}", "did you mean `file`?"),
             ("service: web, paths: []", "expected a list of paths"),
             ("service: web, paths: [a]", "`a` is not a path"),
             ("service: web, path: /, paths: [/a]", "`path` and `paths` are mutually exclusive"),
@@ -290,6 +294,27 @@ mod tests {
             problems.contains("warning: servers may ignore or refuse the body of a GET"),
             "{problems}"
         );
+    }
+
+    #[test]
+    fn a_placeholder_that_is_misspelt_is_a_warning() {
+        let warnings = |fields: &str| {
+            let yaml = format!("{{name: a, http: {{service: web, method: POST, {fields}}}}}");
+            let (found, problems) = decoded(&yaml, probe);
+            assert!(found.is_some(), "{problems}");
+            problems
+        };
+        for (fields, sent) in [
+            ("path: '/?$(uniqe)'", "`$(uniqe)`"),
+            ("paths: [/a, '/?$(UNIQUE)']", "`$(UNIQUE)`"),
+            ("headers: {X-Id: '$(unique'}", "`$(unique`"),
+            ("body: 'a $(unique) $(uniq)'", "`$(uniq)`"),
+        ] {
+            let found = warnings(fields);
+            let whole = format!("warning: {sent} is sent as it is (did you mean `$(unique)`?)");
+            assert!(found.contains(&whole) && found.lines().count() == 1, "{found}");
+        }
+        assert_eq!(warnings("path: '/?$(unique)', body: 'echo $(date)'"), "");
     }
 
     #[test]
@@ -325,6 +350,10 @@ mod tests {
         assert_eq!(read.settings.client.unwrap().key_file.to_str(), Some("b"));
         for (bad, why) in [
             ("service: web, ca: {file: a}", "`ca` needs HTTPS"),
+            (
+                "url: \"https://x\", serverName: not a name",
+                "`not a name` cannot be in a certificate",
+            ),
             ("url: \"https://x\", tls: true", "`tls` is not for a `url`: its scheme decides"),
             ("url: \"https://x\", clientKey: {file: b}", "needs `clientCertificate`"),
             ("url: \"https://x\", clientCertificate: a", "needs `clientKey`"),

@@ -10,8 +10,10 @@ use super::target::{self, target};
 use super::tls::{FIELDS, tls_settings};
 use super::url;
 use crate::experiment::diagnostic::{Diagnostic, Span};
-use crate::experiment::schema::{Ask, BodyJson, HttpAsk, Method, StatusRange, Target};
-use crate::experiment::tree::{Node, quoted};
+use crate::experiment::schema::{Ask, BodyJson, FileText, HttpAsk, Method, StatusRange, Target};
+use crate::experiment::tree::{Node, Value, quoted};
+use crate::probe::HttpQuestion;
+use crate::yaml::suggest;
 
 /// Statuses whose answers have no body.
 const BODILESS: [u16; 2] = [204, 304];
@@ -33,7 +35,7 @@ pub(super) fn http(cx: &Cx, node: &Node) -> Option<Ask> {
     let path = fields.optional("path", path);
     let paths = fields.optional("paths", paths);
     let headers = fields.or("headers", BTreeMap::new(), headers);
-    let body = fields.optional("body", text_or_file);
+    let body = fields.optional("body", body);
     let success = fields.or("success", StatusRange::default(), status_range);
     let body_contains = fields.optional("bodyContains", sentence);
     let body_json = fields.optional("bodyJson", body_json);
@@ -155,7 +157,10 @@ fn method(cx: &Cx, node: &Node) -> Option<Method> {
 fn path(cx: &Cx, node: &Node) -> Option<String> {
     let text = sentence(cx, node)?;
     match url::path_problem(&text) {
-        None => Some(text),
+        None => {
+            warn_of_slips(cx, node, &text);
+            Some(text)
+        }
         Some(why) => cx.error_hint(node.focus(), format!("{} is not a path", quoted(&text)), why),
     }
 }
@@ -164,6 +169,36 @@ fn path(cx: &Cx, node: &Node) -> Option<String> {
 fn paths(cx: &Cx, node: &Node) -> Option<Vec<String>> {
     let paths = cx.items(node, path)?.into_iter().collect::<Option<Vec<_>>>()?;
     if paths.is_empty() { cx.expected(node, "a list of paths") } else { Some(paths) }
+}
+
+fn body(cx: &Cx, node: &Node) -> Option<FileText> {
+    if let Value::Map(entries) = &node.value
+        && entries.iter().all(|(key, _)| suggest::closest(key, ["file"]).is_none())
+    {
+        let hint = "quote it, or save it to a file and write `{file: body.json}`";
+        return cx.error_hint(node.focus(), "a body is a text, not a mapping", hint);
+    }
+    let found = text_or_file(cx, node)?;
+    warn_of_slips(cx, node, &found.text);
+    Some(found)
+}
+
+/// Warns of what resembles `$(unique)`: it is sent as it is.
+fn warn_of_slips(cx: &Cx, node: &Node, text: &str) {
+    const WORD: &str = "unique";
+    let slips = text.split("$(").skip(1).filter_map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        let is_right = word == WORD && after.starts_with(')');
+        (!is_right && suggest::closest(word, [WORD]).is_some()).then(|| {
+            let closed = if after.starts_with(')') { ")" } else { "" };
+            format!("`$({word}{closed}` is sent as it is")
+        })
+    });
+    for message in slips {
+        let warning = Diagnostic::warning(message).at(cx.file(), node.focus());
+        cx.report(warning.hint(format!("did you mean `{}`?", HttpQuestion::UNIQUE)));
+    }
 }
 
 fn body_json(cx: &Cx, node: &Node) -> Option<BodyJson> {
@@ -215,6 +250,7 @@ fn headers(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
                 format!("the value of {} has characters that a header cannot carry", quoted(name)),
             );
         }
+        warn_of_slips(cx, node.get(name).unwrap_or(node), value);
         Some(())
     };
     let fine: Vec<Option<()>> = headers.iter().map(problem).collect();

@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::fields::{Cx, Decode, Fields};
 use super::node::{self, target};
 use super::reference::object;
-use super::scalar::{choice, count, dns_label, duration, flag, positive, qualified_name, text};
+use super::scalar::{
+    choice, count, dns_label, duration, flag, label_value, positive, qualified_name,
+};
 use crate::experiment::schema::{
     Count, Direction, DrainOptions, Fault, NodeSelector, PodSelector, Side, Step, every_fault,
 };
@@ -81,7 +83,7 @@ fn drain_options(fields: &mut Fields) -> Option<Box<DrainOptions>> {
 /// A taint, beside its `target`.
 fn taint(fields: &mut Fields) -> Option<Box<Taint>> {
     let key = fields.required("key", qualified_name);
-    let value = fields.or("value", String::new(), text);
+    let value = fields.or("value", String::new(), label_value);
     let effect =
         fields.required("effect", |cx, node| choice(cx, node, "taint effect", &TaintEffect::ALL));
     Some(Box::new(Taint { key: key?, value: value?, effect: effect? }))
@@ -273,6 +275,11 @@ mod tests {
         assert!(of("key: a b, effect: NoExecute").1.contains("`a b` is not a valid key"));
         let wrong = of("key: disk, effect: NoExecut").1;
         assert!(wrong.contains("did you mean `NoExecute`?"), "{wrong}");
+        let begun = of("key: disk, effect: NoExec").1;
+        assert!(begun.contains("did you mean `NoExecute`?"), "{begun}");
+        let spaced = of("key: disk, value: has space, effect: NoExecute").1;
+        assert!(spaced.contains("`has space` is not a valid value"), "{spaced}");
+        assert_eq!(of("key: disk, value: '', effect: NoExecute").1, "");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::duration;
 use super::fields::{Cx, Fields};
 use crate::experiment::schema::FileText;
 use crate::experiment::tree::{Node, Value, quoted};
-use crate::kind_config::{is_dns_label, is_qualified_name};
+use crate::kind_config::{LABEL_VALUE, is_dns_label, is_label_value, is_qualified_name};
 use crate::yaml::suggest;
 
 /// A text. What looks like a number or a boolean must be in quotes.
@@ -64,6 +64,17 @@ pub(crate) fn qualified_name(cx: &Cx, node: &Node) -> Option<String> {
         other => {
             let message = format!("{} is not a valid key", quoted(&other));
             cx.error_hint(node.focus(), message, "such as `example.com/disk`")
+        }
+    }
+}
+
+/// The value of a taint.
+pub(crate) fn label_value(cx: &Cx, node: &Node) -> Option<String> {
+    match text(cx, node)? {
+        value if is_label_value(&value) => Some(value),
+        other => {
+            let message = format!("{} is not a valid value", quoted(&other));
+            cx.error_hint(node.focus(), message, LABEL_VALUE)
         }
     }
 }

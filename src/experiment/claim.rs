@@ -38,11 +38,11 @@ impl Claim {
     }
 }
 
-/// Whether `by` means the expectation of this name: by the name, or by its kind, which means all of
-/// that kind.
+/// Whether `by` means the expectation of this name: by the name, or by its first parts, which mean
+/// all that begin so.
 pub(super) fn means(by: &str, expectation: &str) -> bool {
-    let kind = expectation.split_once('/').map_or(expectation, |(kind, _)| kind);
-    by == expectation || by == kind
+    let rest = expectation.strip_prefix(by);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// What it means for a claim that its experiment (or what decides it there) passes. Inconclusive
@@ -73,7 +73,25 @@ pub enum FailMeans {
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::means;
     use crate::experiment::{built_in_names, load, parse};
+
+    #[test]
+    fn a_claim_names_one_expectation_or_all_that_begin_so() {
+        let meant = |by| {
+            [
+                "latency/web",
+                "latency/web/p50",
+                "latency/web/p50/before",
+                "latency/web2",
+                "latencies",
+            ]
+            .map(|name| means(by, name))
+        };
+        assert_eq!(meant("latency"), [true, true, true, true, false]);
+        assert_eq!(meant("latency/web"), [true, true, true, false, false]);
+        assert_eq!(meant("latency/web/p50/before"), [false, false, true, false, false]);
+    }
 
     /// Which experiment decides which claim: what the experiments say, and the tables of results.
     #[test]

@@ -23,12 +23,21 @@ pub fn render(parts: &[Part<View<'_>>]) -> String {
 
 fn suites(part: &Part<View<'_>>) -> Vec<TestSuite> {
     let name = part.experiment.as_str();
+    // Of several, each is a suite of its own, and the first is `run 1` however many there are.
+    let several = part.runs().len() as u64 + u64::from(part.not_begun) > 1;
+    let of_run = |number: usize| match several {
+        true => format!("{name} (run {number})"),
+        false => name.to_owned(),
+    };
     let mut suites: Vec<TestSuite> = match &part.status {
-        ExperimentStatus::Ran(runs) => runs.iter().map(|view| run(name, view)).collect(),
+        ExperimentStatus::Ran(runs) => {
+            (1..).zip(runs).map(|(number, view)| run(&of_run(number), view)).collect()
+        }
         ExperimentStatus::NotRun(state, why) => vec![not_run(name, *state, why)],
     };
     if part.not_begun > 0 {
-        suites.push(not_run(name, NotRun::NotBegun, &not_begun(part.not_begun)));
+        let name = format!("{name} (not begun)");
+        suites.push(not_run(&name, NotRun::NotBegun, &not_begun(part.not_begun)));
     }
     suites
 }

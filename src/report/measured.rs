@@ -29,7 +29,8 @@ pub(super) fn values(view: &View<'_>) -> Vec<Measured> {
         let failed = format!("{} of {}", tally.failed, tally.judged());
         let faulted = !view.findings.faults.is_empty();
         let rates = probe.error_rates.iter().map(|rate| {
-            let name = format!("highest error rate of {} over {}", probe.name, rate.window);
+            let name =
+                format!("highest error rate of {} over {}", probe.name, rate.window.to_minutes());
             value(&name, Some(format!("{} of {}", rate.failed, rate.judged)))
         });
         [

@@ -619,6 +619,13 @@ fn what_was_not_begun_is_in_every_form() {
             .contains(": 1 run, 4 not begun ")
     );
     let junit = junit::render(&part(4));
+    for suite in ["run 1", "not begun"] {
+        assert!(
+            junit.contains(&format!(r#"<testsuite name="worker-stop-fast ({suite})""#)),
+            "{junit}"
+        );
+    }
+    assert!(junit::render(&part(0)).contains(r#"<testsuite name="worker-stop-fast""#));
     assert!(junit.contains(&format!(r#"<error message="{text}" type="not begun">"#)), "{junit}");
     let value = serde_json::to_value(Document::of(&part(4))).unwrap();
     assert_eq!(
@@ -648,6 +655,8 @@ fn what_was_not_begun_after_a_refusal_is_in_every_form() {
     let junit = junit::render(&parts);
     assert!(junit.contains(&format!(r#"<error message="{text}" type="not begun">"#)), "{junit}");
     assert!(junit.contains(r#"<testsuites name="outage" tests="2""#), "{junit}");
+    assert!(junit.contains(r#"<testsuite name="e""#), "{junit}");
+    assert!(junit.contains(r#"<testsuite name="e (not begun)""#), "{junit}");
     let csv = csv::render(&parts);
     assert!(csv.ends_with(&format!("\ne,,,,,,,not begun,{text},\n")), "{csv}");
     let value = serde_json::to_value(Document::of(&parts)).unwrap();

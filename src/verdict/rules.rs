@@ -150,7 +150,7 @@ fn words(expectation: &Expectation) -> (String, String) {
             (format!("{what} of {probe}"), bounds.collect::<Vec<_>>().join(", "))
         }
         Expectation::ErrorRate { probe, window, at_most } => {
-            let window = Seconds::from(*window);
+            let window = Seconds::from(*window).to_minutes();
             (
                 format!("error rate of {probe}"),
                 format!("at most {} in any {window}", percent(*at_most)),

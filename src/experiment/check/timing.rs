@@ -19,6 +19,12 @@ const MAX_CANARIES: f64 = 50.0;
 /// With fewer attempts a steady state shows little.
 const FEWEST_ATTEMPTS: f64 = 10.0;
 
+/// A run waits no longer between the steady state and its first fault.
+const LONGEST_PHASE: Duration = Duration::from_secs(10);
+
+/// Injecting and undoing a fault takes no longer.
+const LONGEST_WORK: Duration = Duration::from_secs(300);
+
 /// With fewer attempts a single failure is more than 5% of a window.
 const FEWEST_IN_WINDOW: f64 = 20.0;
 
@@ -34,6 +40,7 @@ pub(super) fn check(check: &Check) {
     expectations(check);
     error_rates(check);
     latency(check);
+    latency_before(check);
     successes(check);
     tuning(check);
     meanwhile(check);
@@ -207,6 +214,16 @@ fn error_rates(check: &Check) {
         }
         let probe = known(&check.draft.probes).find(|(_, probe)| probe.name == *name);
         let Some((_, probe)) = probe else { continue };
+        let longest = longest_after_fault(check);
+        if let Some(longest) = longest.filter(|longest| window > longest) {
+            let message = format!(
+                "the run ends less than {} after its first fault: it has no whole window",
+                written(longest)
+            );
+            let hint =
+                "use a shorter `window`; `failedShare` judges everything from the first fault on";
+            check.report(check.warning(&place, message).hint(hint));
+        }
         let attempts = (probe.rate * window.as_secs_f64() + 1e-9).floor();
         let hint = "use a longer `window`, or a higher probe rate";
         if attempts < 2.0 {
@@ -219,6 +236,52 @@ fn error_rates(check: &Check) {
                 100.0 / attempts
             );
             check.report(check.warning(&place, message).hint(hint));
+        }
+    }
+}
+
+/// A length that a run does not exceed after the first fault; `None`: not all is known.
+fn longest_after_fault(check: &Check) -> Option<Duration> {
+    let healing = check.draft.steady_state_timeout?;
+    let steps = check.draft.method.iter().map(Option::as_ref).collect::<Option<Vec<_>>>()?;
+    let method: Duration = steps.into_iter().map(Step::lasts).sum();
+    Some(method + healing + (healing + LONGEST_WORK) * faults(check).len() as u32)
+}
+
+/// A quantile of fewer attempts than the steady state, and what is between it and the first fault,
+/// has.
+fn latency_before(check: &Check) {
+    let holds = known(&check.draft.steady_state).filter_map(|(_, condition)| match condition {
+        Condition::Probe { hold, .. } => Some(*hold),
+        _ => None,
+    });
+    let Some(hold) = holds.max() else { return };
+    let steps = check.steps();
+    let pauses = steps.iter().map_while(|step| match step.step {
+        Step::Pause { hold } => Some(*hold),
+        Step::Fault { .. } => None,
+    });
+    let most = hold + LONGEST_PHASE + pauses.sum::<Duration>();
+    for (index, expectation) in known(&check.draft.expect) {
+        let Expectation::Latency { probe, quantile, during: During::Before, .. } = expectation
+        else {
+            continue;
+        };
+        let found = known(&check.draft.probes).find(|(_, found)| found.name == *probe);
+        let Some((_, probe)) = found else { continue };
+        if probe.rate * most.as_secs_f64() < quantile.fewest() as f64 {
+            let attempts = (probe.rate * hold.as_secs_f64()).round();
+            let message = format!(
+                "{} needs {} attempts, but `{}` makes only {attempts} in a steady state of {}",
+                quantile.name(),
+                quantile.fewest(),
+                probe.name,
+                written(hold)
+            );
+            let problem = check.warning(&format!("spec.expect[{index}].latency"), message);
+            check.report(problem.hint(
+                "raise the probe's `rate` or `for` in the steady state, or use a lower `quantile`",
+            ));
         }
     }
 }
@@ -360,6 +423,11 @@ mod tests {
             "{few}"
         );
         assert_eq!(with("quantile: p99.9, atMost: 100ms, during: after"), "");
+        let before = with("quantile: p99.9, atMost: 100ms, during: before");
+        let wanted =
+            "warning: p99.9 needs 1000 attempts, but `web` makes only 250 in a steady state of 5s";
+        assert!(before.contains(wanted), "{before}");
+        assert_eq!(with("quantile: p99, atMost: 100ms, during: before"), "");
         let unknown = with("atMost: 100ms, during: befor");
         assert!(
             unknown.contains("error: no step is named `befor` (did you mean `before`?)"),
@@ -439,6 +507,9 @@ mod tests {
         assert!(
             rate(", window: 30ms").contains("error: `web` makes fewer than 2 attempts in 30ms")
         );
+        let whole = "warning: the run ends less than ";
+        assert!(rate(", window: 1h").contains(whole), "{}", rate(", window: 1h"));
+        assert_eq!(rate(", window: 5m"), "", "recovery may take that long");
         assert!(rate(", window: 61m").contains("error: the longest window is 1h"));
     }
 

@@ -311,10 +311,33 @@ impl Expectation {
         }
     }
 
+    /// What it judges of its subject, as far as that is not the default.
+    fn details(&self) -> Vec<String> {
+        let words = |during: &During| match during {
+            During::Step(step) => step.clone(),
+            word => During::WORDS
+                .iter()
+                .find(|(_, one)| one == word)
+                .map_or(String::new(), |(name, _)| (*name).to_owned()),
+        };
+        match self {
+            Expectation::Latency { quantile, during, .. } => {
+                let quantile = (*quantile != Quantile::default()).then(|| quantile.name().into());
+                let during = (*during != During::default()).then(|| words(during));
+                quantile.into_iter().chain(during).collect()
+            }
+            Expectation::ErrorWindow { counts: ErrorTime::FailingTime, .. } => {
+                vec!["failingTime".into()]
+            }
+            Expectation::NoSuccess { during, .. } => during.clone().into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// By what a claim speaks of it, as kubectl speaks of objects: `noErrors/web`; where its kind
-    /// is all that there is, `recovery`.
+    /// is all that there is, `recovery`; where one probe may have several, `latency/web/p50/before`.
     pub fn name(&self) -> String {
-        self.subject()
-            .map_or(self.kind().to_owned(), |subject| format!("{}/{subject}", self.kind()))
+        let parts = std::iter::once(self.kind().to_owned()).chain(self.subject());
+        parts.chain(self.details()).collect::<Vec<_>>().join("/")
     }
 }

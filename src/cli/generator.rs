@@ -212,7 +212,13 @@ impl Request<'_> {
                 port.port,
                 counted(self.ready().count(), "endpoint"),
             ),
-            format!("{}: {} for {}", self.fault.name, self.fault.what, format_duration(hold)),
+            format!(
+                "{}: {}{} for {}",
+                self.fault.name,
+                self.fault.what,
+                if self.fault.kind.traits().lasts() { "" } else { "; watched" },
+                format_duration(hold)
+            ),
             format!(
                 "bounds from the model: detection {}, errors {}, recovery {}",
                 shown(bounds.detection),
@@ -511,6 +517,19 @@ mod tests {
         assert!(text.contains("target: {leader: kube-scheduler}"), "{text}");
         assert_eq!(written("pod-delete", 1).1, "allows: faults on pods in namespace shop");
         assert!(written("worker-stop", 1).1.starts_with("bounds"));
+    }
+
+    #[test]
+    fn only_a_fault_that_is_undone_lasts_for_a_time() {
+        let (application, nodes) = (shop(), nodes(1));
+        let line = |fault| {
+            let request = request(&application, &nodes, fault);
+            request.chosen(HOLD, &bounds()).unwrap().swap_remove(1)
+        };
+        let deleted = "pod-delete: one of its pods is deleted; watched for ";
+        assert!(line("pod-delete").starts_with(deleted), "{}", line("pod-delete"));
+        let stopped = "worker-stop: a worker is shut down for ";
+        assert!(line("worker-stop").starts_with(stopped), "{}", line("worker-stop"));
     }
 
     #[test]

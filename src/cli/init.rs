@@ -10,6 +10,7 @@ use super::expected_cluster::with_endpoints;
 use super::failure::Failure;
 use super::generator::{Bounds, ChosenFault, Request, probed_port};
 use super::load::{self, Setting};
+use super::report_file::{ReportFile, why};
 use super::{block_on, exit, live, print};
 use crate::cluster::{Application, Cluster, Node};
 use crate::engine::error::RunError;
@@ -17,6 +18,7 @@ use crate::experiment::{Experiment, Source, typed_service};
 use crate::prediction::{ClusterModel, Predictions, Quantity};
 use crate::stats::Seconds;
 use crate::timeline::ObjectRef;
+use crate::yaml::suggest;
 
 const DEFAULT_FAULT: &str = "worker-stop";
 /// A fault that nobody detects is held for so long, and one that is at least.
@@ -44,6 +46,8 @@ pub(super) struct Wish<'a> {
 pub(super) struct Written {
     pub source: Source,
     pub chosen: Vec<String>,
+    /// What `--context` has to name, as the file names no context.
+    needs_context: Option<String>,
 }
 
 pub(super) fn init(args: &Init, env: &Env) -> Result<u8, Failure> {
@@ -51,7 +55,7 @@ pub(super) fn init(args: &Init, env: &Env) -> Result<u8, Failure> {
     let asks = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     // Whoever redirects standard output wants the experiment there.
     let asks_for_file = asks && std::io::stdout().is_terminal();
-    args.save.as_deref().map_or(Ok(()), refuse_existing)?;
+    args.save.as_deref().map_or(Ok(()), refuse_unsavable)?;
     let fault = args.fault.as_deref().map(ChosenFault::named).transpose()?;
     let written = block_on(async {
         let cluster = live::cluster(context, kubeconfig, env).await?;
@@ -84,7 +88,7 @@ pub(super) fn init(args: &Init, env: &Env) -> Result<u8, Failure> {
         path => written.deliver(path.unwrap_or(Path::new(STDOUT)))?,
     };
     if let Some(path) = saved {
-        complain!("next: {}", next(&path, kubeconfig));
+        complain!("next: {}", next(&path, written.needs_context.as_deref(), kubeconfig));
     }
     Ok(exit::PASS)
 }
@@ -123,7 +127,8 @@ pub(super) async fn write(cluster: &Cluster, wish: Wish<'_>) -> Result<Written, 
     read(&text)?;
     let name = format!("{}-{}.yaml", application.service, fault.name);
     let chosen = request.chosen(hold, &bounds)?;
-    Ok(Written { source: Source::from_text(name, text, ""), chosen })
+    let needs_context = (!names_context).then(|| cluster.context().to_owned());
+    Ok(Written { source: Source::from_text(name, text, ""), chosen, needs_context })
 }
 
 impl Written {
@@ -142,7 +147,7 @@ impl Written {
             .and_then(|mut file| file.write_all(self.source.text().as_bytes()));
         written.map_err(|e| match e.kind() {
             ErrorKind::AlreadyExists => exists(path),
-            _ => Failure::usage(format!("cannot write {}: {e}", path.display())),
+            _ => cannot_write(path, &e),
         })?;
         complain!("saved as {}", path.display());
         Ok(())
@@ -150,11 +155,18 @@ impl Written {
 }
 
 /// Refuses a path to which nothing could be saved, before anything else is done.
-pub(super) fn refuse_existing(path: &Path) -> Result<(), Failure> {
-    match path != Path::new(STDOUT) && path.symlink_metadata().is_ok() {
-        true => Err(exists(path)),
-        false => Ok(()),
+pub(super) fn refuse_unsavable(path: &Path) -> Result<(), Failure> {
+    if path == Path::new(STDOUT) {
+        return Ok(());
     }
+    if path.symlink_metadata().is_ok() {
+        return Err(exists(path));
+    }
+    ReportFile::writable(path).map(drop).map_err(|error| cannot_write(path, &error))
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::usage(format!("cannot write {}: {}", path.display(), why(error)))
 }
 
 fn exists(path: &Path) -> Failure {
@@ -190,11 +202,17 @@ fn whole(length: Seconds) -> Duration {
 }
 
 /// The command to go on with.
-fn next(path: &Path, kubeconfig: Option<&Path>) -> String {
-    let kubeconfig = kubeconfig.map_or(String::new(), |path| {
-        format!(" --kubeconfig {}", for_shell(&path.to_string_lossy()))
-    });
-    format!("kubectl outage run -f {} --dry-run{kubeconfig}", for_shell(&path.to_string_lossy()))
+fn next(path: &Path, context: Option<&str>, kubeconfig: Option<&Path>) -> String {
+    let option = |name: &str, value: Option<&str>| {
+        value.map_or(String::new(), |value| format!(" --{name} {}", for_shell(value)))
+    };
+    let kubeconfig = kubeconfig.map(Path::to_string_lossy);
+    format!(
+        "kubectl outage run -f {} --dry-run{}{}",
+        for_shell(&path.to_string_lossy()),
+        option("context", context),
+        option("kubeconfig", kubeconfig.as_deref())
+    )
 }
 
 /// A text as one word of a shell's command.
@@ -249,15 +267,44 @@ async fn ask_application(
     list(&names);
     loop {
         let typed = ask_one_of("Service", &names, None)?;
-        let found = match typed_service(&typed) {
+        let own = namespace.unwrap_or(cluster.default_namespace());
+        let found = match listed_service(&typed, &names, own) {
             Ok(service) => application(cluster, &service, namespace).await,
-            Err(why) => Err(Failure::usage(why)),
+            Err(wrong) => Err(wrong),
         };
         match found {
             Ok(application) => return Ok(application),
             Err(wrong) => drop(wrong.report()),
         }
     }
+}
+
+/// The Service that an answer means. A bare name is one of the namespace `own`, or the only listed
+/// one of that name.
+fn listed_service(typed: &str, listed: &[&str], own: &str) -> Result<ObjectRef, Failure> {
+    let service = typed_service(typed).map_err(Failure::usage)?;
+    let name = service.name.as_str();
+    if service.namespace.is_some() || listed.contains(&&*format!("{own}/{name}")) {
+        return Ok(ObjectRef::new(Some(service.namespace_or(own)), name));
+    }
+    let bare = |full: &str| full.rsplit('/').next().unwrap_or_default().to_owned();
+    let called = |name: &str| -> Vec<&str> {
+        listed.iter().copied().filter(|full| bare(full) == name).collect()
+    };
+    let (what, meant) = match called(name)[..] {
+        [only] => return typed_service(only).map_err(Failure::usage),
+        [] => {
+            let names: Vec<String> = listed.iter().map(|full| bare(full)).collect();
+            let near = suggest::closest(name, names.iter().map(String::as_str));
+            (format!("no listed Service is called {name}"), near.map(called).unwrap_or_default())
+        }
+        _ => (format!("several Services are called {name}"), called(name)),
+    };
+    let hint = match meant.is_empty() {
+        true => "choose one by its number".to_owned(),
+        false => format!("did you mean {}?", suggest::listed(&meant, "or")),
+    };
+    Err(Failure::usage(what).hint(hint))
 }
 
 /// One that hits the application.
@@ -342,13 +389,38 @@ mod tests {
 
     #[test]
     fn the_next_command_can_be_pasted() {
-        let next =
-            |path: &str, kubeconfig: Option<&str>| next(path.as_ref(), kubeconfig.map(Path::new));
-        assert_eq!(next("a/b.yaml", None), "kubectl outage run -f a/b.yaml --dry-run");
+        let next = |path: &str, context: Option<&str>, kubeconfig: Option<&str>| {
+            next(path.as_ref(), context, kubeconfig.map(Path::new))
+        };
+        assert_eq!(next("a/b.yaml", None, None), "kubectl outage run -f a/b.yaml --dry-run");
         assert_eq!(
-            next("it's mine.yaml", Some("$x")),
+            next("it's mine.yaml", None, Some("$x")),
             r"kubectl outage run -f 'it'\''s mine.yaml' --dry-run --kubeconfig '$x'"
         );
+        assert_eq!(
+            next("b.yaml", Some("kind-pdx"), Some("kc")),
+            "kubectl outage run -f b.yaml --dry-run --context kind-pdx --kubeconfig kc"
+        );
+    }
+
+    #[test]
+    fn a_bare_name_is_that_of_a_listed_service() {
+        let names = ["data/db", "data/web", "default/api", "shop/api", "shop/cart"];
+        let in_namespace = |typed: &str, own: &str| {
+            let found = listed_service(typed, &names, own);
+            found.map(|it| it.to_string()).map_err(|wrong| wrong.text())
+        };
+        let listed = |typed: &str| in_namespace(typed, "default");
+        assert_eq!(listed("web"), Ok("data/web".into()));
+        assert_eq!(listed("api"), Ok("default/api".into()), "the context's own namespace first");
+        assert_eq!(listed("kube-system/kube-dns"), Ok("kube-system/kube-dns".into()));
+        let near = listed("crat").unwrap_err();
+        assert!(near.contains("no listed Service is called crat"), "{near}");
+        assert!(near.contains("hint: did you mean `shop/cart`?"), "{near}");
+        let several = in_namespace("api", "other").unwrap_err();
+        assert!(several.contains("several Services are called api"), "{several}");
+        assert!(several.contains("did you mean `default/api` or `shop/api`?"), "{several}");
+        assert!(listed("Web!").unwrap_err().contains("expected a Service"));
     }
 
     #[test]
@@ -370,18 +442,23 @@ mod tests {
     fn an_existing_file_is_refused_with_a_hint() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("x.yaml");
-        assert!(refuse_existing(&path).is_ok() && refuse_existing(Path::new(STDOUT)).is_ok());
+        assert!(refuse_unsavable(&path).is_ok() && refuse_unsavable(Path::new(STDOUT)).is_ok());
         std::fs::write(&path, "mine").unwrap();
-        let refused = refuse_existing(&path).unwrap_err();
+        let refused = refuse_unsavable(&path).unwrap_err();
         assert_eq!(refused.code, exit::USAGE);
         assert!(refused.text().contains("exists already\n\nhint: choose another path"));
         let source = Source::from_text("x", "other".to_owned(), "");
-        let written = Written { source, chosen: Vec::new() };
+        let written = Written { source, chosen: Vec::new(), needs_context: None };
         assert_eq!(written.save(&path).unwrap_err().text(), refused.text());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
         let saved = written.deliver(&root.path().join("y.yaml")).unwrap();
         assert_eq!(std::fs::read_to_string(saved.unwrap()).unwrap(), "other");
         assert_eq!(written.deliver(Path::new(STDOUT)).unwrap(), None);
         assert!(!Path::new(STDOUT).exists());
+        let absent = root.path().join("sub/x.yaml");
+        let refused = refuse_unsavable(&absent).unwrap_err().text();
+        assert!(refused.contains("sub/x.yaml: its directory does not exist"), "{refused}");
+        assert_eq!(written.save(&absent).unwrap_err().text(), refused);
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 2, "a check leaves nothing");
     }
 }

@@ -9,13 +9,23 @@ use std::path::{Path, PathBuf};
 use super::failure::Failure;
 use crate::timeline::store::is_record;
 
+/// Why a file cannot be written.
+pub(super) fn why(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "its directory does not exist".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ReportFile(PathBuf);
 
 impl ReportFile {
     /// Errors when it could not be written now: nobody wants to learn that after an hour.
     pub(super) fn new(path: &Path) -> Result<Self, Failure> {
-        let file = Self::placed(path).and_then(|file| file.check().map(|()| file));
+        let file = Self::writable(path);
         if let Ok(Self(place)) = &file
             && place.ancestors().skip(1).any(is_record)
         {
@@ -23,14 +33,15 @@ impl ReportFile {
             return Err(Failure::usage(message).hint("write the report to another directory"));
         }
         file.map_err(|error| {
-            let why = match error.kind() {
-                io::ErrorKind::NotFound => "its directory does not exist".to_owned(),
-                io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
-                io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-                _ => error.to_string(),
-            };
+            let why = why(&error);
             Failure::usage(format!("cannot write the report to {}: {why}", path.display()))
         })
+    }
+
+    /// Errors when it could not be written now.
+    pub(super) fn writable(path: &Path) -> io::Result<Self> {
+        let file = Self::placed(path)?;
+        file.check().map(|()| file)
     }
 
     /// Where it really is: a link stays one, and two ways to one file are one.

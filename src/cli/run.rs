@@ -95,7 +95,7 @@ fn about(service: &ObjectRef, args: &Run, place: Place, env: &Env) -> Result<Vec
             )
             .hint("`kubectl outage init` writes an experiment to standard output"));
         }
-        init::refuse_existing(path)?;
+        init::refuse_unsavable(path)?;
     }
     let Access { context, kubeconfig, .. } = &args.access;
     let written = block_on(async {

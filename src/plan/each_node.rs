@@ -39,22 +39,30 @@ pub(crate) fn spelled_out(experiment: &Experiment, nodes: &[NodeFacts]) -> Exper
 
 /// What is asked on each node, by its name. `None`: it is not asked on each.
 fn each<'n>(ask: &Ask, nodes: &'n [NodeFacts]) -> Option<Vec<(&'n str, Ask)>> {
-    if let Ask::Api { verb, server: ApiServer::Each } = ask {
-        let on = |(node, address): (&'n str, &str)| {
-            let server = ApiServer::On { node: node.into(), address: address.into() };
-            (node, Ask::Api { verb: *verb, server })
-        };
-        return Some(api_servers(nodes).map(on).collect());
-    }
-    let Target::Published { on: PortOn::Each, .. } = ask.target()? else { return None };
-    let of_node = |node: &'n NodeFacts| {
-        let mut ask = ask.clone();
-        if let Some(Target::Published { on, .. }) = ask.target_mut() {
-            *on = PortOn::Node { node: node.name.clone(), address: node.address.clone()? };
+    let is_asked = asked_roles(ask)?;
+    let on = |node: &'n NodeFacts| {
+        let (mut ask, name, address) = (ask.clone(), node.name.clone(), node.address.clone()?);
+        if let Ask::Api { server, .. } = &mut ask {
+            *server = ApiServer::On { node: name, address };
+        } else if let Some(Target::Published { on, .. }) = ask.target_mut() {
+            *on = PortOn::Node { node: name, address };
         }
         Some((node.name.as_str(), ask))
     };
-    Some(nodes.iter().filter_map(of_node).collect())
+    Some(nodes.iter().filter(|node| is_asked(node.role)).filter_map(on).collect())
+}
+
+/// On the nodes of which roles it is asked, if on each.
+pub(crate) fn asked_roles(ask: &Ask) -> Option<fn(NodeRole) -> bool> {
+    match (ask, ask.target()) {
+        (Ask::Api { server: ApiServer::Each, .. }, _) => {
+            Some(|role| role == NodeRole::ControlPlane)
+        }
+        (_, Some(Target::Published { on: PortOn::Each, .. })) => {
+            Some(|role| role != NodeRole::ExternalLoadBalancer)
+        }
+        _ => None,
+    }
 }
 
 pub(crate) fn api_servers(nodes: &[NodeFacts]) -> impl Iterator<Item = (&str, &str)> {

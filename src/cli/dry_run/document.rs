@@ -62,7 +62,11 @@ pub(super) struct Cluster {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Probe {
     pub name: String,
+    /// Attempts; with `onEach`, on each of its nodes.
     pub per_second: f64,
+    /// The nodes, where it asks each of them or the API server of each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_each: Option<OnEach>,
     /// What a canary does, in words; `None`: it is not a canary.
     pub canary: Option<String>,
     /// The requests that may change something in the application.
@@ -71,6 +75,13 @@ pub(super) struct Probe {
     /// From where it would ask: a node, pods, this machine. `None`: a canary, or nobody knows the
     /// nodes.
     pub from: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OnEach {
+    /// How many they are; `None`: nobody knows them.
+    pub nodes: Option<usize>,
 }
 
 /// Requests that may change something in the application.
@@ -217,17 +228,24 @@ impl Cluster {
 }
 
 impl Probe {
-    fn text(&self) -> String {
-        let Self { name, per_second, canary, side_effects, from } = self;
+    pub(super) fn text(&self) -> String {
+        let Self { name, per_second, on_each, canary, side_effects, from } = self;
         if let Some(canary) = canary {
             let every = Seconds::from_f64(1.0 / per_second);
             return format!("{name}: {canary}, through the API every {every}");
         }
+        let on = match on_each {
+            Some(OnEach { nodes: Some(nodes) }) => {
+                format!(" on each of {}", counted(*nodes, "node"))
+            }
+            Some(OnEach { nodes: None }) => " on each node".into(),
+            None => String::new(),
+        };
         let attempts = match side_effects {
             Some(SideEffects { method, target }) => {
-                format!("sends {per_second} {method} requests a second to {target}")
+                format!("sends {per_second} {method} requests a second{on} to {target}")
             }
-            None => format!("{per_second} attempts a second"),
+            None => format!("{per_second} attempts a second{on}"),
         };
         let from = from.as_ref().map_or(String::new(), |from| format!(" from {from}"));
         format!("{name}: {attempts}{from}")

@@ -22,7 +22,7 @@ use crate::engine::plan::pods;
 use crate::engine::session;
 use crate::experiment::{Ask, Count, Experiment, Fault, From, HttpAsk, Parsed};
 use crate::fault::{self, ObjectFaultRecord};
-use crate::plan::{self, Endpoints, Known, Node, Plan, PlannedStep, Request};
+use crate::plan::{self, Endpoints, Known, Node, Plan, PlannedStep, Request, each_node};
 use crate::prediction::{ClusterModel, Predicted, Predictions, Quantity, SEED, TRIALS};
 use crate::report::json;
 use crate::timeline::{NodeRole, counted, few};
@@ -208,7 +208,7 @@ async fn planned(
         file: parsed.source.name().to_owned(),
         cluster: target.cluster,
         workload: target.workload,
-        probes: probes(experiment, &plan),
+        probes: probes(experiment, &plan, target.nodes.as_deref()),
         steps,
         repeat: args.repeat,
         at_least_seconds: (plan.length.at_least * args.repeat).into(),
@@ -216,7 +216,7 @@ async fn planned(
     })
 }
 
-fn probes(experiment: &Experiment, plan: &Plan) -> Vec<document::Probe> {
+fn probes(experiment: &Experiment, plan: &Plan, nodes: Option<&[Node]>) -> Vec<document::Probe> {
     let from = |probe: &crate::experiment::Probe| match &probe.from {
         _ if probe.ask.canary().is_some() => None,
         From::Host => Some("this machine".into()),
@@ -229,11 +229,19 @@ fn probes(experiment: &Experiment, plan: &Plan) -> Vec<document::Probe> {
     let probe = |probe: &crate::experiment::Probe| document::Probe {
         name: probe.name.clone(),
         per_second: probe.rate,
+        on_each: on_each(&probe.ask, nodes),
         canary: probe.ask.canary().map(|canary| canary::describe(canary).to_string()),
         side_effects: side_effects(&probe.ask),
         from: from(probe),
     };
     experiment.probes.iter().map(probe).collect()
+}
+
+/// The nodes, where each of them is asked.
+fn on_each(ask: &Ask, nodes: Option<&[Node]>) -> Option<document::OnEach> {
+    let is_asked = each_node::asked_roles(ask)?;
+    let count = |nodes: &[Node]| nodes.iter().filter(|node| is_asked(node.role)).count();
+    Some(document::OnEach { nodes: nodes.map(count) })
 }
 
 fn side_effects(ask: &Ask) -> Option<document::SideEffects> {

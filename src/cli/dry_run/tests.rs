@@ -37,3 +37,57 @@ fn every_built_in_experiment_has_a_plan_that_says_how_each_fault_is_undone() {
         assert!(plan.at_most_seconds > plan.at_least_seconds, "{name}");
     }
 }
+
+#[test]
+fn the_load_on_each_node_is_said() {
+    let probe = |on_each, method: Option<&'static str>| {
+        let target = "shop/web".to_owned();
+        let side_effects = method.map(|method| document::SideEffects { method, target });
+        let from = Some("this machine".into());
+        document::Probe {
+            name: "web".into(),
+            per_second: 20.0,
+            on_each,
+            canary: None,
+            side_effects,
+            from,
+        }
+    };
+    let on = |nodes| Some(document::OnEach { nodes });
+    assert_eq!(probe(None, None).text(), "web: 20 attempts a second from this machine");
+    assert_eq!(
+        probe(on(Some(3)), Some("POST")).text(),
+        "web: sends 20 POST requests a second on each of 3 nodes to shop/web from this machine"
+    );
+    let unknown = "web: 20 attempts a second on each node from this machine";
+    assert_eq!(probe(on(None), None).text(), unknown);
+}
+
+#[test]
+fn a_probe_of_each_node_counts_the_nodes_that_it_asks() {
+    use crate::experiment::{ApiServer, ApiVerb, PortOn, Target, Via};
+    let node = |role| Node {
+        name: "n".into(),
+        role,
+        labels: Default::default(),
+        ready: true,
+        address: None,
+        api_only: false,
+    };
+    let nodes = [
+        node(NodeRole::ControlPlane),
+        node(NodeRole::Worker),
+        node(NodeRole::Worker),
+        node(NodeRole::ExternalLoadBalancer),
+    ];
+    let count = |ask: &Ask| on_each(ask, Some(&nodes)).map(|each| each.nodes);
+    let port = |on| {
+        let (service, via) = ("shop/web".into(), Via::NodePort);
+        Ask::Tcp { target: Target::Published { service, port: None, via, on } }
+    };
+    let api = |server| Ask::Api { verb: ApiVerb::Read, server };
+    assert_eq!(count(&port(PortOn::Each)), Some(Some(3)));
+    assert_eq!(count(&port(PortOn::Spared)), None);
+    assert_eq!(count(&api(ApiServer::Each)), Some(Some(1)));
+    assert_eq!(count(&api(ApiServer::Balancer)), None);
+}

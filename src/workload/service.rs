@@ -37,6 +37,11 @@ impl<'a> Service<'a> {
         ports.filter_map(|port| port["port"].as_u64()?.try_into().ok()).collect()
     }
 
+    /// `ClusterIP` where it does not say.
+    pub(crate) fn service_type(&self) -> &'a str {
+        self.object.at("spec.type").as_str().unwrap_or("ClusterIP")
+    }
+
     /// The labels of its pods; none: nothing is selected.
     pub(crate) fn selector(&self) -> BTreeMap<String, String> {
         texts(self.object.at("spec.selector"))

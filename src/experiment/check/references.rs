@@ -8,7 +8,7 @@ use crate::experiment::decode::known;
 use crate::experiment::files::Files;
 use crate::experiment::resolve::{DEFAULT_NAMESPACE, Names};
 use crate::experiment::schema::{
-    Ask, Condition, Expectation, Fault, From, Pods, PodsBy, Probe, Target,
+    Ask, Condition, Expectation, Fault, From, Pods, PodsBy, Probe, Target, Via,
 };
 use crate::timeline::{ObjectRef, ProbeHeader};
 use crate::workload::{Exposure, Service};
@@ -148,9 +148,14 @@ impl Objects<'_> {
                 }
             }
             Some(Target::Pod { pods, .. }) => self.pods(check, &format!("{place}.pod"), pods),
-            Some(Target::Published { service, port, .. }) => {
+            Some(Target::Published { service, port, via, .. }) => {
                 self.named(check, &format!("{place}.service"), "Service", service);
-                self.port(check, &place, service, *port);
+                match self.unpublished(service, *via) {
+                    Some((message, hint)) => {
+                        check.report(check.error(&format!("{place}.via"), message).hint(hint));
+                    }
+                    None => self.port(check, &place, service, *port),
+                }
             }
             Some(Target::Ingress { ingress, .. }) => {
                 self.named(check, &format!("{place}.ingress"), "Ingress", ingress);
@@ -184,6 +189,22 @@ impl Objects<'_> {
                 format!("probe what it points to: `address: \"{other}:PORT\"`"),
             )),
         }
+    }
+
+    /// Why a Service can't be asked from outside of the cluster, and what to do. A load balancer's
+    /// Service has NodePorts, too.
+    fn unpublished(&self, service: &ObjectRef, via: Via) -> Option<(String, String)> {
+        let (what, needed) = match (via, self.created(service)?.service_type()) {
+            (Via::NodePort, "NodePort" | "LoadBalancer") => return None,
+            (Via::LoadBalancer, "LoadBalancer") => return None,
+            (Via::NodePort, _) => ("NodePort", "NodePort"),
+            (Via::LoadBalancer, _) => ("load balancer", "LoadBalancer"),
+        };
+        let kind = self.created(service)?.service_type();
+        Some((
+            format!("the Service `{}` is of type {kind}: it has no {what}", service.name),
+            format!("set `type: {needed}` in its `spec`, or remove `via`"),
+        ))
     }
 
     /// What is in other namespaces only the cluster knows.
@@ -434,6 +455,32 @@ mod tests {
             "{diagnostics}"
         );
         assert!(diagnostics.contains("is an ExternalName: it has no endpoints"), "{diagnostics}");
+    }
+
+    #[test]
+    fn a_service_is_asked_from_outside_as_its_type_allows() {
+        let found = |via: &str, spec: &str| {
+            let probe = GOOD
+                .replace("service: web, path", &format!("service: web, via: {via}, path"))
+                .replace("    from: {node: {role: control-plane}}\n", "");
+            problems(&probe, &WORKLOAD.replace(PORTS, spec), CONFIG)
+        };
+        let of_type = |of: &str| PORTS.replacen('{', &format!("{{type: {of}, "), 1);
+        assert_eq!(
+            found("nodePort", PORTS).lines().next(),
+            Some(
+                "11:31: error: the Service `web` is of type ClusterIP: it has no NodePort (set `type: NodePort` in its `spec`, or remove `via`)"
+            )
+        );
+        assert!(found("loadBalancer", &of_type("NodePort")).contains("it has no load balancer"));
+        for (via, of) in [
+            ("nodePort", "NodePort"),
+            ("nodePort", "LoadBalancer"),
+            ("loadBalancer", "LoadBalancer"),
+        ] {
+            let found = found(via, &of_type(of));
+            assert!(!found.contains("is of type"), "{found}");
+        }
     }
 
     #[test]

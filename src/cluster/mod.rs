@@ -53,7 +53,7 @@ pub(crate) use kubeconfig::kubeconfig_paths;
 pub(crate) use leases::Heartbeat;
 pub(crate) use node::{Node, node_ready, ready_condition};
 pub(crate) use pod_problems::PodProblem;
-pub(crate) use query::{ClusterDns, Ingress, Pod, Route, Service};
+pub(crate) use query::{ClusterDns, Ingress, Pod, Service};
 pub(crate) use query::{endpoints_endpoints, owner, pod_ready, slice_endpoints};
 pub(crate) use readiness::Readiness;
 pub(crate) use taint::Taints;

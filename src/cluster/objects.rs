@@ -9,6 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::workload::IngressSpec;
+
 /// An object of the kind `K`, of which only `Spec` and `Status` are read.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(bound(deserialize = "Spec: Deserialize<'de>, Status: Deserialize<'de>"))]
@@ -184,46 +186,6 @@ pub(crate) struct ServicePort {
     /// A port of the pods, by its number or name.
     #[serde(rename = "targetPort", default)]
     pub target_port: Value,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct IngressSpec {
-    pub default_backend: Option<IngressBackend>,
-    #[serde(default)]
-    pub rules: Vec<IngressRule>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-pub(crate) struct IngressRule {
-    pub host: Option<String>,
-    pub http: Option<IngressPaths>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-pub(crate) struct IngressPaths {
-    #[serde(default)]
-    pub paths: Vec<IngressPath>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct IngressPath {
-    pub path: Option<String>,
-    #[serde(default)]
-    pub path_type: String,
-    #[serde(default)]
-    pub backend: IngressBackend,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-pub(crate) struct IngressBackend {
-    pub service: Option<IngressService>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-pub(crate) struct IngressService {
-    pub name: String,
 }
 
 /// Where a load balancer takes requests.

@@ -9,7 +9,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, ListParams, ObjectList};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Resource, ResourceExt};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::connect::Cluster;
@@ -19,6 +18,7 @@ use super::node::{Node, read_node};
 use super::objects;
 use crate::timeline::Endpoint;
 use crate::timeline::leader::SYSTEM_NAMESPACE;
+use crate::workload::Route;
 
 const PAGE: u32 = 500;
 
@@ -56,18 +56,6 @@ pub(crate) struct Ingress {
     pub balancer: Option<String>,
     /// Those that lead to a Service; its default is the last.
     pub routes: Vec<Route>,
-}
-
-/// A path of an Ingress.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Route {
-    /// `*.example.com` is any name below; `None`: any host.
-    pub host: Option<String>,
-    pub path: String,
-    /// Whether longer paths do not match.
-    pub exact: bool,
-    /// In the namespace of the Ingress.
-    pub service: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -279,43 +267,11 @@ fn running(container: objects::ContainerStatus) -> Option<(String, String)> {
     Some((container.name, container.container_id.filter(|_| runs)?))
 }
 
-impl Ingress {
-    /// One of a workload's files. Errors where it is not as Kubernetes has it.
-    pub(crate) fn of_json(object: &serde_json::Value) -> Result<Self, serde_json::Error> {
-        objects::Ingress::deserialize(object).map(read_ingress)
-    }
-}
-
 fn read_ingress(ingress: objects::Ingress) -> Ingress {
-    let spec = ingress.spec.unwrap_or_default();
-    let route = |host: Option<&String>, path: objects::IngressPath| {
-        let exact = path.path_type == "Exact";
-        let own = path.path.as_deref().unwrap_or("/");
-        Some(Route {
-            host: host.filter(|host| !host.is_empty()).cloned(),
-            path: if exact { own } else { literal(own) }.to_owned(),
-            exact,
-            service: path.backend.service?.name,
-        })
-    };
-    let rules = spec.rules.into_iter().flat_map(|rule| {
-        let paths = rule.http.unwrap_or_default().paths;
-        paths.into_iter().filter_map(move |path| route(rule.host.as_ref(), path))
-    });
-    let default = spec.default_backend.and_then(|backend| {
-        route(None, objects::IngressPath { backend, ..objects::IngressPath::default() })
-    });
     Ingress {
-        routes: rules.chain(default).collect(),
+        routes: ingress.spec.unwrap_or_default().routes(),
         balancer: ingress.status.unwrap_or_default().address(),
     }
-}
-
-/// What stands before a controller's own pattern: `/api` of `/api(/|$)(.*)`, `/` of `/*`.
-fn literal(path: &str) -> &str {
-    let end = path.find(['*', '?', '(', '[', '\\', '^', '$']).unwrap_or(path.len());
-    let kept = if end < path.len() { path[..end].trim_end_matches('.') } else { path };
-    if kept.is_empty() { "/" } else { kept }
 }
 
 impl From<objects::Service> for Service {
@@ -388,14 +344,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn a_rule_is_what_stands_before_its_pattern() {
-        assert_eq!(
-            ["/api(/|$)(.*)", "/*", "/shop/.*", "/v1.2", ""].map(literal),
-            ["/api", "/", "/shop/", "/v1.2", "/"]
-        );
-    }
 
     #[test]
     fn a_nil_ready_is_ready_and_an_endpoint_counts_once() {

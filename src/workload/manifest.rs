@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::ingress::{IngressSpec, Route};
 use super::object::Object;
 use super::pods::Pods;
 use super::service::Service;
@@ -68,6 +69,13 @@ impl Manifest {
 
     pub(crate) fn service(&self, name: &str) -> Option<Service<'_>> {
         self.services().find(|service| service.name() == name)
+    }
+
+    /// The rules of an Ingress. `None`: no file has it, or it is not as Kubernetes has it.
+    pub(crate) fn routes(&self, ingress: &str) -> Option<Vec<Route>> {
+        let mut objects = self.objects.iter();
+        let found = objects.find(|it| it.kind() == "Ingress" && it.name() == ingress)?;
+        IngressSpec::of(found).map(IngressSpec::routes)
     }
 
     /// Pods, and what makes pods.

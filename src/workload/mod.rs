@@ -2,6 +2,7 @@
 //! scalars. Every object knows its place, and Services and pods are typed facts.
 
 mod fields;
+mod ingress;
 mod kinds;
 mod manifest;
 mod object;
@@ -9,6 +10,7 @@ mod pods;
 mod service;
 
 pub(crate) use crate::model::Controller;
+pub(crate) use ingress::{IngressSpec, Route};
 pub(crate) use manifest::Manifest;
 pub(crate) use object::{Object, with_article};
 pub(crate) use pods::{container_ports, target_port};

@@ -3,12 +3,13 @@
 
 use std::net::IpAddr;
 
-use crate::cluster::{Cluster, Ingress, Node, Route, Service};
+use crate::cluster::{Cluster, Node, Service};
 use crate::engine::error::RunError;
 use crate::engine::plan::placement::found;
 use crate::experiment::{Ask, From, Parsed, Probe, Target};
 use crate::plan;
 use crate::timeline::ObjectRef;
+use crate::workload::Route;
 
 /// The experiment with the Service of each address that one of the cluster's Services has, and with
 /// the rule of each Ingress. Refused where an Ingress is not there, or has several rules that are
@@ -24,8 +25,8 @@ pub(crate) async fn resolved(cluster: &Cluster, parsed: &Parsed) -> Result<Parse
                 with_service(&probe.ask, service)
             }
             Some(Target::Ingress { ingress, .. }) => {
-                match ingress_of(cluster, &parsed, ingress).await? {
-                    Some(found) => with_route(probe, ingress, &found.routes)?,
+                match routes_of(cluster, &parsed, ingress).await? {
+                    Some(routes) => with_route(probe, ingress, &routes)?,
                     None => continue,
                 }
             }
@@ -44,20 +45,18 @@ fn with_service(ask: &Ask, found: Option<ObjectRef>) -> Ask {
     ask
 }
 
-/// One that exists, or one of the workload. `None`: one of the workload's that can't be read, which
-/// the API server will say.
-async fn ingress_of(
+/// The rules of one that exists, or of one of the workload. `None`: one of the workload's that can't
+/// be read, which the API server will say.
+async fn routes_of(
     cluster: &Cluster,
     parsed: &Parsed,
     ingress: &ObjectRef,
-) -> Result<Option<Ingress>, RunError> {
+) -> Result<Option<Vec<Route>>, RunError> {
     let Some(namespace) = &ingress.namespace else {
-        let mut objects = parsed.workload.objects().iter();
-        let object = objects.find(|it| it.kind() == "Ingress" && it.name() == ingress.name);
-        return Ok(object.and_then(|object| Ingress::of_json(object.json()).ok()));
+        return Ok(parsed.workload.routes(&ingress.name));
     };
     let read = cluster.ingress(namespace, &ingress.name).await;
-    found(read, "Ingress", namespace, &ingress.name).map(Some)
+    found(read, "Ingress", namespace, &ingress.name).map(|found| Some(found.routes))
 }
 
 /// What a probe asks, by the one rule of its Ingress that is meant.
@@ -65,7 +64,7 @@ fn with_route(probe: &Probe, ingress: &ObjectRef, routes: &[Route]) -> Result<As
     let mut ask = probe.ask.clone();
     let Ask::Http(http) = &mut ask else { return Ok(ask) };
     let Target::Ingress { host, service, .. } = &mut http.target else { return Ok(ask) };
-    let route = chosen(routes, host.as_deref(), &http.path).map_err(|why| {
+    let route = Route::chosen(routes, host.as_deref(), &http.path).map_err(|why| {
         let text = format!("probe {}: Ingress {ingress} has {}", probe.name, why.what);
         RunError::refused(text).hint(why.hint)
     })?;
@@ -75,84 +74,6 @@ fn with_route(probe: &Probe, ingress: &ObjectRef, routes: &[Route]) -> Result<As
         http.path.clone_from(&route.path);
     }
     Ok(ask)
-}
-
-/// Why no rule of an Ingress is meant, or more than one.
-struct Unclear {
-    what: String,
-    hint: String,
-}
-
-/// The route of a host and a path, each if it is named; of several the one that an Ingress controller
-/// chooses: of the very host, then of the longest path, then of an exact one.
-fn chosen<'r>(routes: &'r [Route], host: Option<&str>, path: &str) -> Result<&'r Route, Unclear> {
-    let fits = |route: &&Route| {
-        host.is_none_or(|host| route.is_of(host)) && (path.is_empty() || route.matches(path))
-    };
-    let mut fitting: Vec<&Route> = routes.iter().filter(fits).collect();
-    // A rule of this very host goes before a wildcard's, and that before one of any host.
-    if host.is_some() {
-        keep_highest(&mut fitting, |route| (route.host.as_deref() == host, route.host.is_some()));
-    }
-    if !path.is_empty() {
-        keep_highest(&mut fitting, |route| (route.path.len(), route.exact));
-    }
-    let listed = |of: &dyn Fn(&Route) -> String, among: &[&Route]| {
-        let mut all: Vec<String> = among.iter().map(|route| of(route)).collect();
-        all.sort();
-        all.dedup();
-        all
-    };
-    let name = |route: &Route| route.host.clone().unwrap_or_else(|| "*".into());
-    let (hosts, paths) = (listed(&name, &fitting), listed(&|route| route.path.clone(), &fitting));
-    let is_pattern = |route: &&Route| route.host.as_deref().is_some_and(|it| it.starts_with('*'));
-    match fitting[..] {
-        [] => {
-            let all: Vec<&Route> = routes.iter().collect();
-            let rules = listed(&|route| format!("{}{}", name(route), route.path), &all);
-            let what = format!("no rule for {}{path}", host.unwrap_or_default());
-            Err(Unclear { what, hint: format!("its rules: {}", rules.join(", ")) })
-        }
-        [route] if host.is_some() || !is_pattern(&route) => Ok(route),
-        _ if host.is_none() && (hosts.len() > 1 || fitting.iter().any(is_pattern)) => {
-            let hint = format!("set `host`; its rules have: {}", hosts.join(", "));
-            Err(Unclear { what: "rules for several hosts".into(), hint })
-        }
-        _ if paths.len() > 1 => {
-            let hint = format!("set `path`; its rules have: {}", paths.join(", "));
-            Err(Unclear { what: "rules for several paths".into(), hint })
-        }
-        [route, ..] => Ok(route),
-    }
-}
-
-fn keep_highest<R: Ord>(routes: &mut Vec<&Route>, rank: impl Fn(&Route) -> R) {
-    let highest = routes.iter().map(|route| rank(route)).max();
-    routes.retain(|route| Some(rank(route)) == highest);
-}
-
-impl Route {
-    fn is_of(&self, host: &str) -> bool {
-        match self.host.as_deref().map(|own| (own, own.strip_prefix('*'))) {
-            None => true,
-            // Instead of one label.
-            Some((_, Some(suffix))) => host
-                .strip_suffix(suffix)
-                .is_some_and(|label| !label.is_empty() && !label.contains('.')),
-            Some((own, None)) => own == host,
-        }
-    }
-
-    fn matches(&self, path: &str) -> bool {
-        let path = path.split('?').next().unwrap_or_default();
-        let prefix = self.path.trim_end_matches('/');
-        match self.exact {
-            true => path == self.path,
-            false => path
-                .strip_prefix(prefix)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-        }
-    }
 }
 
 /// The addresses of a cluster's Services.
@@ -224,59 +145,6 @@ mod tests {
     use super::*;
     use crate::cluster::fake::FakeApi;
     use crate::experiment::{Pods, Source, parse};
-
-    fn route(host: &str, path: &str, service: &str) -> Route {
-        let host = (!host.is_empty()).then(|| host.to_owned());
-        Route { host, path: path.into(), exact: false, service: service.into() }
-    }
-
-    fn service(routes: &[Route], host: Option<&str>, path: &str) -> Result<String, String> {
-        let chosen = chosen(routes, host, path);
-        chosen.map(|it| it.service.clone()).map_err(|why| format!("{} ({})", why.what, why.hint))
-    }
-
-    #[test]
-    fn the_only_rule_needs_neither_host_nor_path() {
-        assert_eq!(service(&[route("a.test", "/shop", "web")], None, ""), Ok("web".into()));
-        assert_eq!(service(&[route("", "/", "web")], Some("b.test"), "/x"), Ok("web".into()));
-    }
-
-    #[test]
-    fn of_several_rules_one_must_be_named() {
-        let routes = [
-            route("a.test", "/", "web"),
-            route("a.test", "/cart", "cart"),
-            route("b.test", "/", "b"),
-        ];
-        let hosts = service(&routes, None, "/").unwrap_err();
-        assert_eq!(hosts, "rules for several hosts (set `host`; its rules have: a.test, b.test)");
-        let paths = service(&routes, Some("a.test"), "").unwrap_err();
-        assert_eq!(paths, "rules for several paths (set `path`; its rules have: /, /cart)");
-        assert_eq!(service(&routes, Some("a.test"), "/cart/1?x=/"), Ok("cart".into()));
-        assert_eq!(service(&routes, Some("a.test"), "/cartoon"), Ok("web".into()));
-        assert_eq!(service(&routes, None, "/cart"), Ok("cart".into()), "only one host has it");
-        let none = service(&routes, Some("c.test"), "/").unwrap_err();
-        assert_eq!(none, "no rule for c.test/ (its rules: a.test/, a.test/cart, b.test/)");
-    }
-
-    #[test]
-    fn a_wildcard_needs_a_host() {
-        let routes = [route("*.a.test", "/", "web"), route("", "/", "any")];
-        assert_eq!(service(&routes, Some("x.a.test"), "/"), Ok("web".into()));
-        assert_eq!(service(&routes, Some("x.y.a.test"), "/"), Ok("any".into()));
-        assert!(service(&routes[..1], None, "").unwrap_err().contains("set `host`"));
-    }
-
-    #[test]
-    fn the_closest_rule_is_chosen() {
-        let hosts = [route("*.a.test", "/", "wild"), route("x.a.test", "/", "own")];
-        assert_eq!(service(&hosts, Some("x.a.test"), "/"), Ok("own".into()));
-        assert_eq!(service(&hosts, Some("y.a.test"), "/"), Ok("wild".into()));
-        let exact = Route { exact: true, ..route("", "/cart", "exact") };
-        let paths = [route("", "/cart", "prefix"), exact];
-        assert_eq!(service(&paths, None, "/cart"), Ok("exact".into()));
-        assert_eq!(service(&paths, None, "/cart/1"), Ok("prefix".into()));
-    }
 
     #[tokio::test]
     async fn a_node_port_counts_where_no_fault_can_hit_the_node() {

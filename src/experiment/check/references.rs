@@ -11,7 +11,7 @@ use crate::experiment::schema::{
     Ask, Condition, Expectation, Fault, From, Pods, PodsBy, Probe, Target, Via,
 };
 use crate::timeline::{ObjectRef, ProbeHeader};
-use crate::workload::{Exposure, Service};
+use crate::workload::{Exposure, Route, Service};
 use crate::yaml::suggest;
 
 pub(super) fn check(check: &Check, files: &Files) {
@@ -157,8 +157,9 @@ impl Objects<'_> {
                     None => self.port(check, &place, service, *port),
                 }
             }
-            Some(Target::Ingress { ingress, .. }) => {
+            Some(Target::Ingress { ingress, host, .. }) => {
                 self.named(check, &format!("{place}.ingress"), "Ingress", ingress);
+                self.rule(check, &place, &probe.ask, ingress, host.as_deref());
             }
             Some(Target::Address { .. }) | None => {}
         }
@@ -188,6 +189,17 @@ impl Objects<'_> {
                 format!("the Service `{name}` is an ExternalName: it has no ClusterIP to probe"),
                 format!("probe what it points to: `address: \"{other}:PORT\"`"),
             )),
+        }
+    }
+
+    /// That one rule of an Ingress of the workload is meant.
+    fn rule(&self, check: &Check, place: &str, ask: &Ask, ingress: &ObjectRef, host: Option<&str>) {
+        let (Ask::Http(http), None) = (ask, &ingress.namespace) else { return };
+        let Some(routes) = self.names.workload.routes(&ingress.name) else { return };
+        if let Err(why) = Route::chosen(&routes, host, &http.path) {
+            let field = if host.is_some() { "host" } else { "ingress" };
+            let message = format!("the Ingress `{}` has {}", ingress.name, why.what);
+            check.report(check.error(&format!("{place}.{field}"), message).hint(why.hint));
         }
     }
 
@@ -480,6 +492,37 @@ mod tests {
         ] {
             let found = found(via, &of_type(of));
             assert!(!found.contains("is of type"), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_rule_of_an_ingress_is_found_in_the_workload() {
+        let rule = |host: &str| {
+            let path =
+                "{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}";
+            format!("{{host: {host}, http: {{paths: [{path}]}}}}")
+        };
+        let found = |asked: &str, hosts: &[&str]| {
+            let rules: Vec<String> = hosts.iter().map(|host| rule(host)).collect();
+            let probe = GOOD
+                .replace("service: web, path", &format!("ingress: front{asked}, path"))
+                .replace("    from: {node: {role: control-plane}}\n", "");
+            let ingress = format!(
+                "{WORKLOAD}---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: front}}\nspec: {{rules: [{}]}}\n",
+                rules.join(", ")
+            );
+            problems(&probe, &ingress, CONFIG)
+        };
+        let two = ["a.test", "b.test"];
+        let several = found("", &two);
+        assert!(several.contains("11:21: error: the Ingress `front` has rules for several hosts (set `host`; its rules have: a.test, b.test)"), "{several}");
+        let none = found(", host: c.test", &two);
+        assert!(
+            none.contains("11:34: error: the Ingress `front` has no rule for c.test/"),
+            "{none}"
+        );
+        for found in [found(", host: a.test", &two), found("", &two[..1])] {
+            assert!(!found.contains("the Ingress"), "{found}");
         }
     }
 

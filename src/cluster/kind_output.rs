@@ -37,7 +37,7 @@ impl KindOutput {
         {
             self.image = image.to_owned();
         }
-        if line.is_empty() {
+        if line.is_empty() || is_stack_frame(line) {
             return None;
         }
         self.lines.push(line.to_owned());
@@ -89,6 +89,11 @@ impl KindOutput {
     }
 }
 
+/// kubeadm, too, prints Go stack frames (`main.main`, `runtime/proc.go:290`) before its advice.
+fn is_stack_frame(line: &str) -> bool {
+    line.contains('.') && !line.contains(char::is_whitespace)
+}
+
 /// kind reports a step twice: at its begin (a bullet) and at its end (a tick), which is nothing
 /// new.
 fn step(line: &str) -> Option<&str> {
@@ -109,6 +114,14 @@ mod tests {
         assert_eq!(step("• Preparing nodes 📦 📦   ..."), Some("Preparing nodes"));
         assert_eq!(step("✓ Preparing nodes 📦 📦"), None);
         assert_eq!(bare("Pulling image: kindest/node ..."), "Pulling image: kindest/node");
+    }
+
+    #[test]
+    fn stack_frames_are_left_out() {
+        let frames = ["main.main", "runtime/proc.go:290", "k8s.io/x@v1.34.4/cmd/kubeadm.go:25"];
+        assert!(frames.iter().all(|line| is_stack_frame(line)));
+        let advice = "[control-plane-check] kube-scheduler is not healthy after 4m0.000465s";
+        assert!(!is_stack_frame(advice) && !is_stack_frame("last"));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Lists the experiments, the files that they name, and the kind configs for
-//! `src/experiment/builtin.rs`: a file that is added is built in, without a line anywhere. And lets
-//! the linker fold functions that are the same.
+//! `src/experiment/builtin.rs`: a file that is added is built in, without a line anywhere.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -10,11 +9,6 @@ const FOLDERS: [&str; 3] = ["experiments", "experiments/workloads", "kind-config
 
 #[expect(clippy::disallowed_methods, reason = "cargo tells a build script where to write")]
 fn main() -> io::Result<()> {
-    let (target, profile) = (env::var("TARGET"), env::var("PROFILE"));
-    // Rust's own linker there, LLD, does it: 0.1 MB less. Others may not know the option.
-    if target.as_deref() == Ok("x86_64-unknown-linux-gnu") && profile.as_deref() == Ok("release") {
-        println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
-    }
     let mut list = String::from("&[\n");
     for folder in FOLDERS {
         println!("cargo::rerun-if-changed={folder}");

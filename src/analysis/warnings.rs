@@ -32,7 +32,7 @@ pub(super) fn warnings(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec
         target: fault.target.clone(),
     };
     warnings.extend(unseen.map(not_confirmed));
-    warnings.extend(found.faults.iter().flat_map(|fault| of_fault(fault, &found.probes, timeline)));
+    warnings.extend(found.faults.iter().flat_map(|fault| of_fault(fault, found, timeline)));
     warnings.extend(found.probes.iter().flat_map(of_probe));
     warnings.extend(gaps(timeline, found, zero));
     warnings.extend(slow_heartbeats(found, &timeline.header.cluster.tuning));
@@ -50,7 +50,7 @@ fn damaged(damage: &Damage, zero: Zero) -> Warning {
     Warning::Damaged { what: format!("{damage}{span}") }
 }
 
-fn of_fault(fault: &FaultFinding, probes: &[ProbeFinding], timeline: &Timeline) -> Vec<Warning> {
+fn of_fault(fault: &FaultFinding, found: &Findings, timeline: &Timeline) -> Vec<Warning> {
     let (target, mut warnings) = (&fault.target, Vec::new());
     let by_node = fault.kind.traits().impact != Impact::Objects;
     if by_node && fault.node.ready_before == Some(false) {
@@ -64,8 +64,17 @@ fn of_fault(fault: &FaultFinding, probes: &[ProbeFinding], timeline: &Timeline) 
         .find(|node| node.name == *target)
         .is_none_or(|node| node.role == NodeRole::Worker);
     let balancer = !nodes.is_empty() && !nodes.iter().any(|node| node.name == *target);
-    let hits_endpoints = fault.component.is_none() && is_worker && !balancer;
-    let noticed = probes.iter().filter(|probe| !probe.control && hits_endpoints);
+    let is_down_already = |other: &FaultFinding| {
+        let ends = other.undone.or(other.undo_requested);
+        other.target == *target
+            && other.requested < fault.requested
+            && ends.is_none_or(|ends| ends > fault.requested)
+    };
+    let hits_endpoints = fault.component.is_none()
+        && is_worker
+        && !balancer
+        && !found.faults.iter().any(is_down_already);
+    let noticed = found.probes.iter().filter(|probe| !probe.control && hits_endpoints);
     for probe in noticed {
         if let Some(service) = fault.service_of(probe).filter(|service| service.hit.is_empty()) {
             let (probe, service) = (probe.name.clone(), service.service.clone());

@@ -35,6 +35,13 @@ pub struct SpreadReport {
     /// How many of the runs are in none of these numbers: their probers' hosts were disturbed.
     #[serde(default)]
     pub left_out: usize,
+    /// In how many of the others the errors are not known to have ended before the undo: they are in
+    /// neither `errorWindow` nor `failingTime`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub still_failing: usize,
+    /// The longest of these runs' errors, as far as they were seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_at_least: Option<Seconds>,
     /// Detection, if it was measured; for an interval, its end.
     pub detection: Option<Spread>,
     /// The error window's upper end, where it has one.
@@ -55,6 +62,10 @@ pub struct SpreadReport {
     pub inside: Option<u32>,
 }
 
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 impl SpreadReport {
     /// Puts runs together; they should be of one experiment on one cluster.
     pub fn new(runs: Vec<Summary>) -> Self {
@@ -62,6 +73,7 @@ impl SpreadReport {
         let most = |value: fn(&Summary) -> Option<Between>| {
             Spread::of(counted().filter_map(|run| Some(value(run)?.most)))
         };
+        let open = || counted().filter(|run| run.open);
         let predicted = runs.first().and_then(|run| run.predicted);
         let within = |p: Between| {
             counted()
@@ -74,6 +86,8 @@ impl SpreadReport {
             experiment: runs.first().map(|run| run.experiment.clone()).unwrap_or_default(),
             outcome: runs.iter().map(|run| run.outcome).max().unwrap_or(Outcome::Inconclusive),
             left_out: runs.len() - counted().count(),
+            still_failing: open().count(),
+            failing_at_least: open().filter_map(|run| Some(run.error_window?.least)).max(),
             detection: most(|run| run.detection),
             error_window: most(|run| run.error_window.filter(|_| !run.open)),
             failing_time: most(|run| run.failing.or(run.error_window).filter(|_| !run.open))
@@ -130,10 +144,18 @@ pub fn render(report: &SpreadReport, style: &Style) -> String {
     let p99 = report
         .p99
         .iter()
-        .map(|spread| spread_row("p99 latency", spread, |value| value.to_string()));
+        .map(|spread| spread_row("p99 latency (answered)", spread, |value| value.to_string()));
     let rows = rows.chain(p99);
     out.push_str(&table(vec!["", "MIN", "MEDIAN", "MAX", "N"], rows));
     out.push_str(&hang("", &compared(report), style.width.max(80)));
+    if let Some(least) = report.failing_at_least {
+        let text = format!(
+            "Not in the error window: {} of {} still failing at the undo or the end, the longest for at least {least}.",
+            report.still_failing,
+            count((report.runs.len() - report.left_out) as u64, "run")
+        );
+        out.push_str(&hang("", &text, style.width.max(80)));
+    }
     if report.left_out > 0 {
         let text = format!(
             "Left out of the spread: {}, inconclusive because the prober's host was disturbed.",

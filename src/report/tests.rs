@@ -555,6 +555,11 @@ fn spread_of_three_runs() {
     let detection = spread.detection.clone().unwrap();
     assert_eq!((spread.left_out, detection.n, detection.max), (1, 2, 4.781.into()));
     assert!(spread::render(&spread, &Style::default()).contains("Left out of the spread: 1 run, "));
+    let open = Summary { open: true, ..at(4781) };
+    let spread = spread::SpreadReport::new(vec![at(3300), open]);
+    assert_eq!((spread.still_failing, spread.error_window.as_ref().unwrap().n), (1, 1));
+    let text = spread::render(&spread, &Style::default());
+    assert!(text.contains("Not in the error window: 1 of 2 runs still failing"), "{text}");
     insta::assert_snapshot!(spread::render(&report, &Style::default()));
 }
 

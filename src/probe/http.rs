@@ -41,7 +41,7 @@ pub struct HttpQuestion {
 impl HttpQuestion {
     /// In a path, a header or a body: stands for a number of 16 digits that no other attempt has,
     /// in this run or another.
-    pub const UNIQUE: &str = "$(unique)";
+    pub const UNIQUE: &str = crate::timeline::UNIQUE;
 
     /// A GET over plain HTTP, with nothing but defaults.
     pub fn get(host: impl Into<String>, path: impl Into<String>) -> Self {

@@ -44,6 +44,7 @@ pub use header::{ClusterFacts, ClusterKind, ContextFacts, Header, Needs, NodeFac
 pub use object_ref::{ObjectRef, watch_of};
 pub use outcome::{Outcome, Phase, TlsCause};
 pub use probe_kind::ProbeKind;
+pub(crate) use probe_kind::UNIQUE;
 pub(crate) use readable::readable;
 pub use record::{
     Change, DELIVERY_LEASE, DELIVERY_WATCH, Endpoint, Event, FaultPhase, NodeRole, ObjectName,

@@ -12,7 +12,7 @@ use super::url;
 use crate::experiment::diagnostic::{Diagnostic, Span};
 use crate::experiment::schema::{Ask, BodyJson, FileText, HttpAsk, Method, StatusRange, Target};
 use crate::experiment::tree::{Node, Value, quoted};
-use crate::probe::HttpQuestion;
+use crate::timeline::UNIQUE;
 use crate::yaml::suggest;
 
 /// Statuses whose answers have no body.
@@ -197,7 +197,7 @@ fn warn_of_slips(cx: &Cx, node: &Node, text: &str) {
     });
     for message in slips {
         let warning = Diagnostic::warning(message).at(cx.file(), node.focus());
-        cx.report(warning.hint(format!("did you mean `{}`?", HttpQuestion::UNIQUE)));
+        cx.report(warning.hint(format!("did you mean `{UNIQUE}`?")));
     }
 }
 

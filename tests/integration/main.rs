@@ -39,9 +39,9 @@ fn main() -> ExitCode {
         agent::tests(),
     ];
     // A model beats in real time, and time is measured: they mostly wait, and need a core each.
-    let models = [outages::tests(), embedded::tests(), suite::tests(), kills::tests()];
-    // One cluster is shared: one after the other.
-    let in_turn = [kind::tests(), ha::tests()];
+    let models = [outages::tests(), embedded::tests()];
+    // One cluster is shared, or nobody may notice a fault: one after the other.
+    let in_turn = [suite::tests(), kills::tests(), kind::tests(), ha::tests()];
     let failed = [
         run(3, alone.into_iter().flatten()),
         run(2, models.into_iter().flatten()),

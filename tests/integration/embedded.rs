@@ -267,13 +267,13 @@ fn clients_see_rates_bursts_and_hung_connections() {
     assert!((80..=100).contains(&requests.parse::<u32>().unwrap()), "{rate:#}");
     let probes = report["findings"]["probes"].as_array().unwrap();
     let kept = probes.iter().find(|probe| probe["name"] == "kept").unwrap();
-    // Its one connection may lead to the backend that stayed.
-    let periods = kept["periods"].as_array().unwrap();
-    let in_fault = periods.iter().find(|one| one["period"]["fault"].is_object()).unwrap();
-    if in_fault["failed"].as_u64().unwrap() > 0 {
-        let ends = kept["kept"].as_array().unwrap_or_else(|| panic!("{kept:#}"));
-        assert!(ends.iter().any(|one| one["end"] == "timeout"), "{ends:#?}");
-        output.prints("without one, a client waits longer");
+    // Its one connection may lead to the backend that stayed, or be closed between two requests; else
+    // that node's shutdown resets it, or it hangs.
+    if let Some(ends) = kept["kept"].as_array() {
+        let known =
+            |one: &Value| ["timeout", "reset", "closed"].iter().any(|end| one["end"] == *end);
+        assert!(!ends.is_empty() && ends.iter().all(known), "{ends:#?}");
+        output.prints("kept connection");
     }
     assert_clean(&home);
 }

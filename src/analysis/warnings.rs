@@ -64,7 +64,7 @@ fn of_fault(fault: &FaultFinding, found: &Findings, timeline: &Timeline) -> Vec<
         .find(|node| node.name == *target)
         .is_none_or(|node| node.role == NodeRole::Worker);
     let balancer = !nodes.is_empty() && !nodes.iter().any(|node| node.name == *target);
-    let is_down_already = |other: &FaultFinding| {
+    let still_lasts = |other: &FaultFinding| {
         let ends = other.undone.or(other.undo_requested);
         other.target == *target
             && other.requested < fault.requested
@@ -73,7 +73,7 @@ fn of_fault(fault: &FaultFinding, found: &Findings, timeline: &Timeline) -> Vec<
     let hits_endpoints = fault.component.is_none()
         && is_worker
         && !balancer
-        && !found.faults.iter().any(is_down_already);
+        && !found.faults.iter().any(still_lasts);
     let noticed = found.probes.iter().filter(|probe| !probe.control && hits_endpoints);
     for probe in noticed {
         if let Some(service) = fault.service_of(probe).filter(|service| service.hit.is_empty()) {

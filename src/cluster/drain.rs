@@ -128,14 +128,23 @@ impl Cluster {
         seen: &Cordon,
         mark: Option<&str>,
     ) -> Result<(), ClusterError> {
-        let api: Api<Node> = Api::all(self.client());
         let metadata = marked(&seen.uid, &seen.version, mark);
         let body = json!({"metadata": metadata, "spec": {"unschedulable": mark.map(|_| true)}});
         let what =
             format!("{} the node {node}", if mark.is_some() { "cordon" } else { "uncordon" });
-        self.call(what, api.patch(node, &PatchParams::default(), &Patch::Merge(body)))
-            .await
-            .map(drop)
+        self.patch_node(node, what, body).await
+    }
+
+    /// Changes a node in one step.
+    pub(super) async fn patch_node(
+        &self,
+        node: &str,
+        what: String,
+        body: Value,
+    ) -> Result<(), ClusterError> {
+        let api: Api<DynamicObject> = Api::all_with(self.client(), &any("", "v1", "Node"));
+        let patch = Patch::Merge(body);
+        self.call(what, api.patch(node, &PatchParams::default(), &patch)).await.map(drop)
     }
 
     /// The pods on a node that stay there by themselves, by namespace and name; `None`: of all

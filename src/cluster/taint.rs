@@ -1,7 +1,7 @@
 //! A node's taints, as a run changes them.
 
 use kube::ResourceExt;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DynamicObject};
 use serde_json::{Value, json};
 
 use super::connect::Cluster;
@@ -59,13 +59,10 @@ impl Cluster {
         taint: &Taint,
         mark: Option<&str>,
     ) -> Result<(), ClusterError> {
-        let api: Api<DynamicObject> = Api::all_with(self.client(), &any("", "v1", "Node"));
         let taints = if mark.is_some() { seen.with(taint) } else { seen.without(taint) };
         let metadata = marked(&seen.uid, &seen.version, mark);
         let body = json!({"metadata": metadata, "spec": {"taints": taints}});
-        let patch = Patch::Merge(body);
-        let what = format!("change the taints of the node {node}");
-        self.call(what, api.patch(node, &PatchParams::default(), &patch)).await.map(drop)
+        self.patch_node(node, format!("change the taints of the node {node}"), body).await
     }
 }
 

@@ -11,7 +11,7 @@ use super::expected::{BodyCheck, BodyExpectation, Expected};
 use super::http_answer::HttpAnswer;
 use super::protocol::{Answer, Exchange, Protocol};
 use super::tls::{Tls, TlsQuestion};
-use crate::timeline::Secret;
+use crate::timeline::{Secret, UNIQUE};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -39,10 +39,6 @@ pub struct HttpQuestion {
 }
 
 impl HttpQuestion {
-    /// In a path, a header or a body: stands for a number of 16 digits that no other attempt has,
-    /// in this run or another.
-    pub const UNIQUE: &str = crate::timeline::UNIQUE;
-
     /// A GET over plain HTTP, with nothing but defaults.
     pub fn get(host: impl Into<String>, path: impl Into<String>) -> Self {
         Self {
@@ -159,7 +155,7 @@ impl Request {
     fn new(question: &HttpQuestion, path: &str, reused: bool, series: Series) -> Self {
         let body = question.body.as_ref().map_or("", |body| &body.text);
         let text = head(question, path, reused) + body;
-        let mut parts = text.split(HttpQuestion::UNIQUE);
+        let mut parts = text.split(UNIQUE);
         let (mut bytes, mut unique) = (parts.next().unwrap_or_default().to_owned(), Vec::new());
         for part in parts {
             unique.push(bytes.len());
@@ -202,7 +198,7 @@ fn head(question: &HttpQuestion, path: &str, reused: bool) -> String {
         if let Some(content_type) = &body.content_type {
             text.push_str(&format!("Content-Type: {content_type}\r\n"));
         }
-        let length = body.text.replace(HttpQuestion::UNIQUE, DIGITS).len();
+        let length = body.text.replace(UNIQUE, DIGITS).len();
         text.push_str(&format!("Content-Length: {length}\r\n"));
     } else if matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
         // Else some servers answer 411 (RFC 9110, 8.6).
@@ -242,7 +238,7 @@ mod tests {
     fn no_two_writes_are_alike_and_nothing_shows_the_password() {
         let body = Body {
             content_type: Some("application/json".into()),
-            text: format!(r#"{{"a":"{}"}}"#, HttpQuestion::UNIQUE),
+            text: format!(r#"{{"a":"{}"}}"#, UNIQUE),
         };
         let authorization = Some(Secret("Bearer hunter2".to_owned()));
         let question = HttpQuestion {

@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// In a request: a number that no other request has.
+/// In a path, a header or a body: stands for a number of 16 digits that no other attempt has, in
+/// this run or another.
 pub(crate) const UNIQUE: &str = "$(unique)";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

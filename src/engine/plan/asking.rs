@@ -13,7 +13,7 @@ use crate::probe::{
     Body, BodyExpectation, Destination, DnsQuestion, HttpQuestion, Identity, JsonValue, Question,
     Scope, TlsQuestion,
 };
-use crate::timeline::{ObjectRef, Secret, counted};
+use crate::timeline::{ObjectRef, Secret, UNIQUE, counted};
 
 /// The port of every name server.
 const DNS_PORT: u16 = 53;
@@ -193,7 +193,7 @@ fn http_question(http: &HttpAsk, peer: &Peer) -> Result<HttpQuestion, String> {
 
 /// Of a body whose header is not set by the experiment.
 fn content_type(body: &str) -> &'static str {
-    let body = body.replace(HttpQuestion::UNIQUE, "1");
+    let body = body.replace(UNIQUE, "1");
     match serde_json::from_str::<serde_json::Value>(&body).is_ok() {
         true => "application/json",
         false => "text/plain; charset=utf-8",
@@ -318,7 +318,7 @@ fn api_question(access: ApiAccess, verb: ApiVerb, namespace: &str, probe: &str) 
 /// each time, as what is the same already is not written.
 fn change(probe: &str) -> Body {
     let key = probe.replace('@', ".");
-    let text = serde_json::json!({"data": {key: HttpQuestion::UNIQUE}}).to_string();
+    let text = serde_json::json!({"data": {key: UNIQUE}}).to_string();
     Body { content_type: Some("application/merge-patch+json".into()), text }
 }
 

@@ -11,8 +11,8 @@
 
 use std::time::Duration;
 
-use super::component::find_processes;
 use super::error::FaultError;
+use super::find_processes::find_processes;
 use crate::node::{AccessErrorKind, NodeAccess, NodeHandle};
 use crate::timeline::Component;
 

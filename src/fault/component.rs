@@ -9,9 +9,9 @@ use tokio::time::{Instant, sleep};
 use super::back_off::end_back_off;
 use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled, Plan};
+use super::find_processes::find_processes;
+use super::node_plan::Plan;
 use super::undo_timer::UndoTimer;
-use crate::experiment::Fault;
 use crate::timeline::{Component, format_seconds};
 
 const LOOK: Duration = Duration::from_millis(100);
@@ -24,8 +24,6 @@ pub(super) const START: Duration = Duration::from_secs(330);
 const STARTED_WITHIN: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 12 });
 /// After which a kubelet that could not be helped is looked at again: etcd may have been missing.
 const HELPED_AGAIN_AFTER: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 5000 });
-/// The kernel keeps so much of a program's name.
-const COMM: usize = 15;
 
 /// Beyond one command.
 pub(super) const INJECTION_TIMEOUT: Duration =
@@ -118,25 +116,6 @@ impl Seen {
         }
         seen
     }
-}
-
-/// A function of the shell that prints number, start and state of a part's processes. Those of pods
-/// with a network of their own are somebody else's. (No `${` and no `%`: systemd would read them in
-/// a timer's script.)
-pub(super) fn find_processes(component: Component) -> String {
-    let name = component.name();
-    format!(
-        "found() {{\n\
-         for at in /proc/[0-9]*; do\n\
-         read -r comm 2>/dev/null <$at/comm && [ \"$comm\" = {comm} ] || continue\n\
-         case $(readlink $at/exe) in */{name}) ;; *) continue;; esac\n\
-         [ \"$(readlink $at/ns/net)\" = \"$(readlink /proc/self/ns/net)\" ] || continue\n\
-         set -- $(cat $at/stat 2>/dev/null)\n\
-         [ $# -gt 21 ] || continue\n\
-         pid=$1 state=$3; shift 21; echo $pid $1 $state\n\
-         done; }}",
-        comm = &name[..name.len().min(COMM)],
-    )
 }
 
 impl Part {
@@ -262,22 +241,6 @@ impl Part {
         });
         format!("{} runs as process {}{how}", self.name(), seen.pids())
     }
-}
-
-pub(super) fn modelled(fault: &Fault, node: ModelNode<'_>, words: Words) -> Option<Modelled> {
-    let (component, inject) = (fault.component()?, node.action(fault)?);
-    let undo = inject.undo()?;
-    let Words { effect, undone, describe: (verb, rest) } = words;
-    let describe = format!("{verb} {} of node {} of the model{rest}", component.name(), node.name);
-    Some(Modelled { inject, effect, undo, undone, describe })
-}
-
-/// The words of such a fault.
-pub(super) struct Words {
-    pub effect: &'static str,
-    pub undone: &'static str,
-    /// Before and after the part's name.
-    pub describe: (&'static str, &'static str),
 }
 
 #[cfg(test)]

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::component::{self, Part, Seen, Words};
+use super::component::{self, Part, Seen};
 use super::context::FaultContext;
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
+use super::modelled::{ModelNode, Modelled, modelled};
+use super::node_fault::{NodeFault, Undone};
+use super::node_plan::Plan;
 use super::undo_timer::{NOTHING, SHORT, UndoTimer};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
@@ -48,9 +50,7 @@ impl NodeFault for ComponentKill {
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        let words =
-            Words { effect: "process gone", undone: "started again", describe: ("wait for", "") };
-        component::modelled(fault, node, words)
+        modelled(fault, node, "process gone", "started again", "wait for {component} of {node}")
     }
 }
 

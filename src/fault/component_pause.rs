@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::component::{self, Part, Seen, Words};
+use super::component::{self, Part, Seen};
 use super::context::FaultContext;
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
+use super::modelled::{ModelNode, Modelled, modelled};
+use super::node_fault::{NodeFault, Undone};
+use super::node_plan::Plan;
 use super::undo_timer::{SHORT, UndoTimer};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
@@ -52,12 +54,13 @@ impl NodeFault for ComponentPause {
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        let words = Words {
-            effect: "process frozen",
-            undone: "process unfrozen",
-            describe: ("unfreeze", ""),
-        };
-        component::modelled(fault, node, words)
+        modelled(
+            fault,
+            node,
+            "process frozen",
+            "process unfrozen",
+            "unfreeze {component} of {node}",
+        )
     }
 }
 

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::component::{self, Part, Seen, Words};
+use super::component::{self, Part, Seen};
 use super::context::FaultContext;
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
+use super::modelled::{ModelNode, Modelled, modelled};
+use super::node_fault::{NodeFault, Undone};
+use super::node_plan::Plan;
 use super::undo_timer::{SHORT, UndoTimer};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
@@ -60,12 +62,13 @@ impl NodeFault for ComponentStop {
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        let words = Words {
-            effect: "held down",
-            undone: "allowed to start again",
-            describe: ("let", " start again"),
-        };
-        component::modelled(fault, node, words)
+        modelled(
+            fault,
+            node,
+            "held down",
+            "allowed to start again",
+            "let {component} of {node} start again",
+        )
     }
 }
 

@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::works::quoted;
 use crate::cluster::ClusterError;
 use crate::node::AccessError;
-use crate::timeline::format_seconds;
+use crate::timeline::{format_seconds, readable};
+
+/// So much of a line of a log is quoted.
+const LINE: usize = 240;
 
 /// Why a fault could not be injected, or not be undone. Fits after "failed to".
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +85,15 @@ fn end_of(log: &[String]) -> String {
     }
     let lines: Vec<String> = log.iter().map(|line| quoted(line)).collect();
     format!("; the end of its log: {}", lines.join(" / "))
+}
+
+/// A line of a log, as an error quotes it.
+fn quoted(line: &str) -> String {
+    let plain = readable(line);
+    match plain.char_indices().nth(LINE) {
+        Some((end, _)) => format!("{} ...", &plain[..end]),
+        None => plain,
+    }
 }
 
 impl FaultError {

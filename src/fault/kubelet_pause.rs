@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::context::{COMMAND, FaultContext, Look};
 use super::error::FaultError;
 use super::kubelet::{self, WAIT, must_be_active, process};
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone, modelled};
+use super::modelled::{ModelNode, Modelled, modelled};
+use super::node_fault::{NodeFault, Undone};
+use super::node_plan::Plan;
 use super::undo_timer::{SHORT, UndoTimer};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
@@ -58,7 +60,13 @@ impl NodeFault for KubeletPause {
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        modelled(fault, node, "kubelet frozen", "kubelet unfrozen", "unfreeze the kubelet of")
+        modelled(
+            fault,
+            node,
+            "kubelet frozen",
+            "kubelet unfrozen",
+            "unfreeze the kubelet of {node}",
+        )
     }
 }
 

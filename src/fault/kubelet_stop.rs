@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::context::{COMMAND, FaultContext, Look};
 use super::error::FaultError;
 use super::kubelet::{self, WAIT, must_be_active, unit};
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone, modelled};
+use super::modelled::{ModelNode, Modelled, modelled};
+use super::node_fault::{NodeFault, Undone};
+use super::node_plan::Plan;
 use super::undo_timer::{SHORT, UndoTimer};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
@@ -51,6 +53,6 @@ impl NodeFault for KubeletStop {
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        modelled(fault, node, "kubelet stopped", "kubelet started", "start the kubelet of")
+        modelled(fault, node, "kubelet stopped", "kubelet started", "start the kubelet of {node}")
     }
 }

@@ -16,13 +16,16 @@ mod container_kill;
 mod context;
 mod error;
 mod etcd_data_loss;
+mod find_processes;
 mod kubelet;
 mod kubelet_pause;
 mod kubelet_stop;
+mod modelled;
 mod node_disconnect;
 mod node_fault;
 mod node_kill;
 mod node_pause;
+mod node_plan;
 mod node_reboot;
 mod node_stop;
 mod object;
@@ -47,7 +50,8 @@ use tokio::time::Instant;
 
 pub(crate) use back_off::end_back_off;
 pub(crate) use error::FaultError;
-pub(crate) use node_fault::{ModelNode, Modelled, Plan, PodContainers};
+pub(crate) use modelled::{ModelNode, Modelled};
+pub(crate) use node_plan::{Plan, PodContainers};
 #[cfg(test)]
 pub(crate) use object::deployment::PlannedDeployment;
 #[cfg(test)]
@@ -74,6 +78,7 @@ use crate::timeline::{Component, FaultKind, FaultPhase, NodeRole};
 use context::{COMMAND, FaultContext};
 use node_fault::{NodeFault, Undone};
 use object::{ObjectContext, ObjectFault};
+use record::UndoFormat;
 use undo_timer::UndoTimer;
 use works::Works;
 
@@ -113,7 +118,9 @@ pub(crate) type Progress<'a> = dyn FnMut(FaultPhase, String) + 'a;
 /// Works out what will undo a fault on a node, before anything is touched. Calls nothing. Errors
 /// when the fault is impossible there.
 pub(crate) fn plan(plan: &Plan<'_>) -> Result<Undo, FaultError> {
-    Ok(Undo::new(plan, NodeFaultRecord::plan(plan)?))
+    let fault = NodeFaultRecord::plan(plan)?;
+    let Plan { target, run, step, .. } = *plan;
+    Ok(Undo { format: UndoFormat::V1, run: run.to_owned(), step, target: target.clone(), fault })
 }
 
 /// The plan of a fault that needs nothing but its node.

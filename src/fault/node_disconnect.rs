@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::context::FaultContext;
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
+use super::modelled::{ModelNode, Modelled};
+use super::node_fault::{NodeFault, Undone};
+use super::node_plan::Plan;
 use super::packet_filter::{self, Filter, Hit};
 use super::undo_timer::UndoTimer;
 use crate::experiment::{Direction, Fault};
@@ -55,6 +57,6 @@ impl NodeFault for NodeDisconnect {
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        packet_filter::modelled(node.action(fault)?, node)
+        packet_filter::modelled(fault, node)
     }
 }

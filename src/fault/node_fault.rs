@@ -5,11 +5,10 @@ use std::time::Duration;
 use super::component::Part;
 use super::context::FaultContext;
 use super::error::FaultError;
-use super::record::NodeTarget;
-use super::undo_timer::{UndoAfter, UndoTimer};
-use crate::embedded::{Action, NodeId};
+use super::modelled::{ModelNode, Modelled};
+use super::node_plan::Plan;
+use super::undo_timer::UndoTimer;
 use crate::experiment::Fault;
-use crate::timeline::NodeRole;
 
 /// A fault on a node. Its value is its record: plain data with all that the undo needs.
 ///
@@ -81,89 +80,4 @@ impl From<&str> for Undone {
     fn from(seen: &str) -> Self {
         seen.to_owned().into()
     }
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan<'a> {
-    pub fault: &'a Fault,
-    pub target: &'a NodeTarget,
-    /// All machines of the cluster, the load balancer among them.
-    pub cluster: &'a [NodeTarget],
-    /// The pod on the node that it hits; `None`: the node itself.
-    pub pod: Option<PodContainers<'a>>,
-    pub run: &'a str,
-    /// The step of its method, from 0.
-    pub step: u32,
-    /// When the fault is undone if its run has died.
-    pub undo_after: UndoAfter,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PodContainers<'a> {
-    pub pod: &'a str,
-    /// The containers' ids, without the runtime's name.
-    pub ids: &'a [String],
-    /// Tells the pods of a step apart.
-    pub number: usize,
-}
-
-impl Plan<'_> {
-    pub(super) fn undo_timer(&self) -> UndoTimer {
-        UndoTimer { mark: super::record::mark(self.run, self.step), times: self.undo_after }
-    }
-
-    /// The addresses of the other machines with such a role.
-    pub(super) fn others(&self, wanted: impl Fn(NodeRole) -> bool) -> Vec<std::net::IpAddr> {
-        let others = self
-            .cluster
-            .iter()
-            .filter(|other| other.container_id != self.target.container_id && wanted(other.role));
-        others.flat_map(|other| other.addresses.values().flatten().copied()).collect()
-    }
-
-    pub(super) fn another_fault(&self) -> FaultError {
-        self.impossible(format!("{} is not a fault on a node", self.fault.kind()), None)
-    }
-
-    /// The fault can't be injected here.
-    pub(super) fn impossible(&self, why: String, hint: Option<&'static str>) -> FaultError {
-        FaultError::Impossible { why, hint }
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ModelNode<'a> {
-    pub id: NodeId,
-    pub name: &'a str,
-}
-
-impl ModelNode<'_> {
-    pub(super) fn action(&self, fault: &Fault) -> Option<Action> {
-        Action::of_fault(fault.facts(), self.id).ok()
-    }
-}
-
-/// A fault that is one action of the model, and undone by another.
-pub(super) fn modelled(
-    fault: &Fault,
-    node: ModelNode<'_>,
-    effect: &'static str,
-    undone: &'static str,
-    describe: &str,
-) -> Option<Modelled> {
-    let inject = node.action(fault)?;
-    let describe = format!("{describe} node {} of the model", node.name);
-    Some(Modelled { inject, effect, undo: inject.undo()?, undone, describe })
-}
-
-/// What a fault is to the model behind an embedded cluster.
-#[derive(Clone, Debug)]
-pub(crate) struct Modelled {
-    pub inject: Action,
-    pub effect: &'static str,
-    pub undo: Action,
-    /// What is seen when it is gone.
-    pub undone: &'static str,
-    /// What the undo does, for people.
-    pub describe: String,
 }

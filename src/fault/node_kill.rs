@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::context::FaultContext;
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone, modelled};
+use super::modelled::{ModelNode, Modelled, modelled};
+use super::node_fault::{NodeFault, Undone};
+use super::node_plan::Plan;
 use super::power_off::{CONFIRM_TIMEOUT, ended, take_down};
 use super::power_on::{self, Cause};
 use crate::experiment::Fault;
@@ -31,6 +33,6 @@ impl NodeFault for NodeKill {
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        modelled(fault, node, "node off", "node started", "start")
+        modelled(fault, node, "node off", "node started", "start {node}")
     }
 }

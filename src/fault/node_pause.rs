@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::context::FaultContext;
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone, modelled};
+use super::modelled::{ModelNode, Modelled, modelled};
+use super::node_fault::{NodeFault, Undone};
+use super::node_plan::Plan;
 use super::power_off::{CONFIRM_TIMEOUT, take_down};
 use super::power_on::{self, Cause};
 use crate::docker::ContainerState;
@@ -34,6 +36,6 @@ impl NodeFault for NodePause {
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        modelled(fault, node, "node frozen", "node unpaused", "unpause")
+        modelled(fault, node, "node frozen", "node unpaused", "unpause {node}")
     }
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::error::FaultError;
-use super::node_fault::{NodeFault, Plan, Undone};
+use super::node_fault::{NodeFault, Undone};
+use super::node_plan::Plan;
 use super::power_on::{self, Cause, Seen, look};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;

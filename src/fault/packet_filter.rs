@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled, Undone};
+use super::modelled::{self, ModelNode, Modelled};
+use super::node_fault::Undone;
 use super::undo_timer::{SHORT, UndoTimer};
 use crate::embedded::Action;
-use crate::experiment::Direction;
+use crate::experiment::{Direction, Fault};
 use crate::timeline::FaultPhase;
 
 /// Docker and Podman name a container's interfaces eth0, eth1, ...; those of pods are veth... and
@@ -323,13 +324,14 @@ pub(super) fn describe(timer: &UndoTimer, container: &str) -> String {
     format!("remove the packet filter {} from container {container}", timer.mark)
 }
 
-pub(super) fn modelled(inject: Action, node: ModelNode<'_>) -> Option<Modelled> {
-    let (effect, undone, undo) = match inject {
-        Action::CutFromApi { .. } => ("cut off from the API servers", "cut undone", "undo the cut"),
-        _ => ("cable cut", "cable plugged in", "plug in the cable"),
+pub(super) fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
+    let (effect, undone, undo) = match node.action(fault)? {
+        Action::CutFromApi { .. } => {
+            ("cut off from the API servers", "cut undone", "undo the cut of {node}")
+        }
+        _ => ("cable cut", "cable plugged in", "plug in the cable of {node}"),
     };
-    let describe = format!("{undo} of node {} of the model", node.name);
-    Some(Modelled { inject, effect, undo: inject.undo()?, undone, describe })
+    modelled::modelled(fault, node, effect, undone, undo)
 }
 
 #[cfg(test)]

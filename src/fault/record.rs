@@ -4,7 +4,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::NodeFaultRecord;
-use super::node_fault::Plan;
 use crate::docker::{Addresses, Container};
 use crate::node::NodeHandle;
 use crate::timeline::NodeRole;
@@ -77,11 +76,6 @@ fn fault<'de, D: Deserializer<'de>>(from: D) -> Result<NodeFaultRecord, D::Error
 }
 
 impl Undo {
-    pub(super) fn new(plan: &Plan<'_>, fault: NodeFaultRecord) -> Self {
-        let Plan { target, run, step, .. } = *plan;
-        Self { format: UndoFormat::V1, run: run.to_owned(), step, target: target.clone(), fault }
-    }
-
     /// What it hits: the node, or the pod on it.
     pub(crate) fn hits(&self) -> &str {
         self.fault.pod().unwrap_or(&self.target.node)

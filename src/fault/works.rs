@@ -14,7 +14,7 @@ use super::node_fault::NodeFault;
 use crate::cluster::{Cluster, Heartbeat};
 use crate::node::{AccessErrorKind, NodeState};
 use crate::timeline::log_line::is_error;
-use crate::timeline::{NodeRole, format_seconds, readable};
+use crate::timeline::{NodeRole, format_seconds};
 
 /// So long it must be the same process: one that crashes at its start runs for a moment, again and
 /// again (a kubelet without inotify instances for 250 ms, and systemd starts another a second
@@ -34,7 +34,6 @@ const LINES: usize = 3;
 const LOOK_BACK: usize = 300;
 /// What systemd writes to a unit's log when its process ends.
 const EXITED: &str = "Main process exited";
-const LINE: usize = 240;
 
 /// What was found after an undo.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,15 +135,6 @@ fn why(log: &[&str]) -> Vec<String> {
 /// The end of the container's log: what systemd wrote to the console.
 pub(super) async fn machine_words(context: &FaultContext<'_, '_>) -> Vec<String> {
     context.docker.last_log_lines(context.container(), LINES).await.unwrap_or_default()
-}
-
-/// A line of a log, as an error quotes it.
-pub(super) fn quoted(line: &str) -> String {
-    let plain = readable(line);
-    match plain.char_indices().nth(LINE) {
-        Some((end, _)) => format!("{} ...", &plain[..end]),
-        None => plain,
-    }
 }
 
 /// Ends when it has been the same running process for a while. A node that another has switched off

@@ -7,20 +7,13 @@ use std::collections::BTreeMap;
 use json_patch::{PatchErrorKind, PatchOperation};
 use serde_json::{Value as Json, json};
 
+use super::known_flags::Component;
 use super::nodes::{DeclaredNode, Nodes};
-use super::patches::{JsonPatch, Level, Patches};
+use super::patches::{Level, Operation, Patches, flags_are_a_map};
 use super::problems::Problems;
 use crate::timeline::NodeRole;
 use crate::yaml::tree::{Node, Value};
 use crate::yaml::{Span, json};
-
-/// Where the flags of components stand, in all documents.
-const FLAGS: &[&str] = &[
-    "/apiServer/extraArgs",
-    "/controllerManager/extraArgs",
-    "/scheduler/extraArgs",
-    "/nodeRegistration/kubeletExtraArgs",
-];
 
 /// One document of a node's kubeadm configuration.
 #[derive(Clone, Debug)]
@@ -114,16 +107,18 @@ impl Document {
         json_patch::patch(&mut other.json, operation).is_ok()
     }
 
-    fn apply(&mut self, problems: &mut Problems, patch: &JsonPatch, node: &DeclaredNode) {
+    fn apply(&mut self, problems: &mut Problems, patch: &[Operation], node: &DeclaredNode) {
         let lists = node.kubeadm() == "v1beta4";
         if lists {
             self.each_flags(list_of_flags);
         }
-        for operation in &patch.operations {
+        for operation in patch {
             let path = operation.operation.path().to_string();
-            let of_list = path.strip_suffix("/-").is_some_and(|path| FLAGS.contains(&path));
+            let of_list = path.strip_suffix("/-").is_some_and(|path| {
+                Component::ALL.iter().any(|component| component.pointer() == path)
+            });
             if of_list && !lists {
-                super::patches::flags_are_a_map(problems, node, operation.at);
+                flags_are_a_map(problems, node, operation.at);
                 continue;
             }
             let one = std::slice::from_ref(&operation.operation);
@@ -159,7 +154,7 @@ impl Document {
                         false => problems.error(operation.at, message),
                     };
                     report.hint_if(
-                        matches!(operation.operation, json_patch::PatchOperation::Replace(_))
+                        matches!(operation.operation, PatchOperation::Replace(_))
                             .then(|| "kind writes nothing there: use `op: add`".to_owned()),
                     );
                     break;
@@ -172,8 +167,8 @@ impl Document {
     }
 
     fn each_flags(&mut self, change: fn(&Json) -> Option<Json>) {
-        for pointer in FLAGS {
-            if let Some(flags) = self.json.pointer_mut(pointer)
+        for component in Component::ALL {
+            if let Some(flags) = self.json.pointer_mut(component.pointer())
                 && let Some(changed) = change(flags)
             {
                 *flags = changed;

@@ -1,6 +1,6 @@
 //! Fields that nobody reads: misspelt, or at a level where they mean nothing.
 
-use super::flags;
+use super::known_flags;
 use super::problems::Problems;
 use super::schema::{CLUSTER, DOCUMENTS, Shape, Type};
 use super::values;
@@ -65,7 +65,7 @@ fn check_below(
         }
         match shape.type_of(key) {
             Some(Type::Many(_)) if !value.is_null() && !matches!(value.value, Value::List(_)) => {
-                mistyped(problems, key, value, "a list");
+                problems.mistyped(key, value, "a list");
             }
             Some(Type::One(inner) | Type::Many(inner)) => {
                 path.push(inner);
@@ -76,13 +76,6 @@ fn check_below(
             None => {}
         }
     }
-}
-
-/// A value of another type than the field's: kind refuses the file.
-pub(super) fn mistyped(problems: &mut Problems, key: &str, value: &Node, wanted: &str) {
-    let message =
-        format!("{} must be {wanted}, found {}: kind refuses it", quoted(key), value.described());
-    problems.error(value.focus(), message);
 }
 
 fn unknown(
@@ -138,7 +131,7 @@ fn home(key: &str, path: &[&'static Shape]) -> Option<String> {
     if shape.has("extraArgs") && key.contains('-') {
         return Some("flags go below `extraArgs`, indented deeper".to_owned());
     }
-    if let Some(owner) = flags::owner(key).filter(|owner| shape.has(owner)) {
+    if let Some(owner) = known_flags::owner(key).filter(|owner| shape.has(owner)) {
         return Some(format!(
             "it is a flag and belongs below `extraArgs` of `{owner}`: is it indented enough?"
         ));

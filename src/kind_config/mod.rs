@@ -5,12 +5,13 @@
 //! ```text
 //! located tree -> fields and types (fields.rs, schema.rs), values (values.rs), nodes (nodes.rs)
 //!   -> patches (patches.rs) -> each node's kubeadm documents, patched (documents.rs)
-//!   -> flags (flags.rs), settings (settings.rs) -> KindConfig; other settings for it (tuning.rs)
+//!   -> flags (known_flags.rs, flags.rs), settings (settings.rs) -> KindConfig; other settings for it (tuning.rs)
 //! ```
 
 mod documents;
 mod fields;
 mod flags;
+mod known_flags;
 mod labels;
 mod nodes;
 mod patches;

@@ -26,8 +26,15 @@ pub(super) enum Level {
 /// The patches that kind applies, in its order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Patches {
-    merges: Vec<(Target, Node)>,
-    json: Vec<(Target, JsonPatch)>,
+    merges: Vec<Patch<Node>>,
+    /// JSON patches (RFC 6902).
+    json: Vec<Patch<Vec<Operation>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Patch<T> {
+    target: Target,
+    content: T,
 }
 
 #[derive(Clone, Debug)]
@@ -36,12 +43,6 @@ struct Target {
     document: &'static Document,
     /// With its version; `None`: the kind decides alone.
     api_version: Option<String>,
-}
-
-/// A JSON patch (RFC 6902).
-#[derive(Clone, Debug)]
-pub(super) struct JsonPatch {
-    pub operations: Vec<Operation>,
 }
 
 #[derive(Clone, Debug)]
@@ -78,10 +79,7 @@ impl Patches {
         kind: &str,
         node: &DeclaredNode,
     ) -> impl Iterator<Item = &Node> {
-        self.merges
-            .iter()
-            .filter(move |(target, _)| target.is(level, kind, node))
-            .map(|(_, patch)| patch)
+        of(&self.merges, level, kind, node)
     }
 
     /// The JSON patches of a level for a node's document.
@@ -90,12 +88,19 @@ impl Patches {
         level: Level,
         kind: &str,
         node: &DeclaredNode,
-    ) -> impl Iterator<Item = &JsonPatch> {
-        self.json
-            .iter()
-            .filter(move |(target, _)| target.is(level, kind, node))
-            .map(|(_, patch)| patch)
+    ) -> impl Iterator<Item = &Vec<Operation>> {
+        of(&self.json, level, kind, node)
     }
+}
+
+fn of<'p, T>(
+    patches: &'p [Patch<T>],
+    level: Level,
+    kind: &str,
+    node: &DeclaredNode,
+) -> impl Iterator<Item = &'p T> {
+    let is_for_it = move |patch: &&Patch<T>| patch.target.is(level, kind, node);
+    patches.iter().filter(is_for_it).map(|patch| &patch.content)
 }
 
 /// The patches that kind applies; those that have no effect are reported.
@@ -161,7 +166,7 @@ impl Reading<'_, '_> {
             fields::check(self.problems, &root, document.shape, Reader::Kubernetes);
             self.is_read(&target, &root);
             let root = self.flags_as_map(root, &target);
-            self.found.merges.push((target, root));
+            self.found.merges.push(Patch { target, content: root });
         }
     }
 
@@ -314,7 +319,7 @@ impl Reading<'_, '_> {
             [] => return,
         };
         self.is_read(&target, patch);
-        self.found.json.push((target, JsonPatch { operations }));
+        self.found.json.push(Patch { target, content: operations });
     }
 
     fn operation(&mut self, item: &Node) -> Option<Operation> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::yaml::tree::{Node, quoted};
 use crate::yaml::{Diagnostic, Diagnostics, SourceFile, Span};
 
 /// The file that is read, and the problems so far.
@@ -29,6 +30,13 @@ impl<'f> Problems<'f> {
     /// Something that has an effect, and perhaps not the intended one.
     pub(super) fn warn(&mut self, at: Span, message: impl Into<String>) -> Latest<'_> {
         self.push(Diagnostic::warning(message).at(self.file, at))
+    }
+
+    /// A value of another type than the field's: kind refuses the file.
+    pub(super) fn mistyped(&mut self, key: &str, value: &Node, wanted: &str) {
+        let found = value.described();
+        let message = format!("{} must be {wanted}, found {found}: kind refuses it", quoted(key));
+        self.error(value.focus(), message);
     }
 
     fn push(&mut self, problem: Diagnostic) -> Latest<'_> {

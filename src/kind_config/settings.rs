@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::documents::{Document, Place};
-use super::flags::{self, Component, Flag};
+use super::flags::{self, Flag};
+use super::known_flags::Component;
 use super::labels;
 use super::nodes::{DeclaredNode, Nodes};
 use super::problems::Problems;

@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 
-use super::fields::mistyped;
 use super::problems::Problems;
 use super::schema::Type;
 use crate::yaml::tree::{Node, Value, quoted};
@@ -16,23 +15,23 @@ pub(super) fn check_type(problems: &mut Problems, key: &str, value: &Node, kind:
     }
     let mut entries = |one: &str, fits: &dyn Fn(&Node) -> bool| {
         let Value::Map(entries) = &value.value else {
-            return mistyped(problems, key, value, &format!("a mapping of names to {one}s"));
+            return problems.mistyped(key, value, &format!("a mapping of names to {one}s"));
         };
         for (name, entry) in entries.iter().filter(|(_, entry)| !entry.is_null() && !fits(entry)) {
-            mistyped(problems, name, entry, &format!("a {one}"));
+            problems.mistyped(name, entry, &format!("a {one}"));
         }
     };
     match kind {
-        Type::Text if !is_scalar(value) => mistyped(problems, key, value, "a string"),
+        Type::Text if !is_scalar(value) => problems.mistyped(key, value, "a string"),
         Type::Bool if truth(value).is_none() => {
-            mistyped(problems, key, value, "`true` or `false`");
+            problems.mistyped(key, value, "`true` or `false`");
         }
         Type::Int32 if integer(value).is_none() => {
-            mistyped(problems, key, value, "a whole number");
+            problems.mistyped(key, value, "a whole number");
         }
         // Patches have a message of their own, which says how one is written.
         Type::Texts if !matches!(value.value, Value::List(_)) && key != "kubeadmConfigPatches" => {
-            mistyped(problems, key, value, "a list of strings");
+            problems.mistyped(key, value, "a list of strings");
         }
         Type::TextMap => entries("string", &is_scalar),
         Type::BoolMap => entries("boolean", &|entry| truth(entry).is_some()),

@@ -5,6 +5,8 @@ use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::stats::Share;
+
 /// Values are kept in millionths: microseconds of a time.
 const SCALE: f64 = 1e6;
 /// Values are kept up to a bit more than a day.
@@ -97,6 +99,15 @@ impl Distribution {
         (!self.values.is_empty()).then(|| value().clamp(self.min, self.max))
     }
 
+    /// The shares of its trials below a value and up to it, of those that had a value; to three digits.
+    pub fn share(&self, value: f64) -> Share {
+        let value = (value.max(0.0) * SCALE).round() as u64;
+        let least = self.values.lowest_equivalent(value);
+        let of_all = |count: u64| count as f64 / self.values.len().max(1) as f64;
+        let below = least.checked_sub(1).map_or(0, |most| self.values.count_between(0, most));
+        Share { below: of_all(below), up_to: of_all(self.values.count_between(0, value)) }
+    }
+
     /// It in a few numbers.
     pub fn summary(&self) -> Summary {
         let exact = |value: f64| value.is_finite().then_some(value);
@@ -151,6 +162,15 @@ mod tests {
             (summary.median.unwrap() - 4.0).abs() < 0.005
                 && (summary.p95.unwrap() - 4.9).abs() < 0.005
         );
+    }
+
+    #[test]
+    fn shares_are_below_and_up_to() {
+        let half = of(&[1.0, 2.0, 2.0, 4.0]);
+        assert_eq!(half.share(2.0), Share { below: 0.25, up_to: 0.75 });
+        assert_eq!(half.share(3.0), Share { below: 0.75, up_to: 0.75 });
+        assert_eq!(half.share(0.0), Share { below: 0.0, up_to: 0.0 });
+        assert_eq!(half.share(9.0), Share { below: 1.0, up_to: 1.0 });
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::experiment::{self, Parsed, Step};
 use crate::model::Topology;
+use crate::stats::one_sample;
 use crate::timeline::{NodeRole, Tuning};
 use crate::workload::Manifest;
 
@@ -105,28 +106,6 @@ fn measured(text: &str, what: &str) -> Vec<f64> {
     values
 }
 
-/// The largest distance between what was measured and what is predicted, as shares of runs
-/// (Kolmogorov and Smirnov's).
-fn distance(measured: &[f64], predicted: &Distribution) -> f64 {
-    let share = |value: f64| {
-        let below = (0..=1000)
-            .take_while(|p| predicted.quantile(f64::from(*p) / 1000.0).unwrap() <= value)
-            .count();
-        below as f64 / 1001.0
-    };
-    let n = measured.len() as f64;
-    let gaps = measured.iter().enumerate().map(|(i, value)| {
-        let predicted = share(*value);
-        (predicted - i as f64 / n).abs().max(((i + 1) as f64 / n - predicted).abs())
-    });
-    gaps.fold(0.0, f64::max)
-}
-
-/// One in a hundred samples of so many lies farther from its own distribution than this.
-fn far(n: usize) -> f64 {
-    1.63 / (n as f64).sqrt()
-}
-
 #[test]
 fn real_freezes_are_of_the_predicted_distribution() {
     held_against(&predictions("node-pause", tuned(), 9), TUNED, 30);
@@ -147,10 +126,10 @@ fn held_against(predictions: &Predictions, runs: &str, n: usize) {
         ("removal", &tried.endpoint_removal),
         ("errorWindow", &tried.error_window),
     ] {
-        let distance = distance(&measured(runs, what), predicted);
+        let test = one_sample(&measured(runs, what), |value| predicted.share(value)).unwrap();
         assert!(
-            distance < far(n),
-            "{what}: {distance}, {:?}, measured {:?}",
+            test.p > 0.01,
+            "{what}: {test:?}, {:?}, measured {:?}",
             predicted.summary(),
             measured(runs, what)
         );

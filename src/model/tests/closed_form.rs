@@ -211,14 +211,8 @@ fn what_was_measured_fits() {
     let detection = forecast_one(&tuned(), FaultKind::NodePause, 15.0, 4000, 4).detection;
     let (least, most) = (detection.quantile(0.0).unwrap(), detection.quantile(1.0).unwrap());
     assert!(measured.iter().all(|d| least <= *d && *d <= most), "{least} {most}");
-    // Kolmogorov and Smirnov: 13 draws stay within 0.361 of their distribution, 19 times in 20.
-    let below = |x: f64| {
-        let bins = detection.bins(0.01);
-        f64::from(bins.iter().filter(|bin| bin.to <= x).map(|bin| bin.n).sum::<u32>()) / 4000.0
-    };
-    let distance = |i: usize| (below(measured[i]) - (i as f64 + 0.5) / 13.0).abs() + 0.5 / 13.0;
-    let furthest = (0..13).map(distance).fold(0.0, f64::max);
-    assert!(furthest < 0.361, "{furthest}");
+    let test = crate::stats::one_sample(&measured, |value| detection.share(value)).unwrap();
+    assert!(test.p > 0.05, "{test:?}");
 }
 
 #[test]

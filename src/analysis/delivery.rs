@@ -15,27 +15,50 @@ struct Update {
     seen: Seconds,
 }
 
-/// What was measured of it; `None`: the run had no object of its own to change.
-pub(super) fn delivery(
-    timeline: &Timeline,
-    found: &Findings,
-    zero: Zero,
-) -> Option<DeliveryFinding> {
-    let updates: Vec<Update> = timeline.records.iter().filter_map(|r| update(r, zero)).collect();
-    let mut delays: Vec<Seconds> = updates.iter().map(|it| it.seen - it.sent).collect();
-    delays.sort();
-    let quantile = |part: f64| {
-        let rank = (part * delays.len() as f64).ceil() as usize;
-        delays.get(rank.max(1) - 1).copied()
-    };
-    let late = Lateness { p50: quantile(0.5)?, p99: quantile(0.99)?, max: quantile(1.0)? };
-    let blind: Vec<When> = timeline.records.iter().filter_map(|r| blind(r, zero)).collect();
-    let mut at: Vec<Seconds> = watched(found).collect();
-    at.sort();
-    at.dedup();
-    let moment = |at: Seconds| Some(MomentDelay { at, at_most: around(at, &updates, &blind)? });
-    let moments = at.into_iter().filter_map(moment).collect();
-    Some(DeliveryFinding { updates: updates.len() as u32, late, moments })
+/// What was seen of an object of the run's own; nothing if it had none.
+pub(super) struct Delivery {
+    updates: Vec<Update>,
+    blind: Vec<When>,
+}
+
+impl Delivery {
+    pub(super) fn of(timeline: &Timeline, zero: Zero) -> Self {
+        let records = || timeline.records.iter();
+        Self {
+            updates: records().filter_map(|record| update(record, zero)).collect(),
+            blind: records().filter_map(|record| blind(record, zero)).collect(),
+        }
+    }
+
+    /// What was measured; `None`: nothing.
+    pub(super) fn finding(&self, found: &Findings) -> Option<DeliveryFinding> {
+        let mut delays: Vec<Seconds> = self.updates.iter().map(|it| it.seen - it.sent).collect();
+        delays.sort();
+        let quantile = |part: f64| {
+            let rank = (part * delays.len() as f64).ceil() as usize;
+            delays.get(rank.max(1) - 1).copied()
+        };
+        let late = Lateness { p50: quantile(0.5)?, p99: quantile(0.99)?, max: quantile(1.0)? };
+        let mut at: Vec<Seconds> = watched(found).collect();
+        at.sort();
+        at.dedup();
+        let moment = |at: Seconds| Some(MomentDelay { at, at_most: self.late_at(at)? });
+        let moments = at.into_iter().filter_map(moment).collect();
+        Some(DeliveryFinding { updates: self.updates.len() as u32, late, moments })
+    }
+
+    /// How late a watch may have shown what it showed at a moment: the largest delay of what arrived
+    /// around it, of what was on its way, and of a watch that was blind. `None`: nothing was seen near
+    /// it.
+    pub(super) fn late_at(&self, at: Seconds) -> Option<Seconds> {
+        let near = self.updates.iter().filter_map(|it| {
+            let on_its_way = (it.sent <= at && at <= it.seen).then_some(at - it.sent);
+            let near = (it.seen - NEAR <= at && at <= it.seen + NEAR).then_some(it.seen - it.sent);
+            near.max(on_its_way)
+        });
+        let blind = self.blind.iter().filter(|gap| gap.holds(at)).map(|gap| at - gap.earliest);
+        near.chain(blind).max()
+    }
 }
 
 fn update(record: &Record, zero: Zero) -> Option<Update> {
@@ -61,22 +84,11 @@ fn blind(record: &Record, zero: Zero) -> Option<When> {
     }
 }
 
-/// The largest delay near a moment: of what arrived around it, of what was on its way, and of a
-/// watch that was blind. `None`: nothing was seen near it.
-fn around(at: Seconds, updates: &[Update], blind: &[When]) -> Option<Seconds> {
-    let near = updates.iter().filter_map(|it| {
-        let on_its_way = (it.sent <= at && at <= it.seen).then_some(at - it.sent);
-        let near = (it.seen - NEAR <= at && at <= it.seen + NEAR).then_some(it.seen - it.sent);
-        near.max(on_its_way)
-    });
-    let blind = blind.iter().filter(|gap| gap.holds(at)).map(|gap| at - gap.earliest);
-    near.chain(blind).max()
-}
-
-/// All moments that a watch showed.
+/// All moments that a watch showed; those of leaders have their width already.
 fn watched(found: &Findings) -> impl Iterator<Item = Seconds> {
     let left_ready = found.other_nodes.iter().filter_map(|node| node.left_ready);
-    let shown = found.faults.iter().flat_map(of_fault).chain(left_ready);
+    let pods = found.pods.iter().flat_map(|pod| [pod.scheduled, pod.restarted]).flatten();
+    let shown = found.faults.iter().flat_map(of_fault).chain(left_ready).chain(pods);
     let notices = found.faults.iter().flat_map(|fault| &fault.notices);
     shown.map(|when| when.latest).chain(notices.map(|notice| notice.at))
 }
@@ -95,7 +107,7 @@ fn of_fault(fault: &FaultFinding) -> impl Iterator<Item = When> {
 mod tests {
     use super::*;
     use crate::analysis::analyse;
-    use crate::analysis::testing::{article, at};
+    use crate::analysis::testing::{Run, article, at};
 
     fn renewal(sent: i64) -> Event {
         let (namespace, name) = ("run".into(), DELIVERY_LEASE.to_owned());
@@ -120,5 +132,24 @@ mod tests {
         assert_eq!(within(&[(1000, 1900), (4500, 4512), (5000, 5030), (9000, 9900)]), ms(30));
         assert_eq!(within(&[(1000, 1900), (9000, 9900)]), None, "nothing was seen near it");
         assert_eq!(within(&[(2781, 8000)]), ms(2000), "one was on its way for so long by then");
+    }
+
+    #[test]
+    fn a_leader_changes_no_later_than_its_lease_shows_and_as_much_earlier_as_watches_were_late() {
+        let lease = |holder: &str| {
+            let (namespace, name) = ("kube-system".into(), "kube-scheduler".into());
+            let (renewed, change, holder) = (None, Change::Changed, Some(format!("{holder}_1")));
+            let (transitions, lasts_s) =
+                (Some(i32::from(holder.as_deref() == Some("b_1"))), Some(15));
+            Event::Lease { namespace, name, change, holder, renewed, transitions, lasts_s }
+        };
+        let run = || article().event(-1000, lease("a")).event(6000, lease("b"));
+        let width = |run: Run| {
+            let found = analyse(&run.build());
+            found.leaders[0].next_after(Seconds::ZERO).unwrap().1.width()
+        };
+        assert_eq!(width(run()), Seconds::ZERO, "nothing measures the watches");
+        let measured = run().event(6030, renewal(5980)).event(7000, renewal(6995));
+        assert_eq!(width(measured), Seconds::from_nanos(50_000_000));
     }
 }

@@ -88,6 +88,7 @@ pub fn analyse_for(timeline: &Timeline, wanted: &Wanted) -> Findings {
     let first_fault = faults.first().map_or(Moment(u64::MAX), |_| Moment(origin.monotonic_ns));
     let unheard = unheard(timeline, &faults);
     let completion = completion(timeline);
+    let delivery = delivery::Delivery::of(timeline, zero);
     let mut found = Findings {
         cut_at: cut_at(timeline, &completion, zero),
         completion,
@@ -98,7 +99,7 @@ pub fn analyse_for(timeline: &Timeline, wanted: &Wanted) -> Findings {
         objects: objects::objects(&timeline.records),
         probes,
         other_nodes: other_nodes::other_nodes(timeline, &faults, zero),
-        leaders: leaders::leaders(timeline, zero),
+        leaders: leaders::leaders(timeline, zero, &delivery),
         delivery: None,
         heartbeats: heartbeats::heartbeats(&timeline.records, first_fault),
         unreadable: unreadable.collect(),
@@ -107,7 +108,7 @@ pub fn analyse_for(timeline: &Timeline, wanted: &Wanted) -> Findings {
         faults,
         steady_after,
     };
-    found.delivery = delivery::delivery(timeline, &found, zero);
+    found.delivery = delivery.finding(&found);
     causes::explain(&mut found, timeline, zero);
     found.warnings = warnings::warnings(timeline, &found, zero);
     found

@@ -91,6 +91,14 @@ pub(super) struct Experiments {
     pub namespace: Option<String>,
 }
 
+impl Experiments {
+    /// Files, then built-in experiments, as they were typed.
+    pub(super) fn all(&self) -> Vec<String> {
+        let files = self.filename.iter().map(|file| file.to_string_lossy().into_owned());
+        files.chain(self.names.iter().cloned()).collect()
+    }
+}
+
 /// How the cluster and the engine are reached.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Cluster options")]

@@ -3,6 +3,7 @@
 
 use super::exit;
 use crate::engine::error::{RunError, RunErrorKind};
+use crate::experiment::{Diagnostic, Severity};
 use crate::plan::Refusal;
 use crate::timeline::StoreError;
 
@@ -10,39 +11,43 @@ use crate::timeline::StoreError;
 #[derive(Debug)]
 pub(super) struct Failure {
     pub code: u8,
-    /// `None`: it was reported already.
-    pub error: Option<RunError>,
+    pub error: RunError,
+    /// Whether it is on standard error already.
+    pub reported: bool,
 }
 
 impl Failure {
     pub(super) fn usage(message: impl Into<String>) -> Self {
-        Self { code: exit::USAGE, error: Some(RunError::refused(message)) }
+        Self { code: exit::USAGE, error: RunError::refused(message), reported: false }
     }
 
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
-        Self { error: self.error.map(|error| error.hint(hint)), ..self }
+        Self { error: self.error.hint(hint), ..self }
     }
 
     /// What failed and why, in one line.
     pub(super) fn line(&self) -> String {
-        self.error.as_ref().map(RunError::line).unwrap_or_default()
+        self.error.line()
     }
 
-    pub(super) fn reported(code: u8) -> Self {
-        Self { code, error: None }
+    /// What is wrong with files, after it was drawn.
+    pub(super) fn reported(problems: &[Diagnostic]) -> Self {
+        let errors = problems.iter().filter(|one| one.severity != Severity::Warning);
+        let errors: Vec<String> = errors.map(ToString::to_string).collect();
+        Self { reported: true, ..Self::usage(errors.join("; ")) }
     }
 
     /// Prints it, unless it was; its exit code.
     pub(super) fn report(&self) -> u8 {
-        if let Some(error) = &self.error {
-            complain!("{}", text_of(error));
+        if !self.reported {
+            complain!("{}", text_of(&self.error));
         }
         self.code
     }
 
     #[cfg(test)]
     pub(super) fn text(&self) -> String {
-        self.error.as_ref().map(text_of).unwrap_or_default()
+        text_of(&self.error)
     }
 }
 
@@ -53,7 +58,7 @@ impl From<RunError> for Failure {
             RunErrorKind::Failed => exit::INCONCLUSIVE,
             RunErrorKind::NotUndone => exit::NOT_UNDONE,
         };
-        Self { code, error: Some(error) }
+        Self { code, error, reported: false }
     }
 }
 

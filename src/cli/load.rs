@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::args::Experiments;
 use super::env::Env;
 use super::generator::ChosenFault;
-use super::{diagnostics, exit, expected_cluster, failure::Failure};
+use super::{diagnostics, expected_cluster, failure::Failure};
 use crate::experiment::{self, Cluster, Diagnostic, Diagnostics, Parsed, Source};
 pub(super) use crate::experiment::{Place, Setting};
 use crate::kind_config::{self, KindConfig, KindNode, Kubernetes};
@@ -45,53 +45,54 @@ pub(super) fn refuse_open(
         .flat_map(|(one, now)| one.open().map(move |open| with(open, now)))
         .collect();
     show(&open, env);
-    if open.is_empty() { Ok(()) } else { Err(Failure::reported(exit::USAGE)) }
+    if open.is_empty() { Ok(()) } else { Err(Failure::reported(&open)) }
 }
 
 /// An experiment that was written for this command, checked as one that a person wrote.
 pub(super) fn written(source: Source, place: Place, env: &Env) -> Result<Vec<Parsed>, Failure> {
-    let mut parsed = Vec::new();
-    match check(source, Setting { place, namespace: None }, &mut parsed, env) {
-        true => Ok(parsed),
-        false => Err(Failure::reported(exit::USAGE)),
-    }
+    check(source, Setting { place, namespace: None }, env)
+        .map_err(|problems| Failure::reported(&problems))
 }
 
 /// The same, but what is left open is neither printed nor an error yet.
 pub(super) fn even_open(
-    Experiments { filename, names, namespace }: &Experiments,
+    experiments: &Experiments,
     place: Place,
     env: &Env,
 ) -> Result<Vec<Parsed>, Failure> {
-    let setting = Setting { place, namespace: namespace.as_deref() };
-    let files = filename.iter().map(|file| file.to_string_lossy().into_owned());
-    let named: Vec<String> = files.chain(names.iter().cloned()).collect();
+    let setting = Setting { place, namespace: experiments.namespace.as_deref() };
+    let named = experiments.all();
     if named.is_empty() {
         return Err(Failure::usage("no experiment given").hint("pass a file with -f FILE, or the name of a built-in experiment (`kubectl outage get experiments`)"));
     }
-    let (mut parsed, mut broken) = (Vec::new(), false);
+    let (mut parsed, mut broken) = (Vec::new(), Vec::new());
     for name in &named {
         let (file, cell) = cell(name);
         let first = parsed.len();
         match experiment::load_all(file) {
-            Ok(sources) => own(file, sources)?
-                .into_iter()
-                .for_each(|source| broken |= !check(source, setting, &mut parsed, env)),
+            Ok(sources) => {
+                for source in own(file, sources)? {
+                    match check(source, setting, env) {
+                        Ok(all) => parsed.extend(all),
+                        Err(problems) => broken.extend(problems),
+                    }
+                }
+            }
             Err(problems) => {
                 let problems: Vec<_> = problems.iter().map(|one| for_service(one, file)).collect();
                 show(&problems, env);
-                broken = true;
+                broken.extend(problems);
             }
         }
-        if let Some(cell) = cell.filter(|_| !broken) {
+        if let Some(cell) = cell.filter(|_| broken.is_empty()) {
             let chosen = only(parsed.split_off(first), cell)?;
             parsed.extend(chosen);
         }
     }
     let twice = same_names(&parsed);
     show(&twice, env);
-    broken |= !twice.is_empty();
-    if broken { Err(Failure::reported(exit::USAGE)) } else { Ok(parsed) }
+    broken.extend(twice);
+    if broken.is_empty() { Ok(parsed) } else { Err(Failure::reported(&broken)) }
 }
 
 /// What could not be loaded, and how it is run where it is the name of a fault for a Service.
@@ -192,23 +193,14 @@ pub(super) fn accepted(source: Source) -> Result<Vec<Parsed>, Diagnostics> {
     reading.finish()
 }
 
-/// Whether a file is good; if so its experiments are kept.
-fn check(source: Source, setting: Setting, parsed: &mut Vec<Parsed>, env: &Env) -> bool {
-    match checked(source, setting) {
-        Ok(all) => {
-            for one in all {
-                let warnings: Vec<Diagnostic> =
-                    one.warnings.iter().filter(|problem| !problem.is_open()).cloned().collect();
-                show(&warnings, env);
-                parsed.push(one);
-            }
-            true
-        }
-        Err(problems) => {
-            show(&problems, env);
-            false
-        }
+/// The experiments of a file, after what is wrong with it is drawn.
+fn check(source: Source, setting: Setting, env: &Env) -> Result<Vec<Parsed>, Diagnostics> {
+    let all = checked(source, setting).inspect_err(|problems| show(problems, env))?;
+    for one in &all {
+        let warnings = one.warnings.iter().filter(|problem| !problem.is_open());
+        show(&warnings.cloned().collect::<Vec<_>>(), env);
     }
+    Ok(all)
 }
 
 fn show(problems: &[Diagnostic], env: &Env) {
@@ -225,7 +217,7 @@ fn show(problems: &[Diagnostic], env: &Env) {
 pub(super) fn kind_config(path: &Path, kubernetes: &str, env: &Env) -> Result<KindConfig, Failure> {
     let refused = |problems: Diagnostics| {
         show(&problems, env);
-        Failure::reported(exit::USAGE)
+        Failure::reported(&problems)
     };
     let source = experiment::load_file(path).map_err(refused)?;
     let reading = kind_config::read(source.file(), Kubernetes::Default(kubernetes));

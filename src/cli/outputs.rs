@@ -1,13 +1,15 @@
 //! Where reports go: one format to standard output, and any number of them to files.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::args::Experiments;
 use super::env::Env;
 use super::failure::Failure;
 use super::form::{Form, Output};
 use super::report_file::{ReportFile, is_stdout};
 use super::{exit, output};
+use crate::experiment::{Source, load_all};
 use crate::report::suite::Part;
 use crate::report::{Style, View};
 
@@ -53,6 +55,20 @@ impl Outputs {
         }
     }
 
+    /// Whether a file may be one that an experiment which could not be read would have read.
+    pub(super) fn may_replace_input(&self, experiments: &Experiments) -> bool {
+        // What was read from standard input is gone.
+        let names = experiments.all().into_iter().filter(|name| name != "-");
+        let sources = names.filter_map(|name| load_all(&name).ok());
+        let sources: Vec<Source> = sources.flatten().collect();
+        self.files.iter().any(|(_, file)| {
+            let name = file.path().file_name().unwrap_or_default().to_string_lossy();
+            sources
+                .iter()
+                .any(|source| file.is(Path::new(source.name())) || source.text().contains(&*name))
+        })
+    }
+
     /// Refuses the formats that have nothing to print of a plan.
     pub(super) fn refuse_unplanned(&self) -> Result<(), Failure> {
         let planned =
@@ -69,6 +85,15 @@ impl Outputs {
         let code = self.write_reports(parts);
         print_report(parts, self.stdout, env);
         code
+    }
+
+    /// Writes what is not for people, who have seen it already.
+    pub(super) fn write_for_programs(&self, parts: &[Part<View<'_>>], env: &Env) -> u8 {
+        if self.stdout.is_for_people() {
+            self.write_reports(parts)
+        } else {
+            self.report(parts, env)
+        }
     }
 
     pub(super) fn write_reports(&self, parts: &[Part<View<'_>>]) -> u8 {

@@ -19,9 +19,9 @@ pub(super) struct Repeated {
     pub runs: Vec<Judged>,
     /// Why there are not as many as were asked for; `None`: nothing was refused.
     pub why: Option<String>,
-    /// How many of those that were asked for were not begun.
-    pub not_begun: u32,
-    /// What became of all of them, where some were not begun.
+    /// How many of those that were asked for were not started.
+    pub not_started: u32,
+    /// What became of all of them, where some were not started.
     pub cut_short: Option<String>,
 }
 
@@ -56,10 +56,10 @@ impl Command<'_> {
                 break;
             }
         }
-        let not_begun = self.args.repeat - begun;
+        let not_started = self.args.repeat - begun;
         let done = runs.iter().filter(|run| run.is_complete()).count() as u32;
-        let cut_short = (not_begun > 0).then(|| cut_short(done, begun, not_begun));
-        Repeated { code: exit::gravest(codes), runs, why, not_begun, cut_short }
+        let cut_short = (not_started > 0).then(|| cut_short(done, begun, not_started));
+        Repeated { code: exit::gravest(codes), runs, why, not_started, cut_short }
     }
 
     /// One run, shown while it goes on, and judged.
@@ -118,15 +118,15 @@ impl Command<'_> {
     }
 }
 
-/// What became of all the runs that were asked for, where some were not begun.
-fn cut_short(done: u32, begun: u32, not_begun: u32) -> String {
+/// What became of all the runs that were asked for, where some were not started.
+fn cut_short(done: u32, begun: u32, not_started: u32) -> String {
     let ended = match begun - done {
         0 => String::new(),
         1 => ", 1 did not finish".into(),
         // One that fails on the way ends no other.
         early => format!(", {early} did not finish"),
     };
-    format!("{done} of {} runs finished{ended}, {not_begun} not started", begun + not_begun)
+    format!("{done} of {} runs finished{ended}, {not_started} not started", begun + not_started)
 }
 
 #[cfg(test)]
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_that_were_not_begun_are_counted() {
+    fn runs_that_were_not_started_are_counted() {
         assert_eq!(cut_short(2, 3, 17), "2 of 20 runs finished, 1 did not finish, 17 not started");
         assert_eq!(cut_short(0, 3, 17), "0 of 20 runs finished, 3 did not finish, 17 not started");
         assert_eq!(cut_short(3, 3, 17), "3 of 20 runs finished, 17 not started");

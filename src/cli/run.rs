@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::args::{Access, ClusterChoice, Run};
+use super::args::{Access, ClusterChoice, Experiments, Run};
 use super::command::Command;
 use super::dry_run::DryRun;
 use super::env::Env;
@@ -24,6 +24,9 @@ use crate::engine::session;
 use crate::experiment::{Cluster, Parsed};
 use crate::kind_config::{DEFAULT_KUBERNETES, Kubernetes, version_of_image};
 use crate::plan;
+use crate::report::View;
+use crate::report::not_run::NotRun;
+use crate::report::suite::Part;
 use crate::timeline::ObjectRef;
 
 /// Runs; exits with the gravest code.
@@ -33,46 +36,81 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
         outputs.refuse_unplanned()?;
     }
     outputs.refuse_inputs(args.save.as_slice())?;
+    outputs.refuse_inputs(&args.experiments.filename)?;
     let image = node_image(args, env);
-    let experiments = match &args.service {
-        Some(service) => about(service, args, place(args, image), env)?,
-        None => load::even_open(&args.experiments, place(args, image), env)?,
+    let loaded = match &args.service {
+        Some(service) => about(service, args, place(args, image), env),
+        None => load::even_open(&args.experiments, place(args, image), env),
     };
+    // What waits for a report of this command finds the error there.
+    let refuse = |failure: Failure, parts: &dyn Fn(&Failure) -> Vec<Part<View<'static>>>| {
+        if !args.dry_run {
+            outputs.write_for_programs(&parts(&failure), env);
+        }
+        failure
+    };
+    let experiments =
+        loaded.map_err(|failure| match outputs.may_replace_input(&args.experiments) {
+            true => failure,
+            false => refuse(failure, &|failure| unread(&args.experiments, failure)),
+        })?;
     let inputs: Vec<_> = experiments.iter().flat_map(Parsed::files).collect();
     outputs.refuse_inputs(&inputs)?;
-    block_on(async {
-        let abort = Abort::listen(|signal, first| match first {
-            true => complain!("   {signal}: stopping, please wait"),
-            false => {
-                complain!(
-                    "   {signal} again: still stopping, please wait (an undo cannot be skipped)"
-                )
-            }
-        });
-        let abort =
-            abort.map_err(|e| RunError::refused("cannot listen for signals").because(&e))?;
-        let (abort, environment) = (&abort, environment(args, env)?);
-        let command = Command { args, env, outputs: &outputs, abort, environment };
-        let names_kind = |p: &Parsed| matches!(p.experiment.cluster, Cluster::Kind { .. });
-        if args.access.context.is_some() {
-            if experiments.iter().any(names_kind) {
-                complain!("warning: --context overrides the experiment's kind config and tuning");
-            }
-        } else if args.cluster == Some(ClusterChoice::Embedded) {
-            warn_of_ignored(args);
-        } else if args.access.kubeconfig.is_some() && experiments.iter().all(names_kind) {
-            complain!(
-                "warning: --kubeconfig has no effect without --context: the experiment's own kind cluster is used"
-            );
+    block_on(carry_out(args, env, &outputs, &experiments))
+        .map_err(|failure| refuse(failure, &|failure| refused(&experiments, failure)))
+}
+
+async fn carry_out(
+    args: &Run,
+    env: &Env,
+    outputs: &Outputs,
+    experiments: &[Parsed],
+) -> Result<u8, Failure> {
+    let abort = Abort::listen(|signal, first| match first {
+        true => complain!("   {signal}: stopping, please wait"),
+        false => {
+            complain!("   {signal} again: still stopping, please wait (an undo cannot be skipped)")
         }
-        warn_of_guess(args, env);
-        refuse_open(&command, &experiments).await?;
-        if args.dry_run {
-            return Ok(dry_run(&command, &experiments).await);
+    });
+    let abort = abort.map_err(|e| RunError::refused("cannot listen for signals").because(&e))?;
+    let (abort, environment) = (&abort, environment(args, env)?);
+    let command = Command { args, env, outputs, abort, environment };
+    let names_kind = |p: &Parsed| matches!(p.experiment.cluster, Cluster::Kind { .. });
+    if args.access.context.is_some() {
+        if experiments.iter().any(names_kind) {
+            complain!("warning: --context overrides the experiment's kind config and tuning");
         }
-        session::refuse_unwritable(&env.runs_dir)?;
-        Ok(Suite::new(&command, &experiments).carry_out().await)
-    })
+    } else if args.cluster == Some(ClusterChoice::Embedded) {
+        warn_of_ignored(args);
+    } else if args.access.kubeconfig.is_some() && experiments.iter().all(names_kind) {
+        complain!(
+            "warning: --kubeconfig has no effect without --context: the experiment's own kind cluster is used"
+        );
+    }
+    warn_of_guess(args, env);
+    refuse_open(&command, experiments).await?;
+    if args.dry_run {
+        return Ok(dry_run(&command, experiments).await);
+    }
+    session::refuse_unwritable(&env.runs_dir)?;
+    Ok(Suite::new(&command, experiments).carry_out().await)
+}
+
+/// The experiments that were named, where they could not be read.
+fn unread(named: &Experiments, failure: &Failure) -> Vec<Part<View<'static>>> {
+    let part = |name| Part::not_run(name, Vec::new(), NotRun::Refused, failure.line());
+    let parts: Vec<_> = named.all().into_iter().map(part).collect();
+    // A report without any experiment would look like one in which nothing failed.
+    if parts.is_empty() { vec![part("run".to_owned())] } else { parts }
+}
+
+/// The experiments that were read, where none was begun.
+fn refused(experiments: &[Parsed], failure: &Failure) -> Vec<Part<View<'static>>> {
+    let part = |Parsed { experiment, .. }: &Parsed| {
+        let (name, claims) = (experiment.name.clone(), experiment.claims.clone());
+        Part::not_run(name, claims, NotRun::Refused, failure.line())
+    };
+    experiments.iter().map(part).collect()
 }
 
 /// The image of new nodes: the flag's, else that of the environment, which is only a default.

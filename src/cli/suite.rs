@@ -61,14 +61,11 @@ impl<'a> Suite<'a> {
     fn report(&self) -> u8 {
         let Command { outputs, env, .. } = self.command;
         let views = judge::views(&self.parts);
-        if !outputs.stdout.is_for_people() {
-            return outputs.report(&views, env);
-        }
-        if self.all > 1 {
+        if outputs.stdout.is_for_people() && self.all > 1 {
             // Each run's report has been printed at its end.
             print(&format!("\n{}", suite::render(&SuiteReport::new(&views), &env.style())));
         }
-        outputs.write_reports(&views)
+        outputs.write_for_programs(&views, env)
     }
 
     async fn group(&mut self, group: Group<'a>) {
@@ -79,7 +76,7 @@ impl<'a> Suite<'a> {
         let mut handle = None;
         for (index, parsed) in group.experiments.iter().enumerate() {
             if self.command.abort.signal().is_some() {
-                self.not_begun(parsed);
+                self.not_started(parsed);
                 continue;
             }
             self.announce(parsed);
@@ -153,7 +150,7 @@ impl<'a> Suite<'a> {
             (runs, Some(_)) if !runs.is_empty() => ExperimentStatus::Ran(runs),
             (_, Some(why)) => ExperimentStatus::NotRun(NotRun::Refused, why),
         };
-        self.part(parsed, status, repeated.not_begun);
+        self.part(parsed, status, repeated.not_started);
         let Command { outputs, env, .. } = self.command;
         let part = judge::views(&self.parts[self.parts.len() - 1..]);
         if outputs.stdout.is_for_people() && !part[0].runs().is_empty() {
@@ -180,7 +177,7 @@ impl<'a> Suite<'a> {
     fn refuse(&mut self, experiments: &[&Parsed], failure: Failure) {
         let why = failure.line();
         let (code, state) = match failure.code {
-            exit::INTERRUPTED => (exit::INTERRUPTED, NotRun::NotBegun),
+            exit::INTERRUPTED => (exit::INTERRUPTED, NotRun::NotStarted),
             code => (code, NotRun::Refused),
         };
         self.codes.push(code);
@@ -191,22 +188,18 @@ impl<'a> Suite<'a> {
     }
 
     /// What was never begun has not passed.
-    fn not_begun(&mut self, parsed: &Parsed) {
+    fn not_started(&mut self, parsed: &Parsed) {
         self.codes.push(exit::INTERRUPTED);
         self.part(
             parsed,
-            ExperimentStatus::NotRun(NotRun::NotBegun, "the suite was interrupted".into()),
+            ExperimentStatus::NotRun(NotRun::NotStarted, "the suite was interrupted".into()),
             0,
         );
     }
 
-    fn part(&mut self, parsed: &Parsed, status: ExperimentStatus<Judged>, not_begun: u32) {
-        let Parsed { experiment, .. } = parsed;
-        self.parts.push(Part {
-            experiment: experiment.name.clone(),
-            claims: experiment.claims.clone(),
-            status,
-            not_begun,
-        });
+    fn part(&mut self, parsed: &Parsed, status: ExperimentStatus<Judged>, not_started: u32) {
+        let (experiment, claims) =
+            (parsed.experiment.name.clone(), parsed.experiment.claims.clone());
+        self.parts.push(Part { experiment, claims, status, not_started });
     }
 }

@@ -3,7 +3,7 @@
 use csv::Writer;
 
 use super::not_run::NotRun;
-use super::suite::{ExperimentStatus, Part, not_begun};
+use super::suite::{ExperimentStatus, Part, not_started};
 use super::view::View;
 use crate::analysis::Completion;
 
@@ -40,8 +40,8 @@ fn rows(part: &Part<View<'_>>) -> Vec<Record> {
         ExperimentStatus::Ran(runs) => runs.iter().flat_map(|view| run(name, view)).collect(),
         ExperimentStatus::NotRun(state, why) => vec![not_run(name, *state, why)],
     };
-    if part.not_begun > 0 {
-        rows.push(not_run(name, NotRun::NotBegun, &not_begun(part.not_begun)));
+    if part.not_started > 0 {
+        rows.push(not_run(name, NotRun::NotStarted, &not_started(part.not_started)));
     }
     rows
 }

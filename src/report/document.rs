@@ -26,7 +26,7 @@ impl Document {
     /// The document of these experiments.
     pub fn of(parts: &[Part<View<'_>>]) -> Self {
         match parts {
-            [part] if part.not_begun == 0 && part.runs().len() == 1 => {
+            [part] if part.not_started == 0 && part.runs().len() == 1 => {
                 Document::Run(Box::new(Report::new(&part.runs()[0])))
             }
             [part] => part.spread().map_or_else(

@@ -10,7 +10,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::measured::{self, Measured};
 use super::not_run::NotRun;
-use super::suite::{ExperimentStatus, Part, not_begun};
+use super::suite::{ExperimentStatus, Part, not_started};
 use super::view::{Failure, View};
 use crate::verdict::{Assertion, Outcome, Verdict};
 
@@ -24,7 +24,7 @@ pub fn render(parts: &[Part<View<'_>>]) -> String {
 fn suites(part: &Part<View<'_>>) -> Vec<TestSuite> {
     let name = part.experiment.as_str();
     // Of several, each is a suite of its own, and the first is `run 1` however many there are.
-    let several = part.runs().len() as u64 + u64::from(part.not_begun) > 1;
+    let several = part.runs().len() as u64 + u64::from(part.not_started) > 1;
     let of_run = |number: usize| match several {
         true => format!("{name} (run {number})"),
         false => name.to_owned(),
@@ -35,9 +35,9 @@ fn suites(part: &Part<View<'_>>) -> Vec<TestSuite> {
         }
         ExperimentStatus::NotRun(state, why) => vec![not_run(name, *state, why)],
     };
-    if part.not_begun > 0 {
-        let name = format!("{name} (not begun)");
-        suites.push(not_run(&name, NotRun::NotBegun, &not_begun(part.not_begun)));
+    if part.not_started > 0 {
+        let name = format!("{name} (not started)");
+        suites.push(not_run(&name, NotRun::NotStarted, &not_started(part.not_started)));
     }
     suites
 }

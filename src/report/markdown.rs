@@ -67,7 +67,7 @@ fn runs(parts: &[Part<View<'_>>], report: &SuiteReport, out: &mut String) {
             let word = row.not_run.map_or("not run".into(), |state| state.word().to_lowercase());
             write_row(out, [&name, "", "", &word, &measured(row, &row.figures)]);
         } else if let Some(left) = row.left() {
-            write_row(out, [&name, "", "", "not begun", &left]);
+            write_row(out, [&name, "", "", "not started", &left]);
         }
     }
 }

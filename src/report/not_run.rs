@@ -14,7 +14,8 @@ pub enum NotRun {
     /// The cluster does not have what it needs.
     Skipped,
     /// The suite ended before it was run.
-    NotBegun,
+    #[serde(alias = "notBegun")]
+    NotStarted,
 }
 
 impl NotRun {
@@ -23,7 +24,7 @@ impl NotRun {
         match self {
             NotRun::Refused => "REFUSED",
             NotRun::Skipped => "SKIPPED",
-            NotRun::NotBegun => "NOT BEGUN",
+            NotRun::NotStarted => "NOT STARTED",
         }
     }
 }

@@ -29,9 +29,9 @@ pub struct SpreadReport {
     pub outcome: Outcome,
     /// Each run.
     pub runs: Vec<Summary>,
-    /// The number of requested runs that were never started.
-    #[serde(default)]
-    pub not_begun: u32,
+    /// The number of requested runs that were never started. Earlier versions wrote `notBegun`.
+    #[serde(default, alias = "notBegun")]
+    pub not_started: u32,
     /// How many of the runs are in none of these numbers: their probers' hosts were disturbed.
     #[serde(default)]
     pub left_out: usize,
@@ -98,7 +98,7 @@ impl SpreadReport {
             predicted,
             inside: predicted.map(within),
             runs,
-            not_begun: 0,
+            not_started: 0,
         }
     }
 }
@@ -106,8 +106,8 @@ impl SpreadReport {
 /// The runs and their spread as lines.
 pub fn render(report: &SpreadReport, style: &Style) -> String {
     let mut out = String::new();
-    let left = if report.not_begun > 0 {
-        format!(", {} not begun", report.not_begun)
+    let left = if report.not_started > 0 {
+        format!(", {} not started", report.not_started)
     } else {
         String::new()
     };

@@ -25,8 +25,8 @@ pub struct Part<R> {
     pub experiment: String,
     pub claims: Vec<Claim>,
     pub status: ExperimentStatus<R>,
-    /// How many of the runs that were asked for were not begun.
-    pub not_begun: u32,
+    /// How many of the runs that were asked for were not started.
+    pub not_started: u32,
 }
 
 #[derive(Debug)]
@@ -38,6 +38,10 @@ pub enum ExperimentStatus<R> {
 }
 
 impl<R> Part<R> {
+    pub fn not_run(experiment: String, claims: Vec<Claim>, state: NotRun, why: String) -> Self {
+        Part { experiment, claims, status: ExperimentStatus::NotRun(state, why), not_started: 0 }
+    }
+
     /// The same with each run as something else.
     pub fn map<'r, S>(&'r self, of: impl Fn(&'r R) -> S) -> Part<S> {
         let status = match &self.status {
@@ -45,7 +49,7 @@ impl<R> Part<R> {
             ExperimentStatus::NotRun(state, why) => ExperimentStatus::NotRun(*state, why.clone()),
         };
         let (experiment, claims) = (self.experiment.clone(), self.claims.clone());
-        Part { experiment, claims, status, not_begun: self.not_begun }
+        Part { experiment, claims, status, not_started: self.not_started }
     }
 
     pub fn runs(&self) -> &[R] {
@@ -70,7 +74,7 @@ impl<'a> Part<View<'a>> {
                         experiment,
                         claims,
                         status: ExperimentStatus::Ran(vec![view]),
-                        not_begun: 0,
+                        not_started: 0,
                     });
                 }
             }
@@ -82,7 +86,7 @@ impl<'a> Part<View<'a>> {
     pub fn spread(&self) -> Option<SpreadReport> {
         let runs: Vec<Summary> = self.runs().iter().map(Summary::new).collect();
         (!runs.is_empty())
-            .then(|| SpreadReport { not_begun: self.not_begun, ..SpreadReport::new(runs) })
+            .then(|| SpreadReport { not_started: self.not_started, ..SpreadReport::new(runs) })
     }
 }
 
@@ -123,9 +127,10 @@ pub struct Row {
     pub took: Option<Seconds>,
     /// Its runs and their spread.
     pub runs: Option<SpreadReport>,
-    /// The number of requested runs that were never started; all of them if the first was refused.
-    #[serde(default)]
-    pub not_begun: u32,
+    /// The number of requested runs that were never started; all of them if the first was refused. Earlier versions wrote
+    /// `notBegun`.
+    #[serde(default, alias = "notBegun")]
+    pub not_started: u32,
 }
 
 impl SuiteReport {
@@ -202,14 +207,14 @@ impl Row {
             claims: part.claims.iter().map(decided).collect(),
             took,
             runs: part.spread(),
-            not_begun: part.not_begun,
+            not_started: part.not_started,
             figures,
         }
     }
 
-    /// What was left out after its runs: `17 more runs were not begun`.
+    /// What was left out after its runs: `17 more runs were not started`.
     pub(super) fn left(&self) -> Option<String> {
-        (self.not_begun > 0).then(|| not_begun(self.not_begun))
+        (self.not_started > 0).then(|| not_started(self.not_started))
     }
 
     /// Its verdict in a word, or why it has none.
@@ -232,9 +237,9 @@ impl Row {
 }
 
 /// The runs that were never started. Out of how many is not stated: a run that is refused before it has a folder is not listed.
-pub(super) fn not_begun(left: u32) -> String {
+pub(super) fn not_started(left: u32) -> String {
     format!(
-        "{} {} not begun",
+        "{} {} not started",
         count(left.into(), "more run"),
         if left == 1 { "was" } else { "were" }
     )
@@ -266,7 +271,7 @@ fn total(report: &SuiteReport) -> String {
     let time = report.experiments.iter().filter_map(|row| row.took).reduce(|a, b| a + b);
     let time = time.map_or(String::new(), |time| format!(" in {}", time.rounded().to_minutes()));
     let outcomes = [Outcome::Pass, Outcome::Fail, Outcome::Inconclusive, Outcome::Measured];
-    let not_run = [NotRun::Refused, NotRun::Skipped, NotRun::NotBegun].map(NotRun::word);
+    let not_run = [NotRun::Refused, NotRun::Skipped, NotRun::NotStarted].map(NotRun::word);
     let usual = [&outcomes.map(Outcome::word)[..], &not_run].concat();
     let rows = counted(&usual, report.experiments.iter().map(Row::word));
     let decisions = [Decision::Confirmed, Decision::Refuted, Decision::Open].map(Decision::word);

@@ -609,66 +609,66 @@ fn a_run_that_goes_on_has_no_verdict_yet() {
 
 /// The gone-wrong run, and those of its repetitions that were never begun.
 #[test]
-fn what_was_not_begun_is_in_every_form() {
+fn what_was_not_started_is_in_every_form() {
     let judged = gone_wrong();
-    let part = |not_begun| {
+    let part = |not_started| {
         let mut parts = suite::Part::of_runs(vec![judged.view()]);
-        parts[0].not_begun = not_begun;
+        parts[0].not_started = not_started;
         parts
     };
-    let text = "4 more runs were not begun";
+    let text = "4 more runs were not started";
     assert!(markdown::render(&part(4)).contains(text));
     assert!(suite::render(&suite::SuiteReport::new(&part(4)), &Style::default()).contains(text));
     assert!(
         spread::render(&part(4)[0].spread().unwrap(), &Style::default())
-            .contains(": 1 run, 4 not begun ")
+            .contains(": 1 run, 4 not started ")
     );
     let junit = junit::render(&part(4));
-    for suite in ["run 1", "not begun"] {
+    for suite in ["run 1", "not started"] {
         assert!(
             junit.contains(&format!(r#"<testsuite name="worker-stop-fast ({suite})""#)),
             "{junit}"
         );
     }
     assert!(junit::render(&part(0)).contains(r#"<testsuite name="worker-stop-fast""#));
-    assert!(junit.contains(&format!(r#"<error message="{text}" type="not begun">"#)), "{junit}");
+    assert!(junit.contains(&format!(r#"<error message="{text}" type="not started">"#)), "{junit}");
     let value = serde_json::to_value(Document::of(&part(4))).unwrap();
     assert_eq!(
-        (&value[0]["notBegun"], value[0]["runs"].as_array().unwrap().len()),
+        (&value[0]["notStarted"], value[0]["runs"].as_array().unwrap().len()),
         (&serde_json::json!(4), 1)
     );
     assert!(
         matches!(Document::of(&part(0)), Document::Run(_)),
         "one that was asked for once is itself"
     );
-    assert!(!junit::render(&part(0)).contains("not begun"));
+    assert!(!junit::render(&part(0)).contains("not started"));
 }
 
 /// The first of twenty was refused before it had a folder.
 #[test]
-fn what_was_not_begun_after_a_refusal_is_in_every_form() {
-    let part = |not_begun| suite::Part {
+fn what_was_not_started_after_a_refusal_is_in_every_form() {
+    let part = |not_started| suite::Part {
         experiment: "e".into(),
         claims: Vec::new(),
         status: suite::ExperimentStatus::NotRun(not_run::NotRun::Refused, "no steady state".into()),
-        not_begun,
+        not_started,
     };
-    let (parts, text) = ([part(19)], "19 more runs were not begun");
+    let (parts, text) = ([part(19)], "19 more runs were not started");
     let table = suite::SuiteReport::new(&parts);
     assert!(markdown::render(&parts).contains(&format!("refused: no steady state; {text}")));
     assert!(suite::render(&table, &Style::default()).contains(text));
     let junit = junit::render(&parts);
-    assert!(junit.contains(&format!(r#"<error message="{text}" type="not begun">"#)), "{junit}");
+    assert!(junit.contains(&format!(r#"<error message="{text}" type="not started">"#)), "{junit}");
     assert!(junit.contains(r#"<testsuites name="outage" tests="2""#), "{junit}");
     assert!(junit.contains(r#"<testsuite name="e""#), "{junit}");
-    assert!(junit.contains(r#"<testsuite name="e (not begun)""#), "{junit}");
+    assert!(junit.contains(r#"<testsuite name="e (not started)""#), "{junit}");
     let csv = csv::render(&parts);
-    assert!(csv.ends_with(&format!("\ne,,,,,,,not begun,{text},\n")), "{csv}");
+    assert!(csv.ends_with(&format!("\ne,,,,,,,not started,{text},\n")), "{csv}");
     let value = serde_json::to_value(Document::of(&parts)).unwrap();
-    assert_eq!(value["experiments"][0]["notBegun"], 19);
+    assert_eq!(value["experiments"][0]["notStarted"], 19);
     assert_eq!(
         suite::SuiteReport::new(&[part(1)]).experiments[0].left().unwrap(),
-        "1 more run was not begun"
+        "1 more run was not started"
     );
     assert_eq!(suite::SuiteReport::new(&[part(0)]).experiments[0].left(), None);
 }
@@ -870,7 +870,7 @@ fn suite_of_three(show: impl Fn(&[suite::Part<View<'_>>]) -> String) -> String {
         experiment: "dns-down".into(),
         claims,
         status: suite::ExperimentStatus::NotRun(not_run::NotRun::Skipped, why),
-        not_begun: 0,
+        not_started: 0,
     });
     show(&parts)
 }

@@ -17,9 +17,12 @@ pub(super) fn moment(
     when: When,
     limits: impl Into<Limits>,
 ) -> Finding {
-    let when = found.shown(when, fault.requested);
-    let length = Between::new(when.earliest - fault.requested, when.latest - fault.requested);
-    Finding::bounded(length, limits, format!("{length:.3}"))
+    let since = fault.requested;
+    let length = |when: When| Between::new(when.earliest - since, when.latest - since);
+    let late = found.delivered_within(when.latest);
+    let late = late.map_or(String::new(), |late| format!(" (seen up to {late} late)"));
+    let measured = format!("{:.3}{late}", length(found.shown(when, since)));
+    Finding::bounded(length(found.happened(when, since)), limits, measured)
 }
 
 /// What did not happen: judged only when there was time for it, and someone looked.

@@ -84,16 +84,14 @@ pub(super) fn not_rescheduled(found: &Findings, pods: &Pods) -> Finding {
     let Some(undo) = found.faults.iter().filter_map(|fault| found.held_until(fault)).max() else {
         return Finding::unknown("the fault has no undo");
     };
-    let came = |pod: &&PodFinding| {
-        is_of(pod, pods)
-            && pod.scheduled.is_some_and(|when| when.earliest < undo && when.latest >= since)
-    };
+    let before_undo = |when| found.happened(when, since).earliest < undo && when.latest >= since;
+    let came = |pod: &&PodFinding| is_of(pod, pods) && pod.scheduled.is_some_and(before_undo);
     let new: Vec<&PodFinding> = found.pods.iter().filter(came).collect();
     let surely = new.iter().find(|pod| pod.scheduled.is_some_and(|when| when.latest < undo));
     let finding = match (surely, new.first()) {
         (Some(pod), _) => Finding::failed(format!("{} was scheduled{}", pod.pod, on(pod))),
         (None, Some(pod)) => Finding::unknown(format!(
-            "{} was scheduled while the watch was down, or after the undo",
+            "{} was scheduled after the undo, or while the watch was down or late",
             pod.pod
         )),
         (None, None) => Finding::passed(""),

@@ -340,7 +340,7 @@ fn detection_after(found: &Findings, fault: &FaultFinding, name: &str, limits: L
     };
     // The object's own time (whole seconds, cut) shows since when it had been so if the watch was
     // down.
-    let earliest = found.shown(detected.at, requested).earliest;
+    let earliest = found.happened(detected.at, requested).earliest;
     let earliest = detected.transition.map_or(earliest, |own| own.max(earliest));
     if detected.at.latest < requested {
         let why = format!("detected before the undo of {name} was requested");

@@ -99,6 +99,25 @@ fn the_article_passes_as_a_whole() {
     assert_eq!(verdict.summary, "5 of 5 expectations met");
 }
 
+/// Detected at 4.781 s; what was sent 70 ms earlier had just arrived.
+#[test]
+fn a_bound_within_the_delay_of_the_watches_decides_nothing() {
+    let (namespace, name) = ("run".into(), crate::timeline::DELIVERY_LEASE.to_owned());
+    let (change, holder) = (Change::Changed, Some(at(4700).0.to_string()));
+    let (renewed, transitions, lasts_s) = Default::default();
+    let renewal = Event::Lease { namespace, name, change, holder, renewed, transitions, lasts_s };
+    let found = analyse(&article().event(4770, renewal).build());
+    let judged = |within| outcome(&found, detection(within));
+    assert_eq!([4710, 4750, 4782].map(judged), [Fail, Inconclusive, Pass]);
+    let verdict = unpredicted(&found, &[detection(4750)]);
+    let text = "detection 4.781s (seen up to 70ms late), within 4.75s";
+    assert_eq!(verdict.assertions[0].result_text(), text);
+    assert_eq!(
+        verdict.assertions[0].why.as_deref(),
+        Some("the bound lies within the measured range, 4.711s to 4.781s")
+    );
+}
+
 #[test]
 fn a_window_is_judged_on_its_upper_end() {
     let found = found(killed());

@@ -49,6 +49,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("offline::no_colour_when_piped", no_colour_when_piped),
         test("offline::lint_tells_what_a_kind_config_means", lint_tells_what_a_kind_config_means),
         test("offline::reports_go_to_files_beside_the_text", reports_go_to_files_beside_the_text),
+        test(
+            "offline::what_is_refused_before_a_run_is_in_the_files_of_the_report",
+            what_is_refused_before_a_run_is_in_the_files_of_the_report,
+        ),
         test("offline::lint_has_exit_codes_of_its_own", lint_has_exit_codes_of_its_own),
     ]
 }
@@ -306,6 +310,43 @@ fn reports_go_to_files_beside_the_text() {
     let predicted: serde_json::Value = serde_json::from_str(&predicted.stdout).unwrap();
     let one = &predicted[0]["tried"][0]["predicted"];
     assert_eq!((&plan[0]["steps"][0]["predicted"], one.as_array().map(Vec::len)), (one, Some(4)));
+}
+
+/// CI looks for its file, and finds there why nothing was run.
+fn what_is_refused_before_a_run_is_in_the_files_of_the_report() {
+    let home = Home::new();
+    let good = home.experiment("good", "method: []");
+    let bad = home.file("bad.yaml", "kind: Experiment\nspec: {workload: [order.json]}\nx: 1\n");
+    let bad = bad.to_string_lossy().into_owned();
+    let file = |name: &str| home.path().join(name).to_string_lossy().into_owned();
+    let [junit, json, order] = ["r.xml", "r.json", "order.json"].map(file);
+    let (to_junit, to_json) = (format!("junit={junit}"), format!("json={json}"));
+    let refused = |arguments: &[&str], code: i32, names: &[&str], why: &str| {
+        let typed = ["run", "-o", &to_junit, "-o", &to_json];
+        home.run(&[&typed[..], arguments].concat()).exits(code);
+        let xml = std::fs::read_to_string(&junit).unwrap();
+        assert!(xml.contains(why) && xml.contains(r#"type="refused""#), "{xml}");
+        let suite: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+        let all = suite["experiments"].as_array().unwrap();
+        let found: Vec<&str> = all.iter().filter_map(|one| one["experiment"].as_str()).collect();
+        assert_eq!(found, names);
+        [&junit, &json].iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    };
+    refused(&["-f", "absent.yaml"], 2, &["absent.yaml"], "absent.yaml");
+    refused(&["-f", &good, "-f", &bad], 2, &[&good, &bad], "bad.yaml:3:1: error: ");
+    refused(&["worker-stopp"], 2, &["worker-stopp"], "did you mean");
+    refused(&[], 2, &["run"], "no experiment given");
+    std::fs::write(file("runs"), "a file, and no directory").unwrap();
+    let runs = file("runs");
+    let unwritable = ["--runs-dir", &runs, "worker-stop-fast", "--cluster", "embedded"];
+    refused(&unwritable, 4, &["worker-stop-fast"], "cannot");
+    // It may be what the broken experiment would have read.
+    std::fs::write(&order, "{}").unwrap();
+    home.run(&["run", "-f", &bad, "-o", &format!("json={order}")]).exits(2);
+    assert_eq!(std::fs::read_to_string(&order).unwrap(), "{}");
+    let own = format!("json={bad}");
+    home.run(&["run", "-f", &bad, "-o", &own]).exits(2).says("which is read here");
 }
 
 fn a_cut_timeline_is_read() {

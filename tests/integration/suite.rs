@@ -220,7 +220,7 @@ fn a_signal_ends_all() {
     run.wait_for("componentStop confirmed", Duration::from_secs(120));
     run.signal("INT");
     let output = run.finish();
-    output.exits(130).says("undone").prints("NOT BEGUN").prints("1 INCONCLUSIVE, 1 NOT BEGUN");
+    output.exits(130).says("undone").prints("NOT STARTED").prints("1 INCONCLUSIVE, 1 NOT STARTED");
     assert!(!output.stderr.contains("experiment 2 of 2"), "{}", output.stderr);
 }
 

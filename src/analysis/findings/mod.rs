@@ -179,6 +179,13 @@ impl Findings {
         When { earliest, ..when }
     }
 
+    /// The same, where its watch may have been late, too.
+    pub fn happened(&self, when: When, since: Seconds) -> When {
+        let shown = self.shown(when, since);
+        let late = self.delivered_within(when.latest).unwrap_or_default();
+        When { earliest: shown.earliest.min((when.latest - late).max(since)), ..shown }
+    }
+
     /// Why what no record since then shows may have been so all the same.
     pub fn unreadable_since(&self, since: Seconds) -> Option<String> {
         let time = self.unreadable.iter().find(|time| time.overlaps(since, None))?;

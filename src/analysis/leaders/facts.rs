@@ -31,6 +31,17 @@ pub(super) enum What<'a> {
     Power { node: &'a str, state: ProcessState },
 }
 
+impl Fact<'_> {
+    /// Whether the watch of leases showed it.
+    pub(super) fn is_of_lease(&self) -> bool {
+        matches!(
+            self.what,
+            What::Leads { identity: Some(_), .. }
+                | What::Resigns { loss: LeaderLoss::GivenBack, .. }
+        )
+    }
+}
+
 /// All facts about a part, in the order of time.
 pub(super) fn facts(records: &[Record], component: Component) -> Vec<Fact<'_>> {
     let observed = records.iter().any(|record| matches!(record.event, Event::Process { .. }));

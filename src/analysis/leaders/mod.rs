@@ -11,6 +11,7 @@ mod terms;
 mod tests;
 
 use super::clock::Zero;
+use super::delivery::Delivery;
 use super::findings::{LeaderFinding, LeaderGap, LeaderTerm, OldLeader, Unobserved};
 use super::unreadable::Lost;
 use crate::stats::{Between, Seconds};
@@ -26,7 +27,7 @@ const LOOK: Seconds = Seconds::from_nanos(1_000_000_000);
 const LED: [Component; 3] = [Component::Etcd, Component::ControllerManager, Component::Scheduler];
 
 /// Every part of which a leader is known.
-pub(super) fn leaders(timeline: &Timeline, zero: Zero) -> Vec<LeaderFinding> {
+pub(super) fn leaders(timeline: &Timeline, zero: Zero, delivery: &Delivery) -> Vec<LeaderFinding> {
     let last = timeline
         .records
         .iter()
@@ -39,8 +40,15 @@ pub(super) fn leaders(timeline: &Timeline, zero: Zero) -> Vec<LeaderFinding> {
         .filter(|node| node.role == NodeRole::ControlPlane)
         .map(|node| node.name.clone());
     let control_planes: Vec<String> = control_planes.collect();
-    let found =
-        LED.into_iter().filter_map(|component| leader(&timeline.records, component, zero, last));
+    let found = LED.into_iter().filter_map(|component| {
+        let mut facts = facts::facts(&timeline.records, component);
+        facts.iter_mut().filter(|fact| fact.is_of_lease()).for_each(|fact| {
+            let late = delivery.late_at(zero.at(fact.when.latest)).unwrap_or_default();
+            let sent = fact.when.latest.0.saturating_sub(late.as_nanos().unsigned_abs());
+            fact.when.earliest = fact.when.earliest.min(Moment(sent));
+        });
+        leader(&timeline.records, &facts, component, zero, last)
+    });
     let start = zero.at(timeline.header.anchor.monotonic);
     let unreadable = Lost { damage: &timeline.damage, zero }.records();
     found
@@ -64,17 +72,17 @@ fn looked_until(records: &[Record], facts: &[facts::Fact<'_>], last: Moment) -> 
 
 fn leader(
     records: &[Record],
+    facts: &[facts::Fact<'_>],
     component: Component,
     zero: Zero,
     last: Moment,
 ) -> Option<LeaderFinding> {
-    let facts = facts::facts(records, component);
-    let end = looked_until(records, &facts, last);
+    let end = looked_until(records, facts, last);
     let by_lease = component != Component::Etcd;
     let watched =
         if by_lease { gaps(records, |event| watch_gap(event, LEASE_WATCH)) } else { Vec::new() };
     let known = watched.last().filter(|gap| gap.until.is_none()).map_or(end, |gap| gap.from);
-    let found = terms::walk(&facts, known);
+    let found = terms::walk(facts, known);
     if found.held.is_empty() {
         return None;
     }

@@ -1,6 +1,7 @@
 //! Each way to lose a leader, and to keep one too long.
 
 use super::*;
+use crate::analysis::delivery::Delivery;
 use crate::analysis::findings::LeaderLoss;
 use crate::analysis::testing::{Run, at, s};
 use crate::timeline::{Change, FaultPhase, ProcessState};
@@ -70,7 +71,7 @@ fn led() -> Run {
 fn found(run: Run) -> LeaderFinding {
     let timeline = run.build();
     let zero = Zero::of(&timeline).0;
-    leaders(&timeline, zero).remove(0)
+    leaders(&timeline, zero, &Delivery::of(&timeline, zero)).remove(0)
 }
 
 fn nodes(found: &LeaderFinding) -> Vec<&str> {

@@ -1,6 +1,7 @@
 //! Experiments that are right, and those that a run would refuse.
 
 use super::*;
+use crate::cli::exit;
 
 fn all(name: &str) -> Vec<Parsed> {
     experiment::read(experiment::load(name).unwrap()).finish().unwrap()

@@ -33,7 +33,14 @@ impl Failure {
     /// What is wrong with files, after it was drawn.
     pub(super) fn reported(problems: &[Diagnostic]) -> Self {
         let errors = problems.iter().filter(|one| one.severity != Severity::Warning);
-        let errors: Vec<String> = errors.map(ToString::to_string).collect();
+        let text = |Diagnostic { at, message, hint, .. }: &Diagnostic| {
+            let place = at.as_ref().map_or(String::new(), |at| {
+                format!("{}:{}:{}: ", at.file.name, at.span.line, at.span.column)
+            });
+            let hint = hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
+            format!("{place}{message}{hint}")
+        };
+        let errors: Vec<String> = errors.map(text).collect();
         Self { reported: true, ..Self::usage(errors.join("; ")) }
     }
 

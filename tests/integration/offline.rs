@@ -319,7 +319,7 @@ fn what_is_refused_before_a_run_is_in_the_files_of_the_report() {
     let bad = home.file("bad.yaml", "kind: Experiment\nspec: {workload: [order.json]}\nx: 1\n");
     let bad = bad.to_string_lossy().into_owned();
     let file = |name: &str| home.path().join(name).to_string_lossy().into_owned();
-    let [junit, json, order] = ["r.xml", "r.json", "order.json"].map(file);
+    let [junit, json, order] = ["junit.xml", "report.json", "order.json"].map(file);
     let (to_junit, to_json) = (format!("junit={junit}"), format!("json={json}"));
     let refused = |arguments: &[&str], code: i32, names: &[&str], why: &str| {
         let typed = ["run", "-o", &to_junit, "-o", &to_json];
@@ -334,8 +334,8 @@ fn what_is_refused_before_a_run_is_in_the_files_of_the_report() {
         [&junit, &json].iter().for_each(|file| std::fs::remove_file(file).unwrap());
     };
     refused(&["-f", "absent.yaml"], 2, &["absent.yaml"], "absent.yaml");
-    refused(&["-f", &good, "-f", &bad], 2, &[&good, &bad], "bad.yaml:3:1: error: ");
-    refused(&["worker-stopp"], 2, &["worker-stopp"], "did you mean");
+    refused(&["-f", &good, "-f", &bad], 2, &[&good, &bad], "bad.yaml:3:1: ");
+    refused(&["worker-stopp"], 2, &["worker-stopp"], "no such file or built-in experiment");
     refused(&[], 2, &["run"], "no experiment given");
     std::fs::write(file("runs"), "a file, and no directory").unwrap();
     let runs = file("runs");

@@ -8,6 +8,8 @@ use crate::timeline::leader::SYSTEM_NAMESPACE;
 use crate::timeline::{Outcome, counted};
 
 /// So many pods are named: with one cause, many look alike.
+const GRPC_NOT_FOUND: u8 = 5;
+const GRPC_UNIMPLEMENTED: u8 = 12;
 const MOST_PODS: usize = 3;
 
 /// What is missing, then the pods that are not well, the worst first.
@@ -68,6 +70,14 @@ fn hint<'a>(pods: &[PodProblem], missing: impl Iterator<Item = &'a About>) -> St
             Outcome::WrongBody => Some(
                 "the status is right, the body is not: check the probe's `bodyContains` or \
                  `bodyJson` against what `curl` shows"
+                    .to_owned(),
+            ),
+            Outcome::Grpc(GRPC_NOT_FOUND) => Some(
+                "the gRPC server has no such service: check the probe's `healthService`".to_owned(),
+            ),
+            Outcome::Grpc(GRPC_UNIMPLEMENTED) => Some(
+                "the gRPC server has no `grpc.health.v1.Health` service: register it there, or \
+                 use a `tcp` probe"
                     .to_owned(),
             ),
             _ => None,
@@ -167,6 +177,8 @@ mod tests {
         );
         assert!(hint(&[nodes()], &[]).contains("describe node w"));
         assert!(hint(&[probe(Outcome::Status(404))], &[]).contains("status 404"));
+        assert!(hint(&[probe(Outcome::Grpc(5))], &[]).contains("`healthService`"));
+        assert!(hint(&[probe(Outcome::Grpc(12))], &[]).contains("grpc.health.v1.Health"));
         assert!(hint(&[probe(Outcome::Refused)], &[]).contains("describe run latest"));
     }
 

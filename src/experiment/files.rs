@@ -82,6 +82,9 @@ pub(super) fn read(
     Files { workload: manifest(cx, &workload), complete, kind_config }
 }
 
+/// What a server takes before it has said how much it takes.
+const MAX_HTTP2_BODY: usize = 65_535;
+
 /// Reads the files that probes name: bodies, certificates, keys.
 fn of_probes(cx: &Cx, root: &Node, draft: &mut Draft, source: &Source) {
     for (index, probe) in draft.probes.iter_mut().enumerate() {
@@ -104,6 +107,13 @@ fn of_probes(cx: &Cx, root: &Node, draft: &mut Draft, source: &Source) {
                 cx.error::<()>(at, format!("the file {} is empty", file.display()));
             }
             into.clone_from(&read.text);
+        }
+        if let Ask::Http(http) = &*ask
+            && let Some(FileText { text, .. }) = http.body.as_ref().filter(|_| http.http2)
+            && text.len() > MAX_HTTP2_BODY
+        {
+            let at = root.find(&format!("spec.probes[{index}].http.body")).0.focus();
+            cx.error::<()>(at, "the body of an HTTP/2 request can have 64 KiB at most");
         }
     }
 }

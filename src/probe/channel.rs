@@ -15,6 +15,10 @@ pub(super) struct Channel {
     pub probe: usize,
     pub link: Link,
     pub task: Option<Task>,
+    /// Reads the answers, once there is something to read.
+    pub answer: Option<Box<dyn Answer>>,
+    /// How many attempts have used the connection before.
+    pub before: u32,
     /// Whether the poller knows its socket.
     pub registered: bool,
 }
@@ -47,7 +51,6 @@ pub(super) struct Task {
     pub deadline: Moment,
     pub phase: Phase,
     pub written: usize,
-    pub answer: Option<Box<dyn Answer>>,
     pub reused: bool,
     /// How the peer ended the connection, once it has.
     pub ended: Option<ConnectionEnd>,
@@ -72,7 +75,6 @@ impl Task {
             deadline: Moment(sent.0.saturating_add(timeout_ns)),
             phase,
             written: 0,
-            answer: None,
             reused: false,
             ended: None,
             valid_for: None,
@@ -87,15 +89,11 @@ impl Task {
         self.phase = next;
     }
 
-    pub(super) fn end(
-        mut self,
-        now: Moment,
-        outcome: Outcome,
-    ) -> (Attempt, Option<Box<dyn Answer>>) {
+    pub(super) fn end(mut self, now: Moment, outcome: Outcome) -> Attempt {
         self.mark(now);
-        let Self { slot, late_us, phases, reused, ended, answer, .. } = self;
+        let Self { slot, late_us, phases, reused, ended, .. } = self;
         let ended = ended.filter(|_| reused && !matches!(outcome, Outcome::Timeout(_)));
-        (Attempt { slot, late_us, outcome, phases, backend: None, reused, ended }, answer)
+        Attempt { slot, late_us, outcome, phases, backend: None, reused, ended }
     }
 
     /// Whole microseconds since the attempt was sent are shared out, so that the phases' sum is the
@@ -160,7 +158,7 @@ mod tests {
         let link = Link::TcpSocket(
             TcpSocket::new(([127, 0, 0, 1], port).into(), &Ports::of_this_network(1)).unwrap(),
         );
-        Channel { probe: 0, link, task: None, registered: false }
+        Channel { probe: 0, link, task: None, answer: None, before: 0, registered: false }
     }
 
     #[test]
@@ -187,7 +185,7 @@ mod tests {
             task.mark(Moment(at));
             task.phase = next;
         }
-        let (attempt, _) = task.end(Moment(1_012_998), Outcome::Ok);
+        let attempt = task.end(Moment(1_012_998), Outcome::Ok);
         assert_eq!(
             (attempt.phases.connect_us, attempt.phases.first_byte_us, attempt.phases.body_us),
             (1, 5, 3)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::channel::{Channel, Link, Task};
 use super::ports::Ports;
-use super::protocol::{Malformed, Protocol};
+use super::protocol::{Answer, Protocol};
 use super::socket::{TcpSocket, end_of, outcome_of};
 use super::state::ProbeState;
 use crate::resolver::{NameService, Step};
@@ -51,7 +51,9 @@ impl<'a> Driver<'a> {
 impl Driver<'_> {
     /// Carries the channel's attempt on until it waits or ends. A channel without one waits.
     pub(super) fn drive(&mut self, channel: &mut Channel) -> Turn {
-        let Channel { link, task: Some(task), registered, .. } = channel else { return Turn::Wait };
+        let Channel { link, task: Some(task), registered, answer, before, .. } = channel else {
+            return Turn::Wait;
+        };
         loop {
             let turn = match link {
                 Link::Lookup(lookup) => {
@@ -59,7 +61,8 @@ impl Driver<'_> {
                     self.resolved(step, link, task, registered)
                 }
                 Link::TcpSocket(socket) => {
-                    self.socket(socket, task, *registered).unwrap_or_else(|error| {
+                    let mut on = On { socket, task, answer, before: *before };
+                    self.socket(&mut on, *registered).unwrap_or_else(|error| {
                         task.ended = end_of(&error);
                         blocked(&error, task.phase)
                     })
@@ -122,20 +125,15 @@ impl Driver<'_> {
         Ok(socket)
     }
 
-    fn socket(
-        &mut self,
-        socket: &mut TcpSocket,
-        task: &mut Task,
-        registered: bool,
-    ) -> io::Result<Turn> {
-        match task.phase {
-            Phase::Dns | Phase::Connect => self.connecting(socket, task),
+    fn socket(&mut self, on: &mut On<'_>, registered: bool) -> io::Result<Turn> {
+        match on.task.phase {
+            Phase::Dns | Phase::Connect => self.connecting(on),
             Phase::Tls => {
-                socket.handshake()?;
-                Ok(self.ready(task))
+                on.socket.handshake()?;
+                Ok(self.ready(on.task))
             }
-            Phase::Send => self.send(socket, task, registered),
-            Phase::FirstByte | Phase::Body => self.receive(socket, task),
+            Phase::Send => self.send(on, registered),
+            Phase::FirstByte | Phase::Body => self.receive(on),
             // Only a canary has these.
             Phase::Accepted | Phase::Bound | Phase::Running | Phase::Observed => {
                 Ok(Turn::Done(Outcome::Prober))
@@ -143,12 +141,13 @@ impl Driver<'_> {
         }
     }
 
-    fn connecting(&mut self, socket: &mut TcpSocket, task: &mut Task) -> io::Result<Turn> {
+    fn connecting(&mut self, on: &mut On<'_>) -> io::Result<Turn> {
+        let On { socket, task, before, .. } = on;
         match (self.protocol.tls(), self.protocol.exchange()) {
             // On a near network the connection is open by now. To send is the cheapest way to find
             // out.
             (None, Some(exchange)) => {
-                task.written = socket.write(&exchange.request(task.slot))?;
+                task.written = socket.write(&exchange.request(task.slot, *before))?;
                 task.enter(Phase::Send);
                 Ok(Turn::Next)
             }
@@ -171,17 +170,13 @@ impl Driver<'_> {
         Turn::Next
     }
 
-    fn send(
-        &mut self,
-        socket: &mut TcpSocket,
-        task: &mut Task,
-        registered: bool,
-    ) -> io::Result<Turn> {
+    fn send(&mut self, on: &mut On<'_>, registered: bool) -> io::Result<Turn> {
+        let On { socket, task, before, .. } = on;
         let Some(exchange) = self.protocol.exchange() else {
             socket.check()?;
             return Ok(Turn::Done(Outcome::Ok));
         };
-        let request = exchange.request(task.slot);
+        let request = exchange.request(task.slot, *before);
         while task.written < request.len() {
             task.written += socket.write(&request[task.written..])?;
         }
@@ -192,30 +187,69 @@ impl Driver<'_> {
         Ok(if registered { Turn::Next } else { Turn::Wait })
     }
 
-    fn receive(&mut self, socket: &mut TcpSocket, task: &mut Task) -> io::Result<Turn> {
+    fn receive(&mut self, on: &mut On<'_>) -> io::Result<Turn> {
+        let On { socket, task, answer, .. } = on;
         for _ in 0..READS_PER_TURN {
             let length = socket.read(self.buffer)?;
-            if task.phase == Phase::FirstByte && length > 0 {
-                task.enter(Phase::Body);
-            }
-            let answer = match (&mut task.answer, self.protocol.exchange()) {
+            let answer = match (&mut **answer, self.protocol.exchange()) {
                 (Some(answer), _) => answer,
                 (none, Some(exchange)) => none.insert(exchange.answer()),
                 (None, None) => return Ok(Turn::Done(Outcome::Prober)),
             };
-            let outcome = match length {
-                0 => answer.close(),
-                _ => answer
-                    .push(&self.buffer[..length])
-                    .map_err(|Malformed| io::ErrorKind::InvalidData)?,
-            };
-            match outcome {
-                Some(outcome) => return Ok(Turn::Done(outcome)),
-                None if length == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                None => {}
+            if length == 0 {
+                let outcome = answer.close().ok_or(io::ErrorKind::UnexpectedEof)?;
+                return Ok(Turn::Done(outcome));
+            }
+            let outcome = answer.push(&self.buffer[..length]);
+            if task.phase == Phase::FirstByte && answer.has_begun() {
+                task.enter(Phase::Body);
+            }
+            let outcome = outcome?;
+            if outcome.is_none() || answer.keeps_connection() {
+                reply(socket, answer)?;
+            }
+            if let Some(outcome) = outcome {
+                return Ok(Turn::Done(outcome));
             }
         }
         Ok(Turn::Again)
+    }
+}
+
+/// What an attempt on a connection has to do with.
+struct On<'a> {
+    socket: &'a mut TcpSocket,
+    task: &'a mut Task,
+    answer: &'a mut Option<Box<dyn Answer>>,
+    before: u32,
+}
+
+/// Sends what an answer wants to be sent back, as far as that goes now.
+fn reply(socket: &mut TcpSocket, answer: &mut Box<dyn Answer>) -> io::Result<()> {
+    let Some(bytes) = answer.reply() else { return Ok(()) };
+    match socket.write(bytes).and_then(|length| {
+        bytes.drain(..length);
+        socket.flush()
+    }) {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether an idle connection can take a request: it is open, and the peer has said nothing that
+/// ends it.
+pub(super) fn is_usable(channel: &mut Channel, buffer: &mut [u8]) -> bool {
+    let (Link::TcpSocket(socket), Some(answer)) = (&mut channel.link, &mut channel.answer) else {
+        return false;
+    };
+    loop {
+        match socket.read(buffer) {
+            Ok(length @ 1..) if answer.idle(&buffer[..length]) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return reply(socket, answer).is_ok();
+            }
+            _ => return false,
+        }
     }
 }
 

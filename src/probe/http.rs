@@ -1,17 +1,17 @@
-//! An HTTP probe: a request over HTTP/1.1, with or without TLS.
+//! An HTTP probe: a request over HTTP/1.1 or HTTP/2, with or without TLS.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::expected::{BodyCheck, BodyExpectation, Expected};
 use super::http_answer::HttpAnswer;
+use super::http2::{self, Http2Answer, Judge};
 use super::protocol::{Answer, Exchange, Protocol};
+use super::request::{Request, Series, with_places};
 use super::tls::{Tls, TlsQuestion};
-use crate::timeline::{Secret, UNIQUE};
+use crate::timeline::Secret;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -36,6 +36,9 @@ pub struct HttpQuestion {
     #[serde(skip)]
     pub authorization: Option<Secret<String>>,
     pub tls: Option<TlsQuestion>,
+    /// Whether it is asked over HTTP/2: by TLS as agreed (ALPN), else because both sides know.
+    #[serde(default)]
+    pub http2: bool,
 }
 
 impl HttpQuestion {
@@ -52,6 +55,7 @@ impl HttpQuestion {
             body: None,
             authorization: None,
             tls: None,
+            http2: false,
         }
     }
 }
@@ -72,22 +76,44 @@ pub(super) struct Http {
     requests: Vec<Request>,
     expected: Arc<Expected>,
     tls: Option<Tls>,
+    http2: Option<Http2>,
+}
+
+/// What the reader of an HTTP/2 connection must know.
+#[derive(Debug)]
+struct Http2 {
+    reused: bool,
+    /// The length of a request's body.
+    body: usize,
 }
 
 impl Http {
     pub(super) fn new(question: &HttpQuestion, reused: bool) -> Result<Self, String> {
+        Self::of_series(question, reused, Series::random())
+    }
+
+    fn of_series(question: &HttpQuestion, reused: bool, series: Series) -> Result<Self, String> {
         let expected = Expected {
             backend_header: question.backend_header.clone(),
             success: question.success,
             is_head: question.method == "HEAD",
             body: BodyCheck::new(question.expected_body.clone())?,
         };
-        let series = Series::random();
-        let request = |path: &String| Request::new(question, path, reused, series);
+        let body = with_places(question.body.as_ref().map_or("", |body| &body.text));
+        let fields = fields(question, body.len());
+        let request = |path: &String| match question.http2 {
+            false => {
+                let text = with_places(&head(question, path, reused, &fields)) + &body;
+                Ok(Request::new(text.into_bytes(), series))
+            }
+            true => http2::request(&http2_fields(question, path, &fields), body.as_bytes(), series),
+        };
+        let tls = question.tls.as_ref().map(Tls::new).transpose()?;
         Ok(Self {
-            requests: question.paths.iter().map(request).collect(),
+            requests: question.paths.iter().map(request).collect::<Result<_, _>>()?,
             expected: Arc::new(expected),
-            tls: question.tls.as_ref().map(Tls::new).transpose()?,
+            tls: tls.map(|tls| if question.http2 { tls.offering(http2::ALPN) } else { tls }),
+            http2: question.http2.then_some(Http2 { reused, body: body.len() }),
         })
     }
 }
@@ -103,121 +129,88 @@ impl Protocol for Http {
 }
 
 impl Exchange for Http {
-    fn request(&self, slot: u64) -> Cow<'_, [u8]> {
-        self.requests[(slot % self.requests.len() as u64) as usize].of(slot)
+    fn request(&self, slot: u64, before: u32) -> Cow<'_, [u8]> {
+        self.requests[(slot % self.requests.len() as u64) as usize].of(slot, before)
     }
 
     fn answer(&self) -> Box<dyn Answer> {
-        Box::new(HttpAnswer::new(Arc::clone(&self.expected)))
-    }
-}
-
-/// The first digits of a prober's unique numbers, which tell it from other runs.
-#[derive(Clone, Copy, Debug)]
-struct Series(u64);
-
-impl Series {
-    /// The numbers of one series. All numbers have 16 digits, the first no 0, and are exact where
-    /// numbers are floating-point (JavaScript's are up to 9007199254740991).
-    const LENGTH: u64 = 100_000_000;
-    const SERIES: std::ops::Range<u64> = 10_000_000..90_000_000;
-
-    fn random() -> Self {
-        let random = RandomState::new().build_hasher().finish();
-        Self(Self::SERIES.start + random % (Self::SERIES.end - Self::SERIES.start))
-    }
-
-    fn number(self, slot: u64) -> u64 {
-        self.0 * Self::LENGTH + slot % Self::LENGTH
-    }
-}
-
-/// What stands for a unique number until there is one.
-const DIGITS: &str = "0000000000000000";
-
-/// The bytes of a request: the same for every attempt but for the places of its number, if it has
-/// any.
-struct Request {
-    bytes: Vec<u8>,
-    /// Where the number's digits begin.
-    unique: Vec<usize>,
-    series: Series,
-}
-
-/// Without the bytes: they may hold a password.
-impl fmt::Debug for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request").field("length", &self.bytes.len()).finish_non_exhaustive()
-    }
-}
-
-impl Request {
-    fn new(question: &HttpQuestion, path: &str, reused: bool, series: Series) -> Self {
-        let body = question.body.as_ref().map_or("", |body| &body.text);
-        let text = head(question, path, reused) + body;
-        let mut parts = text.split(UNIQUE);
-        let (mut bytes, mut unique) = (parts.next().unwrap_or_default().to_owned(), Vec::new());
-        for part in parts {
-            unique.push(bytes.len());
-            bytes.extend([DIGITS, part]);
+        let expected = Arc::clone(&self.expected);
+        match self.http2 {
+            None => Box::new(HttpAnswer::new(expected)),
+            Some(Http2 { reused, body }) => {
+                Box::new(Http2Answer::new(expected as Arc<dyn Judge>, reused, body))
+            }
         }
-        Self { bytes: bytes.into_bytes(), unique, series }
-    }
-
-    #[inline]
-    fn of(&self, slot: u64) -> Cow<'_, [u8]> {
-        if self.unique.is_empty() {
-            return Cow::Borrowed(&self.bytes);
-        }
-        let number = self.series.number(slot).to_string();
-        let mut bytes = self.bytes.clone();
-        for &place in &self.unique {
-            bytes[place..place + DIGITS.len()].copy_from_slice(number.as_bytes());
-        }
-        Cow::Owned(bytes)
     }
 }
 
-fn head(question: &HttpQuestion, path: &str, reused: bool) -> String {
-    let HttpQuestion { method, host, headers, .. } = question;
+/// What is sent besides the host; `body` is its length.
+fn fields(question: &HttpQuestion, body: usize) -> Vec<(String, String)> {
+    let HttpQuestion { headers, method, .. } = question;
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for (default, value) in [("User-Agent", "kubectl-outage"), ("Accept", "*/*")] {
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(default)) {
+            fields.push((default.into(), value.into()));
+        }
+    }
+    fields.extend(headers.iter().cloned());
+    if let Some(Secret(value)) = &question.authorization {
+        fields.push(("Authorization".into(), value.clone()));
+    }
+    if let Some(Body { content_type: Some(content_type), .. }) = &question.body {
+        fields.push(("Content-Type".into(), content_type.clone()));
+    }
+    // Without one some servers answer a write with 411 (RFC 9110, 8.6).
+    if question.body.is_some() || matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
+        fields.push(("Content-Length".into(), body.to_string()));
+    }
+    fields
+}
+
+fn head(question: &HttpQuestion, path: &str, reused: bool, fields: &[(String, String)]) -> String {
+    let HttpQuestion { method, host, .. } = question;
     let connection = if reused { "keep-alive" } else { "close" };
     let mut text =
         format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: {connection}\r\n");
-    for (default, value) in [("User-Agent", "kubectl-outage"), ("Accept", "*/*")] {
-        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(default)) {
-            text.push_str(&format!("{default}: {value}\r\n"));
-        }
-    }
-    for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
-    }
-    if let Some(Secret(value)) = &question.authorization {
-        text.push_str(&format!("Authorization: {value}\r\n"));
-    }
-    if let Some(body) = &question.body {
-        if let Some(content_type) = &body.content_type {
-            text.push_str(&format!("Content-Type: {content_type}\r\n"));
-        }
-        let length = body.text.replace(UNIQUE, DIGITS).len();
-        text.push_str(&format!("Content-Length: {length}\r\n"));
-    } else if matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
-        // Else some servers answer 411 (RFC 9110, 8.6).
-        text.push_str("Content-Length: 0\r\n");
-    }
-    text.push_str("\r\n");
-    text
+    fields.iter().for_each(|(name, value)| text.push_str(&format!("{name}: {value}\r\n")));
+    text + "\r\n"
+}
+
+fn http2_fields(
+    question: &HttpQuestion,
+    path: &str,
+    fields: &[(String, String)],
+) -> Vec<(String, String)> {
+    let scheme = if question.tls.is_some() { "https" } else { "http" };
+    let own = [
+        (":method", question.method.as_str()),
+        (":scheme", scheme),
+        (":path", path),
+        (":authority", &question.host),
+    ];
+    let fields = fields.iter().map(|(name, value)| (name.to_ascii_lowercase(), with_places(value)));
+    own.map(|(name, value)| (name.to_owned(), with_places(value)))
+        .into_iter()
+        .chain(fields)
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timeline::UNIQUE;
+
+    /// The request of a slot, in the series 12345678.
+    fn text(question: &HttpQuestion, reused: bool, slot: u64) -> String {
+        let http = Http::of_series(question, reused, Series(12_345_678)).unwrap();
+        String::from_utf8(http.request(slot, 0).into_owned()).unwrap()
+    }
 
     #[test]
     fn a_request_has_each_header_once() {
         let headers = vec![("user-agent".into(), "me".into())];
         let question = HttpQuestion { headers, ..HttpQuestion::get("web:80", "/x?y") };
-        let request = Request::new(&question, &question.paths[0], false, Series(1));
-        let text = String::from_utf8(request.of(7).into_owned()).unwrap();
+        let text = text(&question, false, 7);
         assert_eq!(
             text,
             "GET /x?y HTTP/1.1\r\nHost: web:80\r\nConnection: close\r\nAccept: */*\r\nuser-agent: me\r\n\r\n"
@@ -228,7 +221,7 @@ mod tests {
     fn a_write_without_a_body_says_so() {
         let lengths = |method: &str| {
             let question = HttpQuestion { method: method.into(), ..HttpQuestion::get("web", "/") };
-            head(&question, "/", false).matches("\r\nContent-Length: 0\r\n").count()
+            text(&question, false, 0).matches("\r\nContent-Length: 0\r\n").count()
         };
         assert_eq!(["POST", "PUT", "PATCH"].map(lengths), [1; 3]);
         assert_eq!(["GET", "HEAD", "DELETE", "OPTIONS"].map(lengths), [0; 4]);
@@ -247,8 +240,8 @@ mod tests {
             authorization,
             ..HttpQuestion::get("api", "/x?$(unique)")
         };
-        let request = Request::new(&question, &question.paths[0], true, Series(12_345_678));
-        let text = |slot| String::from_utf8(request.of(slot).into_owned()).unwrap();
+        let text = |slot| text(&question, true, slot);
+        let request = Http::new(&question, true).unwrap();
         assert!(
             text(7).starts_with(
                 "PATCH /x?1234567800000007 HTTP/1.1\r\nHost: api\r\nConnection: keep-alive\r\n"

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::chunked::Chunked;
 use super::expected::Expected;
-use super::protocol::{Answer, Malformed};
+use super::protocol::{Answer, Broken, Malformed};
 use crate::timeline::Outcome;
 
 /// A head longer than this is not an answer.
@@ -47,7 +47,11 @@ enum Body {
 }
 
 impl Answer for HttpAnswer {
-    fn push(&mut self, bytes: &[u8]) -> Result<Option<Outcome>, Malformed> {
+    fn next(&mut self) {
+        *self = Self::new(Arc::clone(&self.expected));
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<Option<Outcome>, Broken> {
         Ok(match self.read(bytes)? {
             Progress::More => None,
             Progress::Done => self.outcome(),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::connect::Connect;
 use super::dns::{Dns, DnsQuestion};
+use super::grpc::{Grpc, GrpcQuestion};
 use super::http::{Http, HttpQuestion};
 use super::protocol::Protocol;
 use super::tls::{Tls, TlsQuestion};
@@ -19,6 +20,8 @@ pub enum Question {
     Tcp,
     /// A TLS handshake on a TCP connection.
     Tls(TlsQuestion),
+    /// The health of a gRPC server.
+    Grpc(Box<GrpcQuestion>),
 }
 
 impl Question {
@@ -26,6 +29,7 @@ impl Question {
     pub(super) fn prepare(&self, reused: bool) -> Result<Box<dyn Protocol>, String> {
         Ok(match self {
             Question::Http(question) => Box::new(Http::new(question, reused)?),
+            Question::Grpc(question) => Box::new(Grpc::new(question, reused)?),
             Question::Dns(question) => Box::new(Dns::new(question)),
             Question::Tcp => Box::new(Connect { tls: None }),
             Question::Tls(question) => Box::new(Connect { tls: Some(Tls::new(question)?) }),

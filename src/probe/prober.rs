@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::channel::{Channel, Channels, Link, Task};
-use super::drive::{Driver, Turn};
+use super::drive::{Driver, Turn, is_usable};
 use super::pacer::Slot;
 use super::poller::{Interest, Poller, Source};
 use super::ports::Ports;
@@ -140,6 +140,10 @@ impl Prober {
                 let mut task = Task::new(slot, Moment::now(), timeout_ns, Phase::Send);
                 task.reused = true;
                 channel.task = Some(task);
+                channel.before += 1;
+                if let Some(answer) = &mut channel.answer {
+                    answer.next();
+                }
             }
             self.begin(key, probe);
             return Ok(());
@@ -188,7 +192,7 @@ impl Prober {
     }
 
     fn channel(&self, probe: usize, link: Link, task: Task) -> Channel {
-        Channel { probe, link, task: Some(task), registered: false }
+        Channel { probe, link, task: Some(task), answer: None, before: 0, registered: false }
     }
 
     fn begin(&mut self, key: u64, probe: usize) {
@@ -201,10 +205,10 @@ impl Prober {
     /// An idle connection that can take a request. For TCP the check is the attempt itself.
     fn idle_channel(&mut self, probe: usize) -> Option<u64> {
         while let Some(key) = self.probes[probe].take_idle() {
-            let Some(Channel { link: Link::TcpSocket(socket), .. }) = self.channels.get(key) else {
-                continue;
-            };
-            if self.probes[probe].protocol.exchange().is_none() || socket.check().is_ok() {
+            let Some(channel) = self.channels.get(key) else { continue };
+            if self.probes[probe].protocol.exchange().is_none()
+                || is_usable(channel, &mut self.buffer)
+            {
                 return Some(key);
             }
             self.channels.remove(key);
@@ -256,13 +260,10 @@ impl Prober {
 
     /// A connection that nobody uses was closed by its peer, or spoke out of turn.
     fn idle_event(&mut self, key: u64) {
-        let Some(Channel { link: Link::TcpSocket(socket), probe, .. }) = self.channels.get(key)
-        else {
-            return;
-        };
-        let probe = &mut self.probes[*probe];
+        let Some(channel) = self.channels.get(key) else { return };
+        let probe = &mut self.probes[channel.probe];
         // The next attempt of a TCP probe is to find it so.
-        if probe.protocol.exchange().is_some() && socket.check().is_err() {
+        if probe.protocol.exchange().is_some() && !is_usable(channel, &mut self.buffer) {
             probe.forget_idle(key);
             self.channels.remove(key);
         }
@@ -281,12 +282,13 @@ impl Prober {
             probe.cache_answer(now, valid_for);
         }
         let reused = task.reused;
-        let (mut attempt, answer) = task.end(now, outcome);
-        let closes = answer.as_ref().is_some_and(|answer| !answer.keeps_connection());
+        let mut attempt = task.end(now, outcome);
+        let answer = channel.answer.as_deref();
+        let closes = answer.is_some_and(|answer| !answer.keeps_connection());
         if reused && closes && outcome.is_answer() {
             attempt.ended = Some(ConnectionEnd::Closed);
         }
-        probe.recorder.record(attempt, answer.as_ref().and_then(|answer| answer.backend()));
+        probe.recorder.record(attempt, answer.and_then(|answer| answer.backend()));
         // A wrong answer may come from another peer than the one meant (before kube-proxy has its
         // rules, say): not kept.
         let usable = outcome.is_ok()

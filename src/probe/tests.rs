@@ -1,5 +1,7 @@
 //! The prober against scripted servers.
 
+mod http2;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;

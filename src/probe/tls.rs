@@ -103,6 +103,12 @@ impl Tls {
         Ok(Self { config: Arc::new(config), name })
     }
 
+    /// With the name of the protocol that is spoken (ALPN).
+    pub(super) fn offering(mut self, protocol: &[u8]) -> Self {
+        Arc::make_mut(&mut self.config).alpn_protocols = vec![protocol.to_vec()];
+        self
+    }
+
     pub(super) fn connect(&self) -> Result<ClientConnection, rustls::Error> {
         ClientConnection::new(Arc::clone(&self.config), self.name.clone())
     }

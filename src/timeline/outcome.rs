@@ -95,6 +95,38 @@ impl TlsCause {
     }
 }
 
+/// Of `google.rpc.Code`.
+const GRPC_CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+/// Of `grpc.health.v1.HealthCheckResponse.ServingStatus`.
+const HEALTH: [&str; 4] = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
+
+/// Where their codes in the attempts file begin, and end.
+const GRPC: u16 = 2000;
+const NOT_SERVING: u16 = 2032;
+const AFTER: u16 = 2048;
+
+fn named(names: &[&'static str], number: u8) -> &'static str {
+    names.get(usize::from(number)).copied().unwrap_or("UNKNOWN")
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
@@ -105,6 +137,10 @@ pub enum Outcome {
     Status(u16),
     /// Answered with a status that is success, and a body that is not.
     WrongBody,
+    /// Answered with a gRPC status other than OK.
+    Grpc(u8),
+    /// A gRPC server answered that it is not serving: the number is that of its health status.
+    NotServing(u8),
     /// Not finished by the deadline.
     Timeout(Phase),
     /// The connection was refused (RST in answer to SYN).
@@ -116,7 +152,7 @@ pub enum Outcome {
     /// The name could not be resolved (an answer that says so; no answer is `Timeout(Dns)`).
     Dns,
     Tls(TlsCause),
-    /// The answer is not HTTP.
+    /// The answer is not of the probe's protocol.
     Protocol,
     /// The prober itself could not carry it out (no ports, no descriptors): says nothing of the
     /// cluster.
@@ -148,7 +184,14 @@ impl Outcome {
 
     /// Whether the server gave a complete answer, wanted or not.
     pub fn is_answer(self) -> bool {
-        matches!(self, Outcome::Ok | Outcome::Status(_) | Outcome::WrongBody)
+        matches!(
+            self,
+            Outcome::Ok
+                | Outcome::Status(_)
+                | Outcome::WrongBody
+                | Outcome::Grpc(_)
+                | Outcome::NotServing(_)
+        )
     }
 
     /// The class in one word, as reports list it: `timeout`, `refused`, `status 503`.
@@ -157,6 +200,8 @@ impl Outcome {
             Outcome::Ok => "ok".into(),
             Outcome::Status(code) => format!("status {code}"),
             Outcome::WrongBody => "wrong body".into(),
+            Outcome::Grpc(code) => format!("gRPC {}", named(&GRPC_CODES, code)),
+            Outcome::NotServing(status) => format!("health {}", named(&HEALTH, status)),
             Outcome::Timeout(Phase::Dns) => "DNS timeout".into(),
             Outcome::Timeout(Phase::Accepted) => "not accepted".into(),
             Outcome::Timeout(Phase::Bound) => "not bound".into(),
@@ -203,6 +248,9 @@ impl Outcome {
             Outcome::Reset(phase) => 32 + phase as u16,
             // A status that no server sends: earlier versions read it as a failure with status 0.
             Outcome::WrongBody => 64,
+            // Statuses have three digits.
+            Outcome::Grpc(code) => GRPC + u16::from(code),
+            Outcome::NotServing(status) => NOT_SERVING + u16::from(status),
             Outcome::Status(status) => 64 + status,
         }
     }
@@ -227,6 +275,8 @@ impl Outcome {
             49..=55 => Some(Outcome::Tls(TlsCause::ALL[code as usize - 48])),
             32..=41 => Some(Outcome::Reset(Phase::ALL[code as usize - 32])),
             64 => Some(Outcome::WrongBody),
+            GRPC..NOT_SERVING => Some(Outcome::Grpc((code - GRPC) as u8)),
+            NOT_SERVING..AFTER => Some(Outcome::NotServing((code - NOT_SERVING) as u8)),
             65.. => Some(Outcome::Status(code - 64)),
             _ => None,
         }
@@ -239,7 +289,7 @@ mod tests {
 
     #[test]
     fn codes_are_inverse() {
-        for code in 0..2000 {
+        for code in 0..2100 {
             if let Some(outcome) = Outcome::from_code(code) {
                 assert_eq!(outcome.code(), code, "{outcome:?}");
             }
@@ -248,6 +298,8 @@ mod tests {
             Outcome::Ok,
             Outcome::Status(599),
             Outcome::WrongBody,
+            Outcome::Grpc(14),
+            Outcome::NotServing(2),
             Outcome::Timeout(Phase::Body),
             Outcome::Reset(Phase::Send),
         ] {

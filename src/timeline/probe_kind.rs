@@ -15,6 +15,8 @@ pub enum ProbeKind {
     Http,
     Tcp,
     Tls,
+    /// A gRPC server's health.
+    Grpc,
     Api,
     /// The address of a name.
     Dns,
@@ -26,10 +28,11 @@ pub enum ProbeKind {
 
 impl ProbeKind {
     /// All that an experiment can name.
-    pub const ALL: [ProbeKind; 6] = [
+    pub const ALL: [ProbeKind; 7] = [
         ProbeKind::Http,
         ProbeKind::Tcp,
         ProbeKind::Tls,
+        ProbeKind::Grpc,
         ProbeKind::Api,
         ProbeKind::Dns,
         ProbeKind::Canary,
@@ -40,6 +43,7 @@ impl ProbeKind {
             ProbeKind::Http => "http",
             ProbeKind::Tcp => "tcp",
             ProbeKind::Tls => "tls",
+            ProbeKind::Grpc => "grpc",
             ProbeKind::Api => "api",
             ProbeKind::Dns => "dns",
             ProbeKind::Canary => "canary",
@@ -68,6 +72,7 @@ impl ProbeKind {
         match self {
             ProbeKind::Dns => Some("DNS"),
             ProbeKind::Tls => Some("TLS"),
+            ProbeKind::Grpc => Some("gRPC"),
             _ => None,
         }
     }

@@ -748,6 +748,7 @@ fn every_kind_of_probe() {
   - {{name: pod, http: {{pod: {{labels: {{app: web}}, port: 80}}}}, rate: 20/s, timeout: 300ms}}
   - {{name: from-pod, tcp: {{service: web}}, from: {{pod: {{labels: {{app: client}}}}}}, rate: 20/s, timeout: 300ms}}
   - {{name: api, http: {{url: \"{server}/livez\", insecure: true}}, from: host, rate: 20/s, timeout: 1s}}
+  - {{name: http2, http: {{url: \"{server}/livez\", insecure: true, version: 2}}, connection: reused, from: host, rate: 20/s, timeout: 1s}}
   steadyState:
   - nodesReady: all
   - probe: {{name: api, successRatio: 0.9, for: 2s}}
@@ -762,7 +763,7 @@ fn every_kind_of_probe() {
     let output = lab.home.run(&["run", "-f", &file, "-o", "json"]);
     assert!([0, 3].contains(&output.code), "{}", output.stderr);
     let report: Value = serde_json::from_str(&output.stdout).unwrap();
-    for name in ["tcp", "tls", "tcp-kept", "kept", "pod", "from-pod", "api"] {
+    for name in ["tcp", "tls", "tcp-kept", "kept", "pod", "from-pod", "api", "http2"] {
         let probes = report["findings"]["probes"].as_array().unwrap();
         let probe = probes
             .iter()

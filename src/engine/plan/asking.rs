@@ -6,12 +6,12 @@ use crate::cluster::{ApiAccess, CANARY_OBJECT, ClientIdentity, ClusterDns, Clust
 use crate::engine::error::RunError;
 use crate::engine::plan::placement::{Asked, Place, Placement, address};
 use crate::experiment::{
-    ApiServer, ApiVerb, Ask, DnsName, FileText, HttpAsk, Method, PortOn, Probe, Target,
+    ApiServer, ApiVerb, Ask, DnsName, FileText, GrpcAsk, HttpAsk, Method, PortOn, Probe, Target,
     TlsSettings, certificate,
 };
 use crate::probe::{
-    Body, BodyExpectation, Destination, DnsQuestion, HttpQuestion, Identity, JsonValue, Question,
-    Scope, TlsQuestion,
+    Body, BodyExpectation, Destination, DnsQuestion, GrpcQuestion, HttpQuestion, Identity,
+    JsonValue, Question, Scope, TlsQuestion,
 };
 use crate::timeline::{ObjectRef, Secret, UNIQUE, counted};
 
@@ -158,6 +158,22 @@ pub(in crate::engine) fn asked(
             let question = peer.tls_question(settings)?;
             (format!("tls {}:{}", peer.host, peer.port), Question::Tls(question))
         }
+        Ask::Grpc(grpc) => {
+            peer.tls = grpc.uses_tls();
+            let GrpcAsk { health_service, backend_header, settings, .. } = &**grpc;
+            let of = if health_service.is_empty() {
+                String::new()
+            } else {
+                format!("/{health_service}")
+            };
+            let question = GrpcQuestion {
+                host: peer.authority(),
+                health_service: health_service.clone(),
+                backend_header: backend_header.clone(),
+                tls: peer.tls_question_if_used(settings)?,
+            };
+            (format!("grpc {}:{}{of}", peer.host, peer.port), Question::Grpc(Box::new(question)))
+        }
         _ => (format!("tcp {}:{}", peer.host, peer.port), Question::Tcp),
     };
     let target = match &destination {
@@ -187,7 +203,8 @@ fn http_question(http: &HttpAsk, peer: &Peer) -> Result<HttpQuestion, String> {
         backend_header: http.backend_header.clone(),
         body,
         authorization: None,
-        tls: if peer.tls { Some(peer.tls_question(&http.settings)?) } else { None },
+        tls: peer.tls_question_if_used(&http.settings)?,
+        http2: http.http2,
     })
 }
 
@@ -248,12 +265,17 @@ impl Peer {
             Method::Get => String::new(),
             other => format!("{} ", other.name()),
         };
+        let version = if http.http2 { "HTTP/2 " } else { "" };
         let scheme = if self.tls { "https" } else { "http" };
         let more = match http.paths().len() - 1 {
             0 => String::new(),
             more => format!(" and {}", counted(more, "more path")),
         };
-        format!("{method}{scheme}://{}{}{more}", self.authority(), http.path)
+        format!("{version}{method}{scheme}://{}{}{more}", self.authority(), http.path)
+    }
+
+    fn tls_question_if_used(&self, settings: &TlsSettings) -> Result<Option<TlsQuestion>, String> {
+        self.tls.then(|| self.tls_question(settings)).transpose()
     }
 
     fn tls_question(&self, settings: &TlsSettings) -> Result<TlsQuestion, String> {
@@ -390,6 +412,29 @@ mod tests {
             let Question::Tls(tls) = question(named).question else { panic!("is tls") };
             assert_eq!(tls.server_name, expected);
         }
+    }
+
+    #[test]
+    fn a_grpc_server_is_shown_with_the_service_that_is_asked_for() {
+        let grpc = |health_service: &str, tls| {
+            let grpc = crate::experiment::GrpcAsk {
+                target: Target::Service { service: "shop/cart".into(), port: Some(9000) },
+                health_service: health_service.into(),
+                backend_header: "x-backend".into(),
+                tls,
+                settings: TlsSettings::default(),
+            };
+            let ask = Ask::Grpc(Box::new(grpc));
+            let asked = asked(&ask, ask.target().unwrap(), address("10.96.3.4", 9000)).unwrap();
+            let Question::Grpc(question) = asked.question else { panic!("is grpc") };
+            (asked.target, *question)
+        };
+        let (target, question) = grpc("", false);
+        assert_eq!(target, "grpc cart.shop.svc:9000 (10.96.3.4:9000)");
+        assert_eq!((question.host.as_str(), question.tls), ("cart.shop.svc:9000", None));
+        let (target, question) = grpc("shop.v1.Cart", true);
+        assert_eq!(target, "grpc cart.shop.svc:9000/shop.v1.Cart (10.96.3.4:9000)");
+        assert_eq!(question.tls.unwrap().server_name, "cart.shop.svc");
     }
 
     #[test]

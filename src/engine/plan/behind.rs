@@ -62,15 +62,17 @@ async fn routes_of(
 /// What a probe asks, by the one rule of its Ingress that is meant.
 fn with_route(probe: &Probe, ingress: &ObjectRef, routes: &[Route]) -> Result<Ask, RunError> {
     let mut ask = probe.ask.clone();
-    let Ask::Http(http) = &mut ask else { return Ok(ask) };
-    let Target::Ingress { host, service, .. } = &mut http.target else { return Ok(ask) };
-    let route = Route::chosen(routes, host.as_deref(), &http.path).map_err(|why| {
+    let path = ask.path().unwrap_or_default().to_owned();
+    let Some(Target::Ingress { host, service, .. }) = ask.target_mut() else { return Ok(ask) };
+    let route = Route::chosen(routes, host.as_deref(), &path).map_err(|why| {
         let text = format!("probe {}: Ingress {ingress} has {}", probe.name, why.what);
         RunError::refused(text).hint(why.hint)
     })?;
     *service = Some(ObjectRef::new(ingress.namespace.as_deref(), &route.service));
     *host = host.take().or_else(|| route.host.clone());
-    if http.path.is_empty() {
+    if let Ask::Http(http) = &mut ask
+        && http.path.is_empty()
+    {
         http.path.clone_from(&route.path);
     }
     Ok(ask)

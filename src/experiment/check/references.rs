@@ -194,9 +194,9 @@ impl Objects<'_> {
 
     /// That one rule of an Ingress of the workload is meant.
     fn rule(&self, check: &Check, place: &str, ask: &Ask, ingress: &ObjectRef, host: Option<&str>) {
-        let (Ask::Http(http), None) = (ask, &ingress.namespace) else { return };
+        let (Some(path), None) = (ask.path(), &ingress.namespace) else { return };
         let Some(routes) = self.names.workload.routes(&ingress.name) else { return };
-        if let Err(why) = Route::chosen(&routes, host, &http.path) {
+        if let Err(why) = Route::chosen(&routes, host, path) {
             let field = if host.is_some() { "host" } else { "ingress" };
             let message = format!("the Ingress `{}` has {}", ingress.name, why.what);
             check.report(check.error(&format!("{place}.{field}"), message).hint(why.hint));

@@ -1,6 +1,7 @@
 //! What a probe asks: the fields of each kind.
 
 use super::fields::{Cx, Decode, Fields};
+use super::grpc::grpc;
 use super::http::http;
 use super::reference;
 use super::scalar::{choice, dns_label, flag, sentence};
@@ -9,8 +10,15 @@ use super::tls::tls_settings;
 use crate::experiment::schema::{ApiServer, ApiVerb, Ask, Canary, DnsName};
 use crate::experiment::tree::{Node, quoted};
 
-pub(crate) const KINDS: [(&str, Decode<Ask>); 6] =
-    [("http", http), ("tcp", tcp), ("tls", tls), ("api", api), ("dns", dns), ("canary", canary)];
+pub(crate) const KINDS: [(&str, Decode<Ask>); 7] = [
+    ("http", http),
+    ("tcp", tcp),
+    ("tls", tls),
+    ("grpc", grpc),
+    ("api", api),
+    ("dns", dns),
+    ("canary", canary),
+];
 const VERBS: [(&str, ApiVerb); 3] =
     [("read", ApiVerb::Read), ("readCached", ApiVerb::ReadCached), ("write", ApiVerb::Write)];
 const MAX_DNS_NAME: usize = 253;
@@ -364,6 +372,45 @@ mod tests {
             ("url: \"https://x\", insecure: true, ca: a", "accepts any certificate, despite `ca`"),
         ] {
             let wrong = wrong(&format!("http: {{{bad}}}"));
+            assert!(wrong.contains(why), "{bad}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn a_version_of_http_is_a_text_or_a_number() {
+        for (version, http2) in [("2", true), ("\"2\"", true), ("1.1", false), ("'1.1'", false)] {
+            assert_eq!(
+                http(&format!("service: web, version: {version}")).http2,
+                http2,
+                "{version}"
+            );
+        }
+        assert!(!http("service: web").http2);
+        let wrong = wrong("http: {service: web, version: 3}");
+        assert!(wrong.contains("unknown HTTP version `3`"), "{wrong}");
+    }
+
+    #[test]
+    fn a_grpc_server_is_asked_for_its_health() {
+        let grpc = |fields: &str| match ask(&format!("grpc: {{{fields}}}")) {
+            Ask::Grpc(grpc) => *grpc,
+            _ => panic!("not grpc"),
+        };
+        let read = grpc("service: shop/cart, port: 9000, healthService: shop.v1.Cart");
+        assert_eq!(read.target, Target::Service { service: "shop/cart".into(), port: Some(9000) });
+        assert_eq!((read.health_service.as_str(), read.uses_tls()), ("shop.v1.Cart", false));
+        let read = grpc("ingress: shop/front, host: cart.test, tls: true, ca: PEM");
+        assert!(read.uses_tls() && !read.tls && read.health_service.is_empty(), "{read:?}");
+        let read = grpc("address: \"cart.test:9000\", tls: true, insecure: true");
+        assert!(read.settings.insecure);
+        for (bad, why) in [
+            ("service: a, ca: x", "`ca` needs TLS (set `tls: true`)"),
+            ("service: a, host: b", "`host` is for an `ingress` only"),
+            ("service: a, healthService: \"a b\"", "is not the name of a gRPC service"),
+            ("service: a, path: /", "path"),
+            ("port: 80", "a `grpc` probe needs one of"),
+        ] {
+            let wrong = wrong(&format!("grpc: {{{bad}}}"));
             assert!(wrong.contains(why), "{bad}: {wrong}");
         }
     }

@@ -313,6 +313,11 @@ impl<'t, 'f> Fields<'t, 'f> {
         self.node.get(name)?.key
     }
 
+    /// The first of these that is there.
+    pub(crate) fn first_key(&self, names: &[&'static str]) -> Option<(&'static str, Span)> {
+        names.iter().find_map(|name| self.key(name).map(|key| (*name, key)))
+    }
+
     /// Reports the fields that nobody knows and those that are missing. A missing one that an unknown
     /// one nearly names is reported once.
     pub(crate) fn finish(self) {

@@ -31,6 +31,7 @@ pub(super) fn http(cx: &Cx, node: &Node) -> Option<Ask> {
     );
     let host = fields.optional("host", target::host);
     let tls = fields.or("tls", false, flag);
+    let http2 = fields.or("version", false, version);
     let method = fields.or("method", Method::Get, method);
     let path = fields.optional("path", path);
     let paths = fields.optional("paths", paths);
@@ -45,13 +46,7 @@ pub(super) fn http(cx: &Cx, node: &Node) -> Option<Ask> {
     fields.finish();
     let (target, url_path) = asked?;
     let (mut tls, method, success) = (tls?, method?, success?);
-    let target = match (target, keys.host) {
-        (Target::Ingress { ingress, service, .. }, _) => {
-            Target::Ingress { ingress, host: host?, tls: std::mem::take(&mut tls), service }
-        }
-        (_, Some(key)) => return cx.error(key, "`host` is for an `ingress` only"),
-        (other, None) => other,
-    };
+    let target = ingress_host(cx, target, host?, keys.host, &mut tls)?;
     if let (Target::Address { .. }, Some(key)) = (&target, keys.tls) {
         cx.error_hint::<()>(
             key,
@@ -81,6 +76,7 @@ pub(super) fn http(cx: &Cx, node: &Node) -> Option<Ask> {
     }
     paths.truncate(if paths.len() > 1 { usize::MAX } else { 0 });
     let ask = HttpAsk {
+        http2: http2?,
         method,
         path,
         paths,
@@ -113,25 +109,22 @@ struct Keys {
 
 impl Keys {
     fn of(fields: &Fields) -> Self {
-        let first = |names: &[&'static str]| {
-            names.iter().find_map(|name| fields.key(name).map(|key| (*name, key)))
-        };
         Self {
             host: fields.key("host"),
             tls: fields.key("tls"),
             path: fields.key("path"),
             paths: fields.key("paths"),
             body: fields.key("body"),
-            expected_body: first(&["bodyContains", "bodyJson"]),
-            of_tls: first(&FIELDS),
+            expected_body: fields.first_key(&["bodyContains", "bodyJson"]),
+            of_tls: fields.first_key(&FIELDS),
         }
     }
 
     fn check(&self, cx: &Cx, ask: &HttpAsk) {
         let method = ask.method.name();
-        if let (false, Some((name, key))) = (ask.uses_tls(), self.of_tls) {
+        if !ask.uses_tls() {
             let hint = "use an `https://` URL; for a Service, pod or Ingress, set `tls: true`";
-            cx.error_hint::<()>(key, format!("`{name}` needs HTTPS"), hint);
+            refuse_tls_fields(cx, self.of_tls, "HTTPS", hint);
         }
         if let (Some(key), false) = (self.body, ask.method.takes_body()) {
             let message = format!("servers may ignore or refuse the body of a {method} request");
@@ -148,6 +141,40 @@ impl Keys {
             cx.error::<()>(key, message);
         }
     }
+}
+
+/// The host and TLS of an Ingress belong to the target.
+pub(super) fn ingress_host(
+    cx: &Cx,
+    target: Target,
+    host: Option<String>,
+    key: Option<Span>,
+    tls: &mut bool,
+) -> Option<Target> {
+    match (target, key) {
+        (Target::Ingress { ingress, service, .. }, _) => {
+            Some(Target::Ingress { ingress, host, tls: std::mem::take(tls), service })
+        }
+        (_, Some(key)) => cx.error(key, "`host` is for an `ingress` only"),
+        (other, None) => Some(other),
+    }
+}
+
+pub(super) fn refuse_tls_fields(
+    cx: &Cx,
+    first: Option<(&'static str, Span)>,
+    needed: &str,
+    hint: &str,
+) {
+    if let Some((name, key)) = first {
+        cx.error_hint::<()>(key, format!("`{name}` needs {needed}"), hint);
+    }
+}
+
+/// Whether it is HTTP/2.
+fn version(cx: &Cx, node: &Node) -> Option<bool> {
+    cx.reads(|| json!({"enum": ["1.1", "2", 1.1, 2]}))?;
+    choice(cx, node, "HTTP version", &[("1.1", false), ("2", true)])
 }
 
 fn method(cx: &Cx, node: &Node) -> Option<Method> {
@@ -257,7 +284,7 @@ fn headers(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
     fine.into_iter().collect::<Option<()>>().map(|()| headers)
 }
 
-fn header_name(cx: &Cx, node: &Node) -> Option<String> {
+pub(super) fn header_name(cx: &Cx, node: &Node) -> Option<String> {
     match sentence(cx, node)? {
         name if is_header_name(&name) => Some(name.to_ascii_lowercase()),
         name => cx.error(node.focus(), format!("{} cannot be the name of a header", quoted(&name))),

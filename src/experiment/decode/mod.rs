@@ -8,6 +8,7 @@ mod description;
 pub(super) mod duration;
 pub(super) mod expect;
 pub(super) mod fields;
+mod grpc;
 mod http;
 pub(super) mod method;
 pub(super) mod node;

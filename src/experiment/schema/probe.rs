@@ -43,6 +43,8 @@ pub enum Ask {
         #[serde(flatten)]
         settings: TlsSettings,
     },
+    /// The health of a gRPC server (`grpc.health.v1.Health/Check`). Success: it is serving.
+    Grpc(Box<GrpcAsk>),
     /// The API server, from this program, with the kubeconfig's credentials. Success: 2xx.
     Api {
         verb: ApiVerb,
@@ -79,6 +81,9 @@ pub struct HttpAsk {
     pub paths: Vec<String>,
     /// Headers to send besides Host. Default: none.
     pub headers: BTreeMap<String, String>,
+    /// Whether it is asked over HTTP/2. Default: no, over HTTP/1.1.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub http2: bool,
     /// What is sent behind the headers. Default: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<FileText>,
@@ -112,6 +117,7 @@ impl HttpAsk {
             method: Method::Get,
             path: "/".into(),
             paths: Vec::new(),
+            http2: false,
             headers: BTreeMap::new(),
             body: None,
             success: StatusRange::default(),
@@ -129,10 +135,33 @@ impl HttpAsk {
     }
 
     pub fn uses_tls(&self) -> bool {
-        let by_target = |target: &Target| {
-            matches!(target, Target::Address { tls: true, .. } | Target::Ingress { tls: true, .. })
-        };
-        self.tls || by_target(&self.target)
+        self.tls || self.target.says_tls()
+    }
+}
+
+/// Whose health a gRPC server is asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GrpcAsk {
+    pub target: Target,
+    /// The service, as the server names it. Default: empty, the server as a whole.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub health_service: String,
+    /// The response header that names the back end. Default: `x-backend`.
+    pub backend_header: String,
+    /// Whether it is asked over TLS. Default: no. (Ingresses say so themselves.)
+    #[serde(default)]
+    pub tls: bool,
+    #[serde(flatten)]
+    pub settings: TlsSettings,
+}
+
+impl GrpcAsk {
+    /// As gRPC forms it from the method's name.
+    pub const PATH: &str = "/grpc.health.v1.Health/Check";
+
+    pub fn uses_tls(&self) -> bool {
+        self.tls || self.target.says_tls()
     }
 }
 
@@ -325,6 +354,7 @@ impl Ask {
             Ask::Http(_) => ProbeKind::Http,
             Ask::Tcp { .. } => ProbeKind::Tcp,
             Ask::Tls { .. } => ProbeKind::Tls,
+            Ask::Grpc(_) => ProbeKind::Grpc,
             Ask::Api { .. } => ProbeKind::Api,
             Ask::Dns { .. } => ProbeKind::Dns,
             Ask::Canary(_) => ProbeKind::Canary,
@@ -335,6 +365,7 @@ impl Ask {
     pub fn target(&self) -> Option<&Target> {
         match self {
             Ask::Http(http) => Some(&http.target),
+            Ask::Grpc(grpc) => Some(&grpc.target),
             Ask::Tcp { target } | Ask::Tls { target, .. } => Some(target),
             Ask::Api { .. } | Ask::Dns { .. } | Ask::Canary(_) => None,
         }
@@ -343,8 +374,18 @@ impl Ask {
     pub fn target_mut(&mut self) -> Option<&mut Target> {
         match self {
             Ask::Http(http) => Some(&mut http.target),
+            Ask::Grpc(grpc) => Some(&mut grpc.target),
             Ask::Tcp { target } | Ask::Tls { target, .. } => Some(target),
             Ask::Api { .. } | Ask::Dns { .. } | Ask::Canary(_) => None,
+        }
+    }
+
+    /// The path of its HTTP requests; empty until it was looked up.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Ask::Http(http) => Some(&http.path),
+            Ask::Grpc(_) => Some(GrpcAsk::PATH),
+            _ => None,
         }
     }
 
@@ -352,6 +393,7 @@ impl Ask {
     pub fn tls_settings(&self) -> Option<&TlsSettings> {
         match self {
             Ask::Http(http) => Some(&http.settings),
+            Ask::Grpc(grpc) => Some(&grpc.settings),
             Ask::Tls { settings, .. } => Some(settings),
             _ => None,
         }
@@ -362,6 +404,7 @@ impl Ask {
         let (body, settings) = match self {
             Ask::Http(http) => (http.body.as_mut(), Some(&mut http.settings)),
             Ask::Tls { settings, .. } => (None, Some(settings)),
+            Ask::Grpc(grpc) => (None, Some(&mut grpc.settings)),
             _ => (None, None),
         };
         let (ca, client) =
@@ -441,6 +484,13 @@ pub enum Target {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         service: Option<ObjectRef>,
     },
+}
+
+impl Target {
+    /// Whether it says itself that it is asked over TLS.
+    fn says_tls(&self) -> bool {
+        matches!(self, Target::Address { tls: true, .. } | Target::Ingress { tls: true, .. })
+    }
 }
 
 /// For people: `shop/checkout`.

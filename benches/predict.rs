@@ -62,7 +62,12 @@ fn scenario() -> Scenario {
         asked_from: NodeId(0),
         timeout: Duration::from_millis(200),
         leads: None,
-        steps: vec![Step::Fault { action: stop, hold: Duration::from_secs(15) }],
+        steps: vec![Step::Fault {
+            action: stop,
+            hold: Duration::from_secs(15),
+            meanwhile: Vec::new(),
+        }],
+        taints: Vec::new(),
         horizon: Duration::from_secs(120),
     }
 }

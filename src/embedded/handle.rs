@@ -12,7 +12,7 @@ use super::EmbeddedError;
 use super::api::ApiServer;
 use super::control::{self, Command, Driver, NodeEntry, Parts, Registry, Request};
 use super::hooks::{ClusterHooks, Shared};
-use super::network::{Block, MOST_NODES, PodServer, Ports};
+use super::network::{Block, Entry, MOST_NODES, PodServer, Ports};
 use super::store::Store;
 use crate::model::{Action, Backend, Model, NodeId, Settings, Topology};
 use crate::timeline::{NodeRole, Record, Tolerations, Tuning};
@@ -232,6 +232,7 @@ async fn begin(plan: Plan) -> Result<Driver, EmbeddedError> {
         name: node.name.clone(),
         address: block.node(number),
         pods: 0,
+        entry: Entry::default(),
     };
     let registry = Registry::of(topology.nodes.iter().enumerate().map(entry).collect());
     let initial = control::InitialObjects {

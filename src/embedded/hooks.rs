@@ -1,9 +1,10 @@
 //! What the API server asks the rest of the cluster: ClusterIPs, default tolerations, how things
 //! are deleted, what a kubelet says.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -18,6 +19,8 @@ use crate::timeline::{NodeRole, Tolerations, Tuning};
 
 /// The grace of a pod that asks for none.
 const GRACE_SECONDS: u32 = 30;
+/// Where Kubernetes takes NodePorts from (kube-apiserver's --service-node-port-range).
+const NODE_PORTS: std::ops::RangeInclusive<u16> = 30_000..=32_767;
 /// How long the API server tries to connect to a kubelet (client-go transport/cache.go).
 const KUBELET_DIAL: Duration = Duration::from_secs(30);
 
@@ -33,6 +36,8 @@ pub(super) struct Shared {
     /// ClusterIPs, and how many of them are given.
     addresses: Vec<IpAddr>,
     given: AtomicUsize,
+    /// Every port that a Service ever had on the nodes.
+    node_ports: Mutex<BTreeSet<u16>>,
 }
 
 impl Shared {
@@ -54,6 +59,7 @@ impl Shared {
             answering,
             addresses,
             given: AtomicUsize::new(0),
+            node_ports: Mutex::default(),
         }
     }
 
@@ -80,6 +86,16 @@ impl Shared {
         }
     }
 
+    /// A port that no Service has on the nodes, and that can be listened on.
+    fn free_node_port(&self) -> u16 {
+        let mut taken = self.node_ports.lock().expect("no holder panics");
+        let is_free =
+            |port: &u16| !taken.contains(port) && self.ports.reachable(*port, &[*port]) == *port;
+        let port = NODE_PORTS.clone().find(is_free).unwrap_or(*NODE_PORTS.start());
+        taken.insert(port);
+        port
+    }
+
     /// Gives a Service its address, and the ports at which it can be asked here.
     fn admit_service(&self, service: &mut Value) -> Result<(), ApiError> {
         let twice = service::duplicates(service);
@@ -97,6 +113,13 @@ impl Shared {
             spec.insert("clusterIPs".into(), json!([address]));
         }
         service::publish(service, |port, all| self.ports.reachable(port, all));
+        let taken = service::node_ports(service).collect::<Vec<_>>();
+        self.node_ports.lock().expect("no holder panics").extend(taken);
+        service::publish_on_nodes(
+            service,
+            |port| self.ports.reachable(port, &[port]),
+            || self.free_node_port(),
+        );
         Ok(())
     }
 }

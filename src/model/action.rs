@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::topology::{NodeId, OwnerId, PodId};
+use super::topology::{NodeId, OwnerId, PodId, TaintId};
 pub use crate::timeline::Component;
 use crate::timeline::{Cut, Ends, FaultFacts, FaultTraits, Impact};
 
@@ -68,6 +68,8 @@ pub enum Action {
     DeleteOwner { owner: OwnerId },
     /// Keeps new pods off a node, or lets them on it again (an API write).
     Cordon { node: NodeId, cordoned: bool },
+    /// Sets one of a node's taints, or removes it (an API write).
+    Taint { node: NodeId, taint: TaintId, present: bool },
     /// Deletes a pod: it is Terminating until its kubelet says that it has ended (an API write).
     DeletePod {
         pod: PodId,
@@ -84,7 +86,8 @@ impl Action {
             | Action::StartComponent { node, .. }
             | Action::KillComponent { node, .. }
             | Action::PauseComponent { node, .. }
-            | Action::UnpauseComponent { node, .. } => Some(node),
+            | Action::UnpauseComponent { node, .. }
+            | Action::Taint { node, .. } => Some(node),
             _ => self.node(),
         }
     }
@@ -156,6 +159,9 @@ impl Action {
             }
             Action::PauseComponent { node, component } => {
                 Some(Action::UnpauseComponent { node, component })
+            }
+            Action::Taint { node, taint, present } => {
+                Some(Action::Taint { node, taint, present: !present })
             }
             _ => None,
         }

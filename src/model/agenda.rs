@@ -40,6 +40,8 @@ pub(super) enum Timer {
     Informers,
     /// etcd has elected a leader.
     Etcd,
+    /// The pod garbage collector looks at the nodes that are out of service.
+    PodGc,
     /// The next step of a pod's containers.
     Container(PodId),
     /// The node lifecycle controller writes that a pod is not ready.
@@ -56,7 +58,7 @@ pub(super) enum Timer {
     Owner(OwnerId),
 }
 
-const GLOBALS: usize = 4;
+const GLOBALS: usize = 5;
 const PER_NODE: usize = 15;
 const PER_POD: usize = 6;
 
@@ -134,6 +136,7 @@ impl Agenda {
             Timer::TaintPass => &mut self.fixed[1],
             Timer::Informers => &mut self.fixed[2],
             Timer::Etcd => &mut self.fixed[3],
+            Timer::PodGc => &mut self.fixed[4],
             Timer::Status(n) => &mut self.fixed[node(n, 0)],
             Timer::Lease(n) => &mut self.fixed[node(n, 1)],
             Timer::PodSync(n) => &mut self.fixed[node(n, 2)],
@@ -164,7 +167,7 @@ fn least(slots: &[Nanos]) -> Option<(usize, Nanos)> {
 
 fn fixed_timer(at: usize) -> Timer {
     if at < GLOBALS {
-        return [Timer::Pass, Timer::TaintPass, Timer::Informers, Timer::Etcd][at];
+        return [Timer::Pass, Timer::TaintPass, Timer::Informers, Timer::Etcd, Timer::PodGc][at];
     }
     let node = NodeId((at - GLOBALS) / PER_NODE);
     match (at - GLOBALS) % PER_NODE {
@@ -207,6 +210,7 @@ mod tests {
             Timer::TaintPass,
             Timer::Informers,
             Timer::Etcd,
+            Timer::PodGc,
             Timer::Status(node),
             Timer::Lease(node),
             Timer::PodSync(node),

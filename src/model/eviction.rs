@@ -98,13 +98,16 @@ impl Model {
     /// with the taint.
     pub(super) fn tolerate(&mut self, id: PodId) {
         let pod = &self.pods[id.0];
-        let Some(object) = pod.node.map(|node| &self.nodes[node.0].object) else { return };
-        let tolerates =
-            match (object.has(Taint::NotReadyNoExecute), object.has(Taint::UnreachableNoExecute)) {
-                (true, _) => pod.tolerates_not_ready,
-                (_, true) => pod.tolerates_unreachable,
-                _ => return self.agenda.clear(Timer::Evict(id)),
-            };
+        let Some(node) = pod.node else { return };
+        let has = |taint| self.nodes[node.0].object.has(taint);
+        let tolerates = [
+            has(Taint::NotReadyNoExecute).then_some(pod.tolerates_not_ready),
+            has(Taint::UnreachableNoExecute).then_some(pod.tolerates_unreachable),
+            self.tolerates_others(pod, node),
+        ];
+        let Some(tolerates) = tolerates.into_iter().flatten().min() else {
+            return self.agenda.clear(Timer::Evict(id));
+        };
         if let Some(tolerated) = tolerates.nanos().filter(|_| pod.active()) {
             let work = EVICTS.draw(&mut self.random);
             self.agenda.set_by(Timer::Evict(id), self.after(tolerated).saturating_add(work));

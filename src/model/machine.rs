@@ -15,6 +15,7 @@ use super::pod::{Owner, Pod, PodState};
 use super::settings::{Nanos, Settings};
 use super::topology::{Controller, NodeId, OwnerId, PodId, PodSpec, Topology};
 use crate::stats::Random;
+use crate::timeline::Taint;
 
 /// A modelled cluster.
 #[derive(Clone, Debug)]
@@ -26,6 +27,7 @@ pub(crate) struct Model {
     pub(super) nodes: Vec<Node>,
     pub(super) pods: Vec<Pod>,
     pub(super) owners: Vec<Owner>,
+    pub(super) taints: Vec<Taint>,
     pub(super) etcd: Etcd,
     pub(super) elections: [Election; 2],
     pub(super) lifecycle: NodeLifecycle,
@@ -49,6 +51,7 @@ impl Model {
             random,
             pods: Vec::new(),
             owners: Vec::new(),
+            taints: Vec::new(),
             etcd: Etcd::default(),
             elections: [Election::default(), Election::default()],
             wall,
@@ -83,16 +86,18 @@ impl Model {
         self.flush(&mut |at, change| changed(Duration::from_nanos(at), change));
     }
 
-    /// Makes a ReplicaSet, whose pods follow when its controller comes to it (an API write).
+    /// Makes a ReplicaSet or a StatefulSet, whose pods follow when its controller comes to it (an
+    /// API write).
     pub(crate) fn create_owner(
         &mut self,
         at: Duration,
+        controller: Controller,
         pod: PodSpec,
         replicas: usize,
         changed: &mut dyn FnMut(Duration, Change),
     ) -> OwnerId {
         self.advance(at, changed);
-        let owner = self.add_owner(Controller::ReplicaSet, pod, replicas);
+        let owner = self.add_owner(controller, pod, replicas);
         self.flush(&mut |at, change| changed(Duration::from_nanos(at), change));
         owner
     }
@@ -125,6 +130,7 @@ impl Model {
         let pod = &self.pods[pod.0];
         PodState {
             owner: pod.owner,
+            ordinal: pod.ordinal,
             node: pod.node,
             phase: pod.phase,
             ready: pod.ready,
@@ -220,6 +226,7 @@ impl Model {
             Timer::Component(node, component) => self.component_due(node, component),
             Timer::Pass => self.pass_due(),
             Timer::TaintPass => self.taint_pass_due(),
+            Timer::PodGc => self.pod_gc_due(),
             Timer::Informers => self.informers_due(),
             Timer::Etcd => self.etcd_due(),
             Timer::Container(pod) => self.container_due(pod),

@@ -30,6 +30,7 @@ mod risk;
 mod scenario;
 mod scheduler;
 mod settings;
+mod taint;
 mod topology;
 mod traps;
 mod trials;
@@ -49,13 +50,13 @@ pub(crate) use machine::Model;
 pub(crate) use node::{Effect, NodeState, Process};
 #[cfg(test)]
 pub(crate) use pod::Phase;
-pub(crate) use pod_spec::{NOT_READY, UNREACHABLE, tolerates};
+pub(crate) use pod_spec::{NOT_READY, UNREACHABLE, taint, tolerated};
 pub(crate) use risk::{GlitchRisk, Risk};
 pub use scenario::{Leads, Scenario, Step};
 pub use settings::{Parameter, Quantity, Settings, Span};
 pub use topology::{
-    Controller, NodeId, NodeObject, NodeSpec, OwnerId, PodId, PodSpec, Routing, Spread, Tolerates,
-    Topology,
+    Controller, NodeId, NodeObject, NodeSpec, OwnerId, PodId, PodSpec, Routing, Spread, TaintId,
+    Tolerates, Topology,
 };
 pub(crate) use traps::{About, FaultPlan, Pods, Trap, traps_of_fault, traps_of_tuning};
 pub use trials::{FaultForecast, Forecast, forecast};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::action::{Action, Component};
 use super::change::{Power, Taint};
 use super::settings::{LEASE_RETRY_FIRST, Nanos, Settings};
-use super::topology::NodeSpec;
+use super::topology::{NodeSpec, TaintId};
 use crate::timeline::{NodeRole, Ready};
 
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub(super) struct Node {
     /// Keeps pods off that do not tolerate the control plane's taint.
     pub(super) control_plane_taint: bool,
     pub(super) cordoned: bool,
+    /// Those that somebody set.
+    pub(super) taints: Vec<TaintId>,
     pub(super) kubelet: Kubelet,
     /// The API object.
     pub(super) object: Object,
@@ -88,6 +90,7 @@ impl Node {
             pods: 0,
             control_plane_taint: spec.tainted,
             cordoned: false,
+            taints: Vec::new(),
             kubelet: Kubelet::new(settings),
             object,
             health: None,

@@ -1,5 +1,9 @@
 //! Pods and their owners, as the machines keep them.
 
+use std::sync::Arc;
+
+use serde_json::Value;
+
 use super::change::Backend;
 use super::settings::Nanos;
 use super::topology::{Controller, NodeId, OwnerId, PodSpec, Spread, Tolerates};
@@ -27,6 +31,8 @@ pub(super) enum Container {
 #[derive(Clone, Debug)]
 pub(super) struct Pod {
     pub(super) owner: Option<OwnerId>,
+    /// Of a StatefulSet: the first that was free.
+    pub(super) ordinal: usize,
     pub(super) node: Option<NodeId>,
     pub(super) phase: Phase,
     pub(super) ready: bool,
@@ -39,6 +45,7 @@ pub(super) struct Pod {
     pub(super) tolerates_not_ready: Tolerates,
     pub(super) tolerates_unreachable: Tolerates,
     pub(super) tolerates_control_plane: bool,
+    pub(super) tolerations: Arc<[Value]>,
     pub(super) spread: Spread,
     pub(super) only_on: Vec<NodeId>,
     /// By node: whether its kube-proxy sends connections here.
@@ -74,8 +81,10 @@ pub(super) struct Owner {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PodState {
-    /// Its ReplicaSet; `None`: a bare pod.
+    /// Its ReplicaSet or StatefulSet; `None`: a bare pod.
     pub owner: Option<OwnerId>,
+    /// Of a StatefulSet: its number in its name.
+    pub ordinal: usize,
     pub node: Option<NodeId>,
     pub phase: Phase,
     pub ready: bool,

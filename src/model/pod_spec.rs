@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::topology::{NodeId, NodeObject, PodSpec, Spread, Tolerates};
-use crate::timeline::{NodeRole, Tolerations};
+use crate::timeline::{NodeRole, Taint, TaintEffect, Tolerations};
 
 pub(crate) const NOT_READY: &str = "node.kubernetes.io/not-ready";
 pub(crate) const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
@@ -32,15 +32,16 @@ impl PodSpec {
             nodes.iter().find(|node| node.object["metadata"]["name"] == name).map(|node| node.id)
         };
         let tolerations = spec["tolerations"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let tolerated = |key: &str, default: Duration| {
-            tolerated(tolerations, key).unwrap_or(Tolerates::For(default))
+        let of = |key: &str, effect| tolerated(tolerations, &taint(key, effect));
+        let evicted = |key: &str, default: Duration| {
+            of(key, TaintEffect::NoExecute).unwrap_or(Tolerates::For(default))
         };
         Some(Self {
-            tolerates_not_ready: tolerated(NOT_READY, defaults.not_ready),
-            tolerates_unreachable: tolerated(UNREACHABLE, defaults.unreachable),
-            tolerates_control_plane: tolerations.iter().any(|toleration| {
-                tolerates(toleration, NodeRole::CONTROL_PLANE_LABEL, "NoSchedule")
-            }),
+            tolerates_not_ready: evicted(NOT_READY, defaults.not_ready),
+            tolerates_unreachable: evicted(UNREACHABLE, defaults.unreachable),
+            tolerates_control_plane: of(NodeRole::CONTROL_PLANE_LABEL, TaintEffect::NoSchedule)
+                .is_some(),
+            tolerations: tolerations.into(),
             spread: if keeps_apart(spec) { Spread::Require } else { Spread::Prefer },
             pinned: spec["nodeName"].as_str().and_then(named),
             only_on: if fitting.len() == nodes.len() { Vec::new() } else { fitting },
@@ -103,19 +104,23 @@ fn is_met(requirement: &Value, have: Option<&str>) -> bool {
     }
 }
 
-/// A toleration without a key or an effect is one of every key or effect.
-pub(crate) fn tolerates(toleration: &Value, key: &str, effect: &str) -> bool {
-    let same = |field: &str, wanted: &str| {
-        toleration[field].as_str().is_none_or(|have| have.is_empty() || have == wanted)
-    };
-    same("key", key) && same("effect", effect)
+/// A taint without a value.
+pub(crate) fn taint(key: &str, effect: TaintEffect) -> Taint {
+    Taint { key: key.into(), value: String::new(), effect }
 }
 
-/// How long a taint of the node lifecycle controller is tolerated: the shortest of the tolerations
-/// that match; `None`: none does.
-fn tolerated(tolerations: &[Value], key: &str) -> Option<Tolerates> {
+/// A toleration without a key or an effect is one of every key or effect.
+fn tolerates(toleration: &Value, taint: &Taint) -> bool {
+    let text = |field: &str| toleration[field].as_str().unwrap_or_default();
+    let same = |field: &str, wanted: &str| ["", wanted].contains(&text(field));
+    let value = text("operator") == "Exists" || text("value") == taint.value;
+    same("key", &taint.key) && same("effect", taint.effect.name()) && value
+}
+
+/// How long a taint is tolerated: the shortest of the tolerations that match; `None`: none does.
+pub(crate) fn tolerated(tolerations: &[Value], taint: &Taint) -> Option<Tolerates> {
     let mut matching =
-        tolerations.iter().filter(|toleration| tolerates(toleration, key, "NoExecute")).peekable();
+        tolerations.iter().filter(|toleration| tolerates(toleration, taint)).peekable();
     matching.peek()?;
     let shortest = matching.filter_map(|toleration| toleration["tolerationSeconds"].as_i64()).min();
     Some(shortest.map_or(Tolerates::Forever, |seconds| {

@@ -61,6 +61,7 @@ impl Model {
             Action::Scale { owner, replicas } => self.scale(owner, replicas),
             Action::DeleteOwner { owner } => self.delete_owner(owner),
             Action::Cordon { node, cordoned } => self.cordon(node, cordoned),
+            Action::Taint { node, taint, present } => self.set_other_taint(node, taint, present),
             Action::DeletePod { pod, force } => {
                 self.delete_pod(pod, super::change::Deletion::User, force)
             }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::action::{Action, Component};
+#[cfg(doc)]
+use super::topology::TaintId;
 use super::topology::{Controller, NodeId, PodSpec, Routing, Topology};
+use crate::timeline::Taint;
 
 /// A course of events, to be tried many times at random phases.
 #[derive(Clone, Debug)]
@@ -24,6 +27,8 @@ pub struct Scenario {
     pub leads: Option<Leads>,
     /// What happens, one after the other.
     pub steps: Vec<Step>,
+    /// The taints of its steps, by [`TaintId`].
+    pub taints: Vec<Taint>,
     /// How long after the last step a trial is followed at most. It ends sooner when all is well
     /// again.
     pub horizon: Duration,
@@ -37,13 +42,16 @@ pub struct Leads {
     pub node: NodeId,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A fault that is held and then undone.
     Fault {
         action: Action,
-        /// From its effect to its undo.
+        /// From its effect to its undo: no less than what is done meanwhile takes.
         hold: Duration,
+        /// What is done meanwhile, one after the other: taints, which no client notices by
+        /// themselves, and pauses.
+        meanwhile: Vec<Step>,
     },
     /// Nothing, for so long.
     Pause(Duration),

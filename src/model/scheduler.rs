@@ -73,6 +73,7 @@ impl Model {
             && !there.cordoned
             && there.pods < PODS_PER_NODE
             && (!there.control_plane_taint || self.pods[pod.0].tolerates_control_plane)
+            && !self.is_kept_off(&self.pods[pod.0], node)
     }
 
     fn own_on(&self, pod: PodId, node: NodeId) -> usize {

@@ -193,6 +193,10 @@ constants! {
         "cmd/kube-controller-manager/app/options/nodelifecyclecontroller.go";
     PODS_UNREADY: Span = Span::millis(20, 80), "node lifecycle controller: NotReady until a pod of the node is written as not ready",
         "recorded: 30 to 79 ms";
+    NOT_READY_WITHIN: Nanos = 120 * SECOND, "the taint out-of-service waits so long for its node to be NotReady",
+        "src/fault/object/node_taint.rs";
+    POD_GC: Nanos = 20 * SECOND, "pod garbage collector: interval of its looks",
+        "pkg/controller/podgc/gc_controller.go gcCheckPeriod";
     EVICTS: Span = Span::millis(5, 30), "taint manager: end of the toleration until the pod is deleted",
         "assumed as fast as other writes; not measured";
     // Endpoints and proxy.

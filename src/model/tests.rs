@@ -4,6 +4,7 @@ mod closed_form;
 mod control_plane;
 mod controllers;
 mod pairs;
+mod taints;
 mod trials;
 
 use std::time::Duration;
@@ -48,9 +49,13 @@ impl Cluster {
 
     fn owner(&mut self, at: f64, pod: PodSpec, replicas: usize) -> OwnerId {
         let changes = &mut self.changes;
-        self.model.create_owner(seconds(at), pod, replicas, &mut |at, change| {
-            changes.push((at.as_secs_f64(), change))
-        })
+        self.model.create_owner(
+            seconds(at),
+            Controller::ReplicaSet,
+            pod,
+            replicas,
+            &mut |at, change| changes.push((at.as_secs_f64(), change)),
+        )
     }
 
     fn pod(&mut self, at: f64, pod: PodSpec) -> PodId {
@@ -116,7 +121,8 @@ fn one_fault(action: Action, hold: f64) -> Scenario {
         asked_from: NodeId(0),
         timeout: seconds(0.2),
         leads: None,
-        steps: vec![Step::Fault { action, hold: seconds(hold) }],
+        steps: vec![Step::Fault { action, hold: seconds(hold), meanwhile: Vec::new() }],
+        taints: Vec::new(),
         horizon: seconds(60.0),
     }
 }

@@ -1,6 +1,7 @@
 //! What the modelled cluster is made of: nodes, pods and their owners, by index.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -19,6 +20,10 @@ pub struct PodId(pub usize);
 /// A ReplicaSet, numbered in the order of creation, never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OwnerId(pub usize);
+
+/// A taint that somebody sets, numbered as the model came to know them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaintId(pub usize);
 
 /// The nodes of a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -121,7 +126,7 @@ pub struct NodeObject {
 }
 
 /// How long a pod tolerates a NoExecute taint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tolerates {
     /// For so long after the taint came; zero is not at all.
     For(Duration),
@@ -139,6 +144,8 @@ pub struct PodSpec {
     pub tolerates_unreachable: Tolerates,
     /// Whether it tolerates the control plane's taint.
     pub tolerates_control_plane: bool,
+    /// All of them, as its template has them.
+    pub tolerations: Arc<[Value]>,
     /// Where the scheduler places pods of the same owner.
     pub spread: Spread,
     /// The node that it names itself (`nodeName`, or a DaemonSet's pod): the scheduler is not
@@ -166,6 +173,7 @@ impl PodSpec {
             tolerates_not_ready: Tolerates::For(not_ready),
             tolerates_unreachable: Tolerates::For(unreachable),
             tolerates_control_plane: false,
+            tolerations: Arc::default(),
             spread: Spread::Prefer,
             pinned: None,
             only_on: Vec::new(),

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use super::action::Action;
+use super::agenda::NEVER;
 use super::distribution::Distribution;
 use super::machine::{Model, nanos};
 use super::node::Effect;
 use super::observer::{Fault, Observer};
 use super::scenario::{Scenario, Step};
-use super::settings::{INSIDE_TAKES, Nanos, Settings, UNDO_CONFIRMED, UNDO_CONFIRMED_BOOT};
+use super::settings::{
+    INSIDE_TAKES, NOT_READY_WITHIN, Nanos, Settings, UNDO_CONFIRMED, UNDO_CONFIRMED_BOOT,
+};
 use super::topology::{Controller, NodeId, OwnerId, PodId, PodSpec};
 use crate::stats::Random;
 
@@ -107,6 +110,9 @@ impl<'a> Trial<'a> {
         observer: &'a mut Observer,
     ) -> Self {
         let mut model = Model::new(settings.clone(), &scenario.topology, seed);
+        for taint in &scenario.taints {
+            model.taint_id(taint);
+        }
         if let Some(leads) = scenario.leads {
             model.begin_with_leader(leads);
         }
@@ -129,10 +135,11 @@ impl<'a> Trial<'a> {
         for step in &scenario.steps {
             match step {
                 Step::Pause(length) => self.advance(nanos(*length)),
-                Step::Fault { action, hold } => {
+                Step::Fault { action, hold, meanwhile } => {
                     let Some(node) = action.target() else { continue };
                     let hit = scenario.pods.contains(&node);
-                    self.fault(*action, node, nanos(*hold));
+                    self.observer.requested(node, self.model.now);
+                    self.fault(*action, nanos(*hold), meanwhile);
                     // As a run does: the next fault waits until this one has recovered.
                     self.until_well(nanos(scenario.horizon));
                     if let (Some(forecast), Some(fault)) =
@@ -145,22 +152,46 @@ impl<'a> Trial<'a> {
         }
     }
 
-    fn fault(&mut self, action: Action, node: NodeId, hold: Nanos) {
-        self.observer.requested(node, self.model.now);
+    fn fault(&mut self, action: Action, hold: Nanos, meanwhile: &[Step]) {
+        let mut end = self.inject(action).saturating_add(hold);
+        for step in meanwhile {
+            match step {
+                Step::Pause(length) => self.advance(nanos(*length)),
+                Step::Fault { action, hold, .. } => {
+                    let undone = self.inject(*action).saturating_add(nanos(*hold));
+                    self.to(undone);
+                    action.undo().into_iter().for_each(|undo| self.act(undo));
+                }
+            }
+        }
+        end = end.max(self.model.now);
+        self.to(end);
+        self.observer.undone(self.model.now);
+        action.undo().into_iter().for_each(|undo| self.act(undo));
+    }
+
+    /// Returns when its effect is there.
+    fn inject(&mut self, action: Action) -> Nanos {
         // On a machine it is done from inside.
         if matches!(action, Action::Disconnect { .. } | Action::CutFromApi { .. }) {
             let takes = INSIDE_TAKES.draw(&mut self.chance);
             self.advance(takes);
         }
+        // A node that is still Ready is not taken out of service.
+        self.until(NOT_READY_WITHIN, |model| !model.waits(action));
         self.act(action);
-        while self.model.node(node).effect(action) == Effect::Coming {
+        self.until(NEVER, |model| {
+            action.target().is_none_or(|node| model.node(node).effect(action) != Effect::Coming)
+        });
+        self.model.now
+    }
+
+    /// Follows the cluster until something is so, but no longer than this.
+    fn until(&mut self, longest: Nanos, is_so: impl Fn(&Model) -> bool) {
+        let end = self.model.now.saturating_add(longest);
+        while self.model.now < end && !is_so(&self.model) {
             let Some(next) = self.model.next() else { break };
-            self.to(nanos(next));
-        }
-        self.advance(hold);
-        self.observer.undone(self.model.now);
-        if let Some(undo) = action.undo() {
-            self.act(undo);
+            self.to(nanos(next).min(end));
         }
     }
 

@@ -1,5 +1,7 @@
 //! Pods and the ReplicaSets that own them.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::agenda::Timer;
@@ -68,22 +70,36 @@ impl Model {
         }
     }
 
-    /// The pod that a ReplicaSet gives up first: not bound before not ready before ready, the
-    /// youngest of them.
+    /// The pod that is given up first. Of a ReplicaSet: not bound before not ready before ready,
+    /// the youngest of them; of a StatefulSet: the last.
     fn first_to_delete(&self, owner: OwnerId) -> Option<PodId> {
+        let by_ordinal = self.owners[owner.0].controller == Controller::StatefulSet;
         let own = self
             .pods
             .iter()
             .enumerate()
             .filter(|(_, pod)| pod.owner == Some(owner) && pod.active());
-        own.min_by_key(|(at, pod)| (pod.node.is_some(), pod.ready, std::cmp::Reverse(*at)))
-            .map(|(at, _)| PodId(at))
+        own.min_by_key(|(at, pod)| match by_ordinal {
+            true => (false, false, Reverse(pod.ordinal)),
+            false => (pod.node.is_some(), pod.ready, Reverse(*at)),
+        })
+        .map(|(at, _)| PodId(at))
+    }
+
+    fn free_ordinal(&self, owner: OwnerId) -> usize {
+        if self.owners[owner.0].controller != Controller::StatefulSet {
+            return 0;
+        }
+        let own = self.pods.iter().filter(|pod| pod.owner == Some(owner) && !pod.gone());
+        let taken: BTreeSet<usize> = own.map(|pod| pod.ordinal).collect();
+        (0..).find(|ordinal| !taken.contains(ordinal)).unwrap_or_default()
     }
 
     pub(super) fn add_pod(&mut self, owner: Option<OwnerId>, spec: PodSpec) -> PodId {
         let id = PodId(self.pods.len());
         self.pods.push(Pod {
             owner,
+            ordinal: owner.map_or(0, |owner| self.free_ordinal(owner)),
             node: None,
             phase: Phase::Pending,
             ready: false,
@@ -96,6 +112,7 @@ impl Model {
             tolerates_not_ready: spec.tolerates_not_ready,
             tolerates_unreachable: spec.tolerates_unreachable,
             tolerates_control_plane: spec.tolerates_control_plane,
+            tolerations: spec.tolerations,
             spread: spec.spread,
             only_on: spec.only_on,
             routed: vec![false; self.nodes.len()],

@@ -147,9 +147,10 @@ impl Predictions {
         let method = experiment.as_ref().map(Experiment::steps).unwrap_or_default();
         let steps = method.iter().filter_map(|step| Some((step, step.fault()?.0)));
         let steps = steps.map(|(step, fault)| {
-            match step.during.is_empty() && step.step.meanwhile().is_empty() {
+            let is_alone = step.during.is_empty() || fault.taint().is_some();
+            match is_alone && scenario::overlaps_as_modelled(step.step) {
                 true => closed_form(&cluster, step.number, fault),
-                false => not_alone(step.number, fault),
+                false => of_step(step.number, fault, Err(scenario::OVERLAP.to_owned())),
             }
         });
         let steps = steps.collect();
@@ -203,9 +204,12 @@ impl Predictions {
         let mut tried = Vec::new();
         for scenario::Course { probe, scenario } in scenario::courses(experiment, &self.cluster)? {
             let forecast = model::forecast(&scenario, &settings, self.trials, self.seed);
-            let steps = self.steps.iter().map(|step| step.step);
+            // What is done while a fault lasts is part of that fault's forecast.
+            let steps = experiment.steps().into_iter();
+            let steps = steps.filter(|step| step.during.is_empty() && step.fault().is_some());
             tried.extend(
                 steps
+                    .map(|step| step.number)
                     .zip(forecast.faults)
                     .map(|(step, forecast)| self.one(step, probe, &scenario, forecast)),
             );
@@ -310,11 +314,6 @@ fn hull(a: Between, b: Between) -> Between {
 /// How fast a node boots is its machine's own: the model's times were measured on one. Another may take half of them, or twice.
 fn of_any_machine(spread: Between) -> Between {
     Between::new((spread.least.as_f64() / 2.0).into(), (spread.most.as_f64() * 2.0).into())
-}
-
-/// Who looks for dead nodes may be dead itself.
-fn not_alone(step: u32, fault: &Fault) -> StepPrediction {
-    of_step(step, fault, Err("faults that overlap are not modelled".to_owned()))
 }
 
 fn of_step(step: u32, fault: &Fault, prediction: Result<Prediction, String>) -> StepPrediction {

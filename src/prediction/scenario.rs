@@ -1,9 +1,14 @@
 //! An experiment on a cluster as courses of events that the model can try: one for each probe.
 
+use std::collections::BTreeMap;
+
 use super::cluster_model::{Backends, ClusterModel};
 use crate::experiment::{Connection, Experiment, Fault, From, NodeSelector, Probe, Step, Target};
-use crate::model::{self, Action, Leads, NodeId, Scenario};
-use crate::timeline::NodeRole;
+use crate::model::{self, Action, Leads, NodeId, Scenario, TaintId};
+use crate::timeline::{NodeRole, Taint};
+
+/// Who looks for dead nodes may be dead itself.
+pub(super) const OVERLAP: &str = "faults that overlap are not modelled";
 
 /// A course of events, and the probe whose view it is.
 pub(super) struct Course<'a> {
@@ -19,15 +24,20 @@ pub(super) fn courses<'a>(
     experiment: &'a Experiment,
     cluster: &ClusterModel,
 ) -> Result<Vec<Course<'a>>, String> {
-    let steps = steps(experiment, cluster)?;
+    let mut method = Method { cluster, taints: Vec::new(), number: 0, hit: BTreeMap::new() };
+    let steps = method.steps(&experiment.method)?;
+    let taints = method.taints;
+    let course = |probe: Option<&'a Probe>, backends: &Backends| Course {
+        probe,
+        scenario: Scenario {
+            taints: taints.clone(),
+            ..scenario(experiment, cluster, &steps, backends, probe)
+        },
+    };
     let asked =
         experiment.probes.iter().filter_map(|probe| Some((probe, backends(probe, cluster)?)));
-    let mut courses: Vec<Course> = asked
-        .map(|(probe, backends)| Course {
-            probe: Some(probe),
-            scenario: scenario(experiment, cluster, &steps, backends, Some(probe)),
-        })
-        .collect();
+    let mut courses: Vec<Course> =
+        asked.map(|(probe, backends)| course(Some(probe), backends)).collect();
     if let Some(why) = courses.iter().find_map(never_answered) {
         return Err(why);
     }
@@ -35,11 +45,7 @@ pub(super) fn courses<'a>(
         return Err(why);
     }
     if courses.is_empty() {
-        let nobody = Backends::default();
-        courses.push(Course {
-            probe: None,
-            scenario: scenario(experiment, cluster, &steps, &nobody, None),
-        });
+        courses.push(course(None, &Backends::default()));
     }
     Ok(courses)
 }
@@ -99,36 +105,77 @@ fn scenario(
         timeout: probe.map_or_else(Default::default, |probe| probe.timeout),
         leads: leads(experiment, cluster),
         steps: steps.to_vec(),
+        taints: Vec::new(),
         horizon: experiment.steady_state_timeout,
     }
 }
 
-fn steps(experiment: &Experiment, cluster: &ClusterModel) -> Result<Vec<model::Step>, String> {
-    let steps = experiment.steps();
-    if steps.iter().any(|step| !step.during.is_empty()) {
-        return Err("faults that overlap are not modelled".into());
-    }
-    let steps = steps.into_iter().map(|step| (step.step, step.number));
-    steps
-        .map(|(step, number)| match step {
-            Step::Pause { hold } => Ok(model::Step::Pause(*hold)),
-            Step::Fault { fault, hold, .. } => {
-                Ok(model::Step::Fault { action: action(fault, number, cluster)?, hold: *hold })
-            }
-        })
-        .collect()
+/// Whether what is done while a step lasts can be modelled: taints and pauses, one after the other.
+pub(super) fn overlaps_as_modelled(step: &Step) -> bool {
+    step.meanwhile().iter().all(|inner| match inner {
+        Step::Fault { fault, meanwhile, .. } => fault.taint().is_some() && meanwhile.is_empty(),
+        Step::Pause { .. } => true,
+    })
 }
 
-fn action(fault: &Fault, number: u32, cluster: &ClusterModel) -> Result<Action, String> {
-    let modelled = |node| {
-        let why = |why| format!("{} is not predicted: {why}", fault.kind());
-        Action::of_fault(fault.facts(), node).map_err(why)
-    };
-    let Some(target) = fault.target() else { return modelled(NodeId(0)) };
-    match cluster.hit_by(number, target)[..] {
-        [node] => modelled(node),
-        [] => Err(format!("no known node matches the target of {}", fault.kind())),
-        _ => Err("faults on several nodes at the same time are not modelled".into()),
+/// Turns a method into what the model can try.
+struct Method<'a> {
+    cluster: &'a ClusterModel,
+    /// Those of its steps so far.
+    taints: Vec<Taint>,
+    /// Of the next step.
+    number: u32,
+    /// The nodes of the steps with a name.
+    hit: BTreeMap<String, NodeId>,
+}
+
+impl Method<'_> {
+    fn steps(&mut self, steps: &[Step]) -> Result<Vec<model::Step>, String> {
+        steps.iter().map(|step| self.step(step)).collect()
+    }
+
+    fn step(&mut self, step: &Step) -> Result<model::Step, String> {
+        let number = self.number;
+        self.number += 1;
+        match step {
+            Step::Pause { hold } => Ok(model::Step::Pause(*hold)),
+            Step::Fault { .. } if !overlaps_as_modelled(step) => Err(OVERLAP.into()),
+            Step::Fault { name, fault, hold, meanwhile } => {
+                let action = self.action(fault, number)?;
+                let named = name.clone().zip(action.target());
+                self.hit.extend(named);
+                let meanwhile = self.steps(meanwhile)?;
+                Ok(model::Step::Fault { action, hold: *hold, meanwhile })
+            }
+        }
+    }
+
+    fn action(&mut self, fault: &Fault, number: u32) -> Result<Action, String> {
+        let node = match fault.target() {
+            None => NodeId(0),
+            Some(target) => self.node(fault, target, number)?,
+        };
+        let Some(taint) = fault.taint() else {
+            let why = |why| format!("{} is not predicted: {why}", fault.kind());
+            return Action::of_fault(fault.facts(), node).map_err(why);
+        };
+        let known = self.taints.iter().position(|known| known == taint);
+        let taint = TaintId(known.unwrap_or_else(|| {
+            self.taints.push(taint.clone());
+            self.taints.len() - 1
+        }));
+        Ok(Action::Taint { node, taint, present: true })
+    }
+
+    fn node(&self, fault: &Fault, target: &NodeSelector, number: u32) -> Result<NodeId, String> {
+        if let Some(node) = target.of.as_ref().and_then(|name| self.hit.get(name)) {
+            return Ok(*node);
+        }
+        match self.cluster.hit_by(number, target)[..] {
+            [node] => Ok(node),
+            [] => Err(format!("no known node matches the target of {}", fault.kind())),
+            _ => Err("faults on several nodes at the same time are not modelled".into()),
+        }
     }
 }
 

@@ -55,6 +55,42 @@ fn a_workload_is_spread_over_the_workers_and_one_of_them_is_hit() {
     assert_eq!(tried.forecast.rescheduling.n(), 0, "pods tolerate an unreachable node for 300 s");
 }
 
+/// The pod of a StatefulSet is ready elsewhere when the taint has let it go; the taint itself is part
+/// of the fault's forecast.
+#[test]
+fn a_node_that_is_taken_out_of_service_is_predicted() {
+    let of = |name: &str, change: &dyn Fn(&mut Experiment)| {
+        let parsed = parsed(name);
+        let cluster = cluster(&parsed, tuned());
+        let mut experiment = parsed.experiment;
+        change(&mut experiment);
+        Predictions::new(Some(experiment), cluster, 500, 1)
+    };
+    let with = of("out-of-service", &|_| {});
+    let [tried] = with.tried().unwrap() else { panic!("{:?}", with.tried()) };
+    let replaced = tried.forecast.rescheduling.summary();
+    assert_eq!((tried.step, tried.forecast.rescheduling.n()), (0, 500));
+    let (least, most) = (replaced.min.unwrap(), replaced.max.unwrap());
+    assert!(least > 3.0 && (20.0..29.0).contains(&most), "{replaced:?}");
+    assert!(with.steps[0].prediction.is_some() && with.steps[1].prediction.is_none());
+    assert!(!with.steps[1].why_not.as_ref().unwrap().contains("overlap"), "{:?}", with.steps[1]);
+    let alone = |experiment: &mut Experiment| {
+        let Step::Fault { meanwhile, .. } = &mut experiment.method[0] else { unreachable!() };
+        meanwhile.clear();
+    };
+    let without = of("out-of-service", &alone);
+    let traps = |predictions: &Predictions| {
+        let experiment = predictions.experiment.as_ref().unwrap();
+        traps(experiment, &predictions.cluster).len()
+    };
+    assert_eq!(
+        (traps(&with), traps(&without)),
+        (0, 2),
+        "a StatefulSet's pod does not move by itself"
+    );
+    assert_eq!(without.tried().unwrap()[0].forecast.rescheduling.n(), 0);
+}
+
 #[test]
 fn every_quantity_has_an_end() {
     let predictions = predictions("worker-stop-fast", tuned(), 15);

@@ -1,8 +1,9 @@
 //! What will surprise of an experiment's faults on a cluster, before they are injected.
 
 use super::cluster_model::{Backends, ClusterModel};
-use crate::experiment::{Expectation, Experiment, Numbered};
+use crate::experiment::{Expectation, Experiment, Numbered, Step};
 use crate::model::{About, FaultPlan, KubeletEnd, Pods, Tolerates, Trap, traps_of_fault};
+use crate::timeline::Taint;
 
 /// The traps of each fault, with its step in the method.
 pub(crate) fn traps(experiment: &Experiment, cluster: &ClusterModel) -> Vec<(u32, Trap)> {
@@ -21,7 +22,7 @@ pub(crate) fn traps(experiment: &Experiment, cluster: &ClusterModel) -> Vec<(u32
             nodes: 1,
             zone: cluster.topology.nodes.len() as u32,
             only_zone: true,
-            pods,
+            pods: pods.filter(|_| !is_taken_out_of_service(step.step)),
         };
         traps_of_fault(&plan, &cluster.tuning, &cluster.kubernetes)
             .into_iter()
@@ -30,6 +31,14 @@ pub(crate) fn traps(experiment: &Experiment, cluster: &ClusterModel) -> Vec<(u32
             .collect()
     };
     experiment.steps().into_iter().flat_map(of_step).collect()
+}
+
+/// Whether its pods are moved although nobody stops them.
+fn is_taken_out_of_service(step: &Step) -> bool {
+    step.meanwhile().iter().any(|step| match step {
+        Step::Fault { fault, .. } => fault.taint().is_some_and(Taint::is_out_of_service),
+        Step::Pause { .. } => false,
+    })
 }
 
 fn pods(backends: &Backends) -> Pods {

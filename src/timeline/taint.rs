@@ -26,6 +26,11 @@ impl TaintEffect {
         ("PreferNoSchedule", TaintEffect::PreferNoSchedule),
         ("NoExecute", TaintEffect::NoExecute),
     ];
+
+    /// As Kubernetes has it.
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize].0
+    }
 }
 
 impl Taint {
@@ -48,6 +53,6 @@ impl Taint {
 impl std::fmt::Display for Taint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let equals = if self.value.is_empty() { "" } else { "=" };
-        write!(f, "{}{equals}{}:{:?}", self.key, self.value, self.effect)
+        write!(f, "{}{equals}{}:{}", self.key, self.value, self.effect.name())
     }
 }

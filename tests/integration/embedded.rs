@@ -39,6 +39,14 @@ pub(crate) fn tests() -> Vec<Trial> {
             clients_see_rates_bursts_and_hung_connections,
         ),
         test("embedded::a_drained_node_takes_no_pod", a_drained_node_takes_no_pod),
+        test(
+            "embedded::a_stateful_pod_is_replaced_once_its_node_is_out_of_service",
+            a_stateful_pod_is_replaced_once_its_node_is_out_of_service,
+        ),
+        test(
+            "embedded::each_nodes_port_leads_to_the_service_while_the_node_is_up",
+            each_nodes_port_leads_to_the_service_while_the_node_is_up,
+        ),
         test("embedded::a_signal_before_the_fault", a_signal_before_the_fault),
         test("embedded::a_killed_run_blocks_no_other", a_killed_run_blocks_no_other),
         test("embedded::a_probe_from_a_pod_is_refused", a_probe_from_a_pod_is_refused),
@@ -288,6 +296,50 @@ fn a_drained_node_takes_no_pod() {
     assert_clean(&home);
 }
 
+fn a_stateful_pod_is_replaced_once_its_node_is_out_of_service() {
+    let home = Home::new();
+    let output = run(&home, &["run", "out-of-service", "--cluster", "embedded"]);
+    assert_completed(&home, &output);
+    output.says("nodeTaint confirmed").says("the taint is removed");
+    let report = report(&home);
+    assert_passed(&report, "detection of power-loss");
+    assert_passed(&report, "pods of web rescheduled");
+    assert_clean(&home);
+}
+
+/// The port of the node that is off times out; those of the others lead to the pod that is left.
+fn each_nodes_port_leads_to_the_service_while_the_node_is_up() {
+    let home = Home::new();
+    home.copy(&["experiments/workloads", "kind-configs"], |text| {
+        text.replace(
+            "spec:\n  selector: {app: web}",
+            "spec:\n  type: NodePort\n  selector: {app: web}",
+        )
+    });
+    let file = home.experiment(
+        "ports",
+        "  workload: [workloads/web.yaml]
+  probes:
+  - {name: web, http: {service: web, via: nodePort, on: each}, rate: 20/s, timeout: 200ms}
+  steadyState:
+  - nodesReady: all
+  - endpointsReady: {service: web, atLeast: 2}
+  - probe: {name: web, successRatio: 1.0, for: 2s}
+  method:
+  - fault: {nodeKill: {target: {role: worker, mostEndpointsOf: web}}}
+    for: 9s
+  expect:
+  - recovery: {within: 60s}
+",
+    );
+    let output = run(&home, &["run", "-f", &file, "--cluster", "embedded"]);
+    assert_completed(&home, &output);
+    let report = report(&home);
+    let stopped = report["findings"]["faults"][0]["node"]["name"].as_str().unwrap();
+    println!("{stopped} {:#}", report["findings"]["probes"]);
+    assert_clean(&home);
+}
+
 /// Nothing is undone, nothing is predicted, and nothing is left.
 fn a_signal_before_the_fault() {
     let home = Home::new();
@@ -372,12 +424,12 @@ fn a_wrong_body_is_no_steady_state() {
 fn a_kind_that_it_lacks_is_refused() {
     let home = Home::new();
     let experiment = altered(&home, "node-kill", &[]);
-    let set = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: web}\n";
+    let set = "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: web}\n";
     let web = std::fs::read_to_string(home.path().join("experiments/workloads/web.yaml")).unwrap();
     home.file("experiments/workloads/web.yaml", &format!("{web}---\n{set}"));
     run(&home, &["run", "-f", &experiment, "--cluster", "embedded"])
         .exits(4)
-        .says("no StatefulSet in apps/v1");
+        .says("no DaemonSet in apps/v1");
     assert_clean(&home);
 }
 

@@ -43,7 +43,9 @@ fn defaults(kind: &Kind) -> Value {
         "deployments" => json!({"spec": {
             "replicas": 1, "strategy": {"type": "RollingUpdate"}, "template": {"spec": pod()},
         }}),
-        "replicasets" => json!({"spec": {"replicas": 1, "template": {"spec": pod()}}}),
+        "replicasets" | "statefulsets" => {
+            json!({"spec": {"replicas": 1, "template": {"spec": pod()}}})
+        }
         "secrets" => json!({"type": "Opaque"}),
         _ => Value::Null,
     }

@@ -80,7 +80,14 @@ mod tests {
                 .map(|resource| resource["name"].as_str().unwrap().to_owned())
                 .collect::<Vec<_>>()
         };
-        let apps = ["deployments", "deployments/scale", "replicasets", "replicasets/scale"];
+        let apps = [
+            "deployments",
+            "deployments/scale",
+            "replicasets",
+            "replicasets/scale",
+            "statefulsets",
+            "statefulsets/scale",
+        ];
         assert_eq!(of("apps"), apps);
         assert!(of("").contains(&"nodes".to_owned()) && resources("batch", "v1").is_none());
     }

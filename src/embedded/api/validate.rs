@@ -66,7 +66,7 @@ pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>) -> Resu
     match kind.plural {
         "pods" => pod_spec(&object["spec"], "spec", &mut causes),
         "services" => service(&object["spec"], &mut causes),
-        "deployments" | "replicasets" => workload(object, &mut causes),
+        "deployments" | "replicasets" | "statefulsets" => workload(object, &mut causes),
         _ => {}
     }
     for field in before.map_or(&[][..], |_| immutable(kind)) {
@@ -84,6 +84,7 @@ fn immutable(kind: &Kind) -> &'static [&'static str] {
         "pods" => &["nodeName", "restartPolicy"],
         "services" => &["clusterIP"],
         "deployments" | "replicasets" => &["selector"],
+        "statefulsets" => &["selector", "serviceName", "volumeClaimTemplates"],
         _ => &[],
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::driver::Driver;
-use super::registry::{Containers, Key};
+use super::registry::{Containers, Key, Owner};
 use crate::embedded::network::PodServer;
 use crate::embedded::objects::event::EventSpec;
 use crate::embedded::objects::replica_set::letters;
-use crate::embedded::objects::{lease, node, pod};
+use crate::embedded::objects::{lease, node, pod, stateful_set};
 use crate::embedded::store::{Kind, Object, kinds, object};
 use crate::model::{
     Backend, Change, Component, Deletion, Heartbeat, NodeId, OwnerId, PodId, Power,
@@ -43,8 +43,10 @@ impl Driver {
             }
             Change::Backend { pod, backend } => self.pod_behaves(pod, backend),
             Change::Power { node, power } => {
-                if power == Power::Off {
-                    self.containers_end(node);
+                match power {
+                    Power::Off => self.containers_end(node),
+                    Power::Booting => self.registry.node(node).entry.restart(),
+                    Power::On | Power::Stopping => {}
                 }
                 self.machine_changed();
             }
@@ -100,20 +102,24 @@ impl Driver {
     }
 
     fn pod_created(&mut self, id: PodId, owner: OwnerId, at: jiff::Timestamp) {
-        let Some((namespace, name)) = self.registry.owner(owner).cloned() else { return };
-        let Some(set) = self.store.get(&kinds::REPLICA_SETS, &namespace, &name) else { return };
-        let object = self.store.put(
-            &kinds::PODS,
-            pod::of_replica_set(&set, &letters(self.random.draw(), 5), self.shared.tolerations),
-        );
+        let Some(Owner { kind, key }) = self.registry.owner(owner).cloned() else { return };
+        let Some(set) = self.store.get(kind, &key.0, &key.1) else { return };
+        let tolerations = self.shared.tolerations;
+        let (pod, by) = match *kind == kinds::STATEFUL_SETS {
+            true => {
+                let ordinal = self.model.pod(id).ordinal;
+                (stateful_set::pod(&set, ordinal, tolerations), "statefulset-controller")
+            }
+            false => {
+                let suffix = letters(self.random.draw(), 5);
+                (pod::of_set(&set, &suffix, tolerations), "replicaset-controller")
+            }
+        };
+        let object = self.store.put(&kinds::PODS, pod);
         self.registry.add_pod(id, key_of(&object));
         self.dirty = true;
         let message = format!("Created pod: {}", object::name(&object));
-        self.record(
-            Some(&set),
-            EventSpec::normal("SuccessfulCreate", &message, "replicaset-controller"),
-            at,
-        );
+        self.record(Some(&set), EventSpec::normal("SuccessfulCreate", &message, by), at);
     }
 
     fn pod_bound(&mut self, id: PodId, node: NodeId, at: jiff::Timestamp) {
@@ -304,6 +310,11 @@ impl Driver {
             state.kubelet && !state.frozen && state.connected
         };
         self.shared.kubelets(self.nodes().map(answers).collect());
+        for node in self.nodes() {
+            let state = self.model.node(node);
+            let forwards = state.power.is_up() && !state.frozen && state.connected;
+            self.registry.node(node).entry.forwards(forwards);
+        }
         let availability = self.availability();
         if self.api.availability() != availability {
             self.api.set_availability(availability);

@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use super::changes::{exists, key_of, keyed};
 use super::driver::Driver;
-use super::registry::Key;
+use super::registry::{Key, Owner};
 use crate::embedded::objects::event::EventSpec;
-use crate::embedded::objects::{pod, replica_set};
+use crate::embedded::objects::{node, pod, replica_set};
 use crate::embedded::store::{Change, Object, Writer, kinds, object};
-use crate::model::{Action, NodeId, NodeObject, PodId, PodSpec};
+use crate::model::{Action, Controller, NodeId, NodeObject, PodId, PodSpec};
 
 impl Driver {
     /// Takes in what was written. What this cluster's own controllers wrote they know already.
@@ -23,27 +23,33 @@ impl Driver {
     pub(super) fn compare_all(&mut self) {
         self.dirty = true;
         self.nodes().for_each(|node| self.compare_node(node));
-        for (key, set) in keyed(self.store.list(&kinds::REPLICA_SETS, None)) {
-            self.compare_replica_set(key, &set);
+        for kind in [&kinds::REPLICA_SETS, &kinds::STATEFUL_SETS] {
+            for (key, set) in keyed(self.store.list(kind, None)) {
+                self.compare_set(Owner { kind, key }, &set);
+            }
         }
-        self.remove_replica_sets();
+        self.remove_sets();
         for (key, pod) in keyed(self.store.list(&kinds::PODS, None)) {
             self.compare_pod(key, &pod);
         }
         self.remove_pods();
     }
 
-    /// A node was cordoned or uncordoned.
+    /// A node was cordoned or uncordoned, or has other taints.
     fn compare_node(&mut self, node: NodeId) {
         let object = self.store.get(&kinds::NODES, "", &self.registry.node(node).name);
-        let cordoned = object.is_some_and(|object| object["spec"]["unschedulable"] == true);
+        let Some(object) = object else { return };
+        let cordoned = object["spec"]["unschedulable"] == true;
         self.act(Action::Cordon { node, cordoned });
+        let taints = node::taints_of_others(&object);
+        let taints: Vec<_> = taints.iter().map(|taint| self.model.taint_id(taint)).collect();
+        self.model.taints_to(node, &taints).into_iter().for_each(|action| self.act(action));
     }
 
-    /// A ReplicaSet is new, or wants another number of pods.
-    pub(super) fn compare_replica_set(&mut self, key: Key, set: &Value) {
+    /// A ReplicaSet or a StatefulSet is new, or wants another number of pods.
+    pub(super) fn compare_set(&mut self, owner: Owner, set: &Value) {
         let replicas = replica_set::replicas(set) as usize;
-        match self.registry.find_owner(&key) {
+        match self.registry.find_owner(&owner) {
             Some(owner) => self.act(Action::Scale { owner, replicas }),
             None => {
                 // A template that fits nowhere makes no pods here; in Kubernetes they would be
@@ -51,10 +57,15 @@ impl Driver {
                 let Some(spec) = self.pod_spec(&set["spec"]["template"]) else { return };
                 // The number must have its name before its first pod comes.
                 let now = self.now();
-                let owner =
-                    self.with_model(|model, changed| model.create_owner(now, spec, 0, changed));
-                self.registry.add_owner(owner, key);
-                self.act(Action::Scale { owner, replicas });
+                let controller = match *owner.kind == kinds::STATEFUL_SETS {
+                    true => Controller::StatefulSet,
+                    false => Controller::ReplicaSet,
+                };
+                let id = self.with_model(|model, changed| {
+                    model.create_owner(now, controller, spec, 0, changed)
+                });
+                self.registry.add_owner(id, owner);
+                self.act(Action::Scale { owner: id, replicas });
             }
         }
     }
@@ -69,12 +80,12 @@ impl Driver {
         PodSpec::of_template(template, &nodes, self.shared.tolerations)
     }
 
-    /// ReplicaSets that are gone, and their pods.
-    pub(super) fn remove_replica_sets(&mut self) {
+    /// ReplicaSets and StatefulSets that are gone, and their pods.
+    pub(super) fn remove_sets(&mut self) {
         let gone: Vec<_> = self
             .registry
             .owners()
-            .filter(|(_, key)| !exists(self, &kinds::REPLICA_SETS, key))
+            .filter(|(_, owner)| !exists(self, owner.kind, &owner.key))
             .map(|(id, _)| id)
             .collect();
         for owner in gone {

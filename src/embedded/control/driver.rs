@@ -1,6 +1,7 @@
 //! The task that drives the model.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -53,8 +54,8 @@ pub(crate) struct Driver {
     pub(super) random: Random,
     pub(super) registry: Registry,
     pub(super) events: Events,
-    /// The ports of Services, by namespace, name, and port.
-    pub(super) proxies: BTreeMap<(Key, u16), ServiceProxy>,
+    /// The ports of Services, by namespace, name, and address.
+    pub(super) proxies: BTreeMap<(Key, SocketAddr), ServiceProxy>,
     /// Whether something changed that others follow from.
     pub(super) dirty: bool,
     /// Actions whose effect is still to come.

@@ -10,11 +10,13 @@ use serde_json::Value;
 
 use super::changes::{key_of, keyed};
 use super::driver::Driver;
-use super::registry::Key;
+use super::registry::{Key, Owner, PodEntry};
 use crate::embedded::network::{PodServer, Routes, ServiceProxy};
 use crate::embedded::objects::endpoints::{self, Member};
 use crate::embedded::objects::replica_set::{self, Tally};
-use crate::embedded::objects::{deployment, is_owned_by, selects, system};
+use crate::embedded::objects::{
+    deployment, is_owned_by, is_ready, selects, service, stateful_set, system,
+};
 use crate::embedded::store::{Object, kinds, object};
 use crate::model::NodeId;
 use crate::workload::{container_ports, routing};
@@ -61,7 +63,7 @@ impl Driver {
                 self.store.remove(kind, name, object::name(&object));
             }
         }
-        self.remove_replica_sets();
+        self.remove_sets();
         let pods = self.store.list(&kinds::PODS, Some(name));
         for pod in pods.iter().filter(|pod| !object::is_deleted(pod)) {
             self.end_pod(pod);
@@ -86,7 +88,7 @@ impl Driver {
         for set in sets.iter().filter(orphan) {
             self.store.remove(&kinds::REPLICA_SETS, object::namespace(set), object::name(set));
         }
-        self.remove_replica_sets();
+        self.remove_sets();
     }
 
     fn deployment(&mut self, wanted: &Object, sets: &[Object]) {
@@ -98,14 +100,14 @@ impl Driver {
             Some(set) => self.scale(set, replica_set::replicas(wanted)),
             None => self.store.put(&kinds::REPLICA_SETS, current.clone()),
         };
-        self.compare_replica_set(key_of(&updated), &updated);
+        self.compare_set(replica_set_of(&updated), &updated);
         let new = self.tally(&updated);
         let mut all = new;
         for old in own.iter().filter(|set| object::name(set) != name) {
             // The old pods stay until the new ones are ready.
             if new.ready >= replica_set::replicas(wanted) {
                 let scaled = self.scale(old, 0);
-                self.compare_replica_set(key_of(&scaled), &scaled);
+                self.compare_set(replica_set_of(&scaled), &scaled);
             }
             let tally = self.tally(old);
             all = Tally { replicas: all.replicas + tally.replicas, ready: all.ready + tally.ready };
@@ -136,17 +138,26 @@ impl Driver {
 
     /// What a ReplicaSet's pods amount to; those that are ending don't count.
     fn tally(&self, set: &Value) -> Tally {
-        let pods = self.store.list(&kinds::PODS, Some(object::namespace(set)));
-        let own = pods.iter().filter(|pod| is_owned_by(pod, set) && !object::is_deleted(pod));
-        let (replicas, ready) =
-            own.fold((0, 0), |(all, ready), pod| (all + 1, ready + u64::from(is_ready(pod))));
-        Tally { replicas, ready }
+        let own = self.pods_of(set);
+        let ready = own.iter().filter(|pod| is_ready(pod)).count();
+        Tally { replicas: own.len() as u64, ready: ready as u64 }
+    }
+
+    /// A set's pods that are not ending.
+    fn pods_of(&self, set: &Value) -> Vec<Object> {
+        let mut pods = self.store.list(&kinds::PODS, Some(object::namespace(set)));
+        pods.retain(|pod| is_owned_by(pod, set) && !object::is_deleted(pod));
+        pods
     }
 
     fn sets(&mut self) {
         for (key, set) in keyed(self.store.list(&kinds::REPLICA_SETS, None)) {
             let status = replica_set::status(&set, self.tally(&set));
             self.store.update_status(&kinds::REPLICA_SETS, &key.0, &key.1, status);
+        }
+        for (key, set) in keyed(self.store.list(&kinds::STATEFUL_SETS, None)) {
+            let status = stateful_set::status(&set, &self.pods_of(&set));
+            self.store.update_status(&kinds::STATEFUL_SETS, &key.0, &key.1, status);
         }
     }
 
@@ -194,68 +205,92 @@ impl Driver {
     fn proxies(&mut self) {
         let services = self.store.list(&kinds::SERVICES, None);
         let mut wanted = Vec::new();
-        for service in services.iter().filter(|service| service["spec"]["selector"].is_object()) {
-            wanted.extend(
-                addresses(service)
-                    .into_iter()
-                    .map(|address| ((key_of(service), address.port()), address, service)),
-            );
+        for service in services.iter().filter(|it| it["spec"]["selector"].is_object()) {
+            wanted.extend(addresses(service).map(|address| Port { service, address, node: None }));
+            for port in service::node_ports(service) {
+                wanted.extend(self.nodes().map(|node| {
+                    let address = SocketAddr::new(self.registry.node(node).address, port);
+                    Port { service, address, node: Some(node) }
+                }));
+            }
         }
-        self.proxies.retain(|have, _| wanted.iter().any(|(key, ..)| key == have));
-        for (key, address, service) in wanted {
-            let routes = self.routes(service);
+        self.proxies.retain(|have, _| wanted.iter().any(|port| port.key() == *have));
+        for port in wanted {
+            let (routes, drops) = match port.node {
+                None => (self.routes(port.service), false),
+                Some(node) => self.routes_of_node_port(port.service, node),
+            };
+            let entry = port.node.map(|node| self.registry.node(node).entry.clone());
             let seed = self.random.draw();
             self.proxies
-                .entry(key)
-                .or_insert_with(|| ServiceProxy::new(address, seed))
-                .route(routes, routing(service));
+                .entry(port.key())
+                .or_insert_with(|| ServiceProxy::new(port.address, seed, entry.unwrap_or_default()))
+                .route(routes, routing(port.service), drops);
         }
     }
 
     /// Where each node's kube-proxy sends what asks for a Service. Who asks from no node is sent as
     /// from the first.
     fn routes(&self, service: &Value) -> Routes {
-        let pods: Vec<_> = self
-            .registry
-            .pods()
-            .filter(|(_, entry)| entry.key.0 == object::namespace(service))
+        let local = routing(service).is_local();
+        let mut routes: Routes = self
+            .nodes()
+            .map(|node| (Some(self.registry.node(node).address), self.routed(service, node, local)))
             .collect();
+        routes.insert(None, self.routed(service, NodeId(0), local));
+        routes
+    }
+
+    /// Where a node sends what comes to its port of a Service, and whether it drops what it has
+    /// no pod for. The policy is about what comes from elsewhere.
+    fn routes_of_node_port(&self, service: &Value, node: NodeId) -> (Routes, bool) {
+        let all = self.routed(service, node, false);
+        let local = service["spec"]["externalTrafficPolicy"] == "Local";
+        let from_elsewhere = self.routed(service, node, local);
+        let drops = from_elsewhere.is_empty() && !all.is_empty();
+        (
+            Routes::from([(Some(self.registry.node(node).address), all), (None, from_elsewhere)]),
+            drops,
+        )
+    }
+
+    /// The pods of a Service that a node's kube-proxy knows to be ready.
+    fn routed(&self, service: &Value, node: NodeId, local: bool) -> Vec<PodServer> {
         let chosen = |key: &Key| {
             let pod = self.store.get(&kinds::PODS, &key.0, &key.1);
             pod.is_some_and(|pod| selects(&service["spec"]["selector"], &pod["metadata"]["labels"]))
         };
-        let local = routing(service).is_local();
-        let of_node = |node: NodeId| -> Vec<PodServer> {
-            let routed = pods.iter().filter(|(pod, entry)| {
-                self.model.routes(node, *pod)
-                    && (!local || self.model.pod(*pod).node == Some(node))
-                    && chosen(&entry.key)
-            });
-            routed
-                .filter_map(|(_, entry)| entry.server.as_ref().map(|(_, server)| server.clone()))
-                .collect()
-        };
-        let mut routes: Routes = self
-            .nodes()
-            .map(|node| (Some(self.registry.node(node).address), of_node(node)))
-            .collect();
-        routes.insert(None, of_node(NodeId(0)));
-        routes
+        let routed = self.registry.pods().filter(|(pod, entry)| {
+            entry.key.0 == object::namespace(service)
+                && self.model.routes(node, *pod)
+                && (!local || self.model.pod(*pod).node == Some(node))
+                && chosen(&entry.key)
+        });
+        let server = |entry: &PodEntry| entry.server.as_ref().map(|(_, server)| server.clone());
+        routed.filter_map(|(_, entry)| server(entry)).collect()
     }
 }
 
-fn is_ready(pod: &Value) -> bool {
-    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-    conditions
-        .into_iter()
-        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+/// A port at which a Service can be asked.
+struct Port<'a> {
+    service: &'a Object,
+    address: SocketAddr,
+    /// The node whose port it is; `None`: it is the ClusterIP's.
+    node: Option<NodeId>,
 }
 
-fn addresses(service: &Value) -> Vec<SocketAddr> {
+impl Port<'_> {
+    fn key(&self) -> (Key, SocketAddr) {
+        (key_of(self.service), self.address)
+    }
+}
+
+fn replica_set_of(set: &Value) -> Owner {
+    Owner { kind: &kinds::REPLICA_SETS, key: key_of(set) }
+}
+
+fn addresses(service: &Value) -> impl Iterator<Item = SocketAddr> {
     let ip: Option<IpAddr> = service["spec"]["clusterIP"].as_str().and_then(|ip| ip.parse().ok());
-    let ports = service["spec"]["ports"].as_array().into_iter().flatten();
-    let tcp =
-        ports.filter(|port| port["protocol"].as_str().is_none_or(|protocol| protocol == "TCP"));
-    let ports = tcp.filter_map(|port| u16::try_from(port["port"].as_u64()?).ok());
-    ip.into_iter().flat_map(|ip| ports.clone().map(move |port| SocketAddr::new(ip, port))).collect()
+    let ports = service::tcp_ports(service, "port");
+    ip.into_iter().flat_map(move |ip| ports.clone().map(move |port| SocketAddr::new(ip, port)))
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::embedded::network::PodServer;
+use crate::embedded::network::{Entry, PodServer};
+use crate::embedded::store::Kind;
 use crate::model::{NodeId, OwnerId, PodId};
 
 pub(super) type Key = (String, String);
@@ -13,6 +14,8 @@ pub(crate) struct NodeEntry {
     pub name: String,
     pub address: IpAddr,
     pub pods: usize,
+    /// Its ports of Services.
+    pub entry: Entry,
 }
 
 #[derive(Clone, Debug)]
@@ -34,12 +37,19 @@ pub(crate) enum Containers {
     Restarted,
 }
 
+/// A ReplicaSet or a StatefulSet.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Owner {
+    pub kind: &'static Kind,
+    pub key: Key,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     /// By [`NodeId`].
     pub nodes: Vec<NodeEntry>,
     pods: BTreeMap<PodId, PodEntry>,
-    owners: BTreeMap<OwnerId, Key>,
+    owners: BTreeMap<OwnerId, Owner>,
 }
 
 impl Registry {
@@ -78,24 +88,24 @@ impl Registry {
         self.pods.iter().map(|(pod, entry)| (*pod, entry))
     }
 
-    /// A ReplicaSet has a number now.
-    pub(crate) fn add_owner(&mut self, owner: OwnerId, key: Key) {
-        self.owners.insert(owner, key);
+    /// A set has a number now.
+    pub(crate) fn add_owner(&mut self, id: OwnerId, owner: Owner) {
+        self.owners.insert(id, owner);
     }
 
-    pub(crate) fn owner(&self, owner: OwnerId) -> Option<&Key> {
-        self.owners.get(&owner)
+    pub(crate) fn owner(&self, id: OwnerId) -> Option<&Owner> {
+        self.owners.get(&id)
     }
 
-    pub(crate) fn find_owner(&self, key: &Key) -> Option<OwnerId> {
-        self.owners.iter().find(|(_, have)| *have == key).map(|(owner, _)| *owner)
+    pub(crate) fn find_owner(&self, owner: &Owner) -> Option<OwnerId> {
+        self.owners.iter().find(|(_, have)| *have == owner).map(|(id, _)| *id)
     }
 
-    pub(crate) fn owners(&self) -> impl Iterator<Item = (OwnerId, &Key)> {
-        self.owners.iter().map(|(owner, key)| (*owner, key))
+    pub(crate) fn owners(&self) -> impl Iterator<Item = (OwnerId, &Owner)> {
+        self.owners.iter().map(|(id, owner)| (*id, owner))
     }
 
-    /// A ReplicaSet is gone. Its pods keep their number.
+    /// A set is gone. Its pods keep their number.
     pub(crate) fn remove_owner(&mut self, owner: OwnerId) {
         self.owners.remove(&owner);
     }

@@ -23,14 +23,32 @@ pub(super) struct Life {
     pub number: u32,
 }
 
-/// Serves a connection until either side ends it.
-pub(super) async fn serve(mut stream: TcpStream, pod: &str, mut life: watch::Receiver<Life>) {
-    let restart = life.borrow_and_update().number;
+impl Life {
+    pub(super) fn new(behavior: Backend) -> watch::Sender<Self> {
+        watch::Sender::new(Self { behavior, number: 0 })
+    }
+}
+
+/// Serves a connection until either side ends it. `entry`: the node through whose port it came.
+pub(super) async fn serve(
+    mut stream: TcpStream,
+    pod: &str,
+    mut life: watch::Receiver<Life>,
+    mut entry: watch::Receiver<Life>,
+) {
+    let begun = [life.borrow_and_update().number, entry.borrow_and_update().number];
     let mut unread = Vec::new();
     let mut chunk = [0; 2048];
     loop {
-        let now = *life.borrow_and_update();
-        if now.number != restart || now.behavior == Backend::Refuses {
+        let (mut now, through) = (*life.borrow_and_update(), *entry.borrow_and_update());
+        if [now.number, through.number] != begun {
+            return reset(&stream);
+        }
+        // What the pod does is not seen through a node that is away.
+        if through.behavior == Backend::Hangs {
+            now.behavior = Backend::Hangs;
+        }
+        if now.behavior == Backend::Refuses {
             return reset(&stream);
         }
         if now.behavior == Backend::Answers && !answer(&mut stream, pod, &mut unread).await {
@@ -38,6 +56,7 @@ pub(super) async fn serve(mut stream: TcpStream, pod: &str, mut life: watch::Rec
         }
         tokio::select! {
             changed = life.changed() => if changed.is_err() { return reset(&stream) },
+            changed = entry.changed() => if changed.is_err() { return reset(&stream) },
             read = stream.read(&mut chunk) => match read {
                 Ok(length) if length > 0 && unread.len() < LONGEST => unread.extend_from_slice(&chunk[..length]),
                 _ => return,

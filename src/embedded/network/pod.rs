@@ -30,11 +30,15 @@ impl PodServer {
     /// Makes the server of a pod that has not been started yet. Needs a runtime.
     pub(crate) fn new(name: &str, address: IpAddr, ports: &[u16]) -> Self {
         let name: Arc<str> = name.into();
-        let life = watch::Sender::new(Life { behavior: Backend::Refuses, number: 0 });
+        let life = Life::new(Backend::Refuses);
         let open = watch::Sender::new(false);
+        // What comes to its own address comes through no node's port.
+        let entry = Life::new(Backend::Answers);
         let listeners = ports.iter().map(|port| {
             let (name, life) = (name.clone(), life.clone());
-            let take = move |stream| begin(stream, name.clone(), life.subscribe());
+            let entry = entry.clone();
+            let take =
+                move |stream| begin(stream, name.clone(), life.subscribe(), entry.subscribe());
             AbortOnDropHandle::new(tokio::spawn(listen(
                 SocketAddr::new(address, *port),
                 open.subscribe(),
@@ -63,13 +67,18 @@ impl PodServer {
     }
 
     /// A connection that a Service's address has handed to this pod.
-    pub(crate) fn take(&self, stream: TcpStream) {
-        begin(stream, self.inner.name.clone(), self.inner.life.subscribe());
+    pub(super) fn take(&self, stream: TcpStream, entry: watch::Receiver<Life>) {
+        begin(stream, self.inner.name.clone(), self.inner.life.subscribe(), entry);
     }
 }
 
-fn begin(stream: TcpStream, pod: Arc<str>, life: watch::Receiver<Life>) {
-    tokio::spawn(async move { connection::serve(stream, &pod, life).await });
+fn begin(
+    stream: TcpStream,
+    pod: Arc<str>,
+    life: watch::Receiver<Life>,
+    entry: watch::Receiver<Life>,
+) {
+    tokio::spawn(async move { connection::serve(stream, &pod, life, entry).await });
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //! kube-proxy knows to be ready.
 //!
 //! As with kube-proxy's address translation, the client then speaks with the pod itself: there is
-//! no second connection behind the first.
+//! no second connection behind the first. A NodePort is the same at each node's own address, as long
+//! as that node is there to send anything on.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -13,20 +14,49 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::connection::Life;
 use super::listener::listen;
 use super::pod::PodServer;
-use crate::model::Routing;
+use crate::model::{Backend, Routing};
 use crate::stats::Random;
 
 /// Where each node's kube-proxy sends what asks for a Service, by the node's address; `None` is who
 /// asks from no node (a person with curl).
 pub(crate) type Routes = BTreeMap<Option<IpAddr>, Vec<PodServer>>;
 
+/// A node as what it sends on sees it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry(Arc<watch::Sender<Life>>);
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self(Arc::new(Life::new(Backend::Answers)))
+    }
+}
+
+impl Entry {
+    /// Whether it sends anything on; what it was asked in the meantime waits.
+    pub(crate) fn forwards(&self, forwards: bool) {
+        let behavior = if forwards { Backend::Answers } else { Backend::Hangs };
+        self.0.send_if_modified(|life| std::mem::replace(&mut life.behavior, behavior) != behavior);
+    }
+
+    /// It has started again, and knows no connection any more.
+    pub(crate) fn restart(&self) {
+        self.0.send_modify(|life| life.number += 1);
+    }
+
+    fn is_away(&self) -> bool {
+        self.0.borrow().behavior == Backend::Hangs
+    }
+}
+
 /// One port of a Service. It is closed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct ServiceProxy {
     table: Arc<Mutex<Table>>,
     open: watch::Sender<bool>,
+    entry: Entry,
     _listener: AbortOnDropHandle<()>,
 }
 
@@ -37,39 +67,63 @@ struct Table {
     /// The pod that a sticky client was sent to, by the client's address.
     last: BTreeMap<IpAddr, PodServer>,
     random: Random,
+    /// Whether who gets no pod gets no answer either.
+    drops: bool,
 }
 
 impl ServiceProxy {
-    /// Listens as soon as there is somewhere to send to. Needs a runtime.
-    pub(crate) fn new(address: SocketAddr, seed: u64) -> Self {
+    /// Listens as soon as there is somewhere to send to. `entry`: the node whose port it is. Needs a
+    /// runtime.
+    pub(crate) fn new(address: SocketAddr, seed: u64, entry: Entry) -> Self {
         let table = Arc::new(Mutex::new(Table {
             routes: Routes::new(),
             routing: Routing::Any,
             last: BTreeMap::new(),
             random: Random::new(seed),
+            drops: false,
         }));
         let open = watch::Sender::new(false);
-        let known = table.clone();
-        let take = move |stream| known.lock().expect("no holder panics").hand_on(stream);
+        let (known, through) = (table.clone(), entry.clone());
+        let take = move |stream| {
+            let (known, mut through) = (known.clone(), through.0.subscribe());
+            let hand_on = move |through| {
+                known.lock().expect("no holder panics").hand_on(stream, through);
+            };
+            if through.borrow_and_update().behavior == Backend::Answers {
+                return hand_on(through);
+            }
+            tokio::spawn(async move {
+                let is_back = |life: &Life| life.behavior == Backend::Answers;
+                let came_back = through.wait_for(is_back).await.is_ok();
+                if came_back {
+                    hand_on(through);
+                }
+            });
+        };
         let listener =
             AbortOnDropHandle::new(tokio::spawn(listen(address, open.subscribe(), take)));
-        Self { table, open, _listener: listener }
+        Self { table, open, entry, _listener: listener }
     }
 
-    /// What the kube-proxies know now. While none of them knows a ready pod, the port refuses.
-    pub(crate) fn route(&self, routes: Routes, routing: Routing) {
-        let open = routes.values().any(|pods| !pods.is_empty());
+    /// What the kube-proxies know now. While none of them knows a ready pod, the port refuses;
+    /// where it `drops`, who gets no pod gets no answer either.
+    pub(crate) fn route(&self, routes: Routes, routing: Routing, drops: bool) {
+        let open = drops || self.entry.is_away() || routes.values().any(|pods| !pods.is_empty());
         let mut table = self.table.lock().expect("no holder panics");
-        (table.routes, table.routing) = (routes, routing);
+        (table.routes, table.routing, table.drops) = (routes, routing, drops);
         drop(table);
         self.open.send_if_modified(|was| std::mem::replace(was, open) != open);
     }
 }
 
 impl Table {
-    fn hand_on(&mut self, stream: TcpStream) {
+    fn hand_on(&mut self, mut stream: TcpStream, entry: watch::Receiver<Life>) {
         match self.choose(stream.peer_addr().ok().map(|peer| peer.ip())) {
-            Some(pod) => pod.take(stream),
+            Some(pod) => pod.take(stream, entry),
+            // Until the client gives it up.
+            None if self.drops => drop(tokio::spawn(async move {
+                tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+            })),
             // kube-proxy refuses; once a connection is accepted a reset is the nearest to that.
             None => drop(socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))),
         }
@@ -97,7 +151,6 @@ mod tests {
 
     use super::super::addresses::Block;
     use super::*;
-    use crate::model::Backend;
 
     async fn ask(from: IpAddr, to: SocketAddr) -> std::io::Result<String> {
         let socket = TcpSocket::new_v4()?;
@@ -123,7 +176,7 @@ mod tests {
     async fn connections_are_spread_over_what_the_asking_nodes_proxy_knows() {
         let block = Block::claim().unwrap();
         let address = SocketAddr::new(block.service(1), 18_081);
-        let proxy = ServiceProxy::new(address, 7);
+        let proxy = ServiceProxy::new(address, 7, Entry::default());
         let (here, there) = (block.node(0), block.node(1));
         let refused = ask(here, address).await.unwrap_err();
         assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused, "nobody knows a pod");
@@ -136,6 +189,7 @@ mod tests {
             ]
             .into(),
             Routing::Any,
+            false,
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
         let mut counts: BTreeMap<String, u32> = BTreeMap::new();
@@ -145,18 +199,46 @@ mod tests {
         assert!(counts.len() == 2 && counts.values().all(|count| *count >= 25), "{counts:?}");
         assert_eq!(ask(there, address).await.unwrap(), "web-2");
         assert_eq!(ask("127.0.0.1".parse().unwrap(), address).await.unwrap(), "web-1");
-        proxy.route([(Some(here), vec![one, two.clone()])].into(), Routing::Sticky);
+        proxy.route([(Some(here), vec![one, two.clone()])].into(), Routing::Sticky, false);
         let first = ask(here, address).await.unwrap();
         for _ in 0..20 {
             assert_eq!(ask(here, address).await.unwrap(), first, "a client stays with its pod");
         }
-        proxy.route([(Some(here), vec![two])].into(), Routing::Sticky);
+        proxy.route([(Some(here), vec![two])].into(), Routing::Sticky, false);
         assert_eq!(ask(here, address).await.unwrap(), "web-2", "as long as the pod is known");
-        proxy.route(Routes::new(), Routing::Any);
+        proxy.route(Routes::new(), Routing::Any, false);
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(
             ask(here, address).await.unwrap_err().kind(),
             std::io::ErrorKind::ConnectionRefused
         );
+    }
+
+    #[tokio::test]
+    async fn a_nodes_port_hangs_while_the_node_is_away_and_forgets_when_it_restarts() {
+        let block = Block::claim().unwrap();
+        let (address, entry) = (SocketAddr::new(block.node(0), 31_080), Entry::default());
+        let proxy = ServiceProxy::new(address, 7, entry.clone());
+        let web = pod(&block, 1);
+        let routes = || Routes::from([(None, vec![web.clone()])]);
+        proxy.route(routes(), Routing::Any, false);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(ask(block.node(1), address).await.unwrap(), "web-1");
+        let mut kept = tokio::net::TcpStream::connect(address).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        entry.forwards(false);
+        proxy.route(Routes::new(), Routing::Any, false);
+        let soon = Duration::from_millis(200);
+        assert!(tokio::time::timeout(soon, ask(block.node(1), address)).await.is_err());
+        kept.write_all(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n").await.unwrap();
+        assert!(tokio::time::timeout(soon, kept.read_u8()).await.is_err());
+        entry.restart();
+        assert!(kept.read_u8().await.is_err(), "it is reset");
+        entry.forwards(true);
+        proxy.route(routes(), Routing::Any, false);
+        assert_eq!(ask(block.node(1), address).await.unwrap(), "web-1");
+        // externalTrafficPolicy: Local, and no pod on this node.
+        proxy.route(Routes::new(), Routing::Any, true);
+        assert!(tokio::time::timeout(soon, ask(block.node(1), address)).await.is_err());
     }
 }

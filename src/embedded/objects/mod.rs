@@ -8,6 +8,7 @@ pub(crate) mod node;
 pub(crate) mod pod;
 pub(crate) mod replica_set;
 pub(crate) mod service;
+pub(crate) mod stateful_set;
 pub(crate) mod system;
 
 use serde_json::{Value, json};
@@ -36,6 +37,12 @@ pub(crate) fn is_owned_by(owned: &Value, owner: &Value) -> bool {
             reference["controller"] == true && reference["uid"] == owner["metadata"]["uid"]
         })
     })
+}
+
+/// Whether a pod's condition Ready is True.
+pub(crate) fn is_ready(pod: &Value) -> bool {
+    let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
 /// A condition of a status; set, its `lastTransitionTime` moves only when its status does.
@@ -129,7 +136,8 @@ mod tests {
                 pod::start(&mut object.clone(), address, address, at);
                 deployment::set_status(&mut object.clone(), tally, tally, at);
                 replica_set::of_deployment(&object, 1);
-                pod::of_replica_set(&object, "bcdfg", Default::default());
+                stateful_set::status(&object, &[]);
+                pod::of_set(&object, "bcdfg", Default::default());
             }
         }
     }

@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Condition;
 use crate::embedded::store::object;
-use crate::model::{NodeSpec, Taint};
-use crate::timeline::{NodeRole, Ready};
+use crate::model::{NOT_READY, NodeSpec, Taint, UNREACHABLE};
+use crate::timeline::{self, NodeRole, Ready};
 
 /// What of a node's status a kubelet reports besides Ready: type, reason and message while all is
 /// well.
@@ -103,6 +104,14 @@ pub(crate) fn taint(node: &mut Value, taint: Taint, present: bool, at: jiff::Tim
         true => drop(spec.shift_remove("taints")),
         false => drop(spec.insert("taints".into(), taints.into())),
     }
+}
+
+/// The taints that somebody set: neither the node lifecycle controller nor kubeadm.
+pub(crate) fn taints_of_others(node: &Value) -> Vec<timeline::Taint> {
+    let taints = node["spec"]["taints"].as_array().into_iter().flatten();
+    let taints = taints.filter_map(|it| timeline::Taint::deserialize(it).ok());
+    let ours = [NOT_READY, UNREACHABLE, NodeRole::CONTROL_PLANE_LABEL];
+    taints.filter(|taint| !ours.contains(&taint.key.as_str())).collect()
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::Condition;
 use crate::embedded::store::object;
-use crate::model::{NOT_READY, UNREACHABLE, tolerates};
-use crate::timeline::Tolerations;
+use crate::model::{NOT_READY, UNREACHABLE, taint, tolerated};
+use crate::timeline::{TaintEffect, Tolerations};
 
 const SERVICE_ACCOUNT: &str = "default";
 
@@ -31,7 +31,7 @@ pub(crate) fn admit(pod: &mut Value, defaults: Tolerations) {
     let mut tolerations =
         spec.get("tolerations").and_then(Value::as_array).cloned().unwrap_or_default();
     for (key, length) in [(NOT_READY, defaults.not_ready), (UNREACHABLE, defaults.unreachable)] {
-        if !tolerations.iter().any(|toleration| tolerates(toleration, key, "NoExecute")) {
+        if tolerated(&tolerations, &taint(key, TaintEffect::NoExecute)).is_none() {
             tolerations.push(json!({
                 "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": length.as_secs(),
             }));
@@ -43,7 +43,8 @@ pub(crate) fn admit(pod: &mut Value, defaults: Tolerations) {
     status.entry("qosClass").or_insert_with(|| "Burstable".into());
 }
 
-pub(crate) fn of_replica_set(set: &Value, suffix: &str, defaults: Tolerations) -> Value {
+/// A pod of a ReplicaSet or a StatefulSet.
+pub(crate) fn of_set(set: &Value, suffix: &str, defaults: Tolerations) -> Value {
     let template = &set["spec"]["template"];
     let set_name = object::name(set);
     let mut pod = json!({

@@ -26,7 +26,49 @@ fn number(port: &Value) -> Option<u16> {
     port["port"].as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0)
 }
 
-fn ports(service: &Value) -> impl Iterator<Item = &Value> {
+/// The numbers that a field has in its TCP ports.
+pub(crate) fn tcp_ports<'a>(
+    service: &'a Value,
+    field: &'static str,
+) -> impl Iterator<Item = u16> + Clone + use<'a> {
+    let tcp = |port: &&Value| port["protocol"].as_str().is_none_or(|protocol| protocol == "TCP");
+    let number = move |port: &Value| u16::try_from(port[field].as_u64()?).ok();
+    ports(service).filter(tcp).filter_map(number)
+}
+
+/// Whether each node has ports for it.
+fn has_node_ports(service: &Value) -> bool {
+    ["NodePort", "LoadBalancer"].iter().any(|kind| service["spec"]["type"] == *kind)
+}
+
+/// The ports that it has on each node.
+pub(crate) fn node_ports(service: &Value) -> impl Iterator<Item = u16> {
+    tcp_ports(service, "nodePort").filter(|_| has_node_ports(service))
+}
+
+/// Gives its ports one on each node, where they have none. `reachable` gives the one that can be
+/// listened on in the place of another; `free` gives one that no Service has.
+pub(crate) fn publish_on_nodes(
+    service: &mut Value,
+    reachable: impl Fn(u16) -> u16,
+    mut free: impl FnMut() -> u16,
+) {
+    let published = has_node_ports(service);
+    for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {
+        let asked = port["nodePort"].as_u64().and_then(|port| u16::try_from(port).ok());
+        match asked.filter(|port| *port != 0) {
+            Some(asked) if published => port["nodePort"] = reachable(asked).into(),
+            None if published => port["nodePort"] = free().into(),
+            _ => drop(object::as_map(port).shift_remove("nodePort")),
+        }
+    }
+    if published {
+        let policy = object::map_mut(service, "spec").entry("externalTrafficPolicy");
+        policy.or_insert_with(|| "Cluster".into());
+    }
+}
+
+fn ports(service: &Value) -> impl Iterator<Item = &Value> + Clone {
     service["spec"]["ports"].as_array().into_iter().flatten()
 }
 

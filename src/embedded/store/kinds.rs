@@ -71,8 +71,11 @@ pub(crate) static DEPLOYMENTS: Kind =
 pub(crate) static REPLICA_SETS: Kind =
     workload(of("apps", "replicasets", "ReplicaSet", &["rs"]), true);
 
+pub(crate) static STATEFUL_SETS: Kind =
+    workload(of("apps", "statefulsets", "StatefulSet", &["sts"]), true);
+
 /// All kinds, in the order in which discovery names them.
-pub(crate) static ALL: [&Kind; 13] = [
+pub(crate) static ALL: [&Kind; 14] = [
     &NAMESPACES,
     &NODES,
     &PODS,
@@ -84,6 +87,7 @@ pub(crate) static ALL: [&Kind; 13] = [
     &SECRETS,
     &DEPLOYMENTS,
     &REPLICA_SETS,
+    &STATEFUL_SETS,
     &ENDPOINT_SLICES,
     &LEASES,
 ];

@@ -89,7 +89,7 @@ pub(crate) fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError>
                 ));
             }
             (_, ask) => {
-                if let Some((asks, has, hint)) = ask.target().and_then(from_outside) {
+                if let Some((asks, has, hint)) = ask.target().and_then(by_controller) {
                     return Err(not_modelled(&probe.name, asks, has, hint));
                 }
             }
@@ -98,22 +98,24 @@ pub(crate) fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError>
     canaries::refuse_unmodelled(experiment)
 }
 
-/// A target outside of the cluster's own network: what it is, and what to use in its place.
-fn from_outside(target: &Target) -> Option<(&'static str, &'static str, &'static str)> {
-    const CLUSTER_IP: &str = "remove `via` to use the ClusterIP, or ";
+/// A target that a controller would have to provide, which a model has not: what it is, and what to
+/// use in its place.
+fn by_controller(target: &Target) -> Option<(&'static str, &'static str, &'static str)> {
     match target {
-        Target::Published { via: Via::NodePort, .. } => {
-            Some(("targets a NodePort", "has no NodePorts", CLUSTER_IP))
-        }
-        Target::Published { via: Via::LoadBalancer, .. } => {
-            Some(("targets a load balancer", "has no load balancers", CLUSTER_IP))
-        }
+        Target::Published { via: Via::LoadBalancer, .. } => Some((
+            "targets a load balancer",
+            "has no load balancer controller",
+            "use `via: nodePort`, or ",
+        )),
         Target::Ingress { .. } => Some((
             "targets an Ingress",
-            "has no Ingresses",
+            "has no ingress controller",
             "use `service` instead of `ingress`, or ",
         )),
-        Target::Service { .. } | Target::Pod { .. } | Target::Address { .. } => None,
+        Target::Published { via: Via::NodePort, .. }
+        | Target::Service { .. }
+        | Target::Pod { .. }
+        | Target::Address { .. } => None,
     }
 }
 
@@ -133,7 +135,10 @@ pub(crate) fn with_reachable_ports(
     let mut experiment = experiment.clone();
     for probe in &mut experiment.probes {
         match probe.ask.target_mut() {
-            Some(Target::Service { port: Some(port), service }) if service.namespace.is_none() => {
+            Some(
+                Target::Service { port: Some(port), service }
+                | Target::Published { port: Some(port), service, .. },
+            ) if service.namespace.is_none() => {
                 *port = embedded.port(*port, &service_ports(workload, &service.name))
             }
             Some(Target::Pod { port, pods }) if pods.namespace.is_none() => {

@@ -352,6 +352,14 @@ impl Fault {
         FaultFacts { kind: self.kind(), grace: self.grace(), component, cut }
     }
 
+    /// The taint that it sets on a node, if it does.
+    pub fn taint(&self) -> Option<&Taint> {
+        match self {
+            Fault::NodeTaint { taint, .. } => Some(taint),
+            _ => None,
+        }
+    }
+
     /// The namespace of the objects that it hits, if it is not the run's.
     pub fn foreign_namespace(&self) -> Option<&str> {
         let of_deployment = self.deployment().and_then(|it| it.namespace.as_deref());
@@ -460,7 +468,7 @@ impl Fault {
         if role.is_some_and(|role| self.impossible_on(role).is_some()) {
             return false;
         }
-        let evicts = matches!(self, Fault::NodeTaint { taint, .. } if taint.evicts());
+        let evicts = self.taint().is_some_and(Taint::evicts);
         self.degrades_node()
             || evicts
             || (self.target().is_some() && role == Some(NodeRole::ControlPlane))

@@ -25,6 +25,7 @@ pub(crate) struct NodeTaint {
 
 impl ObjectFault for NodeTaint {
     const UNDO_TIMEOUT: Duration = AWAY;
+    const RUNS_EMBEDDED: bool = true;
 
     fn injection_timeout(fault: &Fault) -> Duration {
         match fault {

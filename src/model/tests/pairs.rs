@@ -116,7 +116,7 @@ fn what_is_taken_back_during_a_boot_never_happens() {
 fn a_forecast_of_two_faults_on_one_node_ends() {
     let settings = Settings::of(&tuned(), "v1.34.4").unwrap();
     for (first, second) in pairs() {
-        let step = |action| Step::Fault { action, hold: seconds(3.0) };
+        let step = |action| Step::Fault { action, hold: seconds(3.0), meanwhile: Vec::new() };
         let scenario = Scenario { steps: vec![step(first), step(second)], ..one_fault(first, 3.0) };
         assert_eq!(forecast(&scenario, &settings, 3, 1).faults.len(), 2);
     }

@@ -95,7 +95,8 @@ fn rescheduling_waits_for_the_toleration() {
 #[test]
 fn several_faults_have_a_forecast_each() {
     let settings = Settings::of(&tuned(), "v1.34.4").unwrap();
-    let fault = |node| Step::Fault { action: pause(node), hold: seconds(10.0) };
+    let fault =
+        |node| Step::Fault { action: pause(node), hold: seconds(10.0), meanwhile: Vec::new() };
     let steps = vec![fault(1), Step::Pause(seconds(30.0)), fault(2)];
     let forecast = forecast(&Scenario { steps, ..one_fault(pause(1), 1.0) }, &settings, 100, 11);
     assert_eq!(

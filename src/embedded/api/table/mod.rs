@@ -145,6 +145,9 @@ fn columns(kind: &Kind) -> Vec<Column> {
             IMAGES,
             TEMPLATE_SELECTOR,
         ],
+        "statefulsets" => {
+            vec![NAME, column("Ready", Of(cells::ready_replicas)), AGE, CONTAINERS, IMAGES]
+        }
         "replicasets" => vec![
             NAME,
             column("Desired", Number("/spec/replicas", 1)),

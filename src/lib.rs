@@ -25,6 +25,7 @@ pub mod report;
 mod resolver;
 pub mod stats;
 pub mod timeline;
+mod tune;
 pub mod verdict;
 mod watch;
 mod workload;

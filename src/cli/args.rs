@@ -10,6 +10,7 @@ use super::generator::ChosenFault;
 use super::{exit, form::Output};
 use crate::experiment::{typed_namespace, typed_service};
 use crate::timeline::ObjectRef;
+use crate::tune::Rate;
 
 /// Chaos experiments for Kubernetes: inject a fault, and measure what users would have noticed
 #[derive(Debug, Parser)]
@@ -55,6 +56,8 @@ pub(super) enum Command {
     Lint(Lint),
     /// Predict what an experiment will measure, without running it
     Predict(Predict),
+    /// Choose the settings of failure detection by what they detect, cost and risk
+    Tune(Tune),
     /// List recorded runs or built-in experiments
     Get(Get),
     /// Show details of a recorded run
@@ -263,6 +266,74 @@ pub(super) struct Predict {
     /// Output format
     #[arg(short, long, value_enum, default_value_t = LintForm::Text, value_name = "FORMAT")]
     pub output: LintForm,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = exit::TUNE_HELP)]
+pub(super) struct Tune {
+    /// Longest time from a node's failure until it is NotReady
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = setting)]
+    pub detect_within: Duration,
+    /// How often a healthy node may become NotReady by lost heartbeats, of all nodes together: N/day, /week, /month or /year
+    #[arg(long, value_name = "RATE", default_value = "1/month", value_parser = Rate::parse)]
+    pub false_positives: Rate,
+    /// Share of heartbeats that the network loses: 0.1% or 0.001
+    #[arg(long, value_name = "SHARE", default_value = "0.1%", value_parser = share)]
+    pub loss: f64,
+    /// Glitch (loss of all heartbeats of a node) that must not make it NotReady
+    #[arg(long, value_name = "DURATION", value_parser = setting)]
+    pub ride_out: Option<Duration>,
+    /// Longest time from a node's failure until its pods have another node; sets tolerationSeconds
+    #[arg(long, value_name = "DURATION", value_parser = setting)]
+    pub reschedule_within: Option<Duration>,
+    /// Number of nodes [default: those of --context, else 1000]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1..=5000))]
+    pub nodes: Option<u32>,
+    /// Kind config whose settings are the present ones [default: the defaults of Kubernetes, three API servers]
+    #[arg(short = 'f', long, alias = "filename", value_name = "FILE", conflicts_with = "context")]
+    pub kind_config: Option<PathBuf>,
+    /// Kubeconfig context of the running cluster whose settings are the present ones; it is read, and nothing is changed
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Path to the kubeconfig file
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Kubernetes version, unless read from a running cluster or a node image
+    #[arg(long, value_name = "VERSION", default_value = crate::kind_config::DEFAULT_KUBERNETES, value_parser = kubernetes_version)]
+    pub kubernetes: String,
+    /// Save a kind config with the recommended settings to this new file
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t = TuneForm::Text, value_name = "FORMAT")]
+    pub output: TuneForm,
+}
+
+/// The forms of a choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum TuneForm {
+    /// Human-readable text
+    Text,
+    /// JSON, with the whole Pareto front
+    Json,
+    /// YAML, with the whole Pareto front
+    Yaml,
+    /// Markdown
+    Markdown,
+    /// A kind config with the recommended settings
+    Kind,
+}
+
+/// `0.1%`, `0.001`.
+fn share(text: &str) -> Result<f64, String> {
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    let share = match text.strip_suffix('%') {
+        Some(percent) => number(percent).map(|percent| percent / 100.0),
+        None => number(text),
+    };
+    share
+        .filter(|share| (0.0..1.0).contains(share))
+        .ok_or_else(|| "expected a share from 0 to below 1, such as 0.1% or 0.001".into())
 }
 
 /// Settings of failure detection.

@@ -50,6 +50,14 @@ Exit codes:
   3    no prediction: the model does not know such a fault or cluster
   4    the cluster cannot be queried";
 
+/// The table of `tune`.
+pub(super) const TUNE_HELP: &str = "\
+Exit codes:
+  0    settings that meet the goals are recommended
+  1    no settings meet the goals; the best of each is printed
+  2    bad usage, or a file that is not a kind config
+  4    the cluster cannot be queried";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -143,15 +143,20 @@ impl Written {
 
     /// Saves it as a new file.
     pub(super) fn save(&self, path: &Path) -> Result<(), Failure> {
-        let written = std::fs::File::create_new(path)
-            .and_then(|mut file| file.write_all(self.source.text().as_bytes()));
-        written.map_err(|e| match e.kind() {
-            ErrorKind::AlreadyExists => exists(path),
-            _ => cannot_write(path, &e),
-        })?;
-        complain!("saved as {}", path.display());
-        Ok(())
+        save(path, self.source.text())
     }
+}
+
+/// Writes a new file.
+pub(super) fn save(path: &Path, text: &str) -> Result<(), Failure> {
+    let written =
+        std::fs::File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|e| match e.kind() {
+        ErrorKind::AlreadyExists => exists(path),
+        _ => cannot_write(path, &e),
+    })?;
+    complain!("saved as {}", path.display());
+    Ok(())
 }
 
 /// Refuses a path to which nothing could be saved, before anything else is done.

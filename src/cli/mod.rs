@@ -36,6 +36,7 @@ mod report_file;
 mod run;
 mod schema;
 mod suite;
+mod tune;
 mod validate;
 mod watchdog;
 
@@ -91,6 +92,7 @@ fn dispatch(Cli { global, command }: Cli) -> Result<u8, Failure> {
         Command::Validate(args) => validate::validate(&args, &env()?),
         Command::Lint(args) => lint::lint(&args, &env()?),
         Command::Predict(args) => predict::predict(&args, &env()?),
+        Command::Tune(args) => tune::tune(&args, &env()?),
         Command::Get(args) => get::get(&args, &env()?),
         Command::Describe(args) => describe::describe(&args, &env()?),
         Command::Report(args) => report::report(&args, &env()?),

@@ -14,29 +14,43 @@ use crate::yaml::tree::{Node, Value, quoted};
 use crate::yaml::{Diagnostics, SourceFile};
 
 impl KindConfig {
-    /// The config with other settings: those of `tuning` that are set replace the file's (update
-    /// frequency, monitor period and grace period). The cluster's name then ends in the three
-    /// (`fast-detection-2s-5s-20s`, `default` where one is left to Kubernetes). Where nothing
-    /// changes it stays as it is.
+    /// The config with other settings: those of `tuning` that are set replace the file's. The
+    /// cluster's name then ends in update frequency, monitor period and grace period
+    /// (`fast-detection-2s-5s-20s`, `default` where one is left to Kubernetes), and in the lease where
+    /// one is set (`-lease8s`). Where nothing changes it stays as it is.
     ///
     /// An update frequency is that of every kubelet: flags of that name, which would beat it, are
     /// removed. Errors say why the file can't have the settings.
     pub(crate) fn with_tuning(&self, tuning: &Tuning) -> Result<Self, Diagnostics> {
+        self.with_settings(tuning, None)
+    }
+
+    /// The same, and the API server's default `tolerationSeconds` for nodes that are not ready.
+    pub(crate) fn with_settings(
+        &self,
+        tuning: &Tuning,
+        toleration: Option<u64>,
+    ) -> Result<Self, Diagnostics> {
         let wanted = Settings::of(tuning).over(&Settings::of(&self.asked));
         let drops_flags = wanted.update.is_some()
             && tuning.node_status_update_frequency.is_some()
             && self.nodes.iter().any(|node| node.places.update_is_flag);
-        if !drops_flags && wanted == Settings::of(&self.asked) {
+        if !drops_flags && wanted == Settings::of(&self.asked) && toleration.is_none() {
             return Ok(self.clone());
         }
-        let name = format!("{}-{}", self.name, wanted.suffix());
+        let part = |name: &str, value: Option<String>| {
+            value.map_or(String::new(), |value| format!("-{name}{value}"))
+        };
+        let lease = part("lease", tuning.node_lease_duration.map(format_duration));
+        let stay = part("stay", toleration.map(|seconds| format!("{seconds}s")));
+        let name = format!("{}-{}{lease}{stay}", self.name, wanted.suffix());
         if let Some(why) = wrong_name(&name) {
             let message = format!("{} cannot be a cluster's name: {why}", quoted(&name));
             return Err(self.error(message).hint("give the kind config a shorter name").into());
         }
         let mut config = as_kind_decodes(&self.root, Type::One(&CLUSTER));
         config["name"] = json!(name);
-        self.patch(&mut config, &wanted, drops_flags);
+        self.patch(&mut config, &wanted, toleration, drops_flags);
         let text = serde_saphyr::to_string(&config)
             .map_err(|why| Diagnostics::from(self.error(why.to_string())))?;
         let file = Arc::new(SourceFile { name: self.file.name.clone(), text });
@@ -54,7 +68,13 @@ impl KindConfig {
     }
 
     /// Adds a patch after all others of the node: it beats them.
-    fn patch(&self, config: &mut Json, wanted: &Settings, drops_flags: bool) {
+    fn patch(
+        &self,
+        config: &mut Json,
+        wanted: &Settings,
+        toleration: Option<u64>,
+        drops_flags: bool,
+    ) {
         if config["nodes"].as_array().is_none_or(Vec::is_empty) {
             config["nodes"] = json!([{"role": "control-plane"}]);
         }
@@ -62,7 +82,7 @@ impl KindConfig {
         for (index, node) in self.nodes.iter().enumerate() {
             let mut patches = Vec::new();
             if first == Some(index) {
-                patches.extend(wanted.patches());
+                patches.extend(wanted.patches().chain(toleration.map(tolerating)));
             }
             if drops_flags && node.places.update_is_flag {
                 let kind =
@@ -82,10 +102,20 @@ impl KindConfig {
                 own["kubeadmConfigPatches"] = json!([]);
             }
             let all = own["kubeadmConfigPatches"].as_array_mut().expect("was made an array");
-            // JSON is YAML.
-            all.extend(patches.iter().map(|patch| Json::from(patch.to_string())));
+            // JSON is YAML, but YAML is read more easily.
+            let written = |patch: &Json| {
+                serde_saphyr::to_string(patch).unwrap_or_else(|_| patch.to_string()).into()
+            };
+            all.extend(patches.iter().map(written));
         }
     }
+}
+
+fn tolerating(seconds: u64) -> Json {
+    let flags = ["not-ready", "unreachable"]
+        .map(|node| (format!("default-{node}-toleration-seconds"), json!(seconds.to_string())));
+    let flags: serde_json::Map<String, Json> = flags.into_iter().collect();
+    json!({"kind": "ClusterConfiguration", "apiServer": {"extraArgs": flags}})
 }
 
 /// A value of the file in its field's type: kind's fields are mostly texts, and there `yes`, `1.10`
@@ -122,6 +152,8 @@ fn type_of(mapping: Type, name: &str) -> Type {
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Settings {
     update: Option<Duration>,
+    report: Option<Duration>,
+    lease: Option<Duration>,
     period: Option<Duration>,
     grace: Option<Duration>,
 }
@@ -130,6 +162,8 @@ impl Settings {
     fn of(tuning: &Tuning) -> Self {
         Self {
             update: tuning.node_status_update_frequency,
+            report: tuning.node_status_report_frequency,
+            lease: tuning.node_lease_duration,
             period: tuning.node_monitor_period,
             grace: tuning.node_monitor_grace_period,
         }
@@ -138,6 +172,8 @@ impl Settings {
     fn over(self, other: &Self) -> Self {
         Self {
             update: self.update.or(other.update),
+            report: self.report.or(other.report),
+            lease: self.lease.or(other.lease),
             period: self.period.or(other.period),
             grace: self.grace.or(other.grace),
         }
@@ -150,9 +186,17 @@ impl Settings {
     }
 
     fn patches(&self) -> impl Iterator<Item = Json> {
-        let kubelet = self.update.map(|update| {
-            json!({"kind": "KubeletConfiguration", "nodeStatusUpdateFrequency": format_duration(update)})
-        });
+        let written = |value: Option<Duration>| value.map(|value| json!(format_duration(value)));
+        let kubelet = [
+            ("nodeStatusUpdateFrequency", written(self.update)),
+            ("nodeStatusReportFrequency", written(self.report)),
+            ("nodeLeaseDurationSeconds", self.lease.map(|lease| json!(lease.as_secs()))),
+        ];
+        let fields =
+            kubelet.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let kind = ("kind".to_owned(), json!("KubeletConfiguration"));
+        let kubelet: serde_json::Map<String, Json> = std::iter::once(kind).chain(fields).collect();
+        let kubelet = (kubelet.len() > 1).then_some(Json::Object(kubelet));
         let args =
             [("node-monitor-period", self.period), ("node-monitor-grace-period", self.grace)];
         let args: serde_json::Map<String, Json> = args

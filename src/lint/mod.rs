@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-pub(crate) use outlook::{Outlook, outlook};
+pub(crate) use outlook::{GLITCHES, Outlook, Settings, outlook, settings};
 pub(crate) use traps::without_place;
 
 use crate::kind_config::{self, KindConfig, Kubernetes};

@@ -95,7 +95,7 @@ pub(crate) fn outlook(tuning: &Tuning, kubernetes: &str, api_servers: u32, nodes
     }
 }
 
-pub(super) fn settings(tuning: &Tuning) -> Settings {
+pub(crate) fn settings(tuning: &Tuning) -> Settings {
     let seconds = |setting: Option<Duration>| Seconds::from(setting.unwrap_or_default());
     Settings {
         node_status_update_frequency: seconds(tuning.node_status_update_frequency),

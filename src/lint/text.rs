@@ -2,7 +2,7 @@
 
 use super::KubeletGroup;
 use super::outlook::{Outlook, Settings};
-use crate::model::{Cost, Heartbeat};
+use crate::model::{Cost, GlitchRisk, Heartbeat};
 use crate::stats::Seconds;
 use crate::timeline::few;
 
@@ -23,7 +23,7 @@ pub(crate) fn render(title: &str, outlook: &Outlook, kubelets: &[KubeletGroup]) 
     row("detection", detection(outlook));
     row("cost", cost(&outlook.cost, &outlook.default_cost));
     if !outlook.glitches.is_empty() {
-        row("NotReady after a glitch", glitches(outlook));
+        row("NotReady after a glitch", chances(&outlook.glitches));
         row("NotReady by loss", losses(outlook));
     }
     lines.join("\n") + "\n"
@@ -68,9 +68,10 @@ fn detection(outlook: &Outlook) -> String {
     }
 }
 
-fn glitches(outlook: &Outlook) -> String {
+/// `1s never, 5s 95%`.
+pub(crate) fn chances(glitches: &[GlitchRisk]) -> String {
     let chances =
-        outlook.glitches.iter().map(|risk| format!("{} {}", risk.glitch, chance(risk.probability)));
+        glitches.iter().map(|risk| format!("{} {}", risk.glitch, chance(risk.probability)));
     chances.collect::<Vec<_>>().join(", ")
 }
 
@@ -97,7 +98,7 @@ fn cost(cost: &Cost, defaults: &Cost) -> String {
 }
 
 /// `66 000`.
-fn thousands(number: f64) -> String {
+pub(crate) fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -110,7 +111,7 @@ fn thousands(number: f64) -> String {
 }
 
 /// A probability: `never`, `<0.1 %`, `12 %`, `always`.
-fn chance(probability: f64) -> String {
+pub(crate) fn chance(probability: f64) -> String {
     match probability {
         p if p <= 1e-12 => "never".into(),
         p if p < 0.001 => "<0.1%".into(),

@@ -64,7 +64,7 @@ const JITTER: f64 = 1.04;
 const WHOLE_SECOND: Duration = Duration::from_secs(1);
 /// A pass takes so long, and the controller's loop sleeps the period *after* it: measured 1.0007 to 1.0011 s for 1 s.
 const PASS_LEAST: f64 = 0.000_7;
-const PASS_MOST: f64 = 0.001_1;
+pub(super) const PASS_MOST: f64 = 0.001_1;
 
 /// A share of failures that an interval may leave out, if `late` has it.
 const RARELY: f64 = 0.05;
@@ -260,7 +260,7 @@ pub fn predict(
 }
 
 /// The share of failures before which the status was posted later than the lease was renewed.
-fn share_after_status(tuning: &Tuning) -> f64 {
+pub(super) fn share_after_status(tuning: &Tuning) -> f64 {
     let renewal = JITTER * lease_interval(tuning).as_secs_f64();
     (renewal / 2.0 / status_interval(tuning).as_secs_f64()).min(1.0)
 }

@@ -13,6 +13,7 @@ mod cluster;
 mod control_plane;
 mod cost;
 mod detection;
+mod detection_times;
 mod distribution;
 mod election;
 mod endpoints;
@@ -45,6 +46,7 @@ pub(crate) use cost::{Cost, cost};
 pub use detection::{
     Constant, Heartbeat, KubeletEnd, Late, Prediction, Unpredictable, heartbeat, predict,
 };
+pub(crate) use detection_times::DetectionTimes;
 pub use distribution::{Bin, Distribution, Summary};
 pub(crate) use machine::Model;
 pub(crate) use node::{Effect, NodeState, Process};

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::detection::{Heartbeat, Unpredictable, heartbeat, lease_interval};
+use super::detection::{Heartbeat, Unpredictable, heartbeat, lease_interval, share_after_status};
 use crate::stats::Seconds;
 use crate::timeline::Tuning;
 
@@ -44,12 +44,15 @@ pub(crate) struct GlitchRisk {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Risk {
     /// The mean interval of heartbeats.
-    beat: f64,
-    period: f64,
+    pub(super) beat: f64,
+    pub(super) period: f64,
     /// n p: the time from a stamp to the pass that finds the node dead.
-    patience: f64,
+    pub(super) patience: f64,
     /// Which share of heartbeats is stamped a second time, one pass later.
     twice: Twice,
+    /// The share of failures just before which the other heartbeat was seen, so that one that is
+    /// never stamped twice was.
+    pub(super) late: f64,
 }
 
 /// Which heartbeats are stamped twice.
@@ -86,7 +89,11 @@ impl Risk {
             Heartbeat::Status if beat <= period * 1.01 => Twice::EveryOther,
             Heartbeat::Status => Twice::ByPhase((beat - period).min(period)),
         };
-        Ok(Self { beat, period, patience: (grace / period).ceil() * period, twice })
+        let late = match twice {
+            Twice::Never => share_after_status(&tuning),
+            Twice::EveryOther | Twice::ByPhase(_) => 0.0,
+        };
+        Ok(Self { beat, period, patience: (grace / period).ceil() * period, twice, late })
     }
 
     /// The probability that a glitch of this length, at a random phase, makes a healthy node
@@ -105,8 +112,36 @@ impl Risk {
     /// heartbeat is lost with probability `loss`, each for itself.
     pub(crate) fn day(&self, loss: f64, nodes: u32) -> f64 {
         let loss = loss.clamp(0.0, 1.0);
-        // Of a gap that begins after a heartbeat that came: the chances of m - 1 losses, times what
-        // one more adds.
+        let in_gap = self.in_gap(loss);
+        1.0 - ((-in_gap.min(1.0)).ln_1p() * gaps(DAY / self.beat, loss) * f64::from(nodes)).exp()
+    }
+
+    /// How often, in a month of 30 days, one of `nodes` healthy nodes becomes NotReady, under the
+    /// same losses.
+    pub(crate) fn month(&self, loss: f64, nodes: u32) -> f64 {
+        let loss = loss.clamp(0.0, 1.0);
+        self.in_gap(loss).min(1.0) * gaps(30.0 * DAY / self.beat, loss) * f64::from(nodes)
+    }
+
+    /// The probability that any of `nodes` healthy nodes becomes NotReady after a restart of the
+    /// controller manager, under the same losses: its first pass stamps every node, whatever was
+    /// heard before, and the node is dead if none of its heartbeats comes within n passes.
+    pub(crate) fn restart(&self, loss: f64, nodes: u32) -> f64 {
+        let (due, loss) = (self.patience / self.beat, loss.clamp(0.0, 1.0));
+        let (whole, more) = (due.floor(), due.fract());
+        let silent = (1.0 - more) * loss.powf(whole) + more * loss.powf(whole + 1.0);
+        1.0 - ((-silent).ln_1p() * f64::from(nodes)).exp()
+    }
+
+    /// The longest glitch that never makes a healthy node NotReady, in seconds: it takes k
+    /// heartbeats, and k + 1 intervals are still within n p.
+    pub(crate) fn rides_out(&self) -> f64 {
+        ((self.patience / self.beat).floor() - 1.0).max(0.0) * self.beat
+    }
+
+    /// The probability that, in the gap that begins after a heartbeat that came, the node is found
+    /// dead: the chances of m - 1 losses, times what one more adds.
+    fn in_gap(&self, loss: f64) -> f64 {
         let shortest = (self.patience / self.beat) as u32;
         let (mut in_gap, mut before, mut chance) = (0.0, 0.0, loss.powf(f64::from(shortest)));
         for lost in shortest..=self.longest_gap() {
@@ -114,9 +149,7 @@ impl Risk {
             in_gap += chance * (found - before);
             (before, chance) = (found, chance * loss);
         }
-        let heartbeats = DAY / self.beat;
-        let gaps = 1.0 + (heartbeats - 1.0).max(0.0) * (1.0 - loss);
-        1.0 - ((-in_gap.min(1.0)).ln_1p() * gaps * f64::from(nodes)).exp()
+        in_gap
     }
 
     /// So many heartbeats certainly span what the controller waits at the most.
@@ -125,7 +158,7 @@ impl Risk {
     }
 
     /// The probability that a node is found dead in a gap of this length between two heartbeats.
-    fn found_dead(&self, gap: f64) -> f64 {
+    pub(super) fn found_dead(&self, gap: f64) -> f64 {
         let over = (gap - self.patience) / self.period;
         let once = over.clamp(0.0, 1.0);
         let again = (over - 1.0).clamp(0.0, 1.0);
@@ -149,6 +182,11 @@ impl Risk {
         }
         found
     }
+}
+
+/// How many gaps begin in so many heartbeats.
+fn gaps(heartbeats: f64, loss: f64) -> f64 {
+    1.0 + (heartbeats - 1.0).max(0.0) * (1.0 - loss)
 }
 
 #[cfg(test)]

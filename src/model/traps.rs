@@ -74,6 +74,7 @@ pub(crate) fn traps_of_tuning(tuning: &Tuning, kubernetes: &str, api_servers: u3
     let all = [
         status_that_does_not_beat(tuning),
         grace_against_heartbeats(tuning, grace),
+        one_request_outlasts_grace(tuning, grace),
         period_above_grace(period, grace),
         connection_noticed_late(grace, api_servers),
     ];
@@ -85,9 +86,10 @@ fn status_that_does_not_beat(tuning: &Tuning) -> Option<Trap> {
     let update = tuning.node_status_update_frequency?;
     let (kind, interval) = heartbeat(tuning);
     let report = status_interval(tuning);
-    // A lease that beats still faster than a status that is posted as often as it is looked at was
-    // asked for.
-    if kind == Heartbeat::Status || update >= UPDATE || report == update {
+    // A lease that beats as often as the status is looked at, or faster than one that is posted as
+    // often, was asked for.
+    let lease_is_meant = interval <= update || report == update;
+    if kind == Heartbeat::Status || update >= UPDATE || lease_is_meant {
         return None;
     }
     let text = format!(
@@ -151,6 +153,31 @@ fn grace_against_heartbeats(tuning: &Tuning, grace: Duration) -> Option<Trap> {
         return Some(Trap::new("grace-below-two-heartbeats", about, text, why, hint, source));
     }
     None
+}
+
+/// The kubelet waits for a heartbeat's answer for as long as the shorter of its update frequency and
+/// its lease, and sends no other of its kind until then.
+fn one_request_outlasts_grace(tuning: &Tuning, grace: Duration) -> Option<Trap> {
+    let update = tuning.node_status_update_frequency?;
+    let timeout = update.min(tuning.node_lease_duration?);
+    let (kind, interval) = heartbeat(tuning);
+    if kind == Heartbeat::Status || interval >= grace || timeout + interval < grace {
+        return None;
+    }
+    let text = format!(
+        "one renewal of the lease without an answer takes {}, and the grace period is {}",
+        written(timeout),
+        written(grace)
+    );
+    let why = "a single request that is lost makes a healthy node NotReady";
+    let hint = format!(
+        "set nodeStatusUpdateFrequency to {} (with nodeStatusReportFrequency 5m, so that the status is \
+         not posted as often)",
+        written(interval)
+    );
+    let source = "cmd/kubelet/app/server.go: heartbeatClientConfig.Timeout is the shorter of the update frequency and the lease";
+    let about = About::NodeStatusUpdateFrequency;
+    Some(Trap::new("one-request-outlasts-grace", about, text, why, hint, source))
 }
 
 fn period_above_grace(period: Duration, grace: Duration) -> Option<Trap> {

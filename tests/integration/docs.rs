@@ -174,6 +174,7 @@ fn exit_codes_are_those_of_help() {
         (None, "## Exit codes"),
         (Some("predict"), "### Exit codes of predict"),
         (Some("lint"), "### Exit codes of lint"),
+        (Some("tune"), "### Exit codes of tune"),
     ] {
         let text = help(command.as_slice());
         let list = text.split("Exit codes:\n").nth(1).expect("exit codes");

@@ -26,6 +26,7 @@ const EVERYTHING: &[&str] = &[
     "resolver",
     "stats",
     "timeline",
+    "tune",
     "verdict",
     "watch",
     "workload",
@@ -51,6 +52,8 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
             &["verdict", "experiment", "model", "prediction", "analysis", "stats", "timeline"],
         ),
         ("lint", &["kind_config", "model", "stats", "timeline", "yaml"]),
+        // Its choices are described as lint describes settings, and printed as reports are.
+        ("tune", &["lint", "model", "report", "stats", "timeline"]),
         ("node", &[]),
         ("docker", &["node", "timeline"]),
         ("cluster", &["docker", "resolver", "timeline", "workload", "yaml"]),

@@ -54,6 +54,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             what_is_refused_before_a_run_is_in_the_files_of_the_report,
         ),
         test("offline::lint_has_exit_codes_of_its_own", lint_has_exit_codes_of_its_own),
+        test("offline::tune_writes_what_lint_accepts", tune_writes_what_lint_accepts),
     ]
 }
 
@@ -680,4 +681,26 @@ fn lint_has_exit_codes_of_its_own() {
     home.run(&["lint", "--context", "nowhere", "--kubeconfig", kubeconfig.to_str().unwrap()])
         .exits(4)
         .says("nowhere");
+}
+
+fn tune_writes_what_lint_accepts() {
+    let home = Home::new();
+    let issue = ["tune", "--detect-within", "10s", "--nodes", "200", "--loss", "0.1%"];
+    let shown = home.run(&[&issue[..], &["--false-positives", "1/month"]].concat());
+    shown.exits(0).prints("recommended").prints("not measured");
+    let file = home.path("tuned.yaml");
+    let file = file.to_str().unwrap();
+    home.run(&["tune", "-f", "kind-configs/default.yaml", "--save", file]).exits(0);
+    home.run(&["lint", file, "--strict"]).exits(0);
+    home.run(&["tune", "--save", file]).exits(2).says("it exists already");
+    home.run(&["tune", "--detect-within", "1s"]).exits(1).prints("impossible: detection within 1s");
+    home.run(&["tune", "--loss", "2"]).exits(2).says("0.1%");
+    home.run(&["tune", "-f", file, "--context", "x"]).exits(2);
+    let json = home.run(&["tune", "-o", "json"]).exits(0).stdout.clone();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (json["format"].as_str(), json["predicted"].as_bool()),
+        (Some("outage.tune/v1"), Some(true))
+    );
+    assert!(json["front"].as_array().is_some_and(|front| front.len() > 20));
 }

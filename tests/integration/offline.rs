@@ -688,7 +688,7 @@ fn tune_writes_what_lint_accepts() {
     let issue = ["tune", "--detect-within", "10s", "--nodes", "200", "--loss", "0.1%"];
     let shown = home.run(&[&issue[..], &["--false-positives", "1/month"]].concat());
     shown.exits(0).prints("recommended").prints("not measured");
-    let file = home.path("tuned.yaml");
+    let file = home.path().join("tuned.yaml");
     let file = file.to_str().unwrap();
     home.run(&["tune", "-f", "kind-configs/default.yaml", "--save", file]).exits(0);
     home.run(&["lint", file, "--strict"]).exits(0);

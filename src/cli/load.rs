@@ -212,19 +212,21 @@ fn show(problems: &[Diagnostic], env: &Env) {
     }
 }
 
+/// Prints what is wrong with a file.
+pub(super) fn unusable(problems: &[Diagnostic], env: &Env) -> Failure {
+    show(problems, env);
+    Failure::reported(problems)
+}
+
 /// A kind config that a flag names, for this version of Kubernetes where its images do not tell
 /// one. Its warnings are printed.
 pub(super) fn kind_config(path: &Path, kubernetes: &str, env: &Env) -> Result<KindConfig, Failure> {
-    let refused = |problems: Diagnostics| {
-        show(&problems, env);
-        Failure::reported(&problems)
-    };
-    let source = experiment::load_file(path).map_err(refused)?;
+    let source = experiment::load_file(path).map_err(|problems| unusable(&problems, env))?;
     let reading = kind_config::read(source.file(), Kubernetes::Default(kubernetes));
     if !reading.problems.has_errors() {
         show(&reading.problems, env);
     }
-    reading.usable().map_err(refused)
+    reading.usable().map_err(|problems| unusable(&problems, env))
 }
 
 /// What the file alone does not say: what a run would refuse, and what the model expects.

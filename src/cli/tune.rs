@@ -3,7 +3,7 @@
 use super::args::{Tune, TuneForm};
 use super::cluster::default_config;
 use super::env::Env;
-use super::{block_on, diagnostics, exit, failure::Failure, init, live, load, print};
+use super::{block_on, exit, failure::Failure, init, live, load, print};
 use crate::kind_config::KindConfig;
 use crate::report::json;
 use crate::timeline::{NodeRole, Tolerations, Tuning};
@@ -97,14 +97,7 @@ fn start(
 fn tuned_config(tuned: &Tuned, config: KindConfig, env: &Env) -> Result<Option<String>, Failure> {
     let Some(found) = &tuned.recommendation else { return Ok(None) };
     let config = config.with_settings(&found.choice.tuning, found.toleration.changed());
-    let config = config.map_err(|problems| {
-        let problems: Vec<_> = problems.into_iter().collect();
-        complain!(
-            "{}",
-            diagnostics::render(&problems, env.stderr.colour, env.stderr.width).trim_end()
-        );
-        Failure::reported(exit::USAGE)
-    })?;
+    let config = config.map_err(|problems| load::unusable(&problems, env))?;
     let detection = &found.choice.detection;
     Ok(Some(format!(
         "# Settings recommended by `kubectl outage tune` for {}.\n# Predicted, not measured: \

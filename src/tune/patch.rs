@@ -111,13 +111,13 @@ fn provider(kubernetes: &str) -> Option<&'static str> {
         .find_map(|(mark, name)| kubernetes.contains(mark).then_some(name))
 }
 
+/// One of the settings.
+type Setting = fn(&Tuning) -> Option<Duration>;
+
 impl Change<'_> {
-    fn lines(
-        &self,
-        settings: &[(&'static str, fn(&Tuning) -> Option<Duration>)],
-    ) -> Vec<(&'static str, Duration)> {
+    fn lines(&self, settings: &[(&'static str, Setting)]) -> Vec<(&'static str, Duration)> {
         let defaults = Tuning::defaults(self.kubernetes);
-        let changed = |read: &fn(&Tuning) -> Option<Duration>| {
+        let changed = |read: &Setting| {
             let wanted = read(&self.wanted);
             wanted.filter(|_| wanted != read(&self.present) || wanted != read(&defaults))
         };

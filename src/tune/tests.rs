@@ -51,9 +51,11 @@ fn machines(tuning: &Tuning, trials: u32, seed: u64) -> [f64; 2] {
         asked_from: NodeId(0),
         timeout: Duration::from_secs(1),
         leads: None,
+        taints: Vec::new(),
         steps: vec![Step::Fault {
             action: Action::Pause { node: NodeId(1) },
             hold: Duration::from_secs_f64(hold),
+            meanwhile: Vec::new(),
         }],
         horizon: Duration::from_secs(30),
     };

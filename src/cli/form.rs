@@ -10,7 +10,9 @@ use clap::{Arg, Command, ValueEnum};
 use super::output::visible;
 use crate::report::suite::{self, Part, SuiteReport};
 use crate::report::{Document, Style, View};
-use crate::report::{csv, describe, json, jsonl, junit, log, markdown, spread, terminal};
+use crate::report::{
+    csv, describe, html, json, jsonl, junit, log, markdown, spread, svg, terminal,
+};
 
 /// The formats of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -29,6 +31,10 @@ pub(super) enum Form {
     Csv,
     /// Markdown tables: claims, and what each run measured
     Markdown,
+    /// HTML page: verdict, timeline and events in one file, offline
+    Html,
+    /// SVG picture of each run's timeline
+    Svg,
     /// Log: wall clock, status, endpoints by node
     Log,
     /// Every attempt, as JSON lines
@@ -55,6 +61,8 @@ impl Form {
             Form::Junit => junit::render(parts),
             Form::Csv => csv::render(parts),
             Form::Markdown => markdown::render(parts),
+            Form::Html => html::render(parts),
+            Form::Svg => svg::render(&parts.iter().flat_map(Part::runs).collect::<Vec<_>>()),
             Form::Log => logs(parts),
             Form::Jsonl => return attempts(parts, out),
         };

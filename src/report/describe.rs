@@ -3,8 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::text::pad;
-use super::view::{View, cluster, wall};
-use crate::analysis::Zero;
+use super::view::{Told, View, cluster, wall};
 use crate::analysis::findings::{Lateness, Tally};
 use crate::stats::Seconds;
 use crate::timeline::Component;
@@ -213,13 +212,9 @@ fn warnings(view: &View<'_>, out: &mut String) -> fmt::Result {
 }
 
 fn records(view: &View<'_>, out: &mut String) -> fmt::Result {
-    let zero = Zero::of(view.timeline).0;
     writeln!(out, "Events:")?;
-    let mut sayer = super::log::EventWriter::default();
-    for record in &view.timeline.records {
-        if let Some(text) = sayer.say(&record.event) {
-            writeln!(out, "  {:>10}  {text}", format!("{:+.3}", zero.at(record.at)))?;
-        }
+    for Told { at, text } in view.events() {
+        writeln!(out, "  {:>10}  {text}", format!("{at:+.3}"))?;
     }
     Ok(())
 }

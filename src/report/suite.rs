@@ -218,7 +218,7 @@ impl Row {
     }
 
     /// Its verdict in a word, or why it has none.
-    fn word(&self) -> &'static str {
+    pub(super) fn word(&self) -> &'static str {
         match (self.outcome, self.not_run) {
             (Some(outcome), _) => outcome.word(),
             (None, Some(state)) => state.word(),
@@ -226,12 +226,12 @@ impl Row {
         }
     }
 
-    fn claim_ids(&self) -> String {
+    pub(super) fn claim_ids(&self) -> String {
         self.claims.iter().map(|claim| claim.id.as_str()).collect::<Vec<_>>().join(" ")
     }
 
     /// How long it took: `41s`, `3m5s`.
-    fn time(&self) -> String {
+    pub(super) fn time(&self) -> String {
         self.took.map_or("-".into(), |took| took.rounded().to_minutes())
     }
 }
@@ -267,7 +267,7 @@ pub fn render(report: &SuiteReport, style: &Style) -> String {
 }
 
 /// `12 experiments in 9m3s: 9 PASS, 1 FAIL, 2 SKIPPED; claims: 8 confirmed, 1 refuted, 3 open`.
-fn total(report: &SuiteReport) -> String {
+pub(super) fn total(report: &SuiteReport) -> String {
     let time = report.experiments.iter().filter_map(|row| row.took).reduce(|a, b| a + b);
     let time = time.map_or(String::new(), |time| format!(" in {}", time.rounded().to_minutes()));
     let outcomes = [Outcome::Pass, Outcome::Fail, Outcome::Inconclusive, Outcome::Measured];

@@ -185,7 +185,7 @@ fn marks(found: &Findings, spark: &Spark) -> String {
 }
 
 /// `24 of 238 failed in the window (timeout 21, refused 3), 0 of 1116 outside: 24 of 1354 in all`.
-fn counts(probe: &ProbeFinding) -> String {
+pub(super) fn counts(probe: &ProbeFinding) -> String {
     let during = probe.windows.iter().find(|w| matches!(w.period, Period::Fault { .. }));
     let (inside, all) =
         probe.windows.iter().fold((0, 0), |(failed, all), w| (failed + w.failed, all + w.attempts));
@@ -278,7 +278,7 @@ fn in_rows(assertions: &[&Assertion], style: &Style, out: &mut String) {
     }
 }
 
-fn closing(view: &View<'_>) -> String {
+pub(super) fn closing(view: &View<'_>) -> String {
     let run = match view.timeline.header.repetition {
         Some((number, of)) => format!("Run {number} of {of}"),
         None => "A single run".to_owned(),

@@ -8,13 +8,15 @@ use super::comparison::{self, Comparison};
 use super::line::Line;
 use super::not_run::NotRun;
 use super::text::{count, list, short_names};
-use crate::analysis::{Completion, Findings, ProbeFinding};
+use crate::analysis::{Completion, FaultFinding, Findings, ProbeFinding, Zero};
 use crate::experiment::Claim;
 use crate::model::{Heartbeat, Prediction, heartbeat};
 use crate::prediction::{Predictions, experiment};
 use crate::stats::Seconds;
-use crate::timeline::{ClusterFacts, ClusterKind, Component, NodeRole, Timeline, format_duration};
-use crate::verdict::Verdict;
+use crate::timeline::{
+    ClusterFacts, ClusterKind, Component, NodeRole, Record, Timeline, format_duration,
+};
+use crate::verdict::{Outcome, Verdict};
 
 /// Something that went wrong with a run itself, whatever it measured.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,6 +24,13 @@ pub struct Failure {
     /// In a word: `failed`, `interrupted`, `refused`, `unfinished`, `not undone`.
     pub what: &'static str,
     pub why: String,
+}
+
+/// Something that happened, in words.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Told {
+    pub at: Seconds,
+    pub text: String,
 }
 
 /// A run as reports tell it.
@@ -76,6 +85,57 @@ impl<'a> View<'a> {
     /// What makes its numbers less reliable: a sentence each.
     pub fn warnings(&self) -> Vec<String> {
         super::warnings::lines(self)
+    }
+
+    /// What its events say, by time: a line each.
+    pub fn events(&self) -> Vec<Told> {
+        let zero = Zero::of(self.timeline).0;
+        let mut sayer = super::log::EventWriter::default();
+        let records = self.timeline.records.iter();
+        let told = |record: &'a Record| {
+            Some(Told { at: zero.at(record.at), text: sayer.say(&record.event)? })
+        };
+        records.filter_map(told).collect()
+    }
+
+    /// What was done, a sentence for each fault.
+    pub fn story(&self) -> Vec<String> {
+        let of = |fault: &FaultFinding| {
+            let target = Component::on(fault.component, &fault.target);
+            let hit = fault.services.iter().filter(|_| fault.knows_hits());
+            let hit = hit.filter(|service| !service.hit.is_empty()).map(|service| {
+                let all = count(service.endpoints.into(), "endpoint");
+                format!("{} of {all} of {}", service.hit.len(), service.service)
+            });
+            let hit: Vec<String> = hit.collect();
+            let hit =
+                if hit.is_empty() { String::new() } else { format!(", which had {}", list(&hit)) };
+            let seen = match fault.seen() {
+                Some(seen) => format!("in effect from {:+.3}", seen.at),
+                None => "not seen to take effect".into(),
+            };
+            let over = match (&fault.not_undone, fault.undone) {
+                (Some(_), _) => ", and NOT UNDONE".into(),
+                (None, Some(undone)) => format!(", undone by {undone:+.3}"),
+                (None, None) => String::new(),
+            };
+            format!(
+                "Fault: {} of {target}{hit}. Requested at {:+.3}, {seen}{over}.",
+                fault.kind, fault.requested
+            )
+        };
+        self.findings.faults.iter().map(of).collect()
+    }
+
+    /// A sign beside the verdict's word.
+    pub fn verdict_sign(&self) -> &'static str {
+        match self.verdict.outcome {
+            _ if self.is_refused() => "⊘",
+            Outcome::Measured => "■",
+            Outcome::Pass => "✔",
+            Outcome::Inconclusive => "?",
+            Outcome::Fail => "✘",
+        }
     }
 
     /// Its verdict in a word; of one that was refused, or that still goes on, that.

@@ -1,0 +1,113 @@
+//! Runs as one page that needs nothing else: it makes no request, and says so in its
+//! Content-Security-Policy. `script.js` zooms and pans what is drawn here.
+
+mod run;
+
+use base64::Engine as _;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use ring::digest::{SHA256, digest};
+
+use super::picture::draw;
+use super::printable::printable;
+use super::spread;
+use super::style::Style;
+use super::suite::{self, Part, Row, SuiteReport};
+use super::view::View;
+use run::Budget;
+
+const SCRIPT: &str = include_str!("script.js");
+
+/// The page. Several experiments or runs have an index, in which each run is a link.
+pub fn render(parts: &[Part<View<'_>>]) -> String {
+    let views = || parts.iter().flat_map(Part::runs);
+    let style = [include_str!("../picture/style.css"), include_str!("style.css")].concat();
+    let budget = Budget::of(views());
+    let one = parts.len() == 1 && views().count() == 1 && parts[0].not_begun == 0;
+    let title: Vec<&str> = parts.iter().map(|part| part.experiment.as_str()).collect();
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(policy(&style));
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="referrer" content="no-referrer";
+                title { (views().next().filter(|_| one).map_or("", View::word)) " " (title.join(", ")) " – outage" }
+                link rel="icon" href="data:,";
+                style { (PreEscaped(&style)) }
+            }
+            body {
+                svg class="patterns" width="0" height="0" aria-hidden="true" { (draw::patterns()) }
+                main {
+                    @if !one { (index(parts)) }
+                    @for view in views() { (run::section(view, budget)) }
+                }
+                div class="tip" role="status" hidden {}
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    };
+    // A tab or a control character of a style or script would be another one afterwards: they have none.
+    printable(&page.into_string()).into_owned()
+}
+
+/// Nothing is loaded, and nothing runs but this script and this style.
+fn policy(style: &str) -> String {
+    let hash = |text: &str| {
+        let sum = digest(&SHA256, text.as_bytes());
+        format!("'sha256-{}'", base64::engine::general_purpose::STANDARD.encode(sum))
+    };
+    format!(
+        "default-src 'none'; script-src {}; style-src {}; img-src data:; base-uri 'none'; form-action 'none'",
+        hash(SCRIPT),
+        hash(style)
+    )
+}
+
+/// A row for each experiment, a link for each run.
+fn index(parts: &[Part<View<'_>>]) -> Markup {
+    let report = SuiteReport::new(parts);
+    html! {
+        header class="suite" {
+            h1 { (suite::total(&report)) }
+            @if !report.clusters.is_empty() { p class="where" { "Measured on " (report.clusters.join("; ")) "." } }
+        }
+        table class="index" {
+            thead { tr { th { "experiment" } th { "verdict" } th { "measured" } th { "claims" } th { "time" } th { "runs" } } }
+            tbody {
+                @for (part, row) in parts.iter().zip(&report.experiments) { (index_row(part, row)) }
+            }
+        }
+        @for part in parts { (spread_of(part)) }
+    }
+}
+
+fn index_row(part: &Part<View<'_>>, row: &Row) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (row.experiment) }
+            td { (run::verdict(row.word())) }
+            td { (row.figures) @if let Some(left) = row.left() { "; " (left) } }
+            td { (row.claim_ids()) }
+            td { (row.time()) }
+            td {
+                @for view in part.runs() {
+                    a href=(format!("#{}", run::anchor(view))) { (view.timeline.header.run) } " "
+                    @if part.runs().len() > 1 { (view.word()) } br;
+                }
+            }
+        }
+    }
+}
+
+fn spread_of(part: &Part<View<'_>>) -> Markup {
+    let spread = part.spread().filter(|spread| spread.runs.len() > 1);
+    html! {
+        @if let Some(spread) = spread {
+            section class="spread" {
+                h2 { "Spread of " (part.experiment) }
+                pre tabindex="0" { (spread::render(&spread, &Style { width: 110, ..Style::default() })) }
+            }
+        }
+    }
+}

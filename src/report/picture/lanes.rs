@@ -1,0 +1,154 @@
+//! Lanes of what the analysis found: stages and steady state, faults, leaders, and what was not
+//! observed.
+
+use super::lane::{Extent, Lane, Span, Tone, predicted};
+use crate::analysis::findings::Unobserved;
+use crate::analysis::{FaultFinding, LeaderFinding, Warning, When, Zero};
+use crate::prediction::Quantity;
+use crate::report::view::View;
+use crate::stats::Seconds;
+use crate::timeline::{Component, Event};
+
+pub(super) fn of_findings(view: &View<'_>, all: Extent) -> Vec<Lane> {
+    let faults = view.findings.faults.iter().map(|fault| of_fault(fault, all));
+    let leaders = view.findings.leaders.iter().map(|leaders| of_leaders(leaders, all));
+    [run(view, all)]
+        .into_iter()
+        .chain(faults)
+        .chain(leaders)
+        .chain(not_observed(view, all))
+        .collect()
+}
+
+fn run(view: &View<'_>, all: Extent) -> Lane {
+    let (found, zero) = (view.findings, Zero::of(view.timeline).0);
+    let mut spans: Vec<Span> = Vec::new();
+    for record in &view.timeline.records {
+        if let Event::Stage { name } = &record.event {
+            let at = zero.at(record.at);
+            spans.iter_mut().next_back().into_iter().for_each(|span| span.to = at);
+            spans.push(Span::new(at, all.to, Tone::Plain, name));
+        }
+    }
+    spans.retain(|span| span.from < all.to);
+    let first = found.faults.first().map_or(all.to, |fault| fault.requested);
+    let steady = [(&found.steady_before, first), (&found.steady_after, all.to)];
+    spans.extend(steady.into_iter().filter_map(|(steady, to)| {
+        let steady = steady.as_ref()?;
+        let (from, tone, text) = match steady.held_since {
+            Some(since) => (since, Tone::Good, "steady state"),
+            None => (steady.confirmed, Tone::Bad, "steady state not reached"),
+        };
+        Some(Span { row: 1, ..Span::new(from, to, tone, text) })
+    }));
+    let recovery = found.last_undone_fault().zip(found.last_undone()).and_then(|(last, undone)| {
+        let between = view.predictions.between(Quantity::Recovery, last.step).ok()?;
+        Some(predicted("steady state back", undone, between))
+    });
+    let back = found.recovery.zip(found.last_undone()).and_then(|(took, undone)| {
+        let when = When { earliest: undone + took.least, latest: undone + took.most };
+        Some(Span { row: 1, ..Span::bracket(when, "the steady state came back")? })
+    });
+    Lane {
+        group: "run",
+        name: "stages".into(),
+        note: "and steady state".into(),
+        spans,
+        predicted: recovery.into_iter().collect(),
+        brackets: back.into_iter().collect(),
+        ..Lane::default()
+    }
+}
+
+/// Requested, in effect, being undone.
+fn of_fault(fault: &FaultFinding, all: Extent) -> Lane {
+    let words = fault.kind.traits().words;
+    let seen = fault.seen().map(|seen| seen.at);
+    let undo = fault.undo_requested.unwrap_or(all.to);
+    let over = fault.over().unwrap_or(all.to);
+    let mut spans = Vec::new();
+    let mut add = |from: Seconds, to: Seconds, tone, text: &str| {
+        if to > from {
+            spans.push(Span::new(from, to, tone, text));
+        }
+    };
+    match seen {
+        Some(seen) => {
+            add(fault.requested, seen.min(over), Tone::Changing, words.request);
+            let until = fault.wore_off.as_ref().map_or(undo, |wore_off| wore_off.at).min(over);
+            add(seen, until.max(seen), Tone::Fault, &format!("in effect: {}", words.effect));
+            add(undo.max(seen), over, Tone::Changing, "being undone");
+        }
+        None => {
+            add(fault.requested, undo, Tone::Unknown, "requested, not seen to take effect");
+            add(undo, over, Tone::Changing, "being undone");
+        }
+    }
+    if let Some(failed) = &fault.not_undone {
+        add(failed.at, all.to, Tone::Bad, "NOT UNDONE");
+    } else if fault.undone.is_some() {
+        add(over, all.to, Tone::Good, "undone");
+    }
+    let target = Component::on(fault.component, &fault.target);
+    Lane { group: "faults", name: fault.kind.to_string(), note: target, spans, ..Lane::default() }
+}
+
+fn of_leaders(leaders: &LeaderFinding, all: Extent) -> Lane {
+    let latest = |when: Option<When>| when.map_or(all.to, |when| when.latest);
+    let mut lane =
+        Lane { group: "leaders", name: leaders.component.name().into(), ..Lane::default() };
+    let held = leaders.held.iter().map(|term| {
+        let from = term.from.map_or(all.from, |when| when.latest);
+        Span::new(from, latest(term.until), Tone::Good, format!("{} leads", term.node))
+    });
+    let gaps = leaders.gaps.iter().map(|gap| {
+        Span::new(
+            gap.from.latest,
+            latest(gap.until),
+            Tone::Bad,
+            format!("no leader: {}", gap.loss.words()),
+        )
+    });
+    let blind = leaders.blind.iter().map(|blind| of_unobserved(blind, all));
+    let old = leaders.old.iter().map(|old| {
+        let text = format!("{} still runs, although {} leads", old.node, old.next);
+        Span { row: 1, ..Span::new(old.from.latest, latest(old.until), Tone::Degraded, text) }
+    });
+    lane.spans = held.chain(gaps).chain(blind).chain(old).collect();
+    let changes = leaders.gaps.iter().flat_map(|gap| {
+        let back = gap.until.and_then(|until| Span::bracket(until, "a leader came back"));
+        [Span::bracket(gap.from, "the leader was lost"), back]
+    });
+    lane.brackets = changes.flatten().collect();
+    lane
+}
+
+fn of_unobserved(time: &Unobserved, all: Extent) -> Span {
+    let text = format!("not observed: {}", time.why);
+    Span::new(time.from.max(all.from), time.until.unwrap_or(all.to), Tone::Unknown, text)
+}
+
+/// Watches that were down after the first fault, and records that could not be read: a lane each.
+fn not_observed(view: &View<'_>, all: Extent) -> Vec<Lane> {
+    let mut lanes: Vec<Lane> = Vec::new();
+    let mut add = |name: &str, span: Span| match lanes.iter_mut().find(|lane| lane.name == name) {
+        Some(lane) => lane.spans.push(span),
+        None => {
+            let (name, spans) = (name.to_owned(), vec![span]);
+            lanes.push(Lane { group: "gaps", name, spans, ..Lane::default() });
+        }
+    };
+    for warning in &view.findings.warnings {
+        if let Warning::WatchGap { watch, from, until, reason } = warning {
+            let text = format!("watch down: {reason}");
+            add(
+                &format!("watch of {watch}"),
+                Span::new(*from, until.unwrap_or(all.to), Tone::Unknown, text),
+            );
+        }
+    }
+    for time in &view.findings.unreadable {
+        add("records", of_unobserved(&time.unobserved(all.from), all));
+    }
+    lanes
+}

@@ -1,0 +1,178 @@
+//! A probe's attempts over time, counted at a few resolutions: however many there are, a picture of
+//! them has a bounded size.
+
+use crate::analysis::order::InOrder;
+use crate::analysis::{When, Zero};
+use crate::report::view::View;
+use crate::stats::Seconds;
+use crate::timeline::{Outcome, ProbeFile};
+
+/// Buckets of the coarsest level.
+const FEWEST_BUCKETS: i64 = 600;
+/// A level has this many times the buckets of the one above it.
+const FINER: i64 = 8;
+
+#[derive(Debug)]
+pub(in crate::report) struct Strip {
+    /// The coarsest first.
+    pub levels: Vec<Level>,
+    /// Error windows: from the earliest moment at which errors may have begun to the latest at which
+    /// they may have ended.
+    pub windows: Vec<WindowMark>,
+    pub canary: bool,
+}
+
+/// Where errors began and ended, each as far as is known.
+#[derive(Debug)]
+pub(in crate::report) struct WindowMark {
+    pub start: When,
+    pub end: When,
+    pub text: String,
+}
+
+/// Attempts in buckets of one length.
+#[derive(Debug)]
+pub(in crate::report) struct Level {
+    pub start: Seconds,
+    pub step: Seconds,
+    pub buckets: Vec<Bucket>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(in crate::report) struct Bucket {
+    /// Attempts that say something.
+    pub judged: u32,
+    /// Those that failed, by [`Family`].
+    pub failed: [u32; Family::ALL.len()],
+    /// The median and the slowest of those that were answered, in microseconds.
+    pub p50_us: u32,
+    pub max_us: u32,
+}
+
+/// Failures that look alike to a client; each has a shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::report) enum Family {
+    Timeout,
+    Refused,
+    Reset,
+    Status,
+    Dns,
+    Other,
+}
+
+impl Family {
+    pub(in crate::report) const ALL: [Family; 6] = [
+        Family::Timeout,
+        Family::Refused,
+        Family::Reset,
+        Family::Status,
+        Family::Dns,
+        Family::Other,
+    ];
+
+    fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Timeout(_) => Family::Timeout,
+            Outcome::Refused => Family::Refused,
+            Outcome::Reset(_) => Family::Reset,
+            Outcome::Status(_) => Family::Status,
+            Outcome::Dns => Family::Dns,
+            _ => Family::Other,
+        }
+    }
+
+    pub(in crate::report) fn word(self, canary: bool) -> &'static str {
+        match self {
+            Family::Timeout if canary => "not done in time",
+            Family::Timeout => "timeout",
+            Family::Refused => "refused",
+            Family::Reset => "reset",
+            Family::Status => "bad status",
+            Family::Dns => "name not found",
+            Family::Other => "other failure",
+        }
+    }
+}
+
+impl Strip {
+    /// How many failed, by family; the whole run.
+    pub(in crate::report) fn failed(&self, family: Family) -> u64 {
+        let buckets = self.levels.first().map_or(&[][..], |level| &level.buckets);
+        buckets.iter().map(|bucket| u64::from(bucket.failed[family as usize])).sum()
+    }
+}
+
+/// From the coarsest to the finest; the last has a bucket for each attempt, if that is few enough.
+pub(in crate::report) fn levels(
+    file: &ProbeFile,
+    view: &View<'_>,
+    most_buckets: usize,
+) -> Vec<Level> {
+    let (span, zero) = (&file.span, Zero::of(view.timeline).0);
+    let interval = (span.interval_ns as i64).max(1_000_000);
+    let from = zero.at(span.start);
+    let to = file.last().map_or(from, |last| zero.at(last));
+    let whole = (to - from).or_zero().as_nanos() + 1;
+    let mut builders: Vec<LevelBuilder> = Vec::new();
+    let mut wanted = FEWEST_BUCKETS;
+    loop {
+        let step = (whole / wanted / interval + 1) * interval;
+        if builders.last().is_none_or(|last| last.step > step) {
+            // A slot that no prober reached in this time is one of a damaged file.
+            let most = (whole / step) as usize + 1;
+            builders.push(LevelBuilder { start: from, step, most, ..LevelBuilder::default() });
+        }
+        if step == interval || wanted >= most_buckets as i64 {
+            break;
+        }
+        wanted = (wanted * FINER).min(most_buckets as i64);
+    }
+    for attempt in InOrder::new(span, file.attempts()) {
+        let at = (zero.at(span.sent(&attempt)) - from).or_zero().as_nanos();
+        for builder in &mut builders {
+            builder.take(at, attempt.outcome, attempt.duration_us());
+        }
+    }
+    builders.into_iter().map(LevelBuilder::finish).collect()
+}
+
+#[derive(Default)]
+struct LevelBuilder {
+    start: Seconds,
+    step: i64,
+    most: usize,
+    buckets: Vec<Bucket>,
+    took: Vec<u32>,
+}
+
+impl LevelBuilder {
+    /// Attempts come by the time of sending, or nearly so.
+    fn take(&mut self, at: i64, outcome: Outcome, took_us: u64) {
+        let index = ((at / self.step) as usize).min(self.most);
+        if index >= self.buckets.len() {
+            self.close();
+            self.buckets.resize_with(index + 1, Bucket::default);
+        }
+        let bucket = self.buckets.last_mut().expect("it was just made");
+        if outcome.is_ok() {
+            bucket.judged += 1;
+            self.took.push(u32::try_from(took_us).unwrap_or(u32::MAX));
+        } else if outcome.is_failure() {
+            bucket.judged += 1;
+            bucket.failed[Family::of(outcome) as usize] += 1;
+        }
+    }
+
+    fn close(&mut self) {
+        let (Some(bucket), false) = (self.buckets.last_mut(), self.took.is_empty()) else { return };
+        bucket.max_us = self.took.iter().copied().max().unwrap_or(0);
+        let middle = (self.took.len() - 1) / 2;
+        bucket.p50_us = *self.took.select_nth_unstable(middle).1;
+        self.took.clear();
+    }
+
+    fn finish(mut self) -> Level {
+        self.close();
+        Level { start: self.start, step: Seconds::from_nanos(self.step), buckets: self.buckets }
+    }
+}

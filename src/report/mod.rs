@@ -1,8 +1,9 @@
-//! Pure: one view of a run, and its forms: terminal, JSON, JUnit, CSV, log.
+//! Pure: one view of a run, and its forms: terminal, JSON, JUnit, CSV, log, page, picture.
 //!
 //! ```text
 //! timeline, findings, verdict -> view.rs (with forecast.rs and chain.rs) -> terminal.rs | json.rs | junit.rs | describe.rs
 //! timeline, findings          -> log.rs | jsonl.rs
+//! view                        -> picture/ (lanes over time) -> html/ | svg.rs
 //! several views               -> spread.rs | junit.rs | csv.rs | runs.rs (a row each)
 //! several experiments         -> suite.rs (a row each) -> markdown.rs (a row for each claim and value)
 //! any of these                -> document.rs, for programs

@@ -95,8 +95,7 @@ fn run(view: &View<'_>, page: &mut Page) {
     for lane in &picture.lanes {
         if lane.group != group {
             group = lane.group;
-            page.y += 14.0;
-            page.body.push(html! { text class="group" x=(MARGIN) y=(page.y - 2.0) { (group) } });
+            page.row(&html! { text class="group" y="13" { (group) } }, draw::gap(&picture, &scale));
         }
         page.row(&name(lane), draw::lane(lane, &picture, &scale));
     }

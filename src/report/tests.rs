@@ -1045,3 +1045,70 @@ fn a_node_that_had_to_be_killed_is_said_to_be() {
     let wanted = "down: container died: it had not shut down in time, and was killed";
     assert!(moments.iter().any(|moment| moment == wanted), "{moments:?}");
 }
+
+/// Between two texts, the first time.
+fn between<'t>(text: &'t str, from: &str, to: &str) -> &'t str {
+    text.split_once(from).unwrap().1.split_once(to).unwrap().0
+}
+
+fn part(view: View<'_>) -> Vec<suite::Part<View<'_>>> {
+    suite::Part::of_runs(vec![view])
+}
+
+#[test]
+fn a_page_allows_its_own_script_and_style_and_nothing_else() {
+    use base64::Engine as _;
+    let judged = gone_wrong();
+    let page = html::render(&part(judged.view()));
+    let policy = between(&page, "Content-Security-Policy\" content=\"", "\"");
+    assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
+    for (from, to) in [("<style>", "</style>"), ("<script>", "</script>")] {
+        let sum = ring::digest::digest(&ring::digest::SHA256, between(&page, from, to).as_bytes());
+        let hash = base64::engine::general_purpose::STANDARD.encode(sum);
+        assert!(policy.contains(&hash), "{from}");
+    }
+    assert!(!page.contains(" style=") && !page.contains(" onload="));
+}
+
+#[test]
+fn what_a_cluster_names_is_text_in_a_page_and_a_picture() {
+    let mut timeline = article().build();
+    let hostile = "</script><img src=x onerror=alert(1)>\u{1b}[2J\u{202e}\"'&";
+    timeline.header.name = hostile.into();
+    timeline.header.experiment = serde_json::to_value(experiment()).unwrap();
+    for record in &mut timeline.records {
+        match &mut record.event {
+            Event::Endpoint { endpoint, .. } => endpoint.pod = Some(hostile.into()),
+            Event::Node { reason, .. } => *reason = hostile.into(),
+            _ => {}
+        }
+    }
+    let judged = Judged::of(timeline);
+    let page = html::render(&part(judged.view()));
+    let picture = svg::render(&[&judged.view()]);
+    for text in [&page, &*printable(&picture)] {
+        assert!(!text.contains("<img") && !text.contains(is_unprintable));
+        assert!(text.contains("&lt;img src=x onerror=alert(1)&gt;\\u{1b}[2J\\u{202e}"));
+    }
+    assert_eq!(page.matches("</script>").count(), 2, "the data's and the script's own");
+}
+
+#[test]
+fn a_page_has_all_that_the_text_has() {
+    let judged = gone_wrong();
+    let view = judged.view();
+    let page = html::render(&part(judged.view()));
+    let text = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    for line in &view.chain {
+        assert!(page.contains(&text(&line.text)), "{}", line.text);
+    }
+    for warning in view.warnings() {
+        assert!(page.contains(&text(&warning)), "{warning}");
+    }
+    for assertion in &view.verdict.assertions {
+        assert!(page.contains(&text(&assertion.text)), "{}", assertion.text);
+    }
+    for probe in &view.findings.probes {
+        assert!(page.contains(&text(&terminal::counts(probe))), "{}", probe.name);
+    }
+}

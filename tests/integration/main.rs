@@ -19,6 +19,7 @@ mod kubeconfig;
 mod layers;
 mod offline;
 mod outages;
+mod page;
 mod program;
 mod suite;
 mod undo_timer;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         dependencies::tests(),
         kubeconfig::tests(),
         agent::tests(),
+        page::tests(),
     ];
     // A model beats in real time, and time is measured: they mostly wait, and need a core each.
     let models = [outages::tests(), embedded::tests()];

@@ -239,7 +239,7 @@ fn completions_and_schema() {
 }
 
 /// Real runs, recorded on kind (tests/recorded/README.md says where and how).
-fn recorded() -> Vec<PathBuf> {
+pub(crate) fn recorded() -> Vec<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/recorded");
     let mut runs: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
@@ -370,8 +370,12 @@ fn a_cut_timeline_is_read() {
 const HOSTILE: &str =
     "x\x1b[2J\x1b]0;t\x07\x1b[32mPASS\x1b[0m\r\x08\x7f\u{9b}31m\u{85}\u{202e}\u{2066}y";
 
-/// Appends [`HOSTILE`] to every text of a value for which `is_read` still accepts the whole.
-fn poison(whole: &mut serde_json::Value, is_read: &dyn Fn(&serde_json::Value) -> bool) {
+/// Appends `hostile` to every text of a value for which `is_read` still accepts the whole.
+fn poison(
+    whole: &mut serde_json::Value,
+    hostile: &str,
+    is_read: &dyn Fn(&serde_json::Value) -> bool,
+) {
     fn texts(value: &serde_json::Value, at: String, found: &mut Vec<String>) {
         match value {
             serde_json::Value::String(_) => found.push(at),
@@ -390,7 +394,7 @@ fn poison(whole: &mut serde_json::Value, is_read: &dyn Fn(&serde_json::Value) ->
     for place in places {
         let mut tried = whole.clone();
         let text = tried.pointer_mut(&place).expect("was found");
-        *text = format!("{}{HOSTILE}", text.as_str().unwrap_or_default()).into();
+        *text = format!("{}{hostile}", text.as_str().unwrap_or_default()).into();
         if is_read(&tried) {
             *whole = tried;
         }
@@ -398,7 +402,7 @@ fn poison(whole: &mut serde_json::Value, is_read: &dyn Fn(&serde_json::Value) ->
 }
 
 /// A recorded run of an earlier version (without checksums) whose every text is hostile.
-fn hostile_run(from: &Path, to: &Path) {
+pub(crate) fn hostile_run(from: &Path, to: &Path, hostile: &str) {
     use outage::timeline::{Header, ProbeSpan, Record};
     std::fs::create_dir_all(to).unwrap();
     let reads = |is_header: bool| {
@@ -415,7 +419,7 @@ fn hostile_run(from: &Path, to: &Path) {
     let mut events = String::new();
     for (number, line) in text.lines().enumerate() {
         let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
-        poison(&mut value, &reads(number == 0));
+        poison(&mut value, hostile, &reads(number == 0));
         events += &format!("{value}\n");
     }
     std::fs::write(to.join("events.jsonl"), events).unwrap();
@@ -426,7 +430,7 @@ fn hostile_run(from: &Path, to: &Path) {
         let bytes = std::fs::read(&entry).unwrap();
         let end = bytes.iter().position(|&b| b == b'\n').unwrap();
         let mut span: serde_json::Value = serde_json::from_slice(&bytes[..end]).unwrap();
-        poison(&mut span, &|value| {
+        poison(&mut span, hostile, &|value| {
             serde_json::from_value::<ProbeSpan>(value.clone()).is_ok()
                 && value["format"] == "outage.attempts/v1"
         });
@@ -574,7 +578,7 @@ fn nothing_that_is_printed_writes_to_a_terminal() {
     let home = Home::new();
     for (number, run) in recorded().iter().take(1).enumerate() {
         let name = format!("2026-hostile-{number}");
-        hostile_run(run, &home.runs().join(&name));
+        hostile_run(run, &home.runs().join(&name), HOSTILE);
         let mut commands: Vec<Vec<&str>> = vec![
             vec!["describe", "run", &name],
             vec!["get", "runs"],
@@ -582,7 +586,10 @@ fn nothing_that_is_printed_writes_to_a_terminal() {
             vec!["get", "runs", "-o", "json"],
             vec!["get", "runs", "-o", "yaml"],
         ];
-        for form in ["text", "wide", "json", "yaml", "junit", "csv", "markdown", "log", "jsonl"] {
+        for form in [
+            "text", "wide", "json", "yaml", "junit", "csv", "markdown", "html", "svg", "log",
+            "jsonl",
+        ] {
             commands.push(vec!["report", &name, "-o", form]);
         }
         for mut command in commands {

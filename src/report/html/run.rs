@@ -153,7 +153,7 @@ fn timeline(view: &View<'_>, budget: Budget) -> Markup {
                 (row("", "seconds after +0", "axis", draw::axis(&scale)))
             }
             @for group in picture.lanes.chunk_by(|a, b| a.group == b.group) {
-                h3 { (group[0].group) }
+                (row_of(html! { h3 { (group[0].group) } }, "gap", draw::gap(&picture, &scale)))
                 @for lane in group { (lane_row(lane, &picture, &scale)) }
             }
             (row("", "", "axis", draw::axis(&scale)))
@@ -170,9 +170,13 @@ fn lane_row(lane: &Lane, picture: &Picture<'_>, scale: &Scale) -> Markup {
 }
 
 fn row(name: &str, note: &str, kind: &str, drawn: draw::Drawn) -> Markup {
+    row_of(html! { b { (name) } " " small { (note) } }, kind, drawn)
+}
+
+fn row_of(name: Markup, kind: &str, drawn: draw::Drawn) -> Markup {
     html! {
         div class="lane" {
-            div class="name" { b { (name) } " " small { (note) } }
+            div class="name" { (name) }
             svg class={ "plot " (kind) } viewBox=(format!("0 0 {WIDTH} {}", drawn.height)) { (drawn.body) }
         }
     }

@@ -99,9 +99,11 @@ class Timeline {
     const digits = Math.max(0, Math.ceil(-Math.log10(step) - 1e-9));
     plot.replaceChildren();
     for (let tick = Math.ceil(this.from / step); tick * step <= this.to; tick++) {
-      const group = svg(plot, 'g', { class: 'tick', transform: `translate(${this.x(tick * step).toFixed(1)} 0)` });
+      const x = this.x(tick * step);
+      const group = svg(plot, 'g', { class: 'tick', transform: `translate(${x.toFixed(1)} 0)` });
+      const anchor = x < 16 ? 'start' : x > this.width - 16 ? 'end' : 'middle';
       svg(group, 'line', { y1: 15, y2: 20 });
-      svg(group, 'text', { y: 12, 'text-anchor': 'middle' }).textContent = tick ? `${signed(tick * step, digits)}s` : '+0';
+      svg(group, 'text', { y: 12, 'text-anchor': anchor }).textContent = tick ? `${signed(tick * step, digits)}s` : '+0';
     }
   }
 
@@ -222,7 +224,7 @@ class Timeline {
     }
     const lines = [`At ${signed(this.marked, 3)}s:`];
     for (const lane of this.lanes.querySelectorAll('.lane')) {
-      const name = lane.querySelector('b').textContent;
+      const name = lane.querySelector('b')?.textContent;
       const strip = this.strips.indexOf(lane.querySelector('g.strip'));
       if (strip >= 0) lines.push(`${name}: ${this.numbers(this.data.strips[strip], this.marked)}`);
       for (const item of lane.querySelectorAll('svg.s[data-a]')) {

@@ -26,11 +26,15 @@ pub(in crate::report) struct Drawn {
 /// A row of states, and what lies between two.
 const ROW: f64 = 20.0;
 const BAR: f64 = 16.0;
+/// The height of a name with its note below it.
+const NOTED: f64 = 30.0;
 const TICKS: f64 = 8.0;
 const PREDICTED: f64 = 13.0;
 const SHARE: f64 = 40.0;
+/// Of a probe that never failed.
+const NO_SHARE: f64 = 4.0;
 const GLYPHS: f64 = 11.0;
-const LATENCY: f64 = 34.0;
+const LATENCY: f64 = 40.0;
 /// Pixels of a character of small text, about.
 const LETTER: f64 = 6.1;
 /// What is shorter is drawn as wide as this.
@@ -88,11 +92,12 @@ pub(in crate::report) fn lane(lane: &Lane, picture: &Picture<'_>, scale: &Scale)
     let states = strip.as_ref().map_or(rows, |strip| strip.height);
     let ticks = if lane.ticks.is_empty() { 0.0 } else { TICKS };
     let predicted = if lane.predicted.is_empty() { 0.0 } else { PREDICTED };
-    let height = top + states + ticks + predicted + 2.0;
+    let least = if lane.note.is_empty() { 0.0 } else { NOTED };
+    let height = (top + states + ticks + predicted + 2.0).max(least);
     let body = html! {
         (guides(picture, height, scale))
         @for span in &lane.predicted {
-            (predicted_span(span, &lane.name, height, scale))
+            (predicted_span(span, &lane.name, top + states + ticks + predicted, scale))
         }
         @if let Some(strip) = strip {
             @for span in &lane.spans { (placed(span, &lane.name, top, states, scale)) }
@@ -109,6 +114,12 @@ pub(in crate::report) fn lane(lane: &Lane, picture: &Picture<'_>, scale: &Scale)
         }
     };
     Drawn { height, body }
+}
+
+/// Between two groups of lanes there are only the lines.
+pub(in crate::report) fn gap(picture: &Picture<'_>, scale: &Scale) -> Drawn {
+    let height = 16.0;
+    Drawn { height, body: guides(picture, height, scale) }
 }
 
 fn guides(picture: &Picture<'_>, height: f64, scale: &Scale) -> Markup {
@@ -197,10 +208,12 @@ fn heartbeats(ticks: &[Seconds], y: f64, scale: &Scale) -> Markup {
 
 /// Failed share on top, the shapes of what failed below it, and how long answers took.
 fn strip_of(strip: &Strip, top: f64, scale: &Scale) -> Drawn {
-    let share = top + 16.0;
+    let named = if strip.windows.is_empty() { 2.0 } else { 16.0 };
+    let share = top + named;
     let families: Vec<Family> =
         Family::ALL.into_iter().filter(|family| strip.failed(*family) > 0).collect();
-    let glyphs = share + SHARE + 1.0;
+    let tall = if families.is_empty() { NO_SHARE } else { SHARE };
+    let glyphs = share + tall + 1.0;
     let latency = glyphs + families.len() as f64 * GLYPHS + 4.0;
     let height = latency + LATENCY + 4.0 - top;
     let Some(level) = strip.levels.first() else {
@@ -210,13 +223,13 @@ fn strip_of(strip: &Strip, top: f64, scale: &Scale) -> Drawn {
         };
     };
     let limits = Limits::of(level);
-    let drawing = Drawing { level, scale, share, latency, limits };
+    let drawing = Drawing { level, scale, share, tall, latency, limits };
     let body = html! {
         @for mark in &strip.windows {
             @let span = Span::new(mark.start.earliest, mark.end.latest, Tone::Bad, &mark.text);
             @let Place { x, width } = place(&span, scale);
             svg class="s window" data-a=(seconds(span.from)) data-b=(seconds(span.to)) x=(px(x))
-                y=(px(top)) width=(px(width)) height=(px(16.0 + SHARE)) tabindex="0" role="img" {
+                y=(px(top)) width=(px(width)) height=(px(named + tall)) tabindex="0" role="img" {
                 title {
                     (mark.text) ": the first failure was sent " (between(mark.start)) ", the last "
                     (between(mark.end))
@@ -227,16 +240,20 @@ fn strip_of(strip: &Strip, top: f64, scale: &Scale) -> Drawn {
                 text x=(px(4.0 - x.min(0.0))) y="12" { (mark.text) }
             }
         }
-        g class="strip" data-share=(px(share)) data-height=(px(SHARE)) data-latency=(px(latency))
+        g class="strip" data-share=(px(share)) data-height=(px(tall)) data-latency=(px(latency))
             data-latency-height=(px(LATENCY)) data-low=(px(limits.low)) data-high=(px(limits.high)) {
-            line class="grid" x2="100%" y1=(px(share)) y2=(px(share)) {}
-            line class="grid" x2="100%" y1=(px(share + SHARE / 2.0)) y2=(px(share + SHARE / 2.0)) {}
+            @if !families.is_empty() {
+                line class="grid" x2="100%" y1=(px(share)) y2=(px(share)) {}
+                line class="grid" x2="100%" y1=(px(share + tall / 2.0)) y2=(px(share + tall / 2.0)) {}
+            }
             path class="asked" d=(drawing.asked()) {}
             @for family in Family::ALL {
                 path class=(format!("f{}", family as usize)) data-family=(family as usize)
                     d=(drawing.bars(family)) {}
             }
-            text class="axis" x="3" y=(px(share + 9.0)) { "100% failed" }
+            @if !families.is_empty() {
+                text class="axis" x="3" y=(px(share + 9.0)) { "100% failed" }
+            }
             @for (row, family) in families.iter().enumerate() {
                 @let y = glyphs + row as f64 * GLYPHS + GLYPHS / 2.0;
                 path class=(format!("f{}", *family as usize)) data-glyph=(SHAPES[*family as usize])
@@ -248,9 +265,9 @@ fn strip_of(strip: &Strip, top: f64, scale: &Scale) -> Drawn {
             @for power in limits.low as i32..=limits.high as i32 {
                 @let y = drawing.latency_y(10f64.powi(power));
                 line class="grid" x2="100%" y1=(px(y)) y2=(px(y)) {}
-                @if power > limits.low as i32 {
-                    text class="axis" x="3" y=(px(y + 9.0)) { (Seconds::from_nanos(10i64.pow(power as u32) * 1000)) }
-                }
+            }
+            text class="axis" x="3" y=(px(latency + 8.0)) {
+                "time to answer, " (limits.text(limits.low)) " to " (limits.text(limits.high))
             }
             path class="max" d=(drawing.slowest()) {}
             path class="p50" d=(drawing.medians()) {}
@@ -283,10 +300,17 @@ impl Limits {
     }
 }
 
+impl Limits {
+    fn text(self, power: f64) -> Seconds {
+        Seconds::from_nanos(10i64.pow(power as u32) * 1000)
+    }
+}
+
 struct Drawing<'a> {
     level: &'a Level,
     scale: &'a Scale,
     share: f64,
+    tall: f64,
     latency: f64,
     limits: Limits,
 }
@@ -320,7 +344,7 @@ impl<'a> Drawing<'a> {
 
     /// Where something was asked, whatever became of it.
     fn asked(&self) -> String {
-        let y = px(self.share + SHARE);
+        let y = px(self.share + self.tall);
         self.path(|Placed { x, width, .. }, path| {
             let _ = write!(path, "M{} {y}h{}", px(x), px(width));
         })
@@ -329,12 +353,13 @@ impl<'a> Drawing<'a> {
     /// Shares of the families, one on the other.
     fn bars(&self, family: Family) -> String {
         self.path(|Placed { x, width, bucket }, path| {
-            let share = |count: u32| f64::from(count) / f64::from(bucket.judged) * SHARE;
+            let share = |count: u32| f64::from(count) / f64::from(bucket.judged) * self.tall;
             let below: f64 =
                 bucket.failed[..family as usize].iter().map(|count| share(*count)).sum();
             let own = bucket.failed[family as usize];
             if own > 0 {
-                let (bottom, height) = (px(self.share + SHARE - below), px(share(own).max(2.0)));
+                let (bottom, height) =
+                    (px(self.share + self.tall - below), px(share(own).max(2.0)));
                 let width = px(width);
                 let _ = write!(path, "M{} {bottom}v-{height}h{width}v{height}z", px(x));
             }
@@ -433,6 +458,15 @@ fn uncertainty(line: &Line) -> Option<Span> {
     Some(Span::new(from, to, Tone::Bracket, format!("uncertain by {by}")))
 }
 
+/// A text near an edge stays inside.
+fn anchor(x: f64, width: f64) -> &'static str {
+    match x {
+        x if x < 16.0 => "start",
+        x if x > width - 16.0 => "end",
+        _ => "middle",
+    }
+}
+
 /// Moments of a round number of seconds.
 pub(in crate::report) fn axis(scale: &Scale) -> Drawn {
     let Extent { from, to } = scale.extent;
@@ -445,9 +479,10 @@ pub(in crate::report) fn axis(scale: &Scale) -> Drawn {
     let body = html! {
         @for tick in first..=last {
             @let at = tick as f64 * step;
-            g class="tick" transform=(format!("translate({} 0)", px(scale.x(Seconds::from_f64(at))))) {
+            @let x = scale.x(Seconds::from_f64(at));
+            g class="tick" transform=(format!("translate({} 0)", px(x))) {
                 line y1="15" y2="20" {}
-                text y="12" text-anchor="middle" { (if tick == 0 { "+0".to_owned() } else { format!("{at:+.decimals$}s") }) }
+                text y="12" text-anchor=(anchor(x, scale.width)) { (if tick == 0 { "+0".to_owned() } else { format!("{at:+.decimals$}s") }) }
             }
         }
     };

@@ -3,16 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use super::lane::{Extent, Lane, Span, Tone, predicted};
+use super::lane::{Extent, Lane, Span, Tone, not_observed, predicted};
 use crate::analysis::{When, Zero, endpoints};
 use crate::prediction::Quantity;
 use crate::report::leaders;
-use crate::report::text::count;
 use crate::report::view::View;
 use crate::stats::Seconds;
-use crate::timeline::{Change, Event, NodeRole, ProcessState, Ready, Record};
+use crate::timeline::{Change, Component, Event, NodeRole, ProcessState, Ready, Record};
 
-/// Lanes of a kind. Those that did not change are left out first.
+/// Lanes of a kind.
 const MOST_LANES: usize = 24;
 /// Heartbeats that are closer than this part of the run are one.
 const FINEST_TICK: i64 = 1500;
@@ -26,16 +25,55 @@ pub(super) fn lanes(view: &View<'_>, all: Extent) -> Vec<Lane> {
         }
         history.take(record, zero);
     }
-    let services = history.services(view, all);
-    let lasting = [("nodes", nodes(history.nodes, view, all)), ("Services", services)];
-    let rest = [("pods", history.pods), ("control plane", history.components)];
-    let rest = rest.map(|(group, tracks)| (group, lanes_of(tracks, all)));
+    let services = history.service_lanes(view, all);
     let first = view.findings.faults.first().map_or(all.from, |fault| fault.requested);
-    lasting
-        .into_iter()
-        .chain(rest)
-        .flat_map(|(group, lanes)| bounded(group, lanes, first))
-        .collect()
+    let groups = [
+        Group { name: "nodes", watch: "nodes", lanes: nodes(history.nodes, view, all), quiet: 8 },
+        Group { name: "Services", watch: "endpoints", lanes: services, quiet: 8 },
+        Group { name: "pods", watch: "pods", lanes: lanes_of(history.pods, all), quiet: 6 },
+        Group {
+            name: "control plane",
+            watch: "",
+            lanes: lanes_of(history.components, all),
+            quiet: 4,
+        },
+    ];
+    groups.into_iter().flat_map(|group| group.bounded(view, all, first)).collect()
+}
+
+/// Things of a kind, which one watch follows.
+struct Group {
+    name: &'static str,
+    watch: &'static str,
+    lanes: Vec<Lane>,
+    /// How many are shown that did not change.
+    quiet: usize,
+}
+
+impl Group {
+    /// Those that changed after the first fault, and some others. What is left out is counted.
+    fn bounded(self, view: &View<'_>, all: Extent, first: Seconds) -> Vec<Lane> {
+        let changed = |lane: &Lane| lane.spans.iter().any(|span| span.from > first);
+        let gaps: Vec<Span> =
+            view.findings.watch_gaps(self.watch).map(|gap| not_observed(&gap, all)).collect();
+        let (mut shown, mut quiet, mut left) = (Vec::new(), 0, 0);
+        for mut lane in self.lanes {
+            let is_quiet = !changed(&lane);
+            if shown.len() < MOST_LANES && !(is_quiet && quiet >= self.quiet) {
+                lane.spans.extend_from_slice(&gaps);
+                shown.push(Lane { group: self.name, ..lane });
+                quiet += usize::from(is_quiet);
+            } else {
+                left += 1;
+            }
+        }
+        if left > 0
+            && let Some(last) = shown.last_mut()
+        {
+            last.note = format!("{} ({left} more not shown)", last.note).trim().into();
+        }
+        shown
+    }
 }
 
 /// One thing, state after state.
@@ -77,10 +115,17 @@ const OPEN: Seconds = Seconds::from_nanos(i64::MAX);
 #[derive(Default)]
 struct History<'a> {
     nodes: BTreeMap<&'a str, NodeTrack>,
-    /// By Service: which endpoints are ready, and how many were from when on.
-    ready: BTreeMap<&'a str, (BTreeMap<&'a str, bool>, Vec<(When, usize)>)>,
-    pods: BTreeMap<String, Track>,
-    components: BTreeMap<String, Track>,
+    services: BTreeMap<&'a str, ServiceTrack<'a>>,
+    pods: BTreeMap<(&'a str, &'a str), Track>,
+    /// By component and node.
+    components: BTreeMap<(&'a str, &'a str), Track>,
+}
+
+#[derive(Default)]
+struct ServiceTrack<'a> {
+    ready: BTreeMap<&'a str, bool>,
+    /// How many were ready, from when on.
+    counts: Vec<(When, usize)>,
 }
 
 #[derive(Default)]
@@ -119,12 +164,12 @@ impl<'a> History<'a> {
                 self.nodes.entry(name).or_default().beats.push(when.latest);
             }
             Event::Endpoint { service, change, endpoint } => {
-                let (known, counts) = self.ready.entry(service).or_default();
+                let ServiceTrack { ready, counts } = self.services.entry(service).or_default();
                 match change {
-                    Change::Deleted => known.remove(endpoints::key(endpoint)),
-                    _ => known.insert(endpoints::key(endpoint), endpoint.ready),
+                    Change::Deleted => ready.remove(endpoints::key(endpoint)),
+                    _ => ready.insert(endpoints::key(endpoint), endpoint.ready),
                 };
-                counts.push((when, known.values().filter(|ready| **ready).count()));
+                counts.push((when, ready.values().filter(|ready| **ready).count()));
             }
             Event::Pod { pod, change, phase, ready, identity, node } => {
                 let on = node.as_ref().map_or(String::new(), |node| format!(" on {node}"));
@@ -140,26 +185,24 @@ impl<'a> History<'a> {
                     ("Succeeded", _) => Some((Tone::Plain, "succeeded".into())),
                     _ => Some((Tone::Bad, phase.to_lowercase())),
                 };
-                self.pods.entry(pod.clone()).or_default().set(0, when, state);
+                self.pods.entry((pod, "")).or_default().set(0, when, state);
             }
             Event::Process { node, component, state, .. } => {
                 let tone = match state {
                     ProcessState::Running => Tone::Good,
                     ProcessState::Stopped | ProcessState::Gone => Tone::Bad,
                 };
-                let track =
-                    self.components.entry(format!("{} on {node}", component.name())).or_default();
+                let track = self.components.entry((component.name(), node)).or_default();
                 track.set(0, when, Some((tone, leaders::state(*state).to_owned())));
             }
             Event::EtcdMember { node, answers, has_leader, is_leader, .. } => {
                 let tone = if *has_leader { Tone::Good } else { Tone::Bad };
                 let word = leaders::word(*answers, *has_leader, *is_leader);
-                let track = self.components.entry(format!("etcd on {node}")).or_default();
+                let track = self.components.entry((Component::Etcd.name(), node)).or_default();
                 track.set(1, when, Some((tone, word.to_owned())));
             }
             Event::ObserverGap { node, until: Some(_), .. } => {
-                let suffix = format!(" on {node}");
-                let own = self.components.iter_mut().filter(|(name, _)| name.ends_with(&suffix));
+                let own = self.components.iter_mut().filter(|((_, on), _)| on == node);
                 own.for_each(|(_, track)| {
                     track
                         .brackets
@@ -170,9 +213,9 @@ impl<'a> History<'a> {
         }
     }
 
-    fn services(&mut self, view: &View<'_>, all: Extent) -> Vec<Lane> {
+    fn service_lanes(&mut self, view: &View<'_>, all: Extent) -> Vec<Lane> {
         let fault = view.findings.faults.first();
-        let lane = |(service, (_, counts)): (&str, (_, Vec<(When, usize)>))| {
+        let lane = |(service, ServiceTrack { counts, .. }): (&str, ServiceTrack<'_>)| {
             let known = fault.and_then(|fault| Some(fault.service(service)?.endpoints as usize));
             let most = known.or(counts.iter().map(|(_, ready)| *ready).max()).unwrap_or(0);
             let mut track = Track::default();
@@ -205,7 +248,7 @@ impl<'a> History<'a> {
                 ..Lane::default()
             }
         };
-        std::mem::take(&mut self.ready).into_iter().map(lane).collect()
+        std::mem::take(&mut self.services).into_iter().map(lane).collect()
     }
 }
 
@@ -241,33 +284,11 @@ fn nodes(nodes: BTreeMap<&str, NodeTrack>, view: &View<'_>, all: Extent) -> Vec<
     lanes
 }
 
-fn lanes_of(tracks: BTreeMap<String, Track>, all: Extent) -> Vec<Lane> {
-    let lane = |(name, track): (String, Track)| {
+fn lanes_of(tracks: BTreeMap<(&str, &str), Track>, all: Extent) -> Vec<Lane> {
+    let lane = |((name, node), track): ((&str, &str), Track)| {
         let (spans, brackets) = track.finish(all);
-        Lane { name, spans, brackets, ..Lane::default() }
+        let note = if node.is_empty() { String::new() } else { format!("on {node}") };
+        Lane { name: name.to_owned(), note, spans, brackets, ..Lane::default() }
     };
     tracks.into_iter().map(lane).collect()
-}
-
-/// Those that changed after the first fault, and others while there is room. What is left out is
-/// counted.
-fn bounded(group: &'static str, lanes: Vec<Lane>, first: Seconds) -> Vec<Lane> {
-    let changed = |lane: &Lane| lane.spans.iter().any(|span| span.from > first);
-    let room = MOST_LANES.saturating_sub(lanes.iter().filter(|lane| changed(lane)).count());
-    let (mut shown, mut quiet, mut left) = (Vec::new(), 0, 0);
-    for lane in lanes {
-        let quiet_one = !changed(&lane);
-        quiet += usize::from(quiet_one);
-        if shown.len() < MOST_LANES && (!quiet_one || quiet <= room) {
-            shown.push(Lane { group, ..lane });
-        } else {
-            left += 1;
-        }
-    }
-    if left > 0
-        && let Some(last) = shown.last_mut()
-    {
-        last.note = format!("{} ({} not shown)", last.note, count(left, "more lane"));
-    }
-    shown
 }

@@ -2,6 +2,7 @@
 
 use super::strip::Strip;
 use crate::analysis::When;
+use crate::analysis::findings::Unobserved;
 use crate::stats::{Between, Seconds};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,4 +94,10 @@ pub(in crate::report) fn predicted(what: &str, start: Seconds, between: Between)
     let (from, to) = (start + between.least, start + between.most);
     let text = format!("predicted: {what} after {between:.1}");
     Span::new(from, to, Tone::Predicted, text)
+}
+
+/// A time in which something may have changed, for all that is known.
+pub(in crate::report) fn not_observed(time: &Unobserved, all: Extent) -> Span {
+    let text = format!("not observed: {}", time.why);
+    Span::new(time.from.max(all.from), time.until.unwrap_or(all.to), Tone::Unknown, text)
 }

@@ -1,8 +1,7 @@
 //! Lanes of what the analysis found: stages and steady state, faults, leaders, and what was not
 //! observed.
 
-use super::lane::{Extent, Lane, Span, Tone, predicted};
-use crate::analysis::findings::Unobserved;
+use super::lane::{Extent, Lane, Span, Tone, not_observed, predicted};
 use crate::analysis::{FaultFinding, LeaderFinding, Warning, When, Zero};
 use crate::prediction::Quantity;
 use crate::report::view::View;
@@ -11,13 +10,9 @@ use crate::timeline::{Component, Event};
 
 pub(super) fn of_findings(view: &View<'_>, all: Extent) -> Vec<Lane> {
     let faults = view.findings.faults.iter().map(|fault| of_fault(fault, all));
-    let leaders = view.findings.leaders.iter().map(|leaders| of_leaders(leaders, all));
-    [run(view, all)]
-        .into_iter()
-        .chain(faults)
-        .chain(leaders)
-        .chain(not_observed(view, all))
-        .collect()
+    let led = view.findings.leaders.iter().filter(|leaders| !leaders.held.is_empty());
+    let leaders = led.map(|leaders| of_leaders(leaders, all));
+    [run(view, all)].into_iter().chain(faults).chain(leaders).chain(gaps(view, all)).collect()
 }
 
 fn run(view: &View<'_>, all: Extent) -> Lane {
@@ -109,7 +104,7 @@ fn of_leaders(leaders: &LeaderFinding, all: Extent) -> Lane {
             format!("no leader: {}", gap.loss.words()),
         )
     });
-    let blind = leaders.blind.iter().map(|blind| of_unobserved(blind, all));
+    let blind = leaders.blind.iter().map(|blind| not_observed(blind, all));
     let old = leaders.old.iter().map(|old| {
         let text = format!("{} still runs, although {} leads", old.node, old.next);
         Span { row: 1, ..Span::new(old.from.latest, latest(old.until), Tone::Degraded, text) }
@@ -123,13 +118,8 @@ fn of_leaders(leaders: &LeaderFinding, all: Extent) -> Lane {
     lane
 }
 
-fn of_unobserved(time: &Unobserved, all: Extent) -> Span {
-    let text = format!("not observed: {}", time.why);
-    Span::new(time.from.max(all.from), time.until.unwrap_or(all.to), Tone::Unknown, text)
-}
-
 /// Watches that were down after the first fault, and records that could not be read: a lane each.
-fn not_observed(view: &View<'_>, all: Extent) -> Vec<Lane> {
+fn gaps(view: &View<'_>, all: Extent) -> Vec<Lane> {
     let mut lanes: Vec<Lane> = Vec::new();
     let mut add = |name: &str, span: Span| match lanes.iter_mut().find(|lane| lane.name == name) {
         Some(lane) => lane.spans.push(span),
@@ -148,7 +138,7 @@ fn not_observed(view: &View<'_>, all: Extent) -> Vec<Lane> {
         }
     }
     for time in &view.findings.unreadable {
-        add("records", of_unobserved(&time.unobserved(all.from), all));
+        add("records", not_observed(&time.unobserved(all.from), all));
     }
     lanes
 }

@@ -176,3 +176,50 @@ impl LevelBuilder {
         Level { start: self.start, step: Seconds::from_nanos(self.step), buckets: self.buckets }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::analyse;
+    use crate::analysis::testing::{Run, attempt, file, s, span};
+    use crate::prediction::{ClusterModel, Predictions};
+    use crate::timeline::Phase;
+    use crate::verdict::judge;
+
+    /// An attempt every 10 ms from -5 s on; those of a quarter of a second time out.
+    fn levels_of(attempts: u64, most_buckets: usize) -> Vec<Level> {
+        let all = (0..attempts).map(|slot| match slot {
+            500..525 => attempt(slot, Outcome::Timeout(Phase::Connect), 200_000),
+            _ => attempt(slot, Outcome::Ok, 1000 + slot % 10 * 100),
+        });
+        let file = file(&span("web", 10, 200), &[], all.collect());
+        let run = Run::new().endpoints(2, 1).kill(6000).probe(file).ended(60_000).build();
+        let (found, none) = (analyse(&run), Predictions::new(None, ClusterModel::default(), 0, 0));
+        let verdict = judge(&found, &[], &none);
+        let view = View::new(&run, &found, &verdict, &none);
+        levels(&run.probes[0], &view, most_buckets)
+    }
+
+    #[test]
+    fn every_level_counts_every_attempt() {
+        let levels = levels_of(40_000, 19_200);
+        assert_eq!(levels.len(), 3);
+        for level in &levels {
+            let judged: u32 = level.buckets.iter().map(|bucket| bucket.judged).sum();
+            let failed: u32 =
+                level.buckets.iter().map(|b| b.failed[Family::Timeout as usize]).sum();
+            assert_eq!((judged, failed), (40_000, 25));
+            assert_eq!(level.start, s(-5.0));
+        }
+        let coarse = &levels[0].buckets[0];
+        assert_eq!((coarse.p50_us, coarse.max_us), (1400, 1900));
+    }
+
+    #[test]
+    fn the_finest_level_has_no_more_than_one_attempt_or_its_share() {
+        let of = |attempts, most| levels_of(attempts, most).last().unwrap().buckets.len();
+        assert_eq!(of(3000, 19_200), 3000);
+        assert!(of(100_000, 19_200) <= 19_201, "{}", of(100_000, 19_200));
+        assert!(of(100_000, 0) <= 601 && levels_of(100_000, 0).len() == 1);
+    }
+}

@@ -1,0 +1,160 @@
+//! The page and the picture of a run: in a browser without a network, and as the README shows it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use libtest_mimic::Trial;
+
+use super::offline::{hostile_run, recorded};
+use super::program::Home;
+use super::test;
+
+pub(crate) fn tests() -> Vec<Trial> {
+    let mut tests = vec![
+        test("page::the_readme_shows_a_recorded_run", the_readme_shows_a_recorded_run),
+        test("page::a_page_asks_for_nothing", a_page_asks_for_nothing),
+    ];
+    let in_browser: [(&str, fn()); 4] = [
+        ("page::a_browser_draws_it", a_browser_draws_it),
+        ("page::a_link_leads_to_a_moment", a_link_leads_to_a_moment),
+        ("page::a_suite_links_to_its_runs", a_suite_links_to_its_runs),
+        ("page::hostile_names_stay_text", hostile_names_stay_text),
+    ];
+    let required = std::env::var_os("OUTAGE_REQUIRE_CHROMIUM").is_some();
+    let skipped = browser().is_none() && !required;
+    if skipped {
+        eprintln!(
+            "the tests of a page in a browser are skipped: no chromium on PATH, and OUTAGE_CHROMIUM names none"
+        );
+    }
+    tests.extend(in_browser.map(|(name, body)| test(name, body).with_ignored_flag(skipped)));
+    tests
+}
+
+/// `OUTAGE_CHROMIUM`, or what is on `PATH`.
+fn browser() -> Option<PathBuf> {
+    let named = std::env::var_os("OUTAGE_CHROMIUM").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let installed = std::env::split_paths(&path)
+        .flat_map(|folder| names.map(|name| folder.join(name)))
+        .find(|file| file.is_file());
+    named.or(installed)
+}
+
+/// What a browser without a network makes of a page: its DOM once the script has run. Whatever the
+/// browser says on its console (an error, or what the Content-Security-Policy refused) fails.
+fn dom(home: &Home, page: &Path, fragment: &str) -> String {
+    let browser = browser().expect("chromium: OUTAGE_REQUIRE_CHROMIUM is set");
+    let data = home.path().join("browser");
+    let output = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+        .args(["--no-first-run", "--disable-background-networking", "--disable-component-update"])
+        // Nothing resolves, and whatever is asked for by address goes to a proxy that is not there.
+        .args(["--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=127.0.0.1:9"])
+        .args(["--proxy-bypass-list=<-loopback>", "--enable-logging=stderr", "--dump-dom"])
+        .args(["--window-size=1280,900", "--timeout=20000"])
+        .arg(format!("--user-data-dir={}", data.display()))
+        .arg(format!("file://{}{fragment}", page.display()))
+        .env("HOME", home.path())
+        .output()
+        .expect("the browser starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let console: Vec<&str> = said.lines().filter(|line| line.contains("CONSOLE")).collect();
+    assert!(console.is_empty(), "{}", console.join("\n"));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn page(home: &Home, runs: &[&str]) -> PathBuf {
+    let file = home.path().join("page.html");
+    let form = format!("html={}", file.display());
+    home.run(&[&["report"][..], runs, &["-o", &form]].concat()).exits(0);
+    file
+}
+
+fn run(name: &str) -> String {
+    let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded").join(name);
+    run.to_string_lossy().into_owned()
+}
+
+fn the_readme_shows_a_recorded_run() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let picture = Home::new().run(&["report", &run("worker-stop"), "-o", "svg"]);
+    picture.exits(0);
+    let shown = std::fs::read_to_string(root.join("docs/worker-stop.svg")).unwrap_or_default();
+    assert!(
+        picture.stdout == shown,
+        "`kubectl outage report tests/recorded/worker-stop -o svg >docs/worker-stop.svg`"
+    );
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    assert!(readme.contains("(docs/worker-stop.svg)") && readme.len() <= 8 * 1024);
+}
+
+/// Of every recorded run: no address but names that are never asked for.
+fn a_page_asks_for_nothing() {
+    let home = Home::new();
+    for folder in recorded() {
+        for form in ["html", "svg"] {
+            let page = home.run(&["report", &folder.to_string_lossy(), "-o", form]);
+            page.exits(0);
+            let text = page.stdout.replace("http://www.w3.org/2000/svg", "");
+            for asks in ["src=", "url(http", "@import", "fetch(", "xlink", "<iframe", "<image"] {
+                assert!(!text.contains(asks), "{form} of {}: {asks}", folder.display());
+            }
+            assert!(!text.contains(" style=") && !text.contains(" onerror="), "{form}");
+        }
+    }
+}
+
+fn a_browser_draws_it() {
+    let home = Home::new();
+    for folder in recorded() {
+        let dom = dom(&home, &page(&home, &[&folder.to_string_lossy()]), "");
+        assert!(dom.contains("data-drawn-ms="), "the script did not come to its end");
+        // It is drawn for the window: wider than what was written.
+        assert!(!dom.contains("viewBox=\"0 0 860 "), "{}", folder.display());
+        assert!(dom.contains("aria-label=\"fast-detection-worker: Ready"), "{}", folder.display());
+        assert!(dom.contains("class=\"f0\" data-family=\"0\" d=\"M"), "{}", folder.display());
+    }
+}
+
+fn a_link_leads_to_a_moment() {
+    let home = Home::new();
+    let page = page(&home, &[&run("worker-stop")]);
+    assert!(dom(&home, &page, "").contains("<p class=\"moment\" role=\"status\" hidden=\"\">"));
+    let dom = dom(&home, &page, "#t=4.2");
+    let panel = dom.split("<p class=\"moment\" role=\"status\">").nth(1).expect("a panel");
+    let panel = panel.split("</p>").next().unwrap();
+    assert!(panel.starts_with("At +4.200s:"), "{panel}");
+    assert!(panel.contains("nodeStop: stop requested") && panel.contains("2 ready"), "{panel}");
+    assert!(panel.contains("web: 1 of 2 failed (timeout 1)") || panel.contains("web: "), "{panel}");
+    assert!(dom.contains("<div class=\"cursor\" style=\"left: "), "the cursor is at the moment");
+}
+
+fn a_suite_links_to_its_runs() {
+    let home = Home::new();
+    let runs = ["worker-stop", "node-pause", "worker-stop-with-stale-ports"].map(run);
+    let page = page(&home, &runs.each_ref().map(String::as_str));
+    let id = "20261122-083622-f189";
+    let dom = dom(&home, &page, &format!("#run={id}&t=-1"));
+    assert!(
+        dom.contains(&format!("href=\"#run={id}\"")) && dom.contains(&format!("id=\"run={id}\""))
+    );
+    assert!(dom.contains("At -1.000s:"));
+    assert_eq!(dom.matches("<section class=\"run\"").count(), 3);
+}
+
+/// What a cluster names is never markup: not in a table, not in a picture, not in the script's data.
+fn hostile_names_stay_text() {
+    let home = Home::new();
+    let markup = "</script></title></svg><img src=x onerror=alert(1)>\u{1b}[31m\u{202e}\"'&";
+    let folder = home.runs().join("2026-hostile");
+    hostile_run(Path::new(&run("node-pause")), &folder, markup);
+    let page = page(&home, &[&folder.to_string_lossy()]);
+    let dom = dom(&home, &page, "#t=5");
+    assert!(dom.contains("data-drawn-ms=") && !dom.contains("<img"));
+    assert!(dom.contains("&lt;img src=x onerror=alert(1)&gt;"));
+    let picture = home.run(&["report", &folder.to_string_lossy(), "-o", "svg"]);
+    picture.exits(0);
+    assert!(!picture.stdout.contains("<img"));
+}

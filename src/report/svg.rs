@@ -8,11 +8,11 @@ use super::text::wrap;
 use super::view::View;
 
 const WIDTH: f64 = 1000.0;
-const NAMES: f64 = 190.0;
+const NAMES: f64 = 210.0;
 const MARGIN: f64 = 12.0;
 /// Characters of a line across the picture, and of a lane's name.
 const COLUMNS: usize = 150;
-const NAME_COLUMNS: usize = 27;
+const NAME_COLUMNS: usize = 30;
 
 /// A picture of each run, one below the other.
 pub fn render(views: &[&View<'_>]) -> String {

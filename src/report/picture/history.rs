@@ -35,7 +35,7 @@ pub(super) fn lanes(view: &View<'_>, all: Extent) -> Vec<Lane> {
             name: "control plane",
             watch: "",
             lanes: lanes_of(history.components, all),
-            quiet: 4,
+            quiet: 2,
         },
     ];
     groups.into_iter().flat_map(|group| group.bounded(view, all, first)).collect()
@@ -57,7 +57,8 @@ impl Group {
         let gaps: Vec<Span> =
             view.findings.watch_gaps(self.watch).map(|gap| not_observed(&gap, all)).collect();
         let (mut shown, mut quiet, mut left) = (Vec::new(), 0, 0);
-        for mut lane in self.lanes {
+        let (some, others): (Vec<_>, Vec<_>) = self.lanes.into_iter().partition(changed);
+        for mut lane in some.into_iter().chain(others) {
             let is_quiet = !changed(&lane);
             if shown.len() < MOST_LANES && !(is_quiet && quiet >= self.quiet) {
                 lane.spans.extend_from_slice(&gaps);

@@ -10,7 +10,12 @@ use crate::timeline::{Component, Event};
 
 pub(super) fn of_findings(view: &View<'_>, all: Extent) -> Vec<Lane> {
     let faults = view.findings.faults.iter().map(|fault| of_fault(fault, all));
-    let led = view.findings.leaders.iter().filter(|leaders| !leaders.held.is_empty());
+    // Without an observer nothing is known but what the first lease said.
+    let seen = |leaders: &&LeaderFinding| {
+        let blind = leaders.blind.iter().any(|time| time.until.is_none());
+        !(blind && leaders.gaps.is_empty() && leaders.old.is_empty())
+    };
+    let led = view.findings.leaders.iter().filter(seen);
     let leaders = led.map(|leaders| of_leaders(leaders, all));
     [run(view, all)].into_iter().chain(faults).chain(leaders).chain(gaps(view, all)).collect()
 }

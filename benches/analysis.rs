@@ -1,14 +1,15 @@
 //! One hour at 1000 attempts a second: bytes on disk, the time to find the error windows, and the
-//! time for the whole report.
+//! time for the whole report; and the page's size and time.
 //!
-//! `cargo bench --bench analysis`. Goals: 40 MB, 150 ms, 1 s.
+//! `cargo bench --bench analysis`. Goals: 40 MB, 150 ms, 1 s; a page of 5 MB.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use outage::analysis::analyse;
+use outage::analysis::{Findings, analyse};
 use outage::prediction::{ClusterModel, Predictions};
-use outage::report::{Style, View, terminal};
+use outage::report::suite::Part;
+use outage::report::{Style, View, html, terminal};
 use outage::timeline::attempts::{AttemptEncoder, Phases};
 use outage::timeline::*;
 use outage::verdict::judge;
@@ -36,6 +37,10 @@ fn main() {
         timeline.probes[0].attempts().filter(|a| a.outcome.is_failure()).count()
     });
     report("windows (decode, order, windows, counts)", || analyse(&timeline).probes.len());
+    report("page (levels, lanes, markup)", || page(&timeline, &findings).len());
+    let page = page(&timeline, &findings).len();
+    println!("page: {:.2} MB", page as f64 / 1e6);
+    assert!(page <= 5_000_000, "a page has at most 5 MB");
     report("whole report (read, analyse, judge, render)", || {
         let timeline = Timeline::read(&path).expect("the run");
         let findings = analyse(&timeline);
@@ -47,6 +52,12 @@ fn main() {
         )
         .len()
     });
+}
+
+fn page(timeline: &Timeline, findings: &Findings) -> String {
+    let predictions = Predictions::new(None, ClusterModel::default(), 0, 0);
+    let verdict = judge(findings, &[], &predictions);
+    html::render(&Part::of_runs(vec![View::new(timeline, findings, &verdict, &predictions)]))
 }
 
 fn report<T>(what: &str, mut work: impl FnMut() -> T) {

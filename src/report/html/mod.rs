@@ -22,7 +22,7 @@ pub fn render(parts: &[Part<View<'_>>]) -> String {
     let views = || parts.iter().flat_map(Part::runs);
     let style = [include_str!("../picture/style.css"), include_str!("style.css")].concat();
     let budget = Budget::of(views());
-    let one = parts.len() == 1 && views().count() == 1 && parts[0].not_begun == 0;
+    let one = parts.len() == 1 && views().count() == 1 && parts[0].not_started == 0;
     let title: Vec<&str> = parts.iter().map(|part| part.experiment.as_str()).collect();
     let page = html! {
         (DOCTYPE)

@@ -203,9 +203,9 @@ impl<'o> Once<'o> {
         nodes: &EmbeddedNodes,
         workload: Workload,
     ) -> Result<Ended, RunError> {
-        let asked = &self.session.parsed.experiment;
-        let experiment =
-            embedded::with_reachable_ports(asked, &self.session.parsed.workload, &nodes.embedded);
+        let parsed = &self.session.parsed;
+        let asked = each_node::spelled_out(&parsed.experiment, &self.handle.facts.nodes);
+        let experiment = embedded::with_reachable_ports(asked, &parsed.workload, &nodes.embedded);
         let id = self.id.clone();
         let backend = EmbeddedBackend {
             scope: self.scope(&experiment, &id, workload, Access::Embedded),

@@ -335,8 +335,18 @@ fn each_nodes_port_leads_to_the_service_while_the_node_is_up() {
     let output = run(&home, &["run", "-f", &file, "--cluster", "embedded"]);
     assert_completed(&home, &output);
     let report = report(&home);
-    let stopped = report["findings"]["faults"][0]["node"]["name"].as_str().unwrap();
-    println!("{stopped} {:#}", report["findings"]["probes"]);
+    let probes = report["findings"]["probes"].as_array().unwrap();
+    let failed = |name: &str| {
+        let probe = probes.iter().find(|probe| probe["name"] == name).unwrap();
+        let window = &probe["windows"][0];
+        window["failed"].as_f64().unwrap() / window["attempts"].as_f64().unwrap()
+    };
+    let dead = failed("web@fast-detection-worker");
+    assert!(dead > 0.9, "the node that was killed has no port: {dead}");
+    for node in ["fast-detection-control-plane", "fast-detection-worker2"] {
+        let other = failed(&format!("web@{node}"));
+        assert!((0.1..0.9).contains(&other), "half of the endpoints were away: {other}");
+    }
     assert_clean(&home);
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
@@ -49,6 +51,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         ("other_settings_are_refused", other_settings_are_refused),
         ("a_probe_on_the_target_is_refused", a_probe_on_the_target_is_refused),
         ("through_the_users_context", through_the_users_context),
+        ("a_node_that_is_no_container", a_node_that_is_no_container),
         ("a_kubelet_without_inotify_instances", super::inotify::used_up_while_it_is_stopped),
         ("an_existing_application", super::apps::each_question_by_one_command),
         ("every_kind_of_probe", every_kind_of_probe),
@@ -669,6 +672,78 @@ fn through_the_users_context() {
     assert!(fault["confirmed"]["at"].is_number() && fault["undone"].is_number(), "{fault:#}");
     through("nowhere").exits(4).says("nowhere");
     assert_eq!(std::fs::read_to_string(&config).unwrap(), before);
+    lab.assert_clean();
+}
+
+/// A node as kwok makes one: an object that somebody keeps Ready.
+struct FakeNode {
+    over: Arc<AtomicBool>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+impl FakeNode {
+    const NAME: &str = "fake";
+
+    fn new(home: &Home) -> Self {
+        let node = serde_json::json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": Self::NAME},
+            "spec": {"taints": [{"key": "kwok.x-k8s.io/node", "value": "fake", "effect": "NoSchedule"}]},
+        });
+        let file = home.file("fake.json", &node.to_string());
+        kubectl(&["create", "-f", &file.to_string_lossy()]);
+        let over = Arc::<AtomicBool>::default();
+        let ended = over.clone();
+        let keep = move || {
+            while !ended.load(Ordering::Relaxed) {
+                let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+                let ready = serde_json::json!({"status": {"conditions": [{
+                    "type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": now,
+                    "lastTransitionTime": "2026-01-01T00:00:00Z",
+                }]}});
+                let patch = ready.to_string();
+                // An API server that is busy is asked again.
+                let _ = asked(&[
+                    "patch",
+                    "node",
+                    Self::NAME,
+                    "--subresource=status",
+                    "--type=merge",
+                    "-p",
+                    &patch,
+                ]);
+                std::thread::sleep(Duration::from_millis(500));
+            }
+        };
+        Self { over, keeper: Some(std::thread::spawn(keep)) }
+    }
+}
+
+impl Drop for FakeNode {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        let _ = self.keeper.take().map(JoinHandle::join);
+        let _ = asked(&["delete", "node", Self::NAME]);
+    }
+}
+
+/// Those that are containers can be hit beside it.
+fn a_node_that_is_no_container() {
+    let lab = Lab::new();
+    let fake = FakeNode::new(&lab.home);
+    kubectl(&["wait", "--for=condition=Ready", "node", FakeNode::NAME, "--timeout=60s"]);
+    let experiment = lab.experiment("worker-stop-fast");
+    lab.home
+        .run(&["run", "-f", &experiment, "--dry-run"])
+        .exits(0)
+        .prints(&format!("{CLUSTER}-worker"));
+    let output = lab.home.run(&["run", "-f", &experiment]);
+    judged(&output);
+    let report = lab.report("latest");
+    super::chain::assert_order(&report);
+    let nodes = report["cluster"]["nodes"].as_array().unwrap();
+    assert!(nodes.iter().any(|node| node["name"] == FakeNode::NAME), "{nodes:#?}");
+    assert!(report["findings"]["faults"][0]["undone"].is_number(), "{report:#}");
+    drop(fake);
     lab.assert_clean();
 }
 

@@ -124,6 +124,12 @@ fn parts_of_the_models_control_plane() {
         ("kube-scheduler-componentkill", "pass"),
         ("worker-stop-from-pod", "skipped"),
     ];
+    if states != expected {
+        // What a run saw is gone with this folder.
+        for run in rows.iter().filter_map(|row| row["runs"]["runs"][0]["run"].as_str()) {
+            eprintln!("{}", folder.home.run(&["report", run]).stdout);
+        }
+    }
     assert_eq!(states, expected, "{suite:#}");
     // A model decides no claim.
     let claim = &rows[0]["claims"][0];

@@ -128,11 +128,10 @@ fn is_on_its_own_node(target: &Target) -> bool {
 /// The experiment with the ports that are really listened on (see [`Embedded::port`]), where it
 /// names one. `workload` says which ports the Service or the pod has beside it.
 pub(crate) fn with_reachable_ports(
-    experiment: &Experiment,
+    mut experiment: Experiment,
     workload: &Manifest,
     embedded: &Embedded,
 ) -> Experiment {
-    let mut experiment = experiment.clone();
     for probe in &mut experiment.probes {
         match probe.ask.target_mut() {
             Some(

@@ -163,8 +163,11 @@ impl Placement<'_> {
         port: u16,
     ) -> Result<Destination, RunError> {
         let spared = |node: &&plan::Node| !but.contains(&node.name) && node.ready;
-        let mut addresses = self.nodes.iter().filter(spared).filter_map(|it| it.address.as_ref());
-        addresses.next().map(|ip| address(ip, port)).ok_or_else(|| {
+        let spared = self.nodes.iter().filter(spared);
+        let reachable = spared.filter_map(|node| Some((node.api_only, node.address.as_ref()?)));
+        // What is no container of the cluster's may be no machine at all (kwok's nodes).
+        let best = reachable.min_by_key(|(api_only, _)| *api_only);
+        best.map(|(_, ip)| address(ip, port)).ok_or_else(|| {
             RunError::refused(format!(
                 "probe {} uses a NodePort, but a fault may hit any of the nodes that are Ready",
                 probe.name

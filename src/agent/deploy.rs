@@ -1,5 +1,6 @@
 //! The runner's side: brings an agent into a node, and turns what it says into messages.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -53,7 +54,7 @@ pub(crate) struct Placement {
 pub(crate) async fn deploy(
     access: &dyn NodeAccess,
     placement: Placement,
-    program: &[u8],
+    program: &Arc<[u8]>,
     messages: UnboundedSender<AgentMessage>,
 ) -> Result<AgentHandle, AgentError> {
     let Placement { node, processor, .. } = &placement;
@@ -67,7 +68,7 @@ pub(crate) async fn deploy(
         let node = name.clone();
         move |source| AgentError::Access { what, node, source }
     };
-    let file = NodeFile { path: &path, mode: 0o755, bytes: program };
+    let file = NodeFile { path: &path, mode: 0o755, bytes: program.clone() };
     access.upload(&node, file).await.map_err(refused("upload"))?;
     let begun = async {
         let argv = [&path, "agent", "--unlink", &path];

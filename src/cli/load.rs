@@ -15,6 +15,7 @@ use crate::lint;
 use crate::model::{About, Trap};
 use crate::plan::{self, Known, Nodes, Request};
 use crate::prediction;
+use crate::timeline::include_labels;
 
 /// Loads and checks. Prints warnings and errors; any error ends the command before any fault, and so
 /// does what is left open.
@@ -264,7 +265,7 @@ fn unlabelled(parsed: &Parsed) -> Vec<Diagnostic> {
         let is_known = |(name, _): (&String, &String)| {
             !LABELS_OF_KUBERNETES.iter().any(|own| name.starts_with(own))
         };
-        let have = |node: &KindNode| labels.iter().all(|(k, v)| node.labels.get(k) == Some(v));
+        let have = |node: &KindNode| include_labels(&node.labels, labels);
         if !labels.iter().all(is_known) || config.nodes.iter().any(have) {
             return None;
         }

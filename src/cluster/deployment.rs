@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
-use super::labels::{mark_of, marked};
+use super::labels::{Marked, mark_of, marked};
 use super::query::any;
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
@@ -34,6 +34,12 @@ pub(crate) struct DeploymentState {
     /// The labels by which it knows its pods.
     pub labels: BTreeMap<String, String>,
     pub mark: Option<String>,
+}
+
+impl Marked for DeploymentState {
+    fn mark(&self) -> Option<&str> {
+        self.mark.as_deref()
+    }
 }
 
 /// A change of a Deployment's spec.

@@ -1,19 +1,17 @@
-//! Cordons, evictions and deletions: how pods are made to leave a node.
+//! Evictions and deletions: how pods are made to leave a node.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kube::ResourceExt;
-use kube::api::{
-    Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions,
-};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams, Preconditions};
 use kube::core::Status;
 use serde_json::{Value, json};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
-use super::labels::{MIRROR, mark_of, marked};
-use super::objects::{Node, Pod};
+use super::labels::MIRROR;
+use super::objects::Pod;
 use super::query::{any, controller};
 use crate::timeline::counted;
 
@@ -103,50 +101,7 @@ pub(crate) struct Obstacles {
     pub has_empty_dir: bool,
 }
 
-/// Whether pods may come to a node, and which run has marked it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Cordon {
-    /// The node's uid: another one of its name has another.
-    pub uid: String,
-    pub version: String,
-    pub cordoned: bool,
-    pub mark: Option<String>,
-}
-
 impl Cluster {
-    /// Whether a node is cordoned, and by which run's mark. Errors when there is none of that name.
-    pub(crate) async fn cordon_of(&self, node: &str) -> Result<Cordon, ClusterError> {
-        let api: Api<Node> = Api::all(self.client());
-        self.call(format!("read the node {node}"), api.get(node)).await.map(read)
-    }
-
-    /// Cordons a node with our mark, or takes both away (`None`), in one step, if it still is as it
-    /// was read. Errors when somebody has changed it since.
-    pub(crate) async fn cordon(
-        &self,
-        node: &str,
-        seen: &Cordon,
-        mark: Option<&str>,
-    ) -> Result<(), ClusterError> {
-        let metadata = marked(&seen.uid, &seen.version, mark);
-        let body = json!({"metadata": metadata, "spec": {"unschedulable": mark.map(|_| true)}});
-        let what =
-            format!("{} the node {node}", if mark.is_some() { "cordon" } else { "uncordon" });
-        self.patch_node(node, what, body).await
-    }
-
-    /// Changes a node in one step.
-    pub(super) async fn patch_node(
-        &self,
-        node: &str,
-        what: String,
-        body: Value,
-    ) -> Result<(), ClusterError> {
-        let api: Api<DynamicObject> = Api::all_with(self.client(), &any("", "v1", "Node"));
-        let patch = Patch::Merge(body);
-        self.call(what, api.patch(node, &PatchParams::default(), &patch)).await.map(drop)
-    }
-
     /// The pods on a node that stay there by themselves, by namespace and name; `None`: of all
     /// namespaces. The kubelet's own are left out.
     pub(crate) async fn pods_on(
@@ -254,15 +209,6 @@ impl Cluster {
         Ok(found.is_some_and(|pod| {
             pod.uid().as_deref() == Some(uid) && pod.metadata.deletion_timestamp.is_none()
         }))
-    }
-}
-
-fn read(found: Node) -> Cordon {
-    Cordon {
-        cordoned: found.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false),
-        mark: mark_of(&found.metadata),
-        uid: found.uid().unwrap_or_default(),
-        version: found.resource_version().unwrap_or_default(),
     }
 }
 

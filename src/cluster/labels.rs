@@ -14,6 +14,12 @@ pub(super) fn marked(uid: &str, version: &str, mark: Option<&str>) -> Value {
     json!({"uid": uid, "resourceVersion": version, "labels": {RUN_LABEL: mark}})
 }
 
+/// What a run marks when it changes it.
+pub(crate) trait Marked {
+    /// Which run has marked it.
+    fn mark(&self) -> Option<&str>;
+}
+
 pub(super) fn mark_of(metadata: &ObjectMeta) -> Option<String> {
     metadata.labels.as_ref()?.get(RUN_LABEL).cloned()
 }

@@ -31,7 +31,7 @@ impl Docker {
             return Err(broken("the path has no file name".into()));
         };
         let archive =
-            archive(Path::new(name), mode, bytes).map_err(|error| broken(error.to_string()))?;
+            archive(Path::new(name), mode, &bytes).map_err(|error| broken(error.to_string()))?;
         let options = UploadToContainerOptions {
             path: directory.display().to_string(),
             ..Default::default()
@@ -59,8 +59,8 @@ mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
 
-    fn file<'a>(path: &'a str, bytes: &'a [u8]) -> NodeFile<'a> {
-        NodeFile { path, mode: 0o755, bytes }
+    fn file<'a>(path: &'a str, bytes: &[u8]) -> NodeFile<'a> {
+        NodeFile { path, mode: 0o755, bytes: bytes.into() }
     }
 
     #[tokio::test]

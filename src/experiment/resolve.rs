@@ -1,7 +1,7 @@
 //! Where what an experiment names is: a bare name is of the workload, else of the namespace that
 //! the command or the file says.
 
-use super::schema::{Experiment, Named, Pods, PodsBy};
+use super::schema::{Experiment, Fault, Named, Pods, PodsBy};
 use crate::timeline::ObjectRef;
 use crate::workload::Manifest;
 
@@ -46,9 +46,22 @@ impl<'a> Names<'a> {
         ObjectRef::new(self.namespace_of(object.namespace.as_deref(), created), &object.name)
     }
 
-    /// The namespace of pods; `None`: the run's own.
-    pub(super) fn of_pods<'n>(&'n self, pods: &'n Pods) -> Option<&'n str> {
-        self.namespace_of(pods.namespace.as_deref(), self.creates_pods(pods))
+    /// A fault with the namespaces of all that it names.
+    pub(super) fn resolved(&self, fault: &Fault) -> Fault {
+        let mut fault = fault.clone();
+        fault.each_named(&mut |named| self.resolve(named));
+        fault
+    }
+
+    fn resolve(&self, named: Named) {
+        match named {
+            Named::Object(kind, object) => *object = self.object(kind, object),
+            Named::Pods(pods) => {
+                let created = self.creates_pods(pods);
+                pods.namespace =
+                    self.namespace_of(pods.namespace.as_deref(), created).map(str::to_owned);
+            }
+        }
     }
 
     fn namespace_of<'n>(&'n self, named: Option<&'n str>, created: bool) -> Option<&'n str> {
@@ -58,10 +71,7 @@ impl<'a> Names<'a> {
 
 /// Gives all bare names their namespaces: those that stay bare are of the run's own.
 pub(super) fn resolve(experiment: &mut Experiment, names: &Names) {
-    experiment.each_named(&mut |named| match named {
-        Named::Object(kind, object) => *object = names.object(kind, object),
-        Named::Pods(pods) => pods.namespace = names.of_pods(pods).map(str::to_owned),
-    });
+    experiment.each_named(&mut |named| names.resolve(named));
 }
 
 #[cfg(test)]

@@ -236,7 +236,10 @@ async fn the_adapter_does_what_it_says() {
     let began = Instant::now();
     let handle = world.target.handle();
     let path = "/usr/local/bin/outage-upload-test";
-    docker.upload(&handle, NodeFile { path, mode: 0o755, bytes: &file }).await.unwrap();
+    docker
+        .upload(&handle, NodeFile { path, mode: 0o755, bytes: file.as_slice().into() })
+        .await
+        .unwrap();
     println!("12 MB uploaded in {:?}", began.elapsed());
     assert_eq!(
         world.sh("stat -c '%s %a' /usr/local/bin/outage-upload-test; rm /usr/local/bin/outage-upload-test").await,

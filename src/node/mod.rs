@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::Stream;
@@ -49,12 +50,12 @@ impl Output {
 }
 
 /// A file for a node, owned by root.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct NodeFile<'a> {
     /// Absolute, in a directory that exists and is not a tmpfs.
     pub path: &'a str,
     pub mode: u32,
-    pub bytes: &'a [u8],
+    pub bytes: Arc<[u8]>,
 }
 
 /// A running process's input; closed when it is dropped.

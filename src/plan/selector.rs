@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::node::{Endpoints, Node};
 use super::refusal::Refusal;
 use crate::experiment::{Count, NodeSelector};
-use crate::timeline::{Component, Endpoint, few};
+use crate::timeline::{Component, Endpoint, few, include_labels};
 
 /// The nodes that a selector allows, by name. Those with the most endpoints only where endpoints
 /// are known.
@@ -25,7 +25,7 @@ pub(crate) fn candidates<'a>(
 pub(super) fn matches(node: &Node, selector: &NodeSelector) -> bool {
     selector.name.as_ref().is_none_or(|name| *name == node.name)
         && selector.role.is_none_or(|role| role == node.role)
-        && selector.labels.iter().all(|(key, value)| node.labels.get(key) == Some(value))
+        && include_labels(&node.labels, &selector.labels)
 }
 
 pub(crate) fn count_on(endpoints: &[Endpoint], node: &str) -> usize {

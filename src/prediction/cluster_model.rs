@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::experiment::{Count, NodeSelector};
 use crate::kind_config::{KindConfig, KindNode};
 use crate::model::{Controller, NodeId, NodeSpec, PodSpec, Routing, Spread, Tolerates, Topology};
-use crate::timeline::{ClusterFacts, Header, NodeRole, Tolerations, Tuning};
+use crate::timeline::{ClusterFacts, Header, NodeRole, Tolerations, Tuning, include_labels};
 use crate::workload::Manifest;
 
 /// More pods than a kind cluster can hold (110 a node): a typo must not use up the memory.
@@ -187,7 +187,7 @@ impl ClusterModel {
         let has_plane = selector.leader.or(selector.followers).is_some();
         let fits = |node: &NodeId| {
             let spec = &self.topology.nodes[node.0];
-            selector.labels.iter().all(|(name, value)| spec.labels.get(name) == Some(value))
+            include_labels(&spec.labels, &selector.labels)
                 && (!has_plane || spec.role == NodeRole::ControlPlane)
                 && selector.role.is_none_or(|role| role == spec.role)
                 && selector.name.as_ref().is_none_or(|name| name == &spec.name)

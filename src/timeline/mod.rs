@@ -16,6 +16,7 @@ mod earlier;
 mod fault_kind;
 mod go_duration;
 pub mod header;
+mod labels;
 pub mod leader;
 pub(crate) mod log_line;
 mod object_ref;
@@ -41,6 +42,7 @@ pub use fault_kind::{
 pub(crate) use go_duration::format_seconds;
 pub use go_duration::{format_duration, parse_duration};
 pub use header::{ClusterFacts, ClusterKind, ContextFacts, Header, Needs, NodeFacts, ProbeHeader};
+pub(crate) use labels::include_labels;
 pub use object_ref::{ObjectRef, watch_of};
 pub use outcome::{Outcome, Phase, TlsCause};
 pub use probe_kind::ProbeKind;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::object::Object;
 use crate::model::Controller;
+use crate::timeline::include_labels;
 
 /// A pod, or a controller and the template of its pods.
 #[derive(Clone, Copy, Debug)]
@@ -45,8 +46,7 @@ impl<'a> Pods<'a> {
     }
 
     pub(crate) fn have(&self, labels: &BTreeMap<String, String>) -> bool {
-        let own = self.labels();
-        labels.iter().all(|(key, value)| own.get(key) == Some(value))
+        include_labels(&self.labels(), labels)
     }
 
     pub(crate) fn containers(&self) -> impl Iterator<Item = &'a str> + use<'a> {

@@ -150,7 +150,7 @@ fn container<'c>(containers: &'c [Container], node: &str) -> Result<&'c Containe
 struct Deployment<'a> {
     access: RecordedUploads,
     containers: &'a [Container],
-    binary: &'a [u8],
+    binary: &'a Arc<[u8]>,
     run: &'a str,
     out: UnboundedSender<AgentMessage>,
 }

@@ -63,13 +63,13 @@ impl NodeAccess for RecordedUploads {
 
     fn upload<'a>(&'a self, node: &'a NodeHandle, file: NodeFile<'a>) -> Access<'a, ()> {
         let (access, node) = (self.access.clone(), node.clone());
-        let (path, mode, bytes) = (file.path.to_owned(), file.mode, file.bytes.to_vec());
+        let NodeFile { path, mode, bytes } = file;
+        let path = path.to_owned();
         async move {
             let record = record(&self.folder, &node, &path)?;
             // A task of its own: a run that is interrupted need not wonder what became of it.
             let upload = tokio::spawn(async move {
-                let done =
-                    access.upload(&node, NodeFile { path: &path, mode, bytes: &bytes }).await;
+                let done = access.upload(&node, NodeFile { path: &path, mode, bytes }).await;
                 if !done.as_ref().is_err_and(may_arrive) {
                     let _ = fs::remove_file(record);
                 }
@@ -253,8 +253,11 @@ mod tests {
         }
     }
 
-    const FILE: NodeFile<'static> =
-        NodeFile { path: "/usr/local/bin/.agent-1", mode: 0o755, bytes: b"x" };
+    const PATH: &str = "/usr/local/bin/.agent-1";
+
+    fn file() -> NodeFile<'static> {
+        NodeFile { path: PATH, mode: 0o755, bytes: b"x"[..].into() }
+    }
 
     fn worker() -> NodeHandle {
         NodeHandle { name: "w".into(), id: "id-w".into() }
@@ -270,7 +273,7 @@ mod tests {
         let folder = root.path().join("uploads/r");
         node.0.lock().unwrap().fails = Some(AccessErrorKind::Timeout);
         let access = RecordedUploads::new(node.clone(), folder.clone());
-        access.upload(&worker(), FILE).await.unwrap_err();
+        access.upload(&worker(), file()).await.unwrap_err();
         assert_eq!(records(&folder), 1);
         remove_late(&node, &folder).await.expect("one that does not come holds nobody up");
         assert_eq!(records(&folder), 1);
@@ -291,11 +294,11 @@ mod tests {
         let access = RecordedUploads::new(node.clone(), root.path().to_owned());
         for kind in [Down, Frozen, Gone, NotSent, Refused] {
             node.0.lock().unwrap().fails = Some(kind);
-            access.upload(&worker(), FILE).await.unwrap_err();
+            access.upload(&worker(), file()).await.unwrap_err();
             assert_eq!(records(root.path()), 0, "{kind:?}");
         }
         node.0.lock().unwrap().fails = Some(AccessErrorKind::Away);
-        access.upload(&worker(), FILE).await.unwrap_err();
+        access.upload(&worker(), file()).await.unwrap_err();
         assert_eq!(records(root.path()), 1);
     }
 
@@ -314,11 +317,11 @@ mod tests {
         let (root, node) = (tempfile::tempdir().unwrap(), Node::default());
         let folder = root.path().join("r");
         let access = RecordedUploads::new(node.clone(), folder.clone());
-        access.upload(&worker(), FILE).await.unwrap();
+        access.upload(&worker(), file()).await.unwrap();
         assert_eq!(records(&folder), 0);
         node.0.lock().unwrap().slow = Duration::from_secs(3);
         let node_handle = worker();
-        let uploading = access.upload(&node_handle, FILE);
+        let uploading = access.upload(&node_handle, file());
         tokio::time::timeout(Duration::from_secs(1), uploading).await.unwrap_err();
         assert_eq!(records(&folder), 1, "nobody waits for it any more");
         node.0.lock().unwrap().file = false;
@@ -330,7 +333,7 @@ mod tests {
     async fn what_has_not_come_for_long_is_not_on_its_way() {
         let (root, node) = (tempfile::tempdir().unwrap(), Node::default());
         let folder = root.path().join("r");
-        let record = record(&folder, &worker(), FILE.path).unwrap();
+        let record = record(&folder, &worker(), PATH).unwrap();
         let text = fs::read_to_string(&record).unwrap();
         let upload: Upload = serde_json::from_str(&text).unwrap();
         // Long ago, or before the clock was set back.

@@ -1,6 +1,6 @@
 //! Whether the faults hit what they may, and what the probes target.
 
-use super::Check;
+use super::{Check, PlacedFault};
 use crate::experiment::decode::known;
 use crate::experiment::schema::{Count, Expectation, Fault, From, PodSelector, PodsBy, Step};
 use crate::timeline::{ObjectRef, counted};
@@ -9,11 +9,12 @@ use crate::yaml::suggest;
 pub(super) fn check(check: &Check) {
     something_happens(check);
     something_is_measured(check);
-    for (_, fault, place) in check.faults() {
-        impossible(check, &place, fault);
-        foreign_namespace(check, &place, fault);
-        enough_pods(check, &place, fault);
-        probes_live_on(check, &place, fault);
+    for placed in check.faults() {
+        let PlacedFault { fault, place, .. } = &placed;
+        impossible(check, place, fault);
+        foreign_namespace(check, &placed);
+        enough_pods(check, &placed);
+        probes_live_on(check, place, fault);
     }
     // Beside an unknown Service it would only repeat that error.
     if !check.cx.has_errors() {
@@ -71,13 +72,11 @@ fn impossible(check: &Check, place: &str, fault: &Fault) {
 
 /// What is not the run's own may be affected only where the file says so, or names its namespace as
 /// that of the application.
-fn foreign_namespace(check: &Check, place: &str, fault: &Fault) {
+fn foreign_namespace(check: &Check, PlacedFault { fault, place, resolved, .. }: &PlacedFault) {
     let Some(radius) = &check.draft.blast_radius else { return };
-    let of_deployment = fault.deployment().map(|it| check.names.object("Deployment", it).namespace);
-    let of_pods = || fault.pods().map(|it| check.names.of_pods(&it.pods).map(str::to_owned));
-    let Some(namespace) = of_deployment.or_else(of_pods).flatten() else { return };
+    let Some(namespace) = resolved.foreign_namespace() else { return };
     let allowed = radius.allowed(check.names.namespace);
-    if allowed.contains(&namespace.as_str()) {
+    if allowed.contains(&namespace) {
         return;
     }
     let separator = match allowed.len() {
@@ -91,13 +90,13 @@ fn foreign_namespace(check: &Check, place: &str, fault: &Fault) {
         suggest::listed(&allowed, "and")
     );
     let listed: Vec<&str> =
-        radius.namespaces.iter().chain([&namespace]).map(String::as_str).collect();
+        radius.namespaces.iter().map(String::as_str).chain([namespace]).collect();
     let hint = format!("`blastRadius: {{namespaces: [{}]}}` allows it", listed.join(", "));
     // Not at `namespace` where the experiment names it, or `-n`.
     let own = fault.foreign_namespace().is_some();
-    let place = if own { format!("{place}.namespace") } else { place.to_owned() };
+    let place = if own { format!("{place}.namespace") } else { place.clone() };
     let problem = check.error(&place, message);
-    check.report(problem.hint(match check.names.namespace == Some(&namespace) {
+    check.report(problem.hint(match check.names.namespace == Some(namespace) {
         true => format!("a namespace of Kubernetes itself must be listed: {hint}"),
         false => hint,
     }));
@@ -105,8 +104,8 @@ fn foreign_namespace(check: &Check, place: &str, fault: &Fault) {
 
 /// A name is one pod's, and how many a workload's controller has its file says, unless something
 /// scales it.
-fn enough_pods(check: &Check, place: &str, fault: &Fault) {
-    let Some(PodSelector { pods, count: Count::Exactly(wanted) }) = fault.pods() else { return };
+fn enough_pods(check: &Check, PlacedFault { place, resolved, .. }: &PlacedFault) {
+    let Some(PodSelector { pods, count: Count::Exactly(wanted) }) = resolved.pods() else { return };
     let (kind, name) = match &pods.by {
         PodsBy::Name(_) => ("Pod", None),
         PodsBy::Deployment(name) => ("Deployment", Some(name)),
@@ -119,8 +118,7 @@ fn enough_pods(check: &Check, place: &str, fault: &Fault) {
             let scaled = |fault: &Fault| matches!(fault, Fault::DeploymentScale { .. });
             let workload = check.names.workload;
             let Some(there) = workload.fixed_replicas(kind, name).filter(|_| {
-                !check.faults().iter().any(|(_, it, _)| scaled(it))
-                    && check.names.of_pods(pods).is_none()
+                !check.faults().iter().any(|it| scaled(it.fault)) && pods.namespace.is_none()
             }) else {
                 return;
             };
@@ -169,11 +167,8 @@ fn probes_are_hit(check: &Check) {
         return;
     }
     let faults = check.faults();
-    let resolved = |service: &ObjectRef| check.names.object("Service", service);
-    let aimed: Option<Vec<ObjectRef>> = faults
-        .iter()
-        .map(|(_, fault, _)| fault.target()?.most_endpoints_of.as_ref().map(resolved))
-        .collect();
+    let aimed: Option<Vec<ObjectRef>> =
+        faults.iter().map(|it| it.resolved.target()?.most_endpoints_of.clone()).collect();
     let Some(aimed) = aimed.filter(|aimed| !aimed.is_empty()) else { return };
     for (index, expectation) in known(&check.draft.expect) {
         let (kind, name) = match expectation {
@@ -184,7 +179,7 @@ fn probes_are_hit(check: &Check) {
         };
         let asked = known(&check.draft.probes)
             .find(|(_, probe)| probe.name == *name)
-            .and_then(|(_, probe)| probe.ask.service().map(resolved));
+            .and_then(|(_, probe)| probe.ask.service().map(|it| check.names.object("Service", it)));
         if let Some(service) = asked
             && !aimed.contains(&service)
         {

@@ -6,11 +6,8 @@ use crate::experiment::feasibility::{FaultView, infeasible};
 
 /// A fault that could not be read may have been the one.
 pub(super) fn check(check: &Check) {
-    let faults: Vec<FaultView> = check
-        .faults()
-        .into_iter()
-        .map(|(step, fault, _)| FaultView::planned(step.name(), fault))
-        .collect();
+    let faults: Vec<FaultView> =
+        check.faults().into_iter().map(|it| FaultView::planned(it.step.name(), it.fault)).collect();
     if faults.is_empty() || check.draft.method.iter().any(Option::is_none) {
         return;
     }

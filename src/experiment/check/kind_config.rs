@@ -1,7 +1,7 @@
 //! What an experiment asks of its kind config beyond what kind takes. Whether its nodes suffice for
 //! the method is checked by the plan (`plan/`).
 
-use super::Check;
+use super::{Check, PlacedFault};
 use crate::experiment::schema::Fault;
 use crate::kind_config::KindConfig;
 use crate::timeline::NodeRole;
@@ -19,11 +19,10 @@ fn data_is_lost_for_good(check: &Check, config: &KindConfig) {
     if members < 2 {
         return;
     }
-    for (_, _, place) in check
-        .faults()
-        .into_iter()
-        .filter(|(_, fault, _)| matches!(fault, Fault::EtcdDataLoss { .. }))
-    {
+    for PlacedFault { fault, place, .. } in check.faults() {
+        if !matches!(fault, Fault::EtcdDataLoss { .. }) {
+            continue;
+        }
         let message = format!(
             "{} has {members} etcd members: one that loses its data gets it back from the others",
             config.path()

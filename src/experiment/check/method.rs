@@ -1,6 +1,6 @@
 //! The steps' names, and who speaks of them; steps beside one another.
 
-use super::Check;
+use super::{Check, PlacedFault};
 use crate::experiment::decode::known;
 use crate::experiment::schema::{Count, During, Expectation, Fault, NodeSelector};
 use crate::timeline::{Component, FaultKind, NodeRole};
@@ -19,7 +19,7 @@ pub(super) fn check(check: &Check) {
 
 /// The target of what only a node of Kubernetes can suffer.
 fn balancer_is_not_a_node(check: &Check) {
-    for (_, fault, place) in check.faults() {
+    for PlacedFault { fault, place, .. } in check.faults() {
         let Some(target) = fault.target().filter(|_| fault.needs_api_only()) else { continue };
         if target.role == Some(NodeRole::ExternalLoadBalancer) {
             check.report(check.error(
@@ -31,7 +31,7 @@ fn balancer_is_not_a_node(check: &Check) {
 }
 
 fn nobody_leads_and_follows(check: &Check) {
-    for (_, fault, place) in check.faults() {
+    for PlacedFault { fault, place, .. } in check.faults() {
         let Some(target) = fault.target() else { continue };
         if target.leader.is_some() && target.leader == target.followers {
             check.report(check.error(
@@ -91,7 +91,7 @@ fn step_references(check: &Check) {
 /// did.
 fn shared_nodes(check: &Check) {
     let steps = check.steps();
-    for (step, fault, place) in check.faults() {
+    for PlacedFault { step, fault, place, .. } in check.faults() {
         let Some(name) = fault.target().and_then(|target| target.of.as_ref()) else { continue };
         let place = format!("{place}.target.of");
         let outer = steps.iter().find(|outer| step.is_during(outer) && outer.name() == Some(name));
@@ -138,14 +138,15 @@ fn shared_nodes(check: &Check) {
 /// immediately.
 fn addresses_are_kept(check: &Check) {
     let faults = check.faults();
-    for (step, fault, place) in &faults {
+    for PlacedFault { step, fault, place, .. } in &faults {
         let Fault::NodeReboot { target } = fault else { continue };
         let hits_several = |target: &NodeSelector| target.count != Count::default();
         let around = faults
             .iter()
-            .filter(|(outer, ..)| step.is_during(outer) && outer.name() == target.of.as_deref());
+            .map(|outer| (&outer.step, outer.fault))
+            .filter(|(outer, _)| step.is_during(outer) && outer.name() == target.of.as_deref());
         let same = around
-            .filter_map(|(_, outer, _)| outer.target())
+            .filter_map(|(_, outer)| outer.target())
             .filter(|_| target.of.is_some())
             .any(hits_several);
         if same || hits_several(target) {
@@ -158,10 +159,9 @@ fn addresses_are_kept(check: &Check) {
             );
         }
     }
-    for (step, fault, place) in faults.iter().filter(|(_, fault, _)| fault.frees_address()) {
-        let outer =
-            faults.iter().find(|(outer, fault, _)| step.is_during(outer) && fault.frees_address());
-        if let Some((outer, ..)) = outer {
+    let frees = |it: &&PlacedFault| it.fault.frees_address();
+    for PlacedFault { step, fault, place, .. } in faults.iter().filter(frees) {
+        if let Some(outer) = faults.iter().filter(frees).find(|it| step.is_during(&it.step)) {
             let message = "two machines would be off simultaneously, and the first to start may get the other's address";
             let at = check.at(&format!("{}.fault", outer.place));
             let problem = check.error(place, message).related(check.cx.file(), at, "already off");
@@ -177,7 +177,7 @@ fn addresses_are_kept(check: &Check) {
 /// another.
 fn no_success_of_which(check: &Check) {
     let what = |fault: &Fault| fault.component().map_or(fault.kind().name(), Component::name);
-    let mut hit: Vec<&str> = check.faults().iter().map(|(_, fault, _)| what(fault)).collect();
+    let mut hit: Vec<&str> = check.faults().iter().map(|it| what(it.fault)).collect();
     hit.sort_unstable();
     hit.dedup();
     for (index, expectation) in known(&check.draft.expect) {
@@ -191,7 +191,7 @@ fn no_success_of_which(check: &Check) {
 }
 
 fn every_leader_is_one(check: &Check) {
-    for (_, fault, place) in check.faults() {
+    for PlacedFault { fault, place, .. } in check.faults() {
         let Some(target) = fault.target() else { continue };
         if target.leader.is_some() && target.count != Count::default() {
             check.report(

@@ -97,15 +97,25 @@ impl<'a> Check<'a, '_> {
         numbered(known(&self.draft.method))
     }
 
-    /// The faults among them, each with the place of its own fields.
-    fn faults(&self) -> Vec<(Numbered<'a>, &'a Fault, String)> {
-        let place =
-            |step: &Numbered, fault: &Fault| format!("{}.fault.{}", step.place, fault.kind());
-        let fault = |step: Numbered<'a>| {
-            step.fault().map(|(fault, _)| (step.clone(), fault, place(&step, fault)))
+    /// The faults among them.
+    fn faults(&self) -> Vec<PlacedFault<'a>> {
+        let placed = |step: Numbered<'a>| {
+            let (fault, _) = step.fault()?;
+            let place = format!("{}.fault.{}", step.place, fault.kind());
+            Some(PlacedFault { step, fault, place, resolved: self.names.resolved(fault) })
         };
-        self.steps().into_iter().filter_map(fault).collect()
+        self.steps().into_iter().filter_map(placed).collect()
     }
+}
+
+struct PlacedFault<'a> {
+    step: Numbered<'a>,
+    /// As it is written.
+    fault: &'a Fault,
+    /// Of its own fields.
+    place: String,
+    /// With the namespaces of what it names.
+    resolved: Fault,
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Check;
+use super::{Check, PlacedFault};
 use crate::experiment::DnsName;
 use crate::experiment::decode::known;
 use crate::experiment::files::Files;
@@ -30,7 +30,7 @@ pub(super) fn check(check: &Check, files: &Files) {
             );
         }
     }
-    for (_, fault, place) in check.faults() {
+    for PlacedFault { fault, place, .. } in check.faults() {
         objects.fault(check, &place, fault);
     }
     for (index, expectation) in known(&check.draft.expect) {

@@ -1,17 +1,14 @@
 //! Steps that would change one object simultaneously: what each is to put back is what it found,
 //! and it would find the other's change.
 
-use super::Check;
-use crate::experiment::schema::Fault;
+use super::{Check, PlacedFault};
 
 pub(super) fn check(check: &Check) {
     let faults = check.faults();
-    for (step, fault, place) in &faults {
-        let deployment =
-            |fault: &Fault| Some(check.names.object("Deployment", fault.deployment()?));
-        let Some(changed) = deployment(fault) else { continue };
-        let Some((outer, other, _)) = faults.iter().find(|(outer, other, _)| {
-            step.is_during(outer) && deployment(other).as_ref() == Some(&changed)
+    for PlacedFault { step, place, resolved, .. } in &faults {
+        let Some(changed) = resolved.deployment() else { continue };
+        let Some(outer) = faults.iter().find(|outer| {
+            step.is_during(&outer.step) && outer.resolved.deployment() == Some(changed)
         }) else {
             continue;
         };
@@ -19,7 +16,7 @@ pub(super) fn check(check: &Check) {
             "the Deployment `{}` would be changed by two steps simultaneously",
             changed.name
         );
-        let at = check.at(&format!("{}.fault.{}", outer.place, other.kind()));
+        let at = check.at(&outer.place);
         let problem =
             check.error(place, message).related(check.cx.file(), at, "already changed here");
         check.report(problem.hint("each restores what it found: run one step after the other"));

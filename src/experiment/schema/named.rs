@@ -104,7 +104,7 @@ impl Step {
 }
 
 impl Fault {
-    fn each_named(&mut self, visit: &mut dyn FnMut(Named)) {
+    pub(in crate::experiment) fn each_named(&mut self, visit: &mut dyn FnMut(Named)) {
         if let Some(target) = self.target_mut() {
             target.each_named(visit);
         }

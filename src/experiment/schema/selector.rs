@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::timeline::{Component, NodeRole, ObjectRef};
+use crate::timeline::{Component, NodeRole, ObjectRef, include_labels};
 
 /// Which nodes. All that is given must agree.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -100,9 +100,7 @@ impl Pods {
     /// labels.
     pub fn have(&self, name: &str, owner: Option<&str>, labels: &BTreeMap<String, String>) -> bool {
         match &self.by {
-            PodsBy::Labels(wanted) => {
-                wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
-            }
+            PodsBy::Labels(wanted) => include_labels(labels, wanted),
             PodsBy::Name(wanted) => name == wanted,
             PodsBy::StatefulSet(set) => owner == Some(&format!("StatefulSet/{set}")),
             // The ReplicaSet of a Deployment bears the hash of its template, and its pods have it.

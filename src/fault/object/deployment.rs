@@ -129,10 +129,7 @@ pub(super) async fn undo<F: DeploymentFault>(
     let planned = fault.deployment();
     let gone = format!("{planned} is no longer there");
     let untouched = Untouched { gone, unmarked: F::WORDS.unmarked };
-    let look = async || {
-        let seen = planned.look(context.cluster).await?;
-        Ok((seen.clone(), seen.mark))
-    };
+    let look = async || planned.look(context.cluster).await;
     let put_back = async |seen: &DeploymentState| {
         let Restore { change, done } = fault.restore(seen);
         context.cluster.change_deployment(seen, change, None).await?;

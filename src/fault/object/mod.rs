@@ -9,6 +9,7 @@ pub(super) mod deployment_place;
 pub(super) mod deployment_scale;
 #[cfg(test)]
 mod fake_tests;
+mod node;
 pub(super) mod node_drain;
 pub(super) mod node_taint;
 pub(super) mod pod_delete;
@@ -23,7 +24,7 @@ use tokio::time::{Instant, sleep};
 use super::error::FaultError;
 use super::record::UndoFormat;
 use super::{ObjectFaultRecord, Progress, record};
-use crate::cluster::{Cluster, ClusterError, Pod};
+use crate::cluster::{Cluster, ClusterError, Marked, Pod};
 use crate::experiment::{Fault, NodeSelector, PodSelector};
 use crate::timeline::FaultPhase;
 
@@ -192,22 +193,22 @@ struct Untouched {
 /// Undoes what carries the mark. What does not was never changed by us, or is back already, or
 /// belongs to somebody else by now. The mark goes in one step with the change: that it is gone is
 /// read back.
-async fn undo_marked<S>(
+async fn undo_marked<S: Marked>(
     context: &ObjectContext<'_, '_>,
     untouched: Untouched,
-    look: impl AsyncFn() -> Result<(S, Option<String>), ClusterError>,
+    look: impl AsyncFn() -> Result<S, ClusterError>,
     put_back: impl AsyncFn(&S) -> Result<String, FaultError>,
 ) -> Result<String, FaultError> {
-    let is_ours = |mark: &Option<String>| mark.as_deref() == Some(context.mark);
+    let is_ours = |seen: &S| seen.mark() == Some(context.mark);
     for look_again in [true, false] {
-        let (seen, mark) = match look().await {
+        let seen = match look().await {
             Err(error) if error.is_not_found() => return Ok(untouched.gone),
             seen => seen?,
         };
-        if is_ours(&mark) {
+        if is_ours(&seen) {
             let done = put_back(&seen).await?;
             return match look().await {
-                Ok((_, mark)) if is_ours(&mark) => Err(FaultError::Object {
+                Ok(seen) if is_ours(&seen) => Err(FaultError::Object {
                     what: "read back what was undone".into(),
                     why: format!("it still has the label outage.run={}", context.mark),
                 }),

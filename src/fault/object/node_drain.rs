@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use super::{AWAY, LOOK, ObjectContext, ObjectFault, Untouched, undo_marked, write};
-use crate::cluster::{Cluster, Cordon, Evicted, Eviction, Obstacles, PodOnNode};
+use super::node::{NodeChange, Words};
+use super::{AWAY, LOOK, ObjectContext, ObjectFault, write};
+use crate::cluster::{Cluster, ClusterError, Evicted, Eviction, MarkedNode, Obstacles, PodOnNode};
 use crate::experiment::{DrainOptions, Fault};
 use crate::fault::FaultError;
 use crate::timeline::{FaultPhase, counted, few, format_duration};
@@ -38,7 +39,7 @@ impl ObjectFault for NodeDrain {
     }
 
     async fn outlook(&self, cluster: &Cluster) -> Result<Vec<String>, FaultError> {
-        fit(cluster, &self.node).await?;
+        self.fit(cluster).await?;
         // The run's own namespace does not exist yet.
         if self.namespaces.is_empty() {
             return Ok(Vec::new());
@@ -66,13 +67,12 @@ impl ObjectFault for NodeDrain {
     }
 
     async fn inject(&self, context: &mut ObjectContext<'_, '_>) -> Result<(), FaultError> {
-        let Self { node, namespaces, .. } = self;
-        let (seen, pods) = (fit(context.cluster, node).await?, self.pods(context.cluster).await?);
-        let (pods, of) = (counted(pods.len(), "pod"), namespaces.join(", "));
+        let (seen, pods) = (self.fit(context.cluster).await?, self.pods(context.cluster).await?);
+        let (pods, of) = (counted(pods.len(), "pod"), self.namespaces.join(", "));
         context.report(FaultPhase::Requested, format!("cordon it and evict {pods} in {of}"));
         let cordon =
-            async |seen: &Cordon| context.cluster.cordon(node, seen, Some(context.mark)).await;
-        write(seen, async || fit(context.cluster, node).await, cordon).await?;
+            async |seen: &MarkedNode| self.change(context.cluster, seen, Some(context.mark)).await;
+        write(seen, async || self.fit(context.cluster).await, cordon).await?;
         context.report(FaultPhase::Returned, "the node is cordoned");
         let evicted = self.evict(context).await?;
         context.report(FaultPhase::Confirmed, evicted);
@@ -80,19 +80,7 @@ impl ObjectFault for NodeDrain {
     }
 
     async fn undo(&self, context: &ObjectContext<'_, '_>) -> Result<String, FaultError> {
-        let untouched = Untouched {
-            gone: "the node is no longer there".into(),
-            unmarked: "it was not cordoned, or is already uncordoned",
-        };
-        let look = async || {
-            let seen = context.cluster.cordon_of(&self.node).await?;
-            Ok((seen.clone(), seen.mark))
-        };
-        let uncordon = async |seen: &Cordon| {
-            context.cluster.cordon(&self.node, seen, None).await?;
-            Ok("the node is uncordoned".into())
-        };
-        undo_marked(context, untouched, look, uncordon).await
+        self.change_back(context).await
     }
 
     fn describe(&self) -> String {
@@ -104,15 +92,30 @@ impl ObjectFault for NodeDrain {
     }
 }
 
-/// A cordon of somebody else's is not ours to take away.
-async fn fit(cluster: &Cluster, node: &str) -> Result<Cordon, FaultError> {
-    let seen = cluster.cordon_of(node).await?;
-    match &seen.mark {
-        _ if seen.cordoned => Err(unfit(node, "it is already cordoned".into())),
-        Some(mark) => {
-            Err(unfit(node, format!("another run has cordoned it (label outage.run={mark})")))
-        }
-        None => Ok(seen),
+impl NodeChange for NodeDrain {
+    const WORDS: Words = Words {
+        verb: "drain",
+        already: "it is already cordoned",
+        other_run: "has cordoned",
+        unmarked: "it was not cordoned, or is already uncordoned",
+        undone: "the node is uncordoned",
+    };
+
+    fn node(&self) -> &str {
+        &self.node
+    }
+
+    fn is_changed(&self, seen: &MarkedNode) -> bool {
+        seen.cordoned
+    }
+
+    async fn change(
+        &self,
+        cluster: &Cluster,
+        seen: &MarkedNode,
+        mark: Option<&str>,
+    ) -> Result<(), ClusterError> {
+        cluster.cordon(&self.node, seen, mark).await
     }
 }
 
@@ -167,7 +170,7 @@ impl NodeDrain {
                     })
                     .collect();
                 let (names, timeout) = (few(names), format_duration(timeout));
-                return Err(unfit(&self.node, format!("not evicted within {timeout}: {names}")));
+                return Err(self.unfit(format!("not evicted within {timeout}: {names}")));
             }
             sleep(LOOK).await;
         }
@@ -194,7 +197,7 @@ impl NodeDrain {
         }
         for pod in &all {
             if let Some(why) = refusal(pod.obstacles, &self.options) {
-                return Err(unfit(&self.node, format!("pod {pod} {why}")));
+                return Err(self.unfit(format!("pod {pod} {why}")));
             }
         }
         all.retain(|pod| !pod.obstacles.is_daemon);
@@ -233,10 +236,6 @@ fn options(fault: &Fault) -> DrainOptions {
         Fault::NodeDrain { options, .. } => (**options).clone(),
         _ => DrainOptions::default(),
     }
-}
-
-fn unfit(node: &str, why: String) -> FaultError {
-    FaultError::Object { what: format!("drain node {node}"), why }
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use super::{AWAY, LOOK, ObjectContext, ObjectFault, Untouched, undo_marked, write};
-use crate::cluster::{Cluster, PodOnNode, Taints};
+use super::node::{NodeChange, Words};
+use super::{AWAY, LOOK, ObjectContext, ObjectFault, write};
+use crate::cluster::{Cluster, ClusterError, MarkedNode, PodOnNode};
 use crate::experiment::Fault;
 use crate::fault::FaultError;
 use crate::timeline::{FaultPhase, Taint, format_duration};
@@ -57,12 +58,11 @@ impl ObjectFault for NodeTaint {
     }
 
     async fn inject(&self, context: &mut ObjectContext<'_, '_>) -> Result<(), FaultError> {
-        let Self { node, taint } = self;
+        let taint = &self.taint;
         let seen = self.unready(context).await?;
         context.report(FaultPhase::Requested, format!("add the taint {taint}"));
-        let add = async |seen: &Taints| {
-            context.cluster.taint(node, seen, taint, Some(context.mark)).await
-        };
+        let add =
+            async |seen: &MarkedNode| self.change(context.cluster, seen, Some(context.mark)).await;
         // Whoever wrote to it in the meantime may have been its kubelet, back again.
         let look = async || match self.fit(context.cluster).await? {
             seen if seen.is_ready && taint.is_out_of_service() => {
@@ -77,19 +77,7 @@ impl ObjectFault for NodeTaint {
     }
 
     async fn undo(&self, context: &ObjectContext<'_, '_>) -> Result<String, FaultError> {
-        let untouched = Untouched {
-            gone: "the node is no longer there".into(),
-            unmarked: "it was not tainted, or the taint is already removed",
-        };
-        let look = async || {
-            let seen = context.cluster.taints_of(&self.node).await?;
-            Ok((seen.clone(), seen.mark))
-        };
-        let remove = async |seen: &Taints| {
-            context.cluster.taint(&self.node, seen, &self.taint, None).await?;
-            Ok("the taint is removed".into())
-        };
-        undo_marked(context, untouched, look, remove).await
+        self.change_back(context).await
     }
 
     fn describe(&self) -> String {
@@ -101,22 +89,37 @@ impl ObjectFault for NodeTaint {
     }
 }
 
-impl NodeTaint {
-    /// A taint of somebody else's is not ours to take away.
-    async fn fit(&self, cluster: &Cluster) -> Result<Taints, FaultError> {
-        let seen = cluster.taints_of(&self.node).await?;
-        match &seen.mark {
-            _ if seen.has(&self.taint) => {
-                Err(self.unfit("it already has a taint with this key and effect"))
-            }
-            Some(mark) => Err(self.unfit(format!("another run uses it (label outage.run={mark})"))),
-            None => Ok(seen),
-        }
+impl NodeChange for NodeTaint {
+    const WORDS: Words = Words {
+        verb: "taint",
+        already: "it already has a taint with this key and effect",
+        other_run: "uses",
+        unmarked: "it was not tainted, or the taint is already removed",
+        undone: "the taint is removed",
+    };
+
+    fn node(&self) -> &str {
+        &self.node
     }
 
+    fn is_changed(&self, seen: &MarkedNode) -> bool {
+        seen.has(&self.taint)
+    }
+
+    async fn change(
+        &self,
+        cluster: &Cluster,
+        seen: &MarkedNode,
+        mark: Option<&str>,
+    ) -> Result<(), ClusterError> {
+        cluster.taint(&self.node, seen, &self.taint, mark).await
+    }
+}
+
+impl NodeTaint {
     /// The pods of a node that is out of service are deleted while nobody stops them: it has to be
     /// down, and Kubernetes acts on the taint only when it knows that.
-    async fn unready(&self, context: &mut ObjectContext<'_, '_>) -> Result<Taints, FaultError> {
+    async fn unready(&self, context: &mut ObjectContext<'_, '_>) -> Result<MarkedNode, FaultError> {
         let end = Instant::now() + NOT_READY;
         let mut waits = false;
         loop {
@@ -140,9 +143,5 @@ impl NodeTaint {
             }
             sleep(LOOK).await;
         }
-    }
-
-    fn unfit(&self, why: impl Into<String>) -> FaultError {
-        FaultError::Object { what: format!("taint node {}", self.node), why: why.into() }
     }
 }

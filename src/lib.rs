@@ -25,6 +25,7 @@ pub mod report;
 mod resolver;
 pub mod stats;
 pub mod timeline;
+mod tls;
 mod tune;
 pub mod verdict;
 mod watch;

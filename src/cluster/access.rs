@@ -11,6 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::ExposeSecret;
 
+use super::authorization::Authorization;
 use super::connect::{API_NAME, API_PORT, Cluster};
 use super::error::ClusterError;
 use crate::timeline::bounded;
@@ -82,25 +83,34 @@ impl Cluster {
 
 fn of_config(config: &kube::Config) -> Result<ApiAccess, String> {
     let url = &config.cluster_url;
-    let host = url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let speaks_tls = url.scheme_str() == Some("https");
-    let tls = ApiTls {
-        server_name: config.tls_server_name.clone().unwrap_or_else(|| host.clone()),
-        insecure: config.accept_invalid_certs,
-        roots: config.root_cert.clone(),
-        identity: identity(&config.auth_info)?,
-    };
+    let tls = tls(config)?;
     Ok(ApiAccess {
         port: url.port_u16().unwrap_or(if speaks_tls { 443 } else { 80 }),
-        host,
+        host: host(config),
         prefix: url.path().trim_end_matches('/').to_owned(),
         tls: speaks_tls.then_some(tls),
         authorization: authorization(&config.auth_info)?,
     })
 }
 
+fn host(config: &kube::Config) -> String {
+    config.cluster_url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned()
+}
+
+/// Errors with what is wrong with the user's certificate or key.
+pub(super) fn tls(config: &kube::Config) -> Result<ApiTls, String> {
+    Ok(ApiTls {
+        server_name: config.tls_server_name.clone().unwrap_or_else(|| host(config)),
+        insecure: config.accept_invalid_certs,
+        roots: config.root_cert.clone(),
+        identity: identity(&config.auth_info)?,
+    })
+}
+
 fn authorization(user: &AuthInfo) -> Result<Option<String>, String> {
-    if user.exec.is_some() || user.auth_provider.is_some() {
+    let authorization = Authorization::of(user)?;
+    if let Authorization::Plugin(_) = authorization {
         return Err(
             "its user's credentials come from a plugin, which an `api` probe cannot use".into()
         );
@@ -110,18 +120,7 @@ fn authorization(user: &AuthInfo) -> Result<Option<String>, String> {
             "its user impersonates another one, which an `api` probe does not support".into()
         );
     }
-    if let Some(token) = &user.token {
-        return Ok(Some(format!("Bearer {}", token.expose_secret())));
-    }
-    if let Some(file) = &user.token_file {
-        let token = bounded::read_text(Path::new(file))
-            .map_err(|error| format!("the token file {file} cannot be read: {error}"))?;
-        return Ok(Some(format!("Bearer {}", token.trim())));
-    }
-    let basic = user.username.as_ref().zip(user.password.as_ref());
-    Ok(basic.map(|(name, password)| {
-        format!("Basic {}", BASE64_STANDARD.encode(format!("{name}:{}", password.expose_secret())))
-    }))
+    Ok(authorization.header().and_then(|header| Some(header.to_str().ok()?.to_owned())))
 }
 
 fn identity(user: &AuthInfo) -> Result<Option<ClientIdentity>, String> {
@@ -132,7 +131,12 @@ fn identity(user: &AuthInfo) -> Result<Option<ClientIdentity>, String> {
     )?;
     let key = user.client_key_data.as_ref().map(|data| data.expose_secret());
     let key = pem(key, user.client_key.as_deref(), "client key")?;
-    let (Some(certificate), Some(key)) = (certificate, key) else { return Ok(None) };
+    let (certificate, key) = match (certificate, key) {
+        (Some(certificate), Some(key)) => (certificate, key),
+        (None, None) => return Ok(None),
+        (None, Some(_)) => return Err("its user has no client certificate".into()),
+        (Some(_), None) => return Err("its user has no client key".into()),
+    };
     let chain = CertificateDer::pem_slice_iter(&certificate)
         .map(|der| der.map(|der| der.to_vec()))
         .collect::<Result<_, _>>();

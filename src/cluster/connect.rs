@@ -4,23 +4,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::{Body, ConfigExt};
 use kube::config::Kubeconfig;
+use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 use tower::filter::AsyncFilterLayer;
 use tower::{BoxError, ServiceBuilder};
 
+use super::access::{self, ApiTls};
+use super::authorization::Authorization;
 use super::error::ClusterError;
-use super::exec_plugin::{Credentials, ExecPlugin, Notify};
+use super::exec_plugin::{Credentials, Notify};
 use super::kind_nodes::{NodeContainer, find_kind_cluster};
 use super::kubeconfig::{Chosen, choose, read_files, read_text};
 use super::renewal::renewed;
 use super::resolver::Resolver;
 use super::retry::retry_until;
 use crate::timeline::ContextFacts;
+use crate::tls::{Shown, Trust, client_config};
 
 /// From the first packet to the end of the TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,7 +46,7 @@ pub(super) const API_NAME: &str = "kubernetes";
 pub(crate) struct Cluster {
     client: kube::Client,
     config: Arc<kube::Config>,
-    plugin: Option<Arc<ExecPlugin>>,
+    authorization: Authorization,
     context: String,
     /// The user's name in the kubeconfig.
     user: Option<String>,
@@ -89,8 +94,9 @@ impl Cluster {
         notify: Notify<'_>,
     ) -> Result<Self, ClusterError> {
         let Chosen { context, user, config } = choose(kubeconfig, context).await?;
-        let plugin = ExecPlugin::of(&config.auth_info);
-        let cluster = Self::of_config(config, context, plugin, notify).await?;
+        let authorization =
+            Authorization::of(&config.auth_info).map_err(|why| ClusterError::Kubeconfig { why })?;
+        let cluster = Self::of_config(config, context, authorization, notify).await?;
         Ok(Self { user, ..cluster })
     }
 
@@ -104,7 +110,8 @@ impl Cluster {
             why: format!("{address} is not a valid address"),
         })?;
         config.tls_server_name = Some(API_NAME.to_owned());
-        Self::of_config(config, self.context.clone(), self.plugin.clone(), &mut |_| {}).await
+        let (context, authorization) = (self.context.clone(), self.authorization.clone());
+        Self::of_config(config, context, authorization, &mut |_| {}).await
     }
 
     /// The same where the API server may have started a moment ago, and not listen yet.
@@ -120,26 +127,26 @@ impl Cluster {
     async fn of_config(
         config: kube::Config,
         context: String,
-        plugin: Option<Arc<ExecPlugin>>,
+        authorization: Authorization,
         notify: Notify<'_>,
     ) -> Result<Self, ClusterError> {
         let server = shown(&config.cluster_url);
-        let client = match &plugin {
-            None => client(&config, None),
-            Some(plugin) => {
+        let client = match &authorization {
+            Authorization::Plugin(plugin) => {
                 let credentials = plugin.credentials(notify).await?;
-                let (own, asked) = (config.clone(), plugin.clone());
+                let (own, asked) = (config.clone(), authorization.clone());
                 let build = move |credentials: &Credentials| {
                     let mut own = own.clone();
                     credentials.replace_plugin(&mut own.auth_info);
-                    client(&own, Some(asked.clone()))
+                    client(&own, asked.clone())
                 };
-                renewed(plugin.clone(), &credentials, &config.default_namespace, build)
+                renewed(plugin.clone(), &credentials, &config.default_namespace, build)?
             }
-        }
-        .map_err(|error| ClusterError::from_kube("connect", &server, error))?;
+            other => client(&config, other.clone())?,
+        };
         let (config, version) = (Arc::new(config), String::new());
-        let mut cluster = Self { client, config, plugin, context, user: None, server, version };
+        let mut cluster =
+            Self { client, config, authorization, context, user: None, server, version };
         cluster.version = cluster
             .call("read the server's version", cluster.client.apiserver_version())
             .await
@@ -160,7 +167,7 @@ impl Cluster {
         Self {
             client,
             config,
-            plugin: None,
+            authorization: Authorization::None,
             context: "fake".into(),
             user: None,
             server: "https://fake".into(),
@@ -241,15 +248,16 @@ fn shown(url: &http::Uri) -> String {
     path.fold(format!("{scheme}://{host}"), |shown, part| format!("{shown}/{part}"))
 }
 
-/// kube's own stack without its retries, with our resolver at the bottom, and our own way of asking
-/// the user's credential plugin.
-fn client(config: &kube::Config, plugin: Option<Arc<ExecPlugin>>) -> kube::Result<kube::Client> {
-    // A provider that is installed already is this one: there is no other in the tree.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+/// kube's own stack without its retries, with our resolver at the bottom, and our own way of
+/// identifying the user.
+fn client(
+    config: &kube::Config,
+    authorization: Authorization,
+) -> Result<kube::Client, ClusterError> {
     let mut tcp = HttpConnector::new_with_resolver(Resolver::from_system());
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
+    let mut connector = TimeoutConnector::new(https(config, tcp)?);
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
     connector.set_read_timeout(Some(READ_TIMEOUT));
     connector.set_write_timeout(Some(READ_TIMEOUT));
@@ -259,19 +267,37 @@ fn client(config: &kube::Config, plugin: Option<Arc<ExecPlugin>>) -> kube::Resul
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .build(connector);
+    let headers = config.extra_headers_layer();
+    let headers = headers
+        .map_err(|error| ClusterError::from_kube("connect", &shown(&config.cluster_url), error))?;
     let stack = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer()?)
-        .option_layer(plugin.map(|plugin| {
-            AsyncFilterLayer::new(move |request| {
-                let plugin = plugin.clone();
-                async move { plugin.authorize(request).await }
-            })
-        }))
-        .layer(config.extra_headers_layer()?)
+        .layer(AsyncFilterLayer::new(move |request| authorization.clone().identify(request)))
+        .layer(headers)
         .map_err(BoxError::from)
         .service(http);
     Ok(kube::Client::new(stack, config.default_namespace.clone()))
+}
+
+fn https<C>(config: &kube::Config, tcp: C) -> Result<HttpsConnector<C>, ClusterError> {
+    let ApiTls { insecure, roots, identity, .. } =
+        access::tls(config).map_err(|why| ClusterError::Kubeconfig { why })?;
+    let refused = |why| ClusterError::Certificate { server: shown(&config.cluster_url), why };
+    let trust = match &roots {
+        _ if insecure => Trust::Any,
+        Some(roots) => Trust::Named(roots),
+        None => Trust::System,
+    };
+    let identity = identity.as_ref().map(|it| Shown { chain: &it.chain, key: &it.key });
+    let tls = client_config(trust, identity).map_err(refused)?;
+    let mut builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+    if let Some(name) = &config.tls_server_name {
+        let name = ServerName::try_from(name.clone());
+        let name =
+            name.map_err(|_| refused("its `tls-server-name` is not a server name".into()))?;
+        builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name));
+    }
+    Ok(builder.enable_http1().wrap_connector(tcp))
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kube::client::AuthError;
 use kube::config::{KubeconfigError, LoadDataError};
 use kube::core::Status;
 
@@ -180,8 +179,6 @@ impl ClusterError {
         match error {
             kube::Error::Api(status) => Self::from_status(what, server, &status),
             kube::Error::SerdeError(error) => Self::Answer { what, why: json_problem(&error) },
-            kube::Error::Auth(error) => Self::Kubeconfig { why: auth_problem(error) },
-            kube::Error::RustlsTls(error) => Self::Certificate { server, why: chain(&error) },
             kube::Error::Discovery(error) => Self::NotFound { what, why: error.to_string() },
             kube::Error::InferKubeconfig(error) => error.into(),
             other => Self::from_transport(server, &other),
@@ -224,46 +221,20 @@ impl From<KubeconfigError> for ClusterError {
 
 /// What is wrong with a kubeconfig. Its text is not quoted: there are secrets in it.
 pub(super) fn kubeconfig_problem(error: &KubeconfigError) -> String {
-    let cannot_be_read = |what: &str, error: &LoadDataError| match error {
-        LoadDataError::ReadFile(error, path) => {
-            format!("the {what} {} cannot be read: {}", path.display(), io_problem(error))
-        }
-        LoadDataError::DecodeBase64(_) => format!("its {what} is not valid base64"),
-        LoadDataError::NoBase64DataOrFile => format!("its user has no {what}"),
-    };
     match error {
         KubeconfigError::ReadConfig(error, _) => io_problem(error),
         KubeconfigError::Parse(_) => "it is not a kubeconfig".to_owned(),
         KubeconfigError::LoadClusterOfContext(name) => format!("it has no cluster {name}"),
         KubeconfigError::MissingClusterUrl => "its cluster has no `server`".to_owned(),
-        KubeconfigError::LoadCertificateAuthority(error) => {
-            cannot_be_read("certificate authority", error)
+        KubeconfigError::LoadCertificateAuthority(LoadDataError::ReadFile(error, path)) => {
+            let (path, why) = (path.display(), io_problem(error));
+            format!("the certificate authority {path} cannot be read: {why}")
         }
-        KubeconfigError::LoadClientCertificate(error) => {
-            cannot_be_read("client certificate", error)
+        KubeconfigError::LoadCertificateAuthority(LoadDataError::DecodeBase64(_)) => {
+            "its certificate authority is not valid base64".to_owned()
         }
-        KubeconfigError::LoadClientKey(error) => cannot_be_read("client key", error),
         KubeconfigError::ParseCertificates(_) => {
             "its certificate authority is not a PEM certificate".to_owned()
-        }
-        other => other.to_string(),
-    }
-}
-
-/// Why the user has no credentials. The output of a program that should have printed some is not
-/// quoted.
-fn auth_problem(error: AuthError) -> String {
-    match error {
-        AuthError::ReadTokenFile(error, path) => {
-            format!("the token file {} cannot be read: {}", path.display(), io_problem(&error))
-        }
-        AuthError::AuthExecRun { cmd, out } => {
-            let words = readable(&String::from_utf8_lossy(&out.stderr));
-            let program = cmd.split(' ').next().unwrap_or_default();
-            format!("its user's auth provider {program} failed: {words} ({})", out.status)
-        }
-        AuthError::AuthExecParse(_) | AuthError::ParseTokenKey(_) => {
-            "its user's auth provider printed no credentials".to_owned()
         }
         other => other.to_string(),
     }

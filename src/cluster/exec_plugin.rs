@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use http::{HeaderValue, Request, header};
+use http::header::{self, InvalidHeaderValue};
+use http::{HeaderValue, Request};
 use jiff::{SignedDuration, Timestamp};
 use kube::client::Body;
 use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
@@ -107,11 +108,9 @@ impl Credentials {
 }
 
 impl ExecPlugin {
-    /// The user's plugin, where it is what the credentials come from.
+    /// The user's plugin, if there is one. Other credentials go before it.
     pub(super) fn of(user: &AuthInfo) -> Option<Arc<Self>> {
-        let others = user.token.is_some() || user.token_file.is_some() || user.username.is_some();
-        let exec = user.exec.clone().filter(|_| !others && user.auth_provider.is_none())?;
-        Some(Arc::new(Self { exec, held: Mutex::default() }))
+        Some(Arc::new(Self { exec: user.exec.clone()?, held: Mutex::default() }))
     }
 
     /// The credentials; the plugin runs when there are none, or when they are about to expire.
@@ -137,9 +136,8 @@ impl ExecPlugin {
         mut request: Request<Body>,
     ) -> Result<Request<Body>, BoxError> {
         if let Some(token) = self.clone().current().await?.token {
-            let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
+            let value = bearer(token.expose_secret())
                 .map_err(|_| self.error("printed a token that is not valid in a request"))?;
-            value.set_sensitive(true);
             request.headers_mut().insert(header::AUTHORIZATION, value);
         }
         Ok(request)
@@ -289,6 +287,13 @@ impl ExecPlugin {
     fn error(&self, problem: impl Into<String>) -> PluginError {
         PluginError { command: readable(self.name()), problem: problem.into(), hint: None }
     }
+}
+
+/// The header of a token.
+pub(super) fn bearer(token: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {token}"))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn limit(interactive: bool) -> Duration {

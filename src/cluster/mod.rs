@@ -2,6 +2,7 @@
 
 mod access;
 mod application;
+mod authorization;
 mod canary;
 mod canary_object;
 mod configz;

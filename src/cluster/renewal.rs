@@ -7,6 +7,7 @@ use http::Request;
 use kube::client::Body;
 use tower::BoxError;
 
+use super::error::ClusterError;
 use super::exec_plugin::{Credentials, ExecPlugin};
 
 /// The client of these credentials, built again whenever the plugin prints another certificate.
@@ -15,8 +16,8 @@ pub(super) fn renewed(
     plugin: Arc<ExecPlugin>,
     first: &Credentials,
     namespace: &str,
-    build: impl Fn(&Credentials) -> kube::Result<kube::Client> + Send + Sync + 'static,
-) -> kube::Result<kube::Client> {
+    build: impl Fn(&Credentials) -> Result<kube::Client, ClusterError> + Send + Sync + 'static,
+) -> Result<kube::Client, ClusterError> {
     let client = build(first)?;
     let Some(certificate) = first.certificate() else { return Ok(client) };
     let held = Arc::new((Mutex::new((certificate.to_owned(), client)), build));

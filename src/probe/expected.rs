@@ -1,10 +1,8 @@
 //! What an HTTP answer is compared with.
 
-use jsonpath_rust::parser::model::JpQuery;
-use jsonpath_rust::parser::parse_json_path;
-use jsonpath_rust::query::js_path_process;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json_path::JsonPath;
 
 use crate::timeline::Outcome;
 
@@ -64,7 +62,7 @@ pub(super) struct BodyCheck {
 
 #[derive(Debug)]
 struct Selected {
-    path: JpQuery,
+    path: JsonPath,
     equals: Value,
 }
 
@@ -72,7 +70,7 @@ impl BodyCheck {
     /// Errors when the JSONPath is none.
     pub(super) fn new(expectation: BodyExpectation) -> Result<Self, String> {
         let BodyExpectation { contains, json } = expectation;
-        let json = json.map(|JsonValue { path, equals }| match parse_json_path(&path) {
+        let json = json.map(|JsonValue { path, equals }| match JsonPath::parse(&path) {
             Ok(path) => Ok(Selected { path, equals }),
             Err(_) => Err(format!("{path:?} is not a JSONPath")),
         });
@@ -89,8 +87,8 @@ impl BodyCheck {
 impl Selected {
     fn is_in(&self, body: &[u8]) -> bool {
         let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
-        let Ok(found) = js_path_process(&self.path, &body) else { return false };
-        !found.is_empty() && found.into_iter().all(|found| is_same(found.val(), &self.equals))
+        let found = self.path.query(&body);
+        !found.is_empty() && found.iter().all(|found| is_same(found, &self.equals))
     }
 }
 

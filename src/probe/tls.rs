@@ -3,18 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
-use rustls::client::WantsClientCert;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{
-    ClientConfig, ClientConnection, ConfigBuilder, DigitallySignedStruct, RootCertStore,
-    SignatureScheme,
-};
-
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
 use serde::{Deserialize, Serialize};
 
 use crate::timeline::{Secret, TlsCause};
+use crate::tls::{Shown, Trust, client_config};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -87,17 +81,14 @@ impl Tls {
     pub(super) fn new(question: &TlsQuestion) -> Result<Self, String> {
         let name = ServerName::try_from(question.server_name.clone())
             .map_err(|_| format!("{:?} is not a valid server name", question.server_name))?;
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| format!("TLS is not available: {error}"))?;
-        let builder = match question.insecure {
-            true => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))),
-            false => builder.with_root_certificates(roots(question.roots.as_deref())?),
+        let trust = match &question.roots {
+            _ if question.insecure => Trust::Any,
+            Some(roots) => Trust::Named(roots),
+            None => Trust::Web,
         };
-        let mut config = identify(builder, question.identity.as_ref())?;
+        let identity = question.identity.as_ref();
+        let identity = identity.map(|Secret(Identity { chain, key, .. })| Shown { chain, key });
+        let mut config = client_config(trust, identity)?;
         // A new connection is to cost what it costs a new client.
         config.resumption = rustls::client::Resumption::disabled();
         Ok(Self { config: Arc::new(config), name })
@@ -112,34 +103,6 @@ impl Tls {
     pub(super) fn connect(&self) -> Result<ClientConnection, rustls::Error> {
         ClientConnection::new(Arc::clone(&self.config), self.name.clone())
     }
-}
-
-/// Who may vouch for a server: those who are named, else those who vouch for the web's.
-fn roots(named: Option<&[Vec<u8>]>) -> Result<RootCertStore, String> {
-    let Some(named) = named else {
-        return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
-    };
-    let mut roots = RootCertStore::empty();
-    for der in named {
-        let added = roots.add(CertificateDer::from(der.clone()));
-        added.map_err(|error| format!("the certificate authority cannot be used: {error}"))?;
-    }
-    Ok(roots)
-}
-
-fn identify(
-    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
-    identity: Option<&Secret<Identity>>,
-) -> Result<ClientConfig, String> {
-    let Some(Secret(Identity { chain, key, .. })) = identity else {
-        return Ok(builder.with_no_client_auth());
-    };
-    let chain = chain.iter().cloned().map(CertificateDer::from).collect();
-    let key = PrivateKeyDer::try_from(key.clone())
-        .map_err(|why| format!("the client's key cannot be used: {why}"))?;
-    builder
-        .with_client_auth_cert(chain, key)
-        .map_err(|error| format!("the client's certificate cannot be used: {error}"))
 }
 
 /// Why a handshake failed.
@@ -161,46 +124,6 @@ pub(super) fn cause_of(error: &io::Error) -> TlsCause {
             _ => TlsCause::BadCertificate,
         },
         _ => TlsCause::Other,
-    }
-}
-
-/// Accepts every certificate, as the experiment asked with `insecure`. Signatures are still
-/// checked.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

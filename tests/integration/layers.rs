@@ -26,6 +26,7 @@ const EVERYTHING: &[&str] = &[
     "resolver",
     "stats",
     "timeline",
+    "tls",
     "tune",
     "verdict",
     "watch",
@@ -41,7 +42,7 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("yaml", &[]),
         ("kind_config", &["timeline", "yaml"]),
         // The one reader of workloads says what becomes of pods in the model's terms.
-        ("workload", &["model", "yaml"]),
+        ("workload", &["model", "timeline", "yaml"]),
         ("experiment", &["kind_config", "stats", "timeline", "workload", "yaml"]),
         ("model", &["stats", "timeline"]),
         ("analysis", &["stats", "timeline"]),
@@ -56,14 +57,16 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("tune", &["lint", "model", "report", "stats", "timeline"]),
         ("node", &[]),
         ("docker", &["node", "timeline"]),
-        ("cluster", &["docker", "resolver", "timeline", "workload", "yaml"]),
+        ("cluster", &["docker", "resolver", "timeline", "tls", "workload", "yaml"]),
         // A fault says what it is to the embedded cluster's model.
         ("fault", &["cluster", "docker", "embedded", "experiment", "node", "timeline"]),
         // What would undo a fault, and how long that may take, are the fault's own to say.
         ("plan", &["experiment", "fault", "stats", "timeline"]),
         // Whoever connects by a name resolves it in the same way, without the C library.
         ("resolver", &["timeline"]),
-        ("probe", &["resolver", "timeline"]),
+        // The TLS of probes, and of the connection to a cluster.
+        ("tls", &[]),
+        ("probe", &["resolver", "timeline", "tls"]),
         ("observe", &["timeline"]),
         ("watch", &["cluster", "timeline"]),
         ("agent", &["probe", "observe", "node", "resolver", "timeline"]),

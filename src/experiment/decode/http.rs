@@ -237,7 +237,7 @@ fn body_json(cx: &Cx, node: &Node) -> Option<BodyJson> {
 
 fn json_path(cx: &Cx, node: &Node) -> Option<String> {
     let text = sentence(cx, node)?;
-    match jsonpath_rust::parser::parse_json_path(&text) {
+    match serde_json_path::JsonPath::parse(&text) {
         Ok(_) => Some(text),
         Err(_) => cx.error_hint(
             node.focus(),

@@ -2,8 +2,9 @@
 
 use std::fmt::{self, Write};
 
+use super::events::Told;
 use super::text::pad;
-use super::view::{Told, View, cluster, wall};
+use super::view::{View, cluster, wall};
 use crate::analysis::findings::{Lateness, Tally};
 use crate::stats::Seconds;
 use crate::timeline::Component;
@@ -208,7 +209,7 @@ fn assertions(view: &View<'_>, out: &mut String) -> fmt::Result {
 
 fn warnings(view: &View<'_>, out: &mut String) -> fmt::Result {
     writeln!(out, "Warnings:")?;
-    super::warnings::lines(view).iter().try_for_each(|line| writeln!(out, "  {line}"))
+    view.warnings().iter().try_for_each(|line| writeln!(out, "  {line}"))
 }
 
 fn records(view: &View<'_>, out: &mut String) -> fmt::Result {

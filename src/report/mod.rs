@@ -16,6 +16,7 @@ pub mod comparison;
 pub mod csv;
 pub mod describe;
 mod document;
+mod events;
 pub mod forecast;
 mod ground;
 pub mod html;

@@ -63,7 +63,7 @@ fn write(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
     for surprise in view.comparisons().iter().filter_map(Comparison::surprise) {
         out.push_str(&hang("  unexpected: ", &surprise, style.width));
     }
-    for warning in super::warnings::lines(view) {
+    for warning in view.warnings() {
         out.push_str(&hang("  warning: ", &warning, style.width));
     }
     out.push_str(&hang("  ", &closing(view), style.width));

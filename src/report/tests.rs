@@ -1002,7 +1002,9 @@ fn watches_that_the_fault_itself_blinded_are_one_line() {
             ["nodes", "pods", "events"].into_iter().fold(run, blind).ended(9000),
             experiment(),
         );
-        warnings::lines(&judged.view())
+        judged
+            .view()
+            .warnings()
             .into_iter()
             .filter(|line| line.contains("down from"))
             .collect::<Vec<_>>()

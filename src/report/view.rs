@@ -8,14 +8,12 @@ use super::comparison::{self, Comparison};
 use super::line::Line;
 use super::not_run::NotRun;
 use super::text::{count, list, short_names};
-use crate::analysis::{Completion, FaultFinding, Findings, ProbeFinding, Zero};
+use crate::analysis::{Completion, FaultFinding, Findings, ProbeFinding};
 use crate::experiment::Claim;
 use crate::model::{Heartbeat, Prediction, heartbeat};
 use crate::prediction::{Predictions, experiment};
 use crate::stats::Seconds;
-use crate::timeline::{
-    ClusterFacts, ClusterKind, Component, NodeRole, Record, Timeline, format_duration,
-};
+use crate::timeline::{ClusterFacts, ClusterKind, Component, NodeRole, Timeline, format_duration};
 use crate::verdict::{Outcome, Verdict};
 
 /// Something that went wrong with a run itself, whatever it measured.
@@ -24,13 +22,6 @@ pub struct Failure {
     /// In a word: `failed`, `interrupted`, `refused`, `unfinished`, `not undone`.
     pub what: &'static str,
     pub why: String,
-}
-
-/// Something that happened, in words.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Told {
-    pub at: Seconds,
-    pub text: String,
 }
 
 /// A run as reports tell it.
@@ -80,22 +71,6 @@ impl<'a> View<'a> {
         let faults = &self.findings.faults;
         self.findings.completion == Completion::Complete
             && faults.iter().any(|fault| fault.confirmed.is_some())
-    }
-
-    /// What makes its numbers less reliable: a sentence each.
-    pub fn warnings(&self) -> Vec<String> {
-        super::warnings::lines(self)
-    }
-
-    /// What its events say, by time: a line each.
-    pub fn events(&self) -> Vec<Told> {
-        let zero = Zero::of(self.timeline).0;
-        let mut sayer = super::log::EventWriter::default();
-        let records = self.timeline.records.iter();
-        let told = |record: &'a Record| {
-            Some(Told { at: zero.at(record.at), text: sayer.say(&record.event)? })
-        };
-        records.filter_map(told).collect()
     }
 
     /// What was done, a sentence for each fault.

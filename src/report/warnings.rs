@@ -7,15 +7,15 @@ use crate::analysis::{FaultFinding, Warning};
 use crate::stats::Seconds;
 use crate::timeline::{Component, Impact, NodeRole};
 
-/// All of a run, each with why it matters and what to try.
-pub(super) fn lines(view: &View<'_>) -> Vec<String> {
-    let (gaps, others): (Vec<&Warning>, Vec<&Warning>) = view
-        .findings
-        .warnings
-        .iter()
-        .partition(|warning| matches!(warning, Warning::WatchGap { .. }));
-    let others = others.into_iter().map(with_advice);
-    others.chain(simultaneous(gaps).into_iter().map(|gaps| of_gaps(view, &gaps))).collect()
+impl View<'_> {
+    /// What makes its numbers less reliable: a sentence each, with why it matters and what to try.
+    pub fn warnings(&self) -> Vec<String> {
+        let warnings = self.findings.warnings.iter();
+        let (gaps, others): (Vec<&Warning>, Vec<&Warning>) =
+            warnings.partition(|warning| matches!(warning, Warning::WatchGap { .. }));
+        let others = others.into_iter().map(with_advice);
+        others.chain(simultaneous(gaps).into_iter().map(|gaps| of_gaps(self, &gaps))).collect()
+    }
 }
 
 fn with_advice(warning: &Warning) -> String {

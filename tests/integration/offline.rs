@@ -459,7 +459,7 @@ fn assert_harmless(what: &str, text: &str, coloured: bool) {
     }
 }
 
-fn copy_run(from: &Path, to: &Path) {
+pub(crate) fn copy_run(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for file in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()) {
         std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();

@@ -83,6 +83,7 @@ fn index(parts: &[Part<View<'_>>]) -> Markup {
 }
 
 fn index_row(part: &Part<View<'_>>, row: &Row) -> Markup {
+    let runs = part.runs();
     html! {
         tr {
             th scope="row" { (row.experiment) }
@@ -90,14 +91,25 @@ fn index_row(part: &Part<View<'_>>, row: &Row) -> Markup {
             td { (row.figures) @if let Some(left) = row.left() { "; " (left) } }
             td { (row.claim_ids()) }
             td { (row.time()) }
-            td {
-                @for view in part.runs() {
-                    a href=(format!("#{}", run::anchor(view))) { (view.timeline.header.run) } " "
-                    @if part.runs().len() > 1 { (view.word()) } br;
+            td { @if let [one] = runs { (link(one)) } }
+        }
+        @if runs.len() > 1 {
+            @for view in runs {
+                tr class="of-many" {
+                    td {}
+                    td { (run::verdict(view.word())) }
+                    td { (run::figures_text(view)) }
+                    td {}
+                    td { (view.took().rounded().to_minutes()) }
+                    td { (link(view)) }
                 }
             }
         }
     }
+}
+
+fn link(view: &View<'_>) -> Markup {
+    html! { a href=(format!("#{}", run::anchor(view))) { (view.timeline.header.run) } }
 }
 
 fn spread_of(part: &Part<View<'_>>) -> Markup {

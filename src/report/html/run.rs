@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 
 use super::super::claims::DecidedClaim;
 use super::super::comparison::Comparison;
+use super::super::events::Told;
 use super::super::line::Line;
 use super::super::measured::{self, Measured};
 use super::super::picture::draw::{self, Scale};
 use super::super::picture::{Lane, Level, Picture};
 use super::super::printable;
 use super::super::terminal;
-use super::super::view::{Told, View};
+use super::super::view::View;
 use super::super::{causes, latency};
 use crate::stats::Seconds;
 
@@ -91,14 +92,25 @@ fn header(view: &View<'_>) -> Markup {
     }
 }
 
+/// `detection 4.932s, errors of web 4.88s to 5.04s`.
+pub(super) fn figures_text(view: &View<'_>) -> String {
+    let figures = figures_of(view).into_iter();
+    figures.map(|Measured { name, value }| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Latency has a paragraph of its own.
+fn figures_of(view: &View<'_>) -> Vec<Measured> {
+    let mut values = measured::values(view);
+    values.retain(|value| !value.name.starts_with("latency"));
+    values
+}
+
 /// What was measured, each beside what was predicted of it.
 fn figures(view: &View<'_>) -> Markup {
     let comparisons = view.comparisons();
-    let values = measured::values(view);
-    let figures = values.iter().filter(|value| !value.name.starts_with("latency"));
     html! {
         dl class="figures" {
-            @for Measured { name, value } in figures {
+            @for Measured { name, value } in &figures_of(view) {
                 @let compared = comparisons.iter().find(|compared| is_of(compared, name));
                 div {
                     dt { (name) }
@@ -177,7 +189,8 @@ fn row_of(name: Markup, kind: &str, drawn: draw::Drawn) -> Markup {
     html! {
         div class="lane" {
             div class="name" { (name) }
-            svg class={ "plot " (kind) } viewBox=(format!("0 0 {WIDTH} {}", drawn.height)) { (drawn.body) }
+            svg class={ "plot " (kind) } viewBox=(format!("0 0 {WIDTH} {}", drawn.height))
+                preserveAspectRatio="xMinYMin" { (drawn.body) }
         }
     }
 }

@@ -137,7 +137,7 @@ class Timeline {
       flag.querySelector('text').setAttribute('y', y + 10);
     });
     for (const bracket of plot.querySelectorAll('.bracket')) bracket.setAttribute('y', height - 7);
-    for (const line of plot.querySelectorAll('.guide line')) line.setAttribute('y2', height);
+    for (const line of plot.querySelectorAll('.guide line')) line.setAttribute('y2', height + 80);
     plot.setAttribute('viewBox', `0 0 ${this.width} ${height}`);
   }
 

@@ -23,6 +23,8 @@ pub(in crate::report) struct Drawn {
     pub body: Markup,
 }
 
+/// A name of many lines makes its row higher than what is drawn: lines go on to its end.
+const BELOW: f64 = 80.0;
 /// A row of states, and what lies between two.
 const ROW: f64 = 20.0;
 const BAR: f64 = 16.0;
@@ -127,7 +129,7 @@ fn guides(picture: &Picture<'_>, height: f64, scale: &Scale) -> Markup {
         @for guide in &picture.guides {
             g class=(if guide.undo { "guide undo" } else { "guide" }) data-a=(seconds(guide.at))
                 transform=(format!("translate({} 0)", px(scale.x(guide.at)))) {
-                line y2=(px(height)) {}
+                line y2=(px(height + BELOW)) {}
             }
         }
     }
@@ -409,7 +411,7 @@ pub(in crate::report) fn moments(picture: &Picture<'_>, scale: &Scale) -> Drawn 
         .moments
         .iter()
         .map(|line| {
-            let (x, words) = (scale.x(line.at), flag_text(line));
+            let (x, words) = (scale.x(line.at), flag_text(line, picture));
             let width = words.chars().count() as f64 * LETTER + 12.0;
             let left = x + width > scale.width;
             let from = if left { x - width } else { x };
@@ -440,8 +442,16 @@ pub(in crate::report) fn moments(picture: &Picture<'_>, scale: &Scale) -> Drawn 
     Drawn { height, body }
 }
 
-fn flag_text(line: &Line) -> String {
-    format!("{} {:+.2}", line.label, line.at)
+/// `errors (web) +0.06s`: which of several probes or leaders it is about is in its text only.
+fn flag_text(line: &Line, picture: &Picture<'_>) -> String {
+    let is_about = |lane: &&Lane| match lane.group {
+        "probes" => line.text.starts_with(&format!("{}: ", lane.name)),
+        "leaders" => line.text.starts_with(&format!("{} on ", lane.name)),
+        _ => false,
+    };
+    let about = picture.lanes.iter().find(is_about);
+    let about = about.map_or(String::new(), |lane| format!(" ({})", lane.name));
+    format!("{}{about} {:+.2}", line.label, line.at)
 }
 
 fn uncertain(line: &Line) -> String {

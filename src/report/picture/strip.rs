@@ -112,7 +112,7 @@ pub(in crate::report) fn levels(
     let interval = (span.interval_ns as i64).max(1_000_000);
     let from = zero.at(span.start);
     let to = file.last().map_or(from, |last| zero.at(last));
-    let whole = (to - from).or_zero().as_nanos() + 1;
+    let whole = (to - from).or_zero().as_nanos().saturating_add(1);
     let mut builders: Vec<LevelBuilder> = Vec::new();
     let mut wanted = FEWEST_BUCKETS;
     loop {

@@ -1,11 +1,12 @@
-//! Lists the experiments, the files that they name, and the kind configs for
+//! Lists the experiments, the studies, the files that they name, and the kind configs for
 //! `src/experiment/builtin.rs`: a file that is added is built in, without a line anywhere.
 
 use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs, io};
 
-const FOLDERS: [&str; 3] = ["experiments", "experiments/workloads", "kind-configs"];
+const FOLDERS: [&str; 4] =
+    ["experiments", "experiments/studies", "experiments/workloads", "kind-configs"];
 
 #[expect(clippy::disallowed_methods, reason = "cargo tells a build script where to write")]
 fn main() -> io::Result<()> {

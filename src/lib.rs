@@ -24,6 +24,7 @@ pub mod probe;
 pub mod report;
 mod resolver;
 pub mod stats;
+mod study;
 pub mod timeline;
 mod tls;
 mod tune;

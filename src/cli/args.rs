@@ -48,6 +48,8 @@ pub(super) enum Colour {
 pub(super) enum Command {
     /// Run experiments: inject faults, measure the impact, undo, and judge the result
     Run(Run),
+    /// Run an experiment in many variants, again and again, and compare what they measure
+    Study(Study),
     /// Write an experiment for an existing Service
     Init(Init),
     /// Check experiments without connecting to a cluster
@@ -135,6 +137,43 @@ pub(super) struct Run {
     /// Run each experiment N times, each at a random phase, and report the distribution
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u32>(1..=1000))]
     pub repeat: u32,
+    /// Output format; FORMAT=FILE also writes a file (repeatable)
+    #[arg(short, long, default_value = "text", value_name = "FORMAT[=FILE]")]
+    pub output: Vec<Output>,
+    #[command(flatten)]
+    pub execution: Execution,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Study {
+    /// Study file; `-` reads standard input
+    #[arg(short, long, value_name = "FILE", conflicts_with = "name")]
+    pub filename: Option<PathBuf>,
+    /// Built-in study, such as node-monitor
+    #[arg(value_name = "STUDY")]
+    pub name: Option<String>,
+    /// Print cells, runs, clusters and the shortest duration, and change nothing; -o json prints it as data
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Budget: stop beginning runs in time for this, and spend them where the interval is widest
+    #[arg(long = "for", value_name = "DURATION", value_parser = setting)]
+    pub budget: Option<Duration>,
+    /// Continue a recorded study: its ID, its name, or `latest`
+    #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "latest", conflicts_with_all = ["filename", "name", "new"])]
+    pub resume: Option<String>,
+    /// Begin a new study, even if the same one is recorded and unfinished
+    #[arg(long)]
+    pub new: bool,
+    /// Output format; FORMAT=FILE also writes a file (repeatable)
+    #[arg(short, long, default_value = "text", value_name = "FORMAT[=FILE]")]
+    pub output: Vec<Output>,
+    #[command(flatten)]
+    pub execution: Execution,
+}
+
+/// How experiments are carried out, and where.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Execution {
     /// Where to run: in the experiment's own kind cluster, or in an embedded model of it
     #[arg(long, value_enum, value_name = "KIND", conflicts_with = "context")]
     pub cluster: Option<ClusterChoice>,
@@ -153,9 +192,6 @@ pub(super) struct Run {
     /// Linux build of this program to run in the nodes, if this machine has another OS or architecture
     #[arg(long, value_name = "FILE")]
     pub agent_binary: Option<PathBuf>,
-    /// Output format; FORMAT=FILE also writes a file (repeatable)
-    #[arg(short, long, default_value = "text", value_name = "FORMAT[=FILE]")]
-    pub output: Vec<Output>,
     #[command(flatten)]
     pub access: Access,
 }
@@ -416,6 +452,8 @@ pub(super) enum SchemaOf {
     Report,
     /// An experiment's file
     Experiment,
+    /// A study's file
+    Study,
 }
 
 #[derive(Debug, Args)]
@@ -471,7 +509,7 @@ pub(super) enum Described {
 
 #[derive(Debug, Args)]
 pub(super) struct Report {
-    /// Run IDs or their prefixes, `latest`, or folders
+    /// Run IDs or their prefixes, `latest`, or folders; or one study: its ID or name
     #[arg(default_value = "latest")]
     pub runs: Vec<String>,
     /// Exit with the code of the verdict, as `run` does [default: 0 once the report is printed]
@@ -568,7 +606,7 @@ pub(super) mod tests {
             let error = Cli::try_parse_from(typed).unwrap_err().to_string();
             assert!(error.contains(&format!("expected a whole number from {limits}\n")), "{error}");
         }
-        assert_eq!(run(&["run", "--seed", "18446744073709551615"]).seed, Some(u64::MAX));
+        assert_eq!(run(&["run", "--seed", "18446744073709551615"]).execution.seed, Some(u64::MAX));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The command `run` and the cluster of an experiment: named, found or made, made whole, deleted.
 
-use super::args::{ClusterChoice, Run};
+use super::args::{ClusterChoice, Execution};
 use super::cluster::default_config;
 use super::env::Env;
 use super::exit;
@@ -18,7 +18,9 @@ use crate::report::view;
 
 /// The command, as it was typed.
 pub(super) struct Command<'a> {
-    pub args: &'a Run,
+    pub execution: &'a Execution,
+    /// How often each experiment is run.
+    pub repeat: u32,
     pub env: &'a Env,
     pub outputs: &'a Outputs,
     pub abort: &'a Abort,
@@ -28,12 +30,12 @@ pub(super) struct Command<'a> {
 impl Command<'_> {
     /// The cluster that an experiment is to run on.
     pub(super) fn wanted(&self, parsed: &Parsed) -> Result<ClusterSpec, RunError> {
-        let access = &self.args.access;
-        if self.args.cluster == Some(ClusterChoice::Embedded) {
+        let access = &self.execution.access;
+        if self.execution.is_embedded() {
             return Ok(embedded(parsed));
         }
         match (&parsed.experiment.cluster, &parsed.kind_config, &access.context) {
-            (Cluster::Context | Cluster::NamedContext { .. }, ..) if self.args.cluster == Some(ClusterChoice::Kind) => Err(RunError::refused(
+            (Cluster::Context | Cluster::NamedContext { .. }, ..) if self.execution.cluster == Some(ClusterChoice::Kind) => Err(RunError::refused(
                 "--cluster kind: the experiment does not name a kind config",
             )
             .hint(
@@ -59,7 +61,7 @@ impl Command<'_> {
         parsed: &Parsed,
         handle: &ClusterHandle,
     ) -> Result<(), RunError> {
-        let named = self.args.access.context.is_some()
+        let named = self.execution.access.context.is_some()
             || matches!(parsed.experiment.cluster, Cluster::NamedContext { .. });
         let has_fault = parsed.experiment.steps().iter().any(|step| step.fault().is_some());
         let Some(context) = handle.facts.context.as_ref().filter(|_| !named && has_fault) else {
@@ -76,7 +78,7 @@ impl Command<'_> {
         )))
     }
 
-    pub(super) async fn prepare(&self, wanted: &ClusterSpec) -> Result<ClusterHandle, Failure> {
+    async fn prepare(&self, wanted: &ClusterSpec) -> Result<ClusterHandle, Failure> {
         let mut progress = Progress::new(self.env.stderr);
         let prepared = provision::prepare(wanted, &self.environment, self.abort, &mut |news| {
             progress.news(news)
@@ -87,8 +89,35 @@ impl Command<'_> {
         Ok(handle)
     }
 
+    /// The cluster: found or made for the first experiment, the same and whole again for those that
+    /// follow. One that does not come back is made anew when it was made by this command.
+    pub(super) async fn ready<'g>(
+        &self,
+        handle: &'g mut Option<ClusterHandle>,
+        wanted: &ClusterSpec,
+    ) -> Result<&'g ClusterHandle, Failure> {
+        if let Some(used) = handle.as_mut().filter(|handle| matches!(handle.nodes, Nodes::Kind(_)))
+        {
+            match self.restore(used).await {
+                Err(failure) if used.is_made_here() && self.abort.signal().is_none() => {
+                    failure.report();
+                    complain!("   deleting and recreating the cluster");
+                    self.delete(used).await?;
+                    *handle = None;
+                }
+                restored => restored?,
+            }
+        } else {
+            *handle = None;
+        }
+        if handle.is_none() {
+            *handle = Some(self.prepare(wanted).await?);
+        }
+        Ok(handle.as_ref().expect("is there now"))
+    }
+
     /// The same cluster for the next experiment, when it is whole again.
-    pub(super) async fn restore(&self, handle: &mut ClusterHandle) -> Result<(), Failure> {
+    async fn restore(&self, handle: &mut ClusterHandle) -> Result<(), Failure> {
         let mut progress = Progress::new(self.env.stderr);
         let restored = restore::restore(handle, self.abort, &mut |news| progress.news(news)).await;
         self.shown(progress, restored)

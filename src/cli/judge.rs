@@ -53,12 +53,17 @@ impl Judged {
         self.findings.completion == Completion::Complete
     }
 
+    /// Whether it ended by itself: complete, or with an error of its own.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.findings.completion, Completion::Complete | Completion::Failed { .. })
+    }
+
     /// When it was started; `None`: its record does not say.
     pub(super) fn started(&self) -> Option<jiff::Timestamp> {
         self.findings.origin.wall.parse().ok()
     }
 
-    fn view(&self) -> View<'_> {
+    pub(super) fn view(&self) -> View<'_> {
         let Self { folder, timeline, findings, verdict, predictions } = self;
         View { folder: Some(folder), ..View::new(timeline, findings, verdict, predictions) }
     }

@@ -8,7 +8,7 @@ use super::args::Experiments;
 use super::env::Env;
 use super::generator::ChosenFault;
 use super::{diagnostics, expected_cluster, failure::Failure};
-use crate::experiment::{self, Cluster, Diagnostic, Diagnostics, Parsed, Source};
+use crate::experiment::{self, Cluster, Diagnostic, Diagnostics, Parsed, Source, Study};
 pub(super) use crate::experiment::{Place, Setting};
 use crate::kind_config::{self, KindConfig, KindNode, Kubernetes};
 use crate::lint;
@@ -115,7 +115,7 @@ fn own(path: &str, sources: Vec<Source>) -> Result<Vec<Source>, Failure> {
         return Ok(sources);
     }
     let (foreign, own): (Vec<Source>, Vec<Source>) =
-        sources.into_iter().partition(Source::is_foreign);
+        sources.into_iter().partition(|one| one.is_foreign() || experiment::is_study(one));
     let names: Vec<&str> = foreign.iter().map(Source::name).collect();
     if own.is_empty() {
         return Err(Failure::usage(format!("no experiment in {path}"))
@@ -181,6 +181,34 @@ pub(super) fn checked(source: Source, setting: Setting) -> Result<Vec<Parsed>, D
         one.warnings.extend(found);
     }
     reading.finish()
+}
+
+/// A study, its cells checked as experiments are. Prints warnings and errors; any error ends the
+/// command, and so does what is left open.
+pub(super) fn study(source: Source, setting: Setting, env: &Env) -> Result<Study, Failure> {
+    let mut reading = experiment::read_study(source, setting);
+    for cell in &mut reading.study.cells {
+        let found = more(&cell.parsed, setting.place);
+        cell.parsed.warnings.extend(found);
+    }
+    match reading.finish() {
+        Ok(study) => {
+            show(&study.warnings, env);
+            Ok(study)
+        }
+        Err(problems) => {
+            show(&problems, env);
+            Err(Failure::reported(&problems))
+        }
+    }
+}
+
+/// What a study is read from: a file, or the name of a built-in one.
+pub(super) fn study_source(name: &str, env: &Env) -> Result<Source, Failure> {
+    experiment::load_study(name).map_err(|problems| {
+        show(&problems, env);
+        Failure::reported(&problems)
+    })
 }
 
 /// The same without what the model expects.

@@ -15,6 +15,7 @@ mod describe;
 pub mod diagnostics;
 mod dry_run;
 mod env;
+mod execution;
 mod exit;
 mod expected_cluster;
 mod failure;
@@ -35,6 +36,7 @@ mod report;
 mod report_file;
 mod run;
 mod schema;
+mod study;
 mod suite;
 mod tune;
 mod validate;
@@ -88,6 +90,7 @@ fn dispatch(Cli { global, command }: Cli) -> Result<u8, Failure> {
     let env = || Env::read(&global);
     match command {
         Command::Run(args) => run::run(&args, &env()?),
+        Command::Study(args) => study::study(&args, &env()?),
         Command::Init(args) => init::init(&args, &env()?),
         Command::Validate(args) => validate::validate(&args, &env()?),
         Command::Lint(args) => lint::lint(&args, &env()?),

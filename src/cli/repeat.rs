@@ -11,7 +11,7 @@ use crate::engine::environment::handle::ClusterHandle;
 use crate::engine::error::RunErrorKind;
 use crate::engine::run::Stop;
 use crate::engine::seed;
-use crate::engine::session::{Ended, Session};
+use crate::engine::session::{Ended, Session, Start};
 use crate::experiment::Parsed;
 
 pub(super) struct Repeated {
@@ -29,15 +29,18 @@ impl Command<'_> {
     /// Carries an experiment out as often as it was asked for. Returns the exit code, the runs, and
     /// why those that are missing are.
     pub(super) async fn repeat(&self, parsed: &Parsed, handle: &ClusterHandle) -> Repeated {
-        let first_seed = self.args.seed.unwrap_or_else(|| seed::fresh() >> 32);
+        let first_seed = self.execution.seed.unwrap_or_else(|| seed::fresh() >> 32);
         let session =
             Session { parsed, runs_dir: &self.env.runs_dir, environment: &self.environment };
         let (mut codes, mut runs, mut why, mut begun) = (Vec::new(), Vec::new(), None, 0);
-        for number in 1..=self.args.repeat {
-            let repetition = (self.args.repeat > 1).then_some((number, self.args.repeat));
+        for number in 1..=self.repeat {
+            let repetition = (self.repeat > 1).then_some((number, self.repeat));
             let seed = first_seed.wrapping_add(u64::from(number - 1));
             begun = number;
-            match self.once(&session, handle, seed, repetition).await {
+            if repetition.is_some() {
+                complain!("run {number} of {} (seed {seed})", self.repeat);
+            }
+            match self.once(&session, handle, Start::now(seed, repetition)).await {
                 Ok((code, judged)) => {
                     codes.push(code);
                     runs.extend(judged);
@@ -47,7 +50,7 @@ impl Command<'_> {
                     codes.push(failure.report());
                 }
             }
-            let more = number < self.args.repeat;
+            let more = number < self.repeat;
             if more && self.abort.signal().is_some() {
                 codes.push(exit::INTERRUPTED);
             }
@@ -56,23 +59,19 @@ impl Command<'_> {
                 break;
             }
         }
-        let not_started = self.args.repeat - begun;
+        let not_started = self.repeat - begun;
         let done = runs.iter().filter(|run| run.is_complete()).count() as u32;
         let cut_short = (not_started > 0).then(|| cut_short(done, begun, not_started));
         Repeated { code: exit::gravest(codes), runs, why, not_started, cut_short }
     }
 
     /// One run, shown while it goes on, and judged.
-    async fn once(
+    pub(super) async fn once(
         &self,
         session: &Session<'_>,
         handle: &ClusterHandle,
-        seed: u64,
-        repetition: Option<(u32, u32)>,
+        start: Start,
     ) -> Result<(u8, Option<Judged>), Failure> {
-        if let Some((number, of)) = repetition {
-            complain!("run {number} of {of} (seed {seed})");
-        }
         // Unbounded, and a thread of its own: a terminal that stands still (Ctrl-S) must not hold
         // the run.
         let (observer, mut sights) = mpsc::unbounded_channel();
@@ -83,7 +82,7 @@ impl Command<'_> {
             }
             progress.done();
         });
-        let ended = session.run(handle, seed, repetition, observer, self.abort).await;
+        let ended = session.run(handle, start, observer, self.abort).await;
         let _ = shown.join();
         let ended = ended?;
         let judged = judge::judge(&ended.folder);

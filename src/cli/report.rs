@@ -1,4 +1,4 @@
-//! `report`: prints recorded runs again, offline; their verdicts are its exit code only if asked.
+//! `report`: prints recorded runs, or a study, again, offline; their verdicts are its exit code only if asked.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -6,11 +6,21 @@ use std::path::PathBuf;
 use super::args::Report;
 use super::env::Env;
 use super::outputs::Outputs;
-use super::{exit, failure::Failure, judge};
+use super::{exit, failure::Failure, judge, study};
+use crate::study::journal::Recorded;
 use crate::timeline::Timeline;
 
 pub(super) fn report(args: &Report, env: &Env) -> Result<u8, Failure> {
     let outputs = Outputs::new(&args.output)?;
+    if let [name] = &args.runs[..]
+        && Timeline::find(&env.runs_dir, name).is_err()
+        && let Ok(recorded) = Recorded::find(&env.runs_dir, name)
+    {
+        let study = study::result::StudyRuns::read(&recorded);
+        let written = study.write(&outputs, env);
+        let judged = args.exit_code.then(|| study.code());
+        return Ok(exit::gravest(judged.into_iter().chain([written])));
+    }
     let mut folders = Vec::new();
     for name in &args.runs {
         let folder = Timeline::find(&env.runs_dir, name)?;

@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
-use super::args::{Access, ClusterChoice, Experiments, Run};
+use super::args::{Access, Experiments, Run};
 use super::command::Command;
 use super::dry_run::DryRun;
 use super::env::Env;
+use super::execution::listen;
 use super::failure::Failure;
 use super::generator::ChosenFault;
 use super::init::{self, Wish};
@@ -14,15 +15,12 @@ use super::load::Place;
 use super::outputs::Outputs;
 use super::suite::Suite;
 use super::{block_on, exit, live, load};
-use crate::docker::Endpoint;
-use crate::engine::abort::Abort;
 use crate::engine::environment::handle::{Environment, Found};
 use crate::engine::environment::provision;
 use crate::engine::error::RunError;
 use crate::engine::leaders;
 use crate::engine::session;
-use crate::experiment::{Cluster, Parsed};
-use crate::kind_config::{DEFAULT_KUBERNETES, Kubernetes, version_of_image};
+use crate::experiment::Parsed;
 use crate::plan;
 use crate::report::View;
 use crate::report::not_run::NotRun;
@@ -37,10 +35,10 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
     }
     outputs.refuse_inputs(args.save.as_slice())?;
     outputs.refuse_inputs(&args.experiments.filename)?;
-    let image = node_image(args, env);
+    let place = args.execution.place(env);
     let loaded = match &args.service {
-        Some(service) => about(service, args, place(args, image), env),
-        None => load::even_open(&args.experiments, place(args, image), env),
+        Some(service) => about(service, args, place, env),
+        None => load::even_open(&args.experiments, place, env),
     };
     // What waits for a report of this command finds the error there.
     let refuse = |failure: Failure, parts: &dyn Fn(&Failure) -> Vec<Part<View<'static>>>| {
@@ -66,28 +64,11 @@ async fn carry_out(
     outputs: &Outputs,
     experiments: &[Parsed],
 ) -> Result<u8, Failure> {
-    let abort = Abort::listen(|signal, first| match first {
-        true => complain!("   {signal}: stopping, please wait"),
-        false => {
-            complain!("   {signal} again: still stopping, please wait (an undo cannot be skipped)")
-        }
-    });
-    let abort = abort.map_err(|e| RunError::refused("cannot listen for signals").because(&e))?;
-    let (abort, environment) = (&abort, environment(args, env)?);
-    let command = Command { args, env, outputs, abort, environment };
-    let names_kind = |p: &Parsed| matches!(p.experiment.cluster, Cluster::Kind { .. });
-    if args.access.context.is_some() {
-        if experiments.iter().any(names_kind) {
-            complain!("warning: --context overrides the experiment's kind config and tuning");
-        }
-    } else if args.cluster == Some(ClusterChoice::Embedded) {
-        warn_of_ignored(args);
-    } else if args.access.kubeconfig.is_some() && experiments.iter().all(names_kind) {
-        complain!(
-            "warning: --kubeconfig has no effect without --context: the experiment's own kind cluster is used"
-        );
-    }
-    warn_of_guess(args, env);
+    let (execution, abort) = (&args.execution, listen()?);
+    let environment = execution.environment(env, args.dry_run)?;
+    let (repeat, abort) = (args.repeat, &abort);
+    let command = Command { execution, repeat, env, outputs, abort, environment };
+    execution.warn(experiments, env);
     refuse_open(&command, experiments).await?;
     if args.dry_run {
         return Ok(dry_run(&command, experiments).await);
@@ -113,11 +94,6 @@ fn refused(experiments: &[Parsed], failure: &Failure) -> Vec<Part<View<'static>>
     experiments.iter().map(part).collect()
 }
 
-/// The image of new nodes: the flag's, else that of the environment, which is only a default.
-fn node_image<'a>(args: &'a Run, env: &'a Env) -> Option<&'a str> {
-    args.node_image.as_deref().or(env.node_image.as_deref())
-}
-
 /// The experiment about an existing Service, with the fault that was named in the place of a built-in
 /// experiment.
 fn about(service: &ObjectRef, args: &Run, place: Place, env: &Env) -> Result<Vec<Parsed>, Failure> {
@@ -135,7 +111,7 @@ fn about(service: &ObjectRef, args: &Run, place: Place, env: &Env) -> Result<Vec
         }
         init::refuse_unsavable(path)?;
     }
-    let Access { context, kubeconfig, .. } = &args.access;
+    let Access { context, kubeconfig, .. } = &args.execution.access;
     let written = block_on(async {
         let cluster = live::cluster(context.as_deref(), kubeconfig.as_deref(), env).await?;
         let namespace = args.experiments.namespace.as_deref();
@@ -149,60 +125,6 @@ fn about(service: &ObjectRef, args: &Run, place: Place, env: &Env) -> Result<Vec
         written.save(path)?;
     }
     load::written(written.source, place, env)
-}
-
-/// A context is another cluster than an experiment's own, unless the command says that it is not
-/// used.
-fn place<'a>(args: &Run, image: Option<&'a str>) -> Place<'a> {
-    // kind gives all nodes the image of its command line, whatever the config says.
-    match (args.cluster, &args.access.context, image) {
-        (Some(ClusterChoice::Embedded), ..) | (_, None, None) => Place::OWN,
-        (_, None, Some(image)) => Place::Own(
-            version_of_image(image)
-                .map_or(Kubernetes::Guess(DEFAULT_KUBERNETES), Kubernetes::Exactly),
-        ),
-        _ => Place::Other,
-    }
-}
-
-/// Flags about machines, which a model has none of.
-fn warn_of_ignored(args: &Run) {
-    let ignored = [
-        ("--node-image", args.node_image.is_some(), "the model has no node images"),
-        ("--delete-cluster", args.delete_cluster, "the model always ends with the run"),
-        ("--agent-binary", args.agent_binary.is_some(), "probes run in this process"),
-        ("--kubeconfig", args.access.kubeconfig.is_some(), "the model has its own API server"),
-        ("--docker-host", args.access.docker_host.is_some(), "the model needs no container engine"),
-    ];
-    for (flag, _, why) in ignored.iter().filter(|(_, given, _)| *given) {
-        complain!("warning: {flag} has no effect with --cluster embedded: {why}");
-    }
-}
-
-/// Says that the version of the nodes is a guess, where the command names their image.
-fn warn_of_guess(args: &Run, env: &Env) {
-    let Some(image) = node_image(args, env) else { return };
-    if let Place::Own(Kubernetes::Guess(version)) = place(args, Some(image)) {
-        let source = if args.node_image.is_some() { "--node-image" } else { "OUTAGE_NODE_IMAGE" };
-        complain!("warning: {source} {image} names no version: Kubernetes {version} is assumed");
-    }
-}
-
-fn environment<'a>(args: &'a Run, env: &'a Env) -> Result<Environment<'a>, RunError> {
-    let cannot =
-        |e: std::io::Error| RunError::refused("cannot find this program's executable").because(&e);
-    Ok(Environment {
-        engine: Endpoint::resolve(args.access.docker_host.as_deref(), &env.engine)
-            .map_err(RunError::refused_by),
-        path: &env.path,
-        program: std::env::current_exe().map_err(cannot)?,
-        agent_binary: args.agent_binary.as_deref(),
-        state_dir: &env.state_dir,
-        node_image: node_image(args, env),
-        allow_context: args.access.allow_context.as_deref(),
-        only_look: args.dry_run,
-        undo_timer_margin: args.undo_timer_margin,
-    })
 }
 
 async fn dry_run(command: &Command<'_>, experiments: &[Parsed]) -> u8 {
@@ -247,24 +169,5 @@ async fn who_leads(command: &Command<'_>, parsed: &Parsed) -> Option<String> {
     match provision::find(&wanted, &environment, &mut |_| {}).await.ok()? {
         Found::ClusterHandle(handle) => Some(plan::who_leads(&leaders::now(&handle).await.ok()?)),
         Found::Absent(_) => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::args::tests::run;
-
-    #[test]
-    fn the_own_kind_config_is_for_the_image_of_the_command() {
-        let at = |typed: &[&str], image| place(&run(typed), image);
-        assert_eq!(at(&["run"], None), Place::OWN);
-        let newer = Place::Own(Kubernetes::Exactly("v1.36.1"));
-        assert_eq!(at(&["run"], Some("kindest/node:v1.36.1@sha256:abc")), newer);
-        let guess = Place::Own(Kubernetes::Guess(DEFAULT_KUBERNETES));
-        assert_eq!(at(&["run"], Some("kindest/node@sha256:abc")), guess);
-        assert_eq!(at(&["run", "--context", "x"], None), Place::Other);
-        let embedded = ["run", "--cluster", "embedded"];
-        assert_eq!(at(&embedded, Some("kindest/node@sha256:abc")), Place::OWN);
     }
 }

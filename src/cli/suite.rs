@@ -5,7 +5,7 @@ use super::command::Command;
 use super::judge::{self, Judged};
 use super::outputs::print_report;
 use super::{exit, failure::Failure, print};
-use crate::engine::environment::handle::{ClusterHandle, Nodes};
+use crate::engine::environment::handle::ClusterHandle;
 use crate::engine::environment::provision::ClusterSpec;
 use crate::engine::session;
 use crate::experiment::Parsed;
@@ -80,7 +80,7 @@ impl<'a> Suite<'a> {
                 continue;
             }
             self.announce(parsed);
-            match self.ready(&mut handle, &wanted).await {
+            match self.command.ready(&mut handle, &wanted).await {
                 Ok(ready) => self.one(parsed, ready).await,
                 // What keeps one from its cluster keeps the others from it.
                 Err(failure) => {
@@ -90,7 +90,7 @@ impl<'a> Suite<'a> {
             }
         }
         if let Some(handle) =
-            handle.filter(|handle| self.command.args.delete_cluster && handle.is_made_here())
+            handle.filter(|handle| self.command.execution.delete_cluster && handle.is_made_here())
         {
             self.codes
                 .extend(self.command.delete(&handle).await.err().map(|failure| failure.report()));
@@ -106,34 +106,6 @@ impl<'a> Suite<'a> {
                 parsed.experiment.name
             );
         }
-    }
-
-    /// The cluster: found or made for the first experiment, the same and whole again for those that
-    /// follow. One that does not come back is made anew when it was made by this command.
-    async fn ready<'g>(
-        &self,
-        handle: &'g mut Option<ClusterHandle>,
-        wanted: &ClusterSpec,
-    ) -> Result<&'g ClusterHandle, Failure> {
-        let command = self.command;
-        if let Some(used) = handle.as_mut().filter(|handle| matches!(handle.nodes, Nodes::Kind(_)))
-        {
-            match command.restore(used).await {
-                Err(failure) if used.is_made_here() && command.abort.signal().is_none() => {
-                    failure.report();
-                    complain!("   deleting and recreating the cluster");
-                    command.delete(used).await?;
-                    *handle = None;
-                }
-                restored => restored?,
-            }
-        } else {
-            *handle = None;
-        }
-        if handle.is_none() {
-            *handle = Some(command.prepare(wanted).await?);
-        }
-        Ok(handle.as_ref().expect("is there now"))
     }
 
     async fn one(&mut self, parsed: &Parsed, handle: &ClusterHandle) {

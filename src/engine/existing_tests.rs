@@ -98,7 +98,7 @@ async fn run_once(
     let session = Session { parsed: &parsed, runs_dir: &runs_dir, environment: &environment };
     let (observer, _observed) = unbounded_channel();
     let abort = Abort::listen(|_, _| {}).unwrap();
-    session.run(handle, 1, None, observer, &abort).await
+    session.run(handle, crate::engine::session::Start::now(1, None), observer, &abort).await
 }
 
 /// The objects of a namespace but its pods and what follows them, with what is another when their

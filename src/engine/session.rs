@@ -41,6 +41,24 @@ pub(crate) struct Session<'a> {
     pub environment: &'a Environment<'a>,
 }
 
+/// A run that is about to begin.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// Its id, which sorts by time and is the name of its folder.
+    pub id: String,
+    anchor: Anchor,
+    seed: u64,
+    repetition: Option<(u32, u32)>,
+}
+
+impl Start {
+    pub(crate) fn now(seed: u64, repetition: Option<(u32, u32)>) -> Self {
+        let anchor = Anchor::take();
+        let time = anchor.wall.strftime("%Y%m%d-%H%M%S");
+        Self { id: format!("{time}-{:04x}", seed::fresh() & 0xffff), anchor, seed, repetition }
+    }
+}
+
 /// A run that has ended.
 pub(crate) struct Ended {
     pub folder: PathBuf,
@@ -144,16 +162,14 @@ impl Session<'_> {
     pub(crate) async fn run(
         &self,
         handle: &ClusterHandle,
-        seed: u64,
-        repetition: Option<(u32, u32)>,
+        start: Start,
         observer: UnboundedSender<Observation>,
         abort: &Abort,
     ) -> Result<Ended, RunError> {
         let parsed = &resolved(handle, self.parsed).await?;
         let workload = workload(handle, parsed).await?;
-        let anchor = Anchor::take();
-        let (id, short) = run_id(&anchor);
-        let namespace = format!("outage-{short}");
+        let Start { id, anchor, seed, repetition } = start;
+        let namespace = format!("outage-{}", id.rsplit('-').next().unwrap_or_default());
         let once = Once {
             session: &Session { parsed, ..*self },
             handle,
@@ -314,10 +330,4 @@ fn nodes_of(handle: &ClusterHandle, containers: &[Container]) -> Vec<Container> 
         is_node(container) || container.role == NodeRole::ExternalLoadBalancer
     };
     containers.iter().filter(known).cloned().collect()
-}
-
-/// A run's id, which sorts by time, and its short form.
-fn run_id(anchor: &Anchor) -> (String, String) {
-    let short = format!("{:04x}", seed::fresh() & 0xffff);
-    (format!("{}-{short}", anchor.wall.strftime("%Y%m%d-%H%M%S")), short)
 }

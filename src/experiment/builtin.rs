@@ -8,18 +8,26 @@ const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/built_in.rs")
 
 pub(super) const EXPERIMENTS: &str = "experiments";
 
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    FILES.iter().filter_map(|(path, _)| name_of(path))
+pub(super) const STUDIES: &str = "experiments/studies";
+
+/// What is in a folder, by the names of its files.
+pub(super) fn names(folder: &str) -> impl Iterator<Item = &'static str> {
+    FILES.iter().filter_map(move |(path, _)| name_of(path, folder))
 }
 
-fn name_of(path: &'static str) -> Option<&'static str> {
-    let name = path.strip_prefix(EXPERIMENTS)?.strip_prefix('/')?.strip_suffix(".yaml")?;
+fn name_of(path: &'static str, folder: &str) -> Option<&'static str> {
+    let name = path.strip_prefix(folder)?.strip_prefix('/')?.strip_suffix(".yaml")?;
     (!name.contains('/')).then_some(name)
 }
 
-/// A built-in experiment's path and text, by its name.
+/// The path and text of a built-in experiment or study, by its folder and name.
+pub(super) fn named(folder: &str, name: &str) -> Option<(&'static str, &'static str)> {
+    FILES.iter().find(|(path, _)| name_of(path, folder) == Some(name)).copied()
+}
+
+/// The same of an experiment.
 pub(super) fn experiment(name: &str) -> Option<(&'static str, &'static str)> {
-    FILES.iter().find(|(path, _)| name_of(path) == Some(name)).copied()
+    named(EXPERIMENTS, name)
 }
 
 /// A built-in file by its path, in which `..` may occur.
@@ -52,8 +60,8 @@ mod tests {
 
     #[test]
     fn names_are_those_of_experiments_only() {
-        assert!(names().any(|name| name == "worker-stop-fast"));
-        assert!(names().all(|name| !name.contains('/') && experiment(name).is_some()));
+        assert!(names(EXPERIMENTS).any(|name| name == "worker-stop-fast"));
+        assert!(names(EXPERIMENTS).all(|name| !name.contains('/') && experiment(name).is_some()));
         assert!(experiment("workloads/web").is_none());
     }
 

@@ -20,6 +20,7 @@ mod resolve;
 
 pub(crate) mod schema;
 pub(crate) mod source;
+mod study;
 
 pub(crate) use crate::yaml::{self, diagnostic, suggest, tree};
 pub(crate) use crate::yaml::{Diagnostic, Diagnostics, Location, Severity, SourceFile};
@@ -27,10 +28,15 @@ pub(crate) use claim::{Claim, FailMeans, PassMeans};
 pub(crate) use decode::json_schema;
 pub(crate) use decode::reference::typed_service;
 pub(crate) use decode::scalar::typed_namespace;
+pub(crate) use decode::study::json_schema as study_json_schema;
 pub(crate) use files::{Place, Setting};
 pub(crate) use method::Numbered;
 #[cfg(test)]
 pub(crate) use parsed::read;
 pub(crate) use parsed::{Parsed, parse, read_for};
 pub(crate) use schema::*;
-pub(crate) use source::{Source, built_in_names, load, load_all, load_file, load_files};
+pub(crate) use source::{
+    Source, built_in_names, built_in_studies, load, load_all, load_file, load_files, load_study,
+};
+pub(crate) use study::Choice;
+pub(crate) use study::{Cell, Study, is_study, read_study};

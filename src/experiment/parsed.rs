@@ -142,7 +142,7 @@ pub(crate) fn parse(source: Source) -> Result<Parsed, Diagnostics> {
 }
 
 /// One experiment of a file; `problems` are those of the file as a whole.
-fn one(
+pub(super) fn one(
     source: Source,
     Variant { setting, root }: Variant,
     mut problems: Diagnostics,
@@ -178,7 +178,7 @@ fn one(
     Ok(assemble(experiment, source, root, &files, problems))
 }
 
-fn only_document(
+pub(super) fn only_document(
     source: &Source,
     documents: Vec<Node>,
     problems: &mut Diagnostics,

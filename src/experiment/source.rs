@@ -17,6 +17,9 @@ const STDIN: &str = "-";
 /// What standard input is called in diagnostics.
 const STDIN_NAME: &str = "<stdin>";
 
+/// The names of built-in files begin so in diagnostics.
+const BUILT_IN: &str = "built-in:";
+
 /// So many names are offered in the place of one that is unknown.
 const NEAREST: usize = 3;
 
@@ -132,6 +135,27 @@ impl Source {
         !text.trim().is_empty() && !text.contains('\n') && directory.join(text).is_file()
     }
 
+    fn built_in_folder(&self) -> &Path {
+        let path = Path::new(self.name().strip_prefix(BUILT_IN).unwrap_or_default());
+        path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// Loads an experiment that this file names: a file by its path from this one, or a built-in one
+    /// by its name.
+    pub(super) fn load_beside(&self, path_or_name: &str) -> Result<Self, Diagnostics> {
+        match &self.place {
+            _ if !is_path(path_or_name) => load(path_or_name),
+            Place::Directory(directory) => Self::from_file(&directory.join(path_or_name)),
+            Place::BuiltIn => {
+                let found = builtin::file(&self.built_in_folder().join(path_or_name));
+                let (path, text) = found.ok_or_else(|| {
+                    Diagnostic::error(format!("cannot read {path_or_name}: not built in"))
+                })?;
+                Ok(Self { file: built_in_file(path, text), place: Place::BuiltIn })
+            }
+        }
+    }
+
     /// Reads a file that the experiment names, by its path from the experiment's own. Errors: why
     /// it can't be read, a fragment.
     pub(crate) fn read_beside(&self, path: &Path) -> Result<Arc<SourceFile>, String> {
@@ -143,7 +167,7 @@ impl Source {
                 Ok(Arc::new(SourceFile { text, name }))
             }
             Place::BuiltIn => {
-                let found = builtin::file(&Path::new(builtin::EXPERIMENTS).join(path));
+                let found = builtin::file(&self.built_in_folder().join(path));
                 found
                     .map(|(path, text)| built_in_file(path, text))
                     .ok_or_else(|| "not built in".to_owned())
@@ -153,11 +177,34 @@ impl Source {
 }
 
 fn built_in_file(path: &str, text: &str) -> Arc<SourceFile> {
-    Arc::new(SourceFile { name: format!("built-in:{path}"), text: text.to_owned() })
+    Arc::new(SourceFile { name: format!("{BUILT_IN}{path}"), text: text.to_owned() })
 }
 
 pub(crate) fn built_in_names() -> Vec<&'static str> {
-    builtin::names().collect()
+    builtin::names(builtin::EXPERIMENTS).collect()
+}
+
+pub(crate) fn built_in_studies() -> Vec<&'static str> {
+    builtin::names(builtin::STUDIES).collect()
+}
+
+/// Loads a study: a path, the name of a built-in one, or `-` for standard input.
+pub(crate) fn load_study(path_or_name: &str) -> Result<Source, Diagnostics> {
+    let path = Path::new(path_or_name);
+    if path_or_name == STDIN {
+        return Source::from_stdin();
+    }
+    match builtin::named(builtin::STUDIES, path_or_name) {
+        Some((path, text)) => Ok(Source { file: built_in_file(path, text), place: Place::BuiltIn }),
+        None if is_path(path_or_name) || path.is_file() => Source::from_file(path),
+        None => {
+            let all = built_in_studies();
+            let message =
+                format!("no such file or built-in study: {}", super::tree::quoted(path_or_name));
+            let hint = suggest::hint(path_or_name, &all, "the built-in studies are");
+            Err(Diagnostic::error(message).hint_if(hint).into())
+        }
+    }
 }
 
 /// Loads one experiment: a path (it has a `/` or ends in `.yaml`, `.yml` or `.json`), the name of a

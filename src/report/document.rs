@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::json::Report;
 use super::spread::SpreadReport;
+use super::study::StudyReport;
 use super::suite::{Part, SuiteReport};
 use super::view::View;
 
@@ -20,6 +21,8 @@ pub enum Document {
     Spreads(Vec<SpreadReport>),
     /// Several experiments.
     Suite(SuiteReport),
+    /// A study.
+    Study(Box<StudyReport>),
 }
 
 impl Document {

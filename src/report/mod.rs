@@ -6,6 +6,7 @@
 //! view                        -> picture/ (lanes over time) -> html/ | svg.rs
 //! several views               -> spread.rs | junit.rs | csv.rs | runs.rs (a row each)
 //! several experiments         -> suite.rs (a row each) -> markdown.rs (a row for each claim and value)
+//! runs of a study's cells     -> study/ (tables, CSV)
 //! any of these                -> document.rs, for programs
 //! ```
 
@@ -36,6 +37,7 @@ mod printable;
 pub mod runs;
 pub mod spark;
 pub mod spread;
+pub mod study;
 mod style;
 pub mod suite;
 pub mod summary;

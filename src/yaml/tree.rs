@@ -100,6 +100,43 @@ impl Node {
         (node, true)
     }
 
+    /// Puts a node at a path such as `spec.method[0].for`, in the place of the one that is there.
+    /// Mappings that are missing on the way are made. Errors: the beginning of the path that leads
+    /// nowhere.
+    pub(crate) fn set(&mut self, path: &str, new: Node) -> Result<(), String> {
+        let (mut node, mut walked) = (self, String::new());
+        for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
+            let index = step.strip_suffix(']');
+            let before = match index {
+                Some(_) => "[",
+                None if walked.is_empty() => "",
+                None => ".",
+            };
+            walked = format!("{walked}{before}{step}");
+            if index.is_none() && node.is_null() {
+                node.value = Value::Map(Vec::new());
+            }
+            let next = match (index, &mut node.value) {
+                (Some(index), Value::List(items)) => {
+                    index.parse().ok().and_then(|index: usize| items.get_mut(index))
+                }
+                (None, Value::Map(entries)) => {
+                    let at = entries.iter().position(|(name, _)| name == step);
+                    let at = at.unwrap_or_else(|| {
+                        let value = Value::Map(Vec::new());
+                        entries.push((step.to_owned(), Node { value, ..new.clone() }));
+                        entries.len() - 1
+                    });
+                    Some(&mut entries[at].1)
+                }
+                _ => None,
+            };
+            node = next.ok_or(walked.clone())?;
+        }
+        *node = new;
+        Ok(())
+    }
+
     pub(crate) fn text_at(&self, path: &str) -> Option<&str> {
         match self.find(path) {
             (node, true) => node.text(),
@@ -149,6 +186,18 @@ mod tests {
         let (node, whole) = tree.find("spec.method[0].for");
         assert!(!whole);
         assert_eq!((node.focus().line, node.focus().column), (2, 11));
+    }
+
+    #[test]
+    fn a_field_is_set_wherever_it_is() {
+        let mut root = tree("spec:\n  method:\n  - for: 15s\n  kind:\n");
+        let new = tree("75s");
+        root.set("spec.method[0].for", new.clone()).unwrap();
+        root.set("spec.kind.tuning.grace", new.clone()).unwrap();
+        assert_eq!(root.text_at("spec.method[0].for"), Some("75s"));
+        assert_eq!(root.text_at("spec.kind.tuning.grace"), Some("75s"));
+        assert_eq!(root.set("spec.method[1].for", new.clone()), Err("spec.method[1]".into()));
+        assert_eq!(root.set("spec.method.for", new), Err("spec.method.for".into()));
     }
 
     #[test]

@@ -25,6 +25,7 @@ const EVERYTHING: &[&str] = &[
     "report",
     "resolver",
     "stats",
+    "study",
     "timeline",
     "tls",
     "tune",
@@ -55,6 +56,8 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("lint", &["kind_config", "model", "stats", "timeline", "yaml"]),
         // Its choices are described as lint describes settings, and printed as reports are.
         ("tune", &["lint", "model", "report", "stats", "timeline"]),
+        // A journal keeps each cell's choices as the experiment's reader has them.
+        ("study", &["experiment", "stats"]),
         ("node", &[]),
         ("docker", &["node", "timeline"]),
         ("cluster", &["docker", "resolver", "timeline", "tls", "workload", "yaml"]),

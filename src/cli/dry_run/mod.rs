@@ -5,7 +5,8 @@ mod document;
 #[cfg(test)]
 mod tests;
 
-use super::args::Run;
+use std::time::Duration;
+
 use super::command::Command;
 use super::form::Form;
 use super::output::visible;
@@ -55,7 +56,6 @@ impl DryRun {
         wanted: &ClusterSpec,
         command: &Command<'_>,
     ) -> Result<u8, Failure> {
-        let args = command.args;
         let found = provision::find(wanted, &command.environment, &mut |_| {}).await?;
         let resolved = match &found {
             Found::ClusterHandle(handle) => Some(session::resolved(handle, parsed).await?),
@@ -66,7 +66,9 @@ impl DryRun {
             Found::ClusterHandle(handle) => in_cluster(parsed, handle).await?,
             Found::Absent(name) => absent(parsed, name, command.environment.node_image)?,
         };
-        let document = planned(parsed, target, args, TRIALS).await?;
+        let document =
+            planned(parsed, target, command.execution.undo_timer_margin, command.repeat, TRIALS)
+                .await?;
         if command.outputs.stdout.is_for_people() {
             print(&document.text(self.width));
         }
@@ -175,7 +177,8 @@ async fn endpoints(experiment: &Experiment, handle: &ClusterHandle) -> Result<En
 async fn planned(
     parsed: &Parsed,
     target: Target<'_>,
-    args: &Run,
+    undo_timer_margin: Duration,
+    repeat: u32,
     trials: u32,
 ) -> Result<Document, Failure> {
     let experiment = &parsed.experiment;
@@ -189,7 +192,7 @@ async fn planned(
         nodes,
         known: target.known.clone(),
         seed: None,
-        undo_timer_margin: args.undo_timer_margin,
+        undo_timer_margin,
     });
     if !plan.refused.is_empty() {
         return Err(plan.refused.swap_remove(0).why.into());
@@ -210,9 +213,9 @@ async fn planned(
         workload: target.workload,
         probes: probes(experiment, &plan, target.nodes.as_deref()),
         steps,
-        repeat: args.repeat,
-        at_least_seconds: (plan.length.at_least * args.repeat).into(),
-        at_most_seconds: (plan.length.at_most * args.repeat).into(),
+        repeat,
+        at_least_seconds: (plan.length.at_least * repeat).into(),
+        at_most_seconds: (plan.length.at_most * repeat).into(),
     })
 }
 

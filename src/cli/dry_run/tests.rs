@@ -8,7 +8,7 @@ fn plan_of(name: &str, trials: u32) -> Document {
     let parsed = checked(experiment::load(name).unwrap(), Setting::OWN).unwrap().swap_remove(0);
     let target = absent(&parsed, "some-cluster", None).map_err(|failure| failure.text()).unwrap();
     let args = crate::cli::args::tests::run(&["run", name]);
-    let plan = planned(&parsed, target, &args, trials);
+    let plan = planned(&parsed, target, args.execution.undo_timer_margin, args.repeat, trials);
     futures_util::FutureExt::now_or_never(plan)
         .expect("nothing is asked")
         .map_err(|failure| failure.text())

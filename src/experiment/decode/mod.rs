@@ -16,6 +16,7 @@ pub(super) mod probe;
 pub(super) mod reference;
 pub(super) mod scalar;
 pub(super) mod steady;
+pub(super) mod study;
 mod target;
 mod tls;
 pub(super) mod url;
@@ -37,6 +38,7 @@ use crate::yaml::suggest;
 use fields::{Cx, Decode, Fields};
 
 pub(super) const KIND: &str = "Experiment";
+pub(super) const STUDY: &str = "Study";
 const DEFAULT_WORKLOAD_TIMEOUT: Duration = Duration::from_secs(120);
 const DEFAULT_STEADY_STATE_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -107,7 +109,7 @@ pub(super) fn known<T>(items: &[Option<T>]) -> impl Iterator<Item = (usize, &T)>
 
 /// Reads an experiment, as far as it can be. `None`: it is something else, or has no spec.
 pub(super) fn experiment(cx: &Cx, node: &Node) -> Option<Draft> {
-    another_kind(cx, node)?;
+    another_kind(cx, node, KIND, "an experiment")?;
     let mut fields = Fields::of(cx, node, "an experiment")?;
     fields.required("apiVersion", api_version);
     fields.required("kind", |cx, _| cx.reads(|| json!({"const": KIND})));
@@ -119,29 +121,40 @@ pub(super) fn experiment(cx: &Cx, node: &Node) -> Option<Draft> {
 
 /// A file of something else gets one clear error, not one for each of its fields. A kind that was
 /// only misspelt hides nothing.
-fn another_kind(cx: &Cx, node: &Node) -> Option<()> {
-    let Some(kind) = node.get("kind").filter(|kind| kind.text() != Some(KIND)) else {
+fn another_kind(cx: &Cx, node: &Node, wanted: &str, what: &str) -> Option<()> {
+    let Some(kind) = node.get("kind").filter(|kind| kind.text() != Some(wanted)) else {
         return Some(());
     };
-    let is_meant = suggest::closest(kind.text().unwrap_or_default(), [KIND]).is_some()
-        || node.text_at("apiVersion") == Some(API_VERSION);
-    let message = format!("expected the kind `{KIND}`, found {}", kind.described());
-    let hint = format!("an experiment starts with `apiVersion: {API_VERSION}` and `kind: {KIND}`");
+    let found = kind.text().unwrap_or_default();
+    let is_other = [KIND, STUDY].contains(&found);
+    let is_meant = suggest::closest(found, [wanted]).is_some()
+        || node.text_at("apiVersion") == Some(API_VERSION) && !is_other;
+    let message = format!("expected the kind `{wanted}`, found {}", kind.described());
+    let hint = match found {
+        STUDY => "`kubectl outage study -f FILE` runs a study".to_owned(),
+        KIND => "`kubectl outage run -f FILE` runs an experiment".to_owned(),
+        _ => format!("{what} starts with `apiVersion: {API_VERSION}` and `kind: {wanted}`"),
+    };
     cx.error_hint::<()>(kind.focus(), message, hint);
     is_meant.then_some(())
 }
 
 pub(crate) fn json_schema() -> Json {
-    let file = Arc::new(SourceFile { name: String::new(), text: String::new() });
-    let cx = Cx::describing(&file);
-    experiment(&cx, &Node::nothing());
-    let mut schema = cx.into_json_schema();
-    schema["title"] = "an outage experiment".into();
+    let mut schema = schema_of(experiment, "an outage experiment");
     for key in matrix::LISTS_OF_STEPS {
         let setting = &mut schema["$defs"]["step"]["properties"][key];
         let one = setting.take();
         *setting = json!({"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]});
     }
+    schema
+}
+
+fn schema_of<T>(decode: Decode<T>, title: &str) -> Json {
+    let file = Arc::new(SourceFile { name: String::new(), text: String::new() });
+    let cx = Cx::describing(&file);
+    decode(&cx, &Node::nothing());
+    let mut schema = cx.into_json_schema();
+    schema["title"] = title.into();
     schema
 }
 

@@ -1,0 +1,238 @@
+//! What a study would do: its cells, their clusters, their runs, and how long they take.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::cli::command::Command;
+use crate::cli::expected_cluster;
+use crate::cli::failure::Failure;
+use crate::cli::form::Form;
+use crate::cli::output::{print, visible};
+use crate::engine::environment::provision::ClusterSpec;
+use crate::experiment::{Cell, Choice, Cluster, Study};
+use crate::plan::RunLength;
+use crate::prediction::{Predictions, SEED, TRIALS};
+use crate::report::{hang, json, table};
+use crate::stats::{Between, Seconds};
+use crate::study::journal::{CellRecord, Ground};
+use crate::study::plan::Plan;
+use crate::timeline::counted;
+
+/// A study with the clusters of its cells.
+pub(super) struct Planned<'a> {
+    pub study: &'a Study,
+    /// Each cluster once.
+    pub specs: Vec<ClusterSpec>,
+    /// The cluster of each cell.
+    pub clusters: Vec<usize>,
+}
+
+/// What `--dry-run` prints.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    format: &'static str,
+    study: String,
+    question: Option<String>,
+    file: String,
+    on: String,
+    runs: u32,
+    rounds: u32,
+    seed: Option<u64>,
+    clusters: Vec<String>,
+    /// Without making clusters.
+    at_least_seconds: Seconds,
+    cells: Vec<PlannedCell>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlannedCell {
+    cell: String,
+    choices: Vec<Choice>,
+    cluster: String,
+    runs: u32,
+    run_at_least_seconds: Seconds,
+    predicted_detection: Option<Between>,
+}
+
+const FORMAT: &str = "outage.study-plan/v1";
+
+impl<'a> Planned<'a> {
+    pub(super) fn new(study: &'a Study, command: &Command<'_>) -> Result<Self, Failure> {
+        let (mut specs, mut clusters) = (Vec::new(), Vec::new());
+        for cell in &study.cells {
+            let wanted = command.wanted(&cell.parsed)?;
+            let at = specs.iter().position(|spec| *spec == wanted).unwrap_or_else(|| {
+                specs.push(wanted);
+                specs.len() - 1
+            });
+            clusters.push(at);
+        }
+        let planned = Self { study, specs, clusters };
+        planned.refuse_settings(command)?;
+        Ok(planned)
+    }
+
+    /// Errors when cells differ in what the command line overrides.
+    fn refuse_settings(&self, command: &Command<'_>) -> Result<(), Failure> {
+        let Some(context) = &command.execution.access.context else { return Ok(()) };
+        let cluster = |cell: &Cell| cell.parsed.experiment.cluster.clone();
+        match self.study.cells.windows(2).all(|two| cluster(&two[0]) == cluster(&two[1])) {
+            true => Ok(()),
+            false => Err(Failure::usage(format!(
+                "--context {context}: the cells of this study differ in their clusters"
+            ))
+            .hint("leave out --context, or take those axes out of the matrix")),
+        }
+    }
+
+    pub(super) fn runs(&self) -> u32 {
+        self.study.cells.len() as u32 * self.study.repeat
+    }
+
+    pub(super) fn order(&self, seed: u64) -> Plan<'_> {
+        let Study { repeat, rounds, .. } = *self.study;
+        Plan { clusters: &self.clusters, repeat, rounds, seed }
+    }
+
+    /// The shortest time that a run of a cell takes.
+    pub(super) fn lasts(&self, cell: usize) -> Duration {
+        RunLength::of(&self.study.cells[cell].parsed.experiment).at_least
+    }
+
+    /// What the experiments themselves name.
+    pub(super) fn ground(&self) -> Ground {
+        match &self.study.cells[0].parsed.experiment.cluster {
+            Cluster::Kind { .. } => Ground::Kind,
+            Cluster::Context => Ground::Context { name: None },
+            Cluster::NamedContext { name } => Ground::Context { name: Some(name.clone()) },
+        }
+    }
+
+    pub(super) fn records(&self) -> Vec<CellRecord> {
+        let record = |(cell, cluster): (&Cell, &usize)| CellRecord {
+            name: cell.name.clone(),
+            choices: cell.choices.clone(),
+            cluster: *cluster,
+            experiment: serde_json::to_value(&cell.parsed.experiment).expect("is plain data"),
+            kind_config: cell.parsed.kind_config.as_ref().map(|config| config.text().to_owned()),
+        };
+        self.study.cells.iter().zip(&self.clusters).map(record).collect()
+    }
+
+    /// Prints the plan.
+    pub(super) fn dry_run(&self, command: &Command<'_>) -> u8 {
+        let document = self.document(command);
+        let write = |form| match form {
+            Form::Json => json::pretty(&document),
+            Form::Yaml => json::yaml(&document),
+            _ => document.text(command.env.width),
+        };
+        print(&write(command.outputs.stdout));
+        command.outputs.write_files(|form, out| write!(out, "{}", visible(&write(form))))
+    }
+
+    fn document(&self, command: &Command<'_>) -> Document {
+        let study = self.study;
+        let cells = study.cells.iter().zip(&self.clusters).enumerate();
+        let cell = |(at, (cell, cluster)): (usize, (&Cell, &usize))| PlannedCell {
+            cell: cell.name.clone(),
+            choices: cell.choices.clone(),
+            cluster: name(&self.specs[*cluster]),
+            runs: study.repeat,
+            run_at_least_seconds: self.lasts(at).into(),
+            predicted_detection: predicted(cell),
+        };
+        let all: Duration =
+            (0..study.cells.len()).map(|cell| self.lasts(cell) * study.repeat).sum();
+        Document {
+            format: FORMAT,
+            study: study.name.clone(),
+            question: study.question.clone(),
+            file: study.source.name().to_owned(),
+            on: match command.execution.is_embedded() {
+                true => "the EMBEDDED MODEL".into(),
+                false => match self.ground() {
+                    Ground::Kind if command.execution.access.context.is_none() => "kind".into(),
+                    _ => "an existing cluster".into(),
+                },
+            },
+            runs: self.runs(),
+            rounds: study.rounds,
+            seed: command.execution.seed.or(study.seed),
+            clusters: self.specs.iter().map(name).collect(),
+            at_least_seconds: all.into(),
+            cells: cells.map(cell).collect(),
+        }
+    }
+}
+
+fn name(spec: &ClusterSpec) -> String {
+    match spec {
+        ClusterSpec::Kind { config } | ClusterSpec::Embedded { config } => config.name.clone(),
+        ClusterSpec::Context { context, .. } => {
+            context.clone().unwrap_or_else(|| "the current context".into())
+        }
+    }
+}
+
+/// The predicted detection of a cell's first fault, on the cluster of its kind config.
+fn predicted(cell: &Cell) -> Option<Between> {
+    let model = expected_cluster::model(&cell.parsed)?;
+    let predictions = Predictions::new(Some(cell.parsed.experiment.clone()), model, TRIALS, SEED);
+    Some(predictions.steps.first()?.prediction.as_ref()?.detection)
+}
+
+impl Document {
+    fn text(&self, width: usize) -> String {
+        let clusters = counted(self.clusters.len(), "cluster");
+        let head = format!(
+            "study {} on {}: {} in {} on {clusters}, at least {} (clusters not included)",
+            self.study,
+            self.on,
+            counted(self.runs as usize, "run"),
+            counted(self.cells.len(), "cell"),
+            self.at_least_seconds.to_minutes(),
+        );
+        let seed = self.seed.map_or("a new seed".to_owned(), |seed| format!("seed {seed}"));
+        let order = format!(
+            "order: {}; in each, every cluster is visited once and every cell gets its share of \
+             the runs, both in random order ({seed}); each run at a random phase",
+            counted(self.rounds as usize, "round"),
+        );
+        let row = |cell: &PlannedCell| {
+            vec![
+                cell.cell.clone(),
+                cell.cluster.clone(),
+                cell.runs.to_string(),
+                cell.run_at_least_seconds.to_minutes(),
+                cell.predicted_detection.map_or("-".into(), |between| format!("{between:.1}")),
+            ]
+        };
+        let header = vec!["CELL", "CLUSTER", "RUNS", "A RUN (AT LEAST)", "PREDICTED DETECTION"];
+        format!(
+            "{}{}\n{}",
+            hang("", &head, width),
+            hang("", &order, width),
+            table(header, self.cells.iter().map(row))
+        )
+    }
+}
+
+/// A line for `validate`.
+pub(in crate::cli) fn summary(study: &Study) -> String {
+    let all: Duration = study
+        .cells
+        .iter()
+        .map(|cell| RunLength::of(&cell.parsed.experiment).at_least * study.repeat)
+        .sum();
+    format!(
+        "valid ({}: {}, {} take at least {})",
+        study.name,
+        counted(study.cells.len(), "cell"),
+        counted(study.cells.len() * study.repeat as usize, "run"),
+        Seconds::from(all).to_minutes()
+    )
+}

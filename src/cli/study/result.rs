@@ -1,0 +1,189 @@
+//! From a study's journal and the folders of its runs to its report: offline, and right after it.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::cli::env::Env;
+use crate::cli::exit;
+use crate::cli::failure::Failure;
+use crate::cli::form::Form;
+use crate::cli::judge::{self, Judged};
+use crate::cli::output;
+use crate::cli::outputs::Outputs;
+use crate::engine::error::RunError;
+use crate::report::study::{self, CellReport, CellRuns, FORMAT, Repetition, StudyReport};
+use crate::report::{Document, Style, json, view};
+use crate::study::journal::{Entry, Ground, Journal, JournalError, Recorded};
+use crate::timeline::store::is_record;
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Self {
+        let failure =
+            Failure::from(RunError::refused("cannot use the study's record").because(&error));
+        match error {
+            JournalError::NoSuchStudy { .. } | JournalError::Ambiguous { .. } => {
+                let failure = Failure { code: exit::USAGE, ..failure };
+                failure.hint("`kubectl outage study -f FILE` begins a study; --runs-dir names another directory")
+            }
+            _ => failure,
+        }
+    }
+}
+
+/// The folder of a run: runs lie beside the folder of all studies.
+fn folder_of(study: &Path, run: &str) -> PathBuf {
+    let studies = study.parent().unwrap_or(Path::new(""));
+    studies.parent().unwrap_or(Path::new("")).join(run)
+}
+
+/// Writes down what became of the runs during which the study was interrupted: what has come to its
+/// own end is not run again, and what has not is counted as what it was.
+pub(super) fn settle(journal: &mut Journal) -> Result<(), Failure> {
+    let open: Vec<String> = journal
+        .entries
+        .iter()
+        .filter(|entry| entry.end.is_none())
+        .map(|entry| entry.run.clone())
+        .collect();
+    for run in open {
+        let judged = judge::judge(&folder_of(journal.folder(), &run));
+        journal.end(&run, judged.is_ok_and(|judged| judged.is_over()), None)?;
+    }
+    Ok(())
+}
+
+/// A study with all of its runs.
+pub(in crate::cli) struct StudyRuns {
+    recorded: Recorded,
+    /// Each run of the journal, judged; `None`: it can't be read.
+    runs: Vec<(Entry, Option<Judged>)>,
+}
+
+impl StudyRuns {
+    pub(in crate::cli) fn read(recorded: &Recorded) -> Self {
+        let judged = |entry: &Entry| {
+            let folder = folder_of(&recorded.folder, &entry.run);
+            let was_made = entry.end.as_ref().is_some_and(|end| end.done);
+            // One that never began has no folder.
+            if !is_record(&folder) && !was_made {
+                return None;
+            }
+            let judged = judge::judge(&folder).map_err(|failure| failure.report()).ok();
+            Some((entry.clone(), judged))
+        };
+        let runs = recorded.entries.iter().filter_map(judged).collect();
+        Self { recorded: recorded.clone(), runs }
+    }
+
+    fn report(&self) -> StudyReport {
+        let header = &self.recorded.header;
+        let cells: Vec<CellReport> =
+            (0..header.cells.len()).map(|cell| CellReport::new(self.cell(cell))).collect();
+        StudyReport {
+            format: FORMAT.into(),
+            study: self.recorded.id(),
+            name: header.name.clone(),
+            question: header.question.clone(),
+            on: self.ground(),
+            started: header.started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            seed: header.seed,
+            rounds: header.rounds,
+            planned: header.repeat * header.cells.len() as u32,
+            done: cells.iter().map(|cell| cell.done).sum(),
+            nodes: header.nodes,
+            cells,
+        }
+    }
+
+    fn cell(&self, cell: usize) -> CellRuns<'_> {
+        let header = &self.recorded.header;
+        let runs = || self.runs.iter().filter(move |(entry, _)| entry.slot.cell == cell);
+        let repetition = |(entry, judged): &'_ (Entry, Option<Judged>)| {
+            let number = entry.slot.repetition;
+            judged.as_ref().map(|_| number)
+        };
+        let readable = runs().filter_map(|run| Some((repetition(run)?, run.1.as_ref()?)));
+        let done = runs().filter(|(entry, _)| entry.end.as_ref().is_some_and(|end| end.done));
+        CellRuns {
+            name: header.cells[cell].name.clone(),
+            choices: header.cells[cell].choices.clone(),
+            planned: header.repeat,
+            done: done.count() as u32,
+            unreadable: runs().filter(|(_, judged)| judged.is_none()).count() as u32,
+            runs: readable
+                .map(|(number, judged)| Repetition { number, view: judged.view() })
+                .collect(),
+            nodes: header.nodes,
+        }
+    }
+
+    /// What was measured of a cell, where it counts.
+    pub(super) fn detections(&self, cell: usize) -> Vec<f64> {
+        let runs = self.runs.iter().filter(|(entry, _)| entry.slot.cell == cell);
+        let summaries = runs.filter_map(|(_, judged)| Some(judged.as_ref()?.summary()));
+        let counted = summaries.filter(study::counts);
+        counted.filter_map(|summary| Some(summary.detection?.most.as_f64())).collect()
+    }
+
+    /// What it ran on, each cluster once.
+    fn ground(&self) -> String {
+        let of = |judged: &Judged| view::cluster(&judged.view().timeline.header.cluster);
+        let mut clusters: Vec<String> =
+            self.runs.iter().filter_map(|(_, judged)| judged.as_ref().map(of)).collect();
+        clusters.sort();
+        clusters.dedup();
+        match (&self.recorded.header.on, clusters.is_empty()) {
+            (Ground::Embedded, true) => "the EMBEDDED MODEL of a cluster".into(),
+            (Ground::Kind, true) => "kind".into(),
+            (Ground::Context { .. }, true) => "an existing cluster".into(),
+            _ => clusters.join(", "),
+        }
+    }
+
+    /// The gravest of its runs' verdicts, less those that were made again.
+    pub(in crate::cli) fn code(&self) -> u8 {
+        let done =
+            self.runs.iter().filter(|(entry, _)| entry.end.as_ref().is_some_and(|end| end.done));
+        exit::gravest(
+            done.map(|(_, judged)| judged.as_ref().map_or(exit::INCONCLUSIVE, Judged::code)),
+        )
+    }
+
+    /// Prints the report, and writes the files; the exit code of writing alone.
+    pub(in crate::cli) fn write(&self, outputs: &Outputs, env: &Env) -> u8 {
+        let report = self.report();
+        let code = outputs.write_files(|form, out| {
+            self.as_form(&report, form, &Style { width: 100, ..Style::default() }, out)
+        });
+        output::stream(|out| self.as_form(&report, outputs.stdout, &env.style(), out));
+        code
+    }
+
+    /// Formats that are about attempts or expectations have those of all runs.
+    fn as_form(
+        &self,
+        report: &StudyReport,
+        form: Form,
+        style: &Style,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let text = match form {
+            Form::Text => study::text(report, style),
+            Form::Json => json::pretty(&Document::Study(Box::new(report.clone()))),
+            Form::Yaml => json::yaml(&Document::Study(Box::new(report.clone()))),
+            Form::Csv => study::csv(report),
+            Form::Markdown => study::markdown(report),
+            _ => {
+                let views =
+                    self.runs.iter().filter_map(|(_, judged)| Some(judged.as_ref()?.view()));
+                let parts = crate::report::suite::Part::of_runs(views.collect());
+                if form == Form::Wide {
+                    write!(out, "{}\n", output::visible(&study::text(report, style)))?;
+                }
+                return form.write(&parts, style, out);
+            }
+        };
+        write!(out, "{}", output::visible(&text))?;
+        if text.ends_with('\n') { Ok(()) } else { writeln!(out) }
+    }
+}

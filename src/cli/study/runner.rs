@@ -1,0 +1,214 @@
+//! The runs of a study, one after the other, each recorded before it begins and after it has ended.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::planned::Planned;
+use super::result::StudyRuns;
+use crate::cli::command::Command;
+use crate::cli::exit;
+use crate::cli::failure::Failure;
+use crate::engine::environment::handle::ClusterHandle;
+use crate::engine::session::{Session, Start};
+use crate::report::study::counts;
+use crate::stats::Seconds;
+use crate::study::budget::{self, Known};
+use crate::study::journal::{Journal, Recorded};
+use crate::study::plan::Slot;
+
+pub(super) struct Runner<'a> {
+    command: &'a Command<'a>,
+    planned: &'a Planned<'a>,
+    journal: Journal,
+    order: Vec<Slot>,
+    known: Vec<Known>,
+    /// When the budget is spent.
+    until: Option<Instant>,
+    /// The cluster that is being visited.
+    visited: Option<usize>,
+    handle: Option<ClusterHandle>,
+}
+
+/// What became of a study's runs.
+pub(super) struct Ended {
+    pub folder: PathBuf,
+    pub codes: Vec<u8>,
+}
+
+impl<'a> Runner<'a> {
+    pub(super) fn new(
+        command: &'a Command<'a>,
+        planned: &'a Planned<'a>,
+        journal: Journal,
+        until: Option<Instant>,
+    ) -> Self {
+        let order = planned.order(journal.header.seed).order();
+        let cells = 0..planned.clusters.len();
+        let mut known: Vec<Known> = cells.map(|cell| known(&journal, planned, cell)).collect();
+        // Only a budget asks how much is known of a cell.
+        if let Some(Ok(recorded)) = until.map(|_| Recorded::read(journal.folder())) {
+            let runs = StudyRuns::read(&recorded);
+            for (cell, known) in known.iter_mut().enumerate() {
+                known.values = runs.detections(cell);
+            }
+        }
+        Self { command, planned, journal, order, known, until, visited: None, handle: None }
+    }
+
+    /// Makes the runs that are left; stops where one is interrupted or refused, or leaves something
+    /// that could not be undone.
+    pub(super) async fn carry_out(mut self) -> Ended {
+        let mut codes = Vec::new();
+        loop {
+            let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+            let Some(slot) = budget::next(&self.order, &self.known, left) else { break };
+            if self.command.abort.signal().is_some() {
+                codes.push(exit::INTERRUPTED);
+                break;
+            }
+            match self.one(slot).await {
+                // The report says how it was judged.
+                Ok(code @ (exit::INTERRUPTED | exit::NOT_UNDONE | exit::REFUSED)) => {
+                    codes.push(code)
+                }
+                Ok(_) => continue,
+                Err(failure) => codes.push(failure.report()),
+            }
+            break;
+        }
+        let open = self.open();
+        match open {
+            0 => codes.extend(self.end().await.err().map(|failure| failure.report())),
+            open if codes.is_empty() => {
+                complain!("the time is spent: {open} of {} runs are left", self.planned.runs());
+            }
+            _ => {}
+        }
+        Ended { folder: self.journal.folder().to_owned(), codes }
+    }
+
+    fn open(&self) -> usize {
+        self.order.iter().filter(|slot| self.is_open(slot)).count()
+    }
+
+    fn is_open(&self, slot: &&Slot) -> bool {
+        !self.known[slot.cell].done.contains(&slot.repetition)
+    }
+
+    async fn one(&mut self, slot: Slot) -> Result<u8, Failure> {
+        let (command, planned) = (self.command, self.planned);
+        let (begun, cell) = (Instant::now(), &planned.study.cells[slot.cell]);
+        let attempt = self.journal.entries.iter().filter(|entry| entry.slot == slot).count() as u32;
+        let seed = planned.order(self.journal.header.seed).run_seed(slot, attempt);
+        self.announce(slot, seed);
+        self.visit(planned.clusters[slot.cell]).await?;
+        let handle = self.handle.as_ref().expect("is visited");
+        command.refuse_unnamed(&cell.parsed, handle)?;
+        let start = Start::now(seed, Some((slot.repetition, planned.study.repeat)));
+        let run = start.id.clone();
+        self.journal.begin(&run, slot)?;
+        let session = Session {
+            parsed: &cell.parsed,
+            runs_dir: &command.env.runs_dir,
+            environment: &command.environment,
+        };
+        match command.once(&session, handle, start).await {
+            Ok((code, judged)) => {
+                let took = begun.elapsed();
+                let done = judged.as_ref().is_some_and(|judged| judged.is_over());
+                self.journal.end(&run, done, done.then_some(took))?;
+                if done {
+                    let known = known(&self.journal, planned, slot.cell);
+                    let values = std::mem::take(&mut self.known[slot.cell].values);
+                    self.known[slot.cell] = Known { values, ..known };
+                }
+                if let Some(judged) = judged {
+                    let summary = judged.summary();
+                    complain!("   {}: {}", summary.word(), summary.summary);
+                    let value = summary.detection.filter(|_| counts(&summary));
+                    self.known[slot.cell].values.extend(value.map(|value| value.most.as_f64()));
+                }
+                Ok(code)
+            }
+            Err(failure) => {
+                self.journal.end(&run, false, None)?;
+                Err(failure)
+            }
+        }
+    }
+
+    fn announce(&self, slot: Slot, seed: u64) {
+        let (open, planned) = (self.open(), self.planned);
+        let cell = &planned.study.cells[slot.cell].name;
+        let left: Duration = self
+            .order
+            .iter()
+            .filter(|slot| self.is_open(slot))
+            .map(|it| self.known[it.cell].lasts)
+            .sum();
+        let left = match self.until {
+            Some(until) => left.min(until.saturating_duration_since(Instant::now())),
+            None => left,
+        };
+        let left = Seconds::from_f64(left.as_secs_f64().round()).to_minutes();
+        complain!(
+            "run {} of {}: {cell}, {} of {} (seed {seed}), about {left} left",
+            planned.runs() as usize - open + 1,
+            planned.runs(),
+            slot.repetition,
+            planned.study.repeat
+        );
+    }
+
+    /// The cluster of the next run: the same, whole again, or another.
+    async fn visit(&mut self, cluster: usize) -> Result<(), Failure> {
+        if self.visited.is_some_and(|visited| visited != cluster) {
+            self.leave().await?;
+        }
+        let handle = self.command.ready(&mut self.handle, &self.planned.specs[cluster]).await?;
+        if handle.is_made_here() && !handle.is_model() && !self.journal.made.contains(&cluster) {
+            self.journal.made(cluster)?;
+        }
+        self.visited = Some(cluster);
+        Ok(())
+    }
+
+    /// Leaves a cluster, which is kept for the next round. One that the study has made and needs no
+    /// more is deleted, if that was asked for.
+    async fn leave(&mut self) -> Result<(), Failure> {
+        let (Some(cluster), Some(handle)) = (self.visited.take(), self.handle.take()) else {
+            return Ok(());
+        };
+        let needed =
+            |slot: &Slot| self.planned.clusters[slot.cell] == cluster && self.is_open(&slot);
+        let deletes = self.command.execution.delete_cluster && self.journal.made.contains(&cluster);
+        match deletes && !self.order.iter().any(needed) {
+            true => self.command.delete(&handle).await,
+            false => Ok(()),
+        }
+    }
+
+    /// All runs are made.
+    async fn end(&mut self) -> Result<(), Failure> {
+        self.leave().await?;
+        Ok(self.journal.finish(jiff::Timestamp::now())?)
+    }
+}
+
+/// What is known of a cell from the study's journal and the runs that it lists.
+fn known(journal: &Journal, planned: &Planned<'_>, cell: usize) -> Known {
+    let ends = || {
+        let entries = journal.entries.iter().filter(move |entry| entry.slot.cell == cell);
+        entries.filter_map(|entry| Some((entry, entry.end.as_ref().filter(|end| end.done)?)))
+    };
+    let took: Vec<f64> = ends().filter_map(|(_, end)| Some(end.took?.as_f64())).collect();
+    let lasts = match took.len() {
+        0 => planned.lasts(cell),
+        count => Duration::from_secs_f64(took.iter().sum::<f64>() / count as f64),
+    };
+    Known {
+        done: ends().map(|(entry, _)| entry.slot.repetition).collect(),
+        values: Vec::new(),
+        lasts,
+    }
+}

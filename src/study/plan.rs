@@ -1,0 +1,136 @@
+//! The order of a study's runs.
+//!
+//! Drift (a machine that gets warm, a neighbour's load) should hit all cells alike, so their order is
+//! random. But a cluster is not changed in no time, so it is random in blocks: in each round every
+//! cluster is visited once, and on each visit every cell of it gets its share of the repetitions. The
+//! order of the clusters in a round, and of the runs in a visit, are drawn from the study's seed: a
+//! randomized block design (Fisher, 1926), split by cluster.
+
+use crate::stats::Random;
+
+/// A run that is to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slot {
+    /// The cell, from 0.
+    pub cell: usize,
+    /// From 1.
+    pub repetition: u32,
+}
+
+/// What an order is made from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan<'a> {
+    /// The cluster of each cell.
+    pub clusters: &'a [usize],
+    /// How often each cell is run.
+    pub repeat: u32,
+    /// At most as many as repetitions.
+    pub rounds: u32,
+    pub seed: u64,
+}
+
+impl Plan<'_> {
+    /// All runs in their order: the same for the same seed.
+    pub(crate) fn order(self) -> Vec<Slot> {
+        let mut chance = Random::new(self.seed);
+        let mut all = Vec::new();
+        let share = |round: u32| {
+            (u64::from(round) * u64::from(self.repeat) / u64::from(self.rounds)) as u32
+        };
+        for round in 0..self.rounds {
+            for cluster in self.visits(&mut chance) {
+                let cells = (0..self.clusters.len()).filter(|cell| self.clusters[*cell] == cluster);
+                let slots = cells.flat_map(|cell| {
+                    (share(round)..share(round + 1))
+                        .map(move |before| Slot { cell, repetition: before + 1 })
+                });
+                let mut slots: Vec<Slot> = slots.collect();
+                shuffle(&mut slots, &mut chance);
+                all.extend(slots);
+            }
+        }
+        all
+    }
+
+    fn visits(&self, chance: &mut Random) -> Vec<usize> {
+        let mut clusters = self.clusters.to_vec();
+        clusters.sort_unstable();
+        clusters.dedup();
+        shuffle(&mut clusters, chance);
+        clusters
+    }
+
+    /// The seed of a run, and with it its phase. An attempt that takes the place of one that was
+    /// interrupted has another.
+    pub(crate) fn run_seed(self, slot: Slot, attempt: u32) -> u64 {
+        let place =
+            (slot.cell as u64) << 40 | u64::from(slot.repetition) << 16 | u64::from(attempt);
+        Random::new(self.seed ^ Random::new(place).draw()).draw() >> 32
+    }
+}
+
+/// Fisher-Yates.
+fn shuffle<T>(items: &mut [T], chance: &mut Random) {
+    for last in (1..items.len()).rev() {
+        items.swap(last, chance.below(last as u64 + 1) as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(repeat: u32, rounds: u32, seed: u64) -> Plan<'static> {
+        Plan { clusters: &[0, 0, 1, 1, 2], repeat, rounds, seed }
+    }
+
+    #[test]
+    fn every_run_is_there_once_whatever_the_rounds() {
+        for rounds in 1..=7 {
+            let mut all = plan(7, rounds, 3).order();
+            all.sort_unstable();
+            let wanted: Vec<Slot> = (0..5)
+                .flat_map(|cell| (1..=7).map(move |repetition| Slot { cell, repetition }))
+                .collect();
+            assert_eq!(all, wanted, "{rounds} rounds");
+        }
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_seed() {
+        assert_eq!(plan(10, 10, 1).order(), plan(10, 10, 1).order());
+        assert_ne!(plan(10, 10, 1).order(), plan(10, 10, 2).order());
+        let seed = |cell, repetition, attempt| {
+            plan(10, 10, 1).run_seed(Slot { cell, repetition }, attempt)
+        };
+        let seeds = [seed(0, 1, 0), seed(0, 1, 1), seed(0, 2, 0), seed(1, 1, 0)];
+        assert!(seeds.iter().all(|one| seeds.iter().filter(|other| one == *other).count() == 1));
+    }
+
+    #[test]
+    fn a_cluster_is_visited_once_a_round() {
+        for rounds in [1, 2, 5] {
+            let plan = plan(10, rounds, 4);
+            let clusters: Vec<usize> =
+                plan.order().iter().map(|slot| plan.clusters[slot.cell]).collect();
+            let per_round = clusters.len() / rounds as usize;
+            for round in clusters.chunks(per_round) {
+                let mut visits = round.to_vec();
+                visits.dedup();
+                assert_eq!(visits.len(), 3, "{round:?}");
+            }
+        }
+    }
+
+    /// Each cell is as often early as late in its visits.
+    #[test]
+    fn the_order_within_a_visit_is_random() {
+        let first = (0..400)
+            .filter(|seed| {
+                let plan = Plan { clusters: &[0, 0], repeat: 1, rounds: 1, seed: *seed };
+                plan.order()[0].cell == 0
+            })
+            .count();
+        assert!((150..=250).contains(&first), "{first}");
+    }
+}

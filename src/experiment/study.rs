@@ -371,7 +371,7 @@ mod tests {
       set:
         cluster.kind.config: ../kind-configs/default.yaml
         method[0].for: 75s
-        expect: [{detection: {within: predicted}}]
+        blastRadius: {maxWorkers: 1}
     method[0].fault:
     - nodeStop: {target: {role: worker}}
     - nodePause: {target: {role: worker}}

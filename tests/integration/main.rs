@@ -21,6 +21,7 @@ mod offline;
 mod outages;
 mod page;
 mod program;
+mod study;
 mod suite;
 mod undo_timer;
 
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
         page::tests(),
     ];
     // A model beats in real time, and time is measured: they mostly wait, and need a core each.
-    let models = [outages::tests(), embedded::tests()];
+    let models = [outages::tests(), embedded::tests(), study::tests()];
     // One cluster is shared, or nobody may notice a fault: one after the other.
     let in_turn = [suite::tests(), kills::tests(), kind::tests(), ha::tests()];
     let failed = [

@@ -147,6 +147,7 @@ impl Measure {
     pub fn words(self, value: f64) -> String {
         match self {
             Self::FailedShare => format!("{:.1}%", value * 100.0),
+            Self::P99Latency => Seconds::from_f64(value).to_string(),
             _ => format!("{:.3}", Seconds::from_f64(value)),
         }
     }

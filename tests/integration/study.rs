@@ -1,0 +1,187 @@
+//! Studies as a user runs them, on the embedded cluster.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use super::embedded::start;
+use super::program::Home;
+use super::test;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
+        test(
+            "study::a_killed_study_goes_on_with_nothing_lost",
+            a_killed_study_goes_on_with_nothing_lost,
+        ),
+        test(
+            "study::a_budget_ends_a_study_that_goes_on_later",
+            a_budget_ends_a_study_that_goes_on_later,
+        ),
+        test("study::a_dry_run_and_validate_change_nothing", a_dry_run_and_validate_change_nothing),
+        test("study::mistakes_are_drawn_where_they_are", mistakes_are_drawn_where_they_are),
+    ]
+}
+
+/// Two cells whose runs take a few seconds.
+fn small(home: &Home, repeat: u32) -> String {
+    home.copy(&["experiments/workloads", "kind-configs"], |text| text);
+    let text = format!(
+        "apiVersion: outage/v1alpha1
+kind: Study
+metadata: {{name: small}}
+spec:
+  question: Does it go on?
+  repeat: {repeat}
+  seed: 3
+  matrix:
+    settings:
+    - name: fast
+      set: {{cluster.kind.tuning.nodeMonitorGracePeriod: 2s}}
+    - name: slower
+      set: {{cluster.kind.tuning.nodeMonitorGracePeriod: 3s}}
+  experiment:
+    cluster: {{kind: {{config: ../kind-configs/fast-detection.yaml}}}}
+    workload: [workloads/web.yaml]
+    probes:
+    - name: web
+      http: {{service: web, path: /}}
+      from: {{node: {{role: control-plane}}}}
+      rate: 50/s
+      timeout: 200ms
+    steadyState:
+    - nodesReady: all
+    - probe: {{name: web, successRatio: 1.0, for: 1s}}
+    method:
+    - fault: {{nodePause: {{target: {{role: worker}}}}}}
+      for: 6s
+"
+    );
+    home.file("experiments/small.yaml", &text).to_string_lossy().into_owned()
+}
+
+fn studies(home: &Home) -> Vec<PathBuf> {
+    let folders = std::fs::read_dir(home.runs().join("studies"));
+    folders.into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+}
+
+/// The lines of the only study's journal after its first.
+fn journal(home: &Home) -> Vec<Value> {
+    let [folder] = &studies(home)[..] else { panic!("one study: {:?}", studies(home)) };
+    let text = std::fs::read_to_string(folder.join("study.jsonl")).unwrap();
+    text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn a_killed_study_goes_on_with_nothing_lost() {
+    let home = Home::new();
+    let file = small(&home, 2);
+    let command = ["study", "-f", &file, "--cluster", "embedded", "-o", "json"];
+    let mut first = start(&home, &command);
+    first.wait_for("run 2 of 4", 3 * MINUTE);
+    let second = first.said().len();
+    while !first.said()[second..].contains("nodePause confirmed") {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    first.signal("KILL");
+    first.finish();
+    let begun = journal(&home).iter().filter(|line| line.get("begun").is_some()).count();
+    assert_eq!(begun, 2);
+    // The same command goes on.
+    let output = start(&home, &command).finish();
+    output.exits(0).says("goes on: 1 of 4 runs are done").says("run 4 of 4");
+    let lines = journal(&home);
+    let runs: Vec<&Value> = lines.iter().filter_map(|line| line.get("begun")).collect();
+    let slots: BTreeSet<String> =
+        runs.iter().map(|run| format!("{} {}", run["cell"], run["repetition"])).collect();
+    assert_eq!((runs.len(), slots.len()), (5, 4), "the killed one was made again, no other was");
+    for run in &runs {
+        assert!(home.runs().join(run["run"].as_str().unwrap()).is_dir(), "{run}");
+    }
+    let report: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!((&report["planned"], &report["done"]), (&4.into(), &4.into()));
+    let cells = report["cells"].as_array().unwrap();
+    let sum =
+        |key: &str| cells.iter().map(|cell| cell["ended"][key].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((sum("pass"), sum("unfinished")), (4, 1), "{report:#}");
+    assert!(report["on"].as_str().unwrap().contains("EMBEDDED MODEL"));
+    assert!(cells.iter().all(|cell| cell["measures"][0]["n"].as_u64() > Some(0)), "{report:#}");
+    assert!(cells.iter().all(|cell| cell["detectionAgrees"]["test"]["p"].is_number()));
+    // It prints again, offline; finished, the same command begins a new one.
+    let again = home.run(&["report", "small", "-o", "json"]);
+    assert_eq!(again.exits(0).stdout, output.stdout);
+    home.run(&["report", "small"])
+        .exits(0)
+        .prints("Study small on the EMBEDDED MODEL")
+        .prints("KS AT 1%");
+    home.run(&["report", "small", "-o", "csv"]).exits(0).prints("settings=fast,detection,2,2,");
+    home.run(&["report", "small", "-o", "markdown"]).exits(0).prints("| cell | done |");
+    assert_eq!(
+        home.run(&["study", "--resume", "small", "-o", "json"]).exits(0).stdout,
+        output.stdout
+    );
+}
+
+fn a_budget_ends_a_study_that_goes_on_later() {
+    let home = Home::new();
+    let file = small(&home, 50);
+    let command = ["study", "-f", &file, "--cluster", "embedded", "--for", "20s"];
+    let output = start(&home, &command).finish();
+    output.exits(0).says("the time is spent").prints("to go: `kubectl outage study --resume");
+    let done = || {
+        let ended = |line: &&Value| line.pointer("/ended/done") == Some(&true.into());
+        journal(&home).iter().filter(ended).count()
+    };
+    let first = done();
+    assert!((1..=4).contains(&first), "{first}");
+    let mut resumed = start(&home, &["study", "--resume"]);
+    resumed.wait_for(&format!("goes on: {first} of 100 runs are done"), MINUTE);
+    resumed.wait_for("nodePause confirmed", MINUTE);
+    resumed.signal("INT");
+    let output = resumed.finish();
+    output.exits(130).prints("EMBEDDED MODEL");
+    assert_eq!(done(), first, "what was interrupted is not done");
+}
+
+fn a_dry_run_and_validate_change_nothing() {
+    let home = Home::new();
+    let file = small(&home, 4);
+    home.run(&["validate", "-f", &file])
+        .exits(0)
+        .prints("valid (small: 2 cells, 8 runs take at least");
+    let plan = start(&home, &["study", "-f", &file, "--cluster", "embedded", "--dry-run"]).finish();
+    plan.exits(0).prints("8 runs in 2 cells on 2 clusters").prints("settings=slower");
+    let json = ["study", "-f", &file, "--cluster", "embedded", "--dry-run", "-o", "json"];
+    let json: Value = serde_json::from_str(&start(&home, &json).finish().exits(0).stdout).unwrap();
+    assert_eq!((&json["runs"], json["cells"].as_array().unwrap().len()), (&8.into(), 2));
+    home.run(&["study", "node-monitor", "--dry-run", "--cluster", "embedded"])
+        .exits(0)
+        .prints("EMBEDDED MODEL");
+    assert!(studies(&home).is_empty());
+    let schema: Value =
+        serde_json::from_str(&home.run(&["schema", "study"]).exits(0).stdout).unwrap();
+    assert!(
+        schema.pointer("/properties/spec/properties/matrix/description").is_some(),
+        "{schema:#}"
+    );
+}
+
+fn mistakes_are_drawn_where_they_are() {
+    let home = Home::new();
+    let file = small(&home, 2);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let wrong = text.replace("nodeMonitorGracePeriod: 3s", "nodeMonitorGracePerod: 3s");
+    let wrong = home.file("experiments/wrong.yaml", &wrong).to_string_lossy().into_owned();
+    let output = home.run(&["validate", "-f", &wrong]);
+    output.exits(2).says("unknown field `nodeMonitorGracePerod`").says("did you mean");
+    home.run(&["study", "-f", &wrong, "--cluster", "embedded"]).exits(2);
+    home.run(&["run", "-f", &file]).exits(2).says("kubectl outage study -f FILE");
+    home.run(&["study", "nod-monitor"]).exits(2).says("did you mean `node-monitor`?");
+    home.run(&["study", "--resume", "x"]).exits(2).says("no study x");
+    home.run(&["study"]).exits(2).says("no study given");
+    home.assert_nothing_recorded();
+}

@@ -410,7 +410,7 @@ mod tests {
             "{problem}"
         );
         let problem = reading(&with("{settings: default}\n  - {settings: default}")).unwrap_err();
-        assert!(problem.contains("s.yaml:20:5: error: this excludes no cell"), "{problem}");
+        assert!(problem.contains("s.yaml:19:5: error: this excludes no cell"), "{problem}");
         let problem = reading(&with("{settings: [default, tuned]}")).unwrap_err();
         assert!(problem.contains("every cell of the study is excluded"), "{problem}");
     }

@@ -178,7 +178,7 @@ impl StudyRuns {
                     self.runs.iter().filter_map(|(_, judged)| Some(judged.as_ref()?.view()));
                 let parts = crate::report::suite::Part::of_runs(views.collect());
                 if form == Form::Wide {
-                    write!(out, "{}\n", output::visible(&study::text(report, style)))?;
+                    writeln!(out, "{}", output::visible(&study::text(report, style)))?;
                 }
                 return form.write(&parts, style, out);
             }

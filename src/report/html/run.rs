@@ -16,6 +16,7 @@ use super::super::terminal;
 use super::super::view::View;
 use super::super::{causes, latency};
 use crate::stats::Seconds;
+use crate::verdict::Outcome;
 
 /// Pixels of a lane as long as no script has measured the page.
 const WIDTH: f64 = 860.0;
@@ -80,6 +81,12 @@ fn header(view: &View<'_>) -> Markup {
             h1 { (view.timeline.header.name) " " (verdict(view.word())) }
             @if let Some(question) = question { p class="question" { (question) } }
             p class="answer" { (view.verdict.summary) }
+            @for assertion in view.verdict.assertions.iter().filter(|one| one.outcome >= Outcome::Inconclusive) {
+                p class="failure" {
+                    (verdict(assertion.outcome.word())) " " (assertion.result_text())
+                    @if let Some(why) = &assertion.why { ": " (why) }
+                }
+            }
             @for failure in view.failures() {
                 p class="failure" { strong { (failure.what) } ": " (failure.why) }
             }

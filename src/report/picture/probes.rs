@@ -6,6 +6,9 @@ use crate::analysis::{Period, ProbeFinding, Window};
 use crate::prediction::Quantity;
 use crate::report::view::View;
 
+/// Bursts of a window that are drawn.
+const MOST_BURSTS: usize = 50;
+
 pub(in crate::report) fn lanes(view: &View<'_>, all: Extent, most_buckets: usize) -> Vec<Lane> {
     view.findings.probes.iter().map(|probe| lane(probe, view, all, most_buckets)).collect()
 }
@@ -13,9 +16,18 @@ pub(in crate::report) fn lanes(view: &View<'_>, all: Extent, most_buckets: usize
 fn lane(probe: &ProbeFinding, view: &View<'_>, all: Extent, most_buckets: usize) -> Lane {
     let file = view.timeline.probe(&probe.name);
     let levels = file.map_or(Vec::new(), |file| levels(file, view, most_buckets));
-    let windows = probe.windows.iter().map(|window| {
-        let text = format!("errors for {}{}", window.words(window.length), window.bursts_text());
-        WindowMark { start: window.start.when, end: window.end.when, text }
+    let bursts = || probe.windows.iter().flat_map(|window| window.bursts.iter().take(MOST_BURSTS));
+    let windows = probe.windows.iter().flat_map(|window| {
+        let last = window.bursts.last();
+        window.bursts.iter().take(MOST_BURSTS).map(move |burst| {
+            let open = window.open && last == Some(burst);
+            let length = match open {
+                true => format!("at least {}", burst.length.least),
+                false => burst.length.to_string(),
+            };
+            let (start, end) = (burst.start.when, burst.end.when);
+            WindowMark { start, end, text: format!("errors for {length}") }
+        })
     });
     let predicted = view.findings.faults.iter().filter(|_| !probe.control).filter_map(|fault| {
         let between =
@@ -30,10 +42,10 @@ fn lane(probe: &ProbeFinding, view: &View<'_>, all: Extent, most_buckets: usize)
         .disturbances
         .iter()
         .map(|time| Span::new(time.from, time.until, Tone::Unknown, time.words()));
-    let brackets = probe.windows.iter().flat_map(|window| {
+    let brackets = bursts().flat_map(|burst| {
         [
-            Span::bracket(window.start.when, "errors began"),
-            Span::bracket(window.end.when, "errors ended"),
+            Span::bracket(burst.start.when, "errors began"),
+            Span::bracket(burst.end.when, "errors ended"),
         ]
     });
     let control = if probe.control { "control: no fault touches it" } else { "" };

@@ -169,6 +169,7 @@ fn span() -> ProbeSpan {
             from_node: None,
             reused: false,
             control: false,
+            paths: Vec::new(),
             needs: None,
         },
         start: START,

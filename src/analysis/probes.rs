@@ -8,8 +8,8 @@ use super::classes::Classes;
 use super::disturbance;
 use super::error_rate::RollingRate;
 use super::findings::{
-    Disturbance, EndpointFinding, FaultFinding, KeptConnections, Lateness, Period, PeriodTally,
-    ProbeFinding, ServiceFinding, Tally, Unreadable, When,
+    Disturbance, EndpointFinding, FaultFinding, KeptConnections, Lateness, PathFinding, Period,
+    PeriodTally, ProbeFinding, ServiceFinding, Tally, Unreadable, When,
 };
 use super::in_effect::{AttemptResult, StepTracker};
 use super::kept;
@@ -110,6 +110,7 @@ struct Pass<'a> {
     segments: Vec<Segment>,
     tracker: Tracker,
     classes: Classes,
+    paths: Vec<(Tally, Classes)>,
     late: Histogram<u64>,
     latency: LatencyBuilder,
     series: SeriesBuilder,
@@ -165,6 +166,7 @@ impl<'a> Pass<'a> {
             ),
             segments,
             classes: Classes::default(),
+            paths: vec![Default::default(); span.probe.paths.len()],
             late: Histogram::new_with_bounds(1, MOST_LATE_US, 2).expect("the bounds are constants"),
             latency: LatencyBuilder::new(&span.probe, run),
             series: SeriesBuilder::new(start, run.end),
@@ -218,6 +220,7 @@ impl<'a> Pass<'a> {
         if self.segments[segment].period != Period::Settling {
             self.note_stall(attempt, due, done);
         }
+        self.count_path(segment, attempt);
         let tally = &mut self.tallies[segment];
         let mut result = AttemptResult::Succeeded;
         if !ok {
@@ -257,6 +260,21 @@ impl<'a> Pass<'a> {
             proves: self.reusable || !attempt.reused,
             backend: attempt.backend,
         });
+    }
+
+    #[inline]
+    fn count_path(&mut self, segment: usize, attempt: &Attempt) {
+        if self.paths.is_empty() || self.segments[segment].period == Period::Settling {
+            return;
+        }
+        let path = attempt.slot % self.paths.len() as u64;
+        let (tally, classes) = &mut self.paths[path as usize];
+        if attempt.outcome.is_ok() {
+            tally.ok += 1;
+            return;
+        }
+        classes.count(attempt.outcome);
+        *if attempt.outcome.is_failure() { &mut tally.failed } else { &mut tally.blind } += 1;
     }
 
     /// Notes where the prober was late: an attempt was due longer ago than its timeout (it was sent
@@ -302,6 +320,17 @@ impl<'a> Pass<'a> {
             asked: self.asked,
             total: self.tallies.iter().fold(Tally::default(), |sum, t| sum.plus(*t)),
             classes: self.classes.counts(),
+            paths: span
+                .probe
+                .paths
+                .iter()
+                .zip(&self.paths)
+                .map(|(path, (total, classes))| PathFinding {
+                    path: path.clone(),
+                    total: *total,
+                    classes: classes.counts(),
+                })
+                .collect(),
             periods,
             windows: self.tracker.finish(),
             late: Vec::new(),

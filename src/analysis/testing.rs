@@ -34,6 +34,7 @@ pub(crate) fn span(name: &str, interval_ms: u64, timeout_ms: u64) -> ProbeSpan {
             from_node: Some("fast-detection-control-plane".into()),
             reused: false,
             control: false,
+            paths: Vec::new(),
             needs: None,
         },
         start: at(-5000),

@@ -257,6 +257,7 @@ pub(crate) mod tests {
             from_node: Some("cp".into()),
             reused: false,
             control: false,
+            paths: Vec::new(),
             needs: None,
         };
         let format = ProbeSpan::FORMAT.into();

@@ -34,6 +34,7 @@ pub fn header(name: &str, from: &str, from_node: Option<&str>) -> ProbeHeader {
         from_node: from_node.map(Into::into),
         reused: false,
         control: true,
+        paths: Vec::new(),
         needs: None,
     }
 }

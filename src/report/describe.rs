@@ -156,6 +156,9 @@ fn probes(view: &View<'_>, out: &mut String) -> fmt::Result {
             "    {ok} ok, {failed} failed, {blind} not made; late by {} (p50), {} (p99), {} (max)",
             late.p50, late.p99, late.max
         )?;
+        if let Some(paths) = super::paths::line(probe) {
+            writeln!(out, "    {paths}")?;
+        }
         for line in super::latency::describe(view.findings, probe) {
             writeln!(out, "    {line}")?;
         }

@@ -1,8 +1,8 @@
 //! What a run measured, as names and values: for the formats that have no chain.
 
-use super::latency;
 use super::summary::Summary;
 use super::view::View;
+use super::{latency, paths};
 use crate::analysis::{ProbeFinding, Window};
 
 /// A value of a run. The name is the same in every run of an experiment.
@@ -33,12 +33,17 @@ pub(super) fn values(view: &View<'_>) -> Vec<Measured> {
                 format!("highest error rate of {} over {}", probe.name, rate.window.to_minutes());
             value(&name, Some(format!("{} of {}", rate.failed, rate.judged)))
         });
+        let by_path = probe.paths.iter().map(|path| {
+            let name = format!("failed attempts of {}, {}", probe.name, path.path);
+            value(&name, Some(paths::failed(path)))
+        });
         [
             value(&format!("errors of {}", probe.name), faulted.then(|| errors(probe))),
             value(&format!("failed attempts of {}", probe.name), Some(failed)),
         ]
         .into_iter()
         .chain(rates.collect::<Vec<_>>())
+        .chain(by_path.collect::<Vec<_>>())
     });
     first.into_iter().chain(of_probes).flatten().chain(latency::values(view.findings)).collect()
 }

@@ -32,6 +32,7 @@ pub mod log;
 pub mod markdown;
 mod measured;
 pub mod not_run;
+mod paths;
 mod picture;
 mod printable;
 pub mod runs;

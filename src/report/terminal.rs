@@ -7,10 +7,12 @@ use super::causes;
 use super::comparison::Comparison;
 use super::latency;
 use super::line::Line;
+use super::paths;
 use super::spark::Spark;
 use super::style::Style;
 use super::text::{bold, dim, hang, judged, pad, width, wrap};
 use super::view::View;
+use crate::analysis::findings::ClassCount;
 use crate::analysis::{Findings, Period, ProbeFinding, Window};
 use crate::prediction::Quantity;
 use crate::stats::Seconds;
@@ -149,6 +151,7 @@ fn failures(
         }
         out.push_str(&hang("    ", &counts, style.width));
     }
+    paths::line(probe).iter().for_each(|line| out.push_str(&hang("    ", line, style.width)));
     causes::lines(probe).iter().for_each(|line| out.push_str(&hang("    ", line, style.width)));
     if !probe.control {
         out.push_str(&latency::block(found, probe, style));
@@ -206,8 +209,6 @@ pub(super) fn counts(probe: &ProbeFinding) -> String {
 }
 
 fn in_window(window: &Window, first: bool) -> String {
-    let classes: Vec<String> =
-        window.classes.iter().map(|c| format!("{} {}", c.class, c.count)).collect();
     let place = match (first, window.period) {
         (_, Period::AfterUndo { .. }) => "after the undo",
         (true, _) => "in the window",
@@ -218,7 +219,7 @@ fn in_window(window: &Window, first: bool) -> String {
         "{} of {} failed {place}{bursts} ({})",
         window.failed,
         window.attempts,
-        classes.join(", ")
+        ClassCount::list(&window.classes)
     )
 }
 

@@ -294,6 +294,7 @@ mod tests {
                 from_node: None,
                 reused: false,
                 control: false,
+                paths: Vec::new(),
                 needs: None,
             },
             start: Moment(1_000_000_000),

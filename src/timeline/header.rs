@@ -133,6 +133,10 @@ pub struct ProbeHeader {
     /// A control probe asks something that no fault can touch: where it fails, the prober's machine
     /// is sick.
     pub control: bool,
+    /// The paths that it asks in turn: attempt i has that of number i modulo their count. Empty: it
+    /// has no more than one, or an older program wrote this.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
     /// What of the control plane must work for it to be answered; `None`: none of it, or not known
     /// (timelines of older programs).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -26,7 +26,8 @@ pub use leader::{LeaderFinding, LeaderGap, LeaderLoss, LeaderTerm, OldLeader};
 pub(crate) use probe::MOST_BLIND;
 pub use probe::{
     Disturbance, DisturbanceCause, ErrorRate, InEffect, KeptConnections, KeptEnd, LateFinding,
-    Lateness, Period, PeriodTally, ProbeFinding, Recovered, Series, Tally, UndisturbedLatency,
+    Lateness, PathFinding, Period, PeriodTally, ProbeFinding, Recovered, Series, Tally,
+    UndisturbedLatency,
 };
 pub use warning::{Warning, WarningText};
 pub use window::{Burst, ClassCount, Edge, Gap, Proof, Window};

@@ -40,6 +40,9 @@ pub struct ProbeFinding {
     pub total: Tally,
     /// By class, over the whole run, most frequent first.
     pub classes: Vec<ClassCount>,
+    /// By path, where it has several, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<PathFinding>,
     /// How attempts ended before, during and after each fault, by the time of sending.
     pub periods: Vec<PeriodTally>,
     /// The error windows, at most one for each period after the first fault's request.
@@ -150,6 +153,19 @@ impl Disturbance {
 
 /// Attempts do not stand for all where more than this share of them say nothing.
 pub(crate) const MOST_BLIND: f64 = 0.05;
+
+/// How the attempts of one path ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct PathFinding {
+    /// The path.
+    pub path: String,
+    /// How its attempts ended, from the steady state on.
+    pub total: Tally,
+    /// Those that did not succeed, by class, most frequent first.
+    pub classes: Vec<ClassCount>,
+}
 
 impl ProbeFinding {
     /// Whether its prober was late all the time.

@@ -167,6 +167,14 @@ pub struct ClassCount {
     pub count: u64,
 }
 
+impl ClassCount {
+    /// `timeout 21, refused 3`.
+    pub fn list(all: &[Self]) -> String {
+        let shown: Vec<String> = all.iter().map(|c| format!("{} {}", c.class, c.count)).collect();
+        shown.join(", ")
+    }
+}
+
 /// A run of successes inside a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]

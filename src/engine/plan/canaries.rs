@@ -25,6 +25,7 @@ fn spec(probe: &Probe, canary: Canary, namespace: &str) -> CanarySpec {
         from_node: None,
         reused: false,
         control: false,
+        paths: Vec::new(),
         needs: needs(&probe.ask),
     };
     let (namespace, interval_ns) = (namespace.to_owned(), ProbeSpec::interval_of(probe.rate));

@@ -69,6 +69,7 @@ impl Placement<'_> {
             from_node: place.node().map(str::to_owned),
             reused: probe.connection == Connection::Reused,
             control: false,
+            paths: probe.ask.paths_in_turn().to_vec(),
             needs: needs(&probe.ask),
         };
         let spec = ProbeSpec {

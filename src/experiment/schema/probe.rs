@@ -389,6 +389,14 @@ impl Ask {
         }
     }
 
+    /// Its paths, where it has several.
+    pub fn paths_in_turn(&self) -> &[String] {
+        match self {
+            Ask::Http(http) => &http.paths,
+            _ => &[],
+        }
+    }
+
     /// How it speaks TLS, if it may.
     pub fn tls_settings(&self) -> Option<&TlsSettings> {
         match self {

@@ -16,8 +16,8 @@ use super::error::ClusterError;
 use super::labels::MIRROR;
 use super::node::{Node, read_node};
 use super::objects;
-use crate::timeline::Endpoint;
 use crate::timeline::leader::SYSTEM_NAMESPACE;
+use crate::timeline::{Endpoint, Secret};
 use crate::workload::Route;
 
 const PAGE: u32 = 500;
@@ -137,6 +137,17 @@ impl Cluster {
         let api: Api<objects::Ingress> = Api::namespaced(self.client(), namespace);
         let what = format!("read the Ingress {namespace}/{name}");
         Ok(read_ingress(self.call(what, api.get(name)).await?))
+    }
+
+    /// The values of a Secret, by key.
+    pub(crate) async fn secret(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<BTreeMap<String, Secret<Vec<u8>>>, ClusterError> {
+        let api: Api<core::Secret> = Api::namespaced(self.client(), namespace);
+        let found = self.call(format!("read the Secret {namespace}/{name}"), api.get(name)).await?;
+        Ok(found.data.into_iter().flatten().map(|(key, value)| (key, Secret(value.0))).collect())
     }
 
     /// The Services of all namespaces.

@@ -174,6 +174,11 @@ async fn what_is_not_there_is_refused_by_a_look_and_by_a_run_alike() {
             "1 pod with a=b in namespace shop",
         ),
         ("service: data/web, at", "service: nowhere/web, at", "in the namespace nowhere"),
+        (
+            "http: {service: web}",
+            "http: {service: web, tls: true, ca: {secret: front-tls}}",
+            "no Secret front-tls in the namespace shop",
+        ),
     ] {
         assert!(EXPERIMENT.contains(from), "{from}");
         let experiment = EXPERIMENT.replacen(from, to, 1);

@@ -31,7 +31,7 @@ pub(crate) fn key(pem: &str) -> Result<Vec<u8>, String> {
 }
 
 /// Errors when one of them can vouch for nothing.
-pub(super) fn roots(chain: &[Vec<u8>]) -> Result<(), String> {
+pub(crate) fn roots(chain: &[Vec<u8>]) -> Result<(), String> {
     let mut roots = RootCertStore::empty();
     let mut added = chain.iter().map(|der| roots.add(CertificateDer::from(der.as_slice())));
     added.try_for_each(|added| {
@@ -40,7 +40,7 @@ pub(super) fn roots(chain: &[Vec<u8>]) -> Result<(), String> {
 }
 
 /// Errors when a client cannot show the certificates with this key.
-pub(super) fn pair(chain: Vec<Vec<u8>>, pem: &str) -> Result<(), String> {
+pub(crate) fn pair(chain: Vec<Vec<u8>>, pem: &str) -> Result<(), String> {
     let key = PrivateKeyDer::try_from(key(pem)?)
         .map_err(|why| format!("the key cannot be used: {why}"))?;
     let chain = chain.into_iter().map(CertificateDer::from).collect();

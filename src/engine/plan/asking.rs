@@ -29,7 +29,9 @@ impl Placement<'_> {
             })?,
         };
         let destination = self.destination(probe, place, target).await?;
-        let mut asked = asked(&probe.ask, target, destination).map_err(RunError::failed)?;
+        let mut ask = probe.ask.clone();
+        self.read_secrets(&mut ask).await?;
+        let mut asked = asked(&ask, target, destination).map_err(RunError::failed)?;
         match target {
             Target::Published { service, via, on, .. } => {
                 let on = match on {

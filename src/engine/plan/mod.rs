@@ -7,3 +7,4 @@ mod look_up;
 mod object_fault;
 pub(in crate::engine) mod placement;
 pub(crate) mod pods;
+mod secrets;

@@ -136,6 +136,13 @@ impl Objects<'_> {
         if let Ask::Dns { name: DnsName::Service(service), .. } = &probe.ask {
             self.named(check, &format!("{place}.service"), "Service", service);
         }
+        let settings = probe.ask.tls_settings();
+        let ca = settings.and_then(|tls| Some((&tls.ca_secret.as_ref()?.secret, "ca")));
+        let client =
+            settings.and_then(|tls| Some((tls.client_secret.as_ref()?, "clientCertificate")));
+        for (secret, field) in ca.into_iter().chain(client) {
+            self.named(check, &format!("{place}.{field}.secret"), "Secret", secret);
+        }
         match probe.ask.target() {
             Some(Target::Service { service, port }) => {
                 let (ask, place) = (&place, format!("{place}.service"));

@@ -111,7 +111,8 @@ mod tests {
     use super::super::probe::probe;
     use super::*;
     use crate::experiment::schema::{
-        BodyJson, FileText, From, HttpAsk, Method, Pods, PortOn, Target, TlsSettings, Via,
+        BodyJson, FileText, From, HttpAsk, Method, Pods, PortOn, SecretKey, Target, TlsSettings,
+        Via,
     };
     use crate::timeline::ProbeKind;
 
@@ -411,6 +412,32 @@ mod tests {
             ("port: 80", "a `grpc` probe needs one of"),
         ] {
             let wrong = wrong(&format!("grpc: {{{bad}}}"));
+            assert!(wrong.contains(why), "{bad}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn certificates_may_be_in_secrets() {
+        let settings = |fields: &str| http(&format!("service: web, tls: true, {fields}")).settings;
+        let read =
+            settings("ca: {secret: shop/ca}, clientCertificate: {secret: me, namespace: shop}");
+        let key = |secret: &str, key: &str| SecretKey { secret: secret.into(), key: key.into() };
+        assert_eq!(read.ca_secret, Some(key("shop/ca", "ca.crt")));
+        assert_eq!((read.client_secret, read.ca), (Some("shop/me".into()), None));
+        let other = settings("ca: {secret: bundle, key: root.pem}");
+        assert_eq!(other.ca_secret, Some(key("bundle", "root.pem")));
+        for (bad, why) in [
+            ("ca: {file: a, key: b}", "`key` is for a `secret` only"),
+            ("ca: {secret: a, file: b}", "a certificate takes only one of `file` and `secret`"),
+            ("ca: {secret: A}", "expected a name"),
+            ("insecure: true, ca: {secret: a}", "accepts any certificate, despite `ca`"),
+            ("clientCertificate: {secret: a, key: b}", "key"),
+            (
+                "clientCertificate: {secret: a}, clientKey: {file: b}",
+                "`clientKey` is in the Secret of `clientCertificate`",
+            ),
+        ] {
+            let wrong = wrong(&format!("http: {{service: web, tls: true, {bad}}}"));
             assert!(wrong.contains(why), "{bad}: {wrong}");
         }
     }

@@ -1,45 +1,111 @@
-//! How a probe speaks TLS: the fields that `http` and `tls` have in common.
+//! How a probe speaks TLS: the fields that `http`, `tls` and `grpc` have in common.
 
 use rustls::pki_types::ServerName;
+use serde_json::json;
 
 use super::fields::{Cx, Fields};
-use super::scalar::{flag, named_file, sentence, text_or_file};
-use crate::experiment::schema::{ClientCertificate, TlsSettings};
-use crate::experiment::tree::{Node, quoted};
-use crate::timeline::Secret;
+use super::reference;
+use super::scalar::{dns_label, flag, named_file, path, sentence, text};
+use crate::experiment::schema::{ClientCertificate, FileText, SecretKey, TlsSettings};
+use crate::experiment::tree::{Node, Value, quoted};
+use crate::timeline::{ObjectRef, Secret};
 
 /// The names of these fields.
 pub(super) const FIELDS: [&str; 5] =
     ["insecure", "serverName", "ca", "clientCertificate", "clientKey"];
 
+/// Where cert-manager and Kubernetes itself put the certificate of an authority.
+const CA_KEY: &str = "ca.crt";
+/// What is in a Secret beside its name.
+const OF_SECRETS: [&str; 2] = ["namespace", "key"];
+
+/// Where a certificate is.
+enum Place {
+    Text(FileText),
+    Secret(SecretKey),
+}
+
 pub(super) fn tls_settings(fields: &mut Fields) -> Option<TlsSettings> {
     let [insecure, server_name, ca, certificate, key] = FIELDS;
     let is_insecure = fields.or(insecure, false, flag);
     let server_name = fields.optional(server_name, name_in_certificate);
-    let authority = fields.optional(ca, text_or_file);
-    let chain = fields.optional(certificate, text_or_file);
+    let authority = fields.optional(ca, |cx, node| place(cx, node, Some(CA_KEY)));
+    let chain = fields.optional(certificate, |cx, node| place(cx, node, None));
     let key_file = fields.optional(key, named_file);
-    match (fields.key(certificate), fields.key(key)) {
-        (Some(_), None) => fields.misses(key),
-        (None, Some(_)) => fields.misses(certificate),
+    match (fields.key(certificate), fields.key(key), &chain) {
+        (Some(_), Some(at), Some(Some(Place::Secret(_)))) => {
+            let message = "`clientKey` is in the Secret of `clientCertificate`";
+            return fields.cx().error_hint(at, message, "remove it");
+        }
+        (Some(_), None, Some(Some(Place::Secret(_)))) => {}
+        (Some(_), None, _) => fields.misses(key),
+        (None, Some(_), _) => fields.misses(certificate),
         _ => {}
     }
-    let client = chain?.zip(key_file?);
-    let settings = TlsSettings {
-        insecure: is_insecure?,
-        server_name: server_name?,
-        ca: authority?,
-        client: client.map(|(certificate, key_file)| ClientCertificate {
-            certificate,
-            key_file,
-            key: Secret::default(),
-        }),
-    };
-    if let (true, Some(_), Some(at)) = (settings.insecure, &settings.ca, fields.key(insecure)) {
+    let key_file = key_file?;
+    let mut settings =
+        TlsSettings { insecure: is_insecure?, server_name: server_name?, ..TlsSettings::default() };
+    match authority? {
+        Some(Place::Text(text)) => settings.ca = Some(text),
+        Some(Place::Secret(secret)) => settings.ca_secret = Some(secret),
+        None => {}
+    }
+    match chain? {
+        Some(Place::Text(certificate)) => {
+            settings.client = key_file.map(|key_file| ClientCertificate {
+                certificate,
+                key_file,
+                key: Secret::default(),
+            });
+        }
+        Some(Place::Secret(SecretKey { secret, .. })) => settings.client_secret = Some(secret),
+        None => {}
+    }
+    if let (true, Some(_), Some(at)) = (settings.insecure, fields.key(ca), fields.key(insecure)) {
         let hint = "remove one of the two";
         fields.cx().error_hint::<()>(at, "`insecure` accepts any certificate, despite `ca`", hint);
     }
     Some(settings)
+}
+
+/// A text, a file or a Secret; with the default of its `key`, if it may have another.
+fn place(cx: &Cx, node: &Node, default: Option<&str>) -> Option<Place> {
+    let named = || {
+        let mut fields = Fields::of(cx, node, "a certificate")?;
+        let found = fields.one_of(&[("file", file), ("secret", secret)]);
+        let namespace = fields.optional("namespace", dns_label);
+        let key = match default {
+            Some(default) => fields.or("key", default.to_owned(), sentence),
+            None => Some(String::new()),
+        };
+        let stray = fields.first_key(&OF_SECRETS);
+        let found = match (found?, stray) {
+            (Place::Secret(SecretKey { secret, .. }), _) => {
+                let secret = fields.joined(secret, namespace?)?;
+                Place::Secret(SecretKey { secret, key: key? })
+            }
+            (_, Some((name, at))) => {
+                return cx.error(at, format!("`{name}` is for a `secret` only"));
+            }
+            (file, None) => file,
+        };
+        fields.finish();
+        Some(found)
+    };
+    cx.reads_also(|| json!({"type": "string"}), named)?;
+    match node.value {
+        Value::Map(_) => named(),
+        _ => text(cx, node).map(|text| Place::Text(FileText { file: None, text })),
+    }
+}
+
+fn file(cx: &Cx, node: &Node) -> Option<Place> {
+    path(cx, node).map(|file| Place::Text(FileText { file: Some(file), text: String::new() }))
+}
+
+fn secret(cx: &Cx, node: &Node) -> Option<Place> {
+    let secret: ObjectRef = reference::object(cx, node)?;
+    Some(Place::Secret(SecretKey { secret, key: String::new() }))
 }
 
 fn name_in_certificate(cx: &Cx, node: &Node) -> Option<String> {

@@ -26,8 +26,8 @@ pub(crate) use fault::{Direction, DrainOptions, Fault, Side, every_fault};
 pub(crate) use named::Named;
 pub(crate) use probe::{
     ApiServer, ApiVerb, Ask, BodyJson, Canary, ClientCertificate, Connection, DnsName, FileText,
-    From, GrpcAsk, HttpAsk, Method, NamedFile, PortOn, Probe, StatusRange, Target, TlsSettings,
-    Via,
+    From, GrpcAsk, HttpAsk, Method, NamedFile, PortOn, Probe, SecretKey, StatusRange, Target,
+    TlsSettings, Via,
 };
 pub(crate) use selector::{Count, NodeSelector, PodSelector, Pods, PodsBy};
 

@@ -62,6 +62,9 @@ impl Probe {
         if let Ask::Dns { name: DnsName::Service(service), .. } = &mut self.ask {
             visit(Named::Object(SERVICE, service));
         }
+        if let Some(settings) = self.ask.tls_settings_mut() {
+            settings.secrets_mut().for_each(|secret| visit(Named::Object("Secret", secret)));
+        }
         match self.ask.target_mut() {
             Some(Target::Service { service, .. } | Target::Published { service, .. }) => {
                 visit(Named::Object(SERVICE, service));

@@ -247,9 +247,30 @@ pub struct TlsSettings {
     /// Who may vouch for the server's certificate, as PEM. Default: who vouches for the web's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<FileText>,
+    /// The same, in a Secret of the cluster. It is read when probes start, and in no timeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret: Option<SecretKey>,
     /// How the client shows who it is. Default: it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientCertificate>,
+    /// The same, in a Secret of the type `kubernetes.io/tls`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<ObjectRef>,
+}
+
+impl TlsSettings {
+    /// The Secrets that it names.
+    pub fn secrets_mut(&mut self) -> impl Iterator<Item = &mut ObjectRef> {
+        self.ca_secret.iter_mut().map(|key| &mut key.secret).chain(&mut self.client_secret)
+    }
+}
+
+/// A value of a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKey {
+    pub secret: ObjectRef,
+    pub key: String,
 }
 
 /// A client's certificate and key.
@@ -407,13 +428,20 @@ impl Ask {
         }
     }
 
+    pub fn tls_settings_mut(&mut self) -> Option<&mut TlsSettings> {
+        match self {
+            Ask::Http(http) => Some(&mut http.settings),
+            Ask::Grpc(grpc) => Some(&mut grpc.settings),
+            Ask::Tls { settings, .. } => Some(settings),
+            _ => None,
+        }
+    }
+
     /// The files that it names.
     pub(crate) fn files_mut(&mut self) -> impl Iterator<Item = NamedFile<'_>> {
         let (body, settings) = match self {
             Ask::Http(http) => (http.body.as_mut(), Some(&mut http.settings)),
-            Ask::Tls { settings, .. } => (None, Some(settings)),
-            Ask::Grpc(grpc) => (None, Some(&mut grpc.settings)),
-            _ => (None, None),
+            other => (None, other.tls_settings_mut()),
         };
         let (ca, client) =
             settings.map_or((None, None), |tls| (tls.ca.as_mut(), tls.client.as_mut()));

@@ -124,6 +124,11 @@ impl Channels {
         u64::from(*generation) << 32 | u64::from(index)
     }
 
+    pub(super) fn find(&self, key: u64) -> Option<&Channel> {
+        let (generation, channel) = self.entries.get(key as u32 as usize)?;
+        channel.as_ref().filter(|_| u64::from(*generation) == key >> 32)
+    }
+
     pub(super) fn get(&mut self, key: u64) -> Option<&mut Channel> {
         let (generation, channel) = self.entries.get_mut(key as u32 as usize)?;
         channel.as_mut().filter(|_| u64::from(*generation) == key >> 32)

@@ -1,5 +1,10 @@
 //! Waiting for sockets, to the nanosecond: epoll on Linux, poll elsewhere.
 
+use std::io;
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+
 #[cfg(target_os = "linux")]
 pub(super) use self::epoll::Poller;
 #[cfg(not(target_os = "linux"))]
@@ -34,6 +39,47 @@ fn sleep_ns(ns: u64) -> u64 {
     }
 }
 
+/// Sockets that poll is given.
+#[derive(Default)]
+struct Polled<'a> {
+    fds: Vec<PollFd<'a>>,
+    keys: Vec<u64>,
+}
+
+impl<'a> Polled<'a> {
+    fn of(sources: impl Iterator<Item = Source<'a>>) -> Self {
+        let mut polled = Self::default();
+        sources.for_each(|source| polled.push(source));
+        polled
+    }
+
+    fn push(&mut self, Source { socket, key, interest }: Source<'a>) {
+        let flags = match interest {
+            Interest::Writable => PollFlags::OUT,
+            Interest::Readable => PollFlags::IN,
+        };
+        self.fds.push(PollFd::from_borrowed_fd(socket, flags));
+        self.keys.push(key);
+    }
+
+    /// Waits for at most `ns`; appends the keys of those that are ready.
+    fn wait(&mut self, ns: u64, ready: &mut Vec<u64>) -> io::Result<()> {
+        if again(rustix::event::poll(&mut self.fds, Some(&timespec(sleep_ns(ns)))))? > 0 {
+            let all = self.fds.iter().zip(&self.keys);
+            ready.extend(all.filter(|(fd, _)| !fd.revents().is_empty()).map(|(_, key)| key));
+        }
+        Ok(())
+    }
+}
+
+/// A wait that a signal ended found nothing.
+fn again(result: Result<usize, Errno>) -> io::Result<usize> {
+    match result {
+        Err(Errno::INTR) => Ok(0),
+        other => Ok(other?),
+    }
+}
+
 fn timespec(ns: u64) -> rustix::time::Timespec {
     rustix::time::Timespec { tv_sec: (ns / 1_000_000_000) as _, tv_nsec: (ns % 1_000_000_000) as _ }
 }
@@ -41,15 +87,15 @@ fn timespec(ns: u64) -> rustix::time::Timespec {
 #[cfg(target_os = "linux")]
 mod epoll {
     use std::io;
-    use std::os::fd::OwnedFd;
+    use std::os::fd::{AsFd, OwnedFd};
 
     use rustix::buffer::spare_capacity;
     use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
-    use rustix::event::{PollFd, PollFlags};
-    use rustix::io::Errno;
 
-    use super::{Interest, Source, sleep_ns, timespec};
+    use super::{Interest, Polled, Source, again, timespec};
 
+    /// The key of the epoll itself, which no channel has.
+    const ADDED: u64 = u64::MAX;
     const BATCH: usize = 256;
 
     /// Waits with epoll, edge-triggered: each event of a socket is reported once.
@@ -81,15 +127,20 @@ mod epoll {
         }
 
         /// Waits for at most `ns`, never for less while nothing happens; appends the keys of ready
-        /// sockets.
+        /// sockets. `some` have not been added, and are waited for this time.
         pub(crate) fn wait<'a>(
             &mut self,
             ns: u64,
+            some: impl Iterator<Item = Source<'a>>,
             _: impl Iterator<Item = Source<'a>>,
             ready: &mut Vec<u64>,
         ) -> io::Result<()> {
-            let mut fds = [PollFd::new(&self.epoll, PollFlags::IN)];
-            if again(rustix::event::poll(&mut fds, Some(&timespec(sleep_ns(ns)))))? > 0 {
+            let added =
+                Source { socket: self.epoll.as_fd(), key: ADDED, interest: Interest::Readable };
+            let mut polled = Polled::of(some);
+            polled.push(added);
+            polled.wait(ns, ready)?;
+            if ready.pop_if(|key| *key == ADDED).is_some() {
                 self.events.clear();
                 again(epoll::wait(
                     &self.epoll,
@@ -101,14 +152,6 @@ mod epoll {
             Ok(())
         }
     }
-
-    /// A wait that a signal ended found nothing.
-    fn again(result: Result<usize, Errno>) -> io::Result<usize> {
-        match result {
-            Err(Errno::INTR) => Ok(0),
-            other => Ok(other?),
-        }
-    }
 }
 
 #[cfg(any(test, not(target_os = "linux")))]
@@ -116,10 +159,7 @@ mod poll {
     #![cfg_attr(target_os = "linux", allow(dead_code))]
     use std::io;
 
-    use rustix::event::{PollFd, PollFlags};
-    use rustix::io::Errno;
-
-    use super::{Interest, Source, sleep_ns, timespec};
+    use super::{Polled, Source};
 
     /// Waits with poll, which is given all sockets every time.
     #[derive(Debug)]
@@ -139,26 +179,11 @@ mod poll {
         pub(super) fn wait<'a>(
             &mut self,
             ns: u64,
-            sources: impl Iterator<Item = Source<'a>>,
+            _: impl Iterator<Item = Source<'a>>,
+            all: impl Iterator<Item = Source<'a>>,
             ready: &mut Vec<u64>,
         ) -> io::Result<()> {
-            let (mut fds, mut keys) = (Vec::new(), Vec::new());
-            for Source { socket, key, interest } in sources {
-                let flags = match interest {
-                    Interest::Writable => PollFlags::OUT,
-                    Interest::Readable => PollFlags::IN,
-                };
-                fds.push(PollFd::from_borrowed_fd(socket, flags));
-                keys.push(key);
-            }
-            match rustix::event::poll(&mut fds, Some(&timespec(sleep_ns(ns)))) {
-                Err(Errno::INTR) => return Ok(()),
-                other => other?,
-            };
-            ready.extend(
-                fds.iter().zip(keys).filter(|(fd, _)| !fd.revents().is_empty()).map(|(_, key)| key),
-            );
-            Ok(())
+            Polled::of(all).wait(ns, ready)
         }
     }
 }
@@ -185,15 +210,24 @@ mod tests {
             poll.add(&source).unwrap();
         }
         let mut ready = Vec::new();
-        epoll.wait(1_000_000_000, sources(), &mut ready).unwrap();
-        poll.wait(1_000_000_000, sources(), &mut ready).unwrap();
+        let none = std::iter::empty;
+        epoll.wait(1_000_000_000, none(), sources(), &mut ready).unwrap();
+        poll.wait(1_000_000_000, none(), sources(), &mut ready).unwrap();
         assert_eq!(ready, [7, 7]);
+        // What was not added is waited for beside what was.
+        let (mut e, f) = UnixStream::pair().unwrap();
+        e.write_all(b"x").unwrap();
+        let mut epoll = Poller::new().unwrap();
+        epoll.add(&source(b.as_fd(), 7)).unwrap();
+        ready.clear();
+        epoll.wait(1_000_000_000, [source(f.as_fd(), 9)].into_iter(), none(), &mut ready).unwrap();
+        assert_eq!(ready, [9, 7]);
     }
 
     /// How much longer than asked a wait took.
     fn wait_over(poller: &mut Poller, ns: u64) -> u64 {
         let before = Moment::now();
-        poller.wait(ns, std::iter::empty(), &mut Vec::new()).unwrap();
+        poller.wait(ns, std::iter::empty(), std::iter::empty(), &mut Vec::new()).unwrap();
         Moment::now().0 - before.0 - ns
     }
 
@@ -202,7 +236,7 @@ mod tests {
         let mut poller = Poller::new().unwrap();
         for ns in [0, 2_000, 50_000, 1_300_000] {
             let before = Moment::now();
-            poller.wait(ns, std::iter::empty(), &mut Vec::new()).unwrap();
+            poller.wait(ns, std::iter::empty(), std::iter::empty(), &mut Vec::new()).unwrap();
             assert!(Moment::now().0 - before.0 >= sleep_ns(ns));
         }
         let mut over: Vec<u64> = (0..51).map(|_| wait_over(&mut poller, 400_000)).collect();

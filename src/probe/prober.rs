@@ -1,6 +1,7 @@
 //! The loop that asks: one thread, all probes, no blocking call but the wait for the next thing to
 //! do.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +24,8 @@ const TICK_NS: u64 = 100_000_000;
 const SLOTS_PER_TURN: usize = 32;
 /// Connections and lookups at one time; the system's limit may be lower.
 const MAX_CHANNELS: usize = 32_768;
+/// Sockets that are waited for one by one.
+const NEWEST: usize = 4;
 const OTHER_DESCRIPTORS: u64 = 64;
 /// The prober needs little CPU time, but without delay. (On Linux this is the calling thread's
 /// alone.)
@@ -56,6 +59,8 @@ pub struct Prober {
     names: NameService,
     ports: Ports,
     buffer: Vec<u8>,
+    /// Those that are waited for one by one, the latest last.
+    newest: VecDeque<u64>,
     ready: Vec<u64>,
     again: Vec<u64>,
     max_channels: usize,
@@ -81,6 +86,7 @@ impl Prober {
             names,
             ports: Ports::of_this_network(seed()),
             buffer: vec![0; 64 * 1024],
+            newest: VecDeque::new(),
             ready: Vec::new(),
             again: Vec::new(),
             max_channels: max_channels(),
@@ -245,14 +251,29 @@ impl Prober {
         }
     }
 
+    /// Waits for a socket from now on. The newest ones that are for one answer alone are waited for
+    /// one by one: nearly always that comes soon, and without two system calls.
     fn register(&mut self, key: u64) {
         let Some(channel) = self.channels.get(key) else { return };
         if std::mem::replace(&mut channel.registered, true) {
             return;
         }
-        let probe = &self.probes[channel.probe];
+        let plain = matches!(&channel.link, Link::TcpSocket(socket) if !socket.is_tls());
+        if !plain || self.probes[channel.probe].reused {
+            return self.add_to_poller(key);
+        }
+        self.newest.push_back(key);
+        if self.newest.len() > NEWEST
+            && let Some(oldest) = self.newest.pop_front()
+        {
+            self.add_to_poller(oldest);
+        }
+    }
+
+    fn add_to_poller(&mut self, key: u64) {
+        let Some(channel) = self.channels.get(key) else { return };
         let plain = !matches!(&channel.link, Link::TcpSocket(socket) if socket.is_tls());
-        let writes = probe.reused || channel.writes() || !plain;
+        let writes = self.probes[channel.probe].reused || channel.writes() || !plain;
         if self.poller.add(&source(key, channel, writes)).is_err() {
             self.finish(key, Outcome::Prober);
         }
@@ -338,9 +359,13 @@ impl Prober {
             until = self.next_deadline(probe).map_or(until, |deadline| until.min(deadline.at));
         }
         let ns = if self.again.is_empty() { until.0.saturating_sub(Moment::now().0) } else { 0 };
-        let sources =
-            self.channels.iter().map(|(key, channel)| source(key, channel, channel.writes()));
-        Ok(self.poller.wait(ns, sources, &mut self.ready)?)
+        let channels = &self.channels;
+        self.newest.retain(|key| channels.find(*key).is_some());
+        let newest = self.newest.iter().filter_map(|&key| {
+            channels.find(key).map(|channel| source(key, channel, channel.writes()))
+        });
+        let all = channels.iter().map(|(key, channel)| source(key, channel, channel.writes()));
+        Ok(self.poller.wait(ns, newest, all, &mut self.ready)?)
     }
 
     fn tick(&mut self, sink: &mut dyn Sink) {

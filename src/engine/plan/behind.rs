@@ -59,16 +59,22 @@ async fn routes_of(
     found(read, "Ingress", namespace, &ingress.name).map(|found| Some(found.routes))
 }
 
-/// What a probe asks, by the one rule of its Ingress that is meant.
+/// What a probe asks, by the rules of its Ingress that are meant: one for each of its paths. Where
+/// they lead to several Services, it is no one's.
 fn with_route(probe: &Probe, ingress: &ObjectRef, routes: &[Route]) -> Result<Ask, RunError> {
     let mut ask = probe.ask.clone();
-    let path = ask.path().unwrap_or_default().to_owned();
+    let paths = ask.paths();
     let Some(Target::Ingress { host, service, .. }) = ask.target_mut() else { return Ok(ask) };
-    let route = Route::chosen(routes, host.as_deref(), &path).map_err(|why| {
-        let text = format!("probe {}: Ingress {ingress} has {}", probe.name, why.what);
-        RunError::refused(text).hint(why.hint)
-    })?;
-    *service = Some(ObjectRef::new(ingress.namespace.as_deref(), &route.service));
+    let chosen = paths.iter().map(|path| {
+        Route::chosen(routes, host.as_deref(), path).map_err(|why| {
+            let text = format!("probe {}: Ingress {ingress} has {}", probe.name, why.what);
+            RunError::refused(text).hint(why.hint)
+        })
+    });
+    let chosen = chosen.collect::<Result<Vec<_>, _>>()?;
+    let Some((route, others)) = chosen.split_first() else { return Ok(ask) };
+    let is_one = others.iter().all(|other| other.service == route.service);
+    *service = is_one.then(|| ObjectRef::new(ingress.namespace.as_deref(), &route.service));
     *host = host.take().or_else(|| route.host.clone());
     if let Ask::Http(http) = &mut ask
         && http.path.is_empty()
@@ -180,6 +186,38 @@ spec:
         };
         let behind: Vec<_> = parsed.experiment.probes.iter().map(behind).collect();
         assert_eq!(behind, [None, Some("shop/web".into())]);
+    }
+
+    #[test]
+    fn each_path_of_an_ingress_has_a_service_of_its_own() {
+        let route = |path: &str, service: &str| Route {
+            host: None,
+            path: path.into(),
+            exact: false,
+            service: service.into(),
+        };
+        let routes = [route("/", "front"), route("/cart", "cart")];
+        let ingress: ObjectRef = "shop/front".into();
+        let service = |paths: &[&str]| {
+            let paths = paths.join(", ");
+            let text = format!(
+                "apiVersion: outage/v1alpha1
+kind: Experiment
+metadata: {{name: paths}}
+spec:
+  probes:
+  - {{name: one, http: {{ingress: shop/front, paths: [{paths}]}}, rate: 20/s}}
+  method:
+  - pause: 1s
+"
+            );
+            let parsed = parse(Source::from_text("x.yaml", &text, "."));
+            let parsed = parsed.unwrap_or_else(|problems| panic!("{problems}"));
+            with_route(&parsed.experiment.probes[0], &ingress, &routes).unwrap().service().cloned()
+        };
+        assert_eq!(service(&["/cart"]), Some("shop/cart".into()));
+        assert_eq!(service(&["/cart/1", "/cart/2"]), Some("shop/cart".into()));
+        assert_eq!(service(&["/", "/cart"]), None, "of no one Service");
     }
 
     #[test]

@@ -199,11 +199,12 @@ impl Objects<'_> {
         }
     }
 
-    /// That one rule of an Ingress of the workload is meant.
+    /// That one rule of an Ingress of the workload is meant by each path.
     fn rule(&self, check: &Check, place: &str, ask: &Ask, ingress: &ObjectRef, host: Option<&str>) {
-        let (Some(path), None) = (ask.path(), &ingress.namespace) else { return };
+        let (paths, None) = (ask.paths(), &ingress.namespace) else { return };
         let Some(routes) = self.names.workload.routes(&ingress.name) else { return };
-        if let Err(why) = Route::chosen(&routes, host, path) {
+        let unclear = paths.iter().find_map(|path| Route::chosen(&routes, host, path).err());
+        if let Some(why) = unclear {
             let field = if host.is_some() { "host" } else { "ingress" };
             let message = format!("the Ingress `{}` has {}", ingress.name, why.what);
             check.report(check.error(&format!("{place}.{field}"), message).hint(why.hint));

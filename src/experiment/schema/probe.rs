@@ -401,12 +401,12 @@ impl Ask {
         }
     }
 
-    /// The path of its HTTP requests; empty until it was looked up.
-    pub fn path(&self) -> Option<&str> {
+    /// The paths of its HTTP requests; one that is empty was not looked up yet.
+    pub fn paths(&self) -> Vec<String> {
         match self {
-            Ask::Http(http) => Some(&http.path),
-            Ask::Grpc(_) => Some(GrpcAsk::PATH),
-            _ => None,
+            Ask::Http(http) => http.paths().to_vec(),
+            Ask::Grpc(_) => vec![GrpcAsk::PATH.into()],
+            _ => Vec::new(),
         }
     }
 

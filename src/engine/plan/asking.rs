@@ -406,7 +406,7 @@ mod tests {
             let target = Target::Service { service: "web".into(), port: Some(443) };
             let server_name = server_name.map(str::to_owned);
             let settings = TlsSettings { server_name, ..TlsSettings::default() };
-            let ask = Ask::Tls { target: target.clone(), settings };
+            let ask = Ask::Tls { target: target.clone(), settings: Box::new(settings) };
             asked(&ask, &target, address("10.96.3.4", 443)).unwrap()
         };
         assert_eq!(question(None).target, "tls web:443 (10.96.3.4:443)");

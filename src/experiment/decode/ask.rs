@@ -43,7 +43,7 @@ fn tls(cx: &Cx, node: &Node) -> Option<Ask> {
     let asked = target(&mut fields, &TCP_TARGETS);
     let settings = tls_settings(&mut fields);
     fields.finish();
-    Some(Ask::Tls { target: asked?.0, settings: settings? })
+    Some(Ask::Tls { target: asked?.0, settings: Box::new(settings?) })
 }
 
 fn api(cx: &Cx, node: &Node) -> Option<Ask> {
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn a_tls_question_names_the_certificate_only_where_it_differs() {
         let settings = |yaml: &str| match ask(yaml) {
-            Ask::Tls { settings, .. } => settings,
+            Ask::Tls { settings, .. } => *settings,
             _ => panic!("not tls"),
         };
         assert_eq!(settings("tls: {address: \"db:5432\"}"), TlsSettings::default());

@@ -41,7 +41,7 @@ pub enum Ask {
     Tls {
         target: Target,
         #[serde(flatten)]
-        settings: TlsSettings,
+        settings: Box<TlsSettings>,
     },
     /// The health of a gRPC server (`grpc.health.v1.Health/Check`). Success: it is serving.
     Grpc(Box<GrpcAsk>),

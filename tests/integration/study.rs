@@ -162,6 +162,27 @@ fn a_dry_run_and_validate_change_nothing() {
         .exits(0)
         .prints("EMBEDDED MODEL");
     assert!(studies(&home).is_empty());
+    // An axis of versions, and the image that would make them one.
+    let text = std::fs::read_to_string(&file).unwrap();
+    let config = |name: &str, image: &str| {
+        let nodes = format!(
+            "nodes: [{{role: control-plane, image: \"{image}\"}}, {{role: worker, image: \"{image}\"}}]"
+        );
+        let text =
+            format!("kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: {name}\n{nodes}\n");
+        home.file(&format!("experiments/{name}.yaml"), &text);
+    };
+    config("older", "kindest/node:v1.33.1");
+    config("newer", "kindest/node:v1.34.0");
+    let (before, after) = text.split_once("    settings:\n").unwrap();
+    let experiment = after.split_once("  experiment:").unwrap().1;
+    let axis = "    cluster.kind.config: [older.yaml, newer.yaml]\n";
+    let versions = format!("{before}{axis}  experiment:{experiment}");
+    let versions = home.file("experiments/versions.yaml", &versions).to_string_lossy().into_owned();
+    let plan = ["study", "-f", &versions, "--dry-run"];
+    home.run(&plan).exits(0).prints("cluster.kind.config=newer.yaml newer 4");
+    let image = home.run(&[&plan[..], &["--node-image", "kindest/node:v1.34.0"]].concat());
+    image.exits(2).says("differ in their Kubernetes version (v1.33.1, v1.34.0)");
     let schema: Value =
         serde_json::from_str(&home.run(&["schema", "study"]).exits(0).stdout).unwrap();
     assert!(

@@ -11,6 +11,7 @@ use crate::cli::form::Form;
 use crate::cli::output::{print, visible};
 use crate::engine::environment::provision::ClusterSpec;
 use crate::experiment::{Cell, Choice, Cluster, Study};
+use crate::kind_config::{DEFAULT_KUBERNETES, Kubernetes};
 use crate::plan::RunLength;
 use crate::prediction::{Predictions, SEED, TRIALS};
 use crate::report::{hang, json, table};
@@ -72,6 +73,7 @@ impl<'a> Planned<'a> {
         }
         let planned = Self { study, specs, clusters };
         planned.refuse_settings(command)?;
+        planned.refuse_image(command)?;
         Ok(planned)
     }
 
@@ -86,6 +88,29 @@ impl<'a> Planned<'a> {
             ))
             .hint("leave out --context, or take those axes out of the matrix")),
         }
+    }
+
+    /// Errors when one image is to be that of all nodes, where cells differ in theirs.
+    fn refuse_image(&self, command: &Command<'_>) -> Result<(), Failure> {
+        let Some(image) =
+            command.environment.node_image.filter(|_| !command.execution.is_embedded())
+        else {
+            return Ok(());
+        };
+        let configs = self.study.cells.iter().filter_map(|cell| cell.parsed.kind_config.as_ref());
+        let own = Kubernetes::Default(DEFAULT_KUBERNETES);
+        let mut versions: Vec<String> =
+            configs.map(|config| config.for_kubernetes(own).kubernetes).collect();
+        versions.sort();
+        versions.dedup();
+        if versions.len() < 2 {
+            return Ok(());
+        }
+        let message = format!(
+            "the node image {image} would be that of all cells, which differ in their Kubernetes version ({})",
+            versions.join(", ")
+        );
+        Err(Failure::usage(message).hint("leave out --node-image, and unset OUTAGE_NODE_IMAGE"))
     }
 
     pub(super) fn runs(&self) -> u32 {

@@ -230,7 +230,7 @@ fn strip_of(strip: &Strip, top: f64, scale: &Scale) -> Drawn {
         @for mark in &strip.windows {
             @let span = Span::new(mark.start.earliest, mark.end.latest, Tone::Bad, &mark.text);
             @let Place { x, width } = place(&span, scale);
-            svg class="s window" data-a=(seconds(span.from)) data-b=(seconds(span.to)) x=(px(x))
+            svg class=(if strip.windows.len() > 1 { "s window many" } else { "s window" }) data-a=(seconds(span.from)) data-b=(seconds(span.to)) x=(px(x))
                 y=(px(top)) width=(px(width)) height=(px(named + tall)) tabindex="0" role="img" {
                 title {
                     (mark.text) ": the first failure was sent " (between(mark.start)) ", the last "

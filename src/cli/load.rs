@@ -12,9 +12,9 @@ use crate::experiment::{self, Cluster, Diagnostic, Diagnostics, Parsed, Source, 
 pub(super) use crate::experiment::{Place, Setting};
 use crate::kind_config::{self, KindConfig, KindNode, Kubernetes};
 use crate::lint;
-use crate::model::{About, Trap};
+use crate::model::About;
 use crate::plan::{self, Known, Nodes, Request};
-use crate::prediction;
+use crate::prediction::{self, StepTrap};
 use crate::timeline::include_labels;
 
 /// Loads and checks. Prints warnings and errors; any error ends the command before any fault, and so
@@ -334,17 +334,17 @@ fn expected(parsed: &Parsed) -> Vec<Diagnostic> {
     };
     hold_traps(parsed)
         .into_iter()
-        .map(|(step, trap)| {
+        .map(|StepTrap { step, trap }| {
             parsed.warning(&place(step).unwrap_or_default(), trap.text).hint(trap.hint)
         })
         .collect()
 }
 
-/// The faults that are over too soon in the cluster that the experiment makes, by step.
-pub(super) fn hold_traps(parsed: &Parsed) -> Vec<(u32, Trap)> {
+/// The faults that are over too soon in the cluster that the experiment makes.
+pub(super) fn hold_traps(parsed: &Parsed) -> Vec<StepTrap> {
     let Some(cluster) = expected_cluster::model(parsed) else { return Vec::new() };
     let traps = prediction::traps(&parsed.experiment, &cluster).into_iter();
-    traps.filter(|(_, trap)| trap.about == About::Hold).collect()
+    traps.filter(|it| it.trap.about == About::Hold).collect()
 }
 
 #[cfg(test)]

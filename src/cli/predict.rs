@@ -72,7 +72,7 @@ fn one(parsed: &Parsed, environment: ExpectedCluster, args: &Predict) -> Predict
     let (tuning, kubernetes) = (cluster.tuning, cluster.kubernetes.clone());
     let planes = cluster.topology.with_role(NodeRole::ControlPlane).count() as u32;
     let mut traps: Vec<Trap> =
-        prediction::traps(&parsed.experiment, &cluster).into_iter().map(|(_, trap)| trap).collect();
+        prediction::traps(&parsed.experiment, &cluster).into_iter().map(|it| it.trap).collect();
     traps.dedup();
     let predictions =
         Predictions::new(Some(parsed.experiment.clone()), cluster, args.trials, args.seed);
@@ -198,7 +198,7 @@ fn show(predicted: &Predicted, parsed: &Parsed, env: &Env) {
     let (notes, warnings): (Vec<&Trap>, Vec<&Trap>) =
         predicted.traps.iter().partition(|trap| trap.about == About::Pods);
     // Those that were reported at their places, when the experiment was read, are known.
-    let holds = load::hold_traps(parsed).into_iter().map(|(_, trap)| trap);
+    let holds = load::hold_traps(parsed).into_iter().map(|it| it.trap);
     let known: Vec<Trap> =
         parsed.kind_config.iter().flat_map(lint::certain_traps).chain(holds).collect();
     let traps = predicted.outlook.traps.iter().chain(warnings);

@@ -93,7 +93,7 @@ fn groups(config: &KindConfig) -> Vec<KubeletGroup> {
         }
     }
     groups.sort_by_key(|group| {
-        Reverse((heartbeat(&group.tuning).1, group.tuning.node_status_update_frequency))
+        Reverse((heartbeat(&group.tuning).interval, group.tuning.node_status_update_frequency))
     });
     groups
 }

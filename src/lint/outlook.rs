@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::model::{
-    Cost, GlitchRisk, Heartbeat, KubeletEnd, Risk, Trap, cost, heartbeat, predict, traps_of_tuning,
+    Beat, Cost, GlitchRisk, Heartbeat, KubeletEnd, Risk, Trap, cost, heartbeat, predict,
+    traps_of_tuning,
 };
 use crate::stats::{Between, Seconds};
 use crate::timeline::Tuning;
@@ -68,7 +69,7 @@ pub(crate) struct Outlook {
 /// The outlook of a tuning at so many nodes, on a cluster with so many API servers.
 pub(crate) fn outlook(tuning: &Tuning, kubernetes: &str, api_servers: u32, nodes: u32) -> Outlook {
     let tuning = tuning.completed(kubernetes);
-    let (kind, interval) = heartbeat(&tuning);
+    let Beat { kind, interval } = heartbeat(&tuning);
     let prediction = predict(&tuning, kubernetes, KubeletEnd::AtOnce);
     let risk = Risk::of(&tuning, kubernetes).ok();
     let glitch = |risk: &Risk| {

@@ -30,18 +30,25 @@ pub(super) fn electing(component: Component) -> Option<usize> {
     ELECTED.iter().position(|elected| *elected == component)
 }
 
+/// The process that holds a leader's lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Holder {
+    pub(super) node: NodeId,
+    /// Which life of it: a process that was started again is another.
+    pub(super) life: u32,
+}
+
 /// A leader's lease.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Election {
-    /// The process that holds it: its node, and which life of it.
-    pub(super) holder: Option<(NodeId, u32)>,
+    pub(super) holder: Option<Holder>,
     /// Counts the writes.
     pub(super) version: u64,
 }
 
 impl Election {
     pub(super) fn holder(&self) -> Option<NodeId> {
-        self.holder.map(|(node, _)| node)
+        self.holder.map(|holder| holder.node)
     }
 }
 
@@ -79,9 +86,17 @@ pub(super) enum ZoneHealth {
     Full,
 }
 
-impl ZoneHealth {
+/// How many of a zone's nodes are ready.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ZoneCount {
+    pub(super) ready: u32,
+    pub(super) not_ready: u32,
+}
+
+impl ZoneCount {
     /// `ComputeZoneState`.
-    pub(super) fn of(ready: u32, not_ready: u32) -> Self {
+    pub(super) fn health(self) -> ZoneHealth {
+        let Self { ready, not_ready } = self;
         let share = f64::from(not_ready) / f64::from((ready + not_ready).max(1));
         match (ready, not_ready) {
             (0, 1..) => ZoneHealth::Full,
@@ -90,11 +105,10 @@ impl ZoneHealth {
         }
     }
 
-    /// How long a zone of so many nodes waits from one node's taint to the next; [`NEVER`]: for
-    /// ever.
-    pub(super) fn interval(self, nodes: u32) -> Nanos {
-        match self {
-            ZoneHealth::Partial if nodes > LARGE_ZONE => EVICTION_REDUCED,
+    /// How long the zone waits from one node's taint to the next; [`NEVER`]: for ever.
+    pub(super) fn interval(self) -> Nanos {
+        match self.health() {
+            ZoneHealth::Partial if self.ready + self.not_ready > LARGE_ZONE => EVICTION_REDUCED,
             ZoneHealth::Partial => NEVER,
             ZoneHealth::Initial | ZoneHealth::Normal | ZoneHealth::Full => EVICTION,
         }

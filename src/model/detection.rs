@@ -170,13 +170,24 @@ pub enum Unpredictable {
     TooLong { name: &'static str, value: Seconds, most: Seconds },
 }
 
+/// The sign of life that comes first after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beat {
+    pub kind: Heartbeat,
+    /// From one to the next.
+    pub interval: Duration,
+}
+
 /// The heartbeat that really beats, and its interval: the status or the lease, whichever is sooner.
 ///
 /// The kubelet looks every `nodeStatusUpdateFrequency` but posts an unchanged status only every `nodeStatusReportFrequency` (five
 /// minutes, or equal to the former where that one is set in the config *file*; the flag of the same name leaves it at five minutes).
-pub fn heartbeat(tuning: &Tuning) -> (Heartbeat, Duration) {
+pub fn heartbeat(tuning: &Tuning) -> Beat {
     let (lease, status) = (lease_interval(tuning), status_interval(tuning));
-    if status <= lease { (Heartbeat::Status, status) } else { (Heartbeat::Lease, lease) }
+    match status <= lease {
+        true => Beat { kind: Heartbeat::Status, interval: status },
+        false => Beat { kind: Heartbeat::Lease, interval: lease },
+    }
 }
 
 /// How often the lease is renewed, as configured.
@@ -211,7 +222,7 @@ pub fn predict(
     let mut constants = Vec::new();
     let grace = grace_period(tuning, kubernetes, &mut constants)?;
     let period = named("--node-monitor-period", tuning.node_monitor_period, PERIOD, &mut constants);
-    let (beat, interval) = heartbeat(tuning);
+    let Beat { kind: beat, interval } = heartbeat(tuning);
     constants.push(heartbeat_constant(tuning, beat, interval));
     if period.is_zero() {
         return Err(Unpredictable::NoPeriod);
@@ -399,7 +410,8 @@ mod tests {
     #[test]
     fn the_flag_makes_nodes_flap() {
         let flag = Tuning { node_status_report_frequency: seconds(300), ..tuned() };
-        assert_eq!(heartbeat(&flag), (Heartbeat::Lease, Duration::from_secs(10)));
+        let lease = Beat { kind: Heartbeat::Lease, interval: Duration::from_secs(10) };
+        assert_eq!(heartbeat(&flag), lease);
         assert!(matches!(
             predict(&flag, "v1.34.4", KubeletEnd::AtOnce),
             Err(Unpredictable::Flapping { .. })
@@ -414,7 +426,8 @@ mod tests {
             node_monitor_grace_period: seconds(40),
             ..Tuning::default()
         };
-        assert_eq!(heartbeat(&article), (Heartbeat::Status, Duration::from_secs(10)));
+        let status = Beat { kind: Heartbeat::Status, interval: Duration::from_secs(10) };
+        assert_eq!(heartbeat(&article), status);
         let (least, most) = range(&article, "v1.34.4", KubeletEnd::AtOnce);
         assert!((least - 29.6).abs() < 0.01 && (most - 50.0).abs() < 0.1, "{least} {most}");
     }

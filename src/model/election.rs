@@ -9,9 +9,9 @@
 use super::action::Component;
 use super::agenda::Timer;
 use super::change::Change;
-use super::cluster::{CONTROLLER_MANAGER, ELECTED, Election, SCHEDULER, electing};
+use super::cluster::{CONTROLLER_MANAGER, ELECTED, Election, Holder, SCHEDULER, electing};
 use super::machine::Model;
-use super::node::Candidate;
+use super::node::{Candidate, SeenWrite};
 use super::scenario::Leads;
 use super::settings::{LEASE, RENEW_DEADLINE, RETRY, RETRY_JITTER, jittered};
 use super::topology::NodeId;
@@ -19,12 +19,9 @@ use super::topology::NodeId;
 impl Model {
     /// Who leads and knows it, as its lease says.
     pub(super) fn leading(&self, which: usize) -> Option<NodeId> {
-        self.elections[which]
-            .holder
-            .filter(|(node, life)| {
-                self.candidate(*node, which).is_some_and(|c| c.leads && c.life == *life)
-            })
-            .map(|h| h.0)
+        let Holder { node, life } = self.elections[which].holder?;
+        let candidate = self.candidate(node, which)?;
+        (candidate.leads && candidate.life == life).then_some(node)
     }
 
     fn candidate(&self, node: NodeId, which: usize) -> Option<&Candidate> {
@@ -56,10 +53,12 @@ impl Model {
     }
 
     fn elect(&mut self, which: usize, leader: NodeId) {
-        self.elections[which] = Election { holder: Some((leader, 0)), version: 1 };
+        self.elections[which] =
+            Election { holder: Some(Holder { node: leader, life: 0 }), version: 1 };
         for node in self.control_planes() {
             if let Some(candidate) = self.candidate_mut(node, which) {
-                (candidate.leads, candidate.seen) = (node == leader, Some((1, 0)));
+                candidate.leads = node == leader;
+                candidate.seen = Some(SeenWrite { version: 1, at: 0 });
             }
             let first = self.random.below(RETRY);
             self.agenda.set(Timer::Elector(node, which), first);
@@ -81,7 +80,7 @@ impl Model {
 
     fn renew(&mut self, node: NodeId, which: usize, mut candidate: Candidate, reaches: bool) {
         let now = self.now;
-        let own = self.elections[which].holder == Some((node, candidate.life));
+        let own = self.elections[which].holder == Some(Holder { node, life: candidate.life });
         self.agenda.set(Timer::Elector(node, which), now + RETRY);
         if reaches && own {
             candidate.failing = None;
@@ -104,14 +103,14 @@ impl Model {
         }
         let seen = candidate
             .seen
-            .filter(|(version, _)| *version == lease.version)
-            .unwrap_or((lease.version, now));
+            .filter(|seen| seen.version == lease.version)
+            .unwrap_or(SeenWrite { version: lease.version, at: now });
         candidate.seen = Some(seen);
-        let free = lease.holder.is_none() || now > seen.1 + LEASE;
+        let free = lease.holder.is_none() || now > seen.at + LEASE;
         if free {
             candidate.leads = true;
-            self.elections[which] =
-                Election { holder: Some((node, candidate.life)), version: lease.version + 1 };
+            let holder = Some(Holder { node, life: candidate.life });
+            self.elections[which] = Election { holder, version: lease.version + 1 };
             self.agenda.set(Timer::Elector(node, which), now + RETRY);
         }
         if let Some(known) = self.candidate_mut(node, which) {
@@ -130,9 +129,7 @@ impl Model {
     /// A scheduler that ends in order gives its lease back; a controller manager does not.
     pub(super) fn release(&mut self, node: NodeId, component: Component) {
         let which = SCHEDULER;
-        let held = self
-            .candidate(node, which)
-            .is_some_and(|c| c.leads && self.elections[which].holder == Some((node, c.life)));
+        let held = self.leading(which) == Some(node);
         if component == Component::Scheduler && held && self.serves(node, Component::ApiServer) {
             self.elections[which] =
                 Election { holder: None, version: self.elections[which].version + 1 };

@@ -11,6 +11,7 @@ use super::agenda::Timer;
 use super::change::{Change, Power};
 use super::detection::Heartbeat;
 use super::machine::Model;
+use super::node::ReadyCondition;
 use super::pod::{Container, Phase};
 use super::settings::{
     BOOTED_PODS, JITTER, KUBELET_STARTED_PODS, LEASE_RETRY_FIRST, LEASE_RETRY_MOST, Nanos,
@@ -49,7 +50,7 @@ impl Model {
         let report = self.settings.status_report;
         let (now, heartbeat) = (self.now, (self.now + self.wall) / 1_000_000_000);
         let node = &mut self.nodes[id.0];
-        let (ready, reason) = node.kubelet.ready();
+        let ReadyCondition { ready, reason } = node.kubelet.ready();
         let changed = node.object.ready != ready;
         if !changed
             && node.kubelet.reported.is_some_and(|last| now < last + node.kubelet.report_after)

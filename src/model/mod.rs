@@ -44,7 +44,7 @@ pub use action::{Action, Component};
 pub(crate) use change::{Backend, Change, Deletion, Power, Taint};
 pub(crate) use cost::{Cost, cost};
 pub use detection::{
-    Constant, Heartbeat, KubeletEnd, Late, Prediction, Unpredictable, heartbeat, predict,
+    Beat, Constant, Heartbeat, KubeletEnd, Late, Prediction, Unpredictable, heartbeat, predict,
 };
 pub(crate) use detection_times::DetectionTimes;
 pub use distribution::{Bin, Distribution, Summary};

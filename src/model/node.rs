@@ -201,6 +201,13 @@ pub(crate) enum Effect {
     Never,
 }
 
+/// A node's condition Ready.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadyCondition {
+    pub(super) ready: Ready,
+    pub(super) reason: &'static str,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Kubelet {
     pub(super) running: bool,
@@ -228,8 +235,11 @@ impl Kubelet {
         }
     }
 
-    pub(super) fn ready(&self) -> (Ready, &'static str) {
-        if self.ails { (Ready::False, "KubeletNotReady") } else { (Ready::True, "KubeletReady") }
+    pub(super) fn ready(&self) -> ReadyCondition {
+        match self.ails {
+            true => ReadyCondition { ready: Ready::False, reason: "KubeletNotReady" },
+            false => ReadyCondition { ready: Ready::True, reason: "KubeletReady" },
+        }
     }
 }
 
@@ -276,13 +286,20 @@ pub(super) enum Cut {
     Off,
 }
 
+/// A write to a leader's lease, as a candidate saw it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SeenWrite {
+    pub(super) version: u64,
+    pub(super) at: Nanos,
+}
+
 /// What a process knows of its election.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Candidate {
     pub(super) leads: bool,
     pub(super) life: u32,
-    /// The write that it saw last, and when.
-    pub(super) seen: Option<(u64, Nanos)>,
+    /// The write that it saw last.
+    pub(super) seen: Option<SeenWrite>,
     /// Since when it can't renew.
     pub(super) failing: Option<Nanos>,
 }

@@ -8,7 +8,7 @@
 
 use super::agenda::{NEVER, Timer};
 use super::change::{Change, Taint};
-use super::cluster::{Zone, ZoneHealth};
+use super::cluster::{Zone, ZoneCount, ZoneHealth};
 use super::machine::Model;
 use super::node::{Health, Object};
 use super::settings::{NO_SCHEDULE, PASS_WORK, PODS_UNREADY, TAINT_PASS};
@@ -158,7 +158,7 @@ impl Model {
     fn handle_disruption(&mut self) {
         let was_all = self.lifecycle.zones.iter().all(|zone| zone.health == ZoneHealth::Full);
         let is_all = (0..self.lifecycle.zones.len())
-            .all(|zone| self.zone_health(zone).0 == ZoneHealth::Full);
+            .all(|zone| self.count(zone).health() == ZoneHealth::Full);
         match (was_all, is_all) {
             (true, true) => {}
             (false, true) => self.enter_full_disruption(),
@@ -170,22 +170,23 @@ impl Model {
     /// A zone in another state gets that state's rate.
     fn settle_zones(&mut self) {
         for at in 0..self.lifecycle.zones.len() {
-            let (health, nodes) = self.zone_health(at);
+            let counted = self.count(at);
+            let health = counted.health();
             let (now, zone) = (self.now, &mut self.lifecycle.zones[at]);
             if zone.health != health {
                 zone.health = health;
-                zone.swap_limiter(health.interval(nodes), now);
+                zone.swap_limiter(counted.interval(), now);
             }
         }
     }
 
-    fn zone_health(&self, zone: usize) -> (ZoneHealth, u32) {
-        let (mut ready, mut not_ready) = (0, 0);
+    fn count(&self, zone: usize) -> ZoneCount {
+        let mut count = ZoneCount::default();
         for node in self.nodes.iter().filter(|node| node.zone == zone) {
             let seen = node.cached.as_ref().unwrap_or(&node.object);
-            if seen.ready == Ready::True { ready += 1 } else { not_ready += 1 }
+            if seen.ready == Ready::True { count.ready += 1 } else { count.not_ready += 1 }
         }
-        (ZoneHealth::of(ready, not_ready), ready + not_ready)
+        count
     }
 
     fn enter_full_disruption(&mut self) {
@@ -204,9 +205,9 @@ impl Model {
             health.stamp = self.now;
         }
         for at in 0..self.lifecycle.zones.len() {
-            let (health, nodes) = self.zone_health(at);
-            self.lifecycle.zones[at].health = health;
-            self.lifecycle.zones[at].swap_limiter(health.interval(nodes), self.now);
+            let counted = self.count(at);
+            self.lifecycle.zones[at].health = counted.health();
+            self.lifecycle.zones[at].swap_limiter(counted.interval(), self.now);
         }
         self.want_taint_pass();
     }

@@ -20,7 +20,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::detection::{Heartbeat, Unpredictable, heartbeat, lease_interval, share_after_status};
+use super::detection::{
+    Beat, Heartbeat, Unpredictable, heartbeat, lease_interval, share_after_status,
+};
 use crate::stats::Seconds;
 use crate::timeline::Tuning;
 
@@ -75,7 +77,7 @@ impl Risk {
         let seconds = |setting: Option<Duration>| setting.unwrap_or_default().as_secs_f64();
         let (period, grace) =
             (seconds(tuning.node_monitor_period), seconds(tuning.node_monitor_grace_period));
-        let (kind, interval) = heartbeat(&tuning);
+        let Beat { kind, interval } = heartbeat(&tuning);
         if period == 0.0 || interval.is_zero() {
             return Err(Unpredictable::NoPeriod);
         }

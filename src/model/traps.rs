@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::agenda::NEVER;
-use super::cluster::ZoneHealth;
+use super::cluster::ZoneCount;
 use super::detection::{
-    Heartbeat, KubeletEnd, REPORT, UPDATE, heartbeat, predict, status_interval,
+    Beat, Heartbeat, KubeletEnd, REPORT, UPDATE, heartbeat, predict, status_interval,
 };
 use super::settings::CONNECTION_GIVEN_UP;
 use super::topology::Controller;
@@ -84,7 +84,7 @@ pub(crate) fn traps_of_tuning(tuning: &Tuning, kubernetes: &str, api_servers: u3
 /// The update frequency was made shorter than its default, and yet the lease is what beats.
 fn status_that_does_not_beat(tuning: &Tuning) -> Option<Trap> {
     let update = tuning.node_status_update_frequency?;
-    let (kind, interval) = heartbeat(tuning);
+    let Beat { kind, interval } = heartbeat(tuning);
     let report = status_interval(tuning);
     // A lease that beats as often as the status is looked at, or faster than one that is posted as
     // often, was asked for.
@@ -131,7 +131,7 @@ fn status_that_does_not_beat(tuning: &Tuning) -> Option<Trap> {
 }
 
 fn grace_against_heartbeats(tuning: &Tuning, grace: Duration) -> Option<Trap> {
-    let (kind, interval) = heartbeat(tuning);
+    let Beat { kind, interval } = heartbeat(tuning);
     let what = match kind {
         Heartbeat::Lease => "the lease's renewal",
         Heartbeat::Status => "the node's status",
@@ -160,7 +160,7 @@ fn grace_against_heartbeats(tuning: &Tuning, grace: Duration) -> Option<Trap> {
 fn one_request_outlasts_grace(tuning: &Tuning, grace: Duration) -> Option<Trap> {
     let update = tuning.node_status_update_frequency?;
     let timeout = update.min(tuning.node_lease_duration?);
-    let (kind, interval) = heartbeat(tuning);
+    let Beat { kind, interval } = heartbeat(tuning);
     if kind == Heartbeat::Status || interval >= grace || timeout + interval < grace {
         return None;
     }
@@ -313,8 +313,9 @@ fn zone_without_evictions(plan: &FaultPlan) -> Option<Trap> {
             source,
         ));
     }
-    let health = ZoneHealth::of(plan.zone.saturating_sub(plan.nodes), plan.nodes);
-    if health.interval(plan.zone) != NEVER {
+    let ready = plan.zone.saturating_sub(plan.nodes);
+    let zone = ZoneCount { ready, not_ready: plan.nodes };
+    if zone.interval() != NEVER {
         return None;
     }
     let share = f64::from(plan.nodes) / f64::from(plan.zone);

@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use cluster_model::{Backends, ClusterModel, Seen};
-pub(crate) use traps::traps;
+pub(crate) use traps::{StepTrap, traps};
 
 use crate::experiment::{Count, Experiment, Fault, PortOn, Probe, Target};
 use crate::model::{
@@ -59,8 +59,10 @@ pub struct Tried {
     pub service: Option<String>,
     /// The node that is hit.
     pub node: String,
-    /// Of the Service's ready endpoints, how many are on that node, and how many there are.
-    pub hit: (u32, u32),
+    /// The Service's ready endpoints on that node.
+    pub endpoints_hit: u32,
+    /// All of its ready endpoints.
+    pub endpoints: u32,
     /// How the Service chooses among them.
     pub routing: Routing,
     /// What the trials came to.
@@ -230,7 +232,8 @@ impl Predictions {
             probe: probe.map(|probe| probe.name.clone()),
             service: probe.and_then(|probe| probe.ask.service()).map(ToString::to_string),
             node: self.cluster.topology.nodes[forecast.node.0].name.clone(),
-            hit: (hit as u32, scenario.pods.len() as u32),
+            endpoints_hit: hit as u32,
+            endpoints: scenario.pods.len() as u32,
             routing: scenario.routing,
             forecast,
         }

@@ -48,7 +48,8 @@ fn predictions(name: &str, tuning: Tuning, hold: u64) -> Predictions {
 fn a_workload_is_spread_over_the_workers_and_one_of_them_is_hit() {
     let predictions = predictions("worker-stop-fast", tuned(), 15);
     let tried = &predictions.tried().unwrap()[0];
-    assert_eq!((tried.hit, tried.node.as_str()), ((1, 2), "k-worker"));
+    let hit = (tried.endpoints_hit, tried.endpoints, tried.node.as_str());
+    assert_eq!(hit, (1, 2, "k-worker"));
     assert_eq!((tried.probe.as_deref(), tried.service.as_deref()), (Some("web"), Some("web")));
     let share = tried.forecast.failed_share.summary();
     assert!((share.median.unwrap() - 0.5).abs() < 0.05, "{share:?}");
@@ -202,10 +203,7 @@ fn a_stateful_sets_pod_on_a_dead_node_is_never_replaced() {
     let stateful = web("StatefulSet", tolerations, "ports: [{port: 80}]");
     parsed.workload = Manifest::of_texts([("web.yaml", stateful.as_str())]);
     let found = traps(&parsed.experiment, &cluster(&parsed, tuned()));
-    assert!(
-        found.iter().any(|(_, trap)| trap.name == "stateful-pod-stays-terminating"),
-        "{found:?}"
-    );
+    assert!(found.iter().any(|it| it.trap.name == "stateful-pod-stays-terminating"), "{found:?}");
 }
 
 #[test]
@@ -213,11 +211,11 @@ fn nobody_is_left_to_notice_the_loss_of_the_only_control_plane() {
     // With the defaults a detection takes longer than the 30 s of the fault.
     let default = Tuning::default().completed("v1.34.4");
     let parsed = parsed("control-plane-down");
-    assert_eq!(traps(&parsed.experiment, &cluster(&parsed, default)), []);
+    assert!(traps(&parsed.experiment, &cluster(&parsed, default)).is_empty());
     let several = Topology::kind("k", 3, 2).nodes.into_iter().map(|node| (node.name, node.role));
     let several = ClusterModel::new(several, default, "v1.34.4").with_workload(&parsed.workload);
     let found = traps(&parsed.experiment, &several);
-    assert!(found.iter().any(|(_, trap)| trap.name == "hold-below-detection"), "{found:?}");
+    assert!(found.iter().any(|it| it.trap.name == "hold-below-detection"), "{found:?}");
 }
 
 #[test]

@@ -5,8 +5,16 @@ use crate::experiment::{Expectation, Experiment, Numbered, Step};
 use crate::model::{About, FaultPlan, KubeletEnd, Pods, Tolerates, Trap, traps_of_fault};
 use crate::timeline::Taint;
 
-/// The traps of each fault, with its step in the method.
-pub(crate) fn traps(experiment: &Experiment, cluster: &ClusterModel) -> Vec<(u32, Trap)> {
+/// A trap of a fault.
+#[derive(Clone, Debug)]
+pub(crate) struct StepTrap {
+    /// The fault's step in the method.
+    pub step: u32,
+    pub trap: Trap,
+}
+
+/// The traps of each fault.
+pub(crate) fn traps(experiment: &Experiment, cluster: &ClusterModel) -> Vec<StepTrap> {
     let pods = cluster.services.values().next().map(pods);
     // Who expects that nothing is detected wants it undone before.
     let may_end = experiment.expect.contains(&Expectation::NotDetected);
@@ -27,7 +35,7 @@ pub(crate) fn traps(experiment: &Experiment, cluster: &ClusterModel) -> Vec<(u32
         traps_of_fault(&plan, &cluster.tuning, &cluster.kubernetes)
             .into_iter()
             .filter(|trap| !(may_end && trap.about == About::Hold))
-            .map(|trap| (step.number, trap))
+            .map(|trap| StepTrap { step: step.number, trap })
             .collect()
     };
     experiment.steps().into_iter().flat_map(of_step).collect()

@@ -206,7 +206,7 @@ impl<'a> View<'a> {
         let tuning = &self.timeline.header.cluster.tuning;
         let said =
             |value: Option<std::time::Duration>| value.map_or("not known".into(), format_duration);
-        let (beat, _) = heartbeat(tuning);
+        let beat = heartbeat(tuning).kind;
         let fault = self.findings.faults.first();
         let node = |node: &str| fault.is_none_or(|fault| fault.target == node);
         let seen = self.findings.heartbeats.iter().find(|beats| node(&beats.node));

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::lint::{self, GLITCHES, Settings};
 use crate::model::{
-    DetectionTimes, GlitchRisk, Heartbeat, KubeletEnd, Risk, Unpredictable, cost, heartbeat,
+    Beat, DetectionTimes, GlitchRisk, Heartbeat, KubeletEnd, Risk, Unpredictable, cost, heartbeat,
     predict,
 };
 use crate::stats::Seconds;
@@ -61,7 +61,7 @@ impl Choice {
         let max = predict(&tuning, kubernetes, KubeletEnd::AtOnce)?.latest();
         let times = DetectionTimes::of(&tuning, kubernetes)?;
         let risk = Risk::of(&tuning, kubernetes)?;
-        let (kind, interval) = heartbeat(&tuning);
+        let Beat { kind, interval } = heartbeat(&tuning);
         Ok(Self {
             settings: lint::settings(&tuning),
             heartbeat: kind,

@@ -75,7 +75,7 @@ fn the_closed_form_agrees_with_the_machines() {
         let period = tuning.node_monitor_period.unwrap().as_secs_f64();
         for (share, machine) in [0.5, 0.95].into_iter().zip(machines) {
             let closed = closed.quantile(share).as_f64();
-            let beat = crate::model::heartbeat(&tuning).1.as_secs_f64();
+            let beat = crate::model::heartbeat(&tuning).interval.as_secs_f64();
             let margin = 0.05 + 0.12 * (period + beat);
             assert!((closed - machine).abs() < margin, "{share}: {closed} {machine} {tuning:?}");
         }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::changes::{key_of, keyed};
 use super::driver::Driver;
 use super::registry::{Key, Owner, PodEntry};
-use crate::embedded::network::{PodServer, Routes, ServiceProxy};
+use crate::embedded::network::{NoPod, PodServer, Routes, ServiceProxy};
 use crate::embedded::objects::endpoints::{self, Member};
 use crate::embedded::objects::replica_set::{self, Tally};
 use crate::embedded::objects::{
@@ -216,16 +216,21 @@ impl Driver {
         }
         self.proxies.retain(|have, _| wanted.iter().any(|port| port.key() == *have));
         for port in wanted {
-            let (routes, drops) = match port.node {
-                None => (self.routes(port.service), false),
+            let routes = match port.node {
+                None => self.routes(port.service),
                 Some(node) => self.routes_of_node_port(port.service, node),
             };
+            let leads = |from| routes.get(&from).is_some_and(|pods: &Vec<_>| !pods.is_empty());
+            // With externalTrafficPolicy Local, while only other nodes have pods.
+            let node = port.node.map(|node| self.registry.node(node).address);
+            let drops = node.is_some() && leads(node) && !leads(None);
+            let no_pod = if drops { NoPod::Drops } else { NoPod::Refuses };
             let entry = port.node.map(|node| self.registry.node(node).entry.clone());
             let seed = self.random.draw();
             self.proxies
                 .entry(port.key())
                 .or_insert_with(|| ServiceProxy::new(port.address, seed, entry.unwrap_or_default()))
-                .route(routes, routing(port.service), drops);
+                .route(routes, routing(port.service), no_pod);
         }
     }
 
@@ -241,17 +246,13 @@ impl Driver {
         routes
     }
 
-    /// Where a node sends what comes to its port of a Service, and whether it drops what it has
-    /// no pod for. The policy is about what comes from elsewhere.
-    fn routes_of_node_port(&self, service: &Value, node: NodeId) -> (Routes, bool) {
-        let all = self.routed(service, node, false);
+    /// Where a node sends what comes to its port of a Service. The policy is about what comes from
+    /// elsewhere.
+    fn routes_of_node_port(&self, service: &Value, node: NodeId) -> Routes {
         let local = service["spec"]["externalTrafficPolicy"] == "Local";
-        let from_elsewhere = self.routed(service, node, local);
-        let drops = from_elsewhere.is_empty() && !all.is_empty();
-        (
-            Routes::from([(Some(self.registry.node(node).address), all), (None, from_elsewhere)]),
-            drops,
-        )
+        let own = self.registry.node(node).address;
+        let [all, from_elsewhere] = [false, local].map(|local| self.routed(service, node, local));
+        Routes::from([(Some(own), all), (None, from_elsewhere)])
     }
 
     /// The pods of a Service that a node's kube-proxy knows to be ready.

@@ -13,4 +13,4 @@ mod service;
 
 pub(crate) use addresses::{Block, MOST_NODES, Ports};
 pub(crate) use pod::PodServer;
-pub(crate) use service::{Entry, Routes, ServiceProxy};
+pub(crate) use service::{Entry, NoPod, Routes, ServiceProxy};

@@ -24,6 +24,14 @@ use crate::stats::Random;
 /// asks from no node (a person with curl).
 pub(crate) type Routes = BTreeMap<Option<IpAddr>, Vec<PodServer>>;
 
+/// What becomes of a connection that there is no pod for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoPod {
+    Refuses,
+    /// It gets no answer at all.
+    Drops,
+}
+
 /// A node as what it sends on sees it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry(Arc<watch::Sender<Life>>);
@@ -67,8 +75,7 @@ struct Table {
     /// The pod that a sticky client was sent to, by the client's address.
     last: BTreeMap<IpAddr, PodServer>,
     random: Random,
-    /// Whether who gets no pod gets no answer either.
-    drops: bool,
+    no_pod: NoPod,
 }
 
 impl ServiceProxy {
@@ -80,7 +87,7 @@ impl ServiceProxy {
             routing: Routing::Any,
             last: BTreeMap::new(),
             random: Random::new(seed),
-            drops: false,
+            no_pod: NoPod::Refuses,
         }));
         let open = watch::Sender::new(false);
         let (known, through) = (table.clone(), entry.clone());
@@ -105,12 +112,14 @@ impl ServiceProxy {
         Self { table, open, entry, _listener: listener }
     }
 
-    /// What the kube-proxies know now. While none of them knows a ready pod, the port refuses;
-    /// where it `drops`, who gets no pod gets no answer either.
-    pub(crate) fn route(&self, routes: Routes, routing: Routing, drops: bool) {
-        let open = drops || self.entry.is_away() || routes.values().any(|pods| !pods.is_empty());
+    /// What the kube-proxies know now. While none of them knows a ready pod, the port refuses or
+    /// drops what comes.
+    pub(crate) fn route(&self, routes: Routes, routing: Routing, no_pod: NoPod) {
+        let open = no_pod == NoPod::Drops
+            || self.entry.is_away()
+            || routes.values().any(|pods| !pods.is_empty());
         let mut table = self.table.lock().expect("no holder panics");
-        (table.routes, table.routing, table.drops) = (routes, routing, drops);
+        (table.routes, table.routing, table.no_pod) = (routes, routing, no_pod);
         drop(table);
         self.open.send_if_modified(|was| std::mem::replace(was, open) != open);
     }
@@ -121,7 +130,7 @@ impl Table {
         match self.choose(stream.peer_addr().ok().map(|peer| peer.ip())) {
             Some(pod) => pod.take(stream, entry),
             // Until the client gives it up.
-            None if self.drops => drop(tokio::spawn(async move {
+            None if self.no_pod == NoPod::Drops => drop(tokio::spawn(async move {
                 tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
             })),
             // kube-proxy refuses; once a connection is accepted a reset is the nearest to that.
@@ -189,7 +198,7 @@ mod tests {
             ]
             .into(),
             Routing::Any,
-            false,
+            NoPod::Refuses,
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
         let mut counts: BTreeMap<String, u32> = BTreeMap::new();
@@ -199,14 +208,14 @@ mod tests {
         assert!(counts.len() == 2 && counts.values().all(|count| *count >= 25), "{counts:?}");
         assert_eq!(ask(there, address).await.unwrap(), "web-2");
         assert_eq!(ask("127.0.0.1".parse().unwrap(), address).await.unwrap(), "web-1");
-        proxy.route([(Some(here), vec![one, two.clone()])].into(), Routing::Sticky, false);
+        proxy.route([(Some(here), vec![one, two.clone()])].into(), Routing::Sticky, NoPod::Refuses);
         let first = ask(here, address).await.unwrap();
         for _ in 0..20 {
             assert_eq!(ask(here, address).await.unwrap(), first, "a client stays with its pod");
         }
-        proxy.route([(Some(here), vec![two])].into(), Routing::Sticky, false);
+        proxy.route([(Some(here), vec![two])].into(), Routing::Sticky, NoPod::Refuses);
         assert_eq!(ask(here, address).await.unwrap(), "web-2", "as long as the pod is known");
-        proxy.route(Routes::new(), Routing::Any, false);
+        proxy.route(Routes::new(), Routing::Any, NoPod::Refuses);
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(
             ask(here, address).await.unwrap_err().kind(),
@@ -221,13 +230,13 @@ mod tests {
         let proxy = ServiceProxy::new(address, 7, entry.clone());
         let web = pod(&block, 1);
         let routes = || Routes::from([(None, vec![web.clone()])]);
-        proxy.route(routes(), Routing::Any, false);
+        proxy.route(routes(), Routing::Any, NoPod::Refuses);
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(ask(block.node(1), address).await.unwrap(), "web-1");
         let mut kept = tokio::net::TcpStream::connect(address).await.unwrap();
         tokio::time::sleep(Duration::from_millis(50)).await;
         entry.forwards(false);
-        proxy.route(Routes::new(), Routing::Any, false);
+        proxy.route(Routes::new(), Routing::Any, NoPod::Refuses);
         let soon = Duration::from_millis(200);
         assert!(tokio::time::timeout(soon, ask(block.node(1), address)).await.is_err());
         kept.write_all(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n").await.unwrap();
@@ -235,10 +244,10 @@ mod tests {
         entry.restart();
         assert!(kept.read_u8().await.is_err(), "it is reset");
         entry.forwards(true);
-        proxy.route(routes(), Routing::Any, false);
+        proxy.route(routes(), Routing::Any, NoPod::Refuses);
         assert_eq!(ask(block.node(1), address).await.unwrap(), "web-1");
         // externalTrafficPolicy: Local, and no pod on this node.
-        proxy.route(Routes::new(), Routing::Any, true);
+        proxy.route(Routes::new(), Routing::Any, NoPod::Drops);
         assert!(tokio::time::timeout(soon, ask(block.node(1), address)).await.is_err());
     }
 }

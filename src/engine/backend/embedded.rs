@@ -15,7 +15,7 @@ use crate::engine::plan::placement::Place;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::UndoEntry;
 use crate::engine::undo::recover::NAMESPACE_REMOVAL;
-use crate::experiment::{ApiServer, Ask, Experiment, Fault, From, Target, Via};
+use crate::experiment::{ApiServer, Ask, Experiment, Fault, From, Probe, Target, Via};
 use crate::fault::{self, ModelNode, Modelled, UndoAfter};
 use crate::plan::Node;
 use crate::probe::control;
@@ -61,62 +61,58 @@ pub(crate) fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError>
         return Err(not_supported(fault).hint(ON_KIND));
     }
     for probe in &experiment.probes {
+        let name = &probe.name;
         if let Some(what) = probe.ask.kind().not_embedded() {
-            return Err(not_modelled(
-                &probe.name,
-                &format!("uses {what}"),
-                "does not support it",
-                "",
-            ));
+            return Err(RunError::refused(format!(
+                "probe {name} uses {what}: the embedded cluster does not support it"
+            ))
+            .hint(ON_KIND));
         }
-        match (&probe.from, &probe.ask) {
-            (From::Pod(_), _) => return Err(no_pods_network(&probe.name)),
-            (_, Ask::Api { server: ApiServer::Each, .. }) => {
-                let hint = "use `server: balancer`, or ";
-                return Err(not_modelled(
-                    &probe.name,
-                    "targets each API server",
-                    "has only one",
-                    hint,
-                ));
-            }
-            (From::Node(_), ask) if ask.target().is_some_and(is_on_its_own_node) => {
-                return Err(not_modelled(
-                    &probe.name,
-                    "targets a port of its own node",
-                    "has no such ports",
-                    "",
-                ));
-            }
-            (_, ask) => {
-                if let Some((asks, has, hint)) = ask.target().and_then(by_controller) {
-                    return Err(not_modelled(&probe.name, asks, has, hint));
-                }
-            }
+        if let From::Pod(_) = &probe.from {
+            return Err(no_pods_network(name));
+        }
+        if let Some(NotModelled { asks, lacks, hint }) = not_modelled(probe) {
+            let text = format!("probe {name} {asks}: the embedded cluster {lacks}");
+            return Err(RunError::refused(text).hint(format!("{hint}{ON_KIND}")));
         }
     }
     canaries::refuse_unmodelled(experiment)
 }
 
-/// A target that a controller would have to provide, which a model has not: what it is, and what to
-/// use in its place.
-fn by_controller(target: &Target) -> Option<(&'static str, &'static str, &'static str)> {
-    match target {
-        Target::Published { via: Via::LoadBalancer, .. } => Some((
-            "targets a load balancer",
-            "has no load balancer controller",
-            "use `via: nodePort`, or ",
-        )),
-        Target::Ingress { .. } => Some((
-            "targets an Ingress",
-            "has no ingress controller",
-            "use `service` instead of `ingress`, or ",
-        )),
-        Target::Published { via: Via::NodePort, .. }
-        | Target::Service { .. }
-        | Target::Pod { .. }
-        | Target::Address { .. } => None,
-    }
+/// A probe of something that a model has not.
+struct NotModelled {
+    asks: &'static str,
+    lacks: &'static str,
+    /// What to use in its place; empty: nothing.
+    hint: &'static str,
+}
+
+fn not_modelled(probe: &Probe) -> Option<NotModelled> {
+    Some(match (&probe.ask, probe.ask.target()) {
+        (Ask::Api { server: ApiServer::Each, .. }, _) => NotModelled {
+            asks: "targets each API server",
+            lacks: "has only one",
+            hint: "use `server: balancer`, or ",
+        },
+        (_, Some(target)) if probe.from != From::Host && is_on_its_own_node(target) => {
+            NotModelled {
+                asks: "targets a port of its own node",
+                lacks: "has no such ports",
+                hint: "",
+            }
+        }
+        (_, Some(Target::Published { via: Via::LoadBalancer, .. })) => NotModelled {
+            asks: "targets a load balancer",
+            lacks: "has no load balancer controller",
+            hint: "use `via: nodePort`, or ",
+        },
+        (_, Some(Target::Ingress { .. })) => NotModelled {
+            asks: "targets an Ingress",
+            lacks: "has no ingress controller",
+            hint: "use `service` instead of `ingress`, or ",
+        },
+        _ => return None,
+    })
 }
 
 /// Whether it is the very node that the probe asks from: 127.0.0.1, say.
@@ -176,12 +172,6 @@ fn start(
             agent::local::start_from(address, probes, None, out).map_err(RunError::failed_by)
         }
     }
-}
-
-/// A probe of something that the model has not.
-fn not_modelled(probe: &str, asks: &str, has: &str, hint: &str) -> RunError {
-    RunError::refused(format!("probe {probe} {asks}: the embedded cluster {has}"))
-        .hint(format!("{hint}{ON_KIND}"))
 }
 
 /// A probe from a pod's network: the model's pods have none of their own, and no DNS.

@@ -6,7 +6,7 @@ use crate::model::{About, FaultPlan, KubeletEnd, Pods, Tolerates, Trap, traps_of
 use crate::timeline::Taint;
 
 /// A trap of a fault.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct StepTrap {
     /// The fault's step in the method.
     pub step: u32,

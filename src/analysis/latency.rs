@@ -6,7 +6,7 @@ use super::findings::{
     BackendLatency, Disturbance, FaultFinding, Latency, Period, Quantiles, UndisturbedLatency,
 };
 use super::order::InOrder;
-use super::run::Run;
+use super::run::{Run, Stretch};
 use crate::stats::Seconds;
 use crate::timeline::attempts::Phases;
 use crate::timeline::{Attempt, Outcome, ProbeFile, ProbeHeader};
@@ -70,8 +70,10 @@ impl Times {
 
 impl LatencyBuilder {
     pub(super) fn new(probe: &ProbeHeader, run: &Run<'_>) -> Self {
+        let over = |fault: &FaultFinding| fault.undone.or(fault.undo_requested);
+        let part = |stretch: Stretch<'_>| Part::new(stretch.period, stretch.from);
         Self {
-            parts: parts(run),
+            parts: run.stretches(over).into_iter().map(part).collect(),
             current: 0,
             reusable: probe.kind.proves_peer_when_reused(),
             phased: !probe.kind.is_canary(),
@@ -109,22 +111,6 @@ impl LatencyBuilder {
             self.parts.into_iter().zip(ends).map(|(part, until)| part.finish(until, backends));
         all.filter(|latency| latency.judged() > 0 && latency.period != Period::Settling).collect()
     }
-}
-
-/// From each fault's request to its confirmed undo; of those that overlap, to the last one's.
-fn parts(run: &Run<'_>) -> Vec<Part> {
-    let first = if run.steady_since.is_some() { Period::Settling } else { Period::Before };
-    let mut parts = vec![Part::new(first, None)];
-    parts.extend(run.steady_since.map(|from| Part::new(Period::Before, Some(from))));
-    for faults in run.faults.chunk_by(|a, b| a.overlap == b.overlap) {
-        let step = faults[0].overlap;
-        parts.push(Part::new(Period::Fault { step }, Some(faults[0].requested)));
-        let over = |fault: &FaultFinding| fault.undone.or(fault.undo_requested);
-        let over: Option<Vec<Seconds>> = faults.iter().map(over).collect();
-        let over = over.and_then(|all| all.into_iter().max());
-        parts.extend(over.map(|over| Part::new(Period::AfterUndo { step }, Some(over))));
-    }
-    parts
 }
 
 impl Part {

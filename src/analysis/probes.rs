@@ -16,7 +16,7 @@ use super::kept;
 use super::late::late;
 use super::latency::{self, LatencyBuilder};
 use super::order::InOrder;
-use super::run::Run;
+use super::run::{Run, Stretch};
 use super::segment::{Observation, Segment};
 use super::series::SeriesBuilder;
 use super::tracker::Tracker;
@@ -359,29 +359,19 @@ fn clamp(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// The parts of the run, by the steady state, each fault's request and its undo's.
+/// The parts of the run, and what is known of the back ends in each.
 fn segments(span: &ProbeSpan, run: &Run<'_>) -> Vec<Segment> {
-    let first = if run.steady_since.is_some() { Period::Settling } else { Period::Before };
-    let before = |period, from| Segment { period, from, miss: None, any_of: None, left: None };
-    let mut segments = vec![before(first, Seconds::from_nanos(i64::MIN))];
-    segments.extend(run.steady_since.map(|from| before(Period::Before, from)));
-    for faults in run.faults.chunk_by(|a, b| a.overlap == b.overlap) {
-        let (known, left, step) = (miss(span, faults), left(span, faults), faults[0].overlap);
+    let segment = |Stretch { period, from, faults }: Stretch<'_>| {
+        let from = from.unwrap_or(Seconds::from_nanos(i64::MIN));
+        if faults.is_empty() {
+            return Segment { period, from, miss: None, any_of: None, left: None };
+        }
+        let (known, left) = (miss(span, faults), left(span, faults));
         let any_of = backends(span, faults).filter(|all| *all > 0 && known.is_none());
         let miss = known.or(any_of.map(|all| 1.0 - 1.0 / f64::from(all)));
-        // While one of them has no undo, none is over.
-        let undone: Option<Vec<Seconds>> =
-            faults.iter().map(|fault| fault.undo_requested).collect();
-        let undone = undone.and_then(|all| all.into_iter().max());
-        let parts = [
-            (Period::Fault { step }, Some(faults[0].requested)),
-            (Period::AfterUndo { step }, undone),
-        ];
-        segments.extend(parts.into_iter().filter_map(|(period, from)| {
-            Some(Segment { period, from: from?, miss, any_of, left })
-        }));
-    }
-    segments
+        Segment { period, from, miss, any_of, left }
+    };
+    run.stretches(|fault| fault.undo_requested).into_iter().map(segment).collect()
 }
 
 /// The faults of a period that hit a machine, and so back ends: a part of the control plane is not

@@ -64,16 +64,10 @@ fn of_fault(fault: &FaultFinding, found: &Findings, timeline: &Timeline) -> Vec<
         .find(|node| node.name == *target)
         .is_none_or(|node| node.role == NodeRole::Worker);
     let balancer = !nodes.is_empty() && !nodes.iter().any(|node| node.name == *target);
-    let still_lasts = |other: &FaultFinding| {
-        let ends = other.undone.or(other.undo_requested);
-        other.target == *target
-            && other.requested < fault.requested
-            && ends.is_none_or(|ends| ends > fault.requested)
-    };
     let hits_endpoints = fault.component.is_none()
         && is_worker
         && !balancer
-        && !found.faults.iter().any(still_lasts);
+        && !found.faults.iter().any(|other| other.is_under(fault));
     let noticed = found.probes.iter().filter(|probe| !probe.control && hits_endpoints);
     for probe in noticed {
         if let Some(service) = fault.service_of(probe).filter(|service| service.hit.is_empty()) {

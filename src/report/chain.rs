@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::line::Line;
 use super::text::count;
-use crate::analysis::findings::LateFinding;
-use crate::analysis::findings::{Burst, EndpointFinding, KeptConnections, KeptEnd};
+use crate::analysis::findings::{
+    Burst, Ending, EndpointFinding, KeptConnections, KeptEnd, LateFinding,
+};
 use crate::analysis::{Completion, FaultFinding, Findings, Period, ServiceFinding, When, Window};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
@@ -426,29 +427,14 @@ fn cut_short(timeline: &Timeline, found: &Findings, shown: Option<Seconds>) -> O
         timeline.records.iter().find(|r| wanted(&r.event)).map(|r| zero.at(r.at))
     };
     let last = || timeline.records.last().map(|record| zero.at(record.at)).max(shown);
-    match &found.completion {
-        Completion::Complete => None,
-        Completion::Running => {
-            let undoes =
-                at(|e| matches!(e, Event::Interrupted { .. } | Event::Failed { .. })).is_some();
-            let what = if undoes {
-                "the run was cut short and is undoing its faults"
-            } else {
-                "the run is still in progress"
-            };
-            Some(Line::new(last()?, "so far", what))
+    let cut = at(|e| matches!(e, Event::Interrupted { .. } | Event::Failed { .. }));
+    let Ending { state, why, .. } = found.completion.ending()?;
+    match found.completion {
+        Completion::Running if cut.is_some() => {
+            Some(Line::new(last()?, "so far", "the run was cut short and is undoing its faults"))
         }
-        Completion::Interrupted { signal } => Some(Line::new(
-            at(|e| matches!(e, Event::Interrupted { .. }))?,
-            "interrupted",
-            signal.clone(),
-        )),
-        Completion::Failed { error } => {
-            Some(Line::new(at(|e| matches!(e, Event::Failed { .. }))?, "failed", error.clone()))
-        }
-        Completion::Refused { error } => {
-            Some(Line::new(at(|e| matches!(e, Event::Failed { .. }))?, "refused", error.clone()))
-        }
-        Completion::Died => Some(Line::new(last()?, "end of data", "the run did not finish")),
+        Completion::Running => Some(Line::new(last()?, "so far", why)),
+        Completion::Died => Some(Line::new(last()?, "end of data", why)),
+        _ => Some(Line::new(cut?, state, why)),
     }
 }

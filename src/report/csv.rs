@@ -5,7 +5,6 @@ use csv::Writer;
 use super::not_run::NotRun;
 use super::suite::{ExperimentStatus, Part, not_started};
 use super::view::View;
-use crate::analysis::Completion;
 
 const HEADER: [&str; 10] = [
     "experiment",
@@ -52,8 +51,7 @@ fn run(name: &str, view: &View<'_>) -> Vec<Record> {
     let warnings = view.warnings().join("; ");
     let row = |rest: [&str; 5]| {
         let [expectation, bound, measured, outcome, reason] = rest;
-        let refused = matches!(view.findings.completion, Completion::Refused { .. });
-        let outcome = if refused { "refused".to_owned() } else { outcome.to_lowercase() };
+        let outcome = if view.is_refused() { view.state() } else { outcome.to_lowercase() };
         [
             name,
             &header.run,

@@ -1,7 +1,6 @@
 //! How long attempts took, in words: a line where the fault made no difference, else a line a
 //! period.
 
-use super::measured::Measured;
 use super::style::Style;
 use super::table::table;
 use super::text::{dim, hang, width};
@@ -31,7 +30,7 @@ fn quantiles(all: &Quantiles) -> String {
 }
 
 /// `p50 5ms, p90 7ms, p99 212ms, max 1.02s of 714 answered; 36 failed, 30 of them timed out`.
-fn figures(latency: &Latency) -> String {
+pub(super) fn figures(latency: &Latency) -> String {
     let failed = match (latency.failed, latency.timed_out) {
         (0, _) => String::new(),
         (failed, 0) => format!("; {failed} failed"),
@@ -42,7 +41,7 @@ fn figures(latency: &Latency) -> String {
 }
 
 /// `before`, `during`, `after`; of several faults `during nodeKill (step 2)`, or the step's name.
-fn label(found: &Findings, period: Period) -> String {
+pub(super) fn label(found: &Findings, period: Period) -> String {
     let many = found.faults.iter().any(|fault| fault.overlap != found.faults[0].overlap);
     let of = |step: u32| {
         let fault = found.faults.iter().find(|fault| many && fault.overlap == step);
@@ -56,16 +55,6 @@ fn label(found: &Findings, period: Period) -> String {
         Period::Fault { step } => format!("during{}", of(step)),
         Period::AfterUndo { step } => format!("after{}", of(step)),
     }
-}
-
-/// Each period of each probe that a fault may touch.
-pub(super) fn values(found: &Findings) -> Vec<Measured> {
-    let of = |probe: &ProbeFinding, one: &Latency| Measured {
-        name: format!("latency of {} {}", probe.name, label(found, one.period)),
-        value: figures(one),
-    };
-    let probes = found.probes.iter().filter(|probe| !probe.control);
-    probes.flat_map(|probe| probe.latency.iter().map(move |one| of(probe, one))).collect()
 }
 
 /// The slowest of the faults' periods, where none since the first fault was slower than before.
@@ -202,9 +191,9 @@ mod tests {
         let found = probed(|_, backend| answered(backend, 1000));
         let text = "    latency not significantly higher than before: p50 5ms, p90 5ms, p99 5ms, max 5ms of 770 answered\n";
         assert_eq!(shown(&found, 100), text);
-        let measured = values(&found);
-        assert_eq!(measured[1].name, "latency of web during");
-        assert_eq!(measured[1].value, "p50 5ms, p90 5ms, p99 5ms, max 5ms of 770 answered");
+        let during = &found.probes[0].latency[1];
+        assert_eq!(label(&found, during.period), "during");
+        assert_eq!(figures(during), "p50 5ms, p90 5ms, p99 5ms, max 5ms of 770 answered");
     }
 
     #[test]

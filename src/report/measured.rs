@@ -3,7 +3,8 @@
 use super::summary::Summary;
 use super::view::View;
 use super::{latency, paths};
-use crate::analysis::{ProbeFinding, Window};
+use crate::analysis::findings::Latency;
+use crate::analysis::{Findings, ProbeFinding, Window};
 
 /// A value of a run. The name is the same in every run of an experiment.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,7 +46,17 @@ pub(super) fn values(view: &View<'_>) -> Vec<Measured> {
         .chain(rates.collect::<Vec<_>>())
         .chain(by_path.collect::<Vec<_>>())
     });
-    first.into_iter().chain(of_probes).flatten().chain(latency::values(view.findings)).collect()
+    first.into_iter().chain(of_probes).flatten().chain(latencies(view.findings)).collect()
+}
+
+/// Each period of each probe that a fault may touch.
+fn latencies(found: &Findings) -> Vec<Measured> {
+    let of = |probe: &ProbeFinding, one: &Latency| Measured {
+        name: format!("latency of {} {}", probe.name, latency::label(found, one.period)),
+        value: latency::figures(one),
+    };
+    let probes = found.probes.iter().filter(|probe| !probe.control);
+    probes.flat_map(|probe| probe.latency.iter().map(move |one| of(probe, one))).collect()
 }
 
 /// `4.74s to 4.88s`, `at least 15s`, one for each window.

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::chain::left_late;
-use super::view::View;
+use super::view::{View, word};
 use crate::analysis::{Completion, FaultFinding, Period, ProbeFinding, ServiceFinding, When};
 use crate::stats::{Between, Seconds};
 use crate::verdict::Outcome;
@@ -120,11 +120,7 @@ impl Summary {
 
     /// Its verdict in a word; of one that was refused, or that still goes on, that.
     pub fn word(&self) -> String {
-        match self.completion {
-            Completion::Refused { .. } => "REFUSED".into(),
-            Completion::Running => "RUNNING".into(),
-            _ => self.outcome.word().into(),
-        }
+        word(&self.completion, self.outcome)
     }
 
     /// The removal for people, in seconds with so many decimals.

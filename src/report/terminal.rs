@@ -79,7 +79,7 @@ fn title(view: &View<'_>, style: &Style, out: &mut String) {
     out.push_str(&format!(
         "{}  {}\n",
         pad(&lines[0], columns),
-        judged(word, view.verdict.outcome, style)
+        judged(&word, view.verdict.outcome, style)
     ));
     lines[1..].iter().for_each(|line| out.push_str(&format!("{line}\n")));
 }

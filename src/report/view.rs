@@ -6,8 +6,8 @@ use super::chain;
 use super::claims::DecidedClaim;
 use super::comparison::{self, Comparison};
 use super::line::Line;
-use super::not_run::NotRun;
 use super::text::{count, list, short_names};
+use crate::analysis::findings::Ending;
 use crate::analysis::{Completion, FaultFinding, Findings, ProbeFinding};
 use crate::experiment::Claim;
 use crate::model::{Heartbeat, Prediction, heartbeat};
@@ -114,12 +114,8 @@ impl<'a> View<'a> {
     }
 
     /// Its verdict in a word; of one that was refused, or that still goes on, that.
-    pub fn word(&self) -> &'static str {
-        match self.findings.completion {
-            Completion::Refused { .. } => NotRun::Refused.word(),
-            Completion::Running => "RUNNING",
-            _ => self.verdict.outcome.word(),
-        }
+    pub fn word(&self) -> String {
+        word(&self.findings.completion, self.verdict.outcome)
     }
 
     /// How it stands in a word: `refused`, `running`, `unfinished`, else its verdict.
@@ -132,13 +128,9 @@ impl<'a> View<'a> {
 
     /// What went wrong with the run itself: why it was cut short, and what could not be undone.
     pub fn failures(&self) -> Vec<Failure> {
-        let cut_short = match &self.findings.completion {
-            Completion::Complete | Completion::Running => None,
-            Completion::Interrupted { signal } => Some(("interrupted", signal.clone())),
-            Completion::Failed { error } => Some(("failed", error.clone())),
-            Completion::Refused { error } => Some(("refused", error.clone())),
-            Completion::Died => Some(("unfinished", "the run did not finish".to_owned())),
-        };
+        let completion = &self.findings.completion;
+        let ending = completion.ending().filter(|_| *completion != Completion::Running);
+        let cut_short = ending.map(|Ending { state, why, .. }| (state, why.to_owned()));
         let left = self.findings.faults.iter().filter_map(|fault| {
             let target = Component::on(fault.component, &fault.target);
             let why = &fault.not_undone.as_ref()?.what;
@@ -251,6 +243,14 @@ impl<'a> View<'a> {
             "{}{control}: {asked}; probed from {}, {rate}, timeout {}{reused}",
             probe.name, probe.from, probe.timeout
         )
+    }
+}
+
+/// A run's verdict in a word; of one that was refused, or that still goes on, that.
+pub(super) fn word(completion: &Completion, outcome: Outcome) -> String {
+    match completion.ending().filter(|_| !completion.is_judged()) {
+        Some(ending) => ending.state.to_uppercase(),
+        None => outcome.word().into(),
     }
 }
 

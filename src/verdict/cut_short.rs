@@ -5,19 +5,8 @@ use std::collections::BTreeSet;
 
 use super::Outcome;
 use super::finding::Finding;
-use super::rules::Run;
-use crate::analysis::{Completion, Findings};
+use super::run::Run;
 use crate::experiment::{During, Expectation};
-
-/// Why a run did not come to its planned end, if it began and did not.
-pub(super) fn reason(found: &Findings) -> Option<String> {
-    match &found.completion {
-        Completion::Interrupted { signal } => Some(format!("the run was interrupted ({signal})")),
-        Completion::Failed { error } => Some(format!("run error: {error}")),
-        Completion::Died => Some("the run did not finish: its timeline is incomplete".into()),
-        Completion::Complete | Completion::Refused { .. } | Completion::Running => None,
-    }
-}
 
 /// Judges an expectation by its rule, as far as the records of a run that was cut short decide it.
 pub(super) fn judge(

@@ -12,6 +12,7 @@ mod leaders;
 mod of_probes;
 mod pods_and_objects;
 mod rules;
+mod run;
 #[cfg(test)]
 mod tests;
 mod validity;
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::analysis::{Findings, Wanted};
 use crate::experiment::{Claim, Expectation};
 use crate::prediction::Predictions;
-use rules::Run;
+use run::Run;
 
 /// The verdicts; the later ones dominate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -148,7 +149,7 @@ pub fn judge(found: &Findings, expect: &[Expectation], predictions: &Predictions
             rules::assertion(&Run { found, predictions }, expectation, issue.as_deref())
         })
         .collect();
-    Verdict::new(issue.or_else(|| cut_short::reason(found)), assertions)
+    Verdict::new(issue.or_else(|| Some(found.completion.ending()?.issue)), assertions)
 }
 
 fn summary(outcome: Outcome, assertions: &[Assertion]) -> String {

@@ -6,63 +6,14 @@ use super::faults::{facts, missing, moment};
 use super::finding::{Finding, Limits};
 use super::latency::Limit;
 use super::of_probes::{self, percent};
+use super::run::{Run, is_of_dead_node};
 use super::{Assertion, Outcome, cut_short, latency, leaders, pods_and_objects, validity};
 use crate::analysis::{FaultFinding, Findings};
 use crate::experiment::feasibility::{infeasible, judged_for_detection};
 use crate::experiment::{Bound, During, ErrorTime, Expectation};
-use crate::prediction::{Predictions, Quantity};
+use crate::prediction::Quantity;
 use crate::stats::{Between, Seconds};
-use crate::timeline::{Impact, few};
-
-pub(super) struct Run<'a> {
-    pub found: &'a Findings,
-    pub predictions: &'a Predictions,
-}
-
-impl Run<'_> {
-    /// The bound of a length that a fault causes. Errors say why nothing was predicted.
-    fn limit(&self, bound: Bound, quantity: Quantity<'_>, step: u32) -> Result<Seconds, String> {
-        match bound {
-            Bound::Fixed(length) => Ok(length.into()),
-            Bound::Predicted => self
-                .predictions
-                .longest(quantity, step)
-                .map_err(|why| format!("no prediction: {why}")),
-        }
-    }
-
-    /// Judges each fault by the bound that is its own.
-    fn each_fault(
-        &self,
-        bound: Bound,
-        quantity: Quantity<'_>,
-        judge: impl Fn(&FaultFinding, Seconds) -> Finding,
-    ) -> Finding {
-        let judged = self
-            .found
-            .faults
-            .iter()
-            .filter(|fault| !is_of_dead_node(self.found, fault))
-            .map(|fault| self.judged(bound, quantity, fault.step, |limit| judge(fault, limit)));
-        Finding::worst(judged, "no fault was injected")
-    }
-
-    /// Judges by a bound, and says which it was where the model gave it.
-    fn judged(
-        &self,
-        bound: Bound,
-        quantity: Quantity<'_>,
-        step: u32,
-        judge: impl FnOnce(Seconds) -> Finding,
-    ) -> Finding {
-        match self.limit(bound, quantity, step) {
-            Ok(limit) => {
-                Finding { predicted: (bound == Bound::Predicted).then_some(limit), ..judge(limit) }
-            }
-            Err(why) => Finding::unknown(why),
-        }
-    }
-}
+use crate::timeline::few;
 
 /// Judges one expectation. `issue`: why the whole run is inconclusive.
 pub(super) fn assertion(
@@ -72,7 +23,8 @@ pub(super) fn assertion(
 ) -> Assertion {
     let (subject, bound) = words(expectation);
     let finding = if run.found.faults.is_empty() {
-        Finding::unknown(cut_short::reason(run.found).unwrap_or("no fault was injected".into()))
+        let ending = run.found.completion.ending().filter(|_| run.found.cut_at.is_some());
+        Finding::unknown(ending.map_or("no fault was injected".into(), |ending| ending.issue))
     } else {
         cut_short::judge(run, expectation, |expectation| rule(run, expectation))
     };
@@ -98,7 +50,7 @@ pub(super) fn assertion(
 /// Why no run of these faults can meet it, as `validate` says it; of a run with all of its faults.
 fn unfit(found: &Findings, expectation: &Expectation) -> Option<String> {
     let faults: Vec<_> = found.faults.iter().map(facts).collect();
-    let whole = !faults.is_empty() && cut_short::reason(found).is_none();
+    let whole = !faults.is_empty() && found.cut_at.is_none();
     infeasible(expectation, &faults).filter(|_| whole).map(|infeasible| infeasible.why)
 }
 
@@ -274,19 +226,6 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
             run.judged(*within, Quantity::Recovery, last, |limit| recovery(found, limit))
         }
     }
-}
-
-/// Whether a fault changed but the object of a node that another one had already taken: what is
-/// seen of the node is the other's effect.
-fn is_of_dead_node(found: &Findings, fault: &FaultFinding) -> bool {
-    let takes = |other: &FaultFinding| {
-        other.step < fault.step
-            && other.target == fault.target
-            && other.undone.is_none_or(|undone| undone > fault.requested)
-    };
-    fault.kind.traits().impact == Impact::Objects
-        && fault.node.ready_before == Some(false)
-        && found.faults.iter().any(takes)
 }
 
 fn detection(found: &Findings, fault: &FaultFinding, limits: Limits) -> Finding {

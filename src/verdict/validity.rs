@@ -3,21 +3,15 @@
 use super::Outcome;
 use super::finding::Finding;
 use crate::analysis::findings::MOST_BLIND;
-use crate::analysis::{
-    Completion, Disturbance, FaultFinding, Findings, InEffect, ProbeFinding, Tally,
-};
+use crate::analysis::{Disturbance, FaultFinding, Findings, InEffect, ProbeFinding, Tally};
 use crate::experiment::feasibility::FEWEST_TO_JUDGE;
 use crate::stats::Seconds;
 use crate::timeline::Component;
 
 /// Why nothing that this run measured decides anything.
 pub(super) fn of_run(found: &Findings) -> Option<String> {
-    match &found.completion {
-        Completion::Refused { error } => {
-            return Some(format!("refused before any fault was injected: {error}"));
-        }
-        Completion::Running => return Some("the run is still in progress".into()),
-        _ => {}
+    if let Some(ending) = found.completion.ending().filter(|_| !found.completion.is_judged()) {
+        return Some(ending.issue);
     }
     if found.steady_before.as_ref().is_some_and(|steady| steady.held_since.is_none()) {
         return Some("the steady state was never reached before the fault".into());

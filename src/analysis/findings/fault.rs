@@ -84,6 +84,19 @@ impl FaultFinding {
         }
     }
 
+    /// Whether it was there before another fault on its target, and not over then: what is seen of the
+    /// target may be its doing.
+    pub fn is_under(&self, other: &FaultFinding) -> bool {
+        self.target == other.target
+            && self.requested < other.requested
+            && self.lasts_at(other.requested)
+    }
+
+    /// Whether it had been requested, and was not over.
+    pub fn lasts_at(&self, moment: Seconds) -> bool {
+        self.requested <= moment && self.over().is_none_or(|over| over > moment)
+    }
+
     /// Its effect: the container engine's event where there is one, else what the fault itself saw. `None`: it was not seen.
     pub fn seen(&self) -> Option<&Seen> {
         self.engine_saw().or(self.confirmed.as_ref())

@@ -253,6 +253,47 @@ pub enum Completion {
     Died,
 }
 
+/// How a run stands that did not come to its planned end, or not yet.
+pub struct Ending<'a> {
+    /// In a word: `interrupted`, `failed`, `refused`, `unfinished`, `running`.
+    pub state: &'static str,
+    /// The signal, the error, or what else is known.
+    pub why: &'a str,
+    /// Why its verdict is no more than it is.
+    pub issue: String,
+}
+
+impl Completion {
+    /// `None`: it ran to its end.
+    pub fn ending(&self) -> Option<Ending<'_>> {
+        let (state, why, issue) = match self {
+            Completion::Complete => return None,
+            Completion::Running => {
+                ("running", "the run is still in progress", "the run is still in progress".into())
+            }
+            Completion::Interrupted { signal } => {
+                ("interrupted", &**signal, format!("the run was interrupted ({signal})"))
+            }
+            Completion::Failed { error } => ("failed", &**error, format!("run error: {error}")),
+            Completion::Refused { error } => {
+                ("refused", &**error, format!("refused before any fault was injected: {error}"))
+            }
+            Completion::Died => (
+                "unfinished",
+                "the run did not finish",
+                "the run did not finish: its timeline is incomplete".into(),
+            ),
+        };
+        Some(Ending { state, why, issue })
+    }
+
+    /// Whether its measurements can decide anything: those of one that was refused, or that still
+    /// goes on, cannot.
+    pub fn is_judged(&self) -> bool {
+        !matches!(self, Completion::Refused { .. } | Completion::Running)
+    }
+}
+
 /// A moment as far as it is known: after `earliest` and no later than `latest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]

@@ -51,9 +51,7 @@ fn shakes(found: &Findings, fault: &FaultFinding, leaders: &LeaderFinding) -> bo
 fn costs_quorum(found: &Findings, fault: &FaultFinding, members: &[String]) -> bool {
     let is_member =
         |fault: &FaultFinding| takes(fault, Component::Etcd) && members.contains(&fault.target);
-    let holds = |other: &&FaultFinding| {
-        other.requested <= fault.requested && other.over().is_none_or(|over| over > fault.requested)
-    };
+    let holds = |other: &&FaultFinding| other.lasts_at(fault.requested);
     let away = found.faults.iter().filter(|other| is_member(other)).filter(holds);
     let away: BTreeSet<&str> = away.map(|fault| fault.target.as_str()).collect();
     is_member(fault) && members.len() - away.len() <= members.len() / 2

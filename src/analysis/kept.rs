@@ -1,5 +1,5 @@
-//! Kept connections that failed their client, or that the server ended: how many, how, and for how
-//! long requests on them had no answer.
+//! Kept connections that failed their client, or that the server ended, also while nobody used them:
+//! how many, how, and for how long requests on them had no answer.
 //!
 //! Each is one connection: the prober keeps none on which a request failed.
 
@@ -30,7 +30,19 @@ pub(super) fn count(
     sent: Seconds,
     done: Seconds,
 ) {
-    let Some(end) = end_of(attempt) else { return };
+    if let Some(end) = end_of(attempt) {
+        add(kept, period, end, sent, done);
+    }
+}
+
+/// Counts a connection that ended by `done`, and whose last request was sent at `sent`.
+pub(super) fn add(
+    kept: &mut Vec<KeptConnections>,
+    period: Period,
+    end: KeptEnd,
+    sent: Seconds,
+    done: Seconds,
+) {
     let known = kept.iter_mut().find(|one| one.period == period && one.end == end);
     let Some(one) = known else {
         let longest = done - sent;
@@ -40,6 +52,39 @@ pub(super) fn count(
     one.connections += 1;
     one.last = one.last.max(done);
     one.longest = one.longest.max(done - sent);
+}
+
+/// Connections that were kept and that no request uses. The prober opens another only where none of
+/// them is left: then all that are still known here have ended.
+#[derive(Default)]
+pub(super) struct Idle(Vec<LastRequest>);
+
+struct LastRequest {
+    sent: Seconds,
+    done: Seconds,
+}
+
+impl Idle {
+    /// When the last request on each of those was sent that have ended by this attempt.
+    pub(super) fn ended(
+        &mut self,
+        attempt: &Attempt,
+        sent: Seconds,
+        done: Seconds,
+    ) -> Vec<Seconds> {
+        let free = |last: &LastRequest| last.done <= sent;
+        if !attempt.reused {
+            // Whether the server keeps a new connection is not recorded: its second request shows it.
+            return self.0.extract_if(.., |last| free(last)).map(|last| last.sent).collect();
+        }
+        if let Some(latest) = self.0.iter().rposition(free) {
+            self.0.remove(latest);
+        }
+        if attempt.outcome.is_ok() && attempt.ended.is_none() {
+            self.0.push(LastRequest { sent, done });
+        }
+        Vec::new()
+    }
 }
 
 #[cfg(test)]
@@ -72,5 +117,23 @@ mod tests {
         let wanted = [(Timeout, 2), (Reset, 1), (Closed, 1), (ResetOrClosed, 1), (Answered, 3)];
         assert_eq!(found, wanted);
         assert_eq!((kept[0].longest, kept[0].last), (s(0.201), s(1.201)));
+    }
+
+    #[test]
+    fn a_connection_that_is_gone_when_it_is_needed_has_ended_while_it_was_idle() {
+        let mut idle = Idle::default();
+        let mut at = |seconds: f64, outcome, reused, ended| {
+            let attempt = Attempt { reused, ended, ..attempt(0, outcome, 1000) };
+            idle.ended(&attempt, s(seconds), s(seconds + 0.1))
+        };
+        assert_eq!(at(1.0, Outcome::Ok, false, None), []);
+        assert_eq!(at(2.0, Outcome::Ok, false, None), [], "the server may have ended it itself");
+        assert_eq!(at(3.0, Outcome::Ok, true, None), []);
+        assert_eq!(at(3.05, Outcome::Ok, false, None), [], "the other is in use");
+        assert_eq!(at(9.0, Outcome::Ok, false, None), [s(3.0)]);
+        assert_eq!(at(10.0, Outcome::Ok, true, Some(ConnectionEnd::Closed)), []);
+        assert_eq!(at(11.0, Outcome::Ok, false, None), [], "it was not kept");
+        assert_eq!(at(12.0, Outcome::Timeout(Phase::FirstByte), true, None), []);
+        assert_eq!(at(13.0, Outcome::Ok, false, None), [], "its client ended it");
     }
 }

@@ -8,11 +8,11 @@ use super::classes::Classes;
 use super::disturbance;
 use super::error_rate::RollingRate;
 use super::findings::{
-    Disturbance, EndpointFinding, FaultFinding, KeptConnections, Lateness, PathFinding, Period,
-    PeriodTally, ProbeFinding, ServiceFinding, Tally, Unreadable, When,
+    Disturbance, EndpointFinding, FaultFinding, KeptConnections, KeptEnd, Lateness, PathFinding,
+    Period, PeriodTally, ProbeFinding, ServiceFinding, Tally, Unreadable, When,
 };
 use super::in_effect::{AttemptResult, StepTracker};
-use super::kept;
+use super::kept::{self, Idle};
 use super::late::late;
 use super::latency::{self, LatencyBuilder};
 use super::order::InOrder;
@@ -109,8 +109,9 @@ struct Pass<'a> {
     pending: Vec<u64>,
     segments: Vec<Segment>,
     tracker: Tracker,
-    classes: Classes,
     paths: Vec<(Tally, Classes)>,
+    /// By segment, how attempts failed.
+    classes: Vec<Classes>,
     late: Histogram<u64>,
     latency: LatencyBuilder,
     series: SeriesBuilder,
@@ -119,6 +120,7 @@ struct Pass<'a> {
     steps: Vec<StepTracker>,
     rates: Vec<RollingRate>,
     kept: Vec<KeptConnections>,
+    idle: Idle,
     gaps: Gaps,
     disturbed: &'a [Disturbance],
     proven_until: Seconds,
@@ -164,8 +166,8 @@ impl<'a> Pass<'a> {
                 span.probe.reused,
                 proven_until,
             ),
+            classes: vec![Classes::default(); segments.len()],
             segments,
-            classes: Classes::default(),
             paths: vec![Default::default(); span.probe.paths.len()],
             late: Histogram::new_with_bounds(1, MOST_LATE_US, 2).expect("the bounds are constants"),
             latency: LatencyBuilder::new(&span.probe, run),
@@ -174,6 +176,7 @@ impl<'a> Pass<'a> {
             named: 0,
             steps: StepTracker::all(run.faults),
             kept: Vec::new(),
+            idle: Idle::default(),
             rates: run
                 .wanted
                 .windows
@@ -224,7 +227,7 @@ impl<'a> Pass<'a> {
         let tally = &mut self.tallies[segment];
         let mut result = AttemptResult::Succeeded;
         if !ok {
-            self.classes.count(attempt.outcome);
+            self.classes[segment].count(attempt.outcome);
             let pending = matches!(attempt.outcome, Outcome::Timeout(phase) if phase.is_pending());
             self.pending[segment] += u64::from(pending);
             result = match self.canary && !pending {
@@ -249,6 +252,15 @@ impl<'a> Pass<'a> {
         if !matches!(self.segments[segment].period, Period::Settling | Period::Before) {
             self.rates.iter_mut().for_each(|rate| rate.take(attempt.slot, failed));
             kept::count(&mut self.kept, self.segments[segment].period, attempt, sent, done);
+        }
+        // Others find out by using one whether it is still open.
+        if self.span.probe.reused && self.reusable {
+            for last in self.idle.ended(attempt, sent, done) {
+                if !matches!(self.segments[segment].period, Period::Settling | Period::Before) {
+                    let period = self.segments[segment].period;
+                    kept::add(&mut self.kept, period, KeptEnd::Idle, last, sent);
+                }
+            }
         }
         let asked = self.asked.get_or_insert(When { earliest: sent, latest: sent });
         asked.latest = asked.latest.max(sent);
@@ -297,12 +309,14 @@ impl<'a> Pass<'a> {
 
     fn finish(self, faults: &[FaultFinding], backends: &[&str]) -> ProbeFinding {
         let span = self.span;
-        let periods = self
-            .segments
-            .iter()
-            .zip(&self.tallies)
-            .map(|(s, t)| PeriodTally { period: s.period, tally: *t })
-            .collect();
+        let segments = self.segments.iter().zip(&self.tallies).zip(&self.classes);
+        let periods = segments.map(|((segment, tally), classes)| PeriodTally {
+            period: segment.period,
+            tally: *tally,
+            classes: classes.counts(),
+        });
+        let mut classes = Classes::default();
+        self.classes.iter().for_each(|some| classes.add(some));
         let late = |p: f64| {
             Seconds::from_nanos(clamp(self.late.value_at_quantile(p)).saturating_mul(1000))
         };
@@ -319,7 +333,7 @@ impl<'a> Pass<'a> {
             timeout: Seconds::from_nanos(clamp(span.timeout_ns)),
             asked: self.asked,
             total: self.tallies.iter().fold(Tally::default(), |sum, t| sum.plus(*t)),
-            classes: self.classes.counts(),
+            classes: classes.counts(),
             paths: span
                 .probe
                 .paths
@@ -331,7 +345,7 @@ impl<'a> Pass<'a> {
                     classes: classes.counts(),
                 })
                 .collect(),
-            periods,
+            periods: periods.collect(),
             windows: self.tracker.finish(),
             late: Vec::new(),
             in_effect: self.steps.iter().filter_map(StepTracker::in_effect).collect(),

@@ -6,7 +6,7 @@ use super::env::Env;
 use super::exit;
 use super::failure::Failure;
 use super::outputs::Outputs;
-use super::progress::Progress;
+use super::progress::{Progress, Warned};
 use crate::cluster::kubeconfig_paths;
 use crate::engine::abort::Abort;
 use crate::engine::environment::handle::{ClusterHandle, Environment, Nodes};
@@ -25,6 +25,7 @@ pub(super) struct Command<'a> {
     pub outputs: &'a Outputs,
     pub abort: &'a Abort,
     pub environment: Environment<'a>,
+    pub warned: Warned,
 }
 
 impl Command<'_> {

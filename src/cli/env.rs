@@ -29,7 +29,7 @@ pub(super) struct Env {
     pub colour: Option<Ink>,
     /// Whether standard error is a terminal that can redraw, and is to be coloured.
     pub stderr: Terminal,
-    /// The width of standard output, in columns; 100 where it is not a terminal.
+    /// The width of standard output, in columns: `COLUMNS`, else the terminal's, else 100.
     pub width: usize,
 }
 
@@ -135,7 +135,15 @@ fn shared(temp: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
+/// No text is wrapped more narrowly than this.
+const NARROWEST: usize = 40;
+
 fn width(terminal: bool) -> usize {
+    let set = text("COLUMNS").and_then(|columns| columns.parse().ok());
+    set.filter(|columns| *columns > 0).unwrap_or_else(|| measured_width(terminal)).max(NARROWEST)
+}
+
+fn measured_width(terminal: bool) -> usize {
     if !terminal {
         return 100;
     }

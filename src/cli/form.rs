@@ -76,7 +76,8 @@ impl Form {
 fn text(parts: &[Part<View<'_>>], form: Form, style: &Style) -> String {
     let runs = || parts.iter().flat_map(Part::runs);
     let spreads = parts.iter().filter_map(Part::spread).filter(|spread| spread.runs.len() > 1);
-    let described = runs().filter(|_| form == Form::Wide).map(describe::render);
+    let described =
+        runs().filter(|_| form == Form::Wide).map(|view| describe::render(view, style.width));
     let table = (parts.len() > 1 || runs().next().is_none())
         .then(|| suite::render(&SuiteReport::new(parts), style));
     let reports = runs().map(|view| terminal::render(view, style));

@@ -226,6 +226,7 @@ impl Request<'_> {
                 shown(bounds.recovery)
             ),
         ];
+        chosen.push("no bound for latency: the model does not predict it".into());
         chosen.extend(self.allowed().map(|allowed| format!("allows: {allowed}")));
         Ok(chosen)
     }
@@ -353,7 +354,9 @@ impl Request<'_> {
         let expect = match expect.is_empty() {
             true => "  # The model has no prediction for this fault: results are reported, but not judged.\n".into(),
             false => format!(
-                "  # Detection and errors: the model's longest time, plus 25% and 5s, rounded up. Recovery: the model's\n  # longest time, and at least a minute. A worse result fails the run.\n  expect:\n{expect}"
+                "  # Detection and errors: the model's longest time, plus 25% and 5s, rounded up. Recovery: the model's\n  # longest time, and at least a minute. A worse result fails the run.\n  expect:\n{expect}  \
+                 # The model does not predict latency. Once a run has shown what is usual, add for example:\n  \
+                 # - latency: {{probe: {probe}, quantile: p99, atMost: 100ms, during: after}}\n"
             ),
         };
         Ok(format!(
@@ -516,7 +519,7 @@ mod tests {
         let (text, _) = written("scheduler-stop", 3);
         assert!(text.contains("target: {leader: kube-scheduler}"), "{text}");
         assert_eq!(written("pod-delete", 1).1, "allows: faults on pods in namespace shop");
-        assert!(written("worker-stop", 1).1.starts_with("bounds"));
+        assert!(written("worker-stop", 1).1.starts_with("no bound for latency"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::timeline::store;
 pub(super) fn get(args: &Get, env: &Env) -> Result<u8, Failure> {
     match args.what {
         Listing::Runs => return runs(args.output, env),
-        Listing::Experiments => print(&list_of(&experiments(), args.output)),
+        Listing::Experiments => print(&list_of(&experiments(), args.output, env.width)),
     }
     Ok(exit::PASS)
 }
@@ -29,7 +29,8 @@ fn runs(form: ListForm, env: &Env) -> Result<u8, Failure> {
             return complain!("no runs in {}", env.runs_dir.display());
         }
         let summaries: Vec<_> = runs.iter().map(Judged::summary).collect();
-        print(&report::runs::render(&summaries, wide, jiff::Timestamp::now()));
+        let now = jiff::Timestamp::now();
+        print(&report::runs::render(&summaries, wide, now, env.width));
     };
     match form {
         ListForm::Text => table(false),
@@ -78,10 +79,12 @@ fn experiments() -> Vec<Listed> {
         .collect()
 }
 
-fn list_of(experiments: &[Listed], form: ListForm) -> String {
+fn list_of(experiments: &[Listed], form: ListForm, columns: usize) -> String {
     let rows = experiments.iter().map(|one| vec![one.name.clone(), one.question.clone()]);
     match form {
-        ListForm::Text | ListForm::Wide => report::table(vec!["NAME", "QUESTION"], rows),
+        ListForm::Text | ListForm::Wide => {
+            report::table_within(columns, vec!["NAME", "QUESTION"], rows)
+        }
         ListForm::Json => report::json::pretty(&experiments),
         ListForm::Yaml => report::json::yaml(&experiments),
     }
@@ -112,14 +115,14 @@ mod tests {
 
     #[test]
     fn experiments_are_listed_in_every_form() {
-        let table = list_of(&experiments(), ListForm::Text);
+        let table = list_of(&experiments(), ListForm::Text, 100);
         assert!(table.starts_with("NAME ") && table.contains("\nworker-stop-fast "), "{table}");
         let json: serde_json::Value =
-            serde_json::from_str(&list_of(&experiments(), ListForm::Json)).unwrap();
+            serde_json::from_str(&list_of(&experiments(), ListForm::Json, 100)).unwrap();
         assert!(
             json.as_array().unwrap().iter().any(|one| one["name"] == "worker-stop-fast"),
             "{json}"
         );
-        assert!(list_of(&experiments(), ListForm::Yaml).contains("name: worker-stop-fast"));
+        assert!(list_of(&experiments(), ListForm::Yaml, 100).contains("name: worker-stop-fast"));
     }
 }

@@ -73,8 +73,8 @@ impl Judged {
     }
 
     /// All that it recorded, for people.
-    pub(super) fn describe(&self) -> String {
-        describe::render(&self.view())
+    pub(super) fn describe(&self, columns: usize) -> String {
+        describe::render(&self.view(), columns)
     }
 }
 

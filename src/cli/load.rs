@@ -51,8 +51,12 @@ pub(super) fn refuse_open(
 
 /// An experiment that was written for this command, checked as one that a person wrote.
 pub(super) fn written(source: Source, place: Place, env: &Env) -> Result<Vec<Parsed>, Failure> {
-    check(source, Setting { place, namespace: None }, env)
-        .map_err(|problems| Failure::reported(&problems))
+    let all = checked(source, Setting { place, namespace: None }).map_err(|problems| {
+        show(&problems, env);
+        Failure::reported(&problems)
+    })?;
+    show(&warnings(&all), env);
+    Ok(all)
 }
 
 /// The same, but what is left open is neither printed nor an error yet.
@@ -73,9 +77,12 @@ pub(super) fn even_open(
         match experiment::load_all(file) {
             Ok(sources) => {
                 for source in own(file, sources)? {
-                    match check(source, setting, env) {
+                    match checked(source, setting) {
                         Ok(all) => parsed.extend(all),
-                        Err(problems) => broken.extend(problems),
+                        Err(problems) => {
+                            show(&problems, env);
+                            broken.extend(problems);
+                        }
                     }
                 }
             }
@@ -90,6 +97,7 @@ pub(super) fn even_open(
             parsed.extend(chosen);
         }
     }
+    show(&warnings(&parsed), env);
     let twice = same_names(&parsed);
     show(&twice, env);
     broken.extend(twice);
@@ -222,14 +230,26 @@ pub(super) fn accepted(source: Source) -> Result<Vec<Parsed>, Diagnostics> {
     reading.finish()
 }
 
-/// The experiments of a file, after what is wrong with it is drawn.
-fn check(source: Source, setting: Setting, env: &Env) -> Result<Vec<Parsed>, Diagnostics> {
-    let all = checked(source, setting).inspect_err(|problems| show(problems, env))?;
-    for one in &all {
-        let warnings = one.warnings.iter().filter(|problem| !problem.is_open());
-        show(&warnings.cloned().collect::<Vec<_>>(), env);
+/// Their warnings. What several experiments have in common is drawn at the first, and counted.
+fn warnings(experiments: &[Parsed]) -> Vec<Diagnostic> {
+    let mut all: Vec<(Diagnostic, usize)> = Vec::new();
+    let warnings = experiments.iter().flat_map(|one| one.warnings.iter());
+    for warning in warnings.filter(|problem| !problem.is_open()) {
+        let same = |known: &&mut (Diagnostic, usize)| {
+            (&known.0.message, &known.0.hint) == (&warning.message, &warning.hint)
+        };
+        match all.iter_mut().find(same) {
+            Some((_, more)) => *more += 1,
+            None => all.push((warning.clone(), 0)),
+        }
     }
-    Ok(all)
+    let with_count = |(mut warning, more): (Diagnostic, usize)| {
+        if more > 0 {
+            warning.message += &format!(" ({more} more like this)");
+        }
+        warning
+    };
+    all.into_iter().map(with_count).collect()
 }
 
 fn show(problems: &[Diagnostic], env: &Env) {

@@ -2,6 +2,7 @@
 //! it on standard error.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -14,6 +15,27 @@ use crate::engine::recorder::Observation;
 use crate::report::hang;
 use crate::timeline::{Anchor, Change, Component, Event, FaultPhase, Moment, Ready, Record};
 
+/// The warnings of all runs of a command, each with the number of its runs so far.
+#[derive(Clone, Default)]
+pub(super) struct Warned(Arc<Mutex<BTreeMap<String, u32>>>);
+
+impl Warned {
+    /// Whether it is the first of its text.
+    fn is_new(&self, text: &str) -> bool {
+        let mut counts = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let count = counts.entry(text.to_owned()).or_default();
+        *count += 1;
+        *count == 1
+    }
+
+    /// Those that were repeated, and how often they came in all.
+    pub(super) fn repeated(&self) -> Vec<String> {
+        let counts = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let repeated = counts.iter().filter(|(_, count)| **count > 1);
+        repeated.map(|(text, count)| format!("warning, {count} times: {text}")).collect()
+    }
+}
+
 pub(super) struct Progress {
     terminal: Terminal,
     step: Option<(ProgressBar, String)>,
@@ -25,6 +47,7 @@ pub(super) struct Progress {
     /// Whether each endpoint was ready when it was seen last, by Service and name.
     endpoints: BTreeMap<(String, String), bool>,
     recovering: Recovering,
+    warned: Warned,
 }
 
 impl Progress {
@@ -36,7 +59,15 @@ impl Progress {
             hit: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             recovering: Recovering::new(Anchor::take()),
+            warned: Warned::default(),
         }
+    }
+
+    /// One of a run: warnings that another run of the command has had are counted, not repeated.
+    pub(super) fn of_run(terminal: Terminal, warned: &Warned) -> Self {
+        let mut progress = Self::new(terminal);
+        progress.warned = warned.clone();
+        progress
     }
 
     pub(super) fn news(&mut self, news: Preparing<'_>) {
@@ -128,7 +159,10 @@ impl Progress {
         self.recovering.take(record);
         match &record.event {
             Event::Stage { name } => self.step(stage_text(name)),
-            Event::Note { warning: true, text } => self.line("   warning: ", text),
+            Event::Note { warning: true, text } if self.warned.is_new(text) => {
+                self.line("   warning: ", text)
+            }
+            Event::Note { warning: true, .. } => {}
             Event::Note { warning: false, text } => self.line("   ", text),
             Event::Fault { phase, fault, target, component, detail, .. } => {
                 self.hit(record.at, *phase, target);
@@ -253,5 +287,18 @@ impl Drop for Progress {
         if let Some((bar, _)) = &self.step {
             bar.finish_and_clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_of_several_runs_is_said_once_and_counted() {
+        let warned = Warned::default();
+        let said = ["a", "b", "a", "a"].map(|text| warned.clone().is_new(text));
+        assert_eq!(said, [true, true, false, false]);
+        assert_eq!(warned.repeated(), ["warning, 3 times: a"]);
     }
 }

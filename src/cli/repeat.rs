@@ -75,7 +75,7 @@ impl Command<'_> {
         // Unbounded, and a thread of its own: a terminal that stands still (Ctrl-S) must not hold
         // the run.
         let (observer, mut sights) = mpsc::unbounded_channel();
-        let mut progress = Progress::new(self.env.stderr);
+        let mut progress = Progress::of_run(self.env.stderr, &self.warned);
         let shown = std::thread::spawn(move || {
             while let Some(sight) = sights.blocking_recv() {
                 progress.show(&sight);

@@ -13,6 +13,7 @@ use super::generator::ChosenFault;
 use super::init::{self, Wish};
 use super::load::Place;
 use super::outputs::Outputs;
+use super::progress::Warned;
 use super::suite::Suite;
 use super::{block_on, exit, live, load};
 use crate::engine::environment::handle::{Environment, Found};
@@ -67,7 +68,8 @@ async fn carry_out(
     let (execution, abort) = (&args.execution, listen()?);
     let environment = execution.environment(env, args.dry_run)?;
     let (repeat, abort) = (args.repeat, &abort);
-    let command = Command { execution, repeat, env, outputs, abort, environment };
+    let command =
+        Command { execution, repeat, env, outputs, abort, environment, warned: Warned::default() };
     execution.warn(experiments, env);
     refuse_open(&command, experiments).await?;
     if args.dry_run {

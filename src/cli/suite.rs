@@ -47,6 +47,7 @@ impl<'a> Suite<'a> {
         for group in std::mem::take(&mut self.groups) {
             self.group(group).await;
         }
+        self.command.warned.repeated().iter().for_each(|text| complain!("{text}"));
         self.codes.push(self.report());
         // What the model does not have is not a failure of those that it has; where that is all,
         // nothing was done.
@@ -99,12 +100,11 @@ impl<'a> Suite<'a> {
 
     fn announce(&self, parsed: &Parsed) {
         if self.all > 1 {
-            complain!(
-                "experiment {} of {}: {}",
-                self.parts.len() + 1,
-                self.all,
-                parsed.experiment.name
-            );
+            let (number, all, name) = (self.parts.len() + 1, self.all, &parsed.experiment.name);
+            let ink = self.command.env.stderr.colour;
+            let bold = |code: &str| ink.map_or(String::new(), |ink| ink.colour(code));
+            let (on, off) = (bold("\x1b[1m"), bold("\x1b[0m"));
+            complain!("\n{on}experiment {number} of {all}: {name}{off}");
         }
     }
 

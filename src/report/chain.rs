@@ -288,12 +288,16 @@ fn of_kept(kept: &KeptConnections, name: &str) -> Line {
         KeptEnd::Answered => {
             ("closed", "closed by the server with its answer (`Connection: close`)")
         }
+        KeptEnd::Idle => ("closed", "closed while idle"),
     };
     let (the_last, at_most) = if *connections > 1 { ("the last ", "up to ") } else { ("", "") };
     let when = match end {
         KeptEnd::Timeout => format!(
             " {at_most}{longest}, {the_last}until {last:+.3}; the probe's timeout ended this: without one, a client waits longer"
         ),
+        KeptEnd::Idle => {
+            format!(", {the_last}by {last:+.3}, at most {longest} after the last request on it")
+        }
         _ => format!(", {the_last}at {last:+.3}, {at_most}{longest} after the request"),
     };
     let connections = count(*connections, "kept connection");

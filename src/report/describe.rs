@@ -3,17 +3,17 @@
 use std::fmt::{self, Write};
 
 use super::events::Told;
-use super::text::pad;
+use super::text::{fit, pad};
 use super::view::{View, cluster, wall};
 use crate::analysis::findings::{Lateness, Tally};
 use crate::stats::Seconds;
 use crate::timeline::Component;
 
 /// A run at length, as kubectl describes an object.
-pub fn render(view: &View<'_>) -> String {
+pub fn render(view: &View<'_>, columns: usize) -> String {
     let mut out = String::new();
     write(view, &mut out).expect("a string takes all");
-    out
+    fit(&out, columns)
 }
 
 fn field(out: &mut String, name: &str, value: impl fmt::Display) -> fmt::Result {

@@ -59,8 +59,16 @@ fn runs(parts: &[Part<View<'_>>], report: &SuiteReport, out: &mut String) {
                 let measured = [cell(&assertion.measured), cell(&why)].join(" ");
                 add(&assertion.text, &assertion.outcome.word().to_lowercase(), &measured);
             }
-            for Measured { name, value } in measured::values(view) {
-                add(&name, "", &value);
+            // What an expectation is about has its value there.
+            let judged = |one: &Measured| {
+                let has = |text: &Option<String>| {
+                    text.as_ref().is_some_and(|text| text.contains(&one.value))
+                };
+                view.verdict.assertions.iter().any(|it| it.subject == one.name && has(&it.measured))
+            };
+            for Measured { name, value } in measured::values(view).iter().filter(|one| !judged(one))
+            {
+                add(name, "", value);
             }
         }
         if part.runs().is_empty() {

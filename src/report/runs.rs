@@ -1,17 +1,17 @@
 //! The table of `get runs`, as kubectl prints tables.
 
 use super::summary::Summary;
-use super::table::table;
+use super::table::table_within;
 use crate::stats::Seconds;
 
 /// A table of runs, in the order given. `wide` has more columns; `now` is the time that ages are
 /// counted to.
-pub fn render(runs: &[Summary], wide: bool, now: jiff::Timestamp) -> String {
+pub fn render(runs: &[Summary], wide: bool, now: jiff::Timestamp, columns: usize) -> String {
     let mut header = vec!["RUN", "EXPERIMENT", "CLUSTER", "VERDICT", "DETECTED", "ERRORS", "AGE"];
     if wide {
         header.extend(["KUBERNETES", "PREDICTED", "UNREADY", "RECOVERY", "FAILED", "WHY"]);
     }
-    table(header, runs.iter().map(|run| row(run, wide, now)))
+    table_within(columns, header, runs.iter().map(|run| row(run, wide, now)))
 }
 
 fn row(run: &Summary, wide: bool, now: jiff::Timestamp) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! Several runs of one experiment: each in a line, and their spread, next to the prediction.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 #[cfg(test)]
@@ -8,9 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::style::Style;
 use super::summary::Summary;
-use super::table::table;
+use super::table::table_within;
 use super::text::{count, hang, judged};
-use crate::stats::{Between, Seconds, Spread};
+use crate::analysis::ErrorRate;
+use crate::stats::{Between, Seconds, Spread, quantile};
 use crate::verdict::Outcome;
 
 /// The version of the form.
@@ -56,10 +58,53 @@ pub struct SpreadReport {
     /// The 99th percentile of answers during the first fault.
     #[serde(default)]
     pub p99: Option<Spread>,
+    /// The highest error rates over windows of one length each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub error_rates: Vec<RateSpread>,
     /// The predicted detection.
     pub predicted: Option<Between>,
     /// How many of the measured detections lie inside what was predicted.
     pub inside: Option<u32>,
+}
+
+/// The highest error rates of several runs, over windows of one length.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RateSpread {
+    /// The length of the window.
+    pub window: Seconds,
+    /// The number of runs.
+    pub n: u32,
+    /// The lowest share that failed, from 0 to 1.
+    pub min: f64,
+    /// The median (type 7 of Hyndman and Fan).
+    pub median: f64,
+    /// The highest.
+    pub max: f64,
+}
+
+impl RateSpread {
+    fn all(rates: Vec<&ErrorRate>) -> Vec<Self> {
+        let mut windows: BTreeMap<Seconds, Vec<f64>> = BTreeMap::new();
+        for rate in rates.into_iter().filter(|rate| rate.judged > 0) {
+            windows.entry(rate.window).or_default().push(rate.failed as f64 / rate.judged as f64);
+        }
+        let spread = |(window, mut shares): (Seconds, Vec<f64>)| {
+            shares.sort_by(f64::total_cmp);
+            let at = |p| quantile(&shares, p);
+            let n = shares.len() as u32;
+            Some(Self { window, n, min: at(0.0)?, median: at(0.5)?, max: at(1.0)? })
+        };
+        windows.into_iter().filter_map(spread).collect()
+    }
+
+    fn row(&self) -> Vec<String> {
+        let percent = |share: f64| format!("{:.1}%", share * 100.0);
+        let name = format!("highest error rate over {}", self.window.to_minutes());
+        let [min, median, max] = [self.min, self.median, self.max].map(percent);
+        vec![name, min, median, max, self.n.to_string()]
+    }
 }
 
 fn is_zero(count: &usize) -> bool {
@@ -95,6 +140,7 @@ impl SpreadReport {
             removal: most(|run| run.removal),
             recovery: most(|run| run.recovery),
             p99: Spread::of(counted().filter_map(|run| run.p99)),
+            error_rates: RateSpread::all(counted().flat_map(|run| &run.error_rates).collect()),
             predicted,
             inside: predicted.map(within),
             runs,
@@ -126,7 +172,8 @@ pub fn render(report: &SpreadReport, style: &Style) -> String {
             run.word(),
         ]
     });
-    out.push_str(&table(
+    out.push_str(&table_within(
+        style.width,
         vec!["RUN", "DETECTED", "ERRORS", "UNREADY", "RECOVERY", "FAILED", "VERDICT"],
         rows,
     ));
@@ -145,23 +192,23 @@ pub fn render(report: &SpreadReport, style: &Style) -> String {
         .p99
         .iter()
         .map(|spread| spread_row("p99 latency (answered)", spread, |value| value.to_string()));
-    let rows = rows.chain(p99);
-    out.push_str(&table(vec!["", "MIN", "MEDIAN", "MAX", "N"], rows));
-    out.push_str(&hang("", &compared(report), style.width.max(80)));
+    let rows = rows.chain(p99).chain(report.error_rates.iter().map(RateSpread::row));
+    out.push_str(&table_within(style.width, vec!["", "MIN", "MEDIAN", "MAX", "N"], rows));
+    out.push_str(&hang("", &compared(report), style.width));
     if let Some(least) = report.failing_at_least {
         let text = format!(
             "Not in the error window: {} of {} still failing at the undo or the end, the longest for at least {least}.",
             report.still_failing,
             count((report.runs.len() - report.left_out) as u64, "run")
         );
-        out.push_str(&hang("", &text, style.width.max(80)));
+        out.push_str(&hang("", &text, style.width));
     }
     if report.left_out > 0 {
         let text = format!(
             "Left out of the spread: {}, inconclusive because the prober's host was disturbed.",
             count(report.left_out as u64, "run")
         );
-        out.push_str(&hang("", &text, style.width.max(80)));
+        out.push_str(&hang("", &text, style.width));
     }
     out
 }

@@ -5,7 +5,7 @@ use super::ink::Ink;
 /// How a terminal is written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
-    /// Columns; 80 at least.
+    /// Columns.
     pub width: usize,
     /// What colours are written with; `None`: none are wanted.
     pub colour: Option<Ink>,

@@ -11,7 +11,7 @@ use super::spread::SpreadReport;
 use super::style::Style;
 use super::summary::Summary;
 use super::table::Columns;
-use super::text::{count, hang, judged};
+use super::text::{count, hang, judged, width};
 use super::view::View;
 use crate::experiment::Claim;
 use crate::stats::Seconds;
@@ -253,16 +253,24 @@ pub fn render(report: &SuiteReport, style: &Style) -> String {
     let rows: Vec<Vec<String>> =
         std::iter::once(header).chain(report.experiments.iter().map(row)).collect();
     let columns = Columns::of(&rows);
-    let mut out = columns.line(&rows[0]);
+    let fits = columns.line(&rows[0]).len() <= style.width
+        && rows.iter().all(|row| width(columns.line(row).trim_end()) <= style.width);
+    let mut out = if fits { columns.line(&rows[0]) } else { String::new() };
     for (row, cells) in report.experiments.iter().zip(&rows[1..]) {
         let word =
             row.outcome.map_or(cells[2].clone(), |outcome| judged(&cells[2], outcome, style));
-        let line = columns.line(cells);
+        let line = match fits {
+            true => columns.line(cells),
+            false => {
+                let some = cells.iter().filter(|cell| !cell.is_empty()).cloned();
+                hang("", &format!("{} ", some.collect::<Vec<_>>().join(" ")), style.width)
+            }
+        };
         out.push_str(&line.replacen(&format!(" {} ", cells[2]), &format!(" {word} "), 1));
-        out.push_str(&hang("    ", &row.figures, style.width.max(80)));
-        row.left().iter().for_each(|left| out.push_str(&hang("    ", left, style.width.max(80))));
+        out.push_str(&hang("    ", &row.figures, style.width));
+        row.left().iter().for_each(|left| out.push_str(&hang("    ", left, style.width)));
     }
-    out.push_str(&hang("", &total(report), style.width.max(80)));
+    out.push_str(&hang("", &total(report), style.width));
     out
 }
 

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::chain::left_late;
 use super::view::{View, word};
-use crate::analysis::{Completion, FaultFinding, Period, ProbeFinding, ServiceFinding, When};
+use crate::analysis::{
+    Completion, ErrorRate, FaultFinding, Period, ProbeFinding, ServiceFinding, When,
+};
 use crate::stats::{Between, Seconds};
 use crate::verdict::Outcome;
 
@@ -53,6 +55,9 @@ pub struct Summary {
     /// The 99th percentile of that probe's answers during that fault, if 100 attempts or more were answered.
     #[serde(default)]
     pub p99: Option<Seconds>,
+    /// The highest error rates of that probe, for each length of window that an expectation asks for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub error_rates: Vec<ErrorRate>,
     /// Attempts of that probe that failed since the steady state.
     pub failed: u64,
     /// The number of all attempts.
@@ -109,6 +114,7 @@ impl Summary {
             p99: probe
                 .zip(during)
                 .and_then(|(probe, during)| probe.latency_in(during)?.answered.p99),
+            error_rates: probe.map(|probe| probe.error_rates.clone()).unwrap_or_default(),
             failed: asked.failed,
             attempts: asked.judged(),
             predicted: view.prediction().map(|prediction| prediction.detection),
@@ -120,7 +126,7 @@ impl Summary {
 
     /// Its verdict in a word; of one that was refused, or that still goes on, that.
     pub fn word(&self) -> String {
-        word(&self.completion, self.outcome)
+        word(&self.completion, self.outcome).to_owned()
     }
 
     /// The removal for people, in seconds with so many decimals.

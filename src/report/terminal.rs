@@ -12,22 +12,22 @@ use super::spark::Spark;
 use super::style::Style;
 use super::text::{bold, dim, hang, judged, pad, width, wrap};
 use super::view::View;
-use crate::analysis::findings::ClassCount;
+use crate::analysis::findings::{ClassCount, PeriodTally};
 use crate::analysis::{Findings, Period, ProbeFinding, Window};
 use crate::prediction::Quantity;
 use crate::stats::Seconds;
-use crate::verdict::Assertion;
 
 /// Where a chain's text begins.
 const TEXT: usize = 38;
+/// A chain's text that has less room is below its moment.
+const LEAST_TEXT: usize = 30;
 /// The widest row of a sparkline.
 const WIDEST_SPARK: usize = 60;
 
 /// A run, as lines of no more than the style's width.
 pub fn render(view: &View<'_>, style: &Style) -> String {
-    let style = Style { width: style.width.max(80), ..*style };
     let mut out = String::new();
-    write(view, &style, &mut out).expect("a string takes all");
+    write(view, style, &mut out).expect("a string takes all");
     if style.ascii { out.replace('≤', "<=") } else { out }
 }
 
@@ -74,12 +74,12 @@ fn write(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
 
 fn title(view: &View<'_>, style: &Style, out: &mut String) {
     let word = view.word();
-    let columns = style.width - word.len() - 2;
+    let columns = style.width.saturating_sub(word.len() + 2);
     let lines = wrap_glued(&view.title(), columns);
     out.push_str(&format!(
         "{}  {}\n",
         pad(&lines[0], columns),
-        judged(&word, view.verdict.outcome, style)
+        judged(word, view.verdict.outcome, style)
     ));
     lines[1..].iter().for_each(|line| out.push_str(&format!("{line}\n")));
 }
@@ -100,6 +100,13 @@ fn chain_line(line: &Line, style: &Style, out: &mut String) {
     // A moment that lies far off, or a long label, moves its own text only.
     let lead = if width(&lead) >= TEXT { format!("{lead} ") } else { pad(&lead, TEXT) };
     let columns = style.width.saturating_sub(width(&lead));
+    let bold_lead = lead.replacen(&line.label, &bold(&line.label, style), 1);
+    if columns < LEAST_TEXT {
+        out.push_str(&format!("{}\n", bold_lead.trim_end()));
+        let texts = [Some(&line.text), line.predicted.as_ref()].into_iter().flatten();
+        texts.for_each(|text| out.push_str(&hang("      ", text, style.width)));
+        return;
+    }
     let mut lines = wrap(&line.text, columns);
     if let Some(predicted) = &line.predicted {
         let last = lines.last_mut().expect("there is a line");
@@ -109,11 +116,7 @@ fn chain_line(line: &Line, style: &Style, out: &mut String) {
         }
     }
     for (number, text) in lines.iter().enumerate() {
-        let lead = if number == 0 {
-            lead.replacen(&line.label, &bold(&line.label, style), 1)
-        } else {
-            " ".repeat(width(&lead))
-        };
+        let lead = if number == 0 { &bold_lead } else { &" ".repeat(width(&lead)) };
         out.push_str(format!("{lead}{text}").trim_end());
         out.push('\n');
     }
@@ -130,13 +133,17 @@ fn failures(
     if probe.control && probe.total.failed == 0 {
         return Ok(());
     }
-    let lead = format!("  {} failed %   ", probe.name);
+    let mut lead = format!("  {} failed %   ", probe.name);
+    let mut name = String::new();
+    if width(&lead) * 2 > style.width {
+        (name, lead) = (format!("{}\n", lead.trim_end()), "    ".to_owned());
+    }
     let columns = style.width.saturating_sub(width(&lead) + 18).clamp(10, WIDEST_SPARK);
     let (from, to) = extent(found, probe);
     let spark = Spark::new(&probe.series, from, to, columns, style.ascii);
     writeln!(
         out,
-        "\n{lead}{}  {}",
+        "\n{name}{lead}{}  {}",
         spark.row,
         dim(&format!("{}s a column", spark.step.as_f64()), style)
     )?;
@@ -194,18 +201,29 @@ pub(super) fn counts(probe: &ProbeFinding) -> String {
         probe.windows.iter().fold((0, 0), |(failed, all), w| (failed + w.failed, all + w.attempts));
     let settled = probe.settled();
     let outside = (settled.failed.saturating_sub(inside), settled.judged().saturating_sub(all));
+    let before = background(probe);
     let Some(first) = during.or(probe.windows.first()) else {
-        return format!("{} of {} failed", settled.failed, settled.judged());
+        return format!("{} of {} failed{before}", settled.failed, settled.judged());
     };
     let parts: Vec<String> =
         probe.windows.iter().map(|window| in_window(window, window == first)).collect();
     let (failed, judged) = (settled.failed, settled.judged());
     format!(
-        "{}, {} of {} outside: {failed} of {judged} in all",
+        "{}, {} of {} outside: {failed} of {judged} in all{before}",
         parts.join(", "),
         outside.0,
         outside.1
     )
+}
+
+/// `; 5 of 305 failed before the fault (refused 5)`.
+fn background(probe: &ProbeFinding) -> String {
+    let before = probe.periods.iter().find(|one| one.period == Period::Before);
+    let failing = before.filter(|one| one.tally.failed > 0);
+    failing.map_or(String::new(), |PeriodTally { tally, classes, .. }| {
+        let (failed, judged) = (tally.failed, tally.judged());
+        format!("; {failed} of {judged} failed before the fault ({})", ClassCount::list(classes))
+    })
 }
 
 fn in_window(window: &Window, first: bool) -> String {
@@ -227,8 +245,7 @@ fn assertions(view: &View<'_>, style: &Style, out: &mut String) {
     let (said, unsaid): (Vec<_>, Vec<_>) =
         view.verdict.assertions.iter().partition(|assertion| assertion.why.is_none());
     out.push('\n');
-    in_rows(&said, style, out);
-    for assertion in &unsaid {
+    for assertion in said.iter().chain(&unsaid) {
         let word = assertion.outcome.word();
         let why = assertion.why.as_ref().filter(|why| **why != view.verdict.summary);
         let text = why
@@ -247,36 +264,6 @@ fn capital(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}", letters.as_str())
-}
-
-/// As many on a line as there is room for.
-fn in_rows(assertions: &[&Assertion], style: &Style, out: &mut String) {
-    let mut used = 0;
-    for assertion in assertions {
-        let word = assertion.outcome.word();
-        let columns = 2 + word.len() + 2 + width(&assertion.result_text());
-        let gap = if used == 0 { "" } else { "   " };
-        if used > 0 && used + gap.len() + columns > style.width {
-            out.push('\n');
-            used = 0;
-        }
-        let gap = if used == 0 { "" } else { gap };
-        if columns > style.width {
-            out.push_str(
-                hang(&format!("  {word}  "), &assertion.result_text(), style.width).trim_end(),
-            );
-        } else {
-            out.push_str(&format!(
-                "{gap}  {}  {}",
-                judged(word, assertion.outcome, style),
-                assertion.result_text()
-            ));
-        }
-        used += gap.len() + columns;
-    }
-    if used > 0 {
-        out.push('\n');
-    }
 }
 
 pub(super) fn closing(view: &View<'_>) -> String {

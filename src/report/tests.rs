@@ -161,6 +161,59 @@ fn gone_wrong() -> Judged {
     )
 }
 
+/// A moment and its text stand below one another where they have no room beside one another.
+#[test]
+fn terminal_at_60_columns() {
+    let text = terminal(&Judged::article(), 60);
+    let below = "   +4.781s           detected\n      Ready is Unknown, as the watch saw it\n";
+    assert!(text.contains(below), "{text}");
+    for judged in [Judged::article(), gone_wrong()] {
+        terminal(&judged, 40);
+        let described = describe::render(&judged.view(), 60);
+        assert!(described.lines().all(|line| text::width(line) <= 60), "{described}");
+    }
+}
+
+#[test]
+fn failures_before_the_fault_are_named_by_class() {
+    let outcome = |ms: i64| match ms {
+        -3000..-2940 => Answer::Refused,
+        -2000..-1980 => Answer::Status(503),
+        _ => Answer::Ok,
+    };
+    let attempts = (0..1000).map(|slot| attempt(slot, outcome(slot as i64 * 20 - 5000), 1000));
+    let file = file(&span("web", 20, 200), &[], attempts.collect());
+    let run = Run::new().endpoints(2, 1).kill(9000).probe(file).ended(15_000);
+    let text = terminal(&Judged::new(run, experiment()), 100);
+    let wanted = "4 of 1000 failed; 4 of 250 failed before the fault (refused 3, status 503 1)";
+    assert!(text.contains(wanted), "{text}");
+}
+
+#[test]
+fn error_rates_of_several_runs_have_a_row_a_window() {
+    let run = |failed| {
+        let window = std::time::Duration::from_secs(10).into();
+        let (from, until) = Default::default();
+        let (judged, attempts, most_failed, whole) = (200, 200, failed, true);
+        let rate = crate::analysis::ErrorRate {
+            window,
+            from,
+            until,
+            failed,
+            judged,
+            attempts,
+            most_failed,
+            whole,
+        };
+        Summary { error_rates: vec![rate], ..Summary::new(&Judged::article().view()) }
+    };
+    let report = spread::SpreadReport::new([10, 30, 20].map(run).to_vec());
+    let text = spread::render(&report, &Style::default());
+    let row = ["highest", "error", "rate", "over", "10s", "5.0%", "10.0%", "15.0%", "3"];
+    let found = text.lines().any(|line| line.split_whitespace().eq(row));
+    assert!(found, "{text}");
+}
+
 #[test]
 fn terminal_at_80_columns() {
     insta::assert_snapshot!(terminal(&Judged::article(), 80));
@@ -248,7 +301,7 @@ fn recorded_runs_fit() {
     assert!(runs.len() >= 7, "{runs:?}");
     for run in runs {
         let judged = Judged::of(Timeline::read(&run).unwrap());
-        let texts = [80, 100, 140].map(|width| terminal(&judged, width));
+        let texts = [80, 100, 140, 60, 40].map(|width| terminal(&judged, width));
         assert!(judged.findings.unheard.is_empty(), "{}", texts[1]);
         let kept: Vec<&str> = texts[1]
             .lines()
@@ -286,7 +339,7 @@ fn terminal_of_an_outage_that_nobody_noticed() {
 fn a_timeline_of_nothing_has_a_report() {
     for width in [20, 80, 200] {
         let judged = Judged::new(Run::new(), experiment());
-        terminal(&judged, width.max(80));
+        terminal(&judged, width.max(40));
         assert!(
             terminal::render(&judged.view(), &Style { width, ..Style::default() })
                 .contains("INCONCLUSIVE")
@@ -528,15 +581,15 @@ fn table_of_runs() {
     let now = "2026-11-22T09:30:00Z".parse().unwrap();
     insta::assert_snapshot!(format!(
         "{}\n{}",
-        runs::render(&runs, false, now),
-        runs::render(&runs, true, now)
+        runs::render(&runs, false, now, 100),
+        runs::render(&runs, true, now, 100)
     ));
-    assert!(runs::render(&[], false, now).starts_with("RUN"));
+    assert!(runs::render(&[], false, now, 100).starts_with("RUN"));
 }
 
 #[test]
 fn description_of_the_article() {
-    insta::assert_snapshot!(describe::render(&Judged::article().view()));
+    insta::assert_snapshot!(describe::render(&Judged::article().view(), 1000));
 }
 
 #[test]
@@ -689,7 +742,7 @@ fn a_moment_that_a_watch_showed_is_as_uncertain_as_watches_were_late() {
     let text = terminal(&judged, 100);
     assert!(text.contains("+4.781s ≤ 30ms    detected "), "{text}");
     assert!(text.contains("+4.860s ≤ 30ms    unready "), "{text}");
-    let described = describe::render(&judged.view());
+    let described = describe::render(&judged.view(), 1000);
     let delivered =
         "2 renewals of the test Lease delivered within 12ms (p50), 30ms (p99), 30ms (max)";
     assert!(described.contains(delivered), "{described}");
@@ -719,7 +772,8 @@ fn a_run_whose_undo_failed_has_its_values_in_junit_and_markdown() {
     let why = "nodeStop of fast-detection-worker: the kubelet found no inotify instances";
     let (markdown, junit) = (markdown::render(&parts), junit::render(&parts));
     assert!(markdown.contains(&format!("| run | not undone | {why} |")), "{markdown}");
-    assert!(markdown.contains("| detection |  | 4.781s |"), "{markdown}");
+    assert!(markdown.contains("| detection within 7s | pass | 4.781s |"), "{markdown}");
+    assert!(markdown.contains("| endpoints removed |  | 4.860s |"), "{markdown}");
     assert!(markdown.starts_with("| experiment | run | what |"), "no claims: {markdown}");
     assert!(junit.contains(&format!(r#"<error message="{why}" type="not undone">"#)), "{junit}");
     assert!(junit.contains(r#"name="measured detection" value="4.781s""#), "{junit}");

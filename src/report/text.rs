@@ -82,6 +82,31 @@ pub fn hang(lead: &str, text: &str, columns: usize) -> String {
     out
 }
 
+/// Lines of no more than `columns`, where words allow it: what is too long goes on below its own
+/// text.
+pub fn fit(text: &str, columns: usize) -> String {
+    let line = |line: &str| {
+        if width(line) <= columns {
+            return format!("{line}\n");
+        }
+        let blanks = line.len() - line.trim_start().len();
+        // What follows a gap is the text of a field or an event.
+        let gap = line[blanks..].find("  ").map(|at| blanks + at);
+        let text = gap.map(|gap| line.len() - line[gap..].trim_start().len());
+        match text.filter(|text| *text <= columns / 2) {
+            Some(text) => hang(&line[..text], &line[text..], columns),
+            None => {
+                let (lead, rest) = (&line[..blanks], &line[blanks..]);
+                let first = fill(rest, columns.saturating_sub(blanks)).swap_remove(0);
+                let below = rest[first.len()..].trim_start();
+                let below = hang(&" ".repeat(blanks + 2), below, columns);
+                format!("{lead}{first}\n{below}")
+            }
+        }
+    };
+    text.lines().map(line).collect()
+}
+
 /// Colours a text as its outcome; as it is when no colour is wanted.
 pub(super) fn judged(text: &str, outcome: Outcome, style: &Style) -> String {
     let colour = match outcome {

@@ -114,7 +114,7 @@ impl<'a> View<'a> {
     }
 
     /// Its verdict in a word; of one that was refused, or that still goes on, that.
-    pub fn word(&self) -> String {
+    pub fn word(&self) -> &'static str {
         word(&self.findings.completion, self.verdict.outcome)
     }
 
@@ -247,10 +247,11 @@ impl<'a> View<'a> {
 }
 
 /// A run's verdict in a word; of one that was refused, or that still goes on, that.
-pub(super) fn word(completion: &Completion, outcome: Outcome) -> String {
-    match completion.ending().filter(|_| !completion.is_judged()) {
-        Some(ending) => ending.state.to_uppercase(),
-        None => outcome.word().into(),
+pub(super) fn word(completion: &Completion, outcome: Outcome) -> &'static str {
+    match completion {
+        Completion::Refused { .. } => "REFUSED",
+        Completion::Running => "RUNNING",
+        _ => outcome.word(),
     }
 }
 

@@ -247,6 +247,9 @@ pub enum KeptEnd {
     ResetOrClosed,
     /// The server ended it with a complete answer (`Connection: close`).
     Answered,
+    /// It was gone when the next request needed it: the server, or what is between, ended it while it
+    /// was idle.
+    Idle,
 }
 
 /// The worst window of one length: so many attempts in a row, by when they were due.
@@ -357,7 +360,7 @@ impl Tally {
 }
 
 /// How attempts of one period ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PeriodTally {
@@ -366,6 +369,9 @@ pub struct PeriodTally {
     /// The counts.
     #[serde(flatten)]
     pub tally: Tally,
+    /// Those that did not succeed by class, most frequent first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassCount>,
 }
 
 /// How late something was: of attempts, how late they were sent once the steady state held (bounds of a histogram's buckets, HdrHistogram with two significant digits).

@@ -52,6 +52,7 @@ pub(super) fn study(args: &args::Study, env: &Env) -> Result<u8, Failure> {
             outputs: &outputs,
             abort: &abort,
             environment,
+            warned: crate::cli::progress::Warned::default(),
         };
         execution.warn(study.cells.iter().map(|cell| &cell.parsed), env);
         let planned = Planned::new(&study, &command)?;

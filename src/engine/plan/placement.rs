@@ -136,7 +136,7 @@ impl Placement<'_> {
                 let port = service_port(probe, &found, *port)?;
                 match via {
                     Via::NodePort => {
-                        let port = node_port(probe, service, &found, port)?;
+                        let port = node_port(&probe.name, service, &found, port)?;
                         match on {
                             PortOn::Node { address: ip, .. } => Ok(address(ip, port)),
                             // Which comes to be a probe for each node before a run.
@@ -231,7 +231,7 @@ impl Placement<'_> {
 
 /// A Service's port on each node.
 fn node_port(
-    probe: &Probe,
+    probe: &str,
     object: &ObjectRef,
     service: &Service,
     port: u16,
@@ -239,8 +239,7 @@ fn node_port(
     let published = service.ports.iter().find(|it| it.port == port).and_then(|it| it.node_port);
     published.ok_or_else(|| {
         RunError::refused(format!(
-            "probe {} targets Service {object} by NodePort, but its port {port} has none",
-            probe.name
+            "probe {probe} targets Service {object} by NodePort, but its port {port} has none"
         ))
         .hint("remove `via` to use its ClusterIP, or change its type to NodePort")
     })
@@ -314,6 +313,29 @@ pub(in crate::engine) fn address(host: &str, port: u16) -> Destination {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::ServicePort;
+    use crate::engine::error::RunErrorKind;
+
+    #[test]
+    fn a_port_that_no_node_publishes_is_refused() {
+        let port = |port, node_port| {
+            let (name, protocol) = (None, "TCP".into());
+            ServicePort { name, port, protocol, node_port }
+        };
+        let service = Service {
+            name: "front".into(),
+            namespace: "shop".into(),
+            cluster_ip: Some("10.96.0.9".into()),
+            ports: vec![port(80, Some(30080)), port(8080, None)],
+            balancer: None,
+        };
+        let found = |port| node_port("web", &ObjectRef::new(Some("shop"), "front"), &service, port);
+        assert_eq!(found(80).unwrap(), 30080);
+        let refused = found(8080).unwrap_err();
+        let why = "probe web targets Service shop/front by NodePort, but its port 8080 has none";
+        assert_eq!((refused.kind, &*refused.message), (RunErrorKind::Refused, why));
+        assert!(refused.hint.unwrap().contains("remove `via`"));
+    }
 
     #[test]
     fn addresses_are_told_from_names() {

@@ -235,13 +235,16 @@ impl Recorded {
     }
 }
 
-/// Errors when another process has the journal open. A file system without locks only loses this
-/// protection.
+/// Errors when another process has the journal open: not one that was just killed, whose lock goes a
+/// moment later. A file system without locks only loses this protection.
 fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
-    match file.try_lock() {
-        Err(fs::TryLockError::WouldBlock) => Err(JournalError::Locked { path: path.to_owned() }),
-        _ => Ok(()),
+    for _ in 0..20 {
+        match file.try_lock() {
+            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(100)),
+            _ => return Ok(()),
+        }
     }
+    Err(JournalError::Locked { path: path.to_owned() })
 }
 
 fn id_of(folder: &Path) -> String {

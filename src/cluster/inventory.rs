@@ -26,13 +26,19 @@ const PAGE: u32 = 500;
 /// answers some kinds late.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// What a cluster holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Inventory {
+    pub objects: Vec<ObjectName>,
+    /// The kinds that could not be listed.
+    pub unread: Vec<UnreadKind>,
+}
+
 impl Cluster {
     /// All objects of all kinds that can be listed, but for those that come and go by themselves,
     /// and the kinds that could not be listed, with the reason. Of each object only its metadata is
     /// asked for. What may be over in a moment is asked for again, for 60 s in all.
-    pub(crate) async fn inventory(
-        &self,
-    ) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), ClusterError> {
+    pub(crate) async fn inventory(&self) -> Result<Inventory, ClusterError> {
         let until = Instant::now() + TIMEOUT;
         let mut kinds = retry_until(until, ClusterError::may_pass, || self.kinds()).await?;
         let mut objects = Vec::new();
@@ -49,7 +55,10 @@ impl Cluster {
                 objects.sort_by(|a: &ObjectName, b| {
                     (&a.kind, &a.namespace, &a.name).cmp(&(&b.kind, &b.namespace, &b.name))
                 });
-                return Ok((objects, unread.into_iter().map(given_up).collect()));
+                return Ok(Inventory {
+                    objects,
+                    unread: unread.into_iter().map(given_up).collect(),
+                });
             }
             sleep(RETRY).await;
             kinds = unread.into_iter().map(|(resource, _)| resource).collect();
@@ -187,7 +196,7 @@ mod tests {
     }
 
     async fn taken(code: u16, times: u32) -> (BTreeMap<String, String>, Vec<UnreadKind>) {
-        let (objects, unread) = cluster(code, times).inventory().await.unwrap();
+        let Inventory { objects, unread } = cluster(code, times).inventory().await.unwrap();
         (objects.into_iter().map(|object| (object.kind, object.name)).collect(), unread)
     }
 
@@ -262,7 +271,7 @@ mod tests {
         let error = slow.of_kind_until(until, &resource).await.unwrap_err().to_string();
         assert!(error.starts_with("the pods were not listed within 1m"), "{error}");
         assert_eq!(began.elapsed(), RETRY, "it is not even asked");
-        let (objects, unread) = slow.inventory().await.unwrap();
+        let Inventory { objects, unread } = slow.inventory().await.unwrap();
         assert!(objects.is_empty() && unread.len() == 2, "{unread:?}");
         assert!(began.elapsed() < TIMEOUT + Duration::from_secs(25), "{:?}", began.elapsed());
     }

@@ -47,6 +47,7 @@ pub(crate) use deployment::{DeploymentChange, DeploymentState, onto, turned};
 pub(crate) use drain::{Evicted, Eviction, Obstacles, PodOnNode};
 pub(crate) use error::ClusterError;
 pub(crate) use error::chain as innermost;
+pub(crate) use inventory::Inventory;
 pub(crate) use kind::{Kind, KindCreate};
 pub(crate) use kind_error::KindError;
 pub(crate) use kind_nodes::NodeContainer;

@@ -99,23 +99,22 @@ impl Endpoint {
     /// socket that exists of the system's, the rootless ones, Podman's and those of Docker Desktop,
     /// Colima, OrbStack and Rancher Desktop. Looks at files, calls nobody.
     pub(crate) fn resolve(explicit: Option<&str>, env: &EngineEnv) -> Result<Self, EndpointError> {
-        let named = explicit
-            .map(|address| (address.to_owned(), "given on the command line".to_owned()))
-            .or_else(|| {
-                env.docker_host
-                    .clone()
-                    .filter(|h| !h.is_empty())
-                    .map(|h| (h, "DOCKER_HOST".to_owned()))
-            });
-        let (address, origin) = match named {
+        let typed = explicit.map(|address| Self::new(address, "given on the command line"));
+        let host = env.docker_host.as_deref().filter(|host| !host.is_empty());
+        let named = typed.or_else(|| host.map(|host| Self::new(host, "DOCKER_HOST")));
+        let Self { address, origin } = match named {
             Some(named) => named,
             None => match context_in_use(env) {
-                Some((name, origin)) => context_host(env, &name, origin)?,
+                Some(context) => context_host(env, context)?,
                 None => first_socket(env)?,
             },
         };
         check(&address, &origin, env)?;
         Ok(Self { address: normal(&address), origin })
+    }
+
+    fn new(address: impl Into<String>, origin: impl Into<String>) -> Self {
+        Self { address: address.into(), origin: origin.into() }
     }
 
     /// What to give to other programs (kind, docker) as `DOCKER_HOST`.
@@ -177,9 +176,14 @@ fn config_dir(env: &EngineEnv) -> Option<PathBuf> {
     env.docker_config.clone().or_else(|| Some(env.home.as_ref()?.join(".docker")))
 }
 
-/// The context's name and what names it; `None` for the default context, which is the system's
-/// socket.
-fn context_in_use(env: &EngineEnv) -> Option<(String, String)> {
+/// A context of docker, and what names it.
+struct Context {
+    name: String,
+    origin: String,
+}
+
+/// `None` for the default context, which is the system's socket.
+fn context_in_use(env: &EngineEnv) -> Option<Context> {
     let (name, origin) = match env.docker_context.clone().filter(|c| !c.is_empty()) {
         Some(name) => (name, "DOCKER_CONTEXT".to_owned()),
         None => {
@@ -188,36 +192,33 @@ fn context_in_use(env: &EngineEnv) -> Option<(String, String)> {
             (config.get("currentContext")?.as_str()?.to_owned(), file.display().to_string())
         }
     };
-    (!name.is_empty() && name != "default").then_some((name, origin))
+    (!name.is_empty() && name != "default").then_some(Context { name, origin })
 }
 
 /// Contexts lie in directories named by a hash of their name; each says its name itself, so that no
 /// hash is needed.
 fn context_host(
     env: &EngineEnv,
-    name: &str,
-    origin: String,
-) -> Result<(String, String), EndpointError> {
+    Context { name, origin }: Context,
+) -> Result<Endpoint, EndpointError> {
     let entries = config_dir(env).and_then(|dir| fs::read_dir(dir.join("contexts/meta")).ok());
     entries
         .into_iter()
         .flatten()
         .filter_map(|entry| json(&entry.ok()?.path().join("meta.json")))
-        .find(|meta| meta["Name"] == name)
+        .find(|meta| meta["Name"] == *name)
         .and_then(|meta| {
-            Some((
-                meta["Endpoints"]["docker"]["Host"].as_str()?.to_owned(),
-                format!("docker context {name}"),
-            ))
+            let host = meta["Endpoints"]["docker"]["Host"].as_str()?;
+            Some(Endpoint::new(host, format!("docker context {name}")))
         })
-        .ok_or_else(|| EndpointError::NoSuchContext { name: name.into(), origin })
+        .ok_or(EndpointError::NoSuchContext { name, origin })
 }
 
 fn json(file: &Path) -> Option<serde_json::Value> {
     serde_json::from_slice(&bounded::read(file).ok()?).ok()
 }
 
-fn first_socket(env: &EngineEnv) -> Result<(String, String), EndpointError> {
+fn first_socket(env: &EngineEnv) -> Result<Endpoint, EndpointError> {
     let under = |base: &Option<PathBuf>, paths: &[&str]| -> Vec<PathBuf> {
         base.iter().flat_map(|base| paths.iter().map(|path| base.join(path))).collect()
     };
@@ -232,7 +233,7 @@ fn first_socket(env: &EngineEnv) -> Result<(String, String), EndpointError> {
     ];
     looked.extend(under(&env.home, &of_desktops));
     match looked.iter().find(|path| path.exists()) {
-        Some(path) => Ok((format!("unix://{}", path.display()), "found there".into())),
+        Some(path) => Ok(Endpoint::new(format!("unix://{}", path.display()), "found there")),
         None => Err(EndpointError::NotFound { looked }),
     }
 }

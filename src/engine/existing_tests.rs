@@ -104,7 +104,7 @@ async fn run_once(
 /// The objects of a namespace but its pods and what follows them, with what is another when their
 /// content is.
 async fn objects(cluster: &Cluster, namespace: &str) -> BTreeMap<String, Option<String>> {
-    let (objects, _) = cluster.inventory().await.unwrap();
+    let objects = cluster.inventory().await.unwrap().objects;
     let own = objects.into_iter().filter(|it| it.namespace.as_deref() == Some(namespace));
     own.filter(|it| it.owner.is_none())
         .map(|it| (format!("{} {}", it.kind, it.uid), it.content))

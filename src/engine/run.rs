@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use crate::cluster::PodProblem;
+use crate::cluster::{Inventory, PodProblem};
 use crate::engine::abort::Abort;
 use crate::engine::backend::Backend;
 use crate::engine::clock;
@@ -224,7 +224,7 @@ async fn take_inventory(
     if !job.experiment.expect.contains(&Expectation::ObjectsKept) {
         return Ok(());
     }
-    let (objects, unread) = backend.inventory().await?;
+    let Inventory { objects, unread } = backend.inventory().await?;
     recorder.event(Event::Objects { before, objects, unread });
     Ok(())
 }

@@ -5,6 +5,7 @@ mod document;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::command::Command;
@@ -199,11 +200,12 @@ async fn planned(
     }
     let predictions =
         target.model.map(|model| Predictions::new(Some(experiment.clone()), model, trials, SEED));
-    let mut steps = Vec::new();
+    let (mut steps, mut on_nodes) = (Vec::new(), PodsOnNodes::new());
     for step in &plan.steps {
         let predicted = predictions.as_ref().map(|all| all.of_step(step.step.number));
         let predicted = predicted.unwrap_or_default();
-        steps.extend(step_of(experiment, step, target.handle, &target.known, predicted).await?);
+        let (handle, known) = (target.handle, &target.known);
+        steps.extend(step_of(experiment, step, handle, known, predicted, &mut on_nodes).await?);
     }
     Ok(Document {
         format: document::FORMAT,
@@ -261,6 +263,7 @@ async fn step_of(
     handle: Option<&ClusterHandle>,
     known: &Known,
     predicted: Vec<Predicted>,
+    on_nodes: &mut PodsOnNodes,
 ) -> Result<Option<document::Step>, Failure> {
     let PlannedStep { step, candidates, undo_after, .. } = planned;
     let Some((fault, hold)) = step.fault() else { return Ok(None) };
@@ -281,7 +284,7 @@ async fn step_of(
         }
     };
     let now = match handle.filter(|handle| !handle.is_model()) {
-        Some(handle) => now(experiment, fault, candidates, handle).await?,
+        Some(handle) => now(experiment, fault, candidates, handle, on_nodes).await?,
         None => Vec::new(),
     };
     let target = fault.target();
@@ -319,12 +322,16 @@ async fn step_of(
     }))
 }
 
+/// The pods on nodes, for people, each node listed once; `None`: it has none.
+type PodsOnNodes = BTreeMap<String, Option<String>>;
+
 /// What a fault would hit now, a sentence each. Refused where the fault would be.
 async fn now(
     experiment: &Experiment,
     fault: &Fault,
     candidates: &[&Node],
     handle: &ClusterHandle,
+    on_nodes: &mut PodsOnNodes,
 ) -> Result<Vec<String>, RunError> {
     const OWN: &str = "the run's own namespace, which does not exist yet";
     let cluster = &handle.cluster;
@@ -348,8 +355,11 @@ async fn now(
         if let Some(record) = ObjectFaultRecord::plan_on_node(fault, &node.name, namespaces) {
             lines.extend(record.outlook(cluster).await.map_err(RunError::refused_by)?);
         } else if fault.takes_pods() && node.role != NodeRole::ExternalLoadBalancer {
-            let pods = cluster.pods_on(&node.name, None).await.map_err(RunError::refused_by)?;
-            let pods = PodOnNode::by_namespace(&pods);
+            if !on_nodes.contains_key(&node.name) {
+                let pods = cluster.pods_on(&node.name, None).await.map_err(RunError::refused_by)?;
+                on_nodes.insert(node.name.clone(), PodOnNode::by_namespace(&pods));
+            }
+            let pods = on_nodes[&node.name].as_ref();
             lines.extend(pods.map(|pods| format!("also on {}: {pods}", node.name)));
         }
     }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
 use crate::agent::AgentMessage;
-use crate::cluster::PodProblem;
+use crate::cluster::{Inventory, PodProblem};
 use crate::engine::backend::run_scope::{RunScope, Running};
 use crate::engine::backend::{Backend, Progress, Readiness};
 use crate::engine::error::RunError;
@@ -20,7 +20,7 @@ use crate::plan::Node;
 use crate::timeline::attempts::AttemptEncoder;
 use crate::timeline::{
     Attempt, Change, Endpoint, Event, FaultKind, FaultPhase, NodeRole, ObjectName, Outcome, Ready,
-    Record, UnreadKind,
+    Record,
 };
 
 /// What a call of the backend does instead of succeeding.
@@ -356,21 +356,18 @@ impl Backend for FakeBackend {
         Ok((0..count).map(pod).collect())
     }
 
-    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), RunError> {
+    async fn inventory(&self) -> Result<Inventory, RunError> {
         self.call("inventory").await?;
-        let (kind, namespace, name, uid) = ("Service".into(), None, "web".into(), "u".into());
-        Ok((
-            vec![ObjectName {
-                kind,
-                namespace,
-                name,
-                uid,
-                controlled: false,
-                owner: None,
-                content: None,
-            }],
-            Vec::new(),
-        ))
+        let web = ObjectName {
+            kind: "Service".into(),
+            namespace: None,
+            name: "web".into(),
+            uid: "u".into(),
+            controlled: false,
+            owner: None,
+            content: None,
+        };
+        Ok(Inventory { objects: vec![web], unread: Vec::new() })
     }
 
     async fn inject(&self, fault: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {

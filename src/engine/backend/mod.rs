@@ -10,8 +10,8 @@ pub(crate) mod run_scope;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::agent::AgentMessage;
-use crate::cluster::PodProblem;
 pub(crate) use crate::cluster::Readiness;
+use crate::cluster::{Inventory, PodProblem};
 use crate::engine::backend::run_scope::{RunScope, Running};
 use crate::engine::error::RunError;
 use crate::engine::seed::Seed;
@@ -19,7 +19,7 @@ use crate::engine::undo::ledger::UndoEntry;
 use crate::experiment::Fault;
 use crate::fault::UndoAfter;
 use crate::plan::Node;
-use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
+use crate::timeline::{FaultPhase, Record};
 
 /// What becomes known while a fault is made or undone: how far it is, and what was seen.
 pub(crate) type Progress<'a> = &'a mut dyn FnMut(FaultPhase, String);
@@ -108,7 +108,7 @@ pub(crate) trait Backend {
         seed: &mut Seed,
     ) -> Result<Vec<UndoEntry>, RunError>;
     /// Every object that the cluster holds now, and the kinds that could not be listed.
-    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), RunError> {
+    async fn inventory(&self) -> Result<Inventory, RunError> {
         self.scope().inventory().await
     }
     /// Makes a fault; ends when it is confirmed.

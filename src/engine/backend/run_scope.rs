@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::agent::{AgentHandle, AgentMessage};
 use crate::canary::{self, CanaryHandle};
-use crate::cluster::{Cluster, PodProblem, Readiness, Workload};
+use crate::cluster::{Cluster, Inventory, PodProblem, Readiness, Workload};
 use crate::engine::error::RunError;
 use crate::engine::plan::canaries::canaries;
 use crate::engine::plan::placement::{Place, Placement};
@@ -19,9 +19,7 @@ use crate::experiment::{Ask, Experiment};
 use crate::plan::{self, Node, each_node};
 use crate::probe::{ProbeSpec, control};
 use crate::timeline::leader::SYSTEM_NAMESPACE;
-use crate::timeline::{
-    ClusterFacts, Event, ObjectName, ObjectRef, ProbeHeader, Record, UnreadKind,
-};
+use crate::timeline::{ClusterFacts, Event, ObjectRef, ProbeHeader, Record};
 use crate::watch::{self, Watches};
 
 /// API servers that are watched at the same time: with three, any two may be lost.
@@ -160,13 +158,15 @@ impl RunScope<'_> {
     }
 
     /// Every object that the cluster holds now.
-    pub(crate) async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), RunError> {
-        let (mut objects, unread) = self.cluster.inventory().await.map_err(RunError::failed_by)?;
+    pub(crate) async fn inventory(&self) -> Result<Inventory, RunError> {
+        let mut found = self.cluster.inventory().await.map_err(RunError::failed_by)?;
         // What our own probes and canaries write is theirs to change.
-        let own =
-            objects.iter_mut().filter(|object| object.namespace.as_ref() == Some(&self.namespace));
+        let own = found
+            .objects
+            .iter_mut()
+            .filter(|object| object.namespace.as_ref() == Some(&self.namespace));
         own.for_each(|object| object.content = None);
-        Ok((objects, unread))
+        Ok(found)
     }
 
     /// Starts all probes, a prober a place, and the canaries. Returns the nodes that host one.

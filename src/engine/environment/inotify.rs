@@ -52,27 +52,34 @@ pub(crate) fn shortage(
     running: impl IntoIterator<Item = NodeRole>,
     needed: u32,
 ) -> Option<Shortage> {
-    let (limit, used) = limit_and_used(running)?;
-    lacks(limit, used, needed)
+    Instances::of_root(running)?.lacking(needed)
 }
 
 /// Whether a kubelet that runs would lack them when it starts again: it gives its own back first.
 pub(crate) fn shortage_at_restart(running: impl IntoIterator<Item = NodeRole>) -> Option<Shortage> {
-    let (limit, used) = limit_and_used(running)?;
-    lacks_at_restart(limit, used)
+    Instances::of_root(running)?.lacking_at_restart()
 }
 
-fn limit_and_used(running: impl IntoIterator<Item = NodeRole>) -> Option<(u32, u32)> {
-    let limit = fs::read_to_string(LIMIT).ok()?.trim().parse().ok()?;
-    Some((limit, count(Path::new("/proc")).max(needs(running))))
+#[derive(Clone, Copy)]
+struct Instances {
+    limit: u32,
+    used: u32,
 }
 
-fn lacks_at_restart(limit: u32, used: u32) -> Option<Shortage> {
-    lacks(limit, used.saturating_sub(KUBELET), KUBELET)
-}
+impl Instances {
+    fn of_root(running: impl IntoIterator<Item = NodeRole>) -> Option<Self> {
+        let limit = fs::read_to_string(LIMIT).ok()?.trim().parse().ok()?;
+        Some(Self { limit, used: count(Path::new("/proc")).max(needs(running)) })
+    }
 
-fn lacks(limit: u32, used: u32, needed: u32) -> Option<Shortage> {
-    (used + needed > limit).then_some(Shortage { limit, used, needed })
+    fn lacking(self, needed: u32) -> Option<Shortage> {
+        let Self { limit, used } = self;
+        (used + needed > limit).then_some(Shortage { limit, used, needed })
+    }
+
+    fn lacking_at_restart(self) -> Option<Shortage> {
+        Self { used: self.used.saturating_sub(KUBELET), ..self }.lacking(KUBELET)
+    }
 }
 
 /// The instances of root's processes, as far as this user may see them: the limit is a user's, and
@@ -105,16 +112,17 @@ mod tests {
     fn three_clusters_are_more_than_the_default() {
         let cluster = [NodeRole::ControlPlane, NodeRole::Worker, NodeRole::Worker];
         let of = |clusters: usize| needs(cluster.into_iter().cycle().take(3 * clusters));
-        assert_eq!(lacks(128, of(1), of(1)), None);
-        let third = lacks(128, of(2), of(1)).unwrap();
+        let instances = |limit, used| Instances { limit, used };
+        assert_eq!(instances(128, of(1)).lacking(of(1)), None);
+        let third = instances(128, of(2)).lacking(of(1)).unwrap();
         assert_eq!(
             third.describe(),
             "fs.inotify.max_user_instances is 128, 104 are in use and 52 more are needed"
         );
-        assert_eq!(lacks(512, of(2), of(1)), None);
-        assert!(lacks(128, 125, KUBELET).is_some());
-        assert_eq!(lacks_at_restart(128, 125), None);
-        assert!(lacks_at_restart(128, of(3)).is_some());
+        assert_eq!(instances(512, of(2)).lacking(of(1)), None);
+        assert!(instances(128, 125).lacking(KUBELET).is_some());
+        assert_eq!(instances(128, 125).lacking_at_restart(), None);
+        assert!(instances(128, of(3)).lacking_at_restart().is_some());
     }
 
     #[cfg(unix)]

@@ -8,7 +8,7 @@ use crate::experiment::decode::known;
 use crate::experiment::files::Files;
 use crate::experiment::resolve::{DEFAULT_NAMESPACE, Names};
 use crate::experiment::schema::{
-    Ask, Condition, Expectation, Fault, From, Pods, PodsBy, Probe, Target, Via,
+    Ask, Condition, Expectation, Fault, From, Pods, PodsBy, Probe, Target,
 };
 use crate::timeline::{ObjectRef, ProbeHeader};
 use crate::workload::{Exposure, Route, Service};
@@ -157,11 +157,14 @@ impl Objects<'_> {
             Some(Target::Pod { pods, .. }) => self.pods(check, &format!("{place}.pod"), pods),
             Some(Target::Published { service, port, via, .. }) => {
                 self.named(check, &format!("{place}.service"), "Service", service);
-                match self.unpublished(service, *via) {
-                    Some((message, hint)) => {
-                        check.report(check.error(&format!("{place}.via"), message).hint(hint));
+                let created = self.created(service);
+                let fits = created.map(|it| via.fits(&service.name, it.service_type()));
+                match fits.unwrap_or(Ok(())) {
+                    Err(why) => {
+                        let problem = check.error(&format!("{place}.via"), why.message);
+                        check.report(problem.hint(why.hint));
                     }
-                    None => self.port(check, &place, service, *port),
+                    Ok(()) => self.port(check, &place, service, *port),
                 }
             }
             Some(Target::Ingress { ingress, host, .. }) => {
@@ -209,22 +212,6 @@ impl Objects<'_> {
             let message = format!("the Ingress `{}` has {}", ingress.name, why.what);
             check.report(check.error(&format!("{place}.{field}"), message).hint(why.hint));
         }
-    }
-
-    /// Why a Service can't be asked from outside of the cluster, and what to do. A load balancer's
-    /// Service has NodePorts, too.
-    fn unpublished(&self, service: &ObjectRef, via: Via) -> Option<(String, String)> {
-        let (what, needed) = match (via, self.created(service)?.service_type()) {
-            (Via::NodePort, "NodePort" | "LoadBalancer") => return None,
-            (Via::LoadBalancer, "LoadBalancer") => return None,
-            (Via::NodePort, _) => ("NodePort", "NodePort"),
-            (Via::LoadBalancer, _) => ("load balancer", "LoadBalancer"),
-        };
-        let kind = self.created(service)?.service_type();
-        Some((
-            format!("the Service `{}` is of type {kind}: it has no {what}", service.name),
-            format!("set `type: {needed}` in its `spec`, or remove `via`"),
-        ))
     }
 
     /// What is in other namespaces only the cluster knows.

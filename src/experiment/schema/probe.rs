@@ -570,7 +570,28 @@ pub enum Via {
     LoadBalancer,
 }
 
+/// Why a Service can't be asked from outside of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpublished {
+    pub message: String,
+    pub hint: String,
+}
+
 impl Via {
+    /// Whether a Service of this type can be asked so: a load balancer's has NodePorts, too.
+    pub(crate) fn fits(self, service: &str, service_type: &str) -> Result<(), Unpublished> {
+        let (what, needed) = match (self, service_type) {
+            (Via::NodePort, "NodePort" | "LoadBalancer") => return Ok(()),
+            (Via::LoadBalancer, "LoadBalancer") => return Ok(()),
+            (Via::NodePort, _) => ("NodePort", "NodePort"),
+            (Via::LoadBalancer, _) => ("load balancer", "LoadBalancer"),
+        };
+        Err(Unpublished {
+            message: format!("the Service `{service}` is of type {service_type}: it has no {what}"),
+            hint: format!("set `type: {needed}` in its `spec`, or remove `via`"),
+        })
+    }
+
     /// Its name in an experiment.
     pub const fn name(self) -> &'static str {
         match self {

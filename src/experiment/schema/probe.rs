@@ -572,7 +572,7 @@ pub enum Via {
 
 /// Why a Service can't be asked from outside of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unpublished {
+pub(crate) struct Unpublished {
     pub message: String,
     pub hint: String,
 }

@@ -170,8 +170,6 @@ pub(crate) struct Terminated {
 pub(crate) struct ServiceSpec {
     #[serde(rename = "clusterIP")]
     pub cluster_ip: Option<String>,
-    #[serde(rename = "type")]
-    pub service_type: Option<String>,
     pub ports: Option<Vec<ServicePort>>,
     pub selector: Option<BTreeMap<String, String>>,
     #[serde(rename = "sessionAffinity")]

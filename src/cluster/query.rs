@@ -46,8 +46,6 @@ pub(crate) struct Service {
     /// Its ClusterIP; `None` for a headless one or an ExternalName.
     pub cluster_ip: Option<String>,
     pub ports: Vec<ServicePort>,
-    /// Such as `NodePort`.
-    pub service_type: String,
     /// The address that its load balancer has, if it has one.
     pub balancer: Option<String>,
 }
@@ -299,8 +297,7 @@ impl From<objects::Service> for Service {
             node_port: port.node_port.and_then(|port| u16::try_from(port).ok()),
         });
         let cluster_ip = spec.cluster_ip.filter(|ip| !ip.is_empty() && ip != "None");
-        let service_type = spec.service_type.unwrap_or_else(|| "ClusterIP".to_owned());
-        Self { name, namespace, cluster_ip, ports: ports.collect(), service_type, balancer }
+        Self { name, namespace, cluster_ip, ports: ports.collect(), balancer }
     }
 }
 

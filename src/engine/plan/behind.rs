@@ -233,7 +233,6 @@ spec:
             namespace: "shop".into(),
             cluster_ip: Some("10.96.0.7".into()),
             ports: vec![port],
-            service_type: "LoadBalancer".into(),
             balancer: Some("lb.example.test".into()),
         };
         let node = Node {

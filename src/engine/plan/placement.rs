@@ -133,10 +133,6 @@ impl Placement<'_> {
             }
             Target::Published { service, port, via, on } => {
                 let found = self.find_service(service).await?;
-                via.fits(&service.to_string(), &found.service_type).map_err(|why| {
-                    RunError::refused(format!("probe {}: {}", probe.name, why.message))
-                        .hint(why.hint)
-                })?;
                 let port = service_port(probe, &found, *port)?;
                 match via {
                     Via::NodePort => {

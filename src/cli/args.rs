@@ -105,7 +105,7 @@ impl Experiments {
 }
 
 /// How the cluster and the engine are reached.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Cluster options")]
 pub(super) struct Access {
     /// Run in this kubeconfig context instead of the experiment's kind cluster
@@ -216,6 +216,9 @@ pub(super) struct Init {
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 }
+
+/// How long an overdue fault is left to its run.
+pub(super) const UNDO_TIMER_MARGIN: Duration = Duration::from_secs(60);
 
 const FOR_SERVICE: &str = "Write an experiment for this existing Service (NAMESPACE/NAME) and run it; \
                            EXPERIMENT is then a fault, such as worker-stop";
@@ -340,9 +343,38 @@ pub(super) struct Tune {
     /// Save a kind config with the recommended settings to this new file
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
+    /// Measure: freeze a worker N times with the recommended and N times with the present settings, on kind clusters made for it
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1..=1000))]
+    pub verify: Option<u32>,
+    #[command(flatten)]
+    pub verification: Verification,
     /// Output format
     #[arg(short, long, value_enum, default_value_t = TuneForm::Text, value_name = "FORMAT")]
     pub output: TuneForm,
+}
+
+/// How `--verify` measures.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of --verify")]
+pub(super) struct Verification {
+    /// Where to measure: on kind clusters, or on an embedded model, which confirms nothing
+    #[arg(long, value_enum, value_name = "KIND", requires = "verify")]
+    pub cluster: Option<ClusterChoice>,
+    /// Seed for the order and all random choices [default: a new one, shown in the result]
+    #[arg(long, value_name = "N", requires = "verify", value_parser = whole::<u64>(0..=u64::MAX))]
+    pub seed: Option<u64>,
+    /// Keep the kind clusters that were created
+    #[arg(long, requires = "verify")]
+    pub keep_clusters: bool,
+    /// Node image for the kind clusters [env: OUTAGE_NODE_IMAGE]
+    #[arg(long, value_name = "IMAGE", requires = "verify")]
+    pub node_image: Option<String>,
+    /// Container engine to use: unix:///path or tcp://host:port
+    #[arg(long, value_name = "ADDRESS", requires = "verify")]
+    pub docker_host: Option<String>,
+    /// Linux build of this program to run in the nodes, if this machine has another OS or architecture
+    #[arg(long, value_name = "FILE", requires = "verify")]
+    pub agent_binary: Option<PathBuf>,
 }
 
 /// The forms of a choice.

@@ -54,9 +54,12 @@ Exit codes:
 pub(super) const TUNE_HELP: &str = "\
 Exit codes:
   0    settings that meet the goals are recommended
-  1    no settings meet the goals; the best of each is printed
+  1    no settings meet the goals; with --verify also: a measured detection was not as predicted
   2    bad usage, or a file that is not a kind config
-  4    the cluster cannot be queried";
+  3    with --verify: an error during a run that was undone
+  4    the cluster cannot be queried, or a run was refused
+  5    with --verify: something could not be undone: run `kubectl outage recover`
+  130  with --verify: interrupted, and undone";
 
 #[cfg(test)]
 mod tests {

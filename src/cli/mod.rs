@@ -40,6 +40,7 @@ mod study;
 mod suite;
 mod tune;
 mod validate;
+mod verify;
 mod watchdog;
 
 use std::process::ExitCode;

@@ -1,8 +1,11 @@
-//! `tune`: which settings of failure detection to take. Changes nothing.
+//! `tune`: which settings of failure detection to take. Changes nothing but what `--verify` makes.
+
+use serde::Serialize;
 
 use super::args::{Tune, TuneForm};
 use super::cluster::default_config;
 use super::env::Env;
+use super::verify::{self, Verified};
 use super::{block_on, exit, failure::Failure, init, live, load, print};
 use crate::kind_config::KindConfig;
 use crate::report::json;
@@ -21,25 +24,54 @@ pub(super) fn tune(args: &Tune, env: &Env) -> Result<u8, Failure> {
     let config = config.transpose()?;
     let (start, nodes) = start(args, config.as_ref(), env)?;
     let tuned = tune::tune(&start, &goals(args, nodes));
-    let file = tuned_config(&tuned, config.unwrap_or_else(default_config), env)?;
-    match args.output {
-        TuneForm::Text => print(&tune::text::render(&tuned, env.width)),
-        TuneForm::Json => print(&json::pretty(&tuned)),
-        TuneForm::Yaml => print(&json::yaml(&tuned)),
-        TuneForm::Markdown => print(&tune::markdown::render(&tuned)),
-        TuneForm::Kind => match &file {
-            Some(text) => print(text),
-            None => complain!("{}", tune::text::render(&tuned, env.stderr.width)),
-        },
+    let config = config.unwrap_or_else(default_config);
+    let file = tuned_config(&tuned, &config, env)?;
+    if args.output == TuneForm::Text {
+        print(&tune::text::render(&tuned, env.width));
     }
-    match (&args.save, file) {
-        (Some(path), Some(text)) => init::save(path, &text)?,
+    match (&args.save, &file) {
+        (Some(path), Some(text)) => init::save(path, text)?,
         (Some(path), None) => {
             complain!("nothing is recommended, so {} is not written", path.display())
         }
         (None, _) => {}
     }
-    Ok(if tuned.recommendation.is_some() { exit::PASS } else { exit::FAIL })
+    let times = args.verify.filter(|_| tuned.recommendation.is_some());
+    let verified =
+        times.map(|times| verify::verify(times, &tuned, &config, args, env)).transpose()?;
+    let chosen = Chosen { tuned: &tuned, verified: verified.as_ref() };
+    let measured = |width| chosen.verified.map(|verified| verify::render(verified, width));
+    match args.output {
+        TuneForm::Text => measured(env.width).iter().for_each(|text| print(text)),
+        TuneForm::Json => print(&json::pretty(&chosen)),
+        TuneForm::Yaml => print(&json::yaml(&chosen)),
+        TuneForm::Markdown => {
+            print(&tune::markdown::render(&tuned));
+            measured(env.width).iter().for_each(|text| print(&format!("\n```\n{text}```")));
+        }
+        TuneForm::Kind => {
+            let nothing = || tune::text::render(&tuned, env.stderr.width);
+            match file {
+                Some(text) => print(&text),
+                None => complain!("{}", nothing()),
+            }
+            measured(env.stderr.width).iter().for_each(|text| complain!("{text}"));
+        }
+    }
+    Ok(match &verified {
+        Some(verified) => verified.code,
+        None if tuned.recommendation.is_some() => exit::PASS,
+        None => exit::FAIL,
+    })
+}
+
+/// What was found, and what was measured of it.
+#[derive(Serialize)]
+struct Chosen<'a> {
+    #[serde(flatten)]
+    tuned: &'a Tuned,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<&'a Verified>,
 }
 
 fn goals(args: &Tune, nodes: Option<u32>) -> Goals {
@@ -94,7 +126,7 @@ fn start(
 }
 
 /// The kind config with the recommended settings, as a file.
-fn tuned_config(tuned: &Tuned, config: KindConfig, env: &Env) -> Result<Option<String>, Failure> {
+fn tuned_config(tuned: &Tuned, config: &KindConfig, env: &Env) -> Result<Option<String>, Failure> {
     let Some(found) = &tuned.recommendation else { return Ok(None) };
     let config = config.with_settings(&found.choice.tuning, found.toleration.changed());
     let config = config.map_err(|problems| load::unusable(&problems, env))?;

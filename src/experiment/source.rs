@@ -49,6 +49,12 @@ impl Source {
         Self { file, place: Place::Directory(directory.into()) }
     }
 
+    /// A text that stands beside the built-in experiments, and may name what they name.
+    pub(crate) fn beside_built_in(name: &str, text: impl Into<String>) -> Self {
+        let file = SourceFile { name: format!("built-in:experiments/{name}"), text: text.into() };
+        Self { file: Arc::new(file), place: Place::BuiltIn }
+    }
+
     pub(crate) fn built_in(name: &str) -> Option<Self> {
         let (path, text) = builtin::experiment(name)?;
         Some(Self { file: built_in_file(path, text), place: Place::BuiltIn })

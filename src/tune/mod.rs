@@ -18,5 +18,6 @@ pub(crate) mod text;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use choice::Choice;
 pub(crate) use goals::{Goals, Rate};
 pub(crate) use search::{Start, Tuned, tune};

@@ -8,6 +8,7 @@ pub mod analysis;
 mod canary;
 pub mod cli;
 mod cluster;
+pub mod compare;
 mod docker;
 mod embedded;
 mod engine;

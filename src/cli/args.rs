@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::generator::ChosenFault;
 use super::{exit, form::Output};
+use crate::compare::FloorPart;
 use crate::experiment::{typed_namespace, typed_service};
 use crate::timeline::ObjectRef;
 use crate::tune::Rate;
@@ -66,11 +67,13 @@ pub(super) enum Command {
     Describe(Describe),
     /// Print the report of recorded runs, offline
     Report(Report),
+    /// Compare recorded runs with others, or with a baseline, offline
+    Compare(Compare),
     /// Undo the faults that an interrupted run left behind
     Recover(Recover),
     /// Start an embedded cluster (a simulated Kubernetes with a real API) and keep it until Ctrl-C
     Cluster(Cluster),
-    /// Print a JSON schema: of reports (`-o json`), or of experiment files
+    /// Print a JSON schema: of reports (`-o json`), of comparisons, or of files
     Schema(Schema),
     /// Generate shell completions
     Completion(Completion),
@@ -141,6 +144,8 @@ pub(super) struct Run {
     #[arg(short, long, default_value = "text", value_name = "FORMAT[=FILE]")]
     pub output: Vec<Output>,
     #[command(flatten)]
+    pub history: BaselineFlags,
+    #[command(flatten)]
     pub execution: Execution,
 }
 
@@ -194,6 +199,21 @@ pub(super) struct Execution {
     pub agent_binary: Option<PathBuf>,
     #[command(flatten)]
     pub access: Access,
+}
+
+/// What runs are compared with.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Baseline options")]
+pub(super) struct BaselineFlags {
+    /// Compare with the runs of this baseline; exit 1 if something got worse
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// Save the runs to this baseline, in the place of its runs of the same kind, unless they are worse than --baseline
+    #[arg(long, value_name = "FILE")]
+    pub save_baseline: Option<PathBuf>,
+    /// Smallest difference that counts: a share of the median, a duration, or both (repeatable) [default: 10%, at least 10ms or 1 percentage point]
+    #[arg(long, value_name = "FLOOR")]
+    pub floor: Vec<FloorPart>,
 }
 
 #[derive(Debug, Args)]
@@ -482,6 +502,8 @@ pub(super) struct Schema {
 pub(super) enum SchemaOf {
     /// What `-o json` prints
     Report,
+    /// What `compare -o json` prints
+    Compare,
     /// An experiment's file
     Experiment,
     /// A study's file
@@ -550,6 +572,35 @@ pub(super) struct Report {
     /// Output format; FORMAT=FILE also writes a file (repeatable)
     #[arg(short, long, default_value = "text", value_name = "FORMAT[=FILE]")]
     pub output: Vec<Output>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = exit::COMPARE_HELP)]
+pub(super) struct Compare {
+    /// Runs before and runs after: run IDs with commas between them, RUN+ for all runs of its --repeat, a directory of runs, or an
+    /// experiment for all its runs; with a baseline, one of these
+    #[arg(value_name = "RUNS", required = true, num_args = 1..=2)]
+    pub sides: Vec<String>,
+    #[command(flatten)]
+    pub history: BaselineFlags,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t = CompareForm::Text, value_name = "FORMAT")]
+    pub output: CompareForm,
+}
+
+/// The forms of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum CompareForm {
+    /// Human-readable text
+    Text,
+    /// JSON (`schema compare` prints its schema)
+    Json,
+    /// The same document as YAML
+    Yaml,
+    /// Markdown tables
+    Markdown,
+    /// JUnit XML: one case per quantity
+    Junit,
 }
 
 #[derive(Debug, Args)]

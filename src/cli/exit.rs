@@ -61,6 +61,15 @@ Exit codes:
   5    with --verify: something could not be undone: run `kubectl outage recover`
   130  with --verify: interrupted, and undone";
 
+/// The table of `compare`.
+pub(super) const COMPARE_HELP: &str = "\
+Exit codes:
+  0    nothing got worse
+  1    something got worse, by more than chance explains and by at least the floor
+  2    bad usage, or a baseline that cannot be read
+  3    not everything could be compared: no runs of this kind before, or too few
+  4    refused: runs on the embedded model beside runs on a real cluster";
+
 #[cfg(test)]
 mod tests {
     use super::*;

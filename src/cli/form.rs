@@ -11,7 +11,7 @@ use super::output::visible;
 use crate::report::suite::{self, Part, SuiteReport};
 use crate::report::{Document, Style, View};
 use crate::report::{
-    csv, describe, html, json, jsonl, junit, log, markdown, spread, svg, terminal,
+    compare, csv, describe, html, json, jsonl, junit, log, markdown, spread, svg, terminal,
 };
 
 /// The formats of a report.
@@ -82,7 +82,15 @@ fn text(parts: &[Part<View<'_>>], form: Form, style: &Style) -> String {
         .then(|| suite::render(&SuiteReport::new(parts), style));
     let reports = runs().map(|view| terminal::render(view, style));
     let spreads = spreads.map(|spread| spread::render(&spread, style));
-    reports.chain(spreads).chain(described).chain(table).collect::<Vec<_>>().join("\n")
+    let baselines = parts.iter().filter_map(|part| part.baseline.as_ref());
+    let baselines = baselines.map(|compared| compare::text(compared, style));
+    reports
+        .chain(spreads)
+        .chain(baselines)
+        .chain(described)
+        .chain(table)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn logs(parts: &[Part<View<'_>>]) -> String {

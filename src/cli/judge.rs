@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::ListForm;
 use super::{exit, failure::Failure};
 use crate::analysis::{self, Completion, Findings};
+use crate::compare::Recorded;
 use crate::engine::error::RunError;
 use crate::experiment::Experiment;
 use crate::prediction::Predictions;
@@ -66,6 +67,11 @@ impl Judged {
     pub(super) fn view(&self) -> View<'_> {
         let Self { folder, timeline, findings, verdict, predictions } = self;
         View { folder: Some(folder), ..View::new(timeline, findings, verdict, predictions) }
+    }
+
+    pub(super) fn recorded(&self) -> Recorded<'_> {
+        let Self { timeline, findings, verdict, .. } = self;
+        Recorded { timeline, findings, verdict }
     }
 
     pub(super) fn summary(&self) -> Summary {

@@ -10,6 +10,7 @@ mod agent;
 mod args;
 mod cluster;
 mod command;
+mod compare;
 mod completion;
 mod describe;
 pub mod diagnostics;
@@ -100,6 +101,7 @@ fn dispatch(Cli { global, command }: Cli) -> Result<u8, Failure> {
         Command::Get(args) => get::get(&args, &env()?),
         Command::Describe(args) => describe::describe(&args, &env()?),
         Command::Report(args) => report::report(&args, &env()?),
+        Command::Compare(args) => compare::compare(&args, &env()?),
         Command::Recover(args) => recover::recover(&args, &env()?),
         Command::Cluster(args) => cluster::cluster(&args, &env()?),
         Command::Schema(args) => schema::schema(&args),

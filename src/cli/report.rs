@@ -36,7 +36,7 @@ pub(super) fn report(args: &Report, env: &Env) -> Result<u8, Failure> {
 }
 
 /// A run that was named twice (by its id and as `latest`) counts once.
-fn distinct(folders: Vec<PathBuf>) -> Vec<PathBuf> {
+pub(super) fn distinct(folders: Vec<PathBuf>) -> Vec<PathBuf> {
     let mut seen = BTreeSet::new();
     folders.into_iter().filter(|folder| seen.insert(folder.clone())).collect()
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::args::{Access, Experiments, Run};
 use super::command::Command;
+use super::compare::History;
 use super::dry_run::DryRun;
 use super::env::Env;
 use super::execution::listen;
@@ -36,6 +37,8 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
     }
     outputs.refuse_inputs(args.save.as_slice())?;
     outputs.refuse_inputs(&args.experiments.filename)?;
+    let history = History::open(&args.history)?;
+    outputs.refuse_inputs(&history.files())?;
     let place = args.execution.place(env);
     let loaded = match &args.service {
         Some(service) => about(service, args, place, env),
@@ -55,7 +58,7 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
         })?;
     let inputs: Vec<_> = experiments.iter().flat_map(Parsed::files).collect();
     outputs.refuse_inputs(&inputs)?;
-    block_on(carry_out(args, env, &outputs, &experiments))
+    block_on(carry_out(args, env, &outputs, &history, &experiments))
         .map_err(|failure| refuse(failure, &|failure| refused(&experiments, failure)))
 }
 
@@ -63,6 +66,7 @@ async fn carry_out(
     args: &Run,
     env: &Env,
     outputs: &Outputs,
+    history: &History,
     experiments: &[Parsed],
 ) -> Result<u8, Failure> {
     let (execution, abort) = (&args.execution, listen()?);
@@ -76,7 +80,7 @@ async fn carry_out(
         return Ok(dry_run(&command, experiments).await);
     }
     session::refuse_unwritable(&env.runs_dir)?;
-    Ok(Suite::new(&command, experiments).carry_out().await)
+    Ok(Suite::new(&command, history, experiments).carry_out().await)
 }
 
 /// The experiments that were named, where they could not be read.

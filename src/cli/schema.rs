@@ -7,6 +7,7 @@ use crate::{experiment, report};
 pub(super) fn schema(args: &Schema) -> Result<u8, Failure> {
     match args.of {
         SchemaOf::Report => print(report::JSON_SCHEMA),
+        SchemaOf::Compare => print(report::compare::JSON_SCHEMA),
         SchemaOf::Experiment => print(&format!("{:#}", experiment::json_schema())),
         SchemaOf::Study => print(&format!("{:#}", experiment::study_json_schema())),
     }

@@ -2,9 +2,11 @@
 //! each, and one table at the end.
 
 use super::command::Command;
+use super::compare::History;
 use super::judge::{self, Judged};
 use super::outputs::print_report;
 use super::{exit, failure::Failure, print};
+use crate::compare::Comparisons;
 use crate::engine::environment::handle::ClusterHandle;
 use crate::engine::environment::provision::ClusterSpec;
 use crate::engine::session;
@@ -14,6 +16,7 @@ use crate::report::suite::{self, ExperimentStatus, Part, SuiteReport};
 
 pub(super) struct Suite<'a> {
     command: &'a Command<'a>,
+    history: &'a History,
     groups: Vec<Group<'a>>,
     all: usize,
     parts: Vec<Part<Judged>>,
@@ -29,7 +32,11 @@ struct Group<'a> {
 impl<'a> Suite<'a> {
     /// Puts experiments into their order: as they are given, but those of one cluster follow the
     /// first of them.
-    pub(super) fn new(command: &'a Command<'a>, experiments: &'a [Parsed]) -> Self {
+    pub(super) fn new(
+        command: &'a Command<'a>,
+        history: &'a History,
+        experiments: &'a [Parsed],
+    ) -> Self {
         let mut groups: Vec<Group<'a>> = Vec::new();
         for parsed in experiments {
             let wanted = command.wanted(parsed).map_err(Failure::from);
@@ -39,7 +46,8 @@ impl<'a> Suite<'a> {
                 None => groups.push(Group { wanted, experiments: vec![parsed] }),
             }
         }
-        Self { command, groups, all: experiments.len(), parts: Vec::new(), codes: Vec::new() }
+        let all = experiments.len();
+        Self { command, history, groups, all, parts: Vec::new(), codes: Vec::new() }
     }
 
     /// Carries them out, prints the report, and returns the gravest code.
@@ -49,6 +57,10 @@ impl<'a> Suite<'a> {
         }
         self.command.warned.repeated().iter().for_each(|text| complain!("{text}"));
         self.codes.push(self.report());
+        let runs = self.parts.iter().flat_map(Part::runs).map(Judged::recorded).collect::<Vec<_>>();
+        let mut compared = self.parts.iter().filter_map(|part| part.baseline.as_ref());
+        let are_worse = compared.any(Comparisons::is_worse);
+        self.codes.push(self.history.save(&runs, are_worse));
         // What the model does not have is not a failure of those that it has; where that is all,
         // nothing was done.
         let skipped = self
@@ -172,6 +184,12 @@ impl<'a> Suite<'a> {
     fn part(&mut self, parsed: &Parsed, status: ExperimentStatus<Judged>, not_started: u32) {
         let (experiment, claims) =
             (parsed.experiment.name.clone(), parsed.experiment.claims.clone());
-        self.parts.push(Part { experiment, claims, status, not_started });
+        let runs = match &status {
+            ExperimentStatus::Ran(runs) => &runs[..],
+            ExperimentStatus::NotRun(..) => &[],
+        };
+        let baseline = self.history.compare(runs).filter(|_| !runs.is_empty());
+        self.codes.extend(baseline.iter().filter(|all| all.is_worse()).map(|_| exit::FAIL));
+        self.parts.push(Part { experiment, claims, status, not_started, baseline });
     }
 }

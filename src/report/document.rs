@@ -30,7 +30,8 @@ impl Document {
     pub fn of(parts: &[Part<View<'_>>]) -> Self {
         match parts {
             [part] if part.not_started == 0 && part.runs().len() == 1 => {
-                Document::Run(Box::new(Report::new(&part.runs()[0])))
+                let report = Report::new(&part.runs()[0]);
+                Document::Run(Box::new(Report { baseline: part.baseline.clone(), ..report }))
             }
             [part] => part.spread().map_or_else(
                 || Document::Suite(SuiteReport::new(parts)),

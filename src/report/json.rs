@@ -9,6 +9,7 @@ use super::comparison::Comparison;
 use super::printable::data;
 use super::view::View;
 use crate::analysis::Findings;
+use crate::compare::Comparisons;
 use crate::prediction::StepPrediction;
 use crate::stats::Seconds;
 use crate::timeline::{ClusterKind, TuningSource};
@@ -52,6 +53,9 @@ pub struct Report {
     pub comparisons: Vec<Comparison>,
     /// What was found.
     pub findings: Findings,
+    /// It beside the runs of a baseline, if one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Comparisons>,
 }
 
 /// What a run ran on.
@@ -125,6 +129,7 @@ impl Report {
             predictions: view.predictions.steps.clone(),
             comparisons: view.comparisons(),
             findings: view.findings.clone(),
+            baseline: None,
         }
     }
 }

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
+use super::compare;
 use super::measured::{self, Measured};
 use super::not_run::NotRun;
 use super::suite::{ExperimentStatus, Part, not_started};
 use super::view::{Failure, View};
-use crate::verdict::{Assertion, Outcome, Verdict};
+use crate::compare::{Comparison, Comparisons, Difference, Verdict};
+use crate::verdict::{Assertion, Outcome};
 
 /// Several experiments in one file.
 pub fn render(parts: &[Part<View<'_>>]) -> String {
@@ -35,11 +37,56 @@ fn suites(part: &Part<View<'_>>) -> Vec<TestSuite> {
         }
         ExperimentStatus::NotRun(state, why) => vec![not_run(name, *state, why)],
     };
+    suites.extend(part.baseline.iter().flat_map(of_comparisons));
     if part.not_started > 0 {
         let name = format!("{name} (not started)");
         suites.push(not_run(&name, NotRun::NotStarted, &not_started(part.not_started)));
     }
     suites
+}
+
+/// A suite for each comparison.
+pub fn comparisons(compared: &Comparisons) -> String {
+    let mut report = Report::new("outage");
+    report.add_test_suites(of_comparisons(compared));
+    report.to_string().expect("XML without timestamps always serializes")
+}
+
+/// A case a quantity. What could not be compared is skipped: neither passed nor failed.
+fn of_comparisons(compared: &Comparisons) -> Vec<TestSuite> {
+    let skipped = |why: &str| {
+        let mut status = TestCaseStatus::skipped();
+        status.set_message(why);
+        status
+    };
+    let of_quantity = |one: &Difference, all: &Comparison| {
+        let [name, before, after, difference, verdict] = compare::cells(one, all);
+        let text = format!("before {before}; after {after}; difference {difference}: {verdict}");
+        let status = match one.verdict {
+            Verdict::Worse => non_success(NonSuccessKind::Failure, "worse", &text, &text),
+            Verdict::Better | Verdict::NoDifferenceShown => TestCaseStatus::success(),
+            Verdict::TooFewRuns | Verdict::NotJudged => skipped(&verdict),
+        };
+        case(&name, status, &text)
+    };
+    let suites = compared.comparisons.iter().map(|one| {
+        let name = format!("{} (compared)", one.name);
+        let mut suite = suite(
+            &name,
+            one.quantities.iter().map(|quantity| of_quantity(quantity, one)).collect(),
+        );
+        let changes = one
+            .changes
+            .iter()
+            .map(|change| (format!("differs {}", change.name), compare::change(change)));
+        suite.add_properties(changes);
+        suite
+    });
+    let left = compared.skipped.iter().map(|why| {
+        let name = why.split(':').next().unwrap_or_default();
+        suite(&format!("{name} (compared)"), vec![case("baseline", skipped(why), why)])
+    });
+    suites.chain(left).collect()
 }
 
 fn run(name: &str, view: &View<'_>) -> TestSuite {
@@ -100,7 +147,7 @@ fn suite(name: &str, cases: Vec<TestCase>) -> TestSuite {
 
 /// A run without assertions is one case, so that it can't be overlooked. A case keeps its name when
 /// its bound changes: the trend of a test is found by its name.
-fn cases(verdict: &Verdict) -> Vec<TestCase> {
+fn cases(verdict: &crate::verdict::Verdict) -> Vec<TestCase> {
     let mut named = BTreeMap::<String, u32>::new();
     let mut of = |assertion: &Assertion| {
         let (why, text) = (assertion.why.as_deref().unwrap_or_default(), assertion.result_text());
@@ -143,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_run_that_only_measured_is_no_skipped_one() {
-        let verdict = Verdict::new(None, Vec::new());
+        let verdict = crate::verdict::Verdict::new(None, Vec::new());
         let text = {
             let mut report = Report::new("outage");
             report.add_test_suite(suite("web", cases(&verdict)));

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::compare;
 use super::measured::{self, Measured};
 use super::suite::{Part, Row, SuiteReport};
 use super::view::{Failure, View};
@@ -14,6 +15,9 @@ pub fn render(parts: &[Part<View<'_>>]) -> String {
     claims(&report, &mut out);
     runs(parts, &report, &mut out);
     causes(&report, &mut out);
+    parts.iter().filter_map(|part| part.baseline.as_ref()).for_each(|compared| {
+        let _ = write!(out, "\n{}", compare::markdown(compared));
+    });
     warnings(&report, &mut out);
     if !report.clusters.is_empty() {
         let _ = writeln!(out, "\nMeasured on {}.", report.clusters.join("; "));
@@ -125,12 +129,12 @@ fn code(name: &str) -> String {
     format!("`{name}`")
 }
 
-fn write_row(out: &mut String, cells: [&str; 5]) {
+pub(super) fn write_row(out: &mut String, cells: [&str; 5]) {
     let _ = writeln!(out, "| {} |", cells.map(cell).join(" | "));
 }
 
 /// A cell is one line, and its bars are no borders.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     text.replace('|', "\\|").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -13,6 +13,7 @@
 mod causes;
 pub mod chain;
 pub mod claims;
+pub mod compare;
 pub mod comparison;
 pub mod csv;
 pub mod describe;

@@ -12,6 +12,7 @@ use super::summary::Summary;
 use super::table::table_within;
 use super::text::{count, hang, judged};
 use crate::analysis::ErrorRate;
+use crate::compare::Comparisons;
 use crate::stats::{Between, Seconds, Spread, quantile};
 use crate::verdict::Outcome;
 
@@ -65,6 +66,9 @@ pub struct SpreadReport {
     pub predicted: Option<Between>,
     /// How many of the measured detections lie inside what was predicted.
     pub inside: Option<u32>,
+    /// These runs beside those of a baseline, if one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Comparisons>,
 }
 
 /// The highest error rates of several runs, over windows of one length.
@@ -145,6 +149,7 @@ impl SpreadReport {
             inside: predicted.map(within),
             runs,
             not_started: 0,
+            baseline: None,
         }
     }
 }

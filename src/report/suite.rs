@@ -13,6 +13,7 @@ use super::summary::Summary;
 use super::table::Columns;
 use super::text::{count, hang, judged, width};
 use super::view::View;
+use crate::compare::Comparisons;
 use crate::experiment::Claim;
 use crate::stats::Seconds;
 use crate::verdict::{Outcome, Verdict};
@@ -27,6 +28,8 @@ pub struct Part<R> {
     pub status: ExperimentStatus<R>,
     /// How many of the runs that were asked for were not started.
     pub not_started: u32,
+    /// Its runs beside the baseline's, if one was asked for.
+    pub baseline: Option<Comparisons>,
 }
 
 #[derive(Debug)]
@@ -39,7 +42,8 @@ pub enum ExperimentStatus<R> {
 
 impl<R> Part<R> {
     pub fn not_run(experiment: String, claims: Vec<Claim>, state: NotRun, why: String) -> Self {
-        Part { experiment, claims, status: ExperimentStatus::NotRun(state, why), not_started: 0 }
+        let status = ExperimentStatus::NotRun(state, why);
+        Part { experiment, claims, status, not_started: 0, baseline: None }
     }
 
     /// The same with each run as something else.
@@ -49,7 +53,8 @@ impl<R> Part<R> {
             ExperimentStatus::NotRun(state, why) => ExperimentStatus::NotRun(*state, why.clone()),
         };
         let (experiment, claims) = (self.experiment.clone(), self.claims.clone());
-        Part { experiment, claims, status, not_started: self.not_started }
+        let baseline = self.baseline.clone();
+        Part { experiment, claims, status, not_started: self.not_started, baseline }
     }
 
     pub fn runs(&self) -> &[R] {
@@ -75,6 +80,7 @@ impl<'a> Part<View<'a>> {
                         claims,
                         status: ExperimentStatus::Ran(vec![view]),
                         not_started: 0,
+                        baseline: None,
                     });
                 }
             }
@@ -85,8 +91,11 @@ impl<'a> Part<View<'a>> {
     /// Its runs and their spread; `None`: there are no runs.
     pub fn spread(&self) -> Option<SpreadReport> {
         let runs: Vec<Summary> = self.runs().iter().map(Summary::new).collect();
-        (!runs.is_empty())
-            .then(|| SpreadReport { not_started: self.not_started, ..SpreadReport::new(runs) })
+        (!runs.is_empty()).then(|| SpreadReport {
+            not_started: self.not_started,
+            baseline: self.baseline.clone(),
+            ..SpreadReport::new(runs)
+        })
     }
 }
 

@@ -381,18 +381,25 @@ fn json_of_the_article() {
     insta::assert_snapshot!(serde_json::to_string_pretty(&value).unwrap());
 }
 
-#[test]
-fn json_is_what_its_schema_says() {
-    let schema = schemars::schema_for!(Document).to_value();
-    let file = "src/report/schema.json";
+/// Holds a file against the schema of a type, and writes it anew where they differ: the next build
+/// then has it, and `git diff` shows what changed for those who read reports.
+pub(super) fn current_schema<T: schemars::JsonSchema>(
+    file: &str,
+    in_program: &str,
+) -> serde_json::Value {
+    let schema = schemars::schema_for!(T).to_value();
     // Its readers know JSON, not Rust.
     let text = serde_json::to_string_pretty(&schema).unwrap().replace("`None`", "`null`") + "\n";
-    if JSON_SCHEMA != text {
-        // Written anew, so that the next build has it; `git diff` shows what changed for those who
-        // read reports.
+    if in_program != text {
         std::fs::write(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file), text).unwrap();
         panic!("{file} was not what the types say, and is now: build again");
     }
+    schema
+}
+
+#[test]
+fn json_is_what_its_schema_says() {
+    let schema = current_schema::<Document>("src/report/schema.json", JSON_SCHEMA);
     for judged in [Judged::article(), gone_wrong(), Judged::new(Run::new(), experiment())] {
         let value: serde_json::Value =
             serde_json::from_str(&json::pretty(&json::Report::new(&judged.view()))).unwrap();
@@ -705,6 +712,7 @@ fn what_was_not_started_after_a_refusal_is_in_every_form() {
         claims: Vec::new(),
         status: suite::ExperimentStatus::NotRun(not_run::NotRun::Refused, "no steady state".into()),
         not_started,
+        baseline: None,
     };
     let (parts, text) = ([part(19)], "19 more runs were not started");
     let table = suite::SuiteReport::new(&parts);
@@ -925,6 +933,7 @@ fn suite_of_three(show: impl Fn(&[suite::Part<View<'_>>]) -> String) -> String {
         claims,
         status: suite::ExperimentStatus::NotRun(not_run::NotRun::Skipped, why),
         not_started: 0,
+        baseline: None,
     });
     show(&parts)
 }

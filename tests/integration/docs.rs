@@ -173,6 +173,7 @@ fn exit_codes_are_those_of_help() {
     for (command, heading) in [
         (None, "## Exit codes"),
         (Some("predict"), "### Exit codes of predict"),
+        (Some("compare"), "### Exit codes of compare"),
         (Some("lint"), "### Exit codes of lint"),
         (Some("tune"), "### Exit codes of tune"),
     ] {

@@ -9,6 +9,7 @@ const EVERYTHING: &[&str] = &[
     "canary",
     "cli",
     "cluster",
+    "compare",
     "docker",
     "embedded",
     "engine",
@@ -49,9 +50,20 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("analysis", &["stats", "timeline"]),
         ("prediction", &["experiment", "kind_config", "model", "stats", "timeline", "workload"]),
         ("verdict", &["experiment", "model", "prediction", "analysis", "stats", "timeline"]),
+        // It reads what runs were made of and what was found in them; a format shows it.
+        ("compare", &["analysis", "experiment", "prediction", "stats", "timeline", "verdict"]),
         (
             "report",
-            &["verdict", "experiment", "model", "prediction", "analysis", "stats", "timeline"],
+            &[
+                "compare",
+                "verdict",
+                "experiment",
+                "model",
+                "prediction",
+                "analysis",
+                "stats",
+                "timeline",
+            ],
         ),
         ("lint", &["kind_config", "model", "stats", "timeline", "yaml"]),
         // Its choices are described as lint describes settings, and printed as reports are.

@@ -53,6 +53,8 @@ pub(crate) fn tests() -> Vec<Trial> {
             "offline::what_is_refused_before_a_run_is_in_the_files_of_the_report",
             what_is_refused_before_a_run_is_in_the_files_of_the_report,
         ),
+        test("offline::recorded_runs_are_compared", recorded_runs_are_compared),
+        test("offline::a_regression_fails", a_regression_fails),
         test("offline::lint_has_exit_codes_of_its_own", lint_has_exit_codes_of_its_own),
         test("offline::tune_writes_what_lint_accepts", tune_writes_what_lint_accepts),
     ]
@@ -710,4 +712,82 @@ fn tune_writes_what_lint_accepts() {
         (Some("outage.tune/v1"), Some(true))
     );
     assert!(json["front"].as_array().is_some_and(|front| front.len() > 20));
+}
+
+/// Copies of a recorded run with ids of their own, as a `--repeat` records them.
+fn repeated(home: &Home, name: &str, day: &str, count: usize) {
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded").join(name);
+    for number in 1..=count {
+        let run = format!("202611{day}-000000-000{number}");
+        let folder = home.runs().join(&run);
+        std::fs::create_dir_all(&folder).unwrap();
+        for file in std::fs::read_dir(&recorded).unwrap().map(|file| file.unwrap().path()) {
+            std::fs::copy(&file, folder.join(file.file_name().unwrap())).unwrap();
+        }
+        let events = std::fs::read_to_string(folder.join("events.jsonl")).unwrap();
+        let (header, records) = events.split_once('\n').unwrap();
+        let mut header: serde_json::Value = serde_json::from_str(header).unwrap();
+        header["run"] = run.into();
+        header["seed"] = (day.parse::<usize>().unwrap() * 1000 + number).into();
+        header["repetition"] = serde_json::json!([number, count]);
+        std::fs::write(folder.join("events.jsonl"), format!("{header}\n{records}")).unwrap();
+    }
+}
+
+fn recorded_runs_are_compared() {
+    let home = Home::new();
+    repeated(&home, "worker-stop", "01", 4);
+    repeated(&home, "worker-stop-with-stale-ports", "02", 4);
+    repeated(&home, "node-pause", "03", 1);
+    let (old, stale) = ("20261101-000000-0001+", "20261102-000000-0003+");
+    let worse = home.run(&["compare", old, stale]);
+    worse.exits(1).prints("2 worse").prints("Hodges-Lehmann").prints("Floor: 10%");
+    worse.prints("nothing in experiment, versions, topology or settings");
+    let floors = ["--floor", "50%", "--floor", "30s"];
+    let open = home.run(&[&["compare", stale, old][..], &floors].concat());
+    open.exits(3).prints("not judged (not ended in 4 of 4 runs before)");
+    let list = "20261101-000000-0001,20261101-000000-0002";
+    let few = home.run(&["compare", list, "20261102-000000-0001"]);
+    few.exits(3).prints("too few runs (needs 8 against 2)");
+    let other = home.run(&["compare", old, "node-pause", "-o", "markdown"]);
+    other.exits(3).prints("Differs: experiment: worker-stop-fast -> node-pause");
+    let json = home.run(&["compare", old, stale, "-o", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json.exits(1).stdout).unwrap();
+    assert_eq!(json["format"], "outage.compare/v1");
+    home.run(&["schema", "compare"]).exits(0).prints("outage.compare/v1");
+    home.run(&["compare", old]).exits(2).says("--baseline FILE");
+    home.run(&["compare", old, "nosuch"]).exits(2).says("no run nosuch");
+    home.run(&["compare", old, stale, "--floor", "much"]).exits(2).says("such as 10%");
+    let model = |text: String| text.replacen(r#""kind":"kind""#, r#""kind":"embedded""#, 1);
+    let events = home.runs().join("20261103-000000-0001/events.jsonl");
+    std::fs::write(&events, model(std::fs::read_to_string(&events).unwrap())).unwrap();
+    home.run(&["compare", old, "node-pause"]).exits(4).says("the embedded model and on a real");
+}
+
+fn a_regression_fails() {
+    let home = Home::new();
+    repeated(&home, "worker-stop", "01", 4);
+    repeated(&home, "worker-stop-with-stale-ports", "02", 4);
+    repeated(&home, "node-kill", "03", 4);
+    let (old, stale) = ("20261101-000000-0001+", "20261102-000000-0001+");
+    let file = home.path().join("baseline.json");
+    let path = file.to_str().unwrap();
+    home.run(&["compare", old, "--baseline", path]).exits(2).says("--save-baseline");
+    let saved = home.run(&["compare", old, "--save-baseline", path]);
+    saved.exits(0).says("baseline of worker-stop-fast saved").says("4 runs");
+    let first = std::fs::read_to_string(&file).unwrap();
+    home.run(&["compare", old, "--baseline", path]).exits(0).prints("no difference shown");
+    let none = home.run(&["compare", "node-kill", "--baseline", path, "-o", "junit"]);
+    none.exits(3).prints("<skipped message=").prints("has no runs of this experiment");
+    home.run(&["compare", "node-kill", "--save-baseline", path]).exits(0).says("node-kill saved");
+    let both = std::fs::read_to_string(&file).unwrap();
+    assert!(both.contains("outage.baseline/v1") && both.len() > first.len());
+    let both_flags = ["--baseline", path, "--save-baseline", path];
+    let worse = home.run(&[&["compare", stale, "-o", "junit"][..], &both_flags].concat());
+    worse.exits(1).says("not saved").prints(r#"type="worse""#);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), both);
+    home.run(&["compare", old, "--save-baseline", path]).exits(0).says("in the place of 4");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), both, "the same runs, the same file");
+    home.run(&["compare", old, stale, "--baseline", path]).exits(2).says("one side");
+    home.run(&["run", "worker-stop-fast", "--baseline", "no.json"]).exits(2).says("no.json");
 }

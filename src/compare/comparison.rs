@@ -1,0 +1,222 @@
+//! Samples beside samples: what differs in how they were made, and in what they measured.
+
+use std::collections::BTreeSet;
+
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::difference::{Difference, Verdict};
+use super::floor::Floor;
+use super::sample::{LeftOut, Recorded, Sample};
+
+/// The version of the form.
+pub const FORMAT: &str = "outage.compare/v1";
+
+/// What `compare` found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Comparisons {
+    /// The version of this form, `outage.compare/v1`.
+    pub format: String,
+    /// How the difference and its interval are estimated.
+    pub method: String,
+    /// The least difference that counts.
+    pub floor: Floor,
+    /// Each pair of sides.
+    pub comparisons: Vec<Comparison>,
+    /// What was not compared, and why: a sentence each.
+    pub skipped: Vec<String>,
+}
+
+const METHOD: &str = "Hodges-Lehmann estimate (1963) of after less before; distribution-free interval at 95 % by Mann and Whitney's U (1947)";
+
+/// Two sides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Comparison {
+    /// What it is called, for people.
+    pub name: String,
+    /// The side before, or the baseline.
+    pub before: Side,
+    /// The side after.
+    pub after: Side,
+    /// What differs in how they were made.
+    pub changes: Vec<Change>,
+    /// What makes the comparison less meaningful: a sentence each.
+    pub warnings: Vec<String>,
+    /// Each quantity.
+    pub quantities: Vec<Difference>,
+}
+
+/// One side.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Side {
+    /// What it is: as it was asked for.
+    pub name: String,
+    /// The runs that count, by their ids.
+    pub runs: Vec<String>,
+    /// How many of them were judged inconclusive; what they measured counts all the same.
+    pub inconclusive: u32,
+    /// How many of them were judged a failure.
+    pub failed: u32,
+    /// The runs of which nothing counts.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Something that differs in how runs were made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// What: `Kubernetes`, `node-monitor-period`, `probes.web.rate`.
+    pub name: String,
+    /// Before; several where runs differ, none where it was not set.
+    pub before: BTreeSet<String>,
+    /// After.
+    pub after: BTreeSet<String>,
+}
+
+/// A sample, and what it is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    pub name: &'a str,
+    pub sample: &'a Sample,
+}
+
+impl Side {
+    fn new(Named { name, sample }: &Named<'_>) -> Self {
+        Self {
+            name: (*name).to_owned(),
+            runs: sample.runs.clone(),
+            inconclusive: sample.inconclusive,
+            failed: sample.failed,
+            left_out: sample.left_out.clone(),
+        }
+    }
+}
+
+impl Comparison {
+    /// Compares two samples, each with its name. Errors where one is of the model and the other of a real cluster.
+    pub fn new(name: &str, sides: [Named<'_>; 2], floor: Floor) -> Result<Self, String> {
+        let [before, after] = sides.each_ref().map(|side| side.sample);
+        let modelled = before.is_modelled() || after.is_modelled();
+        if modelled && (before.is_real() || after.is_real()) {
+            return Err(format!(
+                "{name} was run on the embedded model and on a real cluster: a model's numbers and a cluster's are not compared"
+            ));
+        }
+        let changes = changes(before, after);
+        let names: BTreeSet<&String> =
+            before.measured.keys().chain(after.measured.keys()).collect();
+        let of = |name: &&String| {
+            let name = name.as_str();
+            Difference::new(name, before.measured.get(name), after.measured.get(name), floor)
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            before: Side::new(&sides[0]),
+            after: Side::new(&sides[1]),
+            warnings: warnings(before, after, &changes, modelled),
+            changes,
+            quantities: names.iter().filter_map(of).collect(),
+        })
+    }
+
+    /// The quantities with this verdict.
+    pub fn with(&self, verdict: Verdict) -> impl Iterator<Item = &Difference> {
+        self.quantities.iter().filter(move |one| one.verdict == verdict)
+    }
+
+    /// Whether every quantity is decided.
+    pub fn is_decided(&self) -> bool {
+        let decided = self.quantities.iter().all(|one| one.verdict.is_decided());
+        decided && !self.quantities.is_empty()
+    }
+
+    pub fn is_worse(&self) -> bool {
+        self.with(Verdict::Worse).next().is_some()
+    }
+}
+
+impl Comparisons {
+    pub fn new(floor: Floor, comparisons: Vec<Comparison>, skipped: Vec<String>) -> Self {
+        Self { format: FORMAT.into(), method: METHOD.into(), floor, comparisons, skipped }
+    }
+
+    pub fn is_worse(&self) -> bool {
+        self.comparisons.iter().any(Comparison::is_worse)
+    }
+
+    /// Whether all was compared that was asked for, and each quantity is decided.
+    pub fn is_decided(&self) -> bool {
+        self.skipped.is_empty() && self.comparisons.iter().all(Comparison::is_decided)
+    }
+}
+
+/// Runs of one experiment on both sides.
+#[derive(Debug)]
+pub struct Pair<'a> {
+    pub name: String,
+    pub before: Vec<Recorded<'a>>,
+    pub after: Vec<Recorded<'a>>,
+}
+
+/// Runs of two sides: all beside all, but by experiment where a side has several, as a suite has.
+pub fn pair<'a>(before: Vec<Recorded<'a>>, after: Vec<Recorded<'a>>) -> Vec<Pair<'a>> {
+    let name = |run: &Recorded<'a>| run.timeline.header.name.clone();
+    let [a, b] = [&before, &after].map(|runs| runs.iter().map(name).collect::<BTreeSet<String>>());
+    let names = a.union(&b).cloned();
+    if a.len() <= 1 && b.len() <= 1 {
+        let name = names.collect::<Vec<_>>().join(" and ");
+        return vec![Pair { name, before, after }];
+    }
+    let of = |runs: &[Recorded<'a>], wanted: &str| {
+        runs.iter().filter(|run| name(run) == wanted).copied().collect::<Vec<_>>()
+    };
+    let pair = |name: String| Pair { before: of(&before, &name), after: of(&after, &name), name };
+    names.map(pair).collect()
+}
+
+fn changes(before: &Sample, after: &Sample) -> Vec<Change> {
+    if before.runs.is_empty() || after.runs.is_empty() {
+        return Vec::new();
+    }
+    let (a, b) = (&before.conditions, &after.conditions);
+    let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+    let change = |name: &String| {
+        let [before, after] = [a, b].map(|side| side.get(name).cloned().unwrap_or_default());
+        (before != after || before.len() > 1).then(|| Change { name: name.clone(), before, after })
+    };
+    let mut changes: Vec<Change> = names.into_iter().filter_map(change).collect();
+    // What was run and on what first; then the details of the experiment.
+    changes.sort_by_key(|change| change.name.contains(['.', ' ']));
+    changes
+}
+
+fn warnings(before: &Sample, after: &Sample, changes: &[Change], modelled: bool) -> Vec<String> {
+    let mut all = Vec::new();
+    if modelled {
+        all.push("Both are runs of the EMBEDDED MODEL: this compares models, not clusters.".into());
+    }
+    if changes.iter().any(|change| change.name == "cluster") {
+        all.push("The clusters are of different kinds: times of a kind cluster are those of one machine.".into());
+    }
+    for (side, sample) in [("before", before), ("after", after)] {
+        let mixed = sample.conditions.iter().filter(|(_, values)| values.len() > 1);
+        let mixed: Vec<&str> = mixed.map(|(name, _)| name.as_str()).collect();
+        if !mixed.is_empty() {
+            let list = crate::timeline::few(&mixed);
+            all.push(format!("The runs {side} are not alike: they differ in {list}."));
+        }
+        let shared = before.runs.iter().filter(|run| after.runs.contains(run)).count();
+        if side == "after" && shared > 0 {
+            all.push(format!("{} on both sides.", crate::timeline::counted(shared as u64, "run")));
+        }
+    }
+    all
+}

@@ -77,7 +77,7 @@ pub(super) fn measurements(found: &Findings) -> Vec<Measurement> {
         all.extend(of_probe(probe, step, &label(found, step)));
     }
     all.extend(found.recovery.map(|recovery| {
-        seconds(&Quantity::Recovery.name(), "", Value::Measured(recovery.most.as_f64()))
+        seconds(Quantity::Recovery.name(), "", Value::Measured(recovery.most.as_f64()))
     }));
     all
 }

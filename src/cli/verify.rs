@@ -10,8 +10,9 @@ use super::command::Command;
 use super::env::Env;
 use super::judge::Judged;
 use super::outputs::Outputs;
+use super::progress::Warned;
 use super::{block_on, execution, exit, failure::Failure, load};
-use crate::engine::environment::handle::{ClusterHandle, Nodes};
+use crate::engine::environment::handle::ClusterHandle;
 use crate::engine::seed;
 use crate::engine::session::{Session, Start};
 use crate::experiment::{Parsed, Source};
@@ -87,6 +88,7 @@ pub(super) fn verify(
             outputs: &outputs,
             abort: &abort,
             environment,
+            warned: Warned::default(),
         };
         let mut codes = Vec::new();
         for (number, index) in order(cells.len(), times, seed).into_iter().enumerate() {
@@ -142,11 +144,8 @@ fn order(cells: usize, times: u32, seed: u64) -> Vec<usize> {
 }
 
 async fn once(command: &Command<'_>, cell: &mut Cell, seed: u64) -> Result<u8, Failure> {
-    match cell.handle.as_mut().filter(|handle| matches!(handle.nodes, Nodes::Kind(_))) {
-        Some(used) => command.restore(used).await?,
-        None => cell.handle = Some(command.prepare(&command.wanted(&cell.parsed)?).await?),
-    }
-    let handle = cell.handle.as_ref().expect("is there now");
+    let wanted = command.wanted(&cell.parsed)?;
+    let handle = command.ready(&mut cell.handle, &wanted).await?;
     let (parsed, env) = (&cell.parsed, command.env);
     let session = Session { parsed, runs_dir: &env.runs_dir, environment: &command.environment };
     let (code, judged) = command.once(&session, handle, Start::now(seed, None)).await?;

@@ -197,7 +197,6 @@ async fn what_the_model_cannot_publish_is_refused_by_a_look_and_by_a_run_alike()
     let handle = with_applications(root.path()).await;
     let service = "remove `via` to use the ClusterIP, or use --cluster kind";
     for (asked, why, hint) in [
-        ("service: web, via: nodePort, on: each", "NodePorts", service),
         ("service: web, via: loadBalancer", "load balancers", service),
         ("ingress: web", "Ingresses", "use `service` instead of `ingress`, or use --cluster kind"),
     ] {

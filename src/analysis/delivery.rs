@@ -151,5 +151,9 @@ mod tests {
         assert_eq!(width(run()), Seconds::ZERO, "nothing measures the watches");
         let measured = run().event(6030, renewal(5980)).event(7000, renewal(6995));
         assert_eq!(width(measured), Seconds::from_nanos(50_000_000));
+        // The old lease had expired, however early the new one may have been taken.
+        let late = article().event(-1000, lease("a")).event(14_500, lease("b"));
+        let late = analyse(&late.event(14_520, renewal(13_000)).build());
+        assert_eq!(late.leaders[0].gaps[0].loss, crate::analysis::LeaderLoss::Expired);
     }
 }

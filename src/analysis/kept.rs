@@ -72,6 +72,16 @@ impl Idle {
         sent: Seconds,
         done: Seconds,
     ) -> Vec<Seconds> {
+        match attempt.outcome {
+            // It used no connection, and opened none.
+            Outcome::NotSent => return Vec::new(),
+            // Nobody knows which connection it used.
+            outcome if !outcome.is_ok() && !outcome.is_failure() => {
+                self.0.clear();
+                return Vec::new();
+            }
+            _ => {}
+        }
         let free = |last: &LastRequest| last.done <= sent;
         if !attempt.reused {
             // Whether the server keeps a new connection is not recorded: its second request shows it.
@@ -135,5 +145,8 @@ mod tests {
         assert_eq!(at(11.0, Outcome::Ok, false, None), [], "it was not kept");
         assert_eq!(at(12.0, Outcome::Timeout(Phase::FirstByte), true, None), []);
         assert_eq!(at(13.0, Outcome::Ok, false, None), [], "its client ended it");
+        assert_eq!(at(14.0, Outcome::Ok, true, None), []);
+        assert_eq!(at(15.0, Outcome::NotSent, false, None), [], "it opened none");
+        assert_eq!(at(16.0, Outcome::Ok, false, None), [s(14.0)]);
     }
 }

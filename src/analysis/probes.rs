@@ -216,6 +216,11 @@ impl<'a> Pass<'a> {
         let done =
             Seconds::from_nanos(sent.as_nanos().saturating_add(micros(attempt.duration_us())));
         let (ok, failed) = (attempt.outcome.is_ok(), attempt.outcome.is_failure());
+        // Others find out by using one whether it is still open.
+        let idle_ended = match self.span.probe.reused && self.reusable {
+            true => self.idle.ended(attempt, sent, done),
+            false => Vec::new(),
+        };
         if failed && self.disturbed.iter().any(|times| times.overlaps(sent, done)) {
             return;
         }
@@ -253,13 +258,10 @@ impl<'a> Pass<'a> {
             self.rates.iter_mut().for_each(|rate| rate.take(attempt.slot, failed));
             kept::count(&mut self.kept, self.segments[segment].period, attempt, sent, done);
         }
-        // Others find out by using one whether it is still open.
-        if self.span.probe.reused && self.reusable {
-            for last in self.idle.ended(attempt, sent, done) {
-                if !matches!(self.segments[segment].period, Period::Settling | Period::Before) {
-                    let period = self.segments[segment].period;
-                    kept::add(&mut self.kept, period, KeptEnd::Idle, last, sent);
-                }
+        let period = self.segments[segment].period;
+        if !matches!(period, Period::Settling | Period::Before) {
+            for last in idle_ended {
+                kept::add(&mut self.kept, period, KeptEnd::Idle, last, sent);
             }
         }
         let asked = self.asked.get_or_insert(When { earliest: sent, latest: sent });

@@ -31,7 +31,7 @@ pub(super) fn compare(args: &Compare, env: &Env) -> Result<u8, Failure> {
                 .hint("name a second side, or a baseline: `--baseline FILE`"));
         }
     };
-    let Some(compared) = compared else { return Ok(history.save(&recorded(after), false)) };
+    let Some(compared) = compared else { return Ok(history.save(&recorded(after), None)) };
     print(&match args.output {
         CompareForm::Text => report::compare::text(&compared, &env.style()),
         CompareForm::Json => report::json::pretty(&compared),
@@ -39,7 +39,7 @@ pub(super) fn compare(args: &Compare, env: &Env) -> Result<u8, Failure> {
         CompareForm::Markdown => report::compare::markdown(&compared),
         CompareForm::Junit => report::junit::comparisons(&compared),
     });
-    let saved = history.save(&recorded(after), compared.is_worse());
+    let saved = history.save(&recorded(after), compared.why_not_saved());
     let code = match compared.is_decided() {
         _ if compared.is_worse() => exit::FAIL,
         true => exit::PASS,
@@ -111,12 +111,12 @@ impl History {
         read.chain(self.save.iter().map(|file| file.path().to_owned())).collect()
     }
 
-    /// Saves these runs where that was asked for, unless they are worse than the baseline. The exit code that this alone asks for.
-    pub(super) fn save(&self, runs: &[Recorded<'_>], are_worse: bool) -> u8 {
+    /// Saves these runs where that was asked for, unless `why_not` says why they must not replace it. The exit code that this alone asks for.
+    pub(super) fn save(&self, runs: &[Recorded<'_>], why_not: Option<&str>) -> u8 {
         let Some(file) = &self.save else { return exit::PASS };
         let path = file.path().display();
-        if are_worse {
-            complain!("not saved to {path}: these runs are worse than the baseline");
+        if let Some(why) = why_not {
+            complain!("not saved to {path}: {why}");
             return exit::PASS;
         }
         let mut baseline = match existing(file) {
@@ -165,6 +165,10 @@ fn runs_of(side: &str, env: &Env) -> Result<Vec<Judged>, Failure> {
     for name in side.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         folders.extend(named(name, &env.runs_dir)?);
     }
+    if folders.is_empty() {
+        return Err(Failure::usage(format!("no runs in `{side}`"))
+            .hint("name runs, a directory of runs, or an experiment"));
+    }
     let folders = folders.into_iter().map(|folder| folder.canonicalize().unwrap_or(folder));
     super::report::distinct(folders.collect()).iter().map(|folder| judge::judge(folder)).collect()
 }
@@ -189,16 +193,30 @@ fn named(name: &str, runs_dir: &Path) -> Result<Vec<PathBuf>, Failure> {
     if runs.is_empty() { Err(missing.into()) } else { Ok(runs) }
 }
 
-/// All runs of the `--repeat` that a run is of, beside it: their seeds count up from one.
+/// All runs of the `--repeat` that a run is of, beside it: their seeds and numbers count up.
 fn siblings(run: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let series = |header: &Header| {
         let (number, of) = header.repetition?;
         Some((header.name.clone(), of, header.seed.wrapping_sub(u64::from(number))))
     };
-    let Some(wanted) = series(&header_of(run)?) else { return Ok(vec![run.to_owned()]) };
-    let beside = store::list(run.parent().unwrap_or(Path::new(".")))?.into_iter();
-    let is_one = |run: &PathBuf| {
-        header_of(run).ok().and_then(|header| series(&header)) == Some(wanted.clone())
-    };
-    Ok(beside.filter(is_one).collect())
+    let wanted = series(&header_of(run)?);
+    if wanted.is_none() {
+        return Ok(vec![run.to_owned()]);
+    }
+    let run = run.canonicalize().unwrap_or_else(|_| run.to_owned());
+    // Runs are listed by time. The same seed again is another command: its numbers begin anew.
+    let mut commands: Vec<Vec<PathBuf>> = Vec::new();
+    let mut last = u32::MAX;
+    for path in store::list(run.parent().unwrap_or(Path::new(".")))? {
+        let Ok(header) = header_of(&path) else { continue };
+        let Some((number, _)) = header.repetition.filter(|_| series(&header) == wanted) else {
+            continue;
+        };
+        if number <= last {
+            commands.push(Vec::new());
+        }
+        last = number;
+        commands.last_mut().expect("one was begun").push(path);
+    }
+    Ok(commands.into_iter().find(|all| all.contains(&run)).unwrap_or_default())
 }

@@ -29,7 +29,11 @@ impl Warned {
     }
 
     /// Those that were repeated, and how often they came in all.
-    pub(super) fn repeated(&self) -> Vec<String> {
+    pub(super) fn tell_repeated(&self) {
+        self.repeated().iter().for_each(|text| complain!("{text}"));
+    }
+
+    fn repeated(&self) -> Vec<String> {
         let counts = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let repeated = counts.iter().filter(|(_, count)| **count > 1);
         repeated.map(|(text, count)| format!("warning, {count} times: {text}")).collect()

@@ -55,12 +55,12 @@ impl<'a> Suite<'a> {
         for group in std::mem::take(&mut self.groups) {
             self.group(group).await;
         }
-        self.command.warned.repeated().iter().for_each(|text| complain!("{text}"));
+        self.command.warned.tell_repeated();
         self.codes.push(self.report());
         let runs = self.parts.iter().flat_map(Part::runs).map(Judged::recorded).collect::<Vec<_>>();
         let mut compared = self.parts.iter().filter_map(|part| part.baseline.as_ref());
-        let are_worse = compared.any(Comparisons::is_worse);
-        self.codes.push(self.history.save(&runs, are_worse));
+        let why_not = compared.find_map(Comparisons::why_not_saved);
+        self.codes.push(self.history.save(&runs, why_not));
         // What the model does not have is not a failure of those that it has; where that is all,
         // nothing was done.
         let skipped = self

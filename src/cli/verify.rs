@@ -17,11 +17,14 @@ use crate::engine::seed;
 use crate::engine::session::{Session, Start};
 use crate::experiment::{Parsed, Source};
 use crate::kind_config::KindConfig;
+use crate::report::Summary;
 use crate::report::spread::SpreadReport;
+use crate::report::study::counts;
 use crate::report::table;
-use crate::stats::{Random, Seconds, Spread};
+use crate::stats::{Between, Random, Seconds, Spread};
 use crate::timeline::format_duration;
 use crate::tune::{Choice, Tuned};
+use crate::verdict::Outcome;
 
 /// How much longer than the longest predicted detection a node stays frozen.
 const AFTER_DETECTION: Duration = Duration::from_secs(5);
@@ -114,6 +117,7 @@ pub(super) fn verify(
                 codes.extend(command.delete(handle).await.err().map(|failure| failure.report()));
             }
         }
+        command.warned.tell_repeated();
         Ok::<_, Failure>(codes)
     })?;
     let settings: Vec<Measured> = cells
@@ -124,13 +128,21 @@ pub(super) fn verify(
             choice: cell.choice,
         })
         .collect();
-    let outside = settings.iter().any(|one| {
-        let spread = &one.spread;
-        spread.detection.as_ref().zip(spread.inside).is_some_and(|(all, inside)| inside < all.n)
-    });
+    let outside =
+        settings.iter().any(|one| one.spread.runs.iter().any(|run| is_outside(run, &one.choice)));
     let code = exit::gravest(codes.into_iter().chain(outside.then_some(exit::FAIL)));
     let cluster = if execution.is_embedded() { "embedded" } else { "kind" };
     Ok(Verified { seed, cluster, settings, code })
+}
+
+/// Whether a node was detected earlier or later than predicted, or not at all while it was frozen.
+fn is_outside(run: &Summary, choice: &Choice) -> bool {
+    let Some(predicted) = run.predicted.filter(|_| counts(run)) else { return false };
+    let all = Between::new(predicted.least, predicted.most.max(choice.detection.max));
+    match run.detection {
+        Some(measured) => !all.overlaps_as_printed(measured),
+        None => run.outcome != Outcome::Inconclusive,
+    }
 }
 
 /// In turn, but who is first is drawn each time: a machine that gets slower hits both alike.

@@ -61,6 +61,11 @@ impl Baseline {
                     serde_json::from_value(value).map_err(|e| e.to_string())?;
                 // Files that were merged by hand may have lost the order.
                 baseline.entries.sort_by(|a, b| a.key.cmp(&b.key));
+                if let Some(two) = baseline.entries.windows(2).find(|two| two[0].key == two[1].key)
+                {
+                    let experiment = &two[0].key.experiment;
+                    return Err(format!("it has two entries for the same runs of {experiment}"));
+                }
                 Ok(baseline)
             }
             Some(other) => Err(format!("its format is {other}; this version reads {FORMAT}")),

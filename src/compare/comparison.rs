@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::difference::{Difference, Verdict};
 use super::floor::Floor;
 use super::sample::{LeftOut, Recorded, Sample};
+use crate::stats::runs_needed_against;
 
 /// The version of the form.
 pub const FORMAT: &str = "outage.compare/v1";
@@ -150,6 +151,20 @@ impl Comparisons {
 
     pub fn is_worse(&self) -> bool {
         self.comparisons.iter().any(Comparison::is_worse)
+    }
+
+    /// Why these runs must not replace those that they were compared with.
+    pub fn why_not_saved(&self) -> Option<&'static str> {
+        let too_few = |one: &Comparison| {
+            let needed = runs_needed_against(one.before.runs.len());
+            needed.is_none_or(|needed| one.after.runs.len() < needed)
+        };
+        if self.is_worse() {
+            return Some("these runs are worse than the baseline");
+        }
+        self.comparisons.iter().any(too_few).then_some(
+            "too few runs to compare with the baseline; without --baseline they replace it",
+        )
     }
 
     /// Whether all was compared that was asked for, and each quantity is decided.

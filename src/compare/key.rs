@@ -64,19 +64,26 @@ impl Key {
 fn faults(header: &Header) -> String {
     let experiment = conditions::experiment(header);
     let steps = experiment.get("method").and_then(|method| method.as_array());
-    let words = |step: &serde_json::Value| {
-        let mut leaves = BTreeMap::new();
-        conditions::flatten("", step, &mut leaves);
-        let held = leaves.iter().find(|(path, _)| path.ends_with(".hold"));
-        let held = held.map(|(_, held)| held.clone()).unwrap_or_default();
-        let fault = step.pointer("/fault/fault").and_then(|fault| fault.as_object());
-        let Some((kind, of)) = fault.and_then(|fault| fault.iter().next()) else {
-            return format!("pause {held}");
-        };
-        let mut leaves = BTreeMap::new();
-        conditions::flatten("", of, &mut leaves);
-        let fields = leaves.iter().map(|(path, value)| format!(" {}={value}", &path[1..]));
-        format!("{kind}{} for {held}", fields.collect::<String>())
+    steps.into_iter().flatten().map(step_in_words).collect::<Vec<_>>().join(", then ")
+}
+
+fn step_in_words(step: &serde_json::Value) -> String {
+    let mut leaves = BTreeMap::new();
+    conditions::flatten("", step, &mut leaves);
+    let held = leaves.iter().find(|(path, _)| path.ends_with(".hold"));
+    let held = held.map(|(_, held)| held.clone()).unwrap_or_default();
+    let fault = step.pointer("/fault/fault").and_then(|fault| fault.as_object());
+    let Some((kind, of)) = fault.and_then(|fault| fault.iter().next()) else {
+        return format!("pause {held}");
     };
-    steps.into_iter().flatten().map(words).collect::<Vec<_>>().join(", then ")
+    let mut leaves = BTreeMap::new();
+    conditions::flatten("", of, &mut leaves);
+    let fields = leaves.iter().map(|(path, value)| format!(" {}={value}", &path[1..]));
+    let beside = step.pointer("/fault/meanwhile").and_then(|steps| steps.as_array());
+    let beside: Vec<String> = beside
+        .into_iter()
+        .flatten()
+        .map(|step| format!(" beside {}", step_in_words(step)))
+        .collect();
+    format!("{kind}{} for {held}{}", fields.collect::<String>(), beside.concat())
 }

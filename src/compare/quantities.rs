@@ -76,10 +76,19 @@ pub(super) fn measurements(found: &Findings) -> Vec<Measurement> {
     {
         all.extend(of_probe(probe, step, &label(found, step)));
     }
-    all.extend(found.recovery.map(|recovery| {
-        seconds(Quantity::Recovery.name(), "", Value::Measured(recovery.most.as_f64()))
-    }));
+    let recovery = found.recovery.map(|recovery| Value::Measured(recovery.most.as_f64()));
+    all.extend(
+        recovery
+            .or_else(|| not_recovered(found))
+            .map(|value| seconds(Quantity::Recovery.name(), "", value)),
+    );
     all
+}
+
+/// Where the steady state did not come back: for how long it was waited for.
+fn not_recovered(found: &Findings) -> Option<Value> {
+    let missed = found.steady_after.as_ref().filter(|steady| steady.held_since.is_none())?;
+    Some(Value::AtLeast((missed.confirmed - found.last_undone()?).or_zero().as_f64()))
 }
 
 /// Of several faults: which one.

@@ -7,9 +7,10 @@ use crate::engine::steady_state::{About, Judged};
 use crate::timeline::leader::SYSTEM_NAMESPACE;
 use crate::timeline::{Outcome, counted};
 
-/// So many pods are named: with one cause, many look alike.
+/// Of `google.rpc.Code`.
 const GRPC_NOT_FOUND: u8 = 5;
 const GRPC_UNIMPLEMENTED: u8 = 12;
+/// So many pods are named: with one cause, many look alike.
 const MOST_PODS: usize = 3;
 
 /// What is missing, then the pods that are not well, the worst first.

@@ -177,8 +177,10 @@ impl Driver<'_> {
             return Ok(Turn::Done(Outcome::Ok));
         };
         let request = exchange.request(task.slot, *before);
+        // TLS keeps 64 KiB, and takes no more before that is handed on.
         while task.written < request.len() {
             task.written += socket.write(&request[task.written..])?;
+            socket.flush()?;
         }
         socket.flush()?;
         task.enter(Phase::FirstByte);
@@ -204,13 +206,15 @@ impl Driver<'_> {
             if task.phase == Phase::FirstByte && answer.has_begun() {
                 task.enter(Phase::Body);
             }
-            let outcome = outcome?;
-            if outcome.is_none() || answer.keeps_connection() {
+            let Some(outcome) = outcome? else {
                 reply(socket, answer)?;
+                continue;
+            };
+            // The answer is complete, whatever happens to its connection.
+            if answer.keeps_connection() {
+                let _ = reply(socket, answer);
             }
-            if let Some(outcome) = outcome {
-                return Ok(Turn::Done(outcome));
-            }
+            return Ok(Turn::Done(outcome));
         }
         Ok(Turn::Again)
     }
@@ -242,7 +246,7 @@ pub(super) fn is_usable(channel: &mut Channel, buffer: &mut [u8]) -> bool {
     let (Link::TcpSocket(socket), Some(answer)) = (&mut channel.link, &mut channel.answer) else {
         return false;
     };
-    loop {
+    for _ in 0..READS_PER_TURN {
         match socket.read(buffer) {
             Ok(length @ 1..) if answer.idle(&buffer[..length]) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -251,6 +255,8 @@ pub(super) fn is_usable(channel: &mut Channel, buffer: &mut [u8]) -> bool {
             _ => return false,
         }
     }
+    // It does not stop talking: the others must not wait for it.
+    false
 }
 
 fn blocked(error: &io::Error, phase: Phase) -> Turn {

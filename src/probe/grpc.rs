@@ -9,7 +9,7 @@ use super::http2::{self, Http2Answer, Judge, Reply};
 use super::protocol::{Answer, Exchange, Malformed, Protocol};
 use super::request::{Request, Series};
 use super::tls::{Tls, TlsQuestion};
-use crate::timeline::Outcome;
+use crate::timeline::{GRPC_HEALTH_PATH, Outcome};
 
 /// Of `google.rpc.Code`, what stands for any other, too.
 const UNKNOWN: u8 = 2;
@@ -43,7 +43,7 @@ impl Grpc {
         let fields = [
             (":method", "POST"),
             (":scheme", scheme),
-            (":path", "/grpc.health.v1.Health/Check"),
+            (":path", GRPC_HEALTH_PATH),
             (":authority", &question.host),
             ("te", "trailers"),
             ("content-type", "application/grpc"),

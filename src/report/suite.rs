@@ -10,7 +10,7 @@ use super::not_run::NotRun;
 use super::spread::SpreadReport;
 use super::style::Style;
 use super::summary::Summary;
-use super::table::Columns;
+use super::table::{Columns, NARROW};
 use super::text::{count, hang, judged, width};
 use super::view::View;
 use crate::compare::Comparisons;
@@ -262,8 +262,8 @@ pub fn render(report: &SuiteReport, style: &Style) -> String {
     let rows: Vec<Vec<String>> =
         std::iter::once(header).chain(report.experiments.iter().map(row)).collect();
     let columns = Columns::of(&rows);
-    let fits = columns.line(&rows[0]).len() <= style.width
-        && rows.iter().all(|row| width(columns.line(row).trim_end()) <= style.width);
+    let fits = style.width >= NARROW
+        || rows.iter().all(|row| width(columns.line(row).trim_end()) <= style.width);
     let mut out = if fits { columns.line(&rows[0]) } else { String::new() };
     for (row, cells) in report.experiments.iter().zip(&rows[1..]) {
         let word =

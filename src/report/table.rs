@@ -23,7 +23,7 @@ impl Columns {
 
 /// From here on a table is one, whatever it holds: whoever has so much room can scroll, and scripts
 /// read columns.
-const NARROW: usize = 80;
+pub(super) const NARROW: usize = 80;
 
 /// A table; in a narrow terminal that it does not fit, a block a row, each cell behind the name of
 /// its column.

@@ -198,7 +198,7 @@ impl Recorded {
     pub(crate) fn find(runs_dir: &Path, name: &str) -> Result<Self, JournalError> {
         let direct = Path::new(name);
         if direct.join(FILE).is_file() {
-            return Self::read(direct);
+            return Self::read(&direct.canonicalize().unwrap_or_else(|_| direct.to_owned()));
         }
         let exact = runs_dir.join(FOLDER).join(name);
         if !name.is_empty() && exact.join(FILE).is_file() {
@@ -252,9 +252,13 @@ fn id_of(folder: &Path) -> String {
 }
 
 impl Header {
-    /// Whether it is the same study: the same cells on the same ground.
+    /// Whether it is the same study: the same cells, as often, on the same cluster.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.name == other.name && self.on == other.on && self.cells == other.cells
+        let often = |header: &Self| (header.repeat, header.rounds);
+        self.name == other.name
+            && self.on == other.on
+            && self.cells == other.cells
+            && often(self) == often(other)
     }
 }
 

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// this run or another.
 pub(crate) const UNIQUE: &str = "$(unique)";
 
+/// The path of a gRPC health check, as gRPC forms it from the method's name.
+pub(crate) const GRPC_HEALTH_PATH: &str = "/grpc.health.v1.Health/Check";
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum ProbeKind {

@@ -93,7 +93,7 @@ fn a_killed_study_goes_on_with_nothing_lost() {
     assert_eq!(begun, 2);
     // The same command goes on.
     let output = start(&home, &command).finish();
-    output.exits(0).says("goes on: 1 of 4 runs are done").says("run 4 of 4");
+    output.exits(0).says("continuing study").says("1 of 4 runs are done").says("run 4 of 4");
     let lines = journal(&home);
     let runs: Vec<&Value> = lines.iter().filter_map(|line| line.get("begun")).collect();
     let slots: BTreeSet<String> =
@@ -131,7 +131,7 @@ fn a_budget_ends_a_study_that_goes_on_later() {
     let file = small(&home, 50);
     let command = ["study", "-f", &file, "--cluster", "embedded", "--for", "20s"];
     let output = start(&home, &command).finish();
-    output.exits(0).says("the time is spent").prints("to go: `kubectl outage study --resume");
+    output.exits(0).says("time budget used up").prints("to go: `kubectl outage study --resume");
     let done = || {
         let ended = |line: &&Value| line.pointer("/ended/done") == Some(&true.into());
         journal(&home).iter().filter(ended).count()
@@ -139,7 +139,7 @@ fn a_budget_ends_a_study_that_goes_on_later() {
     let first = done();
     assert!((1..=4).contains(&first), "{first}");
     let mut resumed = start(&home, &["study", "--resume"]);
-    resumed.wait_for(&format!("goes on: {first} of 100 runs are done"), MINUTE);
+    resumed.wait_for(&format!(": {first} of 100 runs are done"), MINUTE);
     resumed.wait_for("nodePause confirmed", MINUTE);
     resumed.signal("INT");
     let output = resumed.finish();

@@ -121,9 +121,11 @@ impl<'a> Walk<'a> {
         lasts: Option<Duration>,
         when: Bracket,
     ) {
-        self.expire(when.earliest);
         let pid = self.processes.get(node).and_then(|(pid, _)| *pid);
         let identity = identity.unwrap_or_else(|| format!("{node}/{}", pid.unwrap_or_default()));
+        // A renewal that was seen late may have been in time; another leads only once it expired.
+        let renews = self.leader.as_ref().is_some_and(|leader| leader.identity == identity);
+        self.expire(if renews { when.earliest } else { when.latest });
         match &mut self.leader {
             Some(leader) if leader.identity == identity => {
                 (leader.renewed, leader.lasts) = (when, lasts);

@@ -20,6 +20,7 @@ use super::env::Env;
 use super::execution::listen;
 use super::load::{self, Setting};
 use super::outputs::Outputs;
+use super::progress::Warned;
 use super::{block_on, exit, failure::Failure};
 use crate::engine::backend::embedded;
 use crate::engine::error::RunError;
@@ -52,7 +53,7 @@ pub(super) fn study(args: &args::Study, env: &Env) -> Result<u8, Failure> {
             outputs: &outputs,
             abort: &abort,
             environment,
-            warned: crate::cli::progress::Warned::default(),
+            warned: Warned::default(),
         };
         execution.warn(study.cells.iter().map(|cell| &cell.parsed), env);
         let planned = Planned::new(&study, &command)?;
@@ -63,6 +64,7 @@ pub(super) fn study(args: &args::Study, env: &Env) -> Result<u8, Failure> {
         let journal = journal(args, &planned, header(&planned, &file, execution), resumed, env)?;
         let until = args.budget.map(|budget| Instant::now() + budget);
         let ended = Runner::new(&command, &planned, journal, until).carry_out().await;
+        command.warned.tell_repeated();
         let result = StudyRuns::read(&Recorded::read(&ended.folder)?);
         let written = result.write(&outputs, env);
         Ok(exit::gravest(ended.codes.into_iter().chain([result.code(), written])))
@@ -141,15 +143,19 @@ fn journal(
     resumed: Option<Recorded>,
     env: &Env,
 ) -> Result<Journal, Failure> {
+    let seed = args.execution.seed.or(planned.study.seed);
+    let is_same = |study: &Header, header: &Header| {
+        study.is_same(header) && seed.is_none_or(|seed| seed == study.seed)
+    };
     if let Some(recorded) = resumed {
-        if !recorded.header.is_same(&header) {
+        if !is_same(&recorded.header, &header) {
             let error = RunError::refused(format!(
                 "{} is not the study that {} began with",
                 header.file,
                 recorded.id()
             ));
             return Err(error
-                .hint("its cells or its cluster have changed: begin a new study with `kubectl outage study -f FILE`")
+                .hint("its cells, repetitions, seed or cluster have changed: start a new study with `kubectl outage study -f FILE`")
                 .into());
         }
         return go_on(recorded, planned);
@@ -159,11 +165,11 @@ fn journal(
         unfinished.filter(|study| !study.finished && study.header.name == header.name);
     let newest = unfinished.next().filter(|_| !args.new);
     match newest {
-        Some(recorded) if recorded.header.is_same(&header) => go_on(recorded, planned),
+        Some(recorded) if is_same(&recorded.header, &header) => go_on(recorded, planned),
         other => {
             if let Some(other) = other {
                 complain!(
-                    "a new study: the unfinished {} has other cells or another cluster",
+                    "starting a new study: the unfinished {} has different cells, repetitions, seed or cluster",
                     other.id()
                 );
             }
@@ -179,7 +185,7 @@ fn go_on(recorded: Recorded, planned: &Planned<'_>) -> Result<Journal, Failure> 
     result::settle(&mut journal)?;
     let done = journal.entries.iter().filter(|it| it.end.as_ref().is_some_and(|end| end.done));
     complain!(
-        "study {} goes on: {} of {} runs are done (seed {})",
+        "continuing study {}: {} of {} runs are done (seed {})",
         journal.id(),
         done.count(),
         planned.runs(),

@@ -30,10 +30,14 @@ impl From<JournalError> for Failure {
     }
 }
 
-/// The folder of a run: runs lie beside the folder of all studies.
-fn folder_of(study: &Path, run: &str) -> PathBuf {
+/// The runs directory of a study: runs lie beside the folder of all studies.
+pub(super) fn runs_dir_of(study: &Path) -> PathBuf {
     let studies = study.parent().unwrap_or(Path::new(""));
-    studies.parent().unwrap_or(Path::new("")).join(run)
+    studies.parent().unwrap_or(Path::new("")).to_owned()
+}
+
+fn folder_of(study: &Path, run: &str) -> PathBuf {
+    runs_dir_of(study).join(run)
 }
 
 /// Writes down what became of the runs during which the study was interrupted: what has come to its

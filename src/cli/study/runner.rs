@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::planned::Planned;
-use super::result::StudyRuns;
+use super::result::{StudyRuns, runs_dir_of};
 use crate::cli::command::Command;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
@@ -66,11 +66,14 @@ impl<'a> Runner<'a> {
                 codes.push(exit::INTERRUPTED);
                 break;
             }
-            match self.one(slot).await {
+            let ended = self.one(slot).await;
+            match ended {
                 // The report says how it was judged.
                 Ok(code @ (exit::INTERRUPTED | exit::NOT_UNDONE | exit::REFUSED)) => {
                     codes.push(code)
                 }
+                // It would be made again and again.
+                Ok(code) if self.is_open(&&slot) => codes.push(code),
                 Ok(_) => continue,
                 Err(failure) => codes.push(failure.report()),
             }
@@ -80,7 +83,13 @@ impl<'a> Runner<'a> {
         match open {
             0 => codes.extend(self.end().await.err().map(|failure| failure.report())),
             open if codes.is_empty() => {
-                complain!("the time is spent: {open} of {} runs are left", self.planned.runs());
+                complain!(
+                    "time budget used up: {open} of {} runs not started",
+                    self.planned.runs()
+                );
+                if open == self.order.len() {
+                    codes.push(exit::INCONCLUSIVE);
+                }
             }
             _ => {}
         }
@@ -107,9 +116,10 @@ impl<'a> Runner<'a> {
         let start = Start::now(seed, Some((slot.repetition, planned.study.repeat)));
         let run = start.id.clone();
         self.journal.begin(&run, slot)?;
+        let runs_dir = runs_dir_of(self.journal.folder());
         let session = Session {
             parsed: &cell.parsed,
-            runs_dir: &command.env.runs_dir,
+            runs_dir: &runs_dir,
             environment: &command.environment,
         };
         match command.once(&session, handle, start).await {

@@ -48,10 +48,11 @@ impl Placement<'_> {
             _ => self.place(probe).await?,
         };
         let mut ask = probe.ask.clone();
-        let settings = ask.tls_settings_mut();
-        let mut secrets = settings.into_iter().flat_map(|settings| settings.secrets_mut());
-        if secrets.all(|secret| secret.namespace.is_some()) {
-            self.read_secrets(&mut probe.ask.clone()).await?;
+        let are_there = ask
+            .tls_settings_mut()
+            .is_none_or(|tls| tls.secrets_mut().all(|secret| secret.namespace.is_some()));
+        if are_there {
+            self.read_secrets(&mut ask).await?;
         }
         match probe.ask.target() {
             Some(target) if target.namespace().is_some() => {

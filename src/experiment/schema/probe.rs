@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{NodeSelector, Pods};
-use crate::timeline::{ObjectRef, ProbeKind, Secret};
+use crate::timeline::{GRPC_HEALTH_PATH, ObjectRef, ProbeKind, Secret};
 
 /// A question asked at a fixed rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,7 +95,7 @@ pub struct HttpAsk {
     /// What the answer's body must have, as JSON. Default: any body is success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_json: Option<BodyJson>,
-    /// The response header that names the back end. Default: `x-backend`. Where the answer has
+    /// The response header that names the backend. Default: `x-backend`. Where the answer has
     /// none, the back end is unknown.
     pub backend_header: String,
     /// Whether a Service or pod is asked by HTTPS. Default: no. (URLs and Ingresses say so
@@ -107,7 +107,7 @@ pub struct HttpAsk {
 }
 
 impl HttpAsk {
-    /// The response header that names the back end, where the experiment names no other.
+    /// The response header that names the backend, where the experiment names no other.
     pub const BACKEND_HEADER: &str = "x-backend";
 
     /// A GET of `/`, with nothing but defaults.
@@ -147,7 +147,7 @@ pub struct GrpcAsk {
     /// The service, as the server names it. Default: empty, the server as a whole.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub health_service: String,
-    /// The response header that names the back end. Default: `x-backend`.
+    /// The response header that names the backend. Default: `x-backend`.
     pub backend_header: String,
     /// Whether it is asked over TLS. Default: no. (Ingresses say so themselves.)
     #[serde(default)]
@@ -157,9 +157,6 @@ pub struct GrpcAsk {
 }
 
 impl GrpcAsk {
-    /// As gRPC forms it from the method's name.
-    pub const PATH: &str = "/grpc.health.v1.Health/Check";
-
     pub fn uses_tls(&self) -> bool {
         self.tls || self.target.says_tls()
     }
@@ -405,7 +402,7 @@ impl Ask {
     pub fn paths(&self) -> Vec<String> {
         match self {
             Ask::Http(http) => http.paths().to_vec(),
-            Ask::Grpc(_) => vec![GrpcAsk::PATH.into()],
+            Ask::Grpc(_) => vec![GRPC_HEALTH_PATH.into()],
             _ => Vec::new(),
         }
     }

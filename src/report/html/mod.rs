@@ -7,12 +7,14 @@ use base64::Engine as _;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use ring::digest::{SHA256, digest};
 
+use super::compare;
 use super::picture::draw;
 use super::printable::printable;
 use super::spread;
 use super::style::Style;
 use super::suite::{self, Part, Row, SuiteReport};
 use super::view::View;
+use crate::compare::Comparisons;
 use run::Budget;
 
 const SCRIPT: &str = include_str!("script.js");
@@ -40,6 +42,7 @@ pub fn render(parts: &[Part<View<'_>>]) -> String {
                 svg class="patterns" width="0" height="0" aria-hidden="true" { (draw::patterns()) }
                 main {
                     @if !one { (index(parts)) }
+                    @for compared in parts.iter().filter_map(|part| part.baseline.as_ref()) { (baseline(compared)) }
                     @for view in views() { (run::section(view, budget)) }
                 }
                 div class="tip" role="status" hidden {}
@@ -79,6 +82,13 @@ fn index(parts: &[Part<View<'_>>]) -> Markup {
             }
         }
         @for part in parts { (spread_of(part)) }
+    }
+}
+
+fn baseline(compared: &Comparisons) -> Markup {
+    let text = compare::text(compared, &Style { width: 110, ..Style::default() });
+    html! {
+        section class="spread" { h2 { "Compared with the baseline" } pre tabindex="0" { (text) } }
     }
 }
 

@@ -37,13 +37,13 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn of<'v>(views: impl Iterator<Item = &'v View<'v>>) -> Self {
-        let (mut runs, mut probes) = (1, 1);
+        let (mut runs, mut probes) = (0, 0);
         for view in views {
             (runs, probes) = (runs + 1, probes + view.findings.probes.len());
         }
         Self {
-            buckets: (MOST_BUCKETS / probes).clamp(COARSEST, FINEST),
-            events: MOST_EVENTS / runs,
+            buckets: (MOST_BUCKETS / probes.max(1)).clamp(COARSEST, FINEST),
+            events: MOST_EVENTS / runs.max(1),
         }
     }
 }
@@ -256,8 +256,8 @@ fn level(level: &Level) -> Value {
     })
 }
 
-fn at(moment: Seconds) -> Markup {
-    html! { a href=(format!("#t={:.3}", moment.as_f64())) data-t=(format!("{:.6}", moment.as_f64())) { (format!("{moment:+.3}")) } }
+fn at(view: &View<'_>, moment: Seconds) -> Markup {
+    html! { a href=(format!("#{}&t={:.3}", anchor(view), moment.as_f64())) data-t=(format!("{:.6}", moment.as_f64())) { (format!("{moment:+.3}")) } }
 }
 
 fn chain(view: &View<'_>) -> Markup {
@@ -269,7 +269,7 @@ fn chain(view: &View<'_>) -> Markup {
                 tbody {
                     @for Line { at: moment, uncertainty, label, text, predicted } in &view.chain {
                         tr {
-                            td class="number" { (at(*moment)) }
+                            td class="number" { (at(view, *moment)) }
                             td class="number" { @if let Some(by) = uncertainty { "≤ " (by) } }
                             th scope="row" { (label) }
                             td { (text) }
@@ -355,7 +355,7 @@ fn events(view: &View<'_>, budget: Budget) -> Markup {
                 table {
                     tbody {
                         @for Told { at: moment, text } in events.iter().take(budget.events) {
-                            tr { td class="number" { (at(*moment)) } td { (text) } }
+                            tr { td class="number" { (at(view, *moment)) } td { (text) } }
                         }
                     }
                 }

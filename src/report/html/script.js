@@ -371,7 +371,7 @@ const timelines = sections.map(section => new Timeline(section));
 // `#t=4.2`, or of several runs `#run=ID&t=4.2`.
 function follow() {
   const wanted = new URLSearchParams(location.hash.slice(1));
-  const timeline = timelines.find(one => one.data.run === wanted.get('run')) || timelines[0];
+  const timeline = wanted.has('run') ? timelines.find(one => one.data.run === wanted.get('run')) : timelines[0];
   if (!timeline || !wanted.has('t') || !Number.isFinite(Number(wanted.get('t')))) return;
   timeline.mark(Number(wanted.get('t')));
   if (wanted.has('run')) timeline.section.scrollIntoView();

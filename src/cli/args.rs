@@ -49,7 +49,7 @@ pub(super) enum Colour {
 pub(super) enum Command {
     /// Run experiments: inject faults, measure the impact, undo, and judge the result
     Run(Run),
-    /// Run an experiment in many variants, again and again, and compare what they measure
+    /// Run an experiment in several variants, many times each, and compare the results
     Study(Study),
     /// Write an experiment for an existing Service
     Init(Init),
@@ -59,7 +59,7 @@ pub(super) enum Command {
     Lint(Lint),
     /// Predict what an experiment will measure, without running it
     Predict(Predict),
-    /// Choose the settings of failure detection by what they detect, cost and risk
+    /// Recommend failure-detection settings for a detection time, cost and false-positive rate
     Tune(Tune),
     /// List recorded runs or built-in experiments
     Get(Get),
@@ -67,7 +67,7 @@ pub(super) enum Command {
     Describe(Describe),
     /// Print the report of recorded runs, offline
     Report(Report),
-    /// Compare recorded runs with others, or with a baseline, offline
+    /// Compare recorded runs with each other or with a baseline, offline
     Compare(Compare),
     /// Undo the faults that an interrupted run left behind
     Recover(Recover),
@@ -160,7 +160,7 @@ pub(super) struct Study {
     /// Print cells, runs, clusters and the shortest duration, and change nothing; -o json prints it as data
     #[arg(long)]
     pub dry_run: bool,
-    /// Budget: stop beginning runs in time for this, and spend them where the interval is widest
+    /// Time budget: start no run that would end later, and give runs to the cell with the widest interval
     #[arg(long = "for", value_name = "DURATION", value_parser = setting)]
     pub budget: Option<Duration>,
     /// Continue a recorded study: its ID, its name, or `latest`
@@ -208,7 +208,7 @@ pub(super) struct BaselineFlags {
     /// Compare with the runs of this baseline; exit 1 if something got worse
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
-    /// Save the runs to this baseline, in the place of its runs of the same kind, unless they are worse than --baseline
+    /// Save the runs to this baseline, replacing matching entries, unless they are worse than --baseline or too few to compare
     #[arg(long, value_name = "FILE")]
     pub save_baseline: Option<PathBuf>,
     /// Smallest difference that counts: a share of the median, a duration, or both (repeatable) [default: 10%, at least 10ms or 1 percentage point]
@@ -333,25 +333,25 @@ pub(super) struct Tune {
     /// Longest time from a node's failure until it is NotReady
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = setting)]
     pub detect_within: Duration,
-    /// How often a healthy node may become NotReady by lost heartbeats, of all nodes together: N/day, /week, /month or /year
+    /// Maximum rate of false positives (healthy nodes that become NotReady) from lost heartbeats, cluster-wide: N/day, N/week, N/month or N/year
     #[arg(long, value_name = "RATE", default_value = "1/month", value_parser = Rate::parse)]
     pub false_positives: Rate,
     /// Share of heartbeats that the network loses: 0.1% or 0.001
     #[arg(long, value_name = "SHARE", default_value = "0.1%", value_parser = share)]
     pub loss: f64,
-    /// Glitch (loss of all heartbeats of a node) that must not make it NotReady
+    /// Network glitch (all heartbeats of a node lost) that must not make the node NotReady
     #[arg(long, value_name = "DURATION", value_parser = setting)]
     pub ride_out: Option<Duration>,
-    /// Longest time from a node's failure until its pods have another node; sets tolerationSeconds
+    /// Longest time from a node's failure until its pods are scheduled on another node; sets tolerationSeconds
     #[arg(long, value_name = "DURATION", value_parser = setting)]
     pub reschedule_within: Option<Duration>,
     /// Number of nodes [default: those of --context, else 1000]
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1..=5000))]
     pub nodes: Option<u32>,
-    /// Kind config whose settings are the present ones [default: the defaults of Kubernetes, three API servers]
+    /// Kind config with the current settings [default: the defaults of Kubernetes, three API servers]
     #[arg(short = 'f', long, alias = "filename", value_name = "FILE", conflicts_with = "context")]
     pub kind_config: Option<PathBuf>,
-    /// Kubeconfig context of the running cluster whose settings are the present ones; it is read, and nothing is changed
+    /// Kubeconfig context of the running cluster with the current settings (read-only)
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
     /// Path to the kubeconfig file
@@ -363,7 +363,7 @@ pub(super) struct Tune {
     /// Save a kind config with the recommended settings to this new file
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
-    /// Measure: freeze a worker N times with the recommended and N times with the present settings, on kind clusters made for it
+    /// Verify by measuring: freeze a worker N times with the recommended settings and N times with the current ones, on new kind clusters
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1..=1000))]
     pub verify: Option<u32>,
     #[command(flatten)]

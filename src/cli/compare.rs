@@ -21,7 +21,7 @@ pub(super) fn compare(args: &Compare, env: &Env) -> Result<u8, Failure> {
     let runs = args.sides.iter().map(|side| runs_of(side, env)).collect::<Result<Vec<_>, _>>()?;
     let (compared, after) = match &runs[..] {
         [_, _] if !history.is_empty() => {
-            return Err(Failure::usage("a baseline takes the place of one side")
+            return Err(Failure::usage("--baseline replaces one of the two sides")
                 .hint("name the runs alone: `kubectl outage compare RUNS --baseline FILE`"));
         }
         [before, after] => (Some(beside(before, after, args)?), after),
@@ -58,13 +58,13 @@ fn beside(before: &[Judged], after: &[Judged], args: &Compare) -> Result<Compari
     for Pair { name, before, after } in pair(recorded(before), recorded(after)) {
         if before.is_empty() || after.is_empty() {
             let side = &args.sides[usize::from(before.is_empty())];
-            skipped.push(format!("{name}: only {side} has runs of it"));
+            skipped.push(format!("{name}: only {side} has runs of this experiment"));
             continue;
         }
         let samples = [Sample::new(before), Sample::new(after)];
         let sides = [0, 1].map(|at| Named { name: &args.sides[at], sample: &samples[at] });
         let refused = |why| Failure { code: exit::REFUSED, ..Failure::usage(why) };
-        let hint = "`kubectl outage get runs -o wide` says what each was run on";
+        let hint = "`kubectl outage get runs -o wide` lists the cluster of each run";
         comparisons
             .push(Comparison::new(&name, sides, floor).map_err(|why| refused(why).hint(hint))?);
     }
@@ -135,7 +135,7 @@ impl History {
         }
         for Saved { experiment, runs, replaced } in saved {
             let runs = counted(runs, "run");
-            let older = replaced.map(|older| format!(" in the place of {older}"));
+            let older = replaced.map(|older| format!(", replacing {older}"));
             let older = older.unwrap_or_default();
             complain!("baseline of {experiment} saved to {path}: {runs}{older}");
         }

@@ -54,7 +54,7 @@ Exit codes:
 pub(super) const TUNE_HELP: &str = "\
 Exit codes:
   0    settings that meet the goals are recommended
-  1    no settings meet the goals; with --verify also: detection was not as predicted, or did not come
+  1    no settings meet the goals; with --verify also: detection missing or not as predicted
   2    bad usage, or a file that is not a kind config
   3    with --verify: an error during a run that was undone
   4    the cluster cannot be queried, or a run was refused

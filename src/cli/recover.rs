@@ -24,7 +24,7 @@ pub(super) fn recover(args: &Recover, env: &Env) -> Result<u8, Failure> {
     if embedded(args, env) {
         codes.push(exit::PASS);
     }
-    for state in StateDir::all(&env.state_dir) {
+    for state in StateDir::all(&env.state_dir)? {
         match of_cluster(&state, args, env) {
             Ok(code) => codes.extend(code),
             Err(failure) => codes.push(failure.report()),

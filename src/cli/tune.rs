@@ -32,7 +32,7 @@ pub(super) fn tune(args: &Tune, env: &Env) -> Result<u8, Failure> {
     match (&args.save, &file) {
         (Some(path), Some(text)) => init::save(path, text)?,
         (Some(path), None) => {
-            complain!("nothing is recommended, so {} is not written", path.display())
+            complain!("no settings are recommended, so {} was not written", path.display())
         }
         (None, _) => {}
     }

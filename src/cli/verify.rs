@@ -73,7 +73,7 @@ pub(super) fn verify(
     let seed = args.verification.seed.unwrap_or_else(|| seed::fresh() >> 32);
     let mut cells = Vec::new();
     let recommended = tuned.recommendation.as_ref().map(|found| ("recommended", &found.choice));
-    let present = tuned.present.as_ref().map(|present| ("present", present));
+    let present = tuned.present.as_ref().map(|present| ("current", present));
     for (name, choice) in recommended.into_iter().chain(present) {
         if cells.iter().all(|cell: &Cell| cell.choice != *choice) {
             cells.push(cell(name, choice, config, env)?);
@@ -237,16 +237,8 @@ pub(super) fn render(verified: &Verified, width: usize) -> String {
             one.spread.inside.map_or("-".into(), |inside| format!("{inside} of {n}")),
         ]
     });
-    let header = vec![
-        "SETTINGS",
-        "MEASURED",
-        "P50 PREDICTED",
-        "MEDIAN",
-        "MAX PREDICTED",
-        "MAX",
-        "MIN",
-        "INSIDE",
-    ];
+    let header =
+        vec!["SETTINGS", "RUNS", "PREDICTED P50", "P50", "PREDICTED MAX", "MAX", "MIN", "IN RANGE"];
     let on = match verified.cluster {
         "embedded" => {
             "on the EMBEDDED MODEL, which the prediction comes from: this confirms nothing about Kubernetes"
@@ -254,8 +246,8 @@ pub(super) fn render(verified: &Verified, width: usize) -> String {
         _ => "on kind clusters",
     };
     let title = format!(
-        "detection of a frozen worker, {on}; order and phases from seed {}. INSIDE: within what was \
-         predicted of the run",
+        "detection of a frozen worker, {on}; order and phases from seed {}. IN RANGE: runs within their \
+         predicted range",
         verified.seed
     );
     format!("{}\n{}", crate::report::hang("verified: ", &title, width), table(header, rows))

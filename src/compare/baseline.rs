@@ -134,6 +134,9 @@ impl Baseline {
         let differences = key.differences(&nearest.key).into_iter();
         let differences: Vec<String> =
             differences.map(|(name, old, new)| format!("{name} was {old}, is {new}")).collect();
-        format!("{experiment}: {name} has no such runs; the nearest: {}", differences.join("; "))
+        format!(
+            "{experiment}: {name} has no matching runs; the nearest differ: {}",
+            differences.join("; ")
+        )
     }
 }

@@ -31,7 +31,7 @@ pub struct Comparisons {
     pub skipped: Vec<String>,
 }
 
-const METHOD: &str = "Hodges-Lehmann estimate (1963) of after less before; distribution-free interval at 95 % by Mann and Whitney's U (1947)";
+const METHOD: &str = "Hodges-Lehmann estimate (1963) of after minus before; distribution-free 95% interval of the Mann-Whitney U test (1947)";
 
 /// Two sides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -108,7 +108,7 @@ impl Comparison {
         let modelled = before.is_modelled() || after.is_modelled();
         if modelled && (before.is_real() || after.is_real()) {
             return Err(format!(
-                "{name} was run on the embedded model and on a real cluster: a model's numbers and a cluster's are not compared"
+                "{name} was run on the embedded model and on a real cluster: these cannot be compared"
             ));
         }
         let changes = changes(before, after);
@@ -219,18 +219,24 @@ fn warnings(before: &Sample, after: &Sample, changes: &[Change], modelled: bool)
         all.push("Both are runs of the EMBEDDED MODEL: this compares models, not clusters.".into());
     }
     if changes.iter().any(|change| change.name == "cluster") {
-        all.push("The clusters are of different kinds: times of a kind cluster are those of one machine.".into());
+        all.push(
+            "The clusters are of different types: all nodes of a kind cluster share one machine."
+                .into(),
+        );
     }
     for (side, sample) in [("before", before), ("after", after)] {
         let mixed = sample.conditions.iter().filter(|(_, values)| values.len() > 1);
         let mixed: Vec<&str> = mixed.map(|(name, _)| name.as_str()).collect();
         if !mixed.is_empty() {
             let list = crate::timeline::few(&mixed);
-            all.push(format!("The runs {side} are not alike: they differ in {list}."));
+            all.push(format!("The runs {side} differ among themselves in {list}."));
         }
         let shared = before.runs.iter().filter(|run| after.runs.contains(run)).count();
         if side == "after" && shared > 0 {
-            all.push(format!("{} on both sides.", crate::timeline::counted(shared as u64, "run")));
+            all.push(format!(
+                "Both sides contain {}.",
+                crate::timeline::counted(shared as u64, "run")
+            ));
         }
     }
     all

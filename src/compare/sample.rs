@@ -35,7 +35,7 @@ impl Recorded<'_> {
             Completion::Running => Some("still running"),
             Completion::Died => Some("unfinished"),
             Completion::Interrupted { .. } => Some("interrupted"),
-            Completion::Failed { .. } => Some("failed on the way"),
+            Completion::Failed { .. } => Some("run error"),
             Completion::Complete if found.faults.iter().all(|fault| fault.confirmed.is_none()) => {
                 Some("no fault was confirmed")
             }

@@ -86,7 +86,7 @@ fn the_same_runs_show_no_difference_and_worse_ones_are_worse() {
     let (old, stale) = (Sample::new(recorded(&old)), Sample::new(recorded(&stale)));
     let same = compared(&old, &old).unwrap();
     assert!(same.is_decided() && !same.is_worse(), "{same:?}");
-    assert_eq!(same.warnings, ["5 runs on both sides."]);
+    assert_eq!(same.warnings, ["Both sides contain 5 runs."]);
     let worse = compared(&old, &stale).unwrap();
     assert_eq!(verdict(&worse, "errors of web"), Verdict::Worse);
     let better = compared(&stale, &old).unwrap();
@@ -216,7 +216,7 @@ fn no_history_is_skipped_with_the_reason() {
     new.timeline.header.cluster.kubernetes = "v1.35.0".into();
     let skipped = baseline.compare("b.json", &[new.recorded()], Floor::default());
     assert!(!skipped.is_decided() && !skipped.is_worse());
-    let why = "worker-stop-fast: b.json has no such runs; the nearest: Kubernetes was v1.34.4, is v1.35.0";
+    let why = "worker-stop-fast: b.json has no matching runs; the nearest differ: Kubernetes was v1.34.4, is v1.35.0";
     assert_eq!(skipped.skipped, [why]);
     let other = run("node-kill", "c");
     let skipped = baseline.compare("b.json", &[other.recorded()], Floor::default());

@@ -195,10 +195,17 @@ async fn what_is_not_there_is_refused_by_a_look_and_by_a_run_alike() {
 async fn what_the_model_cannot_publish_is_refused_by_a_look_and_by_a_run_alike() {
     let root = tempfile::tempdir().unwrap();
     let handle = with_applications(root.path()).await;
-    let service = "remove `via` to use the ClusterIP, or use --cluster kind";
     for (asked, why, hint) in [
-        ("service: web, via: loadBalancer", "load balancers", service),
-        ("ingress: web", "Ingresses", "use `service` instead of `ingress`, or use --cluster kind"),
+        (
+            "service: web, via: loadBalancer",
+            "load balancer controller",
+            "use `via: nodePort`, or use --cluster kind",
+        ),
+        (
+            "ingress: web",
+            "ingress controller",
+            "use `service` instead of `ingress`, or use --cluster kind",
+        ),
     ] {
         let experiment = EXPERIMENT.replacen("service: web", asked, 1);
         let error = session::resolved(&handle, &parsed(&experiment)).await.unwrap_err();

@@ -113,7 +113,7 @@ fn of_probes(cx: &Cx, root: &Node, draft: &mut Draft, source: &Source) {
             && text.len() > MAX_HTTP2_BODY
         {
             let at = root.find(&format!("spec.probes[{index}].http.body")).0.focus();
-            cx.error::<()>(at, "the body of an HTTP/2 request can have 64 KiB at most");
+            cx.error::<()>(at, "the body of an HTTP/2 request can have at most 64 KiB");
         }
     }
 }

@@ -171,6 +171,11 @@ pub(super) fn one(
     }
     problems.extend(cx.into_problems());
     let Some(mut experiment) = draft.and_then(Draft::complete) else {
+        // Whatever was not understood has been reported: nothing is refused in silence.
+        if !problems.has_errors() {
+            let message = "this experiment could not be read: internal error, please report it";
+            problems.push(Diagnostic::error(message).at(source.file(), root.focus()));
+        }
         return Err(problems);
     };
     experiment.name.extend(setting.map(|setting| format!("[{setting}]")));

@@ -62,13 +62,7 @@ impl NodeFault for ComponentStop {
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        modelled(
-            fault,
-            node,
-            "held down",
-            "allowed to start again",
-            "let {component} of {node} start again",
-        )
+        modelled(fault, node, "held down", "started again", "start {component} of {node} again")
     }
 }
 

@@ -327,9 +327,9 @@ pub(super) fn describe(timer: &UndoTimer, container: &str) -> String {
 pub(super) fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
     let (effect, undone, undo) = match node.action(fault)? {
         Action::CutFromApi { .. } => {
-            ("cut off from the API servers", "cut undone", "undo the cut of {node}")
+            ("cut off from the API servers", "reconnected", "reconnect {node} to the API servers")
         }
-        _ => ("cable cut", "cable plugged in", "plug in the cable of {node}"),
+        _ => ("network disconnected", "network reconnected", "reconnect the network of {node}"),
     };
     modelled::modelled(fault, node, effect, undone, undo)
 }

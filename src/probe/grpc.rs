@@ -67,7 +67,7 @@ fn check(service: &str) -> Result<Vec<u8>, String> {
     let field = match u8::try_from(service.len()) {
         Ok(0) => Vec::new(),
         Ok(length @ ..0x80) => [&[0x0a, length], service.as_bytes()].concat(),
-        _ => return Err("the name of a gRPC service can have 127 characters".into()),
+        _ => return Err("a gRPC service name can have at most 127 characters".into()),
     };
     Ok([&[0, 0, 0, 0, field.len() as u8], &field[..]].concat())
 }

@@ -59,7 +59,9 @@ pub(super) fn request(
     let mut block = Vec::new();
     fields.iter().for_each(|(name, value)| hpack::write(&mut block, name, value));
     if block.len() > MAX_FRAME || body.len() as i64 > SEND_WINDOW {
-        return Err("an HTTP/2 request can have 16 KiB of headers and 64 KiB of body".into());
+        return Err(
+            "an HTTP/2 request can have at most 16 KiB of headers and 64 KiB of body".into()
+        );
     }
     let mut bytes = PREFACE.to_vec();
     let settings =

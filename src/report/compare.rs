@@ -52,7 +52,7 @@ fn comparison(compared: &Comparison, style: &Style) -> String {
     for warning in &compared.warnings {
         out += &hang("  warning ", warning, columns);
     }
-    out += "\n  median (range) before -> after: difference (interval at 95 %)\n";
+    out += "\n  median (range) before -> after: difference (95% interval)\n";
     for one in &compared.quantities {
         let [quantity, before, after, difference, verdict] = cells(one, compared);
         let verdict = match one.verdict {

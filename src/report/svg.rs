@@ -89,7 +89,7 @@ fn run(view: &View<'_>, page: &mut Page) {
     view.story().iter().for_each(|sentence| page.text(sentence, "story"));
     page.y += 8.0;
     let label = |text: &str| html! { text class="name" x="0" y="13" { (text) } };
-    page.row(&label("what happened"), draw::moments(&picture, &scale));
+    page.row(&label("chain of events"), draw::moments(&picture, &scale));
     page.row(&html! {}, draw::axis(&scale));
     let mut group = "";
     for lane in &picture.lanes {
@@ -113,7 +113,7 @@ fn run(view: &View<'_>, page: &mut Page) {
     page.text(LEGEND, "subtitle");
 }
 
-const LEGEND: &str = "Solid line: fault requested; dashed line: undo requested. Dashed boxes: predicted by the model before the run. I-shaped brackets: it happened somewhere in there. Probes: failed share, kinds of failure, time to answer (line: median, bar: up to the slowest).";
+const LEGEND: &str = "Solid line: fault requested; dashed line: undo requested. Dashed boxes: predicted by the model before the run. I-shaped brackets: it happened within this interval. Probes: failed share, kinds of failure, latency (line: median, bar: maximum).";
 
 fn name(lane: &Lane) -> Markup {
     let fits = |text: &str| match text.char_indices().nth(NAME_COLUMNS) {

@@ -158,7 +158,7 @@ fn recommendation(best: &Choice, start: &Start, goals: &Goals) -> Recommendation
 
 fn reason(best: &Choice, meeting: &[&Choice], is_enough: bool, present: Option<&Choice>) -> String {
     if present == Some(best) {
-        return "the present settings meet the goals, and none that do cost less".into();
+        return "the current settings meet the goals, and none that do cost less".into();
     }
     let as_cheap =
         meeting.iter().filter(|one| one.writes_per_second <= best.writes_per_second).count();
@@ -167,9 +167,12 @@ fn reason(best: &Choice, meeting: &[&Choice], is_enough: bool, present: Option<&
         1 => String::new(),
         _ => format!("; of {as_cheap} with as few, they ride out the longest glitch"),
     };
-    let saves = match is_enough {
-        true => ". The present settings meet the goals too, with more writes",
-        false => "",
+    let saves = match present.filter(|_| is_enough) {
+        Some(present) if present.writes_per_second > best.writes_per_second => {
+            ". The current settings meet the goals too, with more writes"
+        }
+        Some(_) => ". The current settings meet the goals too, with as many writes",
+        None => "",
     };
     format!("the fewest writes ({writes}) of those that meet the goals{longest}{saves}")
 }

@@ -100,7 +100,7 @@ fn the_issues_goals_have_settings() {
     // Several API servers: clients give up on a dead one after 45 s only.
     assert!(found.traps.iter().any(|trap| trap.name == "http2-health-check-above-grace"));
     let shown = text::render(&tuned, 100);
-    for word in ["recommended", "present", "not measured", "k3s", "EKS", "GKE", "AKS"] {
+    for word in ["recommended", "current", "not measured", "k3s", "EKS", "GKE", "AKS"] {
         assert!(shown.contains(word), "{word}\n{shown}");
     }
     assert!(markdown::render(&tuned).contains("| recommended |"));
@@ -123,7 +123,7 @@ fn impossible_goals_name_the_bound() {
     assert!(unmet.goal == Goal::Detection && unmet.alone);
     let fastest = choices(0.001).iter().map(|one| one.detection.max).min().unwrap();
     assert_eq!(unmet.best.detection.max, fastest);
-    assert!(text::render(&tuned, 100).contains("impossible: detection within 1s"));
+    assert!(text::render(&tuned, 100).contains("cannot be met: detection within 1s"));
 
     // Each is possible, both together are not.
     let lossy = Goals { loss: 0.2, false_positives: Rate::parse("1/year").unwrap(), ..goals(10) };

@@ -12,7 +12,7 @@ use crate::stats::Seconds;
 
 /// What the numbers are, wherever they are printed.
 pub(crate) const PREDICTED: &str = "predicted from the settings, not measured; `--verify N` measures the recommended and the \
-     present settings on kind clusters";
+     current settings on kind clusters";
 
 pub(crate) fn render(tuned: &Tuned, width: usize) -> String {
     let mut out = hang("", &title(tuned), width);
@@ -46,7 +46,7 @@ pub(super) const HEADER: [&str; 11] = [
     "MAX",
     "WRITES",
     "FALSE POSITIVES",
-    "BY RESTART",
+    "RESTART RISK",
     "RIDES OUT",
 ];
 
@@ -63,7 +63,7 @@ pub(super) fn rows(tuned: &Tuned) -> Vec<Row> {
     let best = tuned.recommendation.as_ref().map(|found| &found.choice);
     let mark = |one: &Choice| match () {
         () if Some(one) == best => "recommended",
-        () if Some(one) == tuned.present.as_ref() => "present",
+        () if Some(one) == tuned.present.as_ref() => "current",
         () => "",
     };
     let fits = |one: &&Choice| {
@@ -131,7 +131,7 @@ fn count(events: f64) -> String {
 
 pub(super) fn title(tuned: &Tuned) -> String {
     format!(
-        "settings of failure detection for {} nodes and {}, Kubernetes {}; present: {}",
+        "settings of failure detection for {} nodes and {}, Kubernetes {}; current: {}",
         tuned.goals.nodes,
         crate::timeline::counted(tuned.api_servers as usize, "API server"),
         tuned.kubernetes,
@@ -154,8 +154,8 @@ pub(super) fn legend(tuned: &Tuned) -> String {
         "{} of {} settings meet the goals; {} are on the Pareto front (-o json lists them). The table \
          has the fastest at each cost that meets the goals other than detection. P50, P95, MAX: from a node's last sign of life until \
          NotReady. WRITES: heartbeats to API server and etcd. FALSE POSITIVES: by lost heartbeats, all \
-         nodes together. BY RESTART: any node, after one restart of the controller manager. RIDES OUT: \
-         the longest loss of all heartbeats that makes no node NotReady",
+         nodes together. RESTART RISK: chance that one restart of the controller manager makes a healthy \
+         node NotReady. RIDES OUT: the longest loss of all heartbeats that makes no node NotReady",
         tuned.meet,
         tuned.compared,
         tuned.front.len()
@@ -169,14 +169,14 @@ fn recommended(found: &Recommendation, tuned: &Tuned, width: usize, out: &mut St
         width,
     ));
     for (name, choice) in
-        [("recommended", Some(&found.choice)), ("present", tuned.present.as_ref())]
+        [("recommended", Some(&found.choice)), ("current", tuned.present.as_ref())]
     {
         let Some(choice) = choice else { continue };
         let glitches = chances(&choice.false_positives.glitches);
         out.push_str(&hang(&format!("NotReady after a glitch ({name}): "), &glitches, width));
     }
     if let Some(why) = &tuned.present_why_not {
-        out.push_str(&hang("present: ", &format!("not predicted: {why}"), width));
+        out.push_str(&hang("current: ", &format!("not predicted: {why}"), width));
     }
     out.push_str(&hang("pods: ", &pods(found), width));
     for trap in &found.traps {
@@ -191,7 +191,7 @@ fn recommended(found: &Recommendation, tuned: &Tuned, width: usize, out: &mut St
         }
     }
     if found.patches.is_empty() {
-        out.push_str("nothing has to be changed\n");
+        out.push_str("no change needed\n");
     }
     out.push('\n');
 }
@@ -213,7 +213,7 @@ pub(super) fn settings(choice: &Choice) -> String {
 pub(super) fn pods(found: &Recommendation) -> String {
     let toleration = &found.toleration;
     let stays = match toleration.recommended == toleration.present {
-        true => format!("tolerationSeconds {}, as it is", toleration.present.as_f64()),
+        true => format!("tolerationSeconds {}, unchanged", toleration.present.as_f64()),
         false => format!(
             "tolerationSeconds {} instead of {}",
             toleration.recommended.as_f64(),
@@ -230,8 +230,8 @@ pub(super) fn pods(found: &Recommendation) -> String {
 pub(super) fn impossible(unmet: &Unmet) -> String {
     let Unmet { goal, asked, alone, best } = unmet;
     let than = match alone {
-        true => "whatever the other goals are",
-        false => "with the other goals",
+        true => "even without the other goals",
+        false => "together with the other goals",
     };
     let at_best = match goal {
         Goal::Detection => format!("the fastest takes up to {:.1}", best.detection.max),
@@ -244,5 +244,5 @@ pub(super) fn impossible(unmet: &Unmet) -> String {
         }
         Goal::RideOut => format!("the longest is {:.1}", best.false_positives.rides_out),
     };
-    format!("impossible: {asked}, {than}: {at_best} ({})", settings(best))
+    format!("cannot be met: {asked}, {than}: {at_best} ({})", settings(best))
 }

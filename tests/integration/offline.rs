@@ -235,8 +235,8 @@ fn completions_and_schema() {
     let schema: serde_json::Value = serde_json::from_str(&schema.exits(0).stdout).unwrap();
     assert_eq!(
         schema["anyOf"].as_array().map(Vec::len),
-        Some(3),
-        "a run, several, a suite: {schema:#}"
+        Some(4),
+        "a run, several, a suite, a study: {schema:#}"
     );
 }
 
@@ -702,7 +702,9 @@ fn tune_writes_what_lint_accepts() {
     home.run(&["tune", "-f", "kind-configs/default.yaml", "--save", file]).exits(0);
     home.run(&["lint", file, "--strict"]).exits(0);
     home.run(&["tune", "--save", file]).exits(2).says("it exists already");
-    home.run(&["tune", "--detect-within", "1s"]).exits(1).prints("impossible: detection within 1s");
+    home.run(&["tune", "--detect-within", "1s"])
+        .exits(1)
+        .prints("cannot be met: detection within 1s");
     home.run(&["tune", "--loss", "2"]).exits(2).says("0.1%");
     home.run(&["tune", "-f", file, "--context", "x"]).exits(2);
     let json = home.run(&["tune", "-o", "json"]).exits(0).stdout.clone();
@@ -786,8 +788,8 @@ fn a_regression_fails() {
     let worse = home.run(&[&["compare", stale, "-o", "junit"][..], &both_flags].concat());
     worse.exits(1).says("not saved").prints(r#"type="worse""#);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), both);
-    home.run(&["compare", old, "--save-baseline", path]).exits(0).says("in the place of 4");
+    home.run(&["compare", old, "--save-baseline", path]).exits(0).says("replacing 4");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), both, "the same runs, the same file");
-    home.run(&["compare", old, stale, "--baseline", path]).exits(2).says("one side");
+    home.run(&["compare", old, stale, "--baseline", path]).exits(2).says("one of the two sides");
     home.run(&["run", "worker-stop-fast", "--baseline", "no.json"]).exits(2).says("no.json");
 }

@@ -107,7 +107,7 @@ impl<'a> Planned<'a> {
             return Ok(());
         }
         let message = format!(
-            "the node image {image} would be that of all cells, which differ in their Kubernetes version ({})",
+            "node image {image} would apply to all cells, but they use different Kubernetes versions ({})",
             versions.join(", ")
         );
         Err(Failure::usage(message).hint("leave out --node-image, and unset OUTAGE_NODE_IMAGE"))

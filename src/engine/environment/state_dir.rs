@@ -6,7 +6,7 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use crate::docker::Endpoint;
-use crate::engine::error::RunError;
+use crate::engine::error::{RunError, RunErrorKind};
 
 /// Where the clusters' directories are, below the program's state directory.
 const CLUSTERS: &str = "clusters";
@@ -38,12 +38,23 @@ impl StateDir {
         Self { path: root.join(CLUSTERS).join(plain(cluster)), cluster: cluster.to_owned() }
     }
 
-    /// All that are below the program's state directory, by name.
-    pub(crate) fn all(root: &Path) -> Vec<Self> {
-        let entries = fs::read_dir(root.join(CLUSTERS)).into_iter().flatten().flatten();
-        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    /// All that are below the program's state directory, by name. An error if it cannot be read:
+    /// nobody knows then whether everything is undone.
+    pub(crate) fn all(root: &Path) -> Result<Vec<Self>, RunError> {
+        let clusters = root.join(CLUSTERS);
+        let entries = match fs::read_dir(&clusters) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => {
+                let text = format!("cannot read the undo ledgers in {}", clusters.display());
+                let failed = RunError { kind: RunErrorKind::NotUndone, ..RunError::refused(text) };
+                let hint = "run `kubectl outage recover` as the user who started the runs";
+                return Err(failed.because(&error).hint(hint));
+            }
+        };
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         paths.sort();
-        paths.into_iter().map(Self::at).collect()
+        Ok(paths.into_iter().map(Self::at).collect())
     }
 
     /// The one of this path.
@@ -232,7 +243,7 @@ mod tests {
         of("kind-a", "unix:///run/podman.sock").lock().expect("and that of another engine");
         drop(first);
         state.lock().expect("free again");
-        let all = StateDir::all(root.path());
+        let all = StateDir::all(root.path()).unwrap();
         let names: Vec<&str> = all.iter().map(StateDir::cluster).collect();
         assert_eq!(names, ["kind-a", "kind-a", "kind-b"]);
         assert!(all[0].path().ends_with("kind-a@d.sock"), "{all:?}");
@@ -281,7 +292,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let state = StateDir::nameless(root.path(), "kind-a");
         let _lock = state.look().unwrap();
-        assert!(!state.ledger().exists() && StateDir::all(root.path()).is_empty());
+        assert!(!state.ledger().exists() && StateDir::all(root.path()).unwrap().is_empty());
         let held = state.clone().make().unwrap().lock().unwrap();
         assert!(state.look().is_err());
         drop(held);

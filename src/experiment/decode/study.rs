@@ -31,7 +31,7 @@ pub(in crate::experiment) struct Draft {
 /// The experiment that is varied.
 #[derive(Debug)]
 pub(in crate::experiment) enum Base {
-    /// A built-in one by its name, or a file by its path from the study's own.
+    /// A built-in one by its name, or a file, relative to the study file.
     Named { text: String, at: Span },
     /// Its `spec`.
     Inline(Node),
@@ -101,7 +101,7 @@ fn spec(cx: &Cx, node: &Node) -> Option<Draft> {
         matrix: fields.or("matrix", Vec::new(), matrix),
         exclude: fields.or("exclude", Vec::new(), list(exclusion)).unwrap_or_default(),
     };
-    fields.about_field("experiment", &[r#"doc = "The experiment: the name of a built-in one, a file by its path from the study's own, or its `spec`""#]);
+    fields.about_field("experiment", &[r#"doc = "The experiment: the name of a built-in one, a file, relative to the study file, or its `spec`""#]);
     fields.about_field("repeat", &[r#"doc = "How often each cell is run. Default: 10""#]);
     fields.about_field("rounds", &[r#"doc = "In each round, every cluster is visited once and every cell gets its share of the repetitions, both in random order. Default: as many rounds as repetitions""#]);
     fields.about_field("seed", &[r#"doc = "The seed of the order and of the runs. Default: a new one, which is recorded""#]);
@@ -210,7 +210,7 @@ fn changes(cx: &Cx, node: &Node) -> Option<Vec<(String, Node)>> {
         _ => cx.expected_hint(
             node,
             "fields of the experiment by their paths",
-            "for example `{method[0].for: 12s}`",
+            "for example `{\"method[0].for\": 12s}`",
         ),
     }
 }

@@ -79,18 +79,17 @@ fn place(cx: &Cx, node: &Node, default: Option<&str>) -> Option<Place> {
             None => Some(String::new()),
         };
         let stray = fields.first_key(&OF_SECRETS);
-        let found = match (found?, stray) {
-            (Place::Secret(SecretKey { secret, .. }), _) => {
-                let secret = fields.joined(secret, namespace?)?;
-                Place::Secret(SecretKey { secret, key: key? })
-            }
-            (_, Some((name, at))) => {
-                return cx.error(at, format!("`{name}` is for a `secret` only"));
-            }
-            (file, None) => file,
+        // Nothing returns before `finish`, which reports what is missing and what is unknown.
+        let found = match (found, stray) {
+            (Some(Place::Secret(SecretKey { secret, .. })), _) => namespace
+                .and_then(|namespace| fields.joined(secret, namespace))
+                .zip(key)
+                .map(|(secret, key)| Place::Secret(SecretKey { secret, key })),
+            (Some(_), Some((name, at))) => cx.error(at, format!("`{name}` is for a `secret` only")),
+            (found, _) => found,
         };
         fields.finish();
-        Some(found)
+        found
     };
     cx.reads_also(|| json!({"type": "string"}), named)?;
     match node.value {

@@ -164,11 +164,11 @@ fn timeline(view: &View<'_>, budget: Budget) -> Markup {
             button type="button" data-do="right" aria-label="later" { "→" }
             button type="button" data-do="shown" { "fault" }
             button type="button" data-do="all" { "whole run" }
-            span class="hint" { "Ctrl + wheel zooms, dragging pans, a click marks a moment. Keys: + − ← → 0, Shift + ← → moves the moment." }
+            span class="hint" { "Ctrl + scroll to zoom, drag to pan, click to mark a moment. Keys: + − ← → 0; Shift + ← → moves the mark." }
         }
         div class="lanes" tabindex="0" role="group" aria-label="timeline of the run: lanes over time" {
             div class="top" {
-                (row("what happened", "", "moments", draw::moments(&picture, &scale)))
+                (row("chain of events", "", "moments", draw::moments(&picture, &scale)))
                 (row("", "seconds after +0", "axis", draw::axis(&scale)))
             }
             @for group in picture.lanes.chunk_by(|a, b| a.group == b.group) {
@@ -222,16 +222,16 @@ fn legend() -> Markup {
     };
     html! {
         p class="legend" {
-            (sample("good", "well"))
+            (sample("good", "healthy"))
             (sample("degraded", "degraded"))
             (sample("bad", "down"))
             (sample("changing", "changing"))
             (sample("unknown", "not observed"))
             (sample("fault", "fault in effect"))
             (sample("predicted", "predicted by the model"))
-            (sample("bracket", "it happened somewhere in here"))
+            (sample("bracket", "it happened within this interval"))
             span { "│ fault requested, ┆ undo requested" }
-            span { "probes: share of failed attempts; kinds of failure; time to answer (line: median, bar: up to the slowest)" }
+            span { "probes: share of failed attempts; kinds of failure; latency (line: median, bar: maximum)" }
         }
     }
 }
@@ -263,9 +263,9 @@ fn at(view: &View<'_>, moment: Seconds) -> Markup {
 fn chain(view: &View<'_>) -> Markup {
     html! {
         @if !view.chain.is_empty() {
-            h2 { "What happened, by time" }
+            h2 { "Chain of events" }
             table class="chain" {
-                thead { tr { th { "when" } th { "known to" } th { "what" } th {} th { "predicted" } } }
+                thead { tr { th { "when" } th { "uncertainty" } th { "what" } th {} th { "predicted" } } }
                 tbody {
                     @for Line { at: moment, uncertainty, label, text, predicted } in &view.chain {
                         tr {

@@ -269,7 +269,7 @@ fn strip_of(strip: &Strip, top: f64, scale: &Scale) -> Drawn {
                 line class="grid" x2="100%" y1=(px(y)) y2=(px(y)) {}
             }
             text class="axis" x="3" y=(px(latency + 8.0)) {
-                "time to answer, " (limits.text(limits.low)) " to " (limits.text(limits.high))
+                "latency, " (limits.text(limits.low)) " to " (limits.text(limits.high))
             }
             path class="max" d=(drawing.slowest()) {}
             path class="p50" d=(drawing.medians()) {}

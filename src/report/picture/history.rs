@@ -95,7 +95,7 @@ impl Track {
             return;
         }
         last.into_iter().for_each(|span| span.to = when.latest);
-        let what = state.as_ref().map_or("it went", |(_, text)| text);
+        let what = state.as_ref().map_or("gone", |(_, text)| text);
         let bracket = Span::bracket(when, what).map(|bracket| Span { row, ..bracket });
         self.brackets.extend(bracket.filter(|_| !self.spans.is_empty()));
         self.spans.extend(
@@ -205,9 +205,7 @@ impl<'a> History<'a> {
             Event::ObserverGap { node, until: Some(_), .. } => {
                 let own = self.components.iter_mut().filter(|((_, on), _)| on == node);
                 own.for_each(|(_, track)| {
-                    track
-                        .brackets
-                        .extend(Span::bracket(when, "not observed: what changed, changed"))
+                    track.brackets.extend(Span::bracket(when, "not observed: any change happened"))
                 });
             }
             _ => {}

@@ -83,7 +83,7 @@ impl Span {
 
     /// A change that is only known to lie in this time; `None`: it is known to the moment.
     pub(in crate::report) fn bracket(when: When, what: &str) -> Option<Self> {
-        let text = format!("{what} at some moment in here, {} wide", when.width());
+        let text = format!("{what} at some point in this {} interval", when.width());
         (when.width() > Seconds::ZERO)
             .then(|| Self::new(when.earliest, when.latest, Tone::Bracket, text))
     }

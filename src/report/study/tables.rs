@@ -62,7 +62,7 @@ fn head(report: &StudyReport) -> Vec<String> {
     vec![
         format!("Study {name} on {on}{question}"),
         format!(
-            "{done} of {} done, in {}; random order in {}, seed {seed}; {study}, begun {}",
+            "{done} of {} done, in {}; random order in {}, seed {seed}; {study}, started {}",
             count(u64::from(*planned), "run"),
             count(cells.len() as u64, "cell"),
             count(u64::from(*rounds), "round"),
@@ -180,15 +180,15 @@ fn cost(report: &StudyReport) -> Option<Table> {
 fn notes(report: &StudyReport) -> Vec<String> {
     let sum = |of: fn(&Ended) -> u32| report.cells.iter().map(|cell| of(&cell.ended)).sum::<u32>();
     let mut notes = vec![
-        "Intervals: percentile bootstrap at 95 %, from 6 runs on for the median, from 72 for the 95th \
-         percentile (of fewer than 20 runs that lies between the two longest). Predictions: the \
-         model's trials, which never see a measurement."
+        "Intervals: 95% percentile bootstrap, from 6 runs on for the median, from 72 for the 95th \
+         percentile (with fewer than 20 runs it lies between the two largest values). Predictions: the \
+         model's trials, which use no measurements."
             .to_owned(),
     ];
     if report.cells.iter().any(|cell| cell.detection_agrees.is_some()) {
         notes.push(
             "KS: a one-sample Kolmogorov-Smirnov test of the measured detection against the \
-             predicted distribution; `DIFFERS` where p is below 1 %."
+             predicted distribution; `DIFFERS` where p is below 1%."
                 .to_owned(),
         );
     }
@@ -200,7 +200,7 @@ fn notes(report: &StudyReport) -> Vec<String> {
         ));
     }
     if sum(|ended| ended.unfinished) > 0 {
-        notes.push("Unfinished runs are in no other number; their repetitions are made again when the study continues.".to_owned());
+        notes.push("Unfinished runs are not in the other numbers; they are repeated when the study continues.".to_owned());
     }
     let unreadable = sum(|ended| ended.unreadable);
     if unreadable > 0 {

@@ -182,7 +182,7 @@ fn a_dry_run_and_validate_change_nothing() {
     let plan = ["study", "-f", &versions, "--dry-run"];
     home.run(&plan).exits(0).prints("cluster.kind.config=newer.yaml newer 4");
     let image = home.run(&[&plan[..], &["--node-image", "kindest/node:v1.34.0"]].concat());
-    image.exits(2).says("differ in their Kubernetes version (v1.33.1, v1.34.0)");
+    image.exits(2).says("use different Kubernetes versions (v1.33.1, v1.34.0)");
     let schema: Value =
         serde_json::from_str(&home.run(&["schema", "study"]).exits(0).stdout).unwrap();
     assert!(

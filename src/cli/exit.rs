@@ -15,6 +15,12 @@ pub(super) const NOT_UNDONE: u8 = 5;
 /// Interrupted (SIGINT, SIGTERM, SIGHUP), and undone.
 pub(super) const INTERRUPTED: u8 = 130;
 
+/// Whether no further run follows one that ended so: the next would be refused, or harm what is not
+/// undone.
+pub(super) fn ends_series(code: u8) -> bool {
+    matches!(code, INTERRUPTED | NOT_UNDONE | REFUSED)
+}
+
 /// The code of several runs: the most severe of 5 > 130 > 1 > 2 > 3 > 4 > 0.
 pub(super) fn gravest(codes: impl IntoIterator<Item = u8>) -> u8 {
     const ORDER: [u8; 7] = [NOT_UNDONE, INTERRUPTED, FAIL, USAGE, INCONCLUSIVE, REFUSED, PASS];

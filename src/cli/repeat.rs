@@ -54,8 +54,7 @@ impl Command<'_> {
             if more && self.abort.signal().is_some() {
                 codes.push(exit::INTERRUPTED);
             }
-            if matches!(codes.last(), Some(&(exit::INTERRUPTED | exit::NOT_UNDONE | exit::REFUSED)))
-            {
+            if codes.last().is_some_and(|code| exit::ends_series(*code)) {
                 break;
             }
         }

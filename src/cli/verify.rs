@@ -107,8 +107,7 @@ pub(super) fn verify(
                 Ok(code) => codes.push(code),
                 Err(failure) => codes.push(failure.report()),
             }
-            if matches!(codes.last(), Some(&(exit::INTERRUPTED | exit::NOT_UNDONE | exit::REFUSED)))
-            {
+            if codes.last().is_some_and(|code| exit::ends_series(*code)) {
                 break;
             }
         }

@@ -69,9 +69,7 @@ impl<'a> Runner<'a> {
             let ended = self.one(slot).await;
             match ended {
                 // The report says how it was judged.
-                Ok(code @ (exit::INTERRUPTED | exit::NOT_UNDONE | exit::REFUSED)) => {
-                    codes.push(code)
-                }
+                Ok(code) if exit::ends_series(code) => codes.push(code),
                 // It would be made again and again.
                 Ok(code) if self.is_open(&&slot) => codes.push(code),
                 Ok(_) => continue,

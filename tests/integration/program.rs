@@ -62,12 +62,17 @@ impl Home {
 
     /// An experiment on the cluster of `fast-detection.yaml`, with the rest of its `spec`: its file.
     pub(crate) fn experiment(&self, name: &str, spec: &str) -> String {
+        self.experiment_on("fast-detection", name, spec)
+    }
+
+    /// One on the cluster of a kind config of this repository.
+    pub(crate) fn experiment_on(&self, config: &str, name: &str, spec: &str) -> String {
         let text = format!(
             "apiVersion: outage/v1alpha1
 kind: Experiment
 metadata: {{name: {name}}}
 spec:
-  cluster: {{kind: {{config: ../kind-configs/fast-detection.yaml}}}}
+  cluster: {{kind: {{config: ../kind-configs/{config}.yaml}}}}
 {spec}"
         );
         self.file(&format!("experiments/{name}.yaml"), &text).to_string_lossy().into_owned()

@@ -36,7 +36,8 @@ impl Folder {
     }
 
     /// An experiment that is over as soon as it can be; it claims that clients of `web` go on (how
-    /// a busy machine fares is not the question).
+    /// a busy machine fares is not the question). With the default settings: with a grace period of
+    /// 4 s, nodes may become NotReady when the API server is away for 2 s.
     fn add(&self, name: &str, fault: &str, hold: &str) {
         let spec = format!(
             "  claims: [{{id: B1, says: Clients go on}}]
@@ -56,7 +57,7 @@ impl Folder {
   - recovery: {{within: 60s}}
 "
         );
-        self.home.experiment(name, &spec);
+        self.home.experiment_on("default", name, &spec);
     }
 
     fn component(&self, fault: &str, component: &str) {

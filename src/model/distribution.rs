@@ -13,6 +13,8 @@ const SCALE: f64 = 1e6;
 const LARGEST: u64 = 100_000_000_000;
 /// To three significant digits: 4 ms of 4 s. The least and the largest are exact.
 const DIGITS: u8 = 3;
+/// Nobody asks for more columns; a width that came of nearly equal values would fill the memory.
+const MOST_BINS: f64 = 10_000.0;
 
 /// A distribution: its size does not grow with the number of trials.
 #[derive(Clone, Debug)]
@@ -122,11 +124,14 @@ impl Distribution {
         }
     }
 
-    /// It in columns of this width (in the values' own unit), from the first that has any trial to the last.
+    /// It in columns of this width (in the values' own unit), from the first that has any trial to
+    /// the last. They are wider where this would be too many, or finer than values are kept.
     pub fn bins(&self, width: f64) -> Vec<Bin> {
+        let width = width.max((self.max - self.min) / MOST_BINS).max(1.0 / SCALE);
         let mut bins: Vec<Bin> = Vec::new();
         for value in self.values.iter_recorded() {
-            let at = (value.value_iterated_to() as f64 / SCALE / width).floor();
+            let most = value.value_iterated_to() as f64 / SCALE;
+            let at = (most.clamp(self.min, self.max) / width).floor();
             let mut next = bins.last().map_or(at, |bin| (bin.from / width).round() + 1.0);
             while next <= at {
                 bins.push(Bin { from: next * width, to: (next + 1.0) * width, n: 0 });
@@ -194,5 +199,18 @@ mod tests {
         let bins = of(&[0.5, 0.6, 3.2]).bins(1.0);
         assert_eq!(bins.iter().map(|bin| bin.n).collect::<Vec<_>>(), [2, 0, 0, 1]);
         assert_eq!((bins[0].from, bins[3].to), (0.0, 4.0));
+    }
+
+    #[test]
+    fn nearly_constant_values_have_few_bins() {
+        for width in [0.0, 1e-17] {
+            let constant = of(&[4.0; 100]).bins(width);
+            assert_eq!(constant.len(), 1, "{constant:?}");
+            assert!(constant[0].n == 100 && (constant[0].from - 4.0).abs() < 1e-5);
+            let nearly = of(&[40.0, 40.0 + 1e-14, 40.0001]).bins(width);
+            assert!(nearly.len() <= 102 && nearly.iter().map(|bin| bin.n).sum::<u32>() == 3);
+        }
+        let far = of(&[0.001, 80_000.0]).bins(1e-9);
+        assert!((9_999..=10_002).contains(&far.len()), "{}", far.len());
     }
 }

@@ -111,14 +111,14 @@ impl Experiments {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Cluster options")]
 pub(super) struct Access {
-    /// Run in this kubeconfig context instead of the experiment's kind cluster
+    /// Run in the cluster of this kubeconfig context instead of the experiment's kind cluster
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
     /// Path to the kubeconfig file
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Allow faults in this context even though it is not a kind cluster
-    #[arg(long, value_name = "NAME", hide = true)]
+    /// Allow faults in the cluster of this context although it is not a kind cluster of this machine
+    #[arg(long, value_name = "NAME")]
     pub allow_context: Option<String>,
     /// Container engine to use: unix:///path or tcp://host:port [default: the one that the docker CLI uses, then Podman's socket]
     #[arg(long, value_name = "ADDRESS")]

@@ -48,7 +48,7 @@ impl Command<'_> {
                 let kubeconfig =
                     kubeconfig_paths(access.kubeconfig.as_deref(), self.env.kubeconfig.as_deref(), self.env.home.as_deref());
                 let named = match cluster {
-                    Cluster::NamedContext { name } => Some(name),
+                    Cluster::NamedContext { name, .. } => Some(name),
                     _ => None,
                 };
                 Ok(ClusterSpec::Context { kubeconfig, context: flag.as_ref().or(named).cloned() })
@@ -56,19 +56,37 @@ impl Command<'_> {
         }
     }
 
-    /// A fault needs a cluster that somebody named: the current context may be any.
+    /// A fault needs a cluster that somebody named: the current context may be any. One that is not
+    /// kind's, and so may be anybody's, must also be allowed.
     pub(super) fn refuse_unnamed(
         &self,
         parsed: &Parsed,
         handle: &ClusterHandle,
     ) -> Result<(), RunError> {
-        let named = self.execution.access.context.is_some()
-            || matches!(parsed.experiment.cluster, Cluster::NamedContext { .. });
+        let (named, allowed) = match &parsed.experiment.cluster {
+            Cluster::NamedContext { allow_context, .. } => (true, allow_context.as_deref()),
+            _ => (self.execution.access.context.is_some(), None),
+        };
         let has_fault = parsed.experiment.steps().iter().any(|step| step.fault().is_some());
-        let Some(context) = handle.facts.context.as_ref().filter(|_| !named && has_fault) else {
+        let Some(context) = handle.facts.context.as_ref().filter(|_| has_fault) else {
             return Ok(());
         };
-        let name = &context.name;
+        let name = context.name.as_str();
+        let is_allowed = allowed == Some(name) || self.environment.allow_context == Some(name);
+        if named && (is_allowed || !matches!(handle.nodes, Nodes::Api(_))) {
+            return Ok(());
+        }
+        if named {
+            return Err(RunError::refused(format!(
+                "{} injects faults in {context}, which is not a kind cluster of this machine: that \
+                 must be allowed",
+                parsed.experiment.name
+            ))
+            .hint(format!(
+                "if this is the right cluster, add `--allow-context {name}`, or write `cluster: \
+                 {{context: {name}, allowContext: {name}}}` in the experiment"
+            )));
+        }
         Err(RunError::refused(format!(
             "{} injects faults but names no cluster: it would run in {context}",
             parsed.experiment.name

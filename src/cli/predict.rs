@@ -108,7 +108,7 @@ fn in_config(parsed: &Parsed, args: &Predict, env: &Env) -> Result<ExpectedClust
 fn context<'a>(parsed: &'a Parsed, args: &'a Predict) -> Option<&'a str> {
     match (&args.context, &parsed.experiment.cluster) {
         (Some(context), _) => Some(context),
-        (None, Cluster::NamedContext { name }) if args.kind_config.is_none() => Some(name),
+        (None, Cluster::NamedContext { name, .. }) if args.kind_config.is_none() => Some(name),
         _ => None,
     }
 }

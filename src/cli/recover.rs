@@ -86,12 +86,13 @@ fn sweep_uploads(state: &StateDir, docker_host: Option<&str>, env: &Env) {
 
 /// What is left in a cluster, the last first; of one that a run is using, that it is that run's.
 fn listing(state: &StateDir, ledger: &Ledger) -> Vec<String> {
-    let engine = ledger.pending().first().map_or("", |entry| &entry.engine);
+    let first = ledger.pending().first();
+    let place = first.map_or_else(String::new, |entry| entry.place(state.cluster()));
     let in_use = match state.look() {
         Ok(_) => String::new(),
         Err(busy) => format!(", not left behind ({})", busy.message),
     };
-    let mut lines = vec![format!("cluster {} on {engine}{in_use}:", state.cluster())];
+    let mut lines = vec![format!("{place}{in_use}:")];
     lines.extend(ledger.pending().iter().rev().map(|entry| {
         let at = entry.at.strftime("%Y-%m-%d %H:%M:%S UTC");
         format!("  {} (run {}, {at})", entry.undo.describe(), entry.run)
@@ -104,12 +105,12 @@ fn listing(state: &StateDir, ledger: &Ledger) -> Vec<String> {
 fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Failure> {
     let _lock = state.lock()?;
     let mut ledger = Ledger::open(&state.ledger())?;
-    let tools_of = async |engine: &str| match docker_host {
-        Some(other) if other != engine => {
-            knowing(tools(other, &env.engine, &env.path).await?, state.cluster(), other, engine)
-                .await
+    let tools_of = async |entry: &Entry| match docker_host {
+        Some(other) if entry.access.is_none() && other != entry.engine => {
+            let tools = on_engine(other, &env.engine, &env.path).await?;
+            knowing(tools, state.cluster(), other, &entry.engine).await
         }
-        _ => tools(engine, &env.engine, &env.path).await,
+        _ => tools(entry, &env.engine, &env.path).await,
     };
     let mut report = |entry: &Entry, progress: UndoProgress<'_>| match progress {
         UndoProgress::Begins => {
@@ -152,7 +153,7 @@ async fn knowing(
     other: &str,
     engine: &str,
 ) -> Result<Tools, RunError> {
-    match tools.docker.kind_nodes(cluster).await.map_err(RunError::failed_by)? {
+    match tools.docker()?.kind_nodes(cluster).await.map_err(RunError::failed_by)? {
         containers if containers.is_empty() => Err(RunError::failed(format!(
             "the container engine {other} has no containers of cluster {cluster}"
         ))
@@ -161,12 +162,19 @@ async fn knowing(
     }
 }
 
-/// The tools that undoing needs on one engine.
-pub(super) async fn tools(engine: &str, env: &EngineEnv, path: &OsStr) -> Result<Tools, RunError> {
+/// The tools that undoing an entry needs.
+pub(super) async fn tools(entry: &Entry, env: &EngineEnv, path: &OsStr) -> Result<Tools, RunError> {
+    match &entry.access {
+        Some(_) => Ok(Tools::through_the_api(None)),
+        None => on_engine(&entry.engine, env, path).await,
+    }
+}
+
+async fn on_engine(engine: &str, env: &EngineEnv, path: &OsStr) -> Result<Tools, RunError> {
     let endpoint = Endpoint::resolve(Some(engine), env).map_err(RunError::failed_by)?;
     let docker = Docker::connect(&endpoint).await.map_err(RunError::failed_by)?;
     let kind = find_kind_program(path, &endpoint, &docker);
-    Ok(Tools { docker, kind, cluster: None, hit: HitControlPlanes::default() })
+    Ok(Tools { docker: Some(docker), kind, cluster: None, hit: HitControlPlanes::default() })
 }
 
 #[cfg(test)]
@@ -180,7 +188,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let state = StateDir::of_kind(root.path(), "c", "unix:///d.sock").make().unwrap();
         let mut ledger = Ledger::open(&state.ledger()).unwrap();
-        let run_ref = RunRef { run: "r", engine: "unix:///d.sock" };
+        let run_ref = RunRef { run: "r", engine: "unix:///d.sock", access: None };
         ledger.record(run_ref, UndoEntry::KindCluster { name: "c".into() }).unwrap();
         let lock = state.lock().unwrap();
         let lines = listing(&state, &ledger);
@@ -195,7 +203,7 @@ mod tests {
     async fn another_engine_must_know_the_cluster() {
         let engine = FakeEngine::start();
         let tools = async || {
-            let (docker, kind) = (engine.connect().await, Err(RunError::refused("no kind")));
+            let (docker, kind) = (Some(engine.connect().await), Err(RunError::refused("no kind")));
             Tools { docker, kind, cluster: None, hit: HitControlPlanes::default() }
         };
         assert!(knowing(tools().await, "c", "unix:///moved", "unix:///first").await.is_ok());

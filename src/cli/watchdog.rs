@@ -8,7 +8,7 @@ use super::{block_on, exit, failure::Failure, recover};
 use crate::docker::EngineEnv;
 use crate::engine::environment::state_dir::StateDir;
 use crate::engine::error::RunError;
-use crate::engine::undo::ledger::Ledger;
+use crate::engine::undo::ledger::{Entry, Ledger};
 use crate::engine::undo::recover as undo;
 use crate::engine::undo::watchdog::{self, Found, Wait};
 
@@ -49,7 +49,7 @@ async fn undo_only(state: &StateDir) -> Result<(), RunError> {
     Ok(())
 }
 
-async fn tools_of(engine: &str) -> Result<undo::Tools, RunError> {
-    recover::tools(engine, &EngineEnv::default(), &std::env::var_os("PATH").unwrap_or_default())
+async fn tools_of(entry: &Entry) -> Result<undo::Tools, RunError> {
+    recover::tools(entry, &EngineEnv::default(), &std::env::var_os("PATH").unwrap_or_default())
         .await
 }

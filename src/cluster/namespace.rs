@@ -14,6 +14,7 @@ use super::labels::RUN_LABEL;
 use super::leftovers::Leftovers;
 use super::objects::Pod;
 use crate::timeline::Ready;
+use crate::timeline::leader::SYSTEM_NAMESPACE;
 
 /// The label that everybody's tools look at, and our value of it.
 pub(super) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "outage");
@@ -27,6 +28,21 @@ const POD_GRACE_SECONDS: u32 = 1;
 const FORCE_AFTER: Duration = Duration::from_secs(5);
 
 impl Cluster {
+    /// What tells this cluster from any other, whatever its contexts are called: the uid of its
+    /// namespace kube-system, which lives as long as the cluster; its server's address where the
+    /// user may not read that.
+    pub(crate) async fn identity(&self) -> Result<String, ClusterError> {
+        let api: Api<Namespace> = Api::all(self.client());
+        let what = format!("read the namespace {SYSTEM_NAMESPACE}");
+        match self.call(what, api.get(SYSTEM_NAMESPACE)).await {
+            Ok(namespace) => Ok(namespace.metadata.uid.unwrap_or_else(|| self.server().to_owned())),
+            Err(ClusterError::Forbidden { .. } | ClusterError::NotFound { .. }) => {
+                Ok(self.server().to_owned())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Makes a namespace with our labels, and waits until pods can be made in it. Errors when it
     /// exists, and when the API server does not take its name, or the run's full id as a label (at
     /// most 63 letters, digits, `-`, `_` and `.`).

@@ -2,6 +2,7 @@
 
 use std::future::ready;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -9,11 +10,10 @@ use futures_util::future::LocalBoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::cluster::{Cluster, ClusterError, Workload};
-use crate::docker::Container;
 use crate::engine::abort::Abort;
 use crate::engine::backend::Backend;
 use crate::engine::backend::embedded::{self, EmbeddedBackend};
-use crate::engine::backend::kind::KindBackend;
+use crate::engine::backend::real::{self, RealBackend};
 use crate::engine::backend::run_scope::{self, RunScope, Running};
 use crate::engine::environment::handle::{
     ClusterHandle, EmbeddedNodes, Environment, KindNodes, Nodes,
@@ -28,6 +28,7 @@ use crate::engine::undo::ledger::{Access, Ledger, RunRef};
 use crate::engine::undo::recover::{HitControlPlanes, Tools};
 use crate::engine::undo::watchdog;
 use crate::experiment::{ApiServer, Ask, Diagnostic, Experiment, Parsed};
+use crate::fault::NodeTarget;
 use crate::plan::{Node, each_node};
 use crate::timeline::{Anchor, Event, Header, NodeRole, RunFolder, StoreError};
 
@@ -74,21 +75,26 @@ async fn workload(handle: &ClusterHandle, parsed: &Parsed) -> Result<Workload, R
 }
 
 /// The experiment with what its probes mean in this cluster (see [`behind::resolved`]). Refuses what
-/// the model can't show before anything is looked for in it.
+/// can't be done in it before anything is looked for.
 pub(crate) async fn resolved(handle: &ClusterHandle, parsed: &Parsed) -> Result<Parsed, RunError> {
-    if handle.is_model() {
-        embedded::refuse_unmodelled(&parsed.experiment)?;
-    }
+    refuse_impossible(handle, &parsed.experiment)?;
     behind::resolved(&handle.cluster, parsed).await
 }
 
 /// The workload as this handle can have it. Refuses what it does not have: in the model that is
 /// much.
 pub(crate) async fn fits(handle: &ClusterHandle, parsed: &Parsed) -> Result<Workload, RunError> {
-    if handle.is_model() {
-        embedded::refuse_unmodelled(&parsed.experiment)?;
-    }
+    refuse_impossible(handle, &parsed.experiment)?;
     workload(handle, parsed).await
+}
+
+/// Refuses what can't be done on nodes as this cluster has them.
+fn refuse_impossible(handle: &ClusterHandle, experiment: &Experiment) -> Result<(), RunError> {
+    match handle.nodes {
+        Nodes::Kind(_) => Ok(()),
+        Nodes::Api(_) => real::refuse_without_engine(experiment),
+        Nodes::Embedded(_) => embedded::refuse_unmodelled(experiment),
+    }
 }
 
 /// The same for what exists already and is named.
@@ -144,6 +150,21 @@ async fn refuse_unreachable(experiment: &Experiment, cluster: &Cluster) -> Resul
     Ok(())
 }
 
+/// What stands for a container engine's address in the ledger of a cluster that is reached through
+/// its API alone.
+const API: &str = "api";
+
+/// What a real cluster's nodes are reached by.
+struct Ground<'a> {
+    tools: Tools,
+    machines: Vec<NodeTarget>,
+    /// This program for the nodes.
+    binary: Arc<[u8]>,
+    /// How a later process reaches the cluster.
+    access: &'a Access,
+    engine: &'a str,
+}
+
 /// One run of a session.
 struct Once<'a> {
     session: &'a Session<'a>,
@@ -183,6 +204,7 @@ impl Session<'_> {
         };
         match &handle.nodes {
             Nodes::Kind(nodes) => once.on_kind(nodes, workload).await,
+            Nodes::Api(access) => once.through_the_api(access, workload).await,
             Nodes::Embedded(nodes) => once.on_embedded(nodes, workload).await,
         }
     }
@@ -190,28 +212,49 @@ impl Session<'_> {
 
 impl<'o> Once<'o> {
     async fn on_kind(self, nodes: &KindNodes, workload: Workload) -> Result<Ended, RunError> {
+        let (docker, kind) = (Some(nodes.docker.clone()), nodes.kind.clone());
+        let (cluster, hit) = (Some(self.handle.cluster.clone()), HitControlPlanes::default());
+        let ground = Ground {
+            tools: Tools { docker, kind, cluster, hit: hit.clone() },
+            machines: nodes_of(self.handle, nodes.machines()),
+            binary: nodes.binary.clone(),
+            access: &nodes.access,
+            engine: &nodes.engine,
+        };
+        let ended = self.on_real(ground, workload).await;
+        nodes.hit.add(&hit);
+        ended
+    }
+
+    async fn through_the_api(self, access: &Access, workload: Workload) -> Result<Ended, RunError> {
+        let ground = Ground {
+            tools: Tools::through_the_api(Some(self.handle.cluster.clone())),
+            machines: Vec::new(),
+            binary: Arc::default(),
+            access,
+            engine: API,
+        };
+        self.on_real(ground, workload).await
+    }
+
+    async fn on_real(self, ground: Ground<'_>, workload: Workload) -> Result<Ended, RunError> {
+        let Ground { tools, machines, binary, access, engine } = ground;
         let experiment =
             &each_node::spelled_out(&self.session.parsed.experiment, &self.handle.facts.nodes);
         refuse_unreachable(experiment, &self.handle.cluster).await?;
-        let (docker, kind, cluster) =
-            (nodes.docker.clone(), nodes.kind.clone(), Some(self.handle.cluster.clone()));
-        let hit = HitControlPlanes::default();
-        let tools = Tools { docker, kind, cluster, hit: hit.clone() };
         let id = self.id.clone();
-        let backend = KindBackend {
-            scope: self.scope(experiment, &id, workload, nodes.access.clone()),
-            containers: nodes_of(self.handle, &nodes.containers),
-            binary: nodes.binary.clone(),
+        let backend = RealBackend {
+            scope: self.scope(experiment, &id, workload, access.clone()),
+            machines,
+            binary,
             tools,
             uploads: self.handle.state.uploads(&id),
             engine_events: None,
             observers: None,
             records: None,
         };
-        let arm = |after| arm(self.session.environment, self.handle, &id, &nodes.engine, after);
-        let ended = self.carry_out(backend, experiment, &nodes.engine, &arm).await;
-        nodes.hit.add(&hit);
-        ended
+        let arm = |after| arm(self.session.environment, self.handle, &id, engine, after);
+        self.carry_out(backend, experiment, engine, &arm).await
     }
 
     async fn on_embedded(
@@ -272,7 +315,9 @@ impl<'o> Once<'o> {
         for text in &handle.warnings {
             recorder.event(Event::Note { warning: true, text: text.clone() });
         }
-        let run_ref = RunRef { run: &self.id, engine };
+        let access = backend.scope().access.clone();
+        let through_api = matches!(access, Access::Api { .. });
+        let run_ref = RunRef { run: &self.id, engine, access: through_api.then_some(&access) };
         let (tuning, seed, undo_timer_margin) =
             (&handle.facts.tuning, self.seed, self.session.environment.undo_timer_margin);
         let job = Job { run_ref, experiment, tuning, seed, undo_timer_margin, arm };
@@ -322,12 +367,11 @@ fn arm(
 
 /// The containers that are the cluster's nodes: by label, and by an address that agrees with the
 /// Node's; and the load balancer that the label gives them. Nothing else is touched.
-fn nodes_of(handle: &ClusterHandle, containers: &[Container]) -> Vec<Container> {
-    let is_node = |container: &Container| {
-        handle.facts.nodes.iter().any(|node| node.container.as_ref() == Some(&container.id))
-    };
-    let known = |container: &&Container| {
-        is_node(container) || container.role == NodeRole::ExternalLoadBalancer
-    };
-    containers.iter().filter(known).cloned().collect()
+fn nodes_of(handle: &ClusterHandle, mut machines: Vec<NodeTarget>) -> Vec<NodeTarget> {
+    let nodes = &handle.facts.nodes;
+    machines.retain(|machine| {
+        machine.role == NodeRole::ExternalLoadBalancer
+            || nodes.iter().any(|node| node.container.as_ref() == Some(&machine.container_id))
+    });
+    machines
 }

@@ -65,7 +65,7 @@ pub(super) fn experiment() -> Experiment {
 }
 
 const MARGIN: Duration = Duration::from_secs(60);
-const RUN: RunRef<'static> = RunRef { run: "r", engine: "unix:///engine.sock" };
+const RUN: RunRef<'static> = RunRef { run: "r", engine: "unix:///engine.sock", access: None };
 
 fn header() -> Header {
     let cluster = ClusterFacts {

@@ -267,7 +267,11 @@ pub fn cluster(cluster: &ClusterFacts) -> String {
     let version = cluster.kubernetes.split('+').next().unwrap_or_default();
     let nodes =
         cluster.nodes.iter().filter(|node| node.role != NodeRole::ExternalLoadBalancer).count();
-    let context = cluster.context.as_ref().map_or(String::new(), |context| format!("{context}, "));
+    let context = match (&cluster.context, cluster.kind) {
+        (Some(context), ClusterKind::Context) => format!("{}, ", context.reached_by()),
+        (Some(context), _) => format!("{context}, "),
+        (None, _) => String::new(),
+    };
     format!("{kind} ({context}Kubernetes {version}, {}{real})", count(nodes as u64, "node"))
 }
 

@@ -89,11 +89,17 @@ pub struct ContextFacts {
     pub user: Option<String>,
 }
 
+impl ContextFacts {
+    /// Its server and user, for people.
+    pub fn reached_by(&self) -> String {
+        let user = self.user.as_ref().map_or(String::new(), |user| format!(", user {user}"));
+        format!("server {}{user}", self.server)
+    }
+}
+
 impl std::fmt::Display for ContextFacts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, server, user } = self;
-        write!(f, "context {name}, server {server}")?;
-        user.as_ref().map_or(Ok(()), |user| write!(f, ", user {user}"))
+        write!(f, "context {}, {}", self.name, self.reached_by())
     }
 }
 

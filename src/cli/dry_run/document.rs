@@ -216,11 +216,15 @@ impl Cluster {
                 });
             return format!("kind cluster {name} would be created ({image}) and kept");
         }
-        let engine = engine.as_deref().unwrap_or("a model inside this program: no real Kubernetes");
+        let reached_by = match (engine, self.foreign()) {
+            (Some(engine), _) => engine.as_str(),
+            (None, Some(_)) => "reached through its API alone",
+            (None, None) => "a model inside this program: no real Kubernetes",
+        };
         let context =
             context.as_ref().map_or(String::new(), |context| format!("context {context}, "));
         format!(
-            "{name} ({context}Kubernetes {}, {}), {engine}",
+            "{name} ({context}Kubernetes {}, {}), {reached_by}",
             kubernetes.as_deref().unwrap_or("unknown"),
             counted(nodes.unwrap_or_default(), "node")
         )

@@ -15,7 +15,7 @@ use super::outputs::Outputs;
 use super::{exit, expected_cluster, failure::Failure, print};
 use crate::canary;
 use crate::cluster::{Pod, PodOnNode};
-use crate::engine::backend::kind;
+use crate::engine::backend::real;
 use crate::engine::environment::handle::{ClusterHandle, Found, Nodes};
 use crate::engine::environment::provision::{self, ClusterSpec};
 use crate::engine::error::RunError;
@@ -268,7 +268,7 @@ async fn step_of(
     let PlannedStep { step, candidates, undo_after, .. } = planned;
     let Some((fault, hold)) = step.fault() else { return Ok(None) };
     if let Some(Nodes::Kind(nodes)) = handle.map(|handle| &handle.nodes) {
-        kind::refuse_lost_address(nodes, fault, candidates).await?;
+        real::refuse_lost_address(nodes, fault, candidates).await?;
     }
     let model = handle.is_some_and(ClusterHandle::is_model);
     let undo_on = |node: &&Node| match model {

@@ -132,7 +132,7 @@ impl<'a> Planned<'a> {
         match &self.study.cells[0].parsed.experiment.cluster {
             Cluster::Kind { .. } => Ground::Kind,
             Cluster::Context => Ground::Context { name: None },
-            Cluster::NamedContext { name } => Ground::Context { name: Some(name.clone()) },
+            Cluster::NamedContext { name, .. } => Ground::Context { name: Some(name.clone()) },
         }
     }
 

@@ -1,10 +1,10 @@
-//! All that a run may do to the backend. The real one is in `kind.rs`, the model in `embedded.rs`,
+//! All that a run may do to the backend. The real one is in `real.rs`, the model in `embedded.rs`,
 //! what both do through the API in `run_scope.rs`; tests run the engine against a fake one.
 
 pub(crate) mod embedded;
 #[cfg(test)]
 pub(in crate::engine) mod fake;
-pub(crate) mod kind;
+pub(crate) mod real;
 pub(crate) mod run_scope;
 
 use tokio::sync::mpsc::UnboundedSender;

@@ -23,14 +23,23 @@ pub(in crate::engine) fn claim(
 ) -> Result<Claim, RunError> {
     let engine = environment.engine()?.docker_host();
     let state = StateDir::of_kind(environment.state_dir, cluster, engine);
-    let lock = match environment.only_look {
-        true => state.look()?,
-        false => state.clone().make()?.lock()?,
-    };
+    let claimed = lock(environment, state)?;
     if let Some(earlier) = StateDir::of_earlier_versions(environment.state_dir, cluster) {
         earlier.look()?;
         refuse_pending_on(&earlier, Some(engine))?;
     }
+    Ok(claimed)
+}
+
+/// Takes the lock of a state directory. Refused while another run has it.
+pub(in crate::engine) fn lock(
+    environment: &Environment<'_>,
+    state: StateDir,
+) -> Result<Claim, RunError> {
+    let lock = match environment.only_look {
+        true => state.look()?,
+        false => state.clone().make()?.lock()?,
+    };
     Ok(Claim { state, lock })
 }
 
@@ -91,7 +100,7 @@ mod tests {
         let mut ledger = Ledger::open(&state.ledger()).unwrap();
         for seconds in [3600, 100, 900] {
             let (name, access) = (format!("n{seconds}"), Access::Kind { cluster: "c".into() });
-            let run_ref = RunRef { run: "r", engine: "e" };
+            let run_ref = RunRef { run: "r", engine: "e", access: None };
             ledger
                 .record_watched(
                     run_ref,
@@ -117,7 +126,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let earlier = StateDir::nameless(root.path(), "c").make().unwrap();
         let mut ledger = Ledger::open(&earlier.ledger()).unwrap();
-        let run_ref = RunRef { run: "r", engine: "unix:///docker.sock" };
+        let run_ref = RunRef { run: "r", engine: "unix:///docker.sock", access: None };
         ledger.record(run_ref, UndoEntry::KindCluster { name: "c".into() }).unwrap();
         let claimed = |engine: &str| {
             let engine = Endpoint { address: engine.into(), origin: "a test".into() };

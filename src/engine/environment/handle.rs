@@ -14,6 +14,7 @@ use crate::engine::environment::state_dir::{Lock, StateDir};
 use crate::engine::error::RunError;
 use crate::engine::undo::ledger::Access;
 use crate::engine::undo::recover::HitControlPlanes;
+use crate::fault::NodeTarget;
 use crate::plan::Node;
 use crate::timeline::{ClusterFacts, NodeRole, Ready};
 
@@ -76,8 +77,8 @@ impl ClusterHandle {
         let nodes = self.cluster.nodes().await.map_err(RunError::refused_by)?;
         let nodes = nodes.into_iter().map(Node::from).collect();
         Ok(match &self.nodes {
-            Nodes::Kind(kind) => with_containers(nodes, &kind.containers),
-            Nodes::Embedded(_) => nodes,
+            Nodes::Kind(kind) => with_machines(nodes, &kind.machines()),
+            Nodes::Api(_) | Nodes::Embedded(_) => nodes,
         })
     }
 
@@ -105,6 +106,8 @@ impl From<crate::cluster::Node> for Node {
 pub(crate) enum Nodes {
     /// The containers of a kind cluster.
     Kind(Box<KindNodes>),
+    /// Whatever they are: the cluster is reached through its API alone.
+    Api(Access),
     /// The model inside this program.
     Embedded(EmbeddedNodes),
 }
@@ -155,20 +158,25 @@ pub(crate) struct EmbeddedNodes {
     pub(in crate::engine) _folder: Option<Folder>,
 }
 
+impl KindNodes {
+    pub(crate) fn machines(&self) -> Vec<NodeTarget> {
+        self.containers.iter().map(|machine| NodeTarget::new(&machine.name, machine)).collect()
+    }
+}
+
 /// The nodes, those that are not containers marked, and kind's load balancer: a machine, but not a
 /// node of Kubernetes. Selection knows it; nobody waits for it to be Ready.
-pub(crate) fn with_containers(mut nodes: Vec<Node>, containers: &[Container]) -> Vec<Node> {
+pub(crate) fn with_machines(mut nodes: Vec<Node>, machines: &[NodeTarget]) -> Vec<Node> {
     for node in &mut nodes {
-        node.api_only = containers.iter().all(|container| container.name != node.name);
+        node.api_only = machines.iter().all(|machine| machine.container_name != node.name);
     }
-    let balancers =
-        containers.iter().filter(|container| container.role == NodeRole::ExternalLoadBalancer);
-    let machine = |c: &Container| Node {
-        name: c.name.clone(),
-        role: c.role,
+    let balancers = machines.iter().filter(|it| it.role == NodeRole::ExternalLoadBalancer);
+    let machine = |machine: &NodeTarget| Node {
+        name: machine.container_name.clone(),
+        role: machine.role,
         labels: Default::default(),
         ready: true,
-        address: c.addresses.values().flatten().next().map(ToString::to_string),
+        address: machine.addresses.values().flatten().next().map(ToString::to_string),
         api_only: false,
     };
     nodes.extend(balancers.map(machine));

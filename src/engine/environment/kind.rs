@@ -1,4 +1,4 @@
-//! A kind cluster as handle: found by its name or through a context, or made.
+//! A kind cluster as handle: found by its name or behind a context, or made.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -68,7 +68,7 @@ async fn take(
     let claimed = claim(environment, name)?;
     if !environment.only_look {
         let tools = || Tools {
-            docker: docker.clone(),
+            docker: Some(docker.clone()),
             kind: kind.clone(),
             cluster: None,
             hit: HitControlPlanes::default(),
@@ -90,7 +90,7 @@ pub(crate) async fn running_nodes(docker: &Docker) -> Result<Vec<NodeRole>, RunE
     Ok(roles)
 }
 
-async fn connect(environment: &Environment<'_>) -> Result<Docker, RunError> {
+pub(super) async fn connect(environment: &Environment<'_>) -> Result<Docker, RunError> {
     Docker::connect(environment.engine()?).await.map_err(RunError::refused_by)
 }
 
@@ -132,7 +132,8 @@ pub(in crate::engine) async fn make(
     say(Preparing::Step(&format!("creating the kind cluster {name}")));
     // kind wants a file for the kubeconfig; the user's own would have its context switched.
     let kubeconfig = claimed.state.scratch("kubeconfig");
-    let run_ref = RunRef { run: "cluster", engine: environment.engine()?.docker_host() };
+    let run_ref =
+        RunRef { run: "cluster", engine: environment.engine()?.docker_host(), access: None };
     let pending = ledger.record(run_ref, UndoEntry::KindCluster { name: name.to_owned() })?;
     let create = KindCreate {
         name,
@@ -362,57 +363,36 @@ fn refuse_other_settings(config: &KindConfig, handle: &ClusterHandle) -> Result<
     ))
 }
 
-/// Finds the kind cluster of a context. One that is none of kind's is refused.
-pub(crate) async fn of_context(
+/// The kind cluster of this machine's engine to which a context leads; `None`: it leads to another
+/// one.
+pub(super) async fn of_context(
+    cluster: &Cluster,
     kubeconfig: &[PathBuf],
-    context: Option<&str>,
+    docker: &Docker,
     environment: &Environment<'_>,
     say: Say<'_>,
-) -> Result<ClusterHandle, RunError> {
-    let mut tell = |text: &str| say(Preparing::Detail(text));
-    let cluster =
-        Cluster::from_files(kubeconfig, context, &mut tell).await.map_err(RunError::refused_by)?;
-    let docker = connect(environment).await?;
+) -> Result<Option<ClusterHandle>, RunError> {
     let mut all = Vec::new();
     for name in docker.kind_clusters().await.map_err(RunError::refused_by)? {
         all.extend(docker.kind_nodes(&name).await.map_err(RunError::refused_by)?);
     }
     let kind_cluster =
         cluster.kind_cluster(&node_containers(&all)).await.map_err(RunError::refused_by)?;
-    let Some(name) = kind_cluster else {
-        return Err(not_kind(&cluster, environment.allow_context));
-    };
+    let Some(name) = kind_cluster else { return Ok(None) };
     let containers: Vec<Container> =
         all.into_iter().filter(|container| container.cluster == name).collect();
-    // A later process may be started in another directory.
-    let kubeconfig = kubeconfig
-        .iter()
-        .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()))
-        .collect();
     let access = Access::Context {
-        kubeconfig,
+        kubeconfig: kubeconfig.to_vec(),
         context: cluster.context().to_owned(),
         cluster: name.clone(),
     };
-    refuse_moved(&name, &docker, &containers).await?;
+    refuse_moved(&name, docker, &containers).await?;
     // The same lock as a run that reaches the cluster by its name.
-    let kind = kind_program(environment, &docker);
-    let claimed = take(&name, &docker, &kind, environment, say).await?;
-    let context = Some(cluster.context_facts());
+    let kind = kind_program(environment, docker);
+    let claimed = take(&name, docker, &kind, environment, say).await?;
+    let (cluster, context) = (cluster.clone(), Some(cluster.context_facts()));
     let mut handle =
-        handle(&name, docker, cluster, access, containers, claimed, environment).await?;
+        handle(&name, docker.clone(), cluster, access, containers, claimed, environment).await?;
     handle.facts.context = context;
-    Ok(handle)
-}
-
-fn not_kind(cluster: &Cluster, allowed: Option<&str>) -> RunError {
-    let context = cluster.context();
-    let refused = RunError::refused(format!(
-        "context {context} ({}) is not a kind cluster of this machine's container engine",
-        cluster.server()
-    ));
-    if allowed == Some(context) {
-        return refused.hint("node faults are injected through the container engine: other clusters are not supported yet");
-    }
-    refused.hint("`kind get clusters` lists the existing ones; an experiment that names a kind config creates its own")
+    Ok(Some(handle))
 }

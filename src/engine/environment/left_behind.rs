@@ -47,7 +47,7 @@ pub(super) async fn strike_undone(
         say(Preparing::Step(&line));
     };
     beating(state, async {
-        let tools_of = async |_: &str| Ok(tools());
+        let tools_of = async |_: &Entry| Ok(tools());
         recover::matching(&mut ledger, |entry| over.contains(&entry.id), tools_of, &mut report)
             .await;
         if ledger.pending().iter().all(|entry| hits_nothing_else(&entry.undo)) {
@@ -62,8 +62,9 @@ pub(super) async fn strike_undone(
 /// one waits for its watchdog, or for `recover`.
 async fn may_be_undone(entry: &Entry, tools: &Tools) -> bool {
     let UndoEntry::Fault(undo) = &entry.undo else { return false };
+    let Ok(docker) = tools.docker() else { return false };
     entry.watched_until.is_some_and(|until| until < jiff::Timestamp::now())
-        && tools.docker.state(&undo.target.handle()).await == Ok(NodeState::Up)
+        && docker.state(&undo.target.handle()).await == Ok(NodeState::Up)
 }
 
 /// Whether it is ours alone, and its removal hits nothing else.
@@ -87,7 +88,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let state = StateDir::nameless(root.path(), "c").make().unwrap();
         let mut ledger = Ledger::open(&state.ledger()).unwrap();
-        let run_ref = RunRef { run: "r", engine: "e" };
+        let run_ref = RunRef { run: "r", engine: "e", access: None };
         let kill = samples::plan_of(&samples::fault(FaultKind::NodeKill)).unwrap();
         ledger
             .record(
@@ -98,7 +99,7 @@ mod tests {
         ledger.record_watched(run_ref, UndoEntry::Fault(kill), after).unwrap();
         let docker = engine.connect().await;
         let tools = || Tools {
-            docker: docker.clone(),
+            docker: Some(docker.clone()),
             kind: Err(RunError::refused("no kind")),
             cluster: None,
             hit: HitControlPlanes::default(),

@@ -1,9 +1,10 @@
 //! What a run stands on: the cluster (found, or made when absent), its lock and its folder.
 //!
-//! `provision.rs` is the way in, `handle.rs` what comes out; `kind.rs` and `embedded.rs` are
-//! siblings: what a cluster's nodes are made of.
+//! `provision.rs` is the way in, `handle.rs` what comes out; `kind.rs`, `context.rs` and
+//! `embedded.rs` are siblings: what a cluster's nodes are made of.
 
 pub(in crate::engine) mod claim;
+mod context;
 mod differences;
 pub(crate) mod embedded;
 pub(crate) mod embedded_folder;

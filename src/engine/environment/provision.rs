@@ -1,12 +1,12 @@
 //! Finds the cluster to run in, or makes it when it is absent. All refusals that need no look at the
-//! experiment's method are on this way. `kind.rs` and `embedded.rs` are siblings: what a cluster's
+//! experiment's method are on this way. `kind.rs`, `context.rs` and `embedded.rs` are siblings: what a cluster's
 //! nodes are made of.
 
 use std::path::PathBuf;
 
 use crate::engine::abort::Abort;
 use crate::engine::environment::handle::{ClusterHandle, Environment, Found, Say};
-use crate::engine::environment::{embedded, kind};
+use crate::engine::environment::{context, embedded, kind};
 use crate::engine::error::RunError;
 use crate::kind_config::KindConfig;
 
@@ -52,8 +52,8 @@ pub(crate) async fn find(
     let there = |handle| Found::ClusterHandle(Box::new(handle));
     match wanted {
         ClusterSpec::Kind { config } => kind::find(config, environment, say).await,
-        ClusterSpec::Context { kubeconfig, context } => {
-            kind::of_context(kubeconfig, context.as_deref(), environment, say).await.map(there)
+        ClusterSpec::Context { kubeconfig, context: name } => {
+            context::find(kubeconfig, name.as_deref(), environment, say).await.map(there)
         }
         ClusterSpec::Embedded { config } => {
             embedded::start(config, environment, say).await.map(there)

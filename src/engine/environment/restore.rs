@@ -69,7 +69,7 @@ pub(crate) async fn settle(handle: &ClusterHandle, say: Say<'_>) -> Result<(), R
     };
     beating(
         &handle.state,
-        recover::all(&mut ledger, async |engine: &str| tools(nodes, engine), &mut report),
+        recover::all(&mut ledger, async |entry: &Entry| tools(nodes, &entry.engine), &mut report),
     )
     .await;
     Ok(())
@@ -83,7 +83,7 @@ fn tools(nodes: &KindNodes, engine: &str) -> Result<Tools, RunError> {
         )));
     }
     Ok(Tools {
-        docker: nodes.docker.clone(),
+        docker: Some(nodes.docker.clone()),
         kind: nodes.kind.clone(),
         cluster: None,
         hit: nodes.hit.clone(),

@@ -27,6 +27,13 @@ impl StateDir {
         Self { path: root.join(CLUSTERS).join(name), cluster: cluster.to_owned() }
     }
 
+    /// The directory of a cluster that is reached through its API alone: one, whatever context
+    /// leads to it.
+    pub(crate) fn of_identity(root: &Path, context: &str, identity: &str) -> Self {
+        let path = root.join(CLUSTERS).join(format!("api@{}", plain(identity)));
+        Self { path, cluster: context.to_owned() }
+    }
+
     /// Where earlier versions kept it, whatever the engine; `None` when they did not.
     pub(crate) fn of_earlier_versions(root: &Path, cluster: &str) -> Option<Self> {
         let state = Self::nameless(root, cluster);

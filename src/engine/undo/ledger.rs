@@ -70,6 +70,16 @@ pub(crate) enum Access {
         /// The kind cluster that it leads to.
         cluster: String,
     },
+    /// Through a context of the user's kubeconfig, and nothing but the API that it leads to.
+    Api {
+        /// The kubeconfig's files.
+        kubeconfig: Vec<PathBuf>,
+        context: String,
+        /// What tells it from any other cluster (see [`Cluster::identity`]).
+        ///
+        /// [`Cluster::identity`]: crate::cluster::Cluster::identity
+        identity: String,
+    },
     /// Not at all: the embedded cluster ends with its process.
     Embedded,
 }
@@ -79,7 +89,7 @@ impl Access {
     pub(crate) fn cluster(&self) -> Option<&str> {
         match self {
             Access::Kind { cluster } | Access::Context { cluster, .. } => Some(cluster),
-            Access::Embedded => None,
+            Access::Api { .. } | Access::Embedded => None,
         }
     }
 
@@ -93,7 +103,8 @@ impl Access {
                     "kind export kubeconfig --name {cluster} --kubeconfig {file} && kubectl --kubeconfig {file}"
                 )
             }
-            Access::Context { kubeconfig, context, .. } => {
+            Access::Context { kubeconfig, context, .. }
+            | Access::Api { kubeconfig, context, .. } => {
                 let files: Vec<_> =
                     kubeconfig.iter().map(|file| file.display().to_string()).collect();
                 format!("KUBECONFIG='{}' kubectl --context '{context}'", files.join(":"))
@@ -187,6 +198,9 @@ pub(crate) struct Entry {
     pub run: String,
     /// The container engine's address: only there can it be undone.
     pub engine: String,
+    /// How its cluster is reached, where that is not through the container engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
     /// When it was written.
     pub at: jiff::Timestamp,
     /// When a watchdog undoes it if its run has died; `None`: none does.
@@ -195,6 +209,16 @@ pub(crate) struct Entry {
     /// What must be undone. A ledger of an earlier version says `obligation`.
     #[serde(alias = "obligation")]
     pub undo: UndoEntry,
+}
+
+impl Entry {
+    /// Where it is to be undone, for people; `cluster` is what its state directory is called.
+    pub(crate) fn place(&self, cluster: &str) -> String {
+        match &self.access {
+            Some(Access::Api { context, .. }) => format!("cluster of context {context}"),
+            _ => format!("cluster {cluster} on {}", self.engine),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -217,6 +241,8 @@ pub(crate) struct RunRef<'a> {
     pub run: &'a str,
     /// The container engine's address.
     pub engine: &'a str,
+    /// How its cluster is reached, where that is not through the container engine.
+    pub access: Option<&'a Access>,
 }
 
 /// The ledger of one cluster. Each change is on the disk when the call returns.
@@ -296,6 +322,7 @@ impl Ledger {
             id: self.next,
             run: run_ref.run.to_owned(),
             engine: run_ref.engine.to_owned(),
+            access: run_ref.access.cloned(),
             at: jiff::Timestamp::now(),
             watched_until,
             undo,
@@ -391,7 +418,7 @@ mod tests {
     use super::*;
     use crate::fault::samples;
 
-    const R: RunRef<'_> = RunRef { run: "r", engine: "unix:///e.sock" };
+    const R: RunRef<'_> = RunRef { run: "r", engine: "unix:///e.sock", access: None };
 
     fn namespace(name: &str) -> UndoEntry {
         UndoEntry::Namespace { name: name.into(), access: Access::Kind { cluster: "a".into() } }

@@ -39,8 +39,8 @@ const GONE_LOOK: Duration = Duration::from_secs(2);
 
 /// The tools that undoing needs. What is absent is only missed when it is needed.
 pub(crate) struct Tools {
-    /// The container engine.
-    pub docker: Docker,
+    /// The container engine; `None` where the cluster is reached through its API alone.
+    pub docker: Option<Docker>,
     /// The kind program.
     pub kind: Result<Kind, RunError>,
     /// The cluster, where it is connected already.
@@ -125,7 +125,7 @@ impl Tools {
     }
 
     async fn works(&self, undo: &fault::Undo) -> Result<String, RunError> {
-        let runs = match fault::stays_up(undo, &self.docker).await {
+        let runs = match fault::stays_up(undo, self.docker()?).await {
             Ok(fault::Found::Runs(runs)) => runs,
             Ok(fault::Found::NodeOff) => return Ok(OFF.into()),
             // Somebody deleted the cluster.
@@ -141,7 +141,7 @@ impl Tools {
         }
         let began = Instant::now();
         let cluster = self.connected_within(&access, fault::WORKS_WITHIN).await?;
-        let heard = fault::sends_heartbeat(undo, &self.docker, &cluster, began).await;
+        let heard = fault::sends_heartbeat(undo, self.docker()?, &cluster, began).await;
         heard.map_err(RunError::failed_by)?;
         Ok(format!("{runs} and sends heartbeats"))
     }
@@ -152,7 +152,7 @@ impl Tools {
             FaultPhase::NotUndone => not_undone = Some(detail),
             _ => progress(phase, detail),
         };
-        let result = fault::undo(undo, &self.docker, &mut heard).await;
+        let result = fault::undo(undo, self.docker()?, &mut heard).await;
         match (result, not_undone) {
             // A container that is gone needs no undo: somebody deleted the cluster.
             (Err(error), _) if error.is_gone() => {
@@ -192,18 +192,19 @@ impl Tools {
         containers: &[String],
         uploads: Option<&Path>,
     ) -> Result<(), RunError> {
+        let docker = self.docker()?;
         let late = match uploads {
-            Some(folder) => uploads::remove_late(&self.docker, folder).await,
+            Some(folder) => uploads::remove_late(docker, folder).await,
             None => Ok(()),
         };
         // One that fails keeps no other node from being looked at.
         let mut failed = late.err();
         for container in containers {
             let node = NodeHandle { name: container.clone(), id: container.clone() };
-            match agent::sweep(&self.docker, &node, run).await {
+            match agent::sweep(docker, &node, run).await {
                 // In a container that is gone, or that somebody has stopped, nothing runs and
                 // nothing can be looked for. One of which nothing is known may be up.
-                Err(_) if is_off(self.docker.state(&node).await) => {}
+                Err(_) if is_off(docker.state(&node).await) => {}
                 Err(error) => {
                     failed.get_or_insert_with(|| {
                         RunError::failed("cannot remove a prober's file from a node")
@@ -258,10 +259,8 @@ impl Tools {
         let mut back_off = BackOff::new();
         loop {
             tokio::time::sleep(RETRY).await;
-            let Some(cluster) = access.cluster() else { continue };
-            for line in
-                back_off.end(&self.docker, cluster, |container| self.hit.has(container)).await
-            {
+            let (Some(cluster), Ok(docker)) = (access.cluster(), self.docker()) else { continue };
+            for line in back_off.end(docker, cluster, |container| self.hit.has(container)).await {
                 progress(FaultPhase::UndoRequested, line);
             }
         }
@@ -309,6 +308,20 @@ impl Tools {
                 }
             }
             Access::Kind { cluster } => self.kind_access(cluster).await,
+            Access::Api { kubeconfig, context, identity } => {
+                let reached = Cluster::from_files(kubeconfig, Some(context), &mut |_| {}).await;
+                match &reached {
+                    Ok(cluster) => match cluster.identity().await {
+                        Ok(found) if found != *identity => Err(RunError::failed(format!(
+                            "context {context} leads to another cluster now"
+                        ))
+                        .hint("use the kubeconfig with which the run was started")),
+                        Err(error) if error.may_pass() => Ok(Err(error)),
+                        _ => Ok(reached),
+                    },
+                    Err(_) => Ok(reached),
+                }
+            }
             Access::Embedded => Err(RunError::failed("the embedded cluster is gone")),
         }
     }
@@ -319,8 +332,13 @@ impl Tools {
     }
 
     async fn cluster_is_gone(&self, access: &Access) -> bool {
-        let Some(cluster) = access.cluster() else { return true };
-        self.docker.kind_nodes(cluster).await.is_ok_and(|nodes| nodes.is_empty())
+        match (access, access.cluster(), &self.docker) {
+            (Access::Embedded, ..) => true,
+            (_, Some(cluster), Some(docker)) => {
+                docker.kind_nodes(cluster).await.is_ok_and(|nodes| nodes.is_empty())
+            }
+            _ => false,
+        }
     }
 
     /// Deletes half a cluster. One that is whole is not what was left behind: somebody has made it
@@ -334,7 +352,8 @@ impl Tools {
     }
 
     async fn is_whole(&self, name: &str) -> bool {
-        let Ok(containers) = self.docker.kind_nodes(name).await else { return false };
+        let Ok(docker) = self.docker() else { return false };
+        let Ok(containers) = docker.kind_nodes(name).await else { return false };
         let nodes = containers
             .iter()
             .filter(|container| container.role != NodeRole::ExternalLoadBalancer)
@@ -345,6 +364,21 @@ impl Tools {
             .await
             .map_or(0, |nodes| nodes.iter().filter(|node| node.ready == Ready::True).count());
         nodes > 0 && ready == nodes
+    }
+
+    /// The container engine. Refused where the cluster is reached through its API alone.
+    pub(crate) fn docker(&self) -> Result<&Docker, RunError> {
+        self.docker.as_ref().ok_or_else(|| {
+            RunError::failed(
+                "this cluster is reached through its API alone, not through a container engine",
+            )
+        })
+    }
+
+    /// What undoing takes where there is nothing but the cluster's API.
+    pub(crate) fn through_the_api(cluster: Option<Cluster>) -> Self {
+        let kind = Err(RunError::refused("this cluster is reached through its API alone"));
+        Self { docker: None, kind, cluster, hit: HitControlPlanes::default() }
     }
 
     fn kind(&self) -> Result<&Kind, RunError> {
@@ -385,7 +419,7 @@ pub(crate) enum UndoProgress<'a> {
 /// hears of each one, how it goes, and in the end how it went.
 pub(crate) async fn all(
     ledger: &mut Ledger,
-    tools_of: impl AsyncFn(&str) -> Result<Tools, RunError>,
+    tools_of: impl AsyncFn(&Entry) -> Result<Tools, RunError>,
     say: &mut dyn FnMut(&Entry, UndoProgress<'_>),
 ) -> Vec<NotUndone> {
     matching(ledger, |_| true, tools_of, say).await
@@ -395,7 +429,7 @@ pub(crate) async fn all(
 pub(crate) async fn matching(
     ledger: &mut Ledger,
     which: impl Fn(&Entry) -> bool,
-    tools_of: impl AsyncFn(&str) -> Result<Tools, RunError>,
+    tools_of: impl AsyncFn(&Entry) -> Result<Tools, RunError>,
     say: &mut dyn FnMut(&Entry, UndoProgress<'_>),
 ) -> Vec<NotUndone> {
     let entries = ledger.pending().iter().rev().filter(|entry| which(entry)).cloned().collect();
@@ -420,7 +454,7 @@ pub(crate) async fn matching(
 /// undo them itself when it goes on. What could not be undone.
 pub(crate) async fn faults_only(
     ledger: &Ledger,
-    tools_of: impl AsyncFn(&str) -> Result<Tools, RunError>,
+    tools_of: impl AsyncFn(&Entry) -> Result<Tools, RunError>,
 ) -> Vec<NotUndone> {
     let faults = ledger
         .pending()
@@ -450,9 +484,9 @@ async fn patiently<T>(work: impl Future<Output = T>, mut say: impl FnMut(Duratio
 async fn one(
     entry: &Entry,
     phase: UndoPhase,
-    tools_of: &impl AsyncFn(&str) -> Result<Tools, RunError>,
+    tools_of: &impl AsyncFn(&Entry) -> Result<Tools, RunError>,
 ) -> Result<(), RunError> {
-    let tools = tools_of(&entry.engine).await?;
+    let tools = tools_of(entry).await?;
     match phase {
         UndoPhase::Undo => tools.undo(&entry.run, &entry.undo, &mut |_, _| {}).await,
         UndoPhase::Verify => tools.verify(&entry.undo, &mut |_, _| {}).await,
@@ -483,7 +517,9 @@ mod tests {
             let kill = Fault::NodeKill { target: NodeSelector::default() };
             let undo =
                 fault::planned(&kill, &target, "r", u32::try_from(step).unwrap(), Duration::ZERO);
-            ledger.record(RunRef { run: "r", engine }, UndoEntry::Fault(undo)).unwrap();
+            ledger
+                .record(RunRef { run: "r", engine, access: None }, UndoEntry::Fault(undo))
+                .unwrap();
         }
         ledger
     }
@@ -491,7 +527,7 @@ mod tests {
     async fn tools(engine: &FakeEngine, name: &str) -> Result<Tools, RunError> {
         match name {
             "e" => Ok(Tools {
-                docker: engine.connect().await,
+                docker: Some(engine.connect().await),
                 kind: Err(RunError::refused("no kind")),
                 cluster: None,
                 hit: HitControlPlanes::default(),
@@ -505,7 +541,8 @@ mod tests {
         let (root, engine) = (tempfile::tempdir().unwrap(), FakeEngine::start());
         engine.worker(|c| c.running = false);
         let ledger = pending_kills(root.path());
-        let left = faults_only(&ledger, async |name: &str| tools(&engine, name).await).await;
+        let left =
+            faults_only(&ledger, async |entry: &Entry| tools(&engine, &entry.engine).await).await;
         assert_eq!(
             left.iter().map(|left| left.why.message.as_str()).collect::<Vec<_>>(),
             ["the engine is gone"]
@@ -527,14 +564,18 @@ mod tests {
             options: Default::default(),
         });
         let undo = ObjectUndo::new("r", 1, drain);
-        let run_ref = RunRef { run: "r", engine: "e" };
+        let run_ref = RunRef { run: "r", engine: "e", access: None };
         let probers = UndoEntry::Probers { containers: vec!["id-c-worker".into()], uploads: None };
         let namespace = UndoEntry::Namespace { name: "outage-r".into(), access: access.clone() };
         for undo in [UndoEntry::Object { undo, access }, probers, namespace] {
             ledger.record(run_ref, undo).unwrap();
         }
-        let left =
-            all(&mut ledger, async |name: &str| tools(&engine, name).await, &mut |_, _| {}).await;
+        let left = all(
+            &mut ledger,
+            async |entry: &Entry| tools(&engine, &entry.engine).await,
+            &mut |_, _| {},
+        )
+        .await;
         assert!(left.is_empty() && ledger.pending().is_empty(), "{left:?}");
     }
 
@@ -714,7 +755,9 @@ mod tests {
             UndoProgress::Ended(result) => ended.push((entry.id, result.is_ok())),
             UndoProgress::Begins | UndoProgress::GoesOn(_) => {}
         };
-        let left = all(&mut ledger, async |name: &str| tools(&engine, name).await, &mut say).await;
+        let left =
+            all(&mut ledger, async |entry: &Entry| tools(&engine, &entry.engine).await, &mut say)
+                .await;
         assert_eq!(left.len(), 1);
         assert_eq!(ended, [(0, true), (1, false)]);
         assert_eq!(ledger.pending().iter().map(|entry| entry.id).collect::<Vec<_>>(), [1]);

@@ -162,7 +162,9 @@ mod tests {
             0,
             Duration::ZERO,
         );
-        let id = ledger.record(RunRef { run: "r", engine: "e" }, UndoEntry::Fault(undo)).unwrap();
+        let id = ledger
+            .record(RunRef { run: "r", engine: "e", access: None }, UndoEntry::Fault(undo))
+            .unwrap();
         (state, ledger, id)
     }
 

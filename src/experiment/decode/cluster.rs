@@ -3,13 +3,28 @@
 use serde_json::json;
 
 use super::fields::{Cx, Fields, record};
-use super::scalar::{count, dns_label, flag, path, positive};
+use super::scalar::{count, dns_label, flag, path, positive, text};
 use crate::experiment::schema::{BlastRadius, Cluster, TuningRequest};
 use crate::experiment::tree::{Node, Value};
 
 /// `spec.cluster`.
 pub(crate) fn cluster(cx: &Cx, node: &Node) -> Option<Cluster> {
-    cx.union(node, "a cluster", &[("kind", kind), ("context", context)])
+    let mut fields = Fields::of(cx, node, "a cluster")?;
+    let found = fields.one_of(&[("kind", kind), ("context", context)]);
+    let allowed = fields.optional("allowContext", text);
+    let key = fields.key("allowContext").unwrap_or(node.span);
+    fields.finish();
+    match (found?, allowed?) {
+        (Cluster::NamedContext { name, .. }, allow_context) => {
+            Some(Cluster::NamedContext { name, allow_context })
+        }
+        (other, None) => Some(other),
+        _ => cx.error_hint(
+            key,
+            "`allowContext` needs a cluster that is named by its context",
+            "write `cluster: {context: NAME, allowContext: NAME}`",
+        ),
+    }
 }
 
 fn kind(cx: &Cx, node: &Node) -> Option<Cluster> {
@@ -26,7 +41,9 @@ fn context(cx: &Cx, node: &Node) -> Option<Cluster> {
         Value::Map(entries) if entries.is_empty() => Some(Cluster::Context),
         _ if node.is_null() => Some(Cluster::Context),
         _ => match node.text().filter(|name| !name.trim().is_empty()) {
-            Some(name) => Some(Cluster::NamedContext { name: name.to_owned() }),
+            Some(name) => {
+                Some(Cluster::NamedContext { name: name.to_owned(), allow_context: None })
+            }
             None => cx.expected(node, "the name of a kubeconfig context"),
         },
     }
@@ -80,8 +97,13 @@ mod tests {
     fn a_context_may_be_named() {
         assert_eq!(decoded("context: {}", cluster).0, Some(Cluster::Context));
         assert_eq!(decoded("context:", cluster).0, Some(Cluster::Context));
-        let named = Cluster::NamedContext { name: "kind-shop".into() };
-        assert_eq!(decoded("context: kind-shop", cluster).0, Some(named));
+        let named =
+            |allow_context| Some(Cluster::NamedContext { name: "kind-shop".into(), allow_context });
+        assert_eq!(decoded("context: kind-shop", cluster).0, named(None));
+        let allowed = decoded("{context: kind-shop, allowContext: kind-shop}", cluster);
+        assert_eq!(allowed, (named(Some("kind-shop".into())), String::new()));
+        let wrong = decoded("{context: {}, allowContext: kind-shop}", cluster).1;
+        assert!(wrong.contains("`allowContext` needs a cluster that is named"), "{wrong}");
         let wrong = decoded("context: {name: kind-shop}", cluster).1;
         assert!(wrong.contains("expected the name of a kubeconfig context"), "{wrong}");
     }

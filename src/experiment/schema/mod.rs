@@ -84,7 +84,13 @@ pub enum Cluster {
     /// The context that the command line names, or the current one.
     Context,
     /// This kubeconfig context.
-    NamedContext { name: String },
+    NamedContext {
+        name: String,
+        /// The context whose cluster faults may hit although it is not kind's: the same one, said
+        /// again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        allow_context: Option<String>,
+    },
 }
 
 /// Settings of failure detection that are asked for. What is absent stays as the kind config has

@@ -1,4 +1,5 @@
-//! A kind cluster as a run's backend: its nodes are containers, and the probers are inside them.
+//! A real cluster as a run's backend. A kind cluster's nodes are containers, and the probers are
+//! inside them; of any other there is the API, and probers on this machine.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -10,10 +11,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::agent::{self, AgentHandle, AgentMessage};
 use crate::cluster::{Pod, PodOnNode};
-use crate::docker::{Container, Docker};
+use crate::docker::Docker;
 use crate::engine::backend::run_scope::{ProberGroup, RunScope, Running};
 use crate::engine::backend::{Backend, Progress};
-use crate::engine::environment::handle::{KindNodes, with_containers};
+use crate::engine::environment::handle::{KindNodes, with_machines};
 use crate::engine::environment::inotify;
 use crate::engine::environment::kind::running_nodes;
 use crate::engine::error::RunError;
@@ -23,18 +24,18 @@ use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::UndoEntry;
 use crate::engine::undo::recover::Tools;
 use crate::engine::undo::uploads::RecordedUploads;
-use crate::experiment::Fault;
+use crate::experiment::{Experiment, Fault, From};
 use crate::fault::{self, NodeTarget, PodContainers, UndoAfter};
-use crate::node::NodeHandle;
+use crate::node::NodeAccess;
 use crate::plan::Node;
 use crate::probe::ProbeSpec;
-use crate::timeline::{NodeRole, ObjectRef, Record};
+use crate::timeline::{Impact, NodeRole, ObjectRef, Record};
 
-/// A kind cluster.
-pub(crate) struct KindBackend<'a> {
+/// A real cluster.
+pub(crate) struct RealBackend<'a> {
     pub scope: RunScope<'a>,
-    /// The cluster's containers.
-    pub containers: Vec<Container>,
+    /// The nodes, and kind's load balancer.
+    pub machines: Vec<NodeTarget>,
     /// This program for the nodes.
     pub binary: Arc<[u8]>,
     /// What undoing needs.
@@ -49,7 +50,7 @@ pub(crate) struct KindBackend<'a> {
     pub records: Option<UnboundedSender<Record>>,
 }
 
-impl KindBackend<'_> {
+impl RealBackend<'_> {
     /// A fault on a node of this cluster, or on a pod of that node.
     fn plan(
         &self,
@@ -57,11 +58,8 @@ impl KindBackend<'_> {
         pod: Option<PodContainers<'_>>,
         wanted: &PlannedStep<'_>,
     ) -> Result<UndoEntry, RunError> {
-        let target = NodeTarget::new(node, self.container(node)?);
-        let cluster: Vec<NodeTarget> =
-            self.containers.iter().map(|other| NodeTarget::new(&other.name, other)).collect();
         let &PlannedStep { fault, step, undo_after } = wanted;
-        let (target, cluster, run) = (&target, &cluster, self.scope.run);
+        let (target, cluster, run) = (self.machine(node)?, &self.machines, self.scope.run);
         let plan = fault::Plan { fault, target, cluster, pod, run, step, undo_after };
         fault::plan(&plan).map(UndoEntry::Fault).map_err(RunError::refused_by)
     }
@@ -93,23 +91,22 @@ impl KindBackend<'_> {
     }
 
     /// The way into the nodes for what is uploaded.
-    fn way_in(&self) -> RecordedUploads {
-        RecordedUploads::new(self.docker().clone(), self.uploads.clone())
+    fn way_in(&self) -> Result<Arc<dyn NodeAccess>, RunError> {
+        let docker = self.tools.docker()?.clone();
+        Ok(Arc::new(RecordedUploads::new(docker, self.uploads.clone())))
     }
 
-    fn docker(&self) -> &Docker {
-        &self.tools.docker
-    }
-
-    fn container(&self, node: &str) -> Result<&Container, RunError> {
-        container(&self.containers, node)
+    fn machine(&self, node: &str) -> Result<&NodeTarget, RunError> {
+        machine(&self.machines, node)
     }
 }
 
-impl KindBackend<'_> {
+impl RealBackend<'_> {
     /// Looks at every control-plane node from within.
     async fn observe(&mut self) -> Result<(), RunError> {
-        let Some(records) = &self.records else { return Ok(()) };
+        let (Some(records), true) = (&self.records, self.tools.docker.is_some()) else {
+            return Ok(());
+        };
         let nodes = self.scope.nodes().await?;
         let posts = nodes
             .iter()
@@ -121,11 +118,8 @@ impl KindBackend<'_> {
 
     fn post(&self, node: &Node) -> Result<Post, RunError> {
         Ok(Post {
-            access: Arc::new(self.way_in()),
-            node: NodeHandle {
-                name: node.name.clone(),
-                id: self.container(&node.name)?.id.clone(),
-            },
+            access: self.way_in()?,
+            node: self.machine(&node.name)?.handle(),
             processor: processor_of(node),
             run: self.scope.run.to_owned(),
             binary: self.binary.clone(),
@@ -140,16 +134,16 @@ struct PlannedStep<'a> {
     undo_after: UndoAfter,
 }
 
-fn container<'c>(containers: &'c [Container], node: &str) -> Result<&'c Container, RunError> {
-    containers.iter().find(|c| c.name == node).ok_or_else(|| {
+fn machine<'m>(machines: &'m [NodeTarget], node: &str) -> Result<&'m NodeTarget, RunError> {
+    machines.iter().find(|machine| machine.node == node).ok_or_else(|| {
         RunError::refused(format!("node {node} matches no container on this Docker host"))
     })
 }
 
 /// What a prober's start needs.
 struct Deployment<'a> {
-    access: RecordedUploads,
-    containers: &'a [Container],
+    access: Result<Arc<dyn NodeAccess>, RunError>,
+    machines: &'a [NodeTarget],
     binary: &'a Arc<[u8]>,
     run: &'a str,
     out: UnboundedSender<AgentMessage>,
@@ -168,7 +162,7 @@ impl Deployment<'_> {
             Place::Node { node } => (node.clone(), None),
             Place::Pod { node, uid, .. } => (node.clone(), Some(uid.clone())),
         };
-        let node = NodeHandle { id: container(self.containers, &node)?.id.clone(), name: node };
+        let node = machine(self.machines, &node)?.handle();
         let processor = group.node.as_ref().map(processor_of).unwrap_or_default();
         let ProberGroup { probes, control, .. } = group;
         let placement = agent::Placement {
@@ -180,13 +174,14 @@ impl Deployment<'_> {
             control,
             observe: false,
         };
-        agent::deploy(&self.access, placement, self.binary, self.out.clone())
+        let access = self.access.as_ref().map_err(Clone::clone)?;
+        agent::deploy(&**access, placement, self.binary, self.out.clone())
             .await
             .map_err(RunError::failed_by)
     }
 }
 
-impl Backend for KindBackend<'_> {
+impl Backend for RealBackend<'_> {
     fn scope(&self) -> &RunScope<'_> {
         &self.scope
     }
@@ -196,7 +191,8 @@ impl Backend for KindBackend<'_> {
     }
 
     async fn nodes(&self) -> Result<Vec<Node>, RunError> {
-        Ok(with_containers(self.scope.nodes().await?, &self.containers))
+        let nodes = self.scope.nodes().await?;
+        Ok(if self.tools.docker.is_some() { with_machines(nodes, &self.machines) } else { nodes })
     }
 
     async fn others_on(&self, node: &str) -> Option<String> {
@@ -206,26 +202,26 @@ impl Backend for KindBackend<'_> {
     }
 
     async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), RunError> {
-        let mut events = self.docker().events(&self.containers[0].cluster);
-        let forward = out.clone();
         self.records = Some(out.clone());
-        self.engine_events = Some(AbortOnDropHandle::new(tokio::spawn(async move {
-            while let Some(record) = events.next().await {
-                if forward.send(record).is_err() {
-                    break;
+        if let Some(docker) = &self.tools.docker {
+            let mut events = docker.events(&self.machines[0].cluster);
+            let forward = out.clone();
+            self.engine_events = Some(AbortOnDropHandle::new(tokio::spawn(async move {
+                while let Some(record) = events.next().await {
+                    if forward.send(record).is_err() {
+                        break;
+                    }
                 }
-            }
-        })));
+            })));
+        }
         self.scope.watch(out).await
     }
 
     fn probers_undo(&self) -> Option<UndoEntry> {
-        let nodes = self
-            .containers
-            .iter()
-            .filter(|container| container.role != NodeRole::ExternalLoadBalancer);
+        self.tools.docker.as_ref()?;
+        let nodes = self.machines.iter().filter(|it| it.role != NodeRole::ExternalLoadBalancer);
         Some(UndoEntry::Probers {
-            containers: nodes.map(|container| container.id.clone()).collect(),
+            containers: nodes.map(|node| node.container_id.clone()).collect(),
             uploads: Some(self.uploads.clone()),
         })
     }
@@ -235,9 +231,9 @@ impl Backend for KindBackend<'_> {
         at_risk: &[String],
         out: UnboundedSender<AgentMessage>,
     ) -> Result<Vec<String>, RunError> {
-        let (containers, binary, run) = (&self.containers, &self.binary, self.scope.run);
+        let (machines, binary, run) = (&self.machines, &self.binary, self.scope.run);
         let (access, out_of) = (self.way_in(), out.clone());
-        let deployment = Deployment { access, containers, binary, run, out: out_of };
+        let deployment = Deployment { access, machines, binary, run, out: out_of };
         let hosts = self
             .scope
             .start_probes(at_risk, out, async |group| deployment.start(group).await)
@@ -298,13 +294,15 @@ impl Backend for KindBackend<'_> {
     }
 
     async fn vet(&self, undo: &UndoEntry) -> Result<(), RunError> {
-        let UndoEntry::Fault(undo) = undo else { return Ok(()) };
+        let (UndoEntry::Fault(undo), Some(docker)) = (undo, &self.tools.docker) else {
+            return Ok(());
+        };
         let (kind, target) = (undo.fault.kind(), &undo.target);
         if kind.traits().ends_kubelet && target.role != NodeRole::ExternalLoadBalancer {
-            starts_again(self.docker(), target).await?;
+            starts_again(docker, target).await?;
         }
         if kind.traits().frees_address() && target.role != NodeRole::Worker {
-            keeps_its_address(self.docker(), target).await?;
+            keeps_its_address(docker, target).await?;
         }
         Ok(())
     }
@@ -313,7 +311,8 @@ impl Backend for KindBackend<'_> {
         match undo {
             UndoEntry::Fault(undo) => {
                 self.tools.hit.note(undo);
-                fault::inject(undo, self.docker(), progress).await.map_err(RunError::failed_by)
+                let docker = self.tools.docker()?;
+                fault::inject(undo, docker, progress).await.map_err(RunError::failed_by)
             }
             UndoEntry::Object { undo, .. } => {
                 fault::inject_object(undo, &self.scope.cluster, progress)
@@ -326,7 +325,10 @@ impl Backend for KindBackend<'_> {
 
     async fn set_timer_anew(&self, undo: &UndoEntry) -> bool {
         match undo {
-            UndoEntry::Fault(undo) => fault::set_timer_anew(undo, self.docker()).await,
+            UndoEntry::Fault(undo) => match &self.tools.docker {
+                Some(docker) => fault::set_timer_anew(undo, docker).await,
+                None => false,
+            },
             _ => false,
         }
     }
@@ -338,6 +340,31 @@ impl Backend for KindBackend<'_> {
     async fn verify(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
         self.tools.verify(undo, progress).await
     }
+}
+
+/// Refuses what needs a way into a node, where the cluster is reached through its API alone.
+pub(crate) fn refuse_without_engine(experiment: &Experiment) -> Result<(), RunError> {
+    let hint = "through the API alone, probes ask from this machine, and faults are podDelete, \
+                nodeDrain, nodeTaint, deploymentScale and deploymentPlace";
+    let steps = experiment.steps();
+    let mut kinds = steps.iter().filter_map(|step| Some(step.fault()?.0.kind()));
+    if let Some(kind) = kinds.find(|kind| kind.traits().impact != Impact::Objects) {
+        let text =
+            format!("{kind} needs a cluster whose nodes this machine's container engine runs");
+        return Err(RunError::refused(text).hint(hint));
+    }
+    let inside = experiment
+        .probes
+        .iter()
+        .find(|probe| probe.from != From::Host && probe.ask.canary().is_none());
+    inside.map_or(Ok(()), |probe| {
+        let text = format!(
+            "probe {} asks from inside the cluster, which needs nodes that this machine's container \
+             engine runs",
+            probe.name
+        );
+        Err(RunError::refused(text).hint(hint))
+    })
 }
 
 /// A kubelet that finds no inotify instances ends again and again: what ends one is not done where
@@ -363,8 +390,9 @@ pub(crate) async fn refuse_lost_address(
         if !fault.kind().traits().frees_address() || node.role == NodeRole::Worker {
             return Ok(());
         }
-        let target = NodeTarget::new(&node.name, container(&nodes.containers, &node.name)?);
-        refused = keeps_its_address(&nodes.docker, &target).await;
+        let machines = nodes.machines();
+        let target = machine(&machines, &node.name)?;
+        refused = keeps_its_address(&nodes.docker, target).await;
         if refused.is_ok() {
             break;
         }

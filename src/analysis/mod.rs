@@ -44,9 +44,10 @@ use std::collections::BTreeSet;
 
 pub use clock::Zero;
 pub use findings::{
-    Cause, CausePart, Completion, Disturbance, ErrorRate, FaultFinding, Findings, InEffect,
-    LeaderFinding, LeaderGap, LeaderLoss, OldLeader, OtherNode, Period, PodFinding, ProbeFinding,
-    Proof, Recovered, ServiceFinding, Tally, Unreadable, Warning, When, Window,
+    Cause, CausePart, Completion, DeliveryFinding, Disturbance, ErrorRate, FaultFinding, Findings,
+    InEffect, LeaderFinding, LeaderGap, LeaderLoss, MomentDelay, OldLeader, OtherNode, Period,
+    PodFinding, ProbeFinding, Proof, Recovered, ServiceFinding, Tally, Unreadable, Warning, When,
+    Window,
 };
 pub use recovering::Recovering;
 

@@ -539,6 +539,9 @@ pub(super) enum Listing {
     /// Recorded runs
     #[value(alias = "run")]
     Runs,
+    /// Stored studies
+    #[value(alias = "study")]
+    Studies,
     /// Built-in experiments
     #[value(alias = "experiment")]
     Experiments,
@@ -549,9 +552,9 @@ pub(super) struct Describe {
     /// What to describe
     #[arg(value_enum)]
     pub what: Described,
-    /// Run ID or its prefix, `latest`, or a folder
+    /// Run or study: its ID or a prefix of it, `latest`, or a folder; or a study's name
     #[arg(default_value = "latest")]
-    pub run: String,
+    pub name: String,
 }
 
 /// What `describe` describes.
@@ -559,6 +562,8 @@ pub(super) struct Describe {
 pub(super) enum Described {
     /// A recorded run
     Run,
+    /// A stored study
+    Study,
 }
 
 #[derive(Debug, Args)]
@@ -577,8 +582,8 @@ pub(super) struct Report {
 #[derive(Debug, Args)]
 #[command(after_help = exit::COMPARE_HELP)]
 pub(super) struct Compare {
-    /// Runs before and runs after: run IDs with commas between them, RUN+ for all runs of its --repeat, a directory of runs, or an
-    /// experiment for all its runs; with a baseline, one of these
+    /// Runs before and runs after: run IDs with commas between them, RUN+ for all runs of its --repeat, a directory of runs, an
+    /// experiment for all its runs, a study, or STUDY:CELL (the cell's number or name); with a baseline, one of these
     #[arg(value_name = "RUNS", required = true, num_args = 1..=2)]
     pub sides: Vec<String>,
     #[command(flatten)]
@@ -601,6 +606,8 @@ pub(super) enum CompareForm {
     Markdown,
     /// JUnit XML: one case per quantity
     Junit,
+    /// CSV: one row per quantity
+    Csv,
 }
 
 #[derive(Debug, Args)]

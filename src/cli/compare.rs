@@ -1,5 +1,7 @@
-//! `compare`: recorded runs beside others or beside a baseline, offline. `run` has the same baseline.
+//! `compare`: recorded runs and studies beside others or beside a baseline, offline. `run` has the same
+//! baseline.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,38 +10,42 @@ use super::env::Env;
 use super::failure::Failure;
 use super::judge::{self, Judged};
 use super::report_file::ReportFile;
+use super::study::result::folder_of;
 use super::{exit, print};
 use crate::compare::{
     Baseline, Comparison, Comparisons, Floor, Named, Pair, Recorded, Sample, Saved, pair,
 };
 use crate::report;
+use crate::study::journal::{self, JournalError};
 use crate::timeline::store::{self, header_of};
 use crate::timeline::{Header, StoreError, Timeline, counted};
 
 pub(super) fn compare(args: &Compare, env: &Env) -> Result<u8, Failure> {
     let history = History::open(&args.history)?;
-    let runs = args.sides.iter().map(|side| runs_of(side, env)).collect::<Result<Vec<_>, _>>()?;
-    let (compared, after) = match &runs[..] {
+    let sides =
+        args.sides.iter().map(|side| Side::read(side, env)).collect::<Result<Vec<_>, _>>()?;
+    let (compared, after) = match &sides[..] {
         [_, _] if !history.is_empty() => {
             return Err(Failure::usage("--baseline replaces one of the two sides")
                 .hint("name the runs alone: `kubectl outage compare RUNS --baseline FILE`"));
         }
         [before, after] => (Some(beside(before, after, args)?), after),
-        [runs] if !history.is_empty() => (history.compare(runs), runs),
+        [side] if !history.is_empty() => (history.compare(&side.runs), side),
         _ => {
             return Err(Failure::usage("nothing to compare these runs with")
                 .hint("name a second side, or a baseline: `--baseline FILE`"));
         }
     };
-    let Some(compared) = compared else { return Ok(history.save(&recorded(after), None)) };
+    let Some(compared) = compared else { return Ok(history.save(&recorded(&after.runs), None)) };
     print(&match args.output {
         CompareForm::Text => report::compare::text(&compared, &env.style()),
         CompareForm::Json => report::json::pretty(&compared),
         CompareForm::Yaml => report::json::yaml(&compared),
         CompareForm::Markdown => report::compare::markdown(&compared),
         CompareForm::Junit => report::junit::comparisons(&compared),
+        CompareForm::Csv => report::compare_csv::render(&compared),
     });
-    let saved = history.save(&recorded(after), compared.why_not_saved());
+    let saved = history.save(&recorded(&after.runs), compared.why_not_saved());
     let code = match compared.is_decided() {
         _ if compared.is_worse() => exit::FAIL,
         true => exit::PASS,
@@ -52,13 +58,25 @@ fn recorded(runs: &[Judged]) -> Vec<Recorded<'_>> {
     runs.iter().map(Judged::recorded).collect()
 }
 
-fn beside(before: &[Judged], after: &[Judged], args: &Compare) -> Result<Comparisons, Failure> {
+fn beside(before: &Side, after: &Side, args: &Compare) -> Result<Comparisons, Failure> {
     let floor = Floor::of(&args.history.floor);
     let (mut comparisons, mut skipped) = (Vec::new(), Vec::new());
-    for Pair { name, before, after } in pair(recorded(before), recorded(after)) {
+    for (side, other, name) in [(before, after, &args.sides[0]), (after, before, &args.sides[1])] {
+        if side.cells.values().collect::<BTreeSet<_>>().len() > 1 && other.cells.is_empty() {
+            let first = side.cells.values().next().map_or("", String::as_str);
+            return Err(Failure::usage(format!("{name} is a study, and the other side is none"))
+                .hint(format!("name one of its cells: `{name}:1`, or `'{name}:{first}'`")));
+        }
+    }
+    let of = |run: &Recorded<'_>| {
+        let header = &run.timeline.header;
+        let cell = before.cells.get(&header.run).or(after.cells.get(&header.run));
+        cell.unwrap_or(&header.name).clone()
+    };
+    for Pair { name, before, after } in pair(recorded(&before.runs), recorded(&after.runs), of) {
         if before.is_empty() || after.is_empty() {
             let side = &args.sides[usize::from(before.is_empty())];
-            skipped.push(format!("{name}: only {side} has runs of this experiment"));
+            skipped.push(format!("{name}: only {side} has such runs"));
             continue;
         }
         let samples = [Sample::new(before), Sample::new(after)];
@@ -125,7 +143,9 @@ impl History {
         };
         let saved = baseline.save(runs);
         if saved.is_empty() {
-            complain!("error: nothing to save to {path}: no run ended with a confirmed fault");
+            complain!(
+                "error: nothing to save to {path}: most runs were left out: unfinished, without a confirmed fault, or on a disturbed host"
+            );
             return exit::INCONCLUSIVE;
         }
         let text = report::json::pretty(&baseline);
@@ -159,38 +179,119 @@ fn existing(file: &ReportFile) -> Result<Baseline, Failure> {
     }
 }
 
-/// The runs of a side: names with commas between them.
-fn runs_of(side: &str, env: &Env) -> Result<Vec<Judged>, Failure> {
-    let mut folders = Vec::new();
-    for name in side.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        folders.extend(named(name, &env.runs_dir)?);
-    }
-    if folders.is_empty() {
-        return Err(Failure::usage(format!("no runs in `{side}`"))
-            .hint("name runs, a directory of runs, or an experiment"));
-    }
-    let folders = folders.into_iter().map(|folder| folder.canonicalize().unwrap_or(folder));
-    super::report::distinct(folders.collect()).iter().map(|folder| judge::judge(folder)).collect()
+/// The runs of a side.
+struct Side {
+    runs: Vec<Judged>,
+    /// Of the runs of a study, the names of their cells, by their ids.
+    cells: BTreeMap<String, String>,
 }
 
-/// What one name stands for: a run, with `+` all runs of its `--repeat`, a directory of runs, or all runs of an experiment.
-fn named(name: &str, runs_dir: &Path) -> Result<Vec<PathBuf>, Failure> {
-    if let Some(one) = name.strip_suffix('+') {
-        return Ok(siblings(&Timeline::find(runs_dir, one)?)?);
+impl Side {
+    /// Names with commas between them; or one cell of a study, whose name may have commas.
+    fn read(side: &str, env: &Env) -> Result<Self, Failure> {
+        let mut found = Found::default();
+        if !found.cell_of_study(side, &env.runs_dir)? {
+            for name in side.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+                found.add(name, &env.runs_dir)?;
+            }
+        }
+        if found.folders.is_empty() {
+            return Err(Failure::usage(format!("no runs in `{side}`"))
+                .hint("name runs, a directory of runs, an experiment, or a study"));
+        }
+        let folders = super::report::distinct(found.folders);
+        let runs = folders.iter().map(|folder| judge::judge(folder)).collect::<Result<_, _>>()?;
+        Ok(Self { runs, cells: found.cells })
     }
-    let missing = match Timeline::find(runs_dir, name) {
-        Ok(folder) => return Ok(vec![folder]),
-        Err(error @ StoreError::NoSuchRun { .. }) => error,
-        Err(error) => return Err(error.into()),
-    };
-    let inside = if Path::new(name).is_dir() { store::list(Path::new(name))? } else { Vec::new() };
-    if !inside.is_empty() {
-        return Ok(inside);
+}
+
+/// What the names of a side stand for: each run once.
+#[derive(Default)]
+struct Found {
+    folders: Vec<PathBuf>,
+    cells: BTreeMap<String, String>,
+}
+
+impl Found {
+    fn run(&mut self, folder: PathBuf) {
+        self.folders.push(folder.canonicalize().unwrap_or(folder));
     }
-    let of = |header: Header| header.name == name;
-    let runs = store::list(runs_dir)?.into_iter();
-    let runs: Vec<PathBuf> = runs.filter(|run| header_of(run).is_ok_and(of)).collect();
-    if runs.is_empty() { Err(missing.into()) } else { Ok(runs) }
+
+    /// What one name stands for: a run, with `+` all runs of its `--repeat`, a study, a cell of one, a
+    /// directory of runs, or all runs of an experiment.
+    fn add(&mut self, name: &str, runs_dir: &Path) -> Result<(), Failure> {
+        if let Some(one) = name.strip_suffix('+') {
+            let run = Timeline::find(runs_dir, one)?;
+            siblings(&run)?.into_iter().for_each(|run| self.run(run));
+            return Ok(());
+        }
+        let missing = match Timeline::find(runs_dir, name) {
+            Ok(folder) => {
+                self.run(folder);
+                return Ok(());
+            }
+            Err(error @ StoreError::NoSuchRun { .. }) => error,
+            Err(error) => return Err(error.into()),
+        };
+        if self.cell_of_study(name, runs_dir)? {
+            return Ok(());
+        }
+        let path = Path::new(name);
+        let inside = if path.is_dir() { store::list(path)? } else { Vec::new() };
+        let of = |header: Header| header.name == name;
+        let runs = match inside.is_empty() {
+            true => store::list(runs_dir)?,
+            false => inside,
+        };
+        let is_of = |run: &PathBuf| path.is_dir() || header_of(run).is_ok_and(of);
+        let runs: Vec<PathBuf> = runs.into_iter().filter(is_of).collect();
+        if runs.is_empty() {
+            let study = study(name, runs_dir)?.ok_or(missing)?;
+            self.runs_of(&study, |_| true);
+        }
+        runs.into_iter().for_each(|run| self.run(run));
+        Ok(())
+    }
+
+    /// `STUDY:CELL`, the cell by its number or its name. Whether the name was one.
+    fn cell_of_study(&mut self, name: &str, runs_dir: &Path) -> Result<bool, Failure> {
+        let Some((of, cell)) = name.split_once(':') else { return Ok(false) };
+        let Some(study) = study(of, runs_dir)? else { return Ok(false) };
+        let cells: Vec<&str> = study.header.cells.iter().map(|cell| cell.name.as_str()).collect();
+        let numbers = (1..=cells.len()).map(|number| number.to_string());
+        let Some(at) =
+            numbers.zip(&cells).position(|(number, name)| cell == number || cell == *name)
+        else {
+            let numbered = cells.iter().enumerate().map(|(at, name)| format!("{} {name}", at + 1));
+            let numbered: Vec<String> = numbered.collect();
+            return Err(Failure::usage(format!("study {of} has no cell {cell}"))
+                .hint(format!("its cells, by number or name: {}", numbered.join("; "))));
+        };
+        self.runs_of(&study, |one| one == at);
+        Ok(true)
+    }
+
+    /// Its runs that were made and are there; those that were interrupted are made again.
+    fn runs_of(&mut self, study: &journal::Recorded, is_wanted: impl Fn(usize) -> bool) {
+        let done = |entry: &&journal::Entry| entry.end.as_ref().is_some_and(|end| end.done);
+        for entry in study.entries.iter().filter(done).filter(|it| is_wanted(it.slot.cell)) {
+            let folder = folder_of(&study.folder, &entry.run);
+            if store::is_record(&folder) {
+                let cell = study.header.cells[entry.slot.cell].name.clone();
+                self.cells.insert(entry.run.clone(), cell);
+                self.run(folder);
+            }
+        }
+    }
+}
+
+/// `None`: there is no such study.
+fn study(name: &str, runs_dir: &Path) -> Result<Option<journal::Recorded>, Failure> {
+    match journal::Recorded::find(runs_dir, name) {
+        Ok(study) => Ok(Some(study)),
+        Err(JournalError::NoSuchStudy { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// All runs of the `--repeat` that a run is of, beside it: their seeds and numbers count up.

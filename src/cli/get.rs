@@ -1,6 +1,6 @@
-//! `get`: lists runs, or the experiments inside this program.
+//! `get`: lists runs, studies, or the experiments inside this program.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -10,11 +10,13 @@ use super::judge::{self, Judged};
 use super::{exit, failure::Failure, print};
 use crate::experiment;
 use crate::report;
+use crate::study::journal::{Ground, Recorded};
 use crate::timeline::store;
 
 pub(super) fn get(args: &Get, env: &Env) -> Result<u8, Failure> {
     match args.what {
         Listing::Runs => return runs(args.output, env),
+        Listing::Studies => return studies(args.output, env),
         Listing::Experiments => print(&list_of(&experiments(), args.output, env.width)),
     }
     Ok(exit::PASS)
@@ -37,12 +39,114 @@ fn runs(form: ListForm, env: &Env) -> Result<u8, Failure> {
         ListForm::Wide => table(true),
         ListForm::Json | ListForm::Yaml => judge::print_list(&runs, form),
     }
-    match runs.is_empty() {
-        true => Ok(exit::gravest(unreadable.iter().map(Failure::report))),
-        false => {
-            unreadable.iter().for_each(|failure| complain!("warning: {}", failure.line()));
-            Ok(exit::PASS)
+    Ok(code(runs.is_empty(), &unreadable))
+}
+
+fn code(is_empty: bool, unreadable: &[Failure]) -> u8 {
+    if is_empty {
+        return exit::gravest(unreadable.iter().map(Failure::report));
+    }
+    unreadable.iter().for_each(|failure| complain!("warning: {}", failure.line()));
+    exit::PASS
+}
+
+/// Lists all studies, as [`runs`] does.
+fn studies(form: ListForm, env: &Env) -> Result<u8, Failure> {
+    let (studies, unreadable) = Recorded::all(&env.runs_dir);
+    let unreadable: Vec<Failure> = unreadable.into_iter().map(Failure::from).collect();
+    let studies: Vec<ListedStudy> = studies.into_iter().map(ListedStudy::new).collect();
+    match studies.is_empty()
+        && unreadable.is_empty()
+        && !matches!(form, ListForm::Json | ListForm::Yaml)
+    {
+        true => complain!("no studies in {}", env.runs_dir.display()),
+        false => print(&list_of(&studies, form, env.width)),
+    }
+    Ok(code(studies.is_empty(), &unreadable))
+}
+
+/// What can be listed as a table or a document.
+trait Row: Serialize {
+    const HEADER: &[&str];
+    /// What a wide table has after these.
+    const MORE: &[&str];
+
+    fn cells(&self) -> Vec<String>;
+}
+
+fn list_of<R: Row>(rows: &[R], form: ListForm, columns: usize) -> String {
+    let more = if form == ListForm::Wide { R::MORE } else { &[] };
+    let header = [R::HEADER, more].concat();
+    let shown = header.len();
+    let cells = rows.iter().map(|row| row.cells().into_iter().take(shown).collect());
+    match form {
+        ListForm::Text | ListForm::Wide => report::table_within(columns, header, cells),
+        ListForm::Json => report::json::pretty(&rows),
+        ListForm::Yaml => report::json::yaml(&rows),
+    }
+}
+
+/// A stored study.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListedStudy {
+    study: String,
+    name: String,
+    question: Option<String>,
+    started: String,
+    /// `finished`, `running`, or `unfinished`: it can be resumed.
+    state: &'static str,
+    /// `kind`, `embedded`, or a context.
+    on: String,
+    cells: Vec<String>,
+    /// How many of its runs were made, and how many are planned.
+    done: usize,
+    planned: usize,
+    seed: u64,
+    file: String,
+    folder: PathBuf,
+}
+
+impl ListedStudy {
+    fn new(study: Recorded) -> Self {
+        let (state, done, header) = (study.state(), study.done(), &study.header);
+        Self {
+            study: study.id(),
+            state,
+            done,
+            name: header.name.clone(),
+            question: header.question.clone(),
+            started: header.started.to_string(),
+            on: match &header.on {
+                Ground::Kind => "kind".into(),
+                Ground::Embedded => "embedded".into(),
+                Ground::Context { name } => name.clone().unwrap_or("current context".into()),
+            },
+            cells: header.cells.iter().map(|cell| cell.name.clone()).collect(),
+            planned: header.repeat as usize * header.cells.len(),
+            seed: header.seed,
+            file: header.file.clone(),
+            folder: study.folder.clone(),
         }
+    }
+}
+
+impl Row for ListedStudy {
+    const HEADER: &[&str] = &["STUDY", "CLUSTER", "CELLS", "RUNS", "STATE", "AGE"];
+    const MORE: &[&str] = &["SEED", "FILE", "QUESTION"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.study.clone(),
+            self.on.clone(),
+            self.cells.len().to_string(),
+            format!("{}/{}", self.done, self.planned),
+            self.state.to_owned(),
+            report::runs::age(&self.started, jiff::Timestamp::now()),
+            self.seed.to_string(),
+            self.file.clone(),
+            self.question.clone().unwrap_or_default(),
+        ]
     }
 }
 
@@ -79,14 +183,12 @@ fn experiments() -> Vec<Listed> {
         .collect()
 }
 
-fn list_of(experiments: &[Listed], form: ListForm, columns: usize) -> String {
-    let rows = experiments.iter().map(|one| vec![one.name.clone(), one.question.clone()]);
-    match form {
-        ListForm::Text | ListForm::Wide => {
-            report::table_within(columns, vec!["NAME", "QUESTION"], rows)
-        }
-        ListForm::Json => report::json::pretty(&experiments),
-        ListForm::Yaml => report::json::yaml(&experiments),
+impl Row for Listed {
+    const HEADER: &[&str] = &["NAME", "QUESTION"];
+    const MORE: &[&str] = &[];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.name.clone(), self.question.clone()]
     }
 }
 

@@ -19,7 +19,6 @@ use crate::experiment::{Parsed, Source};
 use crate::kind_config::KindConfig;
 use crate::report::Summary;
 use crate::report::spread::SpreadReport;
-use crate::report::study::counts;
 use crate::report::table;
 use crate::stats::{Between, Random, Seconds, Spread};
 use crate::timeline::format_duration;
@@ -136,7 +135,7 @@ pub(super) fn verify(
 
 /// Whether a node was detected earlier or later than predicted, or not at all while it was frozen.
 fn is_outside(run: &Summary, choice: &Choice) -> bool {
-    let Some(predicted) = run.predicted.filter(|_| counts(run)) else { return false };
+    let Some(predicted) = run.predicted.filter(|_| run.counts()) else { return false };
     let all = Between::new(predicted.least, predicted.most.max(choice.detection.max));
     match run.detection {
         Some(measured) => !all.overlaps_as_printed(measured),

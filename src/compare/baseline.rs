@@ -85,10 +85,10 @@ impl Baseline {
         keys.into_iter().map(of).collect()
     }
 
-    /// Takes these runs as the history of their keys, in the place of what it had; other entries stay. Where no run of a key counts,
-    /// its older history stays, too.
+    /// Takes these runs as the history of their keys, in the place of what it had; other entries stay. Where most runs of a key
+    /// do not count, its older history stays, too.
     pub fn save(&mut self, runs: &[Recorded<'_>]) -> Vec<Saved> {
-        let new = Self::entries(runs).into_iter().filter(|entry| !entry.sample.runs.is_empty());
+        let new = Self::entries(runs).into_iter().filter(|entry| !entry.sample.is_survivors());
         let mut take = |entry: Entry| {
             let (experiment, runs) = (entry.key.experiment.clone(), entry.sample.runs.len());
             let replaced = match self.entries.binary_search_by(|old| old.key.cmp(&entry.key)) {

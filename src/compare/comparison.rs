@@ -114,9 +114,10 @@ impl Comparison {
         let changes = changes(before, after);
         let names: BTreeSet<&String> =
             before.measured.keys().chain(after.measured.keys()).collect();
+        let survivors = survivors(before, "before").or(survivors(after, "after"));
         let of = |name: &&String| {
-            let name = name.as_str();
-            Difference::new(name, before.measured.get(name), after.measured.get(name), floor)
+            let [from, to] = [before, after].map(|side| side.measured.get(*name));
+            Some(Difference::new(name, from, to, floor)?.undecided(survivors.as_ref()))
         };
         Ok(Self {
             name: name.to_owned(),
@@ -173,7 +174,7 @@ impl Comparisons {
     }
 }
 
-/// Runs of one experiment on both sides.
+/// Runs of one experiment, or of one cell of a study, on both sides.
 #[derive(Debug)]
 pub struct Pair<'a> {
     pub name: String,
@@ -181,10 +182,14 @@ pub struct Pair<'a> {
     pub after: Vec<Recorded<'a>>,
 }
 
-/// Runs of two sides: all beside all, but by experiment where a side has several, as a suite has.
-pub fn pair<'a>(before: Vec<Recorded<'a>>, after: Vec<Recorded<'a>>) -> Vec<Pair<'a>> {
-    let name = |run: &Recorded<'a>| run.timeline.header.name.clone();
-    let [a, b] = [&before, &after].map(|runs| runs.iter().map(name).collect::<BTreeSet<String>>());
+/// Runs of two sides: all beside all, but by name where a side has several, as a suite has experiments
+/// and a study has cells.
+pub fn pair<'a>(
+    before: Vec<Recorded<'a>>,
+    after: Vec<Recorded<'a>>,
+    name: impl Fn(&Recorded<'a>) -> String,
+) -> Vec<Pair<'a>> {
+    let [a, b] = [&before, &after].map(|runs| runs.iter().map(&name).collect::<BTreeSet<String>>());
     let names = a.union(&b).cloned();
     if a.len() <= 1 && b.len() <= 1 {
         let name = names.collect::<Vec<_>>().join(" and ");
@@ -211,6 +216,12 @@ fn changes(before: &Sample, after: &Sample) -> Vec<Change> {
     // What was run and on what first; then the details of the experiment.
     changes.sort_by_key(|change| change.name.contains(['.', ' ']));
     changes
+}
+
+/// Why a side decides nothing: the few runs that count need not be like those that don't.
+fn survivors(sample: &Sample, side: &str) -> Option<String> {
+    let (out, all) = (sample.left_out.len(), sample.left_out.len() + sample.runs.len());
+    sample.is_survivors().then(|| format!("{out} of {all} runs {side} were left out"))
 }
 
 fn warnings(before: &Sample, after: &Sample, changes: &[Change], modelled: bool) -> Vec<String> {

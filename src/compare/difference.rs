@@ -20,7 +20,7 @@ pub enum Verdict {
     NoDifferenceShown,
     /// No interval can be given for so few runs.
     TooFewRuns,
-    /// It was measured on one side alone, or too often not to its end.
+    /// It was measured on one side alone, or too often not to its end, or most runs of a side count for nothing.
     NotJudged,
     /// It is more: the interval of the difference is above zero, and the difference is at least the floor.
     Worse,
@@ -137,6 +137,16 @@ impl Difference {
     }
 }
 
+impl Difference {
+    /// The same where `why` forbids a verdict.
+    pub(super) fn undecided(self, why: Option<&String>) -> Self {
+        match why.filter(|_| self.verdict.is_decided()) {
+            Some(why) => Self { verdict: Verdict::NotJudged, why: Some(why.clone()), ..self },
+            None => self,
+        }
+    }
+}
+
 /// What had not ended took longer than is known. Where that is so after, `worse` is so all the more, and nothing else can be said;
 /// where it is so before, `better`.
 fn judge(from: &Known, to: &Known, shift: Option<Shift>, floor: f64) -> (Verdict, Option<String>) {
@@ -148,7 +158,7 @@ fn judge(from: &Known, to: &Known, shift: Option<Shift>, floor: f64) -> (Verdict
         let needed = runs_needed_against(from.values.len());
         let why = needed
             .filter(|needed| *needed > to.values.len())
-            .map(|needed| format!("needs {needed} against {}", from.values.len()));
+            .map(|needed| format!("{needed} after are needed with {} before", from.values.len()));
         return (Verdict::TooFewRuns, why);
     };
     let verdict = match estimate {

@@ -22,6 +22,13 @@ pub enum Unit {
 }
 
 impl Unit {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Seconds => "seconds",
+            Self::Share => "share",
+        }
+    }
+
     /// A value for people: `4.781s`, `7.2%`.
     pub fn show(self, value: f64) -> String {
         match self {

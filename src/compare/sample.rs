@@ -26,25 +26,29 @@ impl Recorded<'_> {
         Key::of(&self.timeline.header)
     }
 
-    /// Why none of its numbers count; `None`: they do.
-    fn left_out(&self) -> Option<&'static str> {
-        let found = self.findings;
-        let disturbed = || found.probes.iter().any(|probe| !probe.control && probe.is_disturbed());
-        match &found.completion {
+    /// Whether it is inconclusive where its probers' own hosts were disturbed.
+    pub fn is_disturbed(&self) -> bool {
+        let mut probes = self.findings.probes.iter().filter(|probe| !probe.control);
+        self.verdict.outcome == Outcome::Inconclusive && probes.any(|probe| probe.is_disturbed())
+    }
+
+    /// Why none of its numbers count, in a comparison and in every other statistic; `None`: they do.
+    pub fn left_out(&self) -> Option<&'static str> {
+        let faults = &self.findings.faults;
+        match &self.findings.completion {
             Completion::Refused { .. } => Some("refused"),
             Completion::Running => Some("still running"),
             Completion::Died => Some("unfinished"),
             Completion::Interrupted { .. } => Some("interrupted"),
             Completion::Failed { .. } => Some("run error"),
-            Completion::Complete if found.faults.iter().all(|fault| fault.confirmed.is_none()) => {
+            Completion::Complete
+                if !faults.is_empty() && faults.iter().all(|fault| fault.confirmed.is_none()) =>
+            {
                 Some("no fault was confirmed")
             }
-            Completion::Complete
-                if self.verdict.outcome == Outcome::Inconclusive && disturbed() =>
-            {
-                Some("the prober's host was disturbed")
+            Completion::Complete => {
+                self.is_disturbed().then_some("the prober's host was disturbed")
             }
-            Completion::Complete => None,
         }
     }
 }
@@ -135,6 +139,11 @@ impl Sample {
                 Value::Never(value) => values.never.push(kept(value)),
             }
         }
+    }
+
+    /// Whether most runs are left out.
+    pub(super) fn is_survivors(&self) -> bool {
+        self.left_out.len() > self.runs.len()
     }
 
     /// The experiments that these are runs of.

@@ -105,7 +105,7 @@ fn what_differs_is_named_from_the_headers() {
     assert_eq!(changes, ["Kubernetes", "node-monitor-period", "probes.web.rate"]);
     assert_eq!(verdict(&compared, "detection"), Verdict::TooFewRuns);
     let why = compared.quantities[0].why.as_deref();
-    assert_eq!(why, Some("needs 39 against 1"));
+    assert_eq!(why, Some("39 after are needed with 1 before"));
 }
 
 #[test]
@@ -131,14 +131,31 @@ fn what_does_not_count_is_named() {
 }
 
 #[test]
+fn the_survivors_of_many_runs_decide_nothing() {
+    let old = several("worker-stop", "a", 5);
+    let mut new = several("worker-stop-with-stale-ports", "b", 11);
+    new[5..].iter_mut().for_each(|run| run.findings.completion = crate::analysis::Completion::Died);
+    let of = |runs: &[Run]| {
+        compared(&Sample::new(recorded(&old)), &Sample::new(recorded(runs))).unwrap()
+    };
+    assert!(of(&new[..10]).is_worse(), "half of them count");
+    let most_are_out = of(&new);
+    assert!(!most_are_out.is_worse() && !most_are_out.is_decided());
+    let why = most_are_out.quantities.iter().find(|one| one.quantity == "errors of web").unwrap();
+    assert_eq!(why.why.as_deref(), Some("6 of 11 runs after were left out"));
+    assert!(Baseline::default().save(&recorded(&new)).is_empty());
+}
+
+#[test]
 fn suites_are_compared_by_experiment() {
     let runs = [run("worker-stop", "a"), run("node-kill", "b"), run("node-pause", "c")];
     let [stop, kill, pause] = runs.each_ref().map(Run::recorded);
-    let pairs = pair(vec![stop, kill], vec![kill, pause]);
+    let name = |run: &Recorded<'_>| run.timeline.header.name.clone();
+    let pairs = pair(vec![stop, kill], vec![kill, pause], name);
     let sizes: Vec<_> =
         pairs.iter().map(|p| (p.name.as_str(), p.before.len(), p.after.len())).collect();
     assert_eq!(sizes, [("node-kill", 1, 1), ("node-pause", 0, 1), ("worker-stop-fast", 1, 0)]);
-    let pairs = pair(vec![kill], vec![pause]);
+    let pairs = pair(vec![kill], vec![pause], name);
     assert_eq!((pairs.len(), pairs[0].name.as_str()), (1, "node-kill and node-pause"));
 }
 

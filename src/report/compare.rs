@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use super::markdown;
+use super::markdown_row::{cell, write_row};
 use super::style::Style;
 use super::text::{count, hang, judged, pad, width};
 use crate::compare::{Change, Comparison, Comparisons, Difference, Side, Spread, Verdict};
@@ -139,24 +139,24 @@ pub(super) fn cells(one: &Difference, compared: &Comparison) -> [String; 5] {
 pub fn markdown(compared: &Comparisons) -> String {
     let mut out = String::new();
     for one in &compared.comparisons {
-        let _ = writeln!(out, "### {}: {}\n", markdown::cell(&one.name), summary(one));
+        let _ = writeln!(out, "### {}: {}\n", cell(&one.name), summary(one));
         for (lead, side) in [("Before", &one.before), ("After", &one.after)] {
-            let _ = writeln!(out, "- {lead}: {}: {}", markdown::cell(&side.name), runs(side));
+            let _ = writeln!(out, "- {lead}: {}: {}", cell(&side.name), runs(side));
         }
         changes(one).iter().for_each(|line| {
-            let _ = writeln!(out, "- Differs: {}", markdown::cell(line));
+            let _ = writeln!(out, "- Differs: {}", cell(line));
         });
         one.warnings.iter().for_each(|warning| {
-            let _ = writeln!(out, "- Warning: {}", markdown::cell(warning));
+            let _ = writeln!(out, "- Warning: {}", cell(warning));
         });
         out += "\n| quantity | before | after | difference | verdict |\n|---|---|---|---|---|\n";
         for row in one.quantities.iter().map(|quantity| cells(quantity, one)) {
-            markdown::write_row(&mut out, row.each_ref().map(String::as_str));
+            write_row(&mut out, row.each_ref().map(String::as_str));
         }
         out.push('\n');
     }
     for why in &compared.skipped {
-        let _ = writeln!(out, "Not compared: {}\n", markdown::cell(why));
+        let _ = writeln!(out, "Not compared: {}\n", cell(why));
     }
     if !compared.comparisons.is_empty() {
         let _ = writeln!(out, "{}", method(compared));

@@ -40,7 +40,9 @@ pub fn comparisons(found: &Findings, predictions: &Predictions) -> Vec<Compariso
 }
 
 fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions) -> Vec<Comparison> {
+    // It may have happened before its watch, if that was late, showed it.
     let after = |when: crate::analysis::When| {
+        let when = found.happened(when, fault.requested);
         Between::new(when.earliest - fault.requested, when.latest - fault.requested)
     };
     let mut all = Vec::new();

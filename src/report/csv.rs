@@ -22,9 +22,16 @@ const HEADER: [&str; 10] = [
 /// Several experiments in one table. The warnings of a run are in each of its rows. A run without expectations is one row with the verdict of the
 /// run, and so is an experiment that did not run.
 pub fn render(parts: &[Part<View<'_>>]) -> String {
-    let rows = parts.iter().flat_map(rows);
+    table(HEADER, parts.iter().flat_map(rows))
+}
+
+/// Any table, with its header.
+pub(super) fn table<const N: usize>(
+    header: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> String {
     let mut writer = Writer::from_writer(Vec::new());
-    for row in std::iter::once(HEADER.map(str::to_owned)).chain(rows) {
+    for row in std::iter::once(header.map(str::to_owned)).chain(rows) {
         writer.write_record(row).expect("rows of one length, written to memory");
     }
     let bytes = writer.into_inner().expect("written to memory");

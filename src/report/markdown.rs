@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::compare;
+use super::markdown_row::{cell, write_row};
 use super::measured::{self, Measured};
 use super::suite::{Part, Row, SuiteReport};
 use super::view::{Failure, View};
@@ -127,23 +128,4 @@ fn not_run(row: &Row) -> String {
 
 fn code(name: &str) -> String {
     format!("`{name}`")
-}
-
-pub(super) fn write_row(out: &mut String, cells: [&str; 5]) {
-    let _ = writeln!(out, "| {} |", cells.map(cell).join(" | "));
-}
-
-/// A cell is one line, and its bars are no borders.
-pub(super) fn cell(text: &str) -> String {
-    text.replace('|', "\\|").split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_does_not_break_its_cell() {
-        assert_eq!(cell("a | b\n  c"), "a \\| b c");
-    }
 }

@@ -6,7 +6,7 @@
 //! view                        -> picture/ (lanes over time) -> html/ | svg.rs
 //! several views               -> spread.rs | junit.rs | csv.rs | runs.rs (a row each)
 //! several experiments         -> suite.rs (a row each) -> markdown.rs (a row for each claim and value)
-//! runs of a study's cells     -> study/ (tables, CSV)
+//! runs of a study's cells     -> study/ (tables, CSV, pictures) -> html/ | svg.rs
 //! any of these                -> document.rs, for programs
 //! ```
 
@@ -14,6 +14,7 @@ mod causes;
 pub mod chain;
 pub mod claims;
 pub mod compare;
+pub mod compare_csv;
 pub mod comparison;
 pub mod csv;
 pub mod describe;
@@ -31,6 +32,7 @@ mod leaders;
 pub mod line;
 pub mod log;
 pub mod markdown;
+mod markdown_row;
 mod measured;
 pub mod not_run;
 mod paths;

@@ -39,7 +39,7 @@ fn row(run: &Summary, wide: bool, now: jiff::Timestamp) -> Vec<String> {
 }
 
 /// As kubectl says it: `45s`, `12m`, `5h`, `3d`.
-fn age(started: &str, now: jiff::Timestamp) -> String {
+pub fn age(started: &str, now: jiff::Timestamp) -> String {
     let Ok(started) = started.parse::<jiff::Timestamp>() else { return "<unknown>".into() };
     match now.duration_since(started).as_secs().max(0) {
         s @ 0..120 => Seconds::from_f64(s as f64).to_string(),

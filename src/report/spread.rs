@@ -13,7 +13,7 @@ use super::table::table_within;
 use super::text::{count, hang, judged};
 use crate::analysis::ErrorRate;
 use crate::compare::Comparisons;
-use crate::stats::{Between, Seconds, Spread, quantile};
+use crate::stats::{Between, Interval, Seconds, Spread, interval_of_quantile, quantile};
 use crate::verdict::Outcome;
 
 /// The version of the form.
@@ -35,7 +35,8 @@ pub struct SpreadReport {
     /// The number of requested runs that were never started. Earlier versions wrote `notBegun`.
     #[serde(default, alias = "notBegun")]
     pub not_started: u32,
-    /// How many of the runs are in none of these numbers: their probers' hosts were disturbed.
+    /// How many of the runs are in none of these numbers: they did not come to their own end, no fault
+    /// was confirmed, or their probers' hosts were disturbed.
     #[serde(default)]
     pub left_out: usize,
     /// In how many of the others the errors are not known to have ended before the undo: they are in
@@ -84,6 +85,9 @@ pub struct RateSpread {
     pub min: f64,
     /// The median (type 7 of Hyndman and Fan).
     pub median: f64,
+    /// Its interval at 95 % (percentile bootstrap); absent: there are too few runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
     /// The highest.
     pub max: f64,
 }
@@ -97,8 +101,8 @@ impl RateSpread {
         let spread = |(window, mut shares): (Seconds, Vec<f64>)| {
             shares.sort_by(f64::total_cmp);
             let at = |p| quantile(&shares, p);
-            let n = shares.len() as u32;
-            Some(Self { window, n, min: at(0.0)?, median: at(0.5)?, max: at(1.0)? })
+            let (n, interval) = (shares.len() as u32, interval_of_quantile(&shares, 0.5).ok());
+            Some(Self { window, n, min: at(0.0)?, median: at(0.5)?, interval, max: at(1.0)? })
         };
         windows.into_iter().filter_map(spread).collect()
     }
@@ -106,8 +110,8 @@ impl RateSpread {
     fn row(&self) -> Vec<String> {
         let percent = |share: f64| format!("{:.1}%", share * 100.0);
         let name = format!("highest error rate over {}", self.window.to_minutes());
-        let [min, median, max] = [self.min, self.median, self.max].map(percent);
-        vec![name, min, median, max, self.n.to_string()]
+        let interval = self.interval.map(|Interval { low, high }| [low, high].map(percent));
+        row(&name, [self.min, self.median, self.max].map(percent), interval, self.n)
     }
 }
 
@@ -118,7 +122,7 @@ fn is_zero(count: &usize) -> bool {
 impl SpreadReport {
     /// Puts runs together; they should be of one experiment on one cluster.
     pub fn new(runs: Vec<Summary>) -> Self {
-        let counted = || runs.iter().filter(|run| !run.disturbed);
+        let counted = || runs.iter().filter(|run| run.counts());
         let most = |value: fn(&Summary) -> Option<Between>| {
             Spread::of(counted().filter_map(|run| Some(value(run)?.most)))
         };
@@ -190,7 +194,7 @@ pub fn render(report: &SpreadReport, style: &Style) -> String {
         ("endpoint removal", &report.removal),
         ("recovery", &report.recovery),
     ];
-    let rows = spreads.into_iter().filter_map(|(name, spread)| {
+    let rows = spreads.iter().filter_map(|(name, spread)| {
         Some(spread_row(name, spread.as_ref()?, |value| format!("{value:.3}")))
     });
     let p99 = report
@@ -208,24 +212,41 @@ pub fn render(report: &SpreadReport, style: &Style) -> String {
         );
         out.push_str(&hang("", &text, style.width));
     }
-    if report.left_out > 0 {
-        let text = format!(
-            "Left out of the spread: {}, inconclusive because the prober's host was disturbed.",
-            count(report.left_out as u64, "run")
-        );
+    let left_out = report.runs.iter().filter_map(|run| Some((&run.run, run.left_out.as_ref()?)));
+    let left_out: Vec<String> = left_out.map(|(run, why)| format!("{run} ({why})")).collect();
+    if !left_out.is_empty() {
+        let text = format!("Left out of the spread: {}.", left_out.join(", "));
         out.push_str(&hang("", &text, style.width));
+    }
+    let all = spreads.iter().filter_map(|(_, spread)| spread.as_ref()).chain(&report.p99);
+    let mut intervals = all.map(|spread| spread.interval);
+    if intervals.any(|it| it.is_some()) {
+        out.push_str(&hang("", METHOD, style.width));
     }
     out
 }
 
+const METHOD: &str = "In brackets: the median's interval at 95%, from 6 runs on (percentile bootstrap; Efron, 1979).";
+
 fn spread_row(name: &str, spread: &Spread, cell: impl Fn(Seconds) -> String) -> Vec<String> {
-    vec![
-        name.to_owned(),
-        cell(spread.min),
-        cell(spread.median),
-        cell(spread.max),
-        spread.n.to_string(),
-    ]
+    let interval = spread.interval.map(|Interval { low, high }| [low, high].map(Seconds::from_f64));
+    row(
+        name,
+        [spread.min, spread.median, spread.max].map(&cell),
+        interval.map(|it| it.map(&cell)),
+        spread.n,
+    )
+}
+
+/// `detection  3.3s  4.781s (4.1s to 5.2s)  7.1s  9`.
+fn row(
+    name: &str,
+    [min, median, max]: [String; 3],
+    interval: Option<[String; 2]>,
+    n: u32,
+) -> Vec<String> {
+    let interval = interval.map_or(String::new(), |[low, high]| format!(" ({low} to {high})"));
+    vec![name.to_owned(), min, median + &interval, max, n.to_string()]
 }
 
 fn compared(report: &SpreadReport) -> String {

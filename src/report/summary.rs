@@ -9,6 +9,7 @@ use super::view::{View, word};
 use crate::analysis::{
     Completion, ErrorRate, FaultFinding, Period, ProbeFinding, ServiceFinding, When,
 };
+use crate::compare::Recorded;
 use crate::stats::{Between, Seconds};
 use crate::verdict::Outcome;
 
@@ -68,6 +69,9 @@ pub struct Summary {
     /// the cluster's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disturbed: bool,
+    /// Why it is in no statistic; absent: it is in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
     /// What makes its numbers less reliable: a sentence each.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -92,6 +96,7 @@ impl Summary {
         let last = |of: fn(&ServiceFinding) -> Option<When>| {
             services.iter().filter_map(|service| of(service)).reduce(When::later)
         };
+        let recorded = Recorded { timeline: view.timeline, findings: found, verdict: view.verdict };
         Self {
             run: header.run.clone(),
             experiment: header.name.clone(),
@@ -118,10 +123,15 @@ impl Summary {
             failed: asked.failed,
             attempts: asked.judged(),
             predicted: view.prediction().map(|prediction| prediction.detection),
-            disturbed: view.verdict.outcome == Outcome::Inconclusive
-                && found.probes.iter().any(|probe| !probe.control && probe.is_disturbed()),
+            disturbed: recorded.is_disturbed(),
+            left_out: recorded.left_out().map(str::to_owned),
             warnings: view.warnings(),
         }
+    }
+
+    /// Whether it is in the statistics of several runs: of `--repeat`, a study, a comparison.
+    pub fn counts(&self) -> bool {
+        self.left_out.is_none()
     }
 
     /// Its verdict in a word; of one that was refused, or that still goes on, that.

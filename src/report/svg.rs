@@ -1,9 +1,11 @@
-//! A run as a static picture: one SVG file that needs nothing else.
+//! A run or a study as a static picture: one SVG file that needs nothing else.
 
 use maud::{Markup, PreEscaped, html};
 
-use super::picture::draw::{self, Scale};
-use super::picture::{Lane, Picture};
+use super::picture::draw::{self, Drawn, Scale};
+use super::picture::{FINEST, Lane, Picture};
+use super::study::picture::{Distributions, Place};
+use super::study::{self, Measure, StudyReport, tables};
 use super::text::wrap;
 use super::view::View;
 
@@ -13,6 +15,7 @@ const MARGIN: f64 = 12.0;
 /// Characters of a line across the picture, and of a lane's name.
 const COLUMNS: usize = 150;
 const NAME_COLUMNS: usize = 30;
+const NOTE_COLUMNS: usize = 38;
 
 /// A picture of each run, one below the other.
 pub fn render(views: &[&View<'_>]) -> String {
@@ -21,19 +24,62 @@ pub fn render(views: &[&View<'_>]) -> String {
     if views.is_empty() {
         page.text("No run was recorded.", "title");
     }
-    let height = page.y + MARGIN;
     let title: Vec<String> = views.iter().map(|view| summary(view)).collect();
-    html! {
-        svg xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {WIDTH} {height}"))
-            width=(WIDTH) height=(height) role="img" {
-            title { (title.join(" ")) }
-            style { (PreEscaped(include_str!("picture/style.css"))) (PreEscaped(STYLE)) }
-            (draw::patterns())
-            rect class="page" width="100%" height="100%" {}
-            @for part in &page.body { (part) }
+    page.document(&title.join(" "), "")
+}
+
+/// A picture of each quantity of a study, cell by cell, and of what speed costs.
+pub fn study(report: &StudyReport) -> String {
+    let mut page = Page { y: MARGIN + 20.0, body: Vec::new() };
+    let title = format!("Study {}", report.name);
+    page.body.push(html! { text class="heading" x=(MARGIN) y=(page.y) { (title) } });
+    page.y += 4.0;
+    for line in tables::head(report) {
+        page.text(&line, "subtitle");
+    }
+    for sentence in study::picture::story(report) {
+        page.text(&sentence, "story");
+    }
+    for (sample, words) in study::picture::legend() {
+        page.y += 4.0;
+        let y = page.y + 1.0;
+        page.body.push(html! { svg x=(MARGIN) y=(y) width="14" height="14" { (sample) } });
+        page.y += 12.0;
+        page.body.push(html! { text class="subtitle" x=(MARGIN + 20.0) y=(page.y) { (words) } });
+    }
+    for measure in Measure::ALL {
+        let Some(drawn) = Distributions::new(report, measure, Place::File) else { continue };
+        page.y += 16.0;
+        page.text(measure.name(), "group");
+        for (index, cell) in report.cells.iter().enumerate() {
+            page.y += 6.0;
+            let name = format!("{} {}", index + 1, study::picture::label(report, cell));
+            let (names, words) = (wrap(&name, NAME_COLUMNS), drawn.words(cell));
+            let notes: Vec<String> =
+                words.iter().flat_map(|line| wrap(line, NOTE_COLUMNS)).collect();
+            let lines = names.iter().map(|line| (line, "name"));
+            let lines: Vec<_> = lines.chain(notes.iter().map(|line| (line, "note"))).collect();
+            let Drawn { height, body } = drawn.row(cell);
+            let height = height.max(lines.len() as f64 * 13.0 + 4.0);
+            let label = html! {
+                @for (row, (line, class)) in lines.iter().enumerate() {
+                    text class=(class) x="0" y=(row * 13 + 14) { (line) }
+                }
+            };
+            page.row(&label, Drawn { height, body });
+        }
+        page.row(&html! { text class="note" y="14" { (drawn.axis_name()) } }, drawn.axis());
+        if let Some(cost) =
+            study::picture::cost(report, Place::File).filter(|_| measure == Measure::Detection)
+        {
+            page.y += 16.0;
+            page.text("What speed costs", "group");
+            page.text(study::picture::HOW_TO_READ_COST, "note");
+            page.y += 6.0;
+            page.row(&html! {}, cost);
         }
     }
-    .into_string()
+    page.document(&title, study::picture::STYLE)
 }
 
 /// Beyond what the page has in common with it.
@@ -55,6 +101,21 @@ struct Page {
 }
 
 impl Page {
+    fn document(self, title: &str, marks: &str) -> String {
+        let height = self.y + MARGIN;
+        html! {
+            svg xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {WIDTH} {height}"))
+                width=(WIDTH) height=(height) role="img" {
+                title { (title) }
+                style { (PreEscaped(include_str!("picture/style.css"))) (PreEscaped(marks)) (PreEscaped(STYLE)) }
+                (draw::patterns())
+                rect class="page" width="100%" height="100%" {}
+                @for part in &self.body { (part) }
+            }
+        }
+        .into_string()
+    }
+
     fn text(&mut self, text: &str, class: &str) {
         for line in wrap(text, COLUMNS) {
             self.y += 15.0;
@@ -74,7 +135,7 @@ impl Page {
 }
 
 fn run(view: &View<'_>, page: &mut Page) {
-    let picture = Picture::new(view, 0);
+    let picture = Picture::new(view, FINEST);
     let scale = Scale { extent: picture.shown, width: WIDTH - NAMES - MARGIN };
     page.y += 20.0;
     page.body.push(html! {

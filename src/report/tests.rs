@@ -610,17 +610,25 @@ fn spread_of_three_runs() {
     };
     let report = spread::SpreadReport::new(vec![at(3300), at(4781), at(7100)]);
     assert_eq!((report.inside, report.detection.as_ref().unwrap().n), (Some(2), 3));
-    let disturbed = Summary { disturbed: true, ..at(9000) };
+    let disturbed = Summary { left_out: Some("interrupted".into()), ..at(9000) };
     let spread = spread::SpreadReport::new(vec![at(3300), at(4781), disturbed]);
     let detection = spread.detection.clone().unwrap();
     assert_eq!((spread.left_out, detection.n, detection.max), (1, 2, 4.781.into()));
-    assert!(spread::render(&spread, &Style::default()).contains("Left out of the spread: 1 run, "));
+    let text = spread::render(&spread, &Style::default());
+    assert!(
+        text.contains("Left out of the spread: ") && text.contains(" (interrupted)."),
+        "{text}"
+    );
     let open = Summary { open: true, ..at(4781) };
     let spread = spread::SpreadReport::new(vec![at(3300), open]);
     assert_eq!((spread.still_failing, spread.error_window.as_ref().unwrap().n), (1, 1));
     let text = spread::render(&spread, &Style::default());
     assert!(text.contains("Not in the error window: 1 of 2 runs still failing"), "{text}");
     insta::assert_snapshot!(spread::render(&report, &Style::default()));
+    let six = [3000, 3300, 3600, 4000, 4400, 4781].map(at).to_vec();
+    let text = spread::render(&spread::SpreadReport::new(six), &Style::default());
+    assert!(text.contains("3.800s (3."), "{text}");
+    assert!(text.contains("(percentile bootstrap;"), "{text}");
 }
 
 #[test]
@@ -756,6 +764,21 @@ fn a_moment_that_a_watch_showed_is_as_uncertain_as_watches_were_late() {
     assert!(described.contains(delivered), "{described}");
     let old = terminal(&Judged::article(), 100);
     assert!(!old.contains("+4.781s ≤"), "an older timeline has no width: {old}");
+}
+
+/// 7.1 s are more than the predicted 6.4 s; what happened up to two seconds earlier may be within them.
+#[test]
+fn what_a_late_watch_showed_is_no_surprise() {
+    use crate::analysis::{DeliveryFinding, MomentDelay};
+    let mut run = Judged::article();
+    let shown = crate::stats::Seconds::from_f64(7.1);
+    let detected = &mut run.findings.faults[0].node.detected.as_mut().unwrap().at;
+    (detected.earliest, detected.latest) = (shown, shown);
+    let inside = |run: &Judged| run.view().comparisons()[0].inside;
+    assert_eq!(inside(&run), Some(false));
+    let moments = vec![MomentDelay { at: shown, at_most: 2.0.into() }];
+    run.findings.delivery = Some(DeliveryFinding { updates: 2, late: Default::default(), moments });
+    assert_eq!(inside(&run), Some(true));
 }
 
 /// What was measured before an undo failed stays in the formats of CI, beside the failure.

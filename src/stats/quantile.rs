@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Seconds;
+use super::{Interval, Seconds, interval_of_quantile};
 
 /// A quantile of sorted numbers, by linear interpolation between the two nearest: type 7 of Hyndman and Fan (1996), as R and NumPy
 /// have it. `None` for none.
@@ -70,6 +70,9 @@ pub struct Spread {
     pub min: Seconds,
     /// The median (type 7 of Hyndman and Fan).
     pub median: Seconds,
+    /// Its interval at 95 %, in seconds (percentile bootstrap); absent: there are too few.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
     /// The maximum.
     pub max: Seconds,
 }
@@ -80,7 +83,9 @@ impl Spread {
         let mut sorted: Vec<f64> = values.into_iter().map(Seconds::as_f64).collect();
         sorted.sort_by(f64::total_cmp);
         let at = |p| quantile(&sorted, p).map(Seconds::from_f64);
-        Some(Self { n: sorted.len() as u32, min: at(0.0)?, median: at(0.5)?, max: at(1.0)? })
+        let interval = interval_of_quantile(&sorted, 0.5).ok();
+        let n = sorted.len() as u32;
+        Some(Self { n, min: at(0.0)?, median: at(0.5)?, interval, max: at(1.0)? })
     }
 }
 
@@ -116,6 +121,9 @@ mod tests {
             (spread.n, spread.min, spread.median, spread.max),
             (3, 1.0.into(), 2.0.into(), 3.0.into())
         );
-        assert_eq!(Spread::of([]), None);
+        assert_eq!((spread.interval, Spread::of([])), (None, None));
+        let six = Spread::of([3.0, 1.0, 2.0, 5.0, 4.0, 6.0].map(Seconds::from_f64)).unwrap();
+        let Interval { low, high } = six.interval.unwrap();
+        assert!(low < 3.5 && high > 3.5, "{low} {high}");
     }
 }

@@ -184,13 +184,36 @@ impl Recorded {
         Ok(read)
     }
 
-    /// The studies of a runs directory, the oldest first; those that can't be read are left out.
-    pub(crate) fn all(runs_dir: &Path) -> Vec<Self> {
+    /// The studies of a runs directory, the oldest first, and why others can't be read.
+    pub(crate) fn all(runs_dir: &Path) -> (Vec<Self>, Vec<JournalError>) {
         let folders = fs::read_dir(runs_dir.join(FOLDER)).into_iter().flatten().flatten();
-        let read = folders.filter_map(|folder| Self::read(&folder.path()).ok());
-        let mut all: Vec<Self> = read.collect();
-        all.sort_by(|a, b| (a.header.started, &a.folder).cmp(&(b.header.started, &b.folder)));
-        all
+        let (mut all, mut unreadable) = (Vec::new(), Vec::new());
+        for folder in folders.map(|folder| folder.path()).filter(|folder| folder.is_dir()) {
+            match Self::read(&folder) {
+                Ok(study) => all.push(study),
+                Err(error) => unreadable.push(error),
+            }
+        }
+        all.sort_by(|a: &Self, b| {
+            (a.header.started, &a.folder).cmp(&(b.header.started, &b.folder))
+        });
+        (all, unreadable)
+    }
+
+    /// `finished`, `running` where a process has it open, or `unfinished`: it can be resumed.
+    pub(crate) fn state(&self) -> &'static str {
+        let is_open =
+            |file: File| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock));
+        match self.finished {
+            true => "finished",
+            false if File::open(self.folder.join(FILE)).is_ok_and(is_open) => "running",
+            false => "unfinished",
+        }
+    }
+
+    /// How many of its runs were made: one that was interrupted is made again.
+    pub(crate) fn done(&self) -> usize {
+        self.entries.iter().filter(|it| it.end.as_ref().is_some_and(|end| end.done)).count()
     }
 
     /// Finds a study by its id or an unambiguous beginning of it, its name (then the newest),
@@ -204,7 +227,7 @@ impl Recorded {
         if !name.is_empty() && exact.join(FILE).is_file() {
             return Self::read(&exact);
         }
-        let all = Self::all(runs_dir);
+        let (all, _) = Self::all(runs_dir);
         let begins = |one: &Self| name == LATEST || one.id().starts_with(name);
         let mut found: Vec<Self> = all.into_iter().filter(begins).collect();
         let is_newest = |one: &Self| name == LATEST || one.header.name == name;

@@ -750,7 +750,7 @@ fn recorded_runs_are_compared() {
     open.exits(3).prints("not judged (not ended in 4 of 4 runs before)");
     let list = "20261101-000000-0001,20261101-000000-0002";
     let few = home.run(&["compare", list, "20261102-000000-0001"]);
-    few.exits(3).prints("too few runs (needs 8 against 2)");
+    few.exits(3).prints("too few runs (8 after are needed with 2 before)");
     let other = home.run(&["compare", old, "node-pause", "-o", "markdown"]);
     other.exits(3).prints("Differs: experiment: worker-stop-fast -> node-pause");
     let json = home.run(&["compare", old, stale, "-o", "json"]);

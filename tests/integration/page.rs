@@ -10,18 +10,19 @@ use outage::timeline::{Attempt, AttemptWriter, Outcome, Phase, ProbeFile, ProbeS
 
 use super::offline::{copy_run, hostile_run, recorded};
 use super::program::Home;
-use super::test;
+use super::{study, test};
 
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = vec![
         test("page::the_readme_shows_a_recorded_run", the_readme_shows_a_recorded_run),
         test("page::a_page_asks_for_nothing", a_page_asks_for_nothing),
     ];
-    let in_browser: [(&str, fn()); 5] = [
+    let in_browser: [(&str, fn()); 6] = [
         ("page::an_hour_is_drawn_in_a_second", an_hour_is_drawn_in_a_second),
         ("page::a_browser_draws_it", a_browser_draws_it),
         ("page::a_link_leads_to_a_moment", a_link_leads_to_a_moment),
         ("page::a_suite_links_to_its_runs", a_suite_links_to_its_runs),
+        ("page::a_study_shows_every_run", a_study_shows_every_run),
         ("page::hostile_names_stay_text", hostile_names_stay_text),
     ];
     let required = std::env::var_os("OUTAGE_REQUIRE_CHROMIUM").is_some();
@@ -176,6 +177,49 @@ fn a_suite_links_to_its_runs() {
     );
     assert!(dom.contains("At -1.000s:"));
     assert_eq!(dom.matches("<section class=\"run\"").count(), 3);
+}
+
+fn a_study_shows_every_run() {
+    let home = Home::new();
+    let markup = "settings=</title></svg><img src=x onerror=alert(1)>\"'&";
+    study::stored(&home, "settings", ["settings=default", markup]);
+    let page = page(&home, &["settings"]);
+    let text = std::fs::read_to_string(&page).unwrap();
+    let dom = dom(&home, &page, "#cell=2");
+    assert!(
+        dom.contains("data-drawn-ms=") && !dom.contains("<img") && dom.contains("&lt;img src=x")
+    );
+    for wanted in [
+        "id=\"cell=1\"",
+        "id=\"cell=2\"",
+        "class=\"density\"",
+        "class=\"median\"",
+        "Study settings",
+    ] {
+        assert!(dom.contains(wanted), "{wanted}");
+    }
+    let report = home.run(&["report", "settings", "-o", "json"]).exits(0).stdout.clone();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    for run in
+        report["cells"].as_array().unwrap().iter().flat_map(|cell| cell["runs"].as_array().unwrap())
+    {
+        let id = run["run"].as_str().unwrap();
+        let row = text.split(&format!("<tr id=\"run={id}\">")).nth(1).expect("a row for each run");
+        let row = row.split("</tr>").next().unwrap();
+        let dot = dom.contains(&format!("href=\"#run={id}\""));
+        assert_eq!(dot, !run["values"].as_object().unwrap().is_empty(), "{id}");
+        assert_eq!(
+            row.contains("left out"),
+            run["counted"] == false,
+            "the page agrees with JSON: {row}"
+        );
+    }
+    let picture = home.run(&["report", "settings", "-o", "svg"]);
+    picture.exits(0).prints("settings=default").prints("detection");
+    assert!(!picture.stdout.contains("<img"));
+    for asks in ["src=", "url(http", "@import", "fetch(", "xlink", "<iframe", " style="] {
+        assert!(!text.replace("img src=", "").contains(asks), "{asks}");
+    }
 }
 
 /// What a cluster names is never markup: not in a table, not in a picture, not in the script's data.

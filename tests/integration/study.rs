@@ -8,6 +8,7 @@ use libtest_mimic::Trial;
 use serde_json::Value;
 
 use super::embedded::start;
+use super::offline::{copy_run, recorded};
 use super::program::Home;
 use super::test;
 
@@ -24,6 +25,10 @@ pub(crate) fn tests() -> Vec<Trial> {
             a_budget_ends_a_study_that_goes_on_later,
         ),
         test("study::a_dry_run_and_validate_change_nothing", a_dry_run_and_validate_change_nothing),
+        test(
+            "study::stored_studies_are_listed_described_and_compared",
+            stored_studies_are_listed_described_and_compared,
+        ),
         test("study::mistakes_are_drawn_where_they_are", mistakes_are_drawn_where_they_are),
     ]
 }
@@ -189,6 +194,72 @@ fn a_dry_run_and_validate_change_nothing() {
         schema.pointer("/properties/spec/properties/matrix/description").is_some(),
         "{schema:#}"
     );
+}
+
+/// A finished study of recorded runs: in its first cell those of stopped workers, in the second the
+/// others.
+pub(crate) fn stored(home: &Home, name: &str, cells: [&str; 2]) {
+    let cell = |name: &&str| {
+        let choices = [serde_json::json!({"axis": "settings", "value": name})];
+        serde_json::json!({"name": name, "choices": choices, "cluster": 0, "experiment": null, "kindConfig": null})
+    };
+    let runs = recorded();
+    let header = serde_json::json!({
+        "format": "outage.study-journal/v1", "name": name, "question": "Which is better?", "file": "s.yaml",
+        "started": "2026-11-22T08:00:00Z", "on": "kind", "seed": 3, "repeat": 4, "rounds": 4, "nodes": 1000,
+        "cells": cells.iter().map(cell).collect::<Vec<_>>(),
+    });
+    let mut lines = vec![header];
+    for (repetition, from) in runs.iter().enumerate() {
+        let events = std::fs::read_to_string(from.join("events.jsonl")).unwrap();
+        let run: Value = serde_json::from_str(events.lines().next().unwrap()).unwrap();
+        let run = run["run"].as_str().unwrap();
+        copy_run(from, &home.runs().join(run));
+        let cell = u32::from(!from.to_string_lossy().contains("worker-stop"));
+        lines.push(
+            serde_json::json!({"begun": {"run": run, "cell": cell, "repetition": repetition}}),
+        );
+        lines.push(serde_json::json!({"ended": {"run": run, "done": true, "took": 60.0}}));
+    }
+    lines.push(serde_json::json!({"finished": {"at": "2026-11-22T09:00:00Z"}}));
+    let lines: Vec<String> = lines.iter().map(|line| format!("{line}\n")).collect();
+    home.file(
+        &format!("state/outage/runs/studies/{name}-20261122-080000/study.jsonl"),
+        &lines.concat(),
+    );
+}
+
+fn stored_studies_are_listed_described_and_compared() {
+    let home = Home::new();
+    stored(&home, "settings", ["settings=default", "settings=tuned"]);
+    stored(&home, "again", ["settings=default", "settings=tuned"]);
+    let id = "settings-20261122-080000";
+    let table = home.run(&["get", "studies"]);
+    table.exits(0).prints("STUDY").prints(id).prints("finished");
+    home.run(&["get", "study", "-o", "wide"]).exits(0).prints("Which is better?");
+    let list = home.run(&["get", "studies", "-o", "json"]).exits(0).stdout.clone();
+    let list: Value = serde_json::from_str(&list).unwrap();
+    let of =
+        |key: &str| list.as_array().unwrap().iter().map(|one| one[key].clone()).collect::<Vec<_>>();
+    assert_eq!(of("name"), ["again", "settings"]);
+    assert_eq!(of("planned"), [8, 8]);
+    let described = home.run(&["describe", "study", "settings"]);
+    described.exits(0).prints("Every run").prints("20261122-083622-f189").prints("Folder: ");
+    // A journal that cannot be read is said, and no reason to fail.
+    home.file("state/outage/runs/studies/broken/study.jsonl", "no\n");
+    home.run(&["get", "studies"]).exits(0).says("broken").prints(id);
+
+    let cells = home.run(&["compare", "settings", "again"]);
+    cells.exits(3).prints("settings=default").prints("settings=tuned").prints("Both sides contain");
+    let csv = home.run(&["compare", "settings:1", "settings:settings=tuned", "-o", "csv"]);
+    csv.exits(3).prints("comparison,quantity,unit,before_n,").prints(",detection,seconds,");
+    home.run(&["compare", "worker-stop-fast", "settings:2"]).exits(3).prints("detection");
+    home.run(&["compare", "settings", "20261122-083622-f189"])
+        .exits(2)
+        .says("name one of its cells: `settings:1`");
+    home.run(&["compare", "settings:3", "settings"])
+        .exits(2)
+        .says("1 settings=default; 2 settings=tuned");
 }
 
 fn mistakes_are_drawn_where_they_are() {

@@ -160,7 +160,7 @@ fn journal(
         }
         return go_on(recorded, planned);
     }
-    let unfinished = Recorded::all(&env.runs_dir).into_iter().rev();
+    let unfinished = Recorded::all(&env.runs_dir).0.into_iter().rev();
     let mut unfinished =
         unfinished.filter(|study| !study.finished && study.header.name == header.name);
     let newest = unfinished.next().filter(|_| !args.new);

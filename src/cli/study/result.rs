@@ -12,7 +12,7 @@ use crate::cli::output;
 use crate::cli::outputs::Outputs;
 use crate::engine::error::RunError;
 use crate::report::study::{self, CellReport, CellRuns, FORMAT, Repetition, StudyReport};
-use crate::report::{Document, Style, json, view};
+use crate::report::{Document, Style, Summary, html, json, svg, view};
 use crate::study::journal::{Entry, Ground, Journal, JournalError, Recorded};
 use crate::timeline::store::is_record;
 
@@ -36,7 +36,7 @@ pub(super) fn runs_dir_of(study: &Path) -> PathBuf {
     studies.parent().unwrap_or(Path::new("")).to_owned()
 }
 
-fn folder_of(study: &Path, run: &str) -> PathBuf {
+pub(in crate::cli) fn folder_of(study: &Path, run: &str) -> PathBuf {
     runs_dir_of(study).join(run)
 }
 
@@ -125,7 +125,7 @@ impl StudyRuns {
     pub(super) fn detections(&self, cell: usize) -> Vec<f64> {
         let runs = self.runs.iter().filter(|(entry, _)| entry.slot.cell == cell);
         let summaries = runs.filter_map(|(_, judged)| Some(judged.as_ref()?.summary()));
-        let counted = summaries.filter(study::counts);
+        let counted = summaries.filter(Summary::counts);
         counted.filter_map(|summary| Some(summary.detection?.most.as_f64())).collect()
     }
 
@@ -153,6 +153,11 @@ impl StudyRuns {
         )
     }
 
+    /// All that it recorded, for people.
+    pub(in crate::cli) fn describe(&self, style: &Style) -> String {
+        study::describe(&self.report(), style)
+    }
+
     /// Prints the report, and writes the files; the exit code of writing alone.
     pub(in crate::cli) fn write(&self, outputs: &Outputs, env: &Env) -> u8 {
         let report = self.report();
@@ -177,6 +182,8 @@ impl StudyRuns {
             Form::Yaml => json::yaml(&Document::Study(Box::new(report.clone()))),
             Form::Csv => study::csv(report),
             Form::Markdown => study::markdown(report),
+            Form::Html => html::study(report),
+            Form::Svg => svg::study(report),
             _ => {
                 let views =
                     self.runs.iter().filter_map(|(_, judged)| Some(judged.as_ref()?.view()));

@@ -10,7 +10,6 @@ use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::engine::environment::handle::ClusterHandle;
 use crate::engine::session::{Session, Start};
-use crate::report::study::counts;
 use crate::stats::Seconds;
 use crate::study::budget::{self, Known};
 use crate::study::journal::{Journal, Recorded};
@@ -133,7 +132,7 @@ impl<'a> Runner<'a> {
                 if let Some(judged) = judged {
                     let summary = judged.summary();
                     complain!("   {}: {}", summary.word(), summary.summary);
-                    let value = summary.detection.filter(|_| counts(&summary));
+                    let value = summary.detection.filter(|_| summary.counts());
                     self.known[slot.cell].values.extend(value.map(|value| value.most.as_f64()));
                 }
                 Ok(code)

@@ -1,7 +1,8 @@
-//! Runs as one page that needs nothing else: it makes no request, and says so in its
-//! Content-Security-Policy. `script.js` zooms and pans what is drawn here.
+//! Runs, or a study, as one page that needs nothing else: it makes no request, and says so in its
+//! Content-Security-Policy. `script.js` zooms and pans what is drawn of a run.
 
 mod run;
+mod study;
 
 use base64::Engine as _;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -11,6 +12,7 @@ use super::compare;
 use super::picture::draw;
 use super::printable::printable;
 use super::spread;
+use super::study::{StudyReport, picture};
 use super::style::Style;
 use super::suite::{self, Part, Row, SuiteReport};
 use super::view::View;
@@ -22,10 +24,26 @@ const SCRIPT: &str = include_str!("script.js");
 /// The page. Several experiments or runs have an index, in which each run is a link.
 pub fn render(parts: &[Part<View<'_>>]) -> String {
     let views = || parts.iter().flat_map(Part::runs);
-    let style = [include_str!("../picture/style.css"), include_str!("style.css")].concat();
     let budget = Budget::of(views());
     let one = parts.len() == 1 && views().count() == 1 && parts[0].not_started == 0;
-    let title: Vec<&str> = parts.iter().map(|part| part.experiment.as_str()).collect();
+    let names: Vec<&str> = parts.iter().map(|part| part.experiment.as_str()).collect();
+    let word = views().next().filter(|_| one).map_or("", View::word);
+    let content = html! {
+        @if !one { (index(parts)) }
+        @for compared in parts.iter().filter_map(|part| part.baseline.as_ref()) { (baseline(compared)) }
+        @for view in views() { (run::section(view, budget)) }
+    };
+    page(&format!("{word} {}", names.join(", ")), "", &content)
+}
+
+/// A study's page.
+pub fn study(report: &StudyReport) -> String {
+    page(&format!("Study {}", report.name), picture::STYLE, &study::content(report))
+}
+
+/// What every page has around its content.
+fn page(title: &str, marks: &str, content: &Markup) -> String {
+    let style = [include_str!("../picture/style.css"), marks, include_str!("style.css")].concat();
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -34,17 +52,13 @@ pub fn render(parts: &[Part<View<'_>>]) -> String {
                 meta http-equiv="Content-Security-Policy" content=(policy(&style));
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="referrer" content="no-referrer";
-                title { (views().next().filter(|_| one).map_or("", View::word)) " " (title.join(", ")) " – outage" }
+                title { (title) " – outage" }
                 link rel="icon" href="data:,";
                 style { (PreEscaped(&style)) }
             }
             body {
                 svg class="patterns" width="0" height="0" aria-hidden="true" { (draw::patterns()) }
-                main {
-                    @if !one { (index(parts)) }
-                    @for compared in parts.iter().filter_map(|part| part.baseline.as_ref()) { (baseline(compared)) }
-                    @for view in views() { (run::section(view, budget)) }
-                }
+                main { (content) }
                 div class="tip" role="status" hidden {}
                 script { (PreEscaped(SCRIPT)) }
             }

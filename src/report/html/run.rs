@@ -10,7 +10,7 @@ use super::super::events::Told;
 use super::super::line::Line;
 use super::super::measured::{self, Measured};
 use super::super::picture::draw::{self, Scale};
-use super::super::picture::{Lane, Level, Picture};
+use super::super::picture::{FINEST, Lane, Level, Picture};
 use super::super::printable;
 use super::super::terminal;
 use super::super::view::View;
@@ -24,8 +24,7 @@ const WIDTH: f64 = 860.0;
 /// below 5 MB.
 const MOST_BUCKETS: usize = 160_000;
 const MOST_EVENTS: usize = 12_000;
-/// What one of them has.
-const FINEST: usize = 19_200;
+/// What one of them has at least.
 const COARSEST: usize = 600;
 
 /// What each run may take up.

@@ -350,6 +350,15 @@ function say(text, x, y, wanted) {
   tip.style.top = `${clamp(y, 4, Math.max(4, innerHeight - tip.offsetHeight - 8))}px`;
 }
 
+// A mark of a study says on focus what its title says under the mouse.
+for (const cells of document.querySelectorAll('.cells')) {
+  cells.addEventListener('focusin', ({ target }) => {
+    const box = target.getBoundingClientRect();
+    say(target.querySelector('title')?.textContent, box.left, box.bottom + 6, true);
+  });
+  cells.addEventListener('focusout', () => { tip.hidden = true; });
+}
+
 for (const events of document.querySelectorAll('.events')) {
   const [input, output] = [events.querySelector('input'), events.querySelector('output')];
   const rows = [...events.querySelectorAll('tr')];

@@ -60,7 +60,7 @@ impl Scale {
 }
 
 /// A number as short as a picture needs it.
-fn px(value: f64) -> String {
+pub(in crate::report) fn px(value: f64) -> String {
     let text = format!("{value:.1}");
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
@@ -218,7 +218,7 @@ fn strip_of(strip: &Strip, top: f64, scale: &Scale) -> Drawn {
     let glyphs = share + tall + 1.0;
     let latency = glyphs + families.len() as f64 * GLYPHS + 4.0;
     let height = latency + LATENCY + 4.0 - top;
-    let Some(level) = strip.levels.first() else {
+    let Some(level) = strip.level(scale.extent.to - scale.extent.from, scale.width) else {
         return Drawn {
             height: SHARE,
             body: html! { text class="axis" x="4" y="30" { "no attempts were recorded" } },

@@ -1,6 +1,8 @@
 //! Lanes of what the analysis found: stages and steady state, faults, leaders, and what was not
 //! observed.
 
+use std::collections::BTreeMap;
+
 use super::lane::{Extent, Lane, Span, Tone, not_observed, predicted};
 use crate::analysis::{FaultFinding, LeaderFinding, Warning, When, Zero};
 use crate::prediction::Quantity;
@@ -123,27 +125,47 @@ fn of_leaders(leaders: &LeaderFinding, all: Extent) -> Lane {
     lane
 }
 
-/// Watches that were down after the first fault, and records that could not be read: a lane each.
+/// Watches that were down after the first fault, and records that could not be read. Watches that were
+/// down at the same times, as all are while the API server is away, have one lane.
 fn gaps(view: &View<'_>, all: Extent) -> Vec<Lane> {
-    let mut lanes: Vec<Lane> = Vec::new();
-    let mut add = |name: &str, span: Span| match lanes.iter_mut().find(|lane| lane.name == name) {
-        Some(lane) => lane.spans.push(span),
-        None => {
-            let (name, spans) = (name.to_owned(), vec![span]);
-            lanes.push(Lane { group: "gaps", name, spans, ..Lane::default() });
-        }
-    };
+    let mut watches: BTreeMap<&str, Vec<Span>> = BTreeMap::new();
     for warning in &view.findings.warnings {
         if let Warning::WatchGap { watch, from, until, reason } = warning {
             let text = format!("watch down: {reason}");
-            add(
-                &format!("watch of {watch}"),
-                Span::new(*from, until.unwrap_or(all.to), Tone::Unknown, text),
-            );
+            let span = Span::new(*from, until.unwrap_or(all.to), Tone::Unknown, text);
+            watches.entry(watch).or_default().push(span);
         }
     }
-    for time in &view.findings.unreadable {
-        add("records", not_observed(&time.unobserved(all.from), all));
+    let mut together: Vec<(Vec<&str>, Vec<Span>)> = Vec::new();
+    for (watch, spans) in watches {
+        match together.iter_mut().find(|(_, others)| are_alike(others, &spans)) {
+            Some((names, others)) => {
+                names.push(watch);
+                for (all, one) in others.iter_mut().zip(&spans) {
+                    (all.from, all.to) = (all.from.min(one.from), all.to.max(one.to));
+                }
+            }
+            None => together.push((vec![watch], spans)),
+        }
     }
-    lanes
+    let watches = together.into_iter().map(|(names, spans)| match &names[..] {
+        [one] => Lane { name: format!("watch of {one}"), spans, ..Lane::default() },
+        all => Lane {
+            name: format!("{} watches", all.len()),
+            note: format!("of {}", all.join(", ")),
+            spans,
+            ..Lane::default()
+        },
+    });
+    let unread = view.findings.unreadable.iter();
+    let unread = unread.map(|time| not_observed(&time.unobserved(all.from), all)).collect();
+    let unread = Lane { name: "records".into(), spans: unread, ..Lane::default() };
+    watches.chain([unread]).map(|lane| Lane { group: "gaps", ..lane }).collect()
+}
+
+/// Whether two watches were down at the same times, give or take a second.
+fn are_alike(some: &[Span], others: &[Span]) -> bool {
+    let near = |a: Seconds, b: Seconds| (a - b).as_f64().abs() <= 1.0;
+    let mut pairs = some.iter().zip(others);
+    some.len() == others.len() && pairs.all(|(a, b)| near(a.from, b.from) && near(a.to, b.to))
 }

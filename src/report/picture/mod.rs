@@ -12,7 +12,7 @@ mod probes;
 mod strip;
 
 pub(super) use lane::{Extent, Lane};
-pub(super) use strip::{Bucket, Level};
+pub(super) use strip::{Bucket, FINEST, Level};
 
 use super::line::Line;
 use super::view::View;

@@ -9,6 +9,8 @@ use crate::timeline::{Outcome, ProbeFile};
 
 /// Buckets of the coarsest level.
 const FEWEST_BUCKETS: i64 = 600;
+/// What a level has at most, in a picture of a few probes.
+pub(in crate::report) const FINEST: usize = 19_200;
 /// A level has this many times the buckets of the one above it.
 const FINER: i64 = 8;
 
@@ -95,6 +97,12 @@ impl Family {
 }
 
 impl Strip {
+    /// The finest level with no more than one bucket for a pixel, as in the page's script.
+    pub(in crate::report) fn level(&self, shown: Seconds, width: f64) -> Option<&Level> {
+        let fits = |level: &&Level| shown.as_f64() / level.step.as_f64() <= width;
+        self.levels.iter().rev().find(fits).or(self.levels.first())
+    }
+
     /// How many failed, by family; the whole run.
     pub(in crate::report) fn failed(&self, family: Family) -> u64 {
         let buckets = self.levels.first().map_or(&[][..], |level| &level.buckets);

@@ -1,8 +1,7 @@
 //! A study as CSV: a row for each cell and quantity.
 
-use csv::Writer;
-
 use super::result::{CellReport, Estimate, Measure, MeasureReport, StudyReport};
+use crate::report::csv::table;
 
 const HEADER: [&str; 24] = [
     "study",
@@ -33,15 +32,11 @@ const HEADER: [&str; 24] = [
 
 /// All cells in one table. Times are in seconds, shares from 0 to 1.
 pub fn render(report: &StudyReport) -> String {
-    let mut writer = Writer::from_writer(Vec::new());
     let rows = report
         .cells
         .iter()
         .flat_map(|cell| cell.measures.iter().map(|measure| row(report, cell, measure)));
-    for row in std::iter::once(HEADER.map(str::to_owned)).chain(rows) {
-        writer.write_record(row).expect("rows of one length, written to memory");
-    }
-    String::from_utf8(writer.into_inner().expect("written to memory")).expect("made of strings")
+    table(HEADER, rows)
 }
 
 fn row(report: &StudyReport, cell: &CellReport, numbers: &MeasureReport) -> [String; HEADER.len()] {

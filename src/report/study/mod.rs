@@ -1,13 +1,16 @@
 //! A study's result: what its runs measured, cell by cell, beside what the model predicts.
 //!
 //! ```text
-//! runs of each cell -> result.rs -> tables.rs (terminal, Markdown) | csv.rs | JSON
+//! runs of each cell -> result.rs -> tables.rs (terminal, Markdown) | picture.rs (page, SVG) | csv.rs | JSON
 //! ```
 
 mod csv;
+pub(super) mod picture;
 mod result;
-mod tables;
+pub(super) mod tables;
 
 pub use csv::render as csv;
-pub use result::{CellReport, CellRuns, FORMAT, Repetition, StudyReport, counts};
-pub use tables::{markdown, text};
+pub use result::{CellReport, CellRuns, FORMAT, Repetition, StudyReport};
+pub(super) use result::{Measure, RunReport};
+pub(super) use tables::Table;
+pub use tables::{describe, markdown, text};

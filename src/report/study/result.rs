@@ -81,8 +81,6 @@ pub struct CellReport {
     /// Whether the measured detection is of the predicted distribution; `None`: nothing was
     /// measured, or nothing is predicted.
     pub detection_agrees: Option<Agreement>,
-    /// The predicted distribution of detection, in columns.
-    pub predicted_detection: Vec<Bin>,
     /// What its settings cost and risk, by the model; `None`: it has no run.
     pub predicted_cost: Option<PredictedCost>,
     /// Each run, in the order in which they were made.
@@ -105,7 +103,8 @@ pub struct Ended {
     pub unfinished: u32,
     /// Recorded by the study, but their folders can't be read.
     pub unreadable: u32,
-    /// Of the inconclusive, those whose prober's host was disturbed: they are in no statistic.
+    /// Of the complete, those that are in no statistic: no fault was confirmed, or their prober's host
+    /// was disturbed.
     pub left_out: u32,
 }
 
@@ -183,6 +182,9 @@ pub struct MeasureReport {
     pub max: Option<f64>,
     /// What the model's trials say of it; `None`: it is not predicted.
     pub predicted: Option<model::Summary>,
+    /// The same in columns of one width.
+    #[serde(default)]
+    pub predicted_bins: Vec<Bin>,
 }
 
 /// A quantile of the runs (type 7 of Hyndman and Fan).
@@ -310,11 +312,6 @@ impl CellReport {
             let test = one_sample(&of(Measure::Detection), |value| predicted.share(value))?;
             Some(Agreement { test, agrees: test.p >= SIGNIFICANCE })
         };
-        let bins = |predicted: &Distribution| {
-            let summary = predicted.summary();
-            let width = summary.max.zip(summary.min).map_or(0.0, |(max, min)| (max - min) / BINS);
-            if width > 0.0 { predicted.bins(width) } else { Vec::new() }
-        };
         Self {
             cell: cell.name,
             choices: cell.choices,
@@ -328,7 +325,6 @@ impl CellReport {
                 .map(|measure| MeasureReport::new(measure, of(measure), predicted(measure)))
                 .to_vec(),
             detection_agrees: predicted(Measure::Detection).and_then(agreement),
-            predicted_detection: predicted(Measure::Detection).map(bins).unwrap_or_default(),
             predicted_cost: cell.runs.first().map(|run| {
                 let cluster = &run.view.timeline.header.cluster;
                 PredictedCost::new(&cluster.tuning, &cluster.kubernetes, cell.nodes)
@@ -362,21 +358,16 @@ impl RunReport {
             Outcome::Inconclusive => &mut ended.inconclusive,
         };
         *place += 1;
-        ended.left_out += u32::from(complete && summary.disturbed);
+        ended.left_out += u32::from(complete && !summary.counts());
         Self {
             run: summary.run.clone(),
             repetition: run.number,
             state: summary.state.clone(),
-            counted: counts(&summary),
+            counted: summary.counts(),
             why: summary.summary.clone(),
             values: values(&run.view, &summary),
         }
     }
-}
-
-/// Whether a run is in the statistics: it came to its own end, on an undisturbed host.
-pub fn counts(summary: &Summary) -> bool {
-    summary.completion == Completion::Complete && !summary.disturbed
 }
 
 impl MeasureReport {
@@ -394,8 +385,16 @@ impl MeasureReport {
             p95: estimate(0.95),
             max: values.last().copied(),
             predicted: predicted.map(Distribution::summary),
+            predicted_bins: predicted.map(bins).unwrap_or_default(),
         }
     }
+}
+
+/// A column is no narrower than the three digits to which trials are kept: others would be empty.
+fn bins(predicted: &Distribution) -> Vec<Bin> {
+    let summary = predicted.summary();
+    let width = |(max, min): (f64, f64)| ((max - min) / BINS).max(max * 1e-3);
+    predicted.bins(summary.max.zip(summary.min).map_or(0.0, width))
 }
 
 impl PredictedCost {

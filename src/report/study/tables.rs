@@ -5,15 +5,23 @@ use std::fmt::Write;
 use super::result::{
     CellReport, Ended, Estimate, Measure, MeasureReport, PredictedCost, StudyReport,
 };
+use crate::report::markdown_row::cell;
 use crate::report::style::Style;
 use crate::report::table::table;
 use crate::report::text::{count, hang};
 use crate::stats::Interval;
 
-struct Table {
-    title: String,
-    header: Vec<String>,
-    rows: Vec<Vec<String>>,
+pub(in crate::report) struct Table {
+    pub title: String,
+    pub header: Vec<String>,
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// The header, where it need not stand out by its capitals.
+    pub(in crate::report) fn header_words(&self) -> impl Iterator<Item = String> {
+        self.header.iter().map(|cell| cell.to_lowercase().replace("ks at", "KS at"))
+    }
 }
 
 /// For a terminal.
@@ -34,17 +42,35 @@ pub fn text(report: &StudyReport, style: &Style) -> String {
     out
 }
 
+/// The same with each run in a line.
+pub fn describe(report: &StudyReport, style: &Style) -> String {
+    let rows = report.cells.iter().flat_map(|cell| {
+        cell.runs.iter().map(|run| {
+            let value = |measure: Measure| {
+                run.values.get(&measure).map_or("-".into(), |value| measure.words(*value))
+            };
+            let result =
+                if run.counted { run.state.clone() } else { format!("{}, left out", run.state) };
+            let values = [Measure::Detection, Measure::ErrorWindow, Measure::Recovery].map(value);
+            let first = [run.run.clone(), cell.cell.clone(), run.repetition.to_string(), result];
+            first.into_iter().chain(values).chain([run.why.clone()]).collect()
+        })
+    });
+    let header =
+        vec!["RUN", "CELL", "REPETITION", "RESULT", "DETECTED", "ERRORS", "RECOVERY", "WHY"];
+    format!("{}\nEvery run\n{}", text(report, style), table(header, rows))
+}
+
 /// As Markdown, ready to be put into a document.
 pub fn markdown(report: &StudyReport) -> String {
     let mut out = head(report).join("  \n");
     out.push('\n');
-    let escaped = |cell: &String| cell.replace('|', "\\|");
     for one in tables(report) {
         let _ = writeln!(out, "\n**{}**\n", one.title);
-        let lines = std::iter::once(one.header.iter().map(|cell| cell.to_lowercase()).collect());
+        let lines = std::iter::once(one.header_words().collect());
         let lines = lines.chain([vec!["---".to_owned(); one.header.len()]]).chain(one.rows);
         for line in lines {
-            let cells: Vec<String> = line.iter().map(escaped).collect();
+            let cells: Vec<String> = line.iter().map(|text| cell(text)).collect();
             let _ = writeln!(out, "| {} |", cells.join(" | "));
         }
     }
@@ -55,20 +81,20 @@ pub fn markdown(report: &StudyReport) -> String {
     out
 }
 
-fn head(report: &StudyReport) -> Vec<String> {
-    let StudyReport { name, study, on, cells, planned, done, seed, rounds, .. } = report;
+pub(in crate::report) fn head(report: &StudyReport) -> Vec<String> {
     let question =
         report.question.as_ref().map_or(String::new(), |question| format!(": {question}"));
-    vec![
-        format!("Study {name} on {on}{question}"),
-        format!(
-            "{done} of {} done, in {}; random order in {}, seed {seed}; {study}, started {}",
-            count(u64::from(*planned), "run"),
-            count(cells.len() as u64, "cell"),
-            count(u64::from(*rounds), "round"),
-            report.started,
-        ),
-    ]
+    vec![format!("Study {} on {}{question}", report.name, report.on), extent(report)]
+}
+
+pub(in crate::report) fn extent(report: &StudyReport) -> String {
+    let StudyReport { study, cells, planned, done, seed, rounds, started, .. } = report;
+    format!(
+        "{done} of {} done, in {}; random order in {}, seed {seed}; {study}, started {started}",
+        count(u64::from(*planned), "run"),
+        count(cells.len() as u64, "cell"),
+        count(u64::from(*rounds), "round"),
+    )
 }
 
 fn tables(report: &StudyReport) -> Vec<Table> {
@@ -82,7 +108,7 @@ fn header(cells: &[&str]) -> Vec<String> {
     cells.iter().map(|cell| (*cell).to_owned()).collect()
 }
 
-fn ended(report: &StudyReport) -> Table {
+pub(in crate::report) fn ended(report: &StudyReport) -> Table {
     let row = |cell: &CellReport| {
         let ended = cell.ended;
         let numbers =
@@ -98,7 +124,7 @@ fn ended(report: &StudyReport) -> Table {
 }
 
 /// One quantity of every cell; `None`: it was never measured.
-fn measured(report: &StudyReport, measure: Measure) -> Option<Table> {
+pub(in crate::report) fn measured(report: &StudyReport, measure: Measure) -> Option<Table> {
     let of = |cell: &CellReport| {
         cell.measures.iter().find(|one| one.measure == measure).filter(|one| one.n > 0).cloned()
     };
@@ -157,7 +183,7 @@ fn agreement(cell: &CellReport) -> String {
 }
 
 /// What the settings of each cell cost and risk; `None`: no cell has a run.
-fn cost(report: &StudyReport) -> Option<Table> {
+pub(in crate::report) fn cost(report: &StudyReport) -> Option<Table> {
     let costs = report.cells.iter().filter_map(|cell| Some((cell, cell.predicted_cost.as_ref()?)));
     let costs: Vec<_> = costs.collect();
     let glitches = &costs.first()?.1.false_positives;
@@ -177,17 +203,17 @@ fn cost(report: &StudyReport) -> Option<Table> {
     Some(Table { title, header: columns, rows: costs.iter().map(row).collect() })
 }
 
-fn notes(report: &StudyReport) -> Vec<String> {
+pub(in crate::report) fn notes(report: &StudyReport) -> Vec<String> {
     let sum = |of: fn(&Ended) -> u32| report.cells.iter().map(|cell| of(&cell.ended)).sum::<u32>();
     let mut notes = vec![
-        "Intervals: 95% percentile bootstrap, from 6 runs on for the median, from 72 for the 95th \
+        "Quantiles: type 7 of Hyndman and Fan (1996). Intervals: 95% percentile bootstrap (Efron, 1979), from 6 runs on for the median, from 72 for the 95th \
          percentile (with fewer than 20 runs it lies between the two largest values). Predictions: the \
          model's trials, which use no measurements."
             .to_owned(),
     ];
     if report.cells.iter().any(|cell| cell.detection_agrees.is_some()) {
         notes.push(
-            "KS: a one-sample Kolmogorov-Smirnov test of the measured detection against the \
+            "KS: a one-sample Kolmogorov-Smirnov test (p as of Marsaglia, Tsang and Wang, 2003) of the measured detection against the \
              predicted distribution; `DIFFERS` where p is below 1%."
                 .to_owned(),
         );
@@ -196,7 +222,7 @@ fn notes(report: &StudyReport) -> Vec<String> {
     if left_out > 0 {
         let runs = count(u64::from(left_out), "run");
         notes.push(format!(
-            "Not in the numbers: {runs}, inconclusive because the prober's host was disturbed."
+            "Not in the numbers: {runs} in which no fault was confirmed or the prober's host was disturbed."
         ));
     }
     if sum(|ended| ended.unfinished) > 0 {

@@ -57,6 +57,7 @@ pub(super) fn nodes(parsed: &Parsed) -> Option<Vec<Node>> {
         labels,
         ready: true,
         address: None,
+        provider_id: None,
         api_only: false,
     };
     let nodes = config.nodes.iter().map(|node| (node.name.clone(), node.role, node.labels.clone()));

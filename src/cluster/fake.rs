@@ -1,5 +1,5 @@
-//! An API server for tests: objects by their paths, read, and patched as a real one does it: only
-//! as they were read, where the patch says so.
+//! An API server for tests: objects by their paths, read, created, deleted, and patched as a real one
+//! does it: only as they were read, where the patch says so.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -57,16 +57,15 @@ impl FakeApi {
     async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, tower::BoxError> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let body = request.into_body().collect_bytes().await?;
-        let patch = (method == Method::PATCH)
-            .then(|| serde_json::from_slice::<Value>(&body))
-            .transpose()?;
-        let (code, value) = self.state.lock().unwrap().answer(&method, &path, patch);
+        let sent = [Method::PATCH, Method::POST].contains(&method);
+        let sent = sent.then(|| serde_json::from_slice::<Value>(&body)).transpose()?;
+        let (code, value) = self.state.lock().unwrap().answer(&method, &path, sent);
         Ok(Response::builder().status(code).body(Body::from(value.to_string().into_bytes()))?)
     }
 }
 
 impl State {
-    fn answer(&mut self, method: &Method, path: &str, patch: Option<Value>) -> (u16, Value) {
+    fn answer(&mut self, method: &Method, path: &str, sent: Option<Value>) -> (u16, Value) {
         let refused = (self.before)(&mut self.objects, &format!("{method} {path}"));
         let status = |code: u16| {
             let causes = json!([{"message": "The disruption budget b needs 1 healthy pods and has 1 currently"}]);
@@ -76,14 +75,34 @@ impl State {
                 json!({"kind": "Status", "status": "Failure", "message": "no", "code": code, "details": details}),
             )
         };
+        if let (None, Method::POST, Some(new)) = (refused, method.clone(), &sent) {
+            let path = format!("{path}/{}", new["metadata"]["name"].as_str().unwrap_or_default());
+            return match self.objects.contains_key(&path) {
+                true => status(409),
+                false => {
+                    let made =
+                        merged(new, &json!({"metadata": {"uid": "made", "resourceVersion": "1"}}));
+                    self.objects.insert(path, made.clone());
+                    (201, made)
+                }
+            };
+        }
         match (refused, self.objects.get_mut(path)) {
             (Some(code), _) => status(code),
             (_, None) => status(404),
+            // What finalizers hold stays until they are gone.
+            (_, Some(object)) if method == Method::DELETE => {
+                let whole = object.clone();
+                if object["metadata"]["finalizers"].is_null() {
+                    self.objects.remove(path);
+                }
+                (200, whole)
+            }
             (_, Some(object)) => {
-                if patch.as_ref().is_some_and(|patch| !holds(patch, object)) {
+                if sent.as_ref().is_some_and(|patch| !holds(patch, object)) {
                     return status(409);
                 }
-                patch.iter().for_each(|patch| changed(object, patch));
+                sent.iter().for_each(|patch| changed(object, patch));
                 (200, object.clone())
             }
         }

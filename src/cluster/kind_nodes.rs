@@ -65,6 +65,7 @@ mod tests {
             unschedulable: false,
             tainted: false,
             kubelet: String::new(),
+            provider_id: None,
         }
     }
 

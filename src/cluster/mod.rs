@@ -1,6 +1,7 @@
 //! The Kubernetes adapter and kind's life cycle: the only place that names kube's client.
 
 mod access;
+mod any_object;
 mod application;
 mod authorization;
 mod canary;
@@ -39,6 +40,7 @@ mod retry;
 mod workload;
 
 pub(crate) use access::{ApiAccess, ClientIdentity};
+pub(crate) use any_object::{AnyObject, ServedKind};
 pub(crate) use application::{Application, ApplicationPort};
 pub(crate) use canary::{CANARY_LABEL, CANARY_PREFIX, CanaryClient};
 pub(crate) use canary_object::CANARY_OBJECT;
@@ -57,6 +59,7 @@ pub(crate) use leases::Heartbeat;
 pub(crate) use marked_node::MarkedNode;
 pub(crate) use node::{Node, node_ready, ready_condition};
 pub(crate) use pod_problems::PodProblem;
+pub(crate) use process_group::ProcessGroup;
 pub(crate) use query::{ClusterDns, Ingress, Pod, Service};
 pub(crate) use query::{endpoints_endpoints, owner, pod_ready, slice_endpoints};
 pub(crate) use readiness::Readiness;

@@ -21,6 +21,8 @@ pub(crate) struct Node {
     /// Whether the control plane's taint keeps pods off it.
     pub tainted: bool,
     pub kubelet: String,
+    /// `spec.providerID`: what its cloud calls it.
+    pub provider_id: Option<String>,
 }
 
 pub(super) fn read_node(node: objects::Node) -> Node {
@@ -46,6 +48,7 @@ pub(super) fn read_node(node: objects::Node) -> Node {
         unschedulable: spec.unschedulable.unwrap_or(false),
         tainted: spec.taints.iter().flatten().any(keeps_off),
         kubelet: status.node_info.map(|info| info.kubelet_version).unwrap_or_default(),
+        provider_id: spec.provider_id,
     }
 }
 

@@ -74,6 +74,8 @@ pub(crate) struct Condition {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NodeSpec {
+    #[serde(rename = "providerID")]
+    pub provider_id: Option<String>,
     pub unschedulable: Option<bool>,
     pub taints: Option<Vec<Taint>>,
 }

@@ -3,17 +3,17 @@
 use tokio::process::{Child, Command};
 
 /// Kills the whole group of a program when it is dropped before the program has ended.
-pub(super) struct ProcessGroup(#[cfg(unix)] Option<rustix::process::Pid>);
+pub(crate) struct ProcessGroup(#[cfg(unix)] Option<rustix::process::Pid>);
 
 impl ProcessGroup {
     /// Has a command run in its own group, which the terminal's Ctrl-C does not reach.
-    pub(super) fn own(command: &mut Command) {
+    pub(crate) fn own(command: &mut Command) {
         #[cfg(unix)]
         command.process_group(0);
     }
 
     /// The group of a child that was started in its own.
-    pub(super) fn of(child: &Child) -> Self {
+    pub(crate) fn of(child: &Child) -> Self {
         #[cfg(unix)]
         return Self(child.id().and_then(|id| rustix::process::Pid::from_raw(id as i32)));
         #[cfg(not(unix))]
@@ -21,7 +21,7 @@ impl ProcessGroup {
     }
 
     /// The program has ended and was waited for: its id may soon be another's.
-    pub(super) fn ended(&mut self) {
+    pub(crate) fn ended(&mut self) {
         #[cfg(unix)]
         self.0.take();
     }

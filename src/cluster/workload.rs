@@ -39,9 +39,9 @@ pub(super) struct Known {
 }
 
 #[derive(Clone)]
-struct ServerKind {
-    resource: ApiResource,
-    namespaced: bool,
+pub(super) struct ServerKind {
+    pub(super) resource: ApiResource,
+    pub(super) namespaced: bool,
 }
 
 impl Cluster {
@@ -67,7 +67,10 @@ impl Cluster {
     }
 
     /// All kinds of an apiVersion; none where the server does not have it.
-    async fn kinds_of(&self, api_version: &str) -> Result<Vec<ServerKind>, ClusterError> {
+    pub(super) async fn kinds_of(
+        &self,
+        api_version: &str,
+    ) -> Result<Vec<ServerKind>, ClusterError> {
         let Ok(version) = api_version.parse::<GroupVersion>() else { return Ok(Vec::new()) };
         let client = self.client();
         match self

@@ -2,14 +2,14 @@
 
 use crate::engine::clock;
 use crate::engine::recorder::Recorder;
-use crate::timeline::{Component, Event, FaultKind, FaultPhase};
+use crate::timeline::{Component, Event, FaultName, FaultPhase};
 
 /// Records how far one fault has come.
 pub(crate) struct FaultReporter<'a> {
     pub step: u32,
     pub name: Option<&'a str>,
     /// The fault; `None`: something else that is undone, and of which only a note is kept.
-    pub kind: Option<FaultKind>,
+    pub kind: Option<FaultName>,
     pub target: &'a str,
     /// The part of the control plane on it that is hit, if not the node itself.
     pub component: Option<Component>,
@@ -19,10 +19,10 @@ pub(crate) struct FaultReporter<'a> {
 impl FaultReporter<'_> {
     pub(crate) fn report(&self, phase: FaultPhase, detail: String) {
         let (step, name, component) = (self.step, self.name.map(str::to_owned), self.component);
-        let Some(kind) = self.kind else {
+        let Some(fault) = self.kind.clone() else {
             return self.recorder.event(Event::Note { warning: false, text: detail });
         };
-        let (fault, target) = (kind.into(), self.target.to_owned());
+        let target = self.target.to_owned();
         self.recorder.record(clock::record(Event::Fault {
             step,
             name,

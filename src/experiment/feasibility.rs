@@ -22,7 +22,7 @@ pub(crate) struct FaultView<'a> {
 impl<'a> FaultView<'a> {
     pub(super) fn planned(step: Option<&'a str>, fault: &Fault) -> Self {
         let role = fault.target().and_then(|target| target.role);
-        Self { step, component: fault.component(), role, traits: fault.kind().traits() }
+        Self { step, component: fault.component(), role, traits: fault.traits() }
     }
 
     /// Whether it takes the process of a part from its node, or cuts it off from all others.
@@ -61,8 +61,14 @@ impl<'a> FaultView<'a> {
         self.is_on_node() || self.traits.target == TargetKind::Pods
     }
 
+    /// Whether what it does is not known.
+    fn is_anything(&self) -> bool {
+        matches!(self.traits.impact, Impact::Command | Impact::Unknown)
+            || self.traits.target == TargetKind::Object
+    }
+
     fn kills_containers(&self) -> bool {
-        matches!(self.traits.impact, Impact::Containers | Impact::Unknown)
+        self.traits.impact == Impact::Containers || self.is_anything()
     }
 
     /// Whether a leader may lose its place by it: its process, its node, what it depends on, or
@@ -71,7 +77,7 @@ impl<'a> FaultView<'a> {
         let hits = self.takes(part)
             || self.takes_support_of(part)
             || self.takes(Component::Etcd)
-            || self.traits.impact == Impact::Unknown;
+            || self.is_anything();
         hits && self.is_on_machine() && matches!(self.role, None | Some(NodeRole::ControlPlane))
     }
 }

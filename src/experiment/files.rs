@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::decode::{Draft, fields::Cx, known};
 use super::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
-use super::schema::{Ask, Cluster, FileText, NamedFile, Probe, TuningRequest};
+use super::schema::{Ask, Cluster, Fault, FileText, NamedFile, Probe, Step, TuningRequest};
 use super::source::Source;
 use super::tree::Node;
 use super::yaml;
@@ -66,6 +66,7 @@ pub(super) fn read(
     place: Place,
 ) -> Files {
     of_probes(cx, root, draft, source);
+    of_faults(cx, root, draft, source);
     let workload: Vec<_> = known(&draft.workload)
         .map(|(index, path)| one(cx, root, source, &format!("spec.workload[{index}]"), path))
         .collect();
@@ -115,6 +116,39 @@ fn of_probes(cx: &Cx, root: &Node, draft: &mut Draft, source: &Source) {
             let at = root.find(&format!("spec.probes[{index}].http.body")).0.focus();
             cx.error::<()>(at, "the body of an HTTP/2 request can have at most 64 KiB");
         }
+    }
+}
+
+/// Reads the files with the objects that faults create.
+fn of_faults(cx: &Cx, root: &Node, draft: &mut Draft, source: &Source) {
+    fn each(steps: &mut [Step], place: &str, read: &mut dyn FnMut(&mut Fault, String)) {
+        for (index, step) in steps.iter_mut().enumerate() {
+            let place = format!("{place}[{index}]");
+            let Step::Fault { fault, meanwhile, .. } = step else { continue };
+            read(fault, format!("{place}.fault"));
+            each(meanwhile, &format!("{place}.meanwhile"), read);
+        }
+    }
+    let mut read = |fault: &mut Fault, place: String| {
+        let Some(applied) = fault.applied_mut() else { return };
+        let Some(path) = applied.file.clone() else { return };
+        let place = format!("{place}.manifest.file");
+        let Some(read) = one(cx, root, source, &place, &path) else { return };
+        match manifest(cx, std::slice::from_ref(&read)).objects() {
+            [object] => applied.set(object),
+            objects => {
+                let (at, count) = (root.find(&place).0.focus(), objects.len());
+                let message = format!("expected a file with one object, found {count}");
+                cx.error_hint::<()>(at, message, "write a step for each object");
+            }
+        }
+    };
+    for (index, step) in draft.method.iter_mut().enumerate() {
+        let Some(step) = step else { continue };
+        let place = format!("spec.method[{index}]");
+        let Step::Fault { fault, meanwhile, .. } = step else { continue };
+        read(fault, format!("{place}.fault"));
+        each(meanwhile, &format!("{place}.meanwhile"), &mut read);
     }
 }
 

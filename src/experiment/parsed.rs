@@ -323,11 +323,16 @@ mod tests {
 
     #[test]
     fn experiments_for_existing_applications_are_right_and_named_as_their_files() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/apps");
-        let files: Vec<_> =
-            std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
-        assert!(files.len() >= 6, "{files:?}");
+        let folders = ["apps", "machines", "chaos-mesh", "litmus"]
+            .map(|name| format!(concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/{}"), name));
+        let files: Vec<_> = folders
+            .iter()
+            .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+            .map(|file| file.unwrap().path())
+            .collect();
+        assert!(files.len() >= 18, "{files:?}");
         for path in files {
+            let folder = path.parent().unwrap();
             let text = std::fs::read_to_string(&path).unwrap();
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
             let parsed = parse(Source::from_text(path.to_str().unwrap(), text, folder))

@@ -58,6 +58,9 @@ pub(crate) enum FaultError {
         what: String,
         why: String,
     },
+    /// A program of the user's, on this machine.
+    #[error("run `{command}`: {why}")]
+    Program { command: String, why: String },
     #[error(transparent)]
     Api(#[from] ClusterError),
     /// The effect is still there.
@@ -127,6 +130,7 @@ impl FaultError {
             ),
             Self::Api(error) => error.hint(),
             Self::Object { .. }
+            | Self::Program { .. }
             | Self::Gone { .. }
             | Self::Refused { .. }
             | Self::NotConfirmed { .. }

@@ -8,6 +8,7 @@
 //! API, an [`ObjectUndo`] what it needs beside that.
 
 mod back_off;
+mod command;
 mod component;
 mod component_kill;
 mod component_pause;
@@ -23,6 +24,7 @@ mod kubelet_stop;
 mod modelled;
 mod node_disconnect;
 mod node_fault;
+mod node_freeze;
 mod node_kill;
 mod node_pause;
 mod node_plan;
@@ -33,6 +35,7 @@ mod packet_filter;
 mod partition;
 mod power_off;
 mod power_on;
+mod program;
 #[cfg(test)]
 mod real_tests;
 mod record;
@@ -51,13 +54,15 @@ use tokio::time::Instant;
 pub(crate) use back_off::end_back_off;
 pub(crate) use error::FaultError;
 pub(crate) use modelled::{ModelNode, Modelled};
-pub(crate) use node_plan::{Plan, PodContainers};
+pub(crate) use node_plan::{NodeFacts, Plan, PodContainers};
 #[cfg(test)]
 pub(crate) use object::deployment::PlannedDeployment;
 #[cfg(test)]
 pub(crate) use object::deployment_place::DeploymentPlace;
 #[cfg(test)]
 pub(crate) use object::deployment_scale::DeploymentScale;
+#[cfg(test)]
+pub(crate) use object::manifest::Manifest;
 #[cfg(test)]
 pub(crate) use object::node_drain::NodeDrain;
 #[cfg(test)]
@@ -74,7 +79,7 @@ use crate::docker::Docker;
 use crate::embedded::NodeId;
 use crate::experiment::Fault;
 use crate::node::{AccessError, AccessErrorKind};
-use crate::timeline::{Component, FaultKind, FaultPhase, NodeRole};
+use crate::timeline::{Component, FaultKind, FaultName, FaultPhase, NodeRole};
 use context::{COMMAND, FaultContext};
 use node_fault::{NodeFault, Undone};
 use object::{ObjectContext, ObjectFault};
@@ -88,6 +93,7 @@ registry::faults! {
         NodeKill in node_kill,
         NodeReboot in node_reboot,
         NodePause in node_pause,
+        NodeFreeze in node_freeze,
         NodeDisconnect in node_disconnect,
         KubeletStop in kubelet_stop,
         KubeletPause in kubelet_pause,
@@ -95,12 +101,14 @@ registry::faults! {
         ComponentKill in component_kill,
         ComponentPause in component_pause,
         Partition in partition,
+        Command in command,
         EtcdDataLoss in etcd_data_loss,
         ContainerKill in container_kill,
     }
     object {
         DeploymentScale in deployment_scale,
         DeploymentPlace in deployment_place,
+        Manifest in manifest,
         PodDelete in pod_delete,
         NodeDrain in node_drain,
         NodeTaint in node_taint,
@@ -133,7 +141,8 @@ pub(crate) fn planned(
     undo_after: Duration,
 ) -> Undo {
     let undo_after = UndoAfter::both(undo_after);
-    plan(&Plan { fault, target, cluster: &[], pod: None, run, step, undo_after }).unwrap()
+    let facts = NodeFacts::default();
+    plan(&Plan { fault, target, facts, cluster: &[], pod: None, run, step, undo_after }).unwrap()
 }
 
 /// Injects a planned fault, and ends when its effect was seen.
@@ -203,7 +212,7 @@ pub(crate) async fn undo(
 pub(crate) async fn stays_up(undo: &Undo, docker: &Docker) -> Result<Found, FaultError> {
     let mut quiet = |_, _| {};
     let context = &FaultContext::new(docker, &undo.target, &mut quiet);
-    let machine_is_ours = undo.fault.kind().traits().engine.is_some();
+    let machine_is_ours = undo.fault.name().traits().engine.is_some();
     works::stays_up(context, &undo.fault.works(undo.target.role), machine_is_ours).await
 }
 

@@ -9,6 +9,7 @@ use super::modelled::{ModelNode, Modelled};
 use super::node_plan::Plan;
 use super::undo_timer::UndoTimer;
 use crate::experiment::Fault;
+use crate::timeline::CommandEffect;
 
 /// A fault on a node. Its value is its record: plain data with all that the undo needs.
 ///
@@ -18,6 +19,11 @@ use crate::experiment::Fault;
 pub(crate) trait NodeFault: Sized {
     /// How long the undo may take beyond one command.
     const UNDO_TIMEOUT: Duration;
+
+    /// The same of one fault.
+    fn undo_timeout(_: &Fault) -> Duration {
+        Self::UNDO_TIMEOUT
+    }
 
     /// How it would be undone, where the undo names no node.
     const PREVIEW_WITHOUT_NODE: Option<&'static str> = None;
@@ -53,6 +59,11 @@ pub(crate) trait NodeFault: Sized {
     }
 
     fn pod(&self) -> Option<&str> {
+        None
+    }
+
+    /// What commands of the user's do to the node, where it is they that inject the fault.
+    fn effect(&self) -> Option<CommandEffect> {
         None
     }
 

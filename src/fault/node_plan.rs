@@ -1,5 +1,6 @@
 //! What a fault on a node is planned from.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::error::FaultError;
@@ -12,6 +13,8 @@ use crate::timeline::NodeRole;
 pub(crate) struct Plan<'a> {
     pub fault: &'a Fault,
     pub target: &'a NodeTarget,
+    /// What Kubernetes knows of it.
+    pub facts: NodeFacts<'a>,
     /// All machines of the cluster, the load balancer among them.
     pub cluster: &'a [NodeTarget],
     /// The pod on the node that it hits; `None`: the node itself.
@@ -21,6 +24,14 @@ pub(crate) struct Plan<'a> {
     pub step: u32,
     /// When the fault is undone if its run has died.
     pub undo_after: UndoAfter,
+}
+
+/// What Kubernetes knows of a node, for commands.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct NodeFacts<'a> {
+    pub address: Option<&'a str>,
+    pub provider_id: Option<&'a str>,
+    pub labels: Option<&'a BTreeMap<String, String>>,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -21,6 +21,12 @@ macro_rules! faults {
                 match self { $(Self::$node(_) => FaultKind::$node,)* }
             }
 
+            /// Its kind, and what commands do where it is commands.
+            pub(crate) fn name(&self) -> FaultName {
+                let effect = match self { $(Self::$node(fault) => fault.effect(),)* };
+                effect.map_or_else(|| self.kind().into(), FaultName::from)
+            }
+
             fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
                 match plan.fault.kind() {
                     $(FaultKind::$node => NodeFault::plan(plan).map(Self::$node),)*
@@ -171,9 +177,9 @@ macro_rules! faults {
         /// The same until the undo of the next target begins: all are verified after all undos.
         pub(crate) fn unverified_undo_timeout(fault: &Fault) -> Duration {
             COMMAND + match fault.kind() {
-                $(FaultKind::$node => <$node_file::$node as NodeFault>::UNDO_TIMEOUT,)*
+                $(FaultKind::$node => <$node_file::$node as NodeFault>::undo_timeout(fault),)*
                 $(FaultKind::$object =>
-                    <object::$object_file::$object as ObjectFault>::UNDO_TIMEOUT,)*
+                    <object::$object_file::$object as ObjectFault>::undo_timeout(fault),)*
             }
         }
 

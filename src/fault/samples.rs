@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::record::NodeTarget;
 use super::*;
+use crate::cluster::ServedKind;
 use crate::experiment::{self, NodeSelector, load};
 use crate::timeline::{NodeRole, Taint, TaintEffect};
 
@@ -74,10 +75,11 @@ pub(crate) fn plan_of(fault: &Fault) -> Result<Undo, FaultError> {
     let (ids, undo_after) = (["a".to_owned()], UndoAfter::both(Duration::from_secs(60)));
     let pod = Some(PodContainers { pod: "p", ids: &ids, number: 0 });
     let (target, run, step) = (&target(), "r", 0);
-    plan(&Plan { fault, target, cluster: &cluster, pod, run, step, undo_after })
+    let facts = NodeFacts { provider_id: Some("kind://docker/c/c-worker"), ..NodeFacts::default() };
+    plan(&Plan { fault, target, facts, cluster: &cluster, pod, run, step, undo_after })
 }
 
-pub(crate) fn object_faults() -> [ObjectFaultRecord; 5] {
+pub(crate) fn object_faults() -> [ObjectFaultRecord; 6] {
     let (namespace, name) = (|| "kube-system".to_owned(), || "coredns".to_owned());
     let deployment =
         || PlannedDeployment { namespace: namespace(), name: name(), uid: "u".into(), ready: 2 };
@@ -112,6 +114,17 @@ pub(crate) fn object_faults() -> [ObjectFaultRecord; 5] {
                 value: "nodeshutdown".into(),
                 effect: TaintEffect::NoExecute,
             },
+        }),
+        ObjectFaultRecord::Manifest(Manifest {
+            kind: ServedKind {
+                api_version: "networking.k8s.io/v1".into(),
+                kind: "NetworkPolicy".into(),
+                plural: "networkpolicies".into(),
+                namespaced: true,
+            },
+            namespace: Some(namespace()),
+            applied: fault(FaultKind::Manifest).applied().unwrap().clone(),
+            target: "NetworkPolicy/deny".into(),
         }),
     ]
 }

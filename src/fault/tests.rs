@@ -133,8 +133,17 @@ fn an_etcd_of_several_members_loses_no_data() {
     let member = NodeTarget { role: crate::timeline::NodeRole::ControlPlane, ..node.clone() };
     let cluster = [member.clone(), member];
     let (target, undo_after) = (&node, UndoAfter::both(Duration::ZERO));
-    let plan =
-        Plan { fault: &fault, target, cluster: &cluster, pod: None, run: "r", step: 0, undo_after };
+    let facts = NodeFacts::default();
+    let plan = Plan {
+        fault: &fault,
+        target,
+        facts,
+        cluster: &cluster,
+        pod: None,
+        run: "r",
+        step: 0,
+        undo_after,
+    };
     let refused = super::plan(&plan).unwrap_err();
     assert!(refused.to_string().starts_with("etcd has several members here"), "{refused}");
     assert!(refused.hint().unwrap().contains("count: 2"));

@@ -382,7 +382,9 @@ mod tests {
         let undo_after =
             UndoAfter { requested: Duration::from_secs(82), confirmed: Duration::from_secs(12) };
         let (fault, target) = (&fault(FaultKind::NodeDisconnect), &target());
-        let plan = Plan { fault, target, cluster: &[], pod: None, run: "r", step: 0, undo_after };
+        let facts = crate::fault::NodeFacts::default();
+        let plan =
+            Plan { fault, target, facts, cluster: &[], pod: None, run: "r", step: 0, undo_after };
         let plan = crate::fault::plan(&plan).unwrap();
         let docker = engine.connect().await;
         inject(&plan, &docker, &mut |_, _| {}).await.unwrap();

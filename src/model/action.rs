@@ -113,7 +113,10 @@ impl Action {
     /// hears of it. Errors say why it is not modelled.
     pub fn of_fault(fault: FaultFacts, node: NodeId) -> Result<Self, &'static str> {
         let component = fault.component.ok_or("the control-plane component is not known");
-        let FaultTraits { impact, ends, .. } = fault.kind.traits();
+        let FaultTraits { impact, ends, by_command, .. } = fault.traits;
+        if by_command {
+            return Err("when a command takes effect is not known beforehand");
+        }
         match (impact, ends) {
             (Impact::MachineOff, Ends::ByItself) => {
                 Err("a node that starts again by itself is not modelled")
@@ -139,6 +142,7 @@ impl Action {
             (Impact::EtcdData, _) => Err("etcd's data is not modelled"),
             (Impact::Containers, _) => Err("containers that end one by one are not modelled"),
             (Impact::Objects, _) => Err("changes to objects through the API are not modelled"),
+            (Impact::Command, _) => Err("what a command does is not known"),
             (Impact::Unknown, _) => Err("it is not known to this version"),
         }
     }

@@ -39,8 +39,8 @@ pub enum KubeletEnd {
 
 impl KubeletEnd {
     pub fn of_fault(fault: FaultFacts) -> Self {
-        match fault.kind.traits().last_heartbeat {
-            _ if fault.cut == Some(Cut::Partly) => KubeletEnd::Unknown,
+        match fault.traits.last_heartbeat {
+            _ if fault.cut == Some(Cut::Partly) || fault.traits.by_command => KubeletEnd::Unknown,
             None => KubeletEnd::Never,
             Some(Duration::ZERO) => KubeletEnd::AtOnce,
             Some(delay) => {
@@ -365,7 +365,7 @@ mod tests {
     }
 
     fn facts(kind: FaultKind, grace: Option<Duration>) -> FaultFacts {
-        FaultFacts { kind, grace, component: None, cut: None }
+        FaultFacts { traits: kind.traits(), grace, component: None, cut: None }
     }
 
     fn range(tuning: &Tuning, version: &str, end: KubeletEnd) -> (f64, f64) {

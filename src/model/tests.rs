@@ -130,7 +130,7 @@ fn one_fault(action: Action, hold: f64) -> Scenario {
 fn facts(kind: FaultKind) -> FaultFacts {
     let cut = (kind == FaultKind::NodeDisconnect).then_some(Cut::All);
     let grace = (kind == FaultKind::NodeStop).then(|| seconds(10.0));
-    FaultFacts { kind, grace, component: None, cut }
+    FaultFacts { traits: kind.traits(), grace, component: None, cut }
 }
 
 fn forecast_one(

@@ -84,6 +84,7 @@ mod tests {
             labels: Default::default(),
             ready: true,
             address: None,
+            provider_id: None,
             api_only: false,
         };
         let roles = [vec![NodeRole::ControlPlane; control_planes], vec![NodeRole::Worker; workers]]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::fault::NodeFacts;
 use crate::timeline::{Component, Endpoint, NodeRole};
 
 /// A node as selection knows it.
@@ -13,9 +14,23 @@ pub(crate) struct Node {
     pub ready: bool,
     /// Its internal address.
     pub address: Option<String>,
+    /// What its cloud calls it: `aws:///eu-west-1a/i-0abc`.
+    pub provider_id: Option<String>,
     /// Whether it can be reached through the API only: it is not a container of this machine's
     /// engine.
     pub api_only: bool,
+}
+
+impl Node {
+    /// What commands may be told of it.
+    pub(crate) fn facts(&self) -> NodeFacts<'_> {
+        let Self { address, provider_id, labels, .. } = self;
+        NodeFacts {
+            address: address.as_deref(),
+            provider_id: provider_id.as_deref(),
+            labels: Some(labels),
+        }
+    }
 }
 
 /// A Service's endpoints, asked for by the Service's name.

@@ -32,6 +32,13 @@ pub(crate) fn undo_on_node(
         machine("a worker", NodeRole::Worker, unknown),
     ];
     let (target, run, pod) = (&machine(&node.name, node.role, None), "dry-run", None);
-    let plan = fault::Plan { fault, target, cluster: &cluster, pod, run, step, undo_after };
-    fault::plan(&plan).map_or_else(|_| format!("undo {}", fault.kind()), |undo| undo.describe())
+    let facts = node.facts();
+    let plan = fault::Plan { fault, target, facts, cluster: &cluster, pod, run, step, undo_after };
+    fault::plan(&plan).map_or_else(
+        |_| match fault {
+            Fault::Command { commands, .. } => format!("run {}", commands.undo.join(" ")),
+            _ => format!("undo {}", fault.kind()),
+        },
+        |undo| undo.describe(),
+    )
 }

@@ -170,6 +170,7 @@ pub(crate) mod tests {
             labels: [("disk".to_string(), "ssd".to_string())].into(),
             ready: true,
             address: None,
+            provider_id: None,
             api_only: false,
         }
     }

@@ -23,6 +23,8 @@ pub enum Impact {
     Containers,
     /// Objects of the API are changed or deleted.
     Objects,
+    /// What a command of the user's does: only they know.
+    Command,
     /// Not known: a fault of another version of this program.
     Unknown,
 }
@@ -43,6 +45,8 @@ pub enum TargetKind {
     Component,
     Deployment,
     Pods,
+    /// An object that a controller acts on: what that hits is not known.
+    Object,
     /// Not known: a fault of another version of this program.
     Unknown,
 }
@@ -78,7 +82,7 @@ pub struct FaultWords {
 /// A fault as far as it decides what becomes of its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultFacts {
-    pub kind: FaultKind,
+    pub traits: FaultTraits,
     /// How long the node may take to shut down, where it is shut down.
     pub grace: Option<Duration>,
     /// The part of the control plane that it hits; `None`: the node itself.
@@ -115,6 +119,9 @@ pub struct FaultTraits {
     pub last_heartbeat: Option<Duration>,
     /// Whether the node's kubelet ends, and has to start again.
     pub ends_kubelet: bool,
+    /// Whether commands of the user's inject and undo it, so that nobody knows beforehand when it
+    /// takes effect.
+    pub by_command: bool,
 }
 
 impl FaultTraits {
@@ -130,9 +137,10 @@ impl FaultTraits {
         self.impact == Impact::ProcessGone && self.ends == Ends::Undone
     }
 
-    /// Whether it is inside a node, where a timer can undo it: not at its machine, nor in the API.
+    /// Whether it is inside a node, where a timer can undo it: not at its machine, nor in the API,
+    /// nor by commands.
     pub fn is_inside_node(&self) -> bool {
-        self.engine.is_none() && self.impact != Impact::Objects
+        self.engine.is_none() && self.impact != Impact::Objects && !self.by_command
     }
 
     pub fn lasts(&self) -> bool {
@@ -164,6 +172,7 @@ const UNKNOWN: FaultTraits = FaultTraits {
     may_cost_etcd: false,
     last_heartbeat: None,
     ends_kubelet: false,
+    by_command: false,
 };
 
 const ON_NODE: FaultTraits = FaultTraits {
@@ -176,6 +185,7 @@ const ON_NODE: FaultTraits = FaultTraits {
     may_cost_etcd: true,
     last_heartbeat: None,
     ends_kubelet: false,
+    by_command: false,
 };
 
 const MACHINE_OFF: FaultTraits = FaultTraits {
@@ -196,6 +206,8 @@ const ON_DEPLOYMENT: FaultTraits = FaultTraits {
     may_cost_etcd: false,
     ..ON_NODE
 };
+
+const OBJECT: FaultTraits = FaultTraits { target: TargetKind::Object, ..ON_DEPLOYMENT };
 
 const ON_PODS: FaultTraits =
     FaultTraits { target: TargetKind::Pods, ends: Ends::Confirmed, ..ON_DEPLOYMENT };
@@ -248,6 +260,10 @@ kinds! {
         engine: Some(EngineActions { effect: "pause", undo: "unpause" }),
         last_heartbeat: Some(Duration::ZERO),
     }
+    /// The same by signals inside the node.
+    NodeFreeze "nodeFreeze" ("freeze requested", "frozen", "node unfrozen") ON_NODE {
+        impact: Impact::MachineFrozen, last_heartbeat: Some(INSIDE),
+    }
     NodeDisconnect "nodeDisconnect" ("cut requested", "cut off", "node connected") ON_NODE {
         impact: Impact::Network, last_heartbeat: Some(INSIDE),
     }
@@ -272,6 +288,10 @@ kinds! {
     Partition "partition" ("cut requested", "cut off", "node connected") ON_NODE {
         impact: Impact::SomeNetwork, last_heartbeat: Some(INSIDE),
     }
+    /// Commands of the user's, on the machine that runs the experiment.
+    Command "command" ("command started", "in effect", "undone by command") ON_NODE {
+        impact: Impact::Command, by_command: true,
+    }
     /// A node is cordoned and its pods are evicted.
     NodeDrain "nodeDrain" ("drain requested", "drained", "node uncordoned") ON_NODE {
         impact: Impact::Objects, may_cost_etcd: false,
@@ -288,6 +308,8 @@ kinds! {
     DeploymentScale "deploymentScale" ("scale requested", "scaled", "scaled back") ON_DEPLOYMENT {}
     /// A Deployment's pods are moved to other nodes.
     DeploymentPlace "deploymentPlace" ("move requested", "moved", "move undone") ON_DEPLOYMENT {}
+    /// An object is created, on which a controller acts.
+    Manifest "manifest" ("create requested", "in effect", "object deleted") OBJECT {}
     /// Pods are deleted.
     PodDelete "podDelete" ("delete requested", "deleted", "nothing to undo") ON_PODS {}
     /// Containers are killed; the kubelet starts them again.
@@ -312,11 +334,53 @@ impl std::fmt::Display for FaultKind {
     }
 }
 
+/// What the user's commands do to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CommandEffect {
+    /// Its machine is off.
+    NodeDown,
+    /// It has no network.
+    NetworkLost,
+    /// Something else.
+    Other,
+}
+
+impl CommandEffect {
+    /// All of them, with their names in an experiment.
+    pub const ALL: [(&str, CommandEffect); 3] = [
+        ("nodeDown", CommandEffect::NodeDown),
+        ("networkLost", CommandEffect::NetworkLost),
+        ("other", CommandEffect::Other),
+    ];
+
+    pub fn traits(self) -> FaultTraits {
+        let command = FaultKind::Command.traits();
+        match self {
+            CommandEffect::NodeDown => FaultTraits {
+                words: words("command started", "down", "node started"),
+                impact: Impact::MachineOff,
+                engine: MACHINE_OFF.engine,
+                ends_kubelet: true,
+                ..command
+            },
+            CommandEffect::NetworkLost => FaultTraits {
+                words: words("command started", "cut off", "node connected"),
+                impact: Impact::Network,
+                ..command
+            },
+            CommandEffect::Other => command,
+        }
+    }
+}
+
 /// The kind of a fault in a timeline, which another version of this program may have written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(from = "String", into = "String")]
 pub enum FaultName {
     Known(FaultKind),
+    /// A `command` of which more is known than that: `command/nodeDown`.
+    Command(CommandEffect),
     Unknown(String),
 }
 
@@ -324,6 +388,7 @@ impl FaultName {
     pub fn traits(&self) -> FaultTraits {
         match self {
             FaultName::Known(kind) => kind.traits(),
+            FaultName::Command(effect) => effect.traits(),
             FaultName::Unknown(_) => UNKNOWN,
         }
     }
@@ -331,6 +396,9 @@ impl FaultName {
     pub fn as_str(&self) -> &str {
         match self {
             FaultName::Known(kind) => kind.name(),
+            FaultName::Command(CommandEffect::NodeDown) => "command/nodeDown",
+            FaultName::Command(CommandEffect::NetworkLost) => "command/networkLost",
+            FaultName::Command(CommandEffect::Other) => FaultKind::Command.name(),
             FaultName::Unknown(name) => name,
         }
     }
@@ -344,13 +412,44 @@ impl From<FaultKind> for FaultName {
 
 impl From<&str> for FaultName {
     fn from(name: &str) -> Self {
-        FaultKind::named(name).map_or_else(|| FaultName::Unknown(name.to_owned()), Self::Known)
+        let command = || {
+            let effect = name.strip_prefix("command/")?;
+            let (_, effect) = CommandEffect::ALL.into_iter().find(|(known, _)| *known == effect)?;
+            Some(Self::Command(effect))
+        };
+        let known = FaultKind::named(name).map(Self::Known).or_else(command);
+        known.unwrap_or_else(|| FaultName::Unknown(name.to_owned()))
+    }
+}
+
+impl From<CommandEffect> for FaultName {
+    fn from(effect: CommandEffect) -> Self {
+        match effect {
+            CommandEffect::Other => FaultKind::Command.into(),
+            known => FaultName::Command(known),
+        }
+    }
+}
+
+impl From<String> for FaultName {
+    fn from(name: String) -> Self {
+        name.as_str().into()
+    }
+}
+
+impl From<FaultName> for String {
+    fn from(name: FaultName) -> Self {
+        name.as_str().to_owned()
     }
 }
 
 impl PartialEq<FaultKind> for FaultName {
     fn eq(&self, kind: &FaultKind) -> bool {
-        matches!(self, FaultName::Known(known) if known == kind)
+        match self {
+            FaultName::Known(known) => known == kind,
+            FaultName::Command(_) => *kind == FaultKind::Command,
+            FaultName::Unknown(_) => false,
+        }
     }
 }
 
@@ -380,6 +479,20 @@ mod tests {
         assert_eq!(serde_json::to_value(&read).unwrap(), "nodeMelt");
         assert_eq!(read.traits().words.effect, "in effect");
         assert_eq!(FaultName::from("podDelete"), FaultKind::PodDelete);
+    }
+
+    #[test]
+    fn a_command_is_written_with_what_it_does() {
+        for (name, effect) in CommandEffect::ALL {
+            assert_eq!(serde_json::to_value(effect).unwrap(), name);
+            let written = FaultName::from(effect);
+            let text = serde_json::to_string(&written).unwrap();
+            assert_eq!(serde_json::from_str::<FaultName>(&text).unwrap(), written, "{text}");
+            assert!(written == FaultKind::Command && !effect.traits().is_inside_node());
+        }
+        let down = FaultName::from("command/nodeDown");
+        assert_eq!(down.traits().impact, Impact::MachineOff);
+        assert_eq!(FaultName::from("command").traits().impact, Impact::Command);
     }
 
     #[test]

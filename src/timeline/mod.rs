@@ -36,8 +36,8 @@ pub use component::Component;
 pub(crate) use counted::{counted, few, first_of};
 pub use damage::{Damage, Extent, Stream};
 pub use fault_kind::{
-    Cut, Ends, EngineActions, FaultFacts, FaultKind, FaultName, FaultTraits, FaultWords, Impact,
-    TargetKind,
+    CommandEffect, Cut, Ends, EngineActions, FaultFacts, FaultKind, FaultName, FaultTraits,
+    FaultWords, Impact, TargetKind,
 };
 pub(crate) use go_duration::format_seconds;
 pub use go_duration::{format_duration, parse_duration};

@@ -39,6 +39,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             clients_see_rates_bursts_and_hung_connections,
         ),
         test("embedded::a_drained_node_takes_no_pod", a_drained_node_takes_no_pod),
+        test("embedded::an_object_is_created_and_deleted", an_object_is_created_and_deleted),
         test(
             "embedded::a_stateful_pod_is_replaced_once_its_node_is_out_of_service",
             a_stateful_pod_is_replaced_once_its_node_is_out_of_service,
@@ -294,6 +295,30 @@ fn a_drained_node_takes_no_pod() {
     assert_completed(&home, &output);
     output.says("nodeDrain confirmed").says("the node is uncordoned");
     assert_passed(&report(&home), "pods of web rescheduled");
+    assert_clean(&home);
+}
+
+/// Of a kind that it serves; of one that it does not, nothing is made.
+fn an_object_is_created_and_deleted() {
+    let home = Home::new();
+    let near = [
+        ("[workloads/web.yaml, workloads/client.yaml]", "[workloads/web.yaml]"),
+        ("from: {pod: {labels: {app: client}}}", "from: {node: {role: control-plane}}"),
+        ("for: 10s", "for: 2s"),
+    ];
+    let policy = altered(&home, "network-policy", &near);
+    run(&home, &["run", "-f", &policy, "--cluster", "embedded"])
+        .exits(4)
+        .says("the cluster has no kind NetworkPolicy in networking.k8s.io/v1");
+    let spec = "          spec:\n            podSelector: {matchLabels: {app: web}}\n            policyTypes: [Ingress]\n";
+    let data =
+        "          data: {on: \"yes\"}\n        inEffect: {path: .data.on, value: \"yes\"}\n";
+    let map =
+        [("networking.k8s.io/v1", "v1"), ("kind: NetworkPolicy", "kind: ConfigMap"), (spec, data)];
+    let experiment = altered(&home, "network-policy", &[&near[..], &map].concat());
+    let output = run(&home, &["run", "-f", &experiment, "--cluster", "embedded"]);
+    assert_completed(&home, &output);
+    output.says("manifest confirmed").says(".data.on is yes").says("the object is gone");
     assert_clean(&home);
 }
 

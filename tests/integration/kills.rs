@@ -29,10 +29,11 @@ const LOOK: Duration = Duration::from_millis(250);
 const HOLD: Duration = Duration::from_secs(3);
 
 /// Faults that both kinds of cluster can show.
-const FAULTS: [&str; 15] = [
+const FAULTS: [&str; 17] = [
     "nodeStop: {target: {role: worker}, grace: 2s}",
     "nodeKill: {target: {role: worker}}",
     "nodePause: {target: {role: worker}}",
+    "nodeFreeze: {target: {role: worker}}",
     "nodeDisconnect: {target: {role: worker}}",
     "partition: {target: {role: worker}}",
     "kubeletStop: {target: {role: worker}}",
@@ -45,10 +46,12 @@ const FAULTS: [&str; 15] = [
     "nodeDrain: {target: {role: worker}}",
     "deploymentScale: {name: web, replicas: 0}",
     "podDelete: {labels: {app: web}, count: 1}",
+    "manifest: {object: {apiVersion: v1, kind: ConfigMap, metadata: {name: fault}}}",
 ];
 /// Those that need a real cluster.
-const ON_KIND: [&str; 5] = [
+const ON_KIND: [&str; 6] = [
     "nodeReboot: {target: {role: worker}}",
+    "command: {target: {role: worker}, effect: nodeDown, inject: [docker, stop, '{node}'], confirm: {argv: [docker, inspect, '--format={{.State.Running}}', '{node}'], prints: 'false'}, undo: [docker, start, '{node}'], confirmUndone: {argv: [docker, inspect, '--format={{.State.Running}}', '{node}'], prints: 'true'}}",
     "deploymentPlace: {name: web, on: {role: worker, count: 1}}",
     "containerKill: {labels: {app: web}, count: 1}",
     "etcdDataLoss: {target: {role: control-plane}}",

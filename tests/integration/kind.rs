@@ -30,6 +30,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         ("faults_on_objects", faults_on_objects),
         ("undo_timers_undo_what_nothing_else_undoes", super::undo_timer::undo_what_nobody_does),
         ("node_drain", node_drain),
+        ("a_command_switches_a_machine_off", || one_fault("machine-command")),
+        ("all_processes_of_a_node_freeze", || one_fault("node-freeze")),
+        ("a_network_policy", a_network_policy),
+        ("an_object_whose_status_another_sets", an_object_whose_status_another_sets),
         ("api_server_down", api_server_down),
         ("worker_reboot", worker_reboot),
         (
@@ -519,6 +523,61 @@ fn node_drain() {
     let cordoned = kubectl(&["get", "nodes", "-l", "outage.run", "-o", "name"])
         + &kubectl(&["get", "nodes", "--field-selector", "spec.unschedulable=true", "-o", "name"]);
     assert_eq!(cordoned, "", "nothing is left on the nodes");
+    lab.assert_clean();
+}
+
+/// Requests fail while it is there.
+fn a_network_policy() {
+    let lab = Lab::new();
+    let output = lab.home.run(&["run", "-f", &lab.experiment("network-policy")]);
+    judged(&output);
+    let report = lab.report("latest");
+    let fault = &report["findings"]["faults"][0];
+    assert!(fault["confirmed"]["at"].is_number() && fault["undone"].is_number(), "{fault:#}");
+    lab.assert_clean();
+}
+
+/// A custom resource, and somebody who says in its status that it is in effect.
+fn an_object_whose_status_another_sets() {
+    let lab = Lab::new();
+    let schema =
+        serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let version = serde_json::json!({"name": "v1", "served": true, "storage": true,
+        "schema": {"openAPIV3Schema": schema}, "subresources": {"status": {}}});
+    let definition = serde_json::json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "storms.outage.test"},
+        "spec": {"group": "outage.test", "scope": "Namespaced", "versions": [version],
+            "names": {"kind": "Storm", "singular": "storm", "plural": "storms"}}});
+    let file = lab.home.file("crd.json", &definition.to_string());
+    kubectl(&["apply", "-f", &file.to_string_lossy()]);
+    kubectl(&["wait", "--for=condition=Established", "crd/storms.outage.test", "--timeout=60s"]);
+    let controller = std::thread::spawn(|| {
+        let status = r#"{"status":{"conditions":[{"type":"Raining","status":"True"}]}}"#;
+        for _ in 0..600 {
+            let all = ["get", "storms", "-A", "-o", "jsonpath={.items[*].metadata.namespace}"];
+            if let Ok(namespace) = asked(&all)
+                && !namespace.is_empty()
+            {
+                let patch = ["patch", "storm", "deny-web", "--subresource=status", "--type=merge"];
+                let _ = asked(&[&["-n", &namespace][..], &patch, &["-p", status]].concat());
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    });
+    let experiment = lab.altered(
+        "network-policy",
+        &[
+            ("networking.k8s.io/v1", "outage.test/v1"),
+            ("kind: NetworkPolicy", "kind: Storm"),
+            ("    for: 10s", "        inEffect: {condition: {type: Raining}}\n    for: 3s"),
+        ],
+    );
+    let output = lab.home.run(&["run", "-f", &experiment]);
+    judged(&output);
+    output.says("condition Raining is True").says("the object is gone");
+    controller.join().unwrap();
+    kubectl(&["delete", "crd", "storms.outage.test"]);
     lab.assert_clean();
 }
 

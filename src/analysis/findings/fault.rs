@@ -71,9 +71,9 @@ impl FaultFinding {
     }
 
     /// Whether it is known which endpoints it hits when it is requested: which pods of a Deployment
-    /// go is the controller's choice.
+    /// go, and what an object does, is a controller's choice.
     pub fn knows_hits(&self) -> bool {
-        self.kind.traits().target != TargetKind::Deployment
+        !matches!(self.kind.traits().target, TargetKind::Deployment | TargetKind::Object)
     }
 
     /// When it was over: its confirmed undo, or its confirmation where there is nothing to undo.

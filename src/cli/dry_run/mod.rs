@@ -307,7 +307,7 @@ async fn step_of(
         during: step.during.last().copied(),
         hold_seconds: hold.into(),
         undo_timer: (fault.lasts() && !model).then(|| document::UndoTimer {
-            by: if fault.kind().traits().is_inside_node() { "node" } else { "watchdog" },
+            by: if fault.traits().is_inside_node() { "node" } else { "watchdog" },
             seconds_after_confirmation: undo_after.confirmed.into(),
             seconds_after_request: undo_after.requested.into(),
         }),

@@ -72,6 +72,7 @@ fn a_probe_of_each_node_counts_the_nodes_that_it_asks() {
         labels: Default::default(),
         ready: true,
         address: None,
+        provider_id: None,
         api_only: false,
     };
     let nodes = [

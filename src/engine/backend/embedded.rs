@@ -49,7 +49,12 @@ impl EmbeddedBackend<'_> {
 pub(crate) const ENGINE: &str = "embedded";
 
 fn not_supported(fault: &Fault) -> RunError {
-    RunError::refused(format!("the embedded cluster does not support {}", fault.kind()))
+    let why = match fault.traits().by_command {
+        true => Some("its nodes are not machines that a command could reach"),
+        false => fault.target().and_then(|_| Action::of_fault(fault.facts(), NodeId(0)).err()),
+    };
+    let why = why.map_or(String::new(), |why| format!(": {why}"));
+    RunError::refused(format!("the embedded cluster does not support {}{why}", fault.kind()))
 }
 
 /// Refuses what the model can't show, before anything is made.

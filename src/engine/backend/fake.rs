@@ -19,8 +19,7 @@ use crate::fault::{self, NodeTarget, ObjectFaultRecord, ObjectUndo, PodDelete, U
 use crate::plan::Node;
 use crate::timeline::attempts::AttemptEncoder;
 use crate::timeline::{
-    Attempt, Change, Endpoint, Event, FaultKind, FaultPhase, NodeRole, ObjectName, Outcome, Ready,
-    Record,
+    Attempt, Change, Endpoint, Event, FaultPhase, NodeRole, ObjectName, Outcome, Ready, Record,
 };
 
 /// What a call of the backend does instead of succeeding.
@@ -203,6 +202,7 @@ impl Backend for FakeBackend {
             labels: Default::default(),
             ready: true,
             address: None,
+            provider_id: None,
             api_only: false,
         };
         Ok(vec![
@@ -458,7 +458,7 @@ fn on_object(step: u32, fault: ObjectFaultRecord) -> UndoEntry {
 }
 
 /// What is done to an object takes no node down.
-fn object(kind: FaultKind, target: &str) -> String {
+fn object(kind: impl std::fmt::Display, target: &str) -> String {
     format!("{kind} of {target}")
 }
 

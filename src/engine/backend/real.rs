@@ -25,7 +25,7 @@ use crate::engine::undo::ledger::UndoEntry;
 use crate::engine::undo::recover::Tools;
 use crate::engine::undo::uploads::RecordedUploads;
 use crate::experiment::{Experiment, Fault, From};
-use crate::fault::{self, NodeTarget, PodContainers, UndoAfter};
+use crate::fault::{self, NodeFacts, NodeTarget, PodContainers, UndoAfter};
 use crate::node::NodeAccess;
 use crate::plan::Node;
 use crate::probe::ProbeSpec;
@@ -55,12 +55,13 @@ impl RealBackend<'_> {
     fn plan(
         &self,
         node: &str,
+        facts: NodeFacts<'_>,
         pod: Option<PodContainers<'_>>,
         wanted: &PlannedStep<'_>,
     ) -> Result<UndoEntry, RunError> {
         let &PlannedStep { fault, step, undo_after } = wanted;
         let (target, cluster, run) = (self.machine(node)?, &self.machines, self.scope.run);
-        let plan = fault::Plan { fault, target, cluster, pod, run, step, undo_after };
+        let plan = fault::Plan { fault, target, facts, cluster, pod, run, step, undo_after };
         fault::plan(&plan).map(UndoEntry::Fault).map_err(RunError::refused_by)
     }
 
@@ -87,7 +88,12 @@ impl RealBackend<'_> {
                 None => format!("no container is running in pod {}", pod.name),
             }));
         }
-        self.plan(node, Some(PodContainers { pod: &pod.name, ids: &ids, number }), wanted)
+        self.plan(
+            node,
+            NodeFacts::default(),
+            Some(PodContainers { pod: &pod.name, ids: &ids, number }),
+            wanted,
+        )
     }
 
     /// The way into the nodes for what is uploaded.
@@ -263,7 +269,9 @@ impl Backend for RealBackend<'_> {
     ) -> Result<UndoEntry, RunError> {
         match self.scope.plan_object_fault_on(&node.name, fault, step) {
             Some(planned) => Ok(planned),
-            None => self.plan(&node.name, None, &PlannedStep { fault, step, undo_after }),
+            None => {
+                self.plan(&node.name, node.facts(), None, &PlannedStep { fault, step, undo_after })
+            }
         }
     }
 
@@ -297,11 +305,11 @@ impl Backend for RealBackend<'_> {
         let (UndoEntry::Fault(undo), Some(docker)) = (undo, &self.tools.docker) else {
             return Ok(());
         };
-        let (kind, target) = (undo.fault.kind(), &undo.target);
-        if kind.traits().ends_kubelet && target.role != NodeRole::ExternalLoadBalancer {
+        let (traits, target) = (undo.fault.name().traits(), &undo.target);
+        if traits.ends_kubelet && target.role != NodeRole::ExternalLoadBalancer {
             starts_again(docker, target).await?;
         }
-        if kind.traits().frees_address() && target.role != NodeRole::Worker {
+        if traits.frees_address() && target.role != NodeRole::Worker {
             keeps_its_address(docker, target).await?;
         }
         Ok(())
@@ -345,7 +353,7 @@ impl Backend for RealBackend<'_> {
 /// Refuses what needs a way into a node, where the cluster is reached through its API alone.
 pub(crate) fn refuse_without_engine(experiment: &Experiment) -> Result<(), RunError> {
     let hint = "through the API alone, probes ask from this machine, and faults are podDelete, \
-                nodeDrain, nodeTaint, deploymentScale and deploymentPlace";
+                nodeDrain, nodeTaint, deploymentScale, deploymentPlace and manifest";
     let steps = experiment.steps();
     let mut kinds = steps.iter().filter_map(|step| Some(step.fault()?.0.kind()));
     if let Some(kind) = kinds.find(|kind| kind.traits().impact != Impact::Objects) {
@@ -387,7 +395,7 @@ pub(crate) async fn refuse_lost_address(
 ) -> Result<(), RunError> {
     let mut refused = Ok(());
     for node in candidates {
-        if !fault.kind().traits().frees_address() || node.role == NodeRole::Worker {
+        if !fault.traits().frees_address() || node.role == NodeRole::Worker {
             return Ok(());
         }
         let machines = nodes.machines();

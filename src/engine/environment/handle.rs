@@ -97,6 +97,7 @@ impl From<crate::cluster::Node> for Node {
             role: node.role,
             labels: node.labels,
             ready,
+            provider_id: node.provider_id,
             api_only: false,
         }
     }
@@ -177,6 +178,7 @@ pub(crate) fn with_machines(mut nodes: Vec<Node>, machines: &[NodeTarget]) -> Ve
         labels: Default::default(),
         ready: true,
         address: machine.addresses.values().flatten().next().map(ToString::to_string),
+        provider_id: None,
         api_only: false,
     };
     nodes.extend(balancers.map(machine));

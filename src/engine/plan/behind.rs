@@ -244,6 +244,7 @@ spec:
             unschedulable: false,
             tainted: false,
             kubelet: String::new(),
+            provider_id: None,
         };
         let addresses = Addresses { services: vec![web], nodes: vec![node] };
         let pod = From::Pod(Pods::labelled([("app", "x")]));

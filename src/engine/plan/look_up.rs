@@ -4,6 +4,7 @@ use crate::engine::error::RunError;
 use crate::engine::plan::placement::{Place, Placement, absent, found, list_pods};
 use crate::engine::plan::pods;
 use crate::experiment::{Expectation, Experiment, From, Pods, PodsBy, Probe, Target};
+use crate::fault;
 use crate::timeline::ObjectRef;
 
 impl Placement<'_> {
@@ -24,6 +25,10 @@ impl Placement<'_> {
             if let Some(ObjectRef { namespace: Some(namespace), name }) = fault.deployment() {
                 let read = self.cluster.deployment(namespace, name).await;
                 found(read, "Deployment", namespace, name)?;
+            }
+            if fault.applied().is_some() {
+                let found = fault::preview_undo(fault, Some(self.cluster)).await;
+                found.map_err(RunError::refused_by)?;
             }
             pods::pods_now(self.cluster, &experiment.blast_radius, fault).await?;
         }

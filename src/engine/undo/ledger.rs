@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::error::RunError;
 use crate::experiment::Fault;
 use crate::fault::{self, ObjectUndo, Undo};
-use crate::timeline::{Component, FaultKind};
+use crate::timeline::{Component, FaultName};
 
 /// Something that must be undone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,11 +115,11 @@ impl Access {
 }
 
 /// What is known of a fault from its undo: the step of the method, the fault's name, the node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FaultRef<'a> {
     /// The step, from 0.
     pub step: u32,
-    pub kind: FaultKind,
+    pub kind: FaultName,
     /// The part of the control plane that it hits, if not the node itself.
     pub component: Option<Component>,
     /// The node, or the object.
@@ -134,20 +134,20 @@ impl UndoEntry {
                 let Undo { step, fault, .. } = undo;
                 Some(FaultRef {
                     step: *step,
-                    kind: fault.kind(),
+                    kind: fault.name(),
                     component: fault.component(),
                     node: undo.hits(),
                 })
             }
             UndoEntry::Object { undo, .. } => Some(FaultRef {
                 step: undo.step,
-                kind: undo.fault.kind(),
+                kind: undo.fault.kind().into(),
                 component: None,
                 node: undo.fault.target(),
             }),
             UndoEntry::Modelled { step, node, fault } => Some(FaultRef {
                 step: *step,
-                kind: fault.kind(),
+                kind: fault.name(),
                 component: fault.component(),
                 node,
             }),
@@ -417,6 +417,7 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::fault::samples;
+    use crate::timeline::FaultKind;
 
     const R: RunRef<'_> = RunRef { run: "r", engine: "unix:///e.sock", access: None };
 
@@ -555,7 +556,8 @@ mod tests {
             .iter()
             .map(|entry| entry.undo.fault().map(|fault| fault.kind))
             .collect();
-        assert_eq!(kinds, lines.iter().map(|(kind, _)| *kind).collect::<Vec<_>>());
+        let wanted = lines.iter().map(|(kind, _)| kind.map(FaultName::from));
+        assert_eq!(kinds, wanted.collect::<Vec<_>>());
         assert_eq!(ledger.pending()[0].undo.by_hand().unwrap(), "docker start c-w");
     }
 

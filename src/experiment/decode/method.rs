@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::applied_object::applied_object;
+use super::commands::commands;
 use super::fields::{Cx, Decode, Fields};
 use super::node::{self, target};
 use super::reference::object;
@@ -9,7 +11,8 @@ use super::scalar::{
     choice, count, dns_label, duration, flag, label_value, positive, qualified_name,
 };
 use crate::experiment::schema::{
-    Count, Direction, DrainOptions, Fault, NodeSelector, PodSelector, Side, Step, every_fault,
+    AppliedObject, Commands, Count, Direction, DrainOptions, Fault, NodeSelector, PodSelector,
+    Side, Step, every_fault,
 };
 use crate::experiment::tree::Node;
 use crate::timeline::{Component, FaultKind, NodeRole, ObjectRef, Taint, TaintEffect};
@@ -186,6 +189,10 @@ mod tests {
                 "deploymentPlace" => "name: web, on: {role: worker}",
                 "podDelete" | "containerKill" => "labels: {app: web}",
                 "nodeTaint" => "target: {role: worker}, key: disk, effect: NoSchedule",
+                "manifest" => "object: {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}",
+                "command" => {
+                    "target: {role: worker}, effect: other, inject: [a], confirm: [b], undo: [c], confirmUndone: [d]"
+                }
                 name if name.starts_with("component") => {
                     "component: etcd, target: {role: control-plane}"
                 }

@@ -1,9 +1,11 @@
 //! Located tree -> [`Draft`] -> [`Experiment`]: one file for each part of the schema, all mistakes
 //! in one pass.
 
+mod applied_object;
 pub(super) mod ask;
 pub(super) mod claim;
 pub(super) mod cluster;
+mod commands;
 mod description;
 pub(super) mod duration;
 pub(super) mod expect;

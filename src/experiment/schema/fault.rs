@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Count, Named, NodeSelector, PodSelector};
+use super::{AppliedObject, Commands, Count, Named, NodeSelector, PodSelector};
 use crate::timeline::{
-    Component, Cut, FaultFacts, FaultKind, Impact, NodeRole, ObjectRef, Taint, TargetKind, counted,
+    Component, Cut, FaultFacts, FaultKind, FaultName, FaultTraits, Impact, NodeRole, ObjectRef,
+    Taint, TargetKind, counted,
 };
 
 /// Every fault, its fields, and how `decode/method.rs` reads each: the one place where they stand.
@@ -32,6 +33,11 @@ macro_rules! every_fault {
             }
             /// A freeze (`docker pause`).
             NodePause {
+                target: NodeSelector = node,
+            }
+            /// All of a node's processes but systemd's freeze (SIGSTOP): a freeze where there is no
+            /// container to pause.
+            NodeFreeze {
                 target: NodeSelector = node,
             }
             /// The network cable is cut, by a packet filter inside the node; its address stays.
@@ -72,6 +78,13 @@ macro_rules! every_fault {
                 direction: Direction =
                     |fields| fields.or("direction", Direction::default(), direction),
             }
+            /// Commands of your own, run on this machine, switch the node off or do something else to
+            /// it, and others undo that.
+            Command {
+                target: NodeSelector = node,
+                #[serde(flatten)]
+                commands: Box<Commands> = commands,
+            }
             /// A node is cordoned and its pods are evicted, as by `kubectl drain` (through the
             /// API).
             NodeDrain {
@@ -109,6 +122,11 @@ macro_rules! every_fault {
                 deployment: ObjectRef = |fields| fields.named("name", object),
                 /// The nodes that take the pods: chosen by role, name or labels.
                 on: Box<NodeSelector> = |fields| fields.required("on", node::ground).map(Box::new),
+            }
+            /// An object of any kind is created (through the API), and deleted afterwards: a fault of
+            /// Chaos Mesh or Litmus, a NetworkPolicy.
+            Manifest {
+                applied: Box<AppliedObject> = applied_object,
             }
             /// Pods are deleted (through the API). This is not undone: their controller, if any,
             /// creates new ones.
@@ -174,6 +192,18 @@ macro_rules! define {
                 match self { $(Fault::$fault { $($field),* } => None$(.or($field.pods()))*,)* }
             }
 
+            /// The object that it creates, if it creates one.
+            pub fn applied(&self) -> Option<&AppliedObject> {
+                match self { $(Fault::$fault { $($field),* } => None$(.or($field.applied()))*,)* }
+            }
+
+            /// The same, to be changed.
+            pub fn applied_mut(&mut self) -> Option<&mut AppliedObject> {
+                match self {
+                    $(Fault::$fault { $($field),* } => None$(.or($field.applied_mut()))*,)*
+                }
+            }
+
             fn component_field(&self) -> Option<Component> {
                 match self { $(Fault::$fault { $($field),* } => None$(.or($field.component()))*,)* }
             }
@@ -206,6 +236,15 @@ trait Field {
 
     /// Which Deployment it changes.
     fn deployment(&self) -> Option<&ObjectRef> {
+        None
+    }
+
+    /// Which object it creates.
+    fn applied(&self) -> Option<&AppliedObject> {
+        None
+    }
+
+    fn applied_mut(&mut self) -> Option<&mut AppliedObject> {
         None
     }
 
@@ -250,10 +289,25 @@ impl Field for ObjectRef {
     }
 }
 
+impl Field for Box<AppliedObject> {
+    fn applied(&self) -> Option<&AppliedObject> {
+        Some(self)
+    }
+
+    fn applied_mut(&mut self) -> Option<&mut AppliedObject> {
+        Some(self)
+    }
+
+    fn objects_mut(&mut self) -> Option<Named<'_>> {
+        Some(Named::Object("object", &mut self.object))
+    }
+}
+
 impl Field for Duration {}
 impl Field for Side {}
 impl Field for Box<DrainOptions> {}
 impl Field for Box<Taint> {}
+impl Field for Box<Commands> {}
 impl Field for Direction {}
 impl Field for u32 {}
 impl Field for Option<String> {}
@@ -349,7 +403,19 @@ impl Fault {
             _ => None,
         };
         let component = self.component();
-        FaultFacts { kind: self.kind(), grace: self.grace(), component, cut }
+        FaultFacts { traits: self.traits(), grace: self.grace(), component, cut }
+    }
+
+    /// Its kind, and what the commands do where it is commands.
+    pub fn name(&self) -> FaultName {
+        match self {
+            Fault::Command { commands, .. } => commands.effect.into(),
+            _ => self.kind().into(),
+        }
+    }
+
+    pub fn traits(&self) -> FaultTraits {
+        self.name().traits()
     }
 
     /// The taint that it sets on a node, if it does.
@@ -362,7 +428,8 @@ impl Fault {
 
     /// The namespace of the objects that it hits, if it is not the run's.
     pub fn foreign_namespace(&self) -> Option<&str> {
-        let of_deployment = self.deployment().and_then(|it| it.namespace.as_deref());
+        let object = self.deployment().or(self.applied().map(|applied| &applied.object));
+        let of_deployment = object.and_then(|it| it.namespace.as_deref());
         of_deployment.or_else(|| self.pods()?.pods.namespace.as_deref())
     }
 
@@ -377,6 +444,9 @@ impl Fault {
                 _ => format!("the pods of the Deployment {deployment}"),
             });
         }
+        if let Some(applied) = self.applied() {
+            return Some(applied.to_string());
+        }
         let PodSelector { pods, count } = self.pods()?;
         let count = match count {
             Count::All => "all".to_owned(),
@@ -387,7 +457,7 @@ impl Fault {
 
     /// The part of the control plane that it hits; `None`: the node itself.
     pub fn component(&self) -> Option<Component> {
-        let loses_etcd = self.kind().traits().impact == Impact::EtcdData;
+        let loses_etcd = self.traits().impact == Impact::EtcdData;
         self.component_field().or(loses_etcd.then_some(Component::Etcd))
     }
 
@@ -396,7 +466,7 @@ impl Fault {
     pub fn takes_node(&self) -> bool {
         match self {
             Fault::Partition { from, .. } => *from != Side::ApiServer,
-            _ => self.kind().traits().impact.whole_node(),
+            _ => self.traits().impact.whole_node(),
         }
     }
 
@@ -408,7 +478,7 @@ impl Fault {
     /// Whether the node's machine is off for a while: the engine then gives its address to the next
     /// that starts.
     pub fn frees_address(&self) -> bool {
-        self.kind().traits().frees_address()
+        self.traits().frees_address()
     }
 
     /// Whether the node's etcd may be lost with it.
@@ -416,7 +486,7 @@ impl Fault {
         match self {
             Fault::Partition { from, .. } => *from != Side::ApiServer,
             _ => {
-                self.kind().traits().may_cost_etcd
+                self.traits().may_cost_etcd
                     && self.component().is_none_or(|component| component == Component::Etcd)
             }
         }
@@ -424,7 +494,7 @@ impl Fault {
 
     /// Whether it is injected through the cluster's API alone.
     pub fn needs_api_only(&self) -> bool {
-        self.kind().traits().impact == Impact::Objects
+        self.traits().impact == Impact::Objects
     }
 
     /// Whether all pods of a node are hit with it.
@@ -435,13 +505,14 @@ impl Fault {
     /// Whether the node itself suffers: a drained one is healthy, and so are those whose pods are
     /// hit.
     pub fn degrades_node(&self) -> bool {
-        self.target().is_some() && self.kind().traits().impact != Impact::Objects
+        self.target().is_some() && self.traits().impact != Impact::Objects
     }
 
     /// Why it can't be on a node of this role, and what can, where that is known. `None`: it can.
     pub fn impossible_on(&self, role: NodeRole) -> Option<(String, Option<&'static str>)> {
         let balancer = role == NodeRole::ExternalLoadBalancer;
-        match (self.kind().traits().target, self.kind().traits().impact) {
+        let FaultTraits { target, impact, by_command, .. } = self.traits();
+        match (target, impact) {
             (TargetKind::Component, _) if role != NodeRole::ControlPlane => {
                 let part = self.component().map_or("it", Component::name);
                 let hint = "`target: {role: control-plane}`";
@@ -450,7 +521,9 @@ impl Fault {
             (TargetKind::Node, Impact::Kubelet) if balancer => {
                 Some(("the load balancer has no kubelet".into(), None))
             }
-            (TargetKind::Node, Impact::Network | Impact::SomeNetwork) if balancer => {
+            (TargetKind::Node, Impact::Network | Impact::SomeNetwork)
+                if balancer && !by_command =>
+            {
                 let hint = "use `nodePause`: it silences the node too, and keeps its address";
                 Some(("the load balancer has no packet filter".into(), Some(hint)))
             }
@@ -484,7 +557,7 @@ impl Fault {
 
     /// Whether there is something to be undone.
     pub fn lasts(&self) -> bool {
-        self.kind().traits().lasts()
+        self.traits().lasts()
     }
 }
 

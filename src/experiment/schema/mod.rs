@@ -3,7 +3,9 @@
 //!
 //! They are plain data and can be written as JSON (the timeline's header holds one) and read again.
 
+mod applied_object;
 mod blast_radius;
+mod commands;
 mod expectation;
 mod fault;
 mod named;
@@ -18,7 +20,9 @@ use serde::{Deserialize, Serialize};
 use super::claim::Claim;
 use crate::timeline::ObjectRef;
 
+pub(crate) use applied_object::{AppliedObject, Sign, is_path};
 pub(crate) use blast_radius::{Affected, BlastRadius, Excess};
+pub(crate) use commands::{Check, Commands, Placeholder, fill};
 pub(crate) use expectation::{
     Bound, DEFAULT_WINDOW, During, ErrorTime, Expectation, every_expectation,
 };

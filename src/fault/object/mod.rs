@@ -9,6 +9,7 @@ pub(super) mod deployment_place;
 pub(super) mod deployment_scale;
 #[cfg(test)]
 mod fake_tests;
+pub(super) mod manifest;
 mod node;
 pub(super) mod node_drain;
 pub(super) mod node_taint;
@@ -83,6 +84,10 @@ pub(super) trait ObjectFault: Sized {
     fn injection_timeout(fault: &Fault) -> Duration;
     /// How long the undo may take beyond one call.
     const UNDO_TIMEOUT: Duration;
+    /// The same of one fault.
+    fn undo_timeout(_: &Fault) -> Duration {
+        Self::UNDO_TIMEOUT
+    }
     /// Whether an embedded cluster can carry it out.
     const RUNS_EMBEDDED: bool = false;
 

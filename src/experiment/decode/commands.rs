@@ -1,0 +1,152 @@
+//! The commands of a `command` fault.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::fields::{Cx, Decode, Fields};
+use super::scalar::{choice, positive, text};
+use crate::experiment::schema::{Check, Commands, Placeholder, fill};
+use crate::experiment::tree::{Node, Value};
+use crate::timeline::CommandEffect;
+use crate::yaml::suggest;
+
+/// For one that talks to a cloud.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The commands, beside their `target`.
+pub(super) fn commands(fields: &mut Fields) -> Option<Box<Commands>> {
+    let effect = fields.required("effect", |cx, node| {
+        choice(cx, node, "effect of a command", &CommandEffect::ALL)
+    });
+    let (inject, confirm) = (fields.required("inject", argv), fields.required("confirm", check));
+    let (undo, confirm_undone) =
+        (fields.required("undo", argv), fields.required("confirmUndone", check));
+    let timeout = fields.or("timeout", TIMEOUT, positive);
+    fields.about_field(
+        "effect",
+        &["What the commands do to the node. It decides what is expected of the node."],
+    );
+    fields.about_field(
+        "inject",
+        &["The command that injects the fault, as a list: no shell reads it."],
+    );
+    fields.about_field("confirm", &["Shows that the fault is in effect; repeated until it does."]);
+    fields
+        .about_field("undo", &["The command that undoes the fault. It may be run several times."]);
+    fields.about_field("confirmUndone", &["Shows that the fault is gone; repeated until it does."]);
+    fields.about_field(
+        "timeout",
+        &["How long each command may take, and each check be repeated. Default: 60 s."],
+    );
+    Some(Box::new(Commands {
+        effect: effect?,
+        inject: inject?,
+        confirm: confirm?,
+        undo: undo?,
+        confirm_undone: confirm_undone?,
+        timeout: timeout?,
+    }))
+}
+
+/// A list, or a mapping of the list and what it prints.
+fn check(cx: &Cx, node: &Node) -> Option<Check> {
+    let printing = |node: &Node| {
+        let mut fields = Fields::of(cx, node, "a check")?;
+        let argv = fields.required("argv", argv);
+        let prints = fields.optional("prints", text);
+        fields.finish();
+        Some(Check { argv: argv?, prints: prints?.map(|text| text.trim().to_owned()) })
+    };
+    let list = || json!({"type": "array", "items": {"type": "string"}});
+    cx.reads_also(list, || printing(node))?;
+    match node.value {
+        Value::Map(_) => printing(node),
+        _ => argv(cx, node).map(|argv| Check { argv, prints: None }),
+    }
+}
+
+fn argv(cx: &Cx, node: &Node) -> Option<Vec<String>> {
+    if let Some(line) = node.text().filter(|line| !line.is_empty()) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let hint = format!("no shell reads it: write `[{}]`", words.join(", "));
+        return cx.expected_hint(node, "a list of arguments", hint);
+    }
+    let argument: Decode<String> = argument;
+    let argv: Vec<String> = cx.items(node, argument)?.into_iter().collect::<Option<_>>()?;
+    match argv.first() {
+        Some(program) if !program.is_empty() => Some(argv),
+        _ => cx.error(node.focus(), "expected a program and its arguments, found none"),
+    }
+}
+
+fn argument(cx: &Cx, node: &Node) -> Option<String> {
+    if let Value::Map(_) = node.value {
+        let hint = "a placeholder needs quotes: '{node}'";
+        return cx.expected_hint(node, "a string", hint);
+    }
+    let argument = text(cx, node)?;
+    let known = |name: &str| match Placeholder::named(name) {
+        Some(_) => Ok(String::new()),
+        None => Err(name.to_owned()),
+    };
+    match fill(&argument, known) {
+        Ok(_) => Some(argument),
+        Err(name) => {
+            let hint = suggest::hint(&name, &Placeholder::NAMES, "a placeholder is one of")
+                .unwrap_or_default();
+            cx.error_hint(node.focus(), format!("unknown placeholder `{{{name}}}`"), hint)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fields::tests::decoded;
+    use super::super::method::step;
+    use crate::experiment::schema::{Fault, Step};
+    use crate::timeline::{CommandEffect, FaultName, Impact};
+
+    const FAULT: &str = "{fault: {command: {target: {role: worker}, effect: nodeDown, inject: [docker, stop, '{node}'], confirm: {argv: [docker, inspect, '--format={{.State.Running}}', '{node}'], prints: 'false'}, undo: [docker, start, '{node}'], confirmUndone: [docker, top, '{node}']}}, for: 15s}";
+
+    fn problem(from: &str, to: &str) -> String {
+        assert!(FAULT.contains(from), "{from}");
+        decoded(&FAULT.replace(from, to), step).1
+    }
+
+    #[test]
+    fn commands_are_lists_and_checks_may_say_what_is_printed() {
+        let (found, problems) = decoded(FAULT, step);
+        assert_eq!(problems, "");
+        let Some(Step::Fault { fault, .. }) = found else { panic!("{found:?}") };
+        let again = serde_json::to_value(&fault).unwrap();
+        assert_eq!(again["command"]["effect"], "nodeDown");
+        assert_eq!(serde_json::from_value::<Fault>(again).unwrap(), fault);
+        let Fault::Command { commands, .. } = &fault else { panic!("{fault:?}") };
+        assert_eq!(commands.confirm.prints.as_deref(), Some("false"));
+        assert_eq!(commands.confirm_undone.argv, ["docker", "top", "{node}"]);
+        assert_eq!(fault.name(), FaultName::Command(CommandEffect::NodeDown));
+        assert!(fault.takes_node() && fault.traits().impact == Impact::MachineOff);
+    }
+
+    #[test]
+    fn mistakes_are_reported_where_they_are() {
+        let shell = problem("[docker, stop, '{node}']", "docker stop x");
+        assert!(
+            shell.contains("expected a list of arguments") && shell.contains("`[docker, stop, x]`"),
+            "{shell}"
+        );
+        let bare = problem("[docker, stop, '{node}']", "[docker, stop, {node}]");
+        assert!(bare.contains("a placeholder needs quotes"), "{bare}");
+        let unknown = problem("stop, '{node}'", "stop, '{providerId}'");
+        assert!(
+            unknown.contains("unknown placeholder `{providerId}`")
+                && unknown.contains("providerID"),
+            "{unknown}"
+        );
+        assert!(problem("[docker, stop, '{node}']", "[]").contains("found none"));
+        assert!(problem(" effect: nodeDown,", "").contains("`command` needs `effect`"));
+        assert!(problem("nodeDown", "nodedown").contains("did you mean `nodeDown`?"));
+        assert!(problem("prints", "print").contains("did you mean `prints`?"));
+    }
+}

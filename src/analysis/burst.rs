@@ -5,8 +5,8 @@
 //! end's neighbours as well as from a living one's. Only at the end they do, when an endpoint has
 //! left: that nothing is sent to the dead any more shows in others' answers alone.
 //!
-//! Where no fault hit any of them, whatever fails is at least one of them: an edge is bounded by the
-//! answers of all of them, or by as many draws as would have hit one.
+//! Where no fault hit any of them, whatever fails is at least one of them: an edge is bounded by
+//! the answers of all of them, or by as many draws as would have hit one.
 //!
 //! A client that keeps its connections draws no back ends: its neighbouring successes show that its
 //! own way worked. The window of such a probe is what clients of its kind saw, and not how long a

@@ -47,9 +47,9 @@ impl Delivery {
         Some(DeliveryFinding { updates: self.updates.len() as u32, late, moments })
     }
 
-    /// How late a watch may have shown what it showed at a moment: the largest delay of what arrived
-    /// around it, of what was on its way, and of a watch that was blind. `None`: nothing was seen near
-    /// it.
+    /// How late a watch may have shown what it showed at a moment: the largest delay of what
+    /// arrived around it, of what was on its way, and of a watch that was blind. `None`: nothing
+    /// was seen near it.
     pub(super) fn late_at(&self, at: Seconds) -> Option<Seconds> {
         let near = self.updates.iter().filter_map(|it| {
             let on_its_way = (it.sent <= at && at <= it.seen).then_some(at - it.sent);

@@ -1,5 +1,6 @@
-//! When a prober was itself disturbed: its control probe failed or was slow, or it stalled. What its
-//! probes saw fail then may be the prober's own, so that it is also judged without those failures.
+//! When a prober was itself disturbed: its control probe failed or was slow, or it stalled. What
+//! its probes saw fail then may be the prober's own, so that it is also judged without those
+//! failures.
 
 use super::findings::{Disturbance, DisturbanceCause, ProbeFinding, Unreadable};
 use super::run::Run;

@@ -1,5 +1,5 @@
-//! Kept connections that failed their client, or that the server ended, also while nobody used them:
-//! how many, how, and for how long requests on them had no answer.
+//! Kept connections that failed their client, or that the server ended, also while nobody used
+//! them: how many, how, and for how long requests on them had no answer.
 //!
 //! Each is one connection: the prober keeps none on which a request failed.
 
@@ -84,7 +84,8 @@ impl Idle {
         }
         let free = |last: &LastRequest| last.done <= sent;
         if !attempt.reused {
-            // Whether the server keeps a new connection is not recorded: its second request shows it.
+            // Whether the server keeps a new connection is not recorded: its second request shows
+            // it.
             return self.0.extract_if(.., |last| free(last)).map(|last| last.sent).collect();
         }
         if let Some(latest) = self.0.iter().rposition(free) {

@@ -38,8 +38,8 @@ struct Part {
 /// A histogram of three digits tells apart all microseconds below this.
 const SHORT_US: usize = 2048;
 
-/// How often each time was seen. Short ones are counted by the microsecond until the end: that takes
-/// a fraction of a histogram's time, and gives the same.
+/// How often each time was seen. Short ones are counted by the microsecond until the end: that
+/// takes a fraction of a histogram's time, and gives the same.
 struct Times {
     short: Vec<u32>,
     long: Histogram<u32>,

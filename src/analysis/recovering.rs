@@ -58,7 +58,8 @@ mod tests {
     use crate::analysis::{Zero, analyse};
     use crate::timeline::{Ready, Timeline};
 
-    /// What is followed while a run goes on, and what is found afterwards; in milliseconds after +0.
+    /// What is followed while a run goes on, and what is found afterwards; in milliseconds after
+    /// +0.
     fn both(run: &Timeline) -> (Moment, f64) {
         let mut following = Recovering::new(run.header.anchor.clone());
         let mut followed = None;

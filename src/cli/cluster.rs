@@ -11,7 +11,7 @@ use super::{block_on, exit, load, print};
 use crate::embedded::Embedded;
 use crate::engine::abort::Abort;
 use crate::engine::environment::embedded;
-use crate::engine::environment::embedded_folder::{Folder, Secret};
+use crate::engine::environment::embedded_folder::{Folder, Made, Secret};
 use crate::engine::error::RunError;
 use crate::kind_config::{self, DEFAULT_KUBERNETES, KindConfig, Kubernetes};
 use crate::timeline::bounded::io_problem;
@@ -21,7 +21,7 @@ use crate::yaml::SourceFile;
 /// Starts a cluster and keeps it until Ctrl-C.
 pub(super) fn cluster(args: &Cluster, env: &Env) -> Result<u8, Failure> {
     let config = config(args, env)?;
-    let (folder, _state, _lock) = Folder::make(&env.state_dir)?;
+    let Made { folder, state: _state, lock: _lock } = Folder::make(&env.state_dir)?;
     let embedded = Embedded::start(embedded::spec(&config)).map_err(RunError::refused_by)?;
     block_on(async {
         let abort = Abort::listen(|_, _| {})

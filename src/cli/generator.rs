@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::failure::Failure;
-use crate::cluster::{Application, ApplicationPort, Node};
+use crate::cluster::{Application, ApplicationPort, Node, ReadinessProbe};
 use crate::engine::error::RunError;
 use crate::kind_config::is_dns_label;
 use crate::timeline::{
@@ -163,7 +163,7 @@ pub(super) fn probed_port(application: &Application) -> Result<&ApplicationPort,
         );
         return Err(unfit(application, "has no ready endpoint", hint));
     }
-    let asked = ports.iter().find(|port| port.tcp && port.readiness_path.is_some());
+    let asked = ports.iter().find(|port| port.tcp && port.readiness.is_some());
     let port = asked.or_else(|| ports.iter().find(|port| port.tcp));
     port.ok_or_else(|| unfit(application, "has no TCP port", "a probe needs HTTP, TCP or TLS"))
 }
@@ -192,9 +192,12 @@ impl Request<'_> {
     pub(super) fn chosen(&self, hold: Duration, bounds: &Bounds) -> Result<Vec<String>, Failure> {
         let port = self.port()?;
         let Application { namespace, service, session_affinity, .. } = self.application;
-        let how = match &port.readiness_path {
-            Some(path) => format!("HTTP {path} (the readiness probe of its pods)"),
-            None => "a TCP connection (its pods have no HTTP readiness probe)".into(),
+        let how = match &port.readiness {
+            Some(ReadinessProbe::Http(path)) => {
+                format!("HTTP {path} (the readiness probe of its pods)")
+            }
+            Some(ReadinessProbe::Grpc(_)) => "gRPC health (the readiness probe of its pods)".into(),
+            None => "a TCP connection (its pods have no HTTP or gRPC readiness probe)".into(),
         };
         let affinity = match session_affinity {
             true => "; it has session affinity: one client sees one endpoint",
@@ -288,14 +291,25 @@ impl Request<'_> {
             ),
             None => "  # Runs in the cluster of `--context NAME`.\n".into(),
         };
-        let (ask, why) = match &port.readiness_path {
-            Some(path) => (
+        let (ask, why) = match &port.readiness {
+            Some(ReadinessProbe::Grpc(service)) => (
+                match service.as_str() {
+                    "" => format!("grpc: {{service: {full}, port: {}}}", port.port),
+                    name => format!(
+                        "grpc: {{service: {full}, port: {}, healthService: {}}}",
+                        port.port,
+                        quoted(name)
+                    ),
+                },
+                "The health check is that of the pods' readiness probe.",
+            ),
+            Some(ReadinessProbe::Http(path)) => (
                 format!("http: {{service: {full}, port: {}, path: {}}}", port.port, quoted(path)),
                 "The path is that of the pods' readiness probe.",
             ),
             None => (
                 format!("tcp: {{service: {full}, port: {}}}", port.port),
-                "The pods have no HTTP readiness probe: only a connection is opened.",
+                "The pods have no HTTP or gRPC readiness probe: only a connection is opened.",
             ),
         };
         let ready = self.nodes.iter().filter(|node| node.ready == Ready::True).count();
@@ -425,7 +439,7 @@ mod tests {
                 port: 80,
                 name: None,
                 tcp: true,
-                readiness_path: Some("/healthz?a=b".into()),
+                readiness: Some(ReadinessProbe::Http("/healthz?a=b".into())),
             }],
             selector: [("app".to_owned(), "1".to_owned())].into(),
             endpoints: vec![endpoint("w1"), endpoint("w2")],
@@ -479,6 +493,23 @@ mod tests {
                 assert_eq!(read(&text.unwrap()).0, format!("frontend-{name}"));
             }
         }
+    }
+
+    #[test]
+    fn a_port_is_asked_as_the_readiness_probe_asks_it() {
+        let asked = |readiness| {
+            let mut application = shop();
+            application.ports[0].readiness = readiness;
+            let nodes = nodes(1);
+            let text = request(&application, &nodes, "worker-stop").text(HOLD, &bounds()).unwrap();
+            read(&text);
+            text
+        };
+        let grpc = |service: &str| asked(Some(ReadinessProbe::Grpc(service.into())));
+        assert!(grpc("").contains("grpc: {service: shop/frontend, port: 80}"), "{}", grpc(""));
+        let named = "grpc: {service: shop/frontend, port: 80, healthService: shop.v1.Cart}";
+        assert!(grpc("shop.v1.Cart").contains(named), "{}", grpc("shop.v1.Cart"));
+        assert!(asked(None).contains("tcp: {service: shop/frontend, port: 80}"));
     }
 
     #[test]

@@ -25,8 +25,8 @@ const DEFAULT_FAULT: &str = "worker-stop";
 const HOLD: Duration = Duration::from_secs(30);
 /// How much longer than its detection a fault is held, so that what follows it is seen.
 const AFTER_DETECTION: Duration = Duration::from_secs(20);
-/// No recovery is bounded more tightly: how long a machine takes to boot, and an application to start, is
-/// not in the model.
+/// No recovery is bounded more tightly: how long a machine takes to boot, and an application to
+/// start, is not in the model.
 const RECOVERY: Duration = Duration::from_secs(60);
 const TRIALS: u32 = 1000;
 /// The path that is standard output.
@@ -115,8 +115,8 @@ pub(super) async fn write(cluster: &Cluster, wish: Wish<'_>) -> Result<Written, 
     let request = Request { application, fault, context, nodes };
     let name = ObjectRef::new(Some(&application.namespace), &application.service).to_string();
     let model = with_endpoints(ClusterModel::of_cluster(&facts), &name, &application.endpoints);
-    // Each needs what was found before it: whether the fault lasts long enough to be detected decides
-    // how long clients see errors.
+    // Each needs what was found before it: whether the fault lasts long enough to be detected
+    // decides how long clients see errors.
     let first = predicted(&request, HOLD, &model)?;
     let hold = first.detection.map_or(HOLD, |detection| {
         let whole = (detection + AFTER_DETECTION).as_secs();

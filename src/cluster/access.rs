@@ -12,9 +12,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::ExposeSecret;
 
 use super::authorization::Authorization;
-use super::connect::{API_NAME, API_PORT, Cluster};
-use super::error::ClusterError;
 use crate::timeline::bounded;
+
+/// The port at which kubeadm's API servers listen on their nodes.
+pub(super) const API_PORT: u16 = 6443;
+/// A name that every API server's certificate carries.
+pub(super) const API_NAME: &str = "kubernetes";
 
 /// Where an API server is, and what shows it who asks. What is secret is not shown.
 #[derive(Clone)]
@@ -63,35 +66,30 @@ impl fmt::Debug for ApiTls {
     }
 }
 
-impl Cluster {
-    /// How the kubeconfig's API server is asked. Errors when the user's credentials are none that
-    /// can be written into a request: those of a plugin, or another user's.
-    pub(crate) fn api_access(&self) -> Result<ApiAccess, ClusterError> {
-        of_config(self.config()).map_err(|why| ClusterError::Kubeconfig { why })
+impl ApiAccess {
+    /// Errors when the user's credentials are none that can be written into a request: those of a
+    /// plugin, or another user's.
+    pub(super) fn of_config(config: &kube::Config) -> Result<Self, String> {
+        let url = &config.cluster_url;
+        let speaks_tls = url.scheme_str() == Some("https");
+        let tls = tls(config)?;
+        Ok(Self {
+            port: url.port_u16().unwrap_or(if speaks_tls { 443 } else { 80 }),
+            host: host(config),
+            prefix: url.path().trim_end_matches('/').to_owned(),
+            tls: speaks_tls.then_some(tls),
+            authorization: authorization(&config.auth_info)?,
+        })
     }
 
-    /// How the API server on the node at this address is asked, by the same user.
-    pub(crate) fn api_access_at(&self, address: &str) -> Result<ApiAccess, ClusterError> {
-        let mut access = self.api_access()?;
-        (access.host, access.port, access.prefix) = (address.to_owned(), API_PORT, String::new());
-        if let Some(tls) = &mut access.tls {
+    /// The same user, at the API server on the node at this address.
+    pub(super) fn at(mut self, address: &str) -> Self {
+        (self.host, self.port, self.prefix) = (address.to_owned(), API_PORT, String::new());
+        if let Some(tls) = &mut self.tls {
             tls.server_name = API_NAME.to_owned();
         }
-        Ok(access)
+        self
     }
-}
-
-fn of_config(config: &kube::Config) -> Result<ApiAccess, String> {
-    let url = &config.cluster_url;
-    let speaks_tls = url.scheme_str() == Some("https");
-    let tls = tls(config)?;
-    Ok(ApiAccess {
-        port: url.port_u16().unwrap_or(if speaks_tls { 443 } else { 80 }),
-        host: host(config),
-        prefix: url.path().trim_end_matches('/').to_owned(),
-        tls: speaks_tls.then_some(tls),
-        authorization: authorization(&config.auth_info)?,
-    })
 }
 
 fn host(config: &kube::Config) -> String {
@@ -174,7 +172,7 @@ mod tests {
         );
         let chosen =
             choose(read_text(&text).unwrap(), None).await.map_err(|error| error.to_string())?;
-        of_config(&chosen.config)
+        ApiAccess::of_config(&chosen.config)
     }
 
     #[tokio::test]

@@ -32,8 +32,17 @@ pub(crate) struct ApplicationPort {
     pub port: u16,
     pub name: Option<String>,
     pub tcp: bool,
-    /// The path that the pods' readiness probe asks for over HTTP, at the port behind this one.
-    pub readiness_path: Option<String>,
+    /// What the pods' readiness probe asks for at the port behind this one.
+    pub readiness: Option<ReadinessProbe>,
+}
+
+/// What a readiness probe asks for that a probe of ours can ask for, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ReadinessProbe {
+    /// A path, over HTTP.
+    Http(String),
+    /// The health of a gRPC service; empty: of the server.
+    Grpc(String),
 }
 
 impl Cluster {
@@ -90,7 +99,7 @@ fn read(found: Service, pod: Option<&DynamicObject>) -> Application {
                 port: port.port,
                 name: port.name,
                 tcp: port.protocol == "TCP",
-                readiness_path: pod.and_then(|pod| readiness_path(pod, &found.target_port)),
+                readiness: pod.and_then(|pod| readiness(pod, &found.target_port)),
             })
             .collect(),
         selector: spec.selector.unwrap_or_default(),
@@ -98,9 +107,9 @@ fn read(found: Service, pod: Option<&DynamicObject>) -> Application {
     }
 }
 
-/// The path of a readiness probe over HTTP at the port that a Service leads to, whether either is a
-/// name or a number.
-fn readiness_path(pod: &DynamicObject, target: &Value) -> Option<String> {
+/// What a readiness probe asks for at the port that a Service leads to, whether either is a name or
+/// a number.
+fn readiness(pod: &DynamicObject, target: &Value) -> Option<ReadinessProbe> {
     let containers = pod.data["spec"]["containers"].as_array()?;
     let number =
         |container: &Value, port: &Value| match port.as_str() {
@@ -112,10 +121,15 @@ fn readiness_path(pod: &DynamicObject, target: &Value) -> Option<String> {
                 .as_u64(),
         };
     containers.iter().find_map(|container| {
-        let http = container["readinessProbe"].get("httpGet")?;
+        let (http, grpc) =
+            (&container["readinessProbe"]["httpGet"], &container["readinessProbe"]["grpc"]);
+        let text = |value: &Value, default: &str| value.as_str().unwrap_or(default).to_owned();
         let plain = http["scheme"].as_str().is_none_or(|scheme| scheme == "HTTP");
-        let same = number(container, &http["port"])? == number(container, target)?;
-        (plain && same).then(|| http["path"].as_str().unwrap_or("/").to_owned())
+        let (port, asks) = match http.is_null() {
+            true => (&grpc["port"], ReadinessProbe::Grpc(text(&grpc["service"], ""))),
+            false => (&http["port"], ReadinessProbe::Http(text(&http["path"], "/"))),
+        };
+        (plain && number(container, port)? == number(container, target)?).then_some(asks)
     })
 }
 
@@ -126,29 +140,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_path_is_that_of_the_readiness_probe_of_the_same_port() {
+    fn what_is_asked_is_what_the_readiness_probe_of_the_same_port_asks() {
         let object = |value: Value| serde_json::from_value::<DynamicObject>(value).unwrap();
         let service: Service = serde_json::from_value(
             json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "frontend", "namespace": "shop"},
             "spec": {"clusterIP": "10.96.0.9", "sessionAffinity": "ClientIP", "ports": [
                 {"name": "http", "port": 80, "protocol": "TCP", "targetPort": "web"},
-                {"name": "metrics", "port": 9090, "targetPort": 9090}, {"port": 53, "protocol": "UDP"}]}}),
+                {"name": "metrics", "port": 9090, "targetPort": 9090}, {"port": 53, "protocol": "UDP"},
+                {"port": 9000, "targetPort": 9000}]}}),
         )
         .unwrap();
         let pod = object(
             json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [
-            {"name": "side"},
+            {"name": "side", "readinessProbe": {"grpc": {"port": 9000, "service": "shop.v1"}}},
             {"name": "c", "ports": [{"name": "web", "containerPort": 8080}],
              "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080, "scheme": "HTTP"}}}]}}),
         );
         let found = read(service.clone(), Some(&pod));
         assert!(found.session_affinity && !found.headless);
-        let ports: Vec<_> = found
-            .ports
-            .iter()
-            .map(|port| (port.port, port.tcp, port.readiness_path.as_deref()))
-            .collect();
-        assert_eq!(ports, [(80, true, Some("/healthz")), (9090, true, None), (53, false, None)]);
-        assert_eq!(read(service, None).ports[0].readiness_path, None);
+        let ports: Vec<_> =
+            found.ports.iter().map(|port| (port.port, port.tcp, port.readiness.clone())).collect();
+        let health = Some(ReadinessProbe::Http("/healthz".into()));
+        let grpc = Some(ReadinessProbe::Grpc("shop.v1".into()));
+        let expected =
+            [(80, true, health), (9090, true, None), (53, false, None), (9000, true, grpc)];
+        assert_eq!(ports, expected);
+        assert_eq!(read(service, None).ports[0].readiness, None);
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tower::filter::AsyncFilterLayer;
 use tower::{BoxError, ServiceBuilder};
 
-use super::access::{self, ApiTls};
+use super::access::{self, API_NAME, API_PORT, ApiAccess, ApiTls};
 use super::authorization::Authorization;
 use super::error::ClusterError;
 use super::exec_plugin::{Credentials, Notify};
@@ -35,10 +35,6 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that was idle for longer is not used again: its server may have died unseen.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
-/// The port at which kubeadm's API servers listen on their nodes.
-pub(super) const API_PORT: u16 = 6443;
-/// A name that every API server's certificate carries.
-pub(super) const API_NAME: &str = "kubernetes";
 
 /// One cluster, connected. Cheap to clone. Nothing is retried inside: an outage is as long as it
 /// is.
@@ -192,6 +188,17 @@ impl Cluster {
     /// The API server's version as it was when we connected, such as `v1.34.4`.
     pub(crate) fn version(&self) -> &str {
         &self.version
+    }
+
+    /// How a probe asks the kubeconfig's API server. Errors when the user's credentials are none
+    /// that can be written into a request.
+    pub(crate) fn api_access(&self) -> Result<ApiAccess, ClusterError> {
+        ApiAccess::of_config(&self.config).map_err(|why| ClusterError::Kubeconfig { why })
+    }
+
+    /// How the API server on the node at this address is asked, by the same user.
+    pub(crate) fn api_access_at(&self, address: &str) -> Result<ApiAccess, ClusterError> {
+        Ok(self.api_access()?.at(address))
     }
 
     pub(super) fn config(&self) -> &kube::Config {

@@ -41,7 +41,7 @@ mod workload;
 
 pub(crate) use access::{ApiAccess, ClientIdentity};
 pub(crate) use any_object::{AnyObject, ServedKind};
-pub(crate) use application::{Application, ApplicationPort};
+pub(crate) use application::{Application, ApplicationPort, ReadinessProbe};
 pub(crate) use canary::{CANARY_LABEL, CANARY_PREFIX, CanaryClient};
 pub(crate) use canary_object::CANARY_OBJECT;
 pub(crate) use connect::Cluster;

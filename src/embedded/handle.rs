@@ -109,8 +109,8 @@ impl Embedded {
     /// Does something to the cluster, and returns when its effect is there: the node is off,
     /// frozen, cut off, or up again. Idempotent. May be dropped; what was begun goes on. Errors
     /// when the cluster has ended, when the node is off and it can't be done there, when it is
-    /// undone before it has an effect, and when nothing came of it in a quarter of a minute (after a
-    /// shutdown's grace).
+    /// undone before it has an effect, and when nothing came of it in a quarter of a minute (after
+    /// a shutdown's grace).
     pub(crate) async fn act(&self, action: Action) -> Result<(), EmbeddedError> {
         let (done, effect) = oneshot::channel();
         let requests = self.requests.as_ref().ok_or(EmbeddedError::Ended)?;

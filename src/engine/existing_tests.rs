@@ -174,11 +174,6 @@ async fn what_is_not_there_is_refused_by_a_look_and_by_a_run_alike() {
             "1 pod with a=b in namespace shop",
         ),
         ("service: data/web, at", "service: nowhere/web, at", "in the namespace nowhere"),
-        (
-            "http: {service: web}",
-            "http: {service: web, tls: true, ca: {secret: front-tls}}",
-            "no Secret front-tls in the namespace shop",
-        ),
     ] {
         assert!(EXPERIMENT.contains(from), "{from}");
         let experiment = EXPERIMENT.replacen(from, to, 1);
@@ -189,6 +184,19 @@ async fn what_is_not_there_is_refused_by_a_look_and_by_a_run_alike() {
         let Some(Stop::RunError(refused)) = ended.end.stop else { panic!("{to} was run") };
         assert_eq!((refused.kind, refused.message), (RunErrorKind::Refused, error.message));
     }
+}
+
+/// A run on a model is refused before that: it has no certificates.
+#[tokio::test]
+async fn a_secret_that_is_not_there_is_refused_by_a_look() {
+    let root = tempfile::tempdir().unwrap();
+    let handle = with_applications(root.path()).await;
+    let nodes = handle.nodes().await.unwrap();
+    let asked = "http: {service: web, tls: true, ca: {secret: front-tls}}";
+    let experiment = EXPERIMENT.replacen("http: {service: web}", asked, 1);
+    let error = session::look_up(&handle, &parsed(&experiment), &nodes).await.unwrap_err();
+    assert!(error.message.contains("no Secret front-tls in the namespace shop"), "{error}");
+    assert_eq!(error.kind, RunErrorKind::Refused);
 }
 
 #[tokio::test]

@@ -66,6 +66,13 @@ pub(super) struct State<'a> {
     over: Option<Moment>,
 }
 
+/// A fault on one target, before it is recorded.
+struct PlannedFault<'s> {
+    /// `None`: it is on no node.
+    on: Option<ActiveFault<'s>>,
+    undo: UndoEntry,
+}
+
 /// One fault on one node or object, as it is in the ledger.
 pub(super) struct PendingUndo<'s> {
     id: u64,
@@ -181,8 +188,8 @@ impl<'a, W: Backend> Method<'a, W> {
         let begun = async {
             self.verify().await?;
             self.recovered().await?;
-            let planned = self.plan((step, name), fault, undo_after).await?;
-            let record = |(active, undo)| self.record((name, undo_after), active, undo);
+            let planned = self.plan(step, name, fault, undo_after).await?;
+            let record = |planned| self.record(name, undo_after, planned);
             let pending: Result<Vec<_>, _> = planned.into_iter().map(record).collect();
             (self.job.arm)(undo_after.requested).await?;
             pending
@@ -225,24 +232,23 @@ impl<'a, W: Backend> Method<'a, W> {
     /// What a fault does to each of its targets.
     async fn plan(
         &self,
-        (step, name): (u32, Option<&'a str>),
+        step: u32,
+        name: Option<&'a str>,
         fault: &'a Fault,
         undo_after: UndoAfter,
-    ) -> Result<Vec<(Option<ActiveFault<'a>>, UndoEntry)>, RunError> {
+    ) -> Result<Vec<PlannedFault<'a>>, RunError> {
         if fault.target().is_none() {
             let planned = self.plan_objects(step, fault, undo_after).await?;
-            return Ok(planned.into_iter().map(|undo| (None, undo)).collect());
+            return Ok(planned.into_iter().map(|undo| PlannedFault { on: None, undo }).collect());
         }
         let plan = |node| {
-            Ok((
-                Some(ActiveFault { node, fault, step: name }),
-                self.backend.plan_fault(fault, node, step, undo_after)?,
-            ))
+            let undo = self.backend.plan_fault(fault, node, step, undo_after)?;
+            Ok(PlannedFault { on: Some(ActiveFault { node, fault, step: name }), undo })
         };
         let planned =
             self.targets(fault)?.into_iter().map(plan).collect::<Result<Vec<_>, RunError>>()?;
-        for (_, undo) in &planned {
-            self.backend.vet(undo).await?;
+        for planned in &planned {
+            self.backend.vet(&planned.undo).await?;
         }
         Ok(planned)
     }
@@ -274,16 +280,16 @@ impl<'a, W: Backend> Method<'a, W> {
 
     fn record(
         &self,
-        (name, undo_after): (Option<&'a str>, UndoAfter),
-        active: Option<ActiveFault<'a>>,
-        undo: UndoEntry,
+        name: Option<&'a str>,
+        undo_after: UndoAfter,
+        PlannedFault { on, undo }: PlannedFault<'a>,
     ) -> Result<PendingUndo<'a>, RunError> {
         let id = self.ledger.borrow_mut().record_watched(
             self.job.run_ref,
             undo.clone(),
             undo_after.requested,
         )?;
-        self.state.borrow_mut().active.push((id, active));
+        self.state.borrow_mut().active.push((id, on));
         Ok(PendingUndo { id, undo, name })
     }
 

@@ -29,7 +29,7 @@ use crate::engine::undo::recover::{HitControlPlanes, Tools};
 use crate::engine::undo::watchdog;
 use crate::experiment::{ApiServer, Ask, Diagnostic, Experiment, Parsed};
 use crate::fault::NodeTarget;
-use crate::plan::{Node, each_node};
+use crate::plan::{Node, each};
 use crate::timeline::{Anchor, Event, Header, NodeRole, RunFolder, StoreError};
 
 /// What all runs of an experiment share.
@@ -240,7 +240,7 @@ impl<'o> Once<'o> {
     async fn on_real(self, ground: Ground<'_>, workload: Workload) -> Result<Ended, RunError> {
         let Ground { tools, machines, binary, access, engine } = ground;
         let experiment =
-            &each_node::spelled_out(&self.session.parsed.experiment, &self.handle.facts.nodes);
+            &each::spelled_out(&self.session.parsed.experiment, &self.handle.facts.nodes);
         refuse_unreachable(experiment, &self.handle.cluster).await?;
         let id = self.id.clone();
         let backend = RealBackend {
@@ -263,7 +263,7 @@ impl<'o> Once<'o> {
         workload: Workload,
     ) -> Result<Ended, RunError> {
         let parsed = &self.session.parsed;
-        let asked = each_node::spelled_out(&parsed.experiment, &self.handle.facts.nodes);
+        let asked = each::spelled_out(&parsed.experiment, &self.handle.facts.nodes);
         let experiment = embedded::with_reachable_ports(asked, &parsed.workload, &nodes.embedded);
         let id = self.id.clone();
         let backend = EmbeddedBackend {

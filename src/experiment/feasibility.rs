@@ -148,7 +148,7 @@ pub(crate) fn infeasible<'a>(
         }
         Expectation::Restarted { .. } if none(FaultView::kills_containers) => {
             Some(Infeasible::new(
-                format!("{} does not kill containers in place", kinds()),
+                format!("{} cannot kill containers in place", kinds()),
                 "use `containerKill`",
             ))
         }

@@ -16,8 +16,8 @@ use crate::yaml::{Diagnostics, SourceFile};
 impl KindConfig {
     /// The config with other settings: those of `tuning` that are set replace the file's. The
     /// cluster's name then ends in update frequency, monitor period and grace period
-    /// (`fast-detection-2s-5s-20s`, `default` where one is left to Kubernetes), and in the lease where
-    /// one is set (`-lease8s`). Where nothing changes it stays as it is.
+    /// (`fast-detection-2s-5s-20s`, `default` where one is left to Kubernetes), and in the lease
+    /// where one is set (`-lease8s`). Where nothing changes it stays as it is.
     ///
     /// An update frequency is that of every kubelet: flags of that name, which would beat it, are
     /// removed. Errors say why the file can't have the settings.

@@ -33,8 +33,8 @@ impl RunLength {
 }
 
 /// When a step's fault is undone if its run has died: not while the run may still be busy with it.
-/// `nodes` are those of the cluster, none where nobody knows them. `healing` is how long a run waits
-/// for what was hit to be back.
+/// `nodes` are those of the cluster, none where nobody knows them. `healing` is how long a run
+/// waits for what was hit to be back.
 pub(crate) fn undo_after(
     step: &Step,
     nodes: &[Node],

@@ -8,7 +8,7 @@
 
 mod blast_radius;
 mod duration;
-pub(crate) mod each_node;
+pub(crate) mod each;
 pub(crate) mod needs;
 mod node;
 mod pool;
@@ -97,21 +97,21 @@ pub(crate) fn plan<'a>(request: Request<'a>) -> Plan<'a> {
     let length = RunLength::of(experiment);
     let attempts = Attempts { experiment, undo_timer_margin };
     let Some(all) = nodes.that_suffice(experiment) else {
-        let (steps, refused) = attempts.without_nodes();
+        let Attempt { steps, refused } = attempts.without_nodes();
         return Plan { steps, hosts: Vec::new(), refused, length };
     };
-    let (hosts, mut refused) = probe_hosts(experiment, nodes, all);
-    let (mut steps, why_not) = attempts.least_refused(all, &known, seed.clone());
-    refused.extend(why_not);
+    let mut refused = Vec::new();
+    let hosts = probe_hosts(experiment, nodes, all, &mut refused);
+    let mut attempt = attempts.least_refused(all, &known, seed.clone());
+    refused.append(&mut attempt.refused);
     if known.hosts.is_empty() && !hosts.is_empty() {
         // A node that hosts a probe may be one too many as well.
         let names = hosts.iter().map(|host| host.node.name.clone()).collect();
-        let why_not;
-        (steps, why_not) = attempts.least_refused(all, &Known { hosts: names, ..known }, seed);
-        let news = why_not.into_iter().filter(|one| !refused.contains(one)).collect::<Vec<_>>();
-        refused.extend(news);
+        attempt = attempts.least_refused(all, &Known { hosts: names, ..known }, seed);
+        attempt.refused.retain(|one| !refused.contains(one));
+        refused.append(&mut attempt.refused);
     }
-    Plan { steps, hosts, refused, length }
+    Plan { steps: attempt.steps, hosts, refused, length }
 }
 
 impl<'a> Plan<'a> {
@@ -152,15 +152,16 @@ pub(crate) fn at_risk(experiment: &Experiment, nodes: &[Node]) -> Vec<String> {
     allowed.map(|node| node.name.clone()).collect()
 }
 
-/// The nodes from which probes ask, and the probes for which there is none.
+/// The nodes from which probes ask. A probe for which there is none is `refused`.
 fn probe_hosts<'a>(
     experiment: &'a Experiment,
     known: Nodes<'a>,
     nodes: &'a [Node],
-) -> (Vec<ProbeHost<'a>>, Vec<Refused>) {
+    refused: &mut Vec<Refused>,
+) -> Vec<ProbeHost<'a>> {
     let at_risk = at_risk(experiment, nodes);
     let at_risk: Vec<&str> = at_risk.iter().map(String::as_str).collect();
-    let (mut hosts, mut refused) = (Vec::new(), Vec::new());
+    let mut hosts = Vec::new();
     for (number, probe) in experiment.probes.iter().enumerate() {
         let From::Node(from) = &probe.from else { continue };
         let unknown = matches!(known, Nodes::Expected(_)) && !from.labels.is_empty();
@@ -174,7 +175,7 @@ fn probe_hosts<'a>(
             }
         }
     }
-    (hosts, refused)
+    hosts
 }
 
 /// Whether a fault names the node that a probe names: the checks of the file report that.
@@ -190,33 +191,29 @@ struct Attempts<'a> {
     undo_timer_margin: Duration,
 }
 
+/// The faults for which there are targets, and those that are refused.
+#[derive(Default)]
+struct Attempt<'a> {
+    steps: Vec<PlannedStep<'a>>,
+    refused: Vec<Refused>,
+}
+
 impl<'a> Attempts<'a> {
     /// With this seed; without one, with that which lets most of the method be: another run has it.
-    fn least_refused(
-        &self,
-        nodes: &'a [Node],
-        known: &Known,
-        seed: Option<Random>,
-    ) -> (Vec<PlannedStep<'a>>, Vec<Refused>) {
+    fn least_refused(&self, nodes: &'a [Node], known: &Known, seed: Option<Random>) -> Attempt<'a> {
         match seed {
             Some(seed) => self.attempt(nodes, known, seed),
             None => (0..SEEDS)
                 .map(|seed| self.attempt(nodes, known, Random::new(seed)))
-                .min_by_key(|(_, refused)| refused.len())
+                .min_by_key(|attempt| attempt.refused.len())
                 .unwrap_or_default(),
         }
     }
 
-    /// The faults for which there are targets, and those that are refused. What begins during a
-    /// refused one is left out: it may depend on it.
-    fn attempt(
-        &self,
-        nodes: &'a [Node],
-        known: &Known,
-        mut seed: Random,
-    ) -> (Vec<PlannedStep<'a>>, Vec<Refused>) {
-        let (mut planned, mut refused, mut left_out) =
-            (Vec::<PlannedStep<'a>>::new(), Vec::new(), Vec::new());
+    /// What begins during a refused one is left out: it may depend on it.
+    fn attempt(&self, nodes: &'a [Node], known: &Known, mut seed: Random) -> Attempt<'a> {
+        let Attempt { steps: mut planned, mut refused } = Attempt::default();
+        let mut left_out = Vec::new();
         for step in self.experiment.steps() {
             let Some((fault, _)) = step.fault() else { continue };
             if step.during.iter().any(|outer| left_out.contains(outer)) {
@@ -240,11 +237,11 @@ impl<'a> Attempts<'a> {
                 }
             }
         }
-        (planned, refused)
+        Attempt { steps: planned, refused }
     }
 
     /// All faults, and those that affect more than they may, as far as the file alone says.
-    fn without_nodes(&self) -> (Vec<PlannedStep<'a>>, Vec<Refused>) {
+    fn without_nodes(&self) -> Attempt<'a> {
         let steps = self.experiment.steps();
         let refused = steps.iter().filter_map(|step| {
             let (fault, _) = step.fault()?;
@@ -254,7 +251,8 @@ impl<'a> Attempts<'a> {
         });
         let refused = refused.collect();
         let faults = steps.into_iter().filter(|step| step.fault().is_some());
-        (faults.map(|step| self.planned(step, &[], Vec::new(), Vec::new())).collect(), refused)
+        let steps = faults.map(|step| self.planned(step, &[], Vec::new(), Vec::new())).collect();
+        Attempt { steps, refused }
     }
 
     fn planned(

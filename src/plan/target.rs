@@ -21,16 +21,16 @@ pub(crate) struct Excluded<'a> {
 
 impl Excluded<'_> {
     /// Why a node must not be hit, and what would help.
-    fn why(&self, node: &Node) -> Option<(&'static str, Option<&'static str>)> {
+    fn why(&self, node: &Node) -> Option<Refusal> {
         const HOST: &str =
             "a probe on a targeted node would measure itself: run it `from` another node";
         const API: &str = "`nodeDrain` and faults on objects need no container";
         match node {
             _ if self.api_only && node.api_only => {
-                Some(("runs outside this machine's container engine", Some(API)))
+                Some(Refusal::new("runs outside this machine's container engine").hint(API))
             }
-            _ if self.hosts.contains(&node.name) => Some(("hosts a probe", Some(HOST))),
-            _ if self.busy.contains(&node.name) => Some(("is under another fault", None)),
+            _ if self.hosts.contains(&node.name) => Some(Refusal::new("hosts a probe").hint(HOST)),
+            _ if self.busy.contains(&node.name) => Some(Refusal::new("is under another fault")),
             _ => None,
         }
     }
@@ -118,7 +118,8 @@ fn has_endpoint(free: &[&Node], selector: &NodeSelector, known: &Known) -> Resul
 
 fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, excluded: Excluded) -> Refusal {
     let whys = allowed.iter().filter_map(|node| excluded.why(node));
-    let (why, hint) = whys.max_by_key(|(_, hint)| hint.is_some()).expect("some are excluded");
+    let Refusal { message: why, hint } =
+        whys.max_by_key(|why| why.hint.is_some()).expect("some are excluded");
     let text = match (wanted, free.len()) {
         (1, _) | (_, 0) => {
             format!("every node that matches the target {why}: {}", names(allowed))
@@ -128,7 +129,7 @@ fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, excluded: Excl
             names(allowed)
         ),
     };
-    Refusal { hint: hint.map(str::to_owned), ..Refusal::new(text) }
+    Refusal { message: text, hint }
 }
 
 /// The node that a probe asks from: the first by name that is Ready, one that no fault may hit

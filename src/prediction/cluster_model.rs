@@ -102,7 +102,8 @@ impl ClusterModel {
         }
     }
 
-    /// The same with a workload as the scheduler would spread it. Pods that fit no node are nowhere.
+    /// The same with a workload as the scheduler would spread it. Pods that fit no node are
+    /// nowhere.
     pub(crate) fn with_workload(mut self, workload: &Manifest) -> Self {
         let nodes = self.topology.objects();
         for service in workload.services() {

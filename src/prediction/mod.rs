@@ -177,6 +177,9 @@ impl Predictions {
                 Target::Published { on: PortOn::Each | PortOn::Node { .. }, .. } => {
                     "it targets every node, including those that a fault hits".into()
                 }
+                Target::Ingress { of_paths, .. } if !of_paths.is_empty() => {
+                    "its paths lead to several Services".into()
+                }
                 _ => return None,
             };
             Some(Unpredicted { probe: probe.name.clone(), why })

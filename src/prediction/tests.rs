@@ -56,8 +56,8 @@ fn a_workload_is_spread_over_the_workers_and_one_of_them_is_hit() {
     assert_eq!(tried.forecast.rescheduling.n(), 0, "pods tolerate an unreachable node for 300 s");
 }
 
-/// The pod of a StatefulSet is ready elsewhere when the taint has let it go; the taint itself is part
-/// of the fault's forecast.
+/// The pod of a StatefulSet is ready elsewhere when the taint has let it go; the taint itself is
+/// part of the fault's forecast.
 #[test]
 fn a_node_that_is_taken_out_of_service_is_predicted() {
     let of = |name: &str, change: &dyn Fn(&mut Experiment)| {

@@ -7,45 +7,26 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::expected::Expected;
-use super::hpack;
 use super::protocol::{Answer, Broken, Malformed};
 use super::request::{Request, Series, stream};
-use crate::timeline::Outcome;
+use crate::http2::frame::{
+    self, ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS,
+    INITIAL_WINDOW_SIZE, MAX_FRAME, PING, PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+    number,
+};
+use crate::http2::hpack;
+use crate::timeline::{MAX_HTTP2_BODY, Outcome};
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// A frame may have so many bytes, of both sides.
-const MAX_FRAME: usize = 16 * 1024;
-const FRAME_HEAD: usize = 9;
 /// What may be sent before the server has allowed more.
-const SEND_WINDOW: i64 = 65_535;
-/// A server may send us so much, and is told so again when it has sent the half.
+const SEND_WINDOW: i64 = MAX_HTTP2_BODY as i64;
+/// A server may send us so much; the window is renewed when the half has come.
 const RECEIVE_WINDOW: u32 = i32::MAX as u32;
 /// More bytes of headers than this are not an answer.
 const MAX_HEAD: usize = 64 * 1024;
 /// Of a body that decides, so much is looked at.
 const MAX_BODY: usize = 256 * 1024;
-/// A server to which so much cannot be said has said too much.
+/// A server that does not read this much of replies has asked for too many.
 const MAX_REPLY: usize = 16 * 1024;
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PUSH_PROMISE: u8 = 5;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-
-const ACK: u8 = 1;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-const PADDED: u8 = 8;
-const PRIORITY: u8 = 0x20;
-
-const HEADER_TABLE_SIZE: u16 = 1;
-const ENABLE_PUSH: u16 = 2;
-const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// The protocol's name in a TLS handshake.
 pub(super) const ALPN: &[u8] = b"h2";
@@ -63,33 +44,23 @@ pub(super) fn request(
             "an HTTP/2 request can have at most 16 KiB of headers and 64 KiB of body".into()
         );
     }
-    let mut bytes = PREFACE.to_vec();
-    let settings =
-        [(HEADER_TABLE_SIZE, 0), (ENABLE_PUSH, 0), (INITIAL_WINDOW_SIZE, RECEIVE_WINDOW)];
-    let setting = |(id, value): (u16, u32)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat();
-    frame(&mut bytes, SETTINGS, 0, 0, &settings.map(setting).concat());
+    let mut bytes = frame::PREFACE.to_vec();
+    frame::write_settings(&mut bytes, RECEIVE_WINDOW);
     let more = RECEIVE_WINDOW - SEND_WINDOW as u32;
-    frame(&mut bytes, WINDOW_UPDATE, 0, 0, &more.to_be_bytes());
+    frame::write(&mut bytes, WINDOW_UPDATE, 0, 0, &more.to_be_bytes());
     let preface = bytes.len();
     let chunks: Vec<&[u8]> = body.chunks(MAX_FRAME).collect();
     let mut streams = Vec::new();
     let mut part = |kind, flags, left: usize, payload| {
         streams.push(bytes.len() + 5);
         let end = if left == 0 { END_STREAM } else { 0 };
-        frame(&mut bytes, kind, flags | end, stream(0), payload);
+        frame::write(&mut bytes, kind, flags | end, stream(0), payload);
     };
     part(HEADERS, END_HEADERS, chunks.len(), &block);
     for (index, chunk) in chunks.iter().enumerate() {
         part(DATA, 0, chunks.len() - 1 - index, chunk);
     }
     Ok(Request::new(bytes, series).with_streams(preface, streams))
-}
-
-fn frame(bytes: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-    bytes.extend_from_slice(&(payload.len() as u32).to_be_bytes()[1..]);
-    bytes.extend_from_slice(&[kind, flags]);
-    bytes.extend_from_slice(&stream.to_be_bytes());
-    bytes.extend_from_slice(payload);
 }
 
 /// Says what a complete answer is.
@@ -176,15 +147,8 @@ impl Answer for Http2Answer {
         self.frame.extend_from_slice(bytes);
         let all = std::mem::take(&mut self.frame);
         let mut rest = &all[..];
-        while let Some((head, payload)) = rest.split_at_checked(FRAME_HEAD) {
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-            if length > MAX_FRAME {
-                return Err(Broken::Malformed);
-            }
-            let Some((payload, after)) = payload.split_at_checked(length) else { break };
-            let id = number(&head[5..]) & RECEIVE_WINDOW;
-            self.take(Frame { kind: head[3], flags: head[4], stream: id, payload })?;
-            rest = after;
+        while let Some(frame) = Frame::next(&mut rest)? {
+            self.take(frame)?;
         }
         self.frame = rest.to_vec();
         if self.reply.len() > MAX_REPLY {
@@ -225,33 +189,6 @@ impl Answer for Http2Answer {
     /// Servers ping, and say goodbye.
     fn idle(&mut self, bytes: &[u8]) -> bool {
         self.push(bytes).is_ok() && self.keeps_connection()
-    }
-}
-
-struct Frame<'a> {
-    kind: u8,
-    flags: u8,
-    stream: u32,
-    payload: &'a [u8],
-}
-
-impl<'a> Frame<'a> {
-    fn has(&self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
-
-    /// What is in it besides padding.
-    fn content(&self) -> Result<&'a [u8], Malformed> {
-        let mut content = self.payload;
-        if self.has(PADDED) {
-            let (&padding, rest) = content.split_first().ok_or(Malformed)?;
-            let length = rest.len().checked_sub(padding.into()).ok_or(Malformed)?;
-            content = &rest[..length];
-        }
-        if self.kind == HEADERS && self.has(PRIORITY) {
-            content = content.get(5..).ok_or(Malformed)?;
-        }
-        Ok(content)
     }
 }
 
@@ -311,9 +248,9 @@ impl Http2Answer {
                         self.stream_window = number(&setting[2..]).into();
                     }
                 }
-                self::frame(&mut self.reply, SETTINGS, ACK, 0, &[]);
+                frame::write(&mut self.reply, SETTINGS, ACK, 0, &[]);
             }
-            PING if !frame.has(ACK) => self::frame(&mut self.reply, PING, ACK, 0, payload),
+            PING if !frame.has(ACK) => frame::write(&mut self.reply, PING, ACK, 0, payload),
             GOAWAY => {
                 self.keeps = false;
                 let last = number(payload.get(..4).ok_or(Malformed)?) & RECEIVE_WINDOW;
@@ -334,7 +271,7 @@ impl Http2Answer {
         self.received += bytes;
         if self.received > RECEIVE_WINDOW / 2 {
             let more = std::mem::take(&mut self.received).to_be_bytes();
-            frame(&mut self.reply, WINDOW_UPDATE, 0, 0, &more);
+            frame::write(&mut self.reply, WINDOW_UPDATE, 0, 0, &more);
         }
     }
 
@@ -369,9 +306,4 @@ impl Http2Answer {
         stream.has_ended = ends_stream;
         Ok(())
     }
-}
-
-/// Of four bytes.
-fn number(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0, |number, &byte| number << 8 | u32::from(byte))
 }

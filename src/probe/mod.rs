@@ -16,7 +16,6 @@ mod dns;
 mod drive;
 mod expected;
 mod grpc;
-mod hpack;
 mod http;
 mod http2;
 mod http_answer;

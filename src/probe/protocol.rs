@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::io;
 
 use super::tls::Tls;
+pub(super) use crate::http2::Malformed;
 use crate::timeline::Outcome;
 
 /// How the attempts of one probe go. The prober connects to the destination, speaks TLS and
@@ -75,10 +76,6 @@ pub(super) trait Answer: Debug + Send {
         false
     }
 }
-
-/// What was read is not an answer of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
 
 /// Why there will be no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

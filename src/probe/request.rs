@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use crate::timeline::UNIQUE;
+use crate::timeline::{UNIQUE, UNIQUE_DIGITS};
 
 /// The first digits of a prober's unique numbers, which tell it from other runs.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +29,7 @@ impl Series {
 
 /// Stands for a unique number, and is as long as one. No header may have it.
 const PLACE: &str = "\0$(unique)-here\0";
+const _: () = assert!(PLACE.len() == UNIQUE_DIGITS);
 
 /// A text with a place for each unique number, so that its length is that of what is sent.
 pub(super) fn with_places(text: &str) -> String {

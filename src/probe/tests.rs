@@ -204,7 +204,7 @@ fn a_right_status_with_a_wrong_body_is_a_class_of_its_own() {
 
 #[test]
 fn paths_are_asked_in_turn_and_no_two_requests_are_alike() {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, received) = std::sync::mpsc::channel();
     let server = scripted(move |mut stream, _| {
         let mut request = [0; 4096];
         let length = stream.read(&mut request).unwrap_or_default();
@@ -218,7 +218,7 @@ fn paths_are_asked_in_turn_and_no_two_requests_are_alike() {
     });
     let found = run(spec, 300);
     assert!(outcomes(&found).iter().all(|outcome| outcome.is_ok()), "{found:?}");
-    let requests: Vec<String> = told.try_iter().filter(|it| !it.is_empty()).collect();
+    let requests: Vec<String> = received.try_iter().filter(|it| !it.is_empty()).collect();
     let mut ids = std::collections::BTreeSet::new();
     for request in &requests {
         let id: u64 = request.split(&[' ', '}'][..]).rev().nth(1).unwrap().parse().unwrap();

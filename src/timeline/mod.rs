@@ -46,7 +46,7 @@ pub(crate) use labels::include_labels;
 pub use object_ref::{ObjectRef, watch_of};
 pub use outcome::{Outcome, Phase, TlsCause};
 pub use probe_kind::ProbeKind;
-pub(crate) use probe_kind::{GRPC_HEALTH_PATH, UNIQUE};
+pub(crate) use probe_kind::{GRPC_HEALTH_PATH, MAX_HTTP2_BODY, UNIQUE, UNIQUE_DIGITS};
 pub(crate) use readable::readable;
 pub use record::{
     Change, DELIVERY_LEASE, DELIVERY_WATCH, Endpoint, Event, FaultPhase, NodeRole, ObjectName,

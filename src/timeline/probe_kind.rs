@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 /// In a path, a header or a body: stands for a number of 16 digits that no other attempt has, in
 /// this run or another.
 pub(crate) const UNIQUE: &str = "$(unique)";
+pub(crate) const UNIQUE_DIGITS: usize = 16;
+
+/// The longest body over HTTP/2: what a server allows before it says that it takes more.
+pub(crate) const MAX_HTTP2_BODY: usize = 65_535;
 
 /// The path of a gRPC health check, as gRPC forms it from the method's name.
 pub(crate) const GRPC_HEALTH_PATH: &str = "/grpc.health.v1.Health/Check";
@@ -75,7 +79,6 @@ impl ProbeKind {
         match self {
             ProbeKind::Dns => Some("DNS"),
             ProbeKind::Tls => Some("TLS"),
-            ProbeKind::Grpc => Some("gRPC"),
             _ => None,
         }
     }

@@ -1,7 +1,7 @@
 //! The rule on how long a probe's attempts take.
 //!
-//! An attempt that failed counts as slower than any answer: else the slowest would be left out where
-//! it matters most.
+//! An attempt that failed counts as slower than any answer: else the slowest would be left out
+//! where it matters most.
 
 use std::time::Duration;
 
@@ -112,8 +112,8 @@ mod tests {
         Expectation::Latency { probe: "web".into(), quantile, at_most, during }
     }
 
-    /// An attempt every 20 ms from -5 s to +25 s, and a fault from 0 to 15 s; `took` is asked for the
-    /// milliseconds of each, by the moment of its sending.
+    /// An attempt every 20 ms from -5 s to +25 s, and a fault from 0 to 15 s; `took` is asked for
+    /// the milliseconds of each, by the moment of its sending.
     fn probed(took: impl Fn(i64) -> Attempt) -> Findings {
         let attempts = (0..1500).map(|slot| {
             let attempt = took(slot as i64 * 20 - 5000);

@@ -8,24 +8,24 @@ use crate::experiment::ErrorTime;
 use crate::stats::Seconds;
 use crate::timeline::counted;
 
-/// Judges a probe. One that asks several servers (`PROBE@NODE`) is judged by the worst of them,
-/// which is named.
+/// Judges a probe. One that asks several (`PROBE@NODE`, `PROBE@SERVICE`) is judged by the worst of
+/// them, which is named.
 pub(super) fn each_probe(
     found: &Findings,
     name: &str,
     judge: impl Fn(&ProbeFinding) -> Finding,
 ) -> Finding {
-    let of_node = |probe: &ProbeFinding| {
+    let of_one = |probe: &ProbeFinding| {
         probe
             .name
             .split_once('@')
             .filter(|(probe, _)| *probe == name)
-            .map(|(_, node)| node.to_owned())
+            .map(|(_, one)| one.to_owned())
     };
-    let judged = found.probes.iter().filter_map(|probe| match of_node(probe) {
-        Some(node) => {
+    let judged = found.probes.iter().filter_map(|probe| match of_one(probe) {
+        Some(one) => {
             let finding = judge(probe);
-            let measured = finding.measured.map(|measured| format!("{measured} (on {node})"));
+            let measured = finding.measured.map(|measured| format!("{measured} (on {one})"));
             Some(Finding { measured, ..finding })
         }
         None => (probe.name == name).then(|| judge(probe)),

@@ -1,4 +1,5 @@
-//! A run as the rules judge it: what was found, what was predicted, and each fault by its own bound.
+//! A run as the rules judge it: what was found, what was predicted, and each fault by its own
+//! bound.
 
 use super::finding::Finding;
 use crate::analysis::{FaultFinding, Findings};

@@ -37,9 +37,13 @@ impl Shop {
         let ledger = std::fs::read_to_string(LEDGER).unwrap().replace("NODE", &node);
         let ledger = lab.home.file("local-volume.yaml", &ledger);
         kubectl(&["apply", "-f", &ledger.to_string_lossy()]);
-        for kind in
-            ["deployment/frontend", "deployment/checkout", "statefulset/cart", "statefulset/ledger"]
-        {
+        for kind in [
+            "deployment/frontend",
+            "deployment/catalog",
+            "deployment/checkout",
+            "statefulset/cart",
+            "statefulset/ledger",
+        ] {
             kubectl(&["-n", "shop", "rollout", "status", kind, "--timeout", "120s"]);
         }
         Self { lab, kubeconfig: file.to_string_lossy().into_owned() }
@@ -89,6 +93,17 @@ pub(crate) fn each_question_by_one_command() {
     let drain = ["run", "worker-drain", "--service", "shop/checkout", "--dry-run"];
     let output = shop.ask(&[&drain[..], &named].concat());
     output.exits(0).prints("PodDisruptionBudget shop/checkout allows 0 disruptions");
+
+    // What is special about a Service with session affinity, one without an address, and one whose
+    // only pod waits for its readiness gate?
+    for (service, code, says) in [
+        ("shop/catalog", 0, "it has session affinity: one client sees one endpoint"),
+        ("shop/cart", 4, "Service shop/cart has no ClusterIP"),
+        ("shop/gated", 4, "Service shop/gated has no ready endpoint"),
+    ] {
+        let question = ["run", "worker-stop", "--service", service, "--dry-run"];
+        shop.ask(&[&question[..], &named].concat()).exits(code).says(says);
+    }
 
     // An experiment to keep, which is valid.
     let file = shop.lab.home.path().join("pod-delete.yaml").to_string_lossy().into_owned();

@@ -51,6 +51,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("embedded::a_signal_before_the_fault", a_signal_before_the_fault),
         test("embedded::a_killed_run_blocks_no_other", a_killed_run_blocks_no_other),
         test("embedded::a_probe_from_a_pod_is_refused", a_probe_from_a_pod_is_refused),
+        test(
+            "embedded::grpc_and_http2_clients_see_the_node_go",
+            grpc_and_http2_clients_see_the_node_go,
+        ),
         test("embedded::a_wrong_body_is_no_steady_state", a_wrong_body_is_no_steady_state),
         test("embedded::a_kind_that_it_lacks_is_refused", a_kind_that_it_lacks_is_refused),
         test(
@@ -436,6 +440,49 @@ fn a_probe_from_a_pod_is_refused() {
         output.exits(4).says("runs in a pod").says("hint:").says("--cluster kind");
     }
     home.assert_nothing_recorded();
+}
+
+/// Its pods speak HTTP/2, too, and know their health; it has no certificates.
+fn grpc_and_http2_clients_see_the_node_go() {
+    let home = Home::new();
+    home.copy(&["experiments/workloads", "kind-configs"], |text| text);
+    let experiment = |name: &str, grpc: &str| {
+        let text = format!(
+            "  workload: [workloads/web.yaml]
+  probes:
+  - {{name: calls, grpc: {{{grpc}}}, connection: reused, rate: 50/s, timeout: 200ms}}
+  - {{name: new, grpc: {{{grpc}}}, rate: 50/s, timeout: 200ms}}
+  - {{name: pages, http: {{service: web, version: 2}}, rate: 50/s, timeout: 200ms}}
+  steadyState:
+  - nodesReady: all
+  - endpointsReady: {{service: web, atLeast: 2}}
+  - probe: {{name: new, successRatio: 1.0, for: 2s}}
+  - probe: {{name: pages, successRatio: 1.0, for: 2s}}
+  method:
+  - fault: {{nodeKill: {{target: {{role: worker, mostEndpointsOf: web}}}}}}
+    for: 9s
+  expect:
+  - recovery: {{within: 60s}}
+"
+        );
+        home.experiment(name, &text)
+    };
+    let output =
+        run(&home, &["run", "-f", &experiment("grpc", "service: web"), "--cluster", "embedded"]);
+    assert_completed(&home, &output);
+    let report = report(&home);
+    for name in ["new", "pages"] {
+        let probes = report["findings"]["probes"].as_array().unwrap();
+        let probe = probes.iter().find(|probe| probe["name"] == name).unwrap();
+        let window = &probe["windows"][0];
+        let share = window["failed"].as_f64().unwrap() / window["attempts"].as_f64().unwrap();
+        assert!((0.1..0.9).contains(&share), "{name}: half of the endpoints were away: {share}");
+    }
+    let with_tls = experiment("tls", "service: web, tls: true, insecure: true");
+    run(&home, &["run", "-f", &with_tls, "--cluster", "embedded", "--dry-run"])
+        .exits(4)
+        .says("probe calls uses TLS: the embedded cluster has no certificates");
+    assert_clean(&home);
 }
 
 /// The pods of the embedded cluster answer with their names.

@@ -15,6 +15,7 @@ const EVERYTHING: &[&str] = &[
     "engine",
     "experiment",
     "fault",
+    "http2",
     "kind_config",
     "lint",
     "model",
@@ -81,13 +82,15 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("resolver", &["timeline"]),
         // The TLS of probes, and of the connection to a cluster.
         ("tls", &[]),
-        ("probe", &["resolver", "timeline", "tls"]),
+        // Probes speak it, and so do the embedded cluster's pods.
+        ("http2", &[]),
+        ("probe", &["http2", "resolver", "timeline", "tls"]),
         ("observe", &["timeline"]),
         ("watch", &["cluster", "timeline"]),
         ("agent", &["probe", "observe", "node", "resolver", "timeline"]),
         // It asks through the cluster, sees through a watch, and tells what probers tell.
         ("canary", &["agent", "cluster", "experiment", "timeline", "watch"]),
-        ("embedded", &["model", "stats", "timeline", "workload"]),
+        ("embedded", &["http2", "model", "stats", "timeline", "workload"]),
         (
             "engine",
             &[

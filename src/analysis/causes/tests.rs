@@ -210,8 +210,8 @@ fn a_server_that_is_stopped_takes_its_time_to_end_and_to_start() {
     ");
 }
 
-/// The only etcd: asked to end at 0 s, gone at 3 s, there again at 10.2 s and leading at 10.5 s; its
-/// API server finds it at 14 s.
+/// The only etcd: asked to end at 0 s, gone at 3 s, there again at 10.2 s and leading at 10.5 s;
+/// its API server finds it at 14 s.
 fn etcd_stopped() -> Run {
     let phase = |run: Run, ms, phase| run.phase(ms, "componentStop", "cp", Some(ETCD), phase);
     let run = phase(Run::new().control_planes(1), 0, Requested)

@@ -115,9 +115,9 @@ pub struct OldLeader {
 impl LeaderFinding {
     /// Who led at a moment, as far as is known.
     pub fn at(&self, moment: Seconds) -> Option<&LeaderTerm> {
-        self.held.iter().find(|tenure| {
-            let began = tenure.from.is_none_or(|from| from.latest <= moment);
-            began && tenure.until.is_none_or(|until| until.latest > moment)
+        self.held.iter().find(|term| {
+            let began = term.from.is_none_or(|from| from.latest <= moment);
+            began && term.until.is_none_or(|until| until.latest > moment)
         })
     }
 
@@ -125,7 +125,7 @@ impl LeaderFinding {
     pub fn next_after(&self, moment: Seconds) -> Option<(&LeaderTerm, When)> {
         self.held
             .iter()
-            .find_map(|tenure| Some((tenure, tenure.from.filter(|from| from.latest > moment)?)))
+            .find_map(|term| Some((term, term.from.filter(|from| from.latest > moment)?)))
     }
 
     pub fn changed_after(&self, moment: Seconds) -> bool {

@@ -203,8 +203,8 @@ impl<'a> Walk<'a> {
         let frozen = self.gap.as_ref().is_some_and(|gap| gap.loss == LeaderLoss::Frozen);
         match state {
             ProcessState::Stopped => self.open(when, LeaderLoss::Frozen),
-            // One that unfreezes after its lease has expired leads no more, unless it renews it before
-            // another takes it.
+            // One that unfreezes after its lease has expired leads no more, unless it renews it
+            // before another takes it.
             _ if frozen && leader.expiry().is_none_or(|expiry| when.latest < expiry.earliest) => {
                 self.close(when, node)
             }

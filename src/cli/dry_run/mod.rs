@@ -24,7 +24,7 @@ use crate::engine::plan::pods;
 use crate::engine::session;
 use crate::experiment::{Ask, Count, Experiment, Fault, From, HttpAsk, Parsed};
 use crate::fault::{self, ObjectFaultRecord};
-use crate::plan::{self, Endpoints, Known, Node, Plan, PlannedStep, Request, each_node};
+use crate::plan::{self, Endpoints, Known, Node, Plan, PlannedStep, Request, each};
 use crate::prediction::{ClusterModel, Predicted, Predictions, Quantity, SEED, TRIALS};
 use crate::report::json;
 use crate::timeline::{NodeRole, counted, few};
@@ -244,7 +244,7 @@ fn probes(experiment: &Experiment, plan: &Plan, nodes: Option<&[Node]>) -> Vec<d
 
 /// The nodes, where each of them is asked.
 fn on_each(ask: &Ask, nodes: Option<&[Node]>) -> Option<document::OnEach> {
-    let is_asked = each_node::asked_roles(ask)?;
+    let is_asked = each::asked_roles(ask)?;
     let count = |nodes: &[Node]| nodes.iter().filter(|node| is_asked(node.role)).count();
     Some(document::OnEach { nodes: nodes.map(count) })
 }

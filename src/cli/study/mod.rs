@@ -75,7 +75,12 @@ pub(super) fn study(args: &args::Study, env: &Env) -> Result<u8, Failure> {
 fn file(args: &args::Study, resumed: Option<&Recorded>) -> Result<String, Failure> {
     let named = args.filename.as_ref().map(|file| file.to_string_lossy().into_owned());
     let recorded = resumed.map(|study| study.header.file.clone());
-    named.or(args.name.clone()).or(recorded).ok_or_else(|| {
+    let found = named.or(args.name.clone());
+    if found.is_none() && recorded.as_deref() == Some("-") {
+        return Err(Failure::usage("the study was read from standard input")
+            .hint("pass the same study again, with -f"));
+    }
+    found.or(recorded).ok_or_else(|| {
         let all = experiment::built_in_studies().join(", ");
         Failure::usage("no study given")
             .hint(format!("pass a file with -f FILE, or the name of a built-in study ({all})"))

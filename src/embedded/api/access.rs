@@ -33,13 +33,13 @@ impl Access {
         Ok(Self { token, hosts: [address.to_string(), format!("localhost:{}", address.port())] })
     }
 
-    /// A kubeconfig with one cluster, one user and one context, all called `name`, which is current.
-    /// The token is in it twice: over plain HTTP kubectl sends nothing of a kubeconfig's user, but
-    /// the path of the server's URL.
+    /// A kubeconfig with one cluster, one user and one context, all called `name`, which is
+    /// current. The token is in it twice: over plain HTTP kubectl sends nothing of a kubeconfig's
+    /// user, but the path of the server's URL.
     pub(super) fn kubeconfig(&self, name: &str) -> String {
         let (address, token) = (&self.hosts[0], &self.token);
-        // A name may be anything that YAML takes for something else ("1e3", "null"): quoted as JSON,
-        // which YAML reads.
+        // A name may be anything that YAML takes for something else ("1e3", "null"): quoted as
+        // JSON, which YAML reads.
         let name = serde_json::Value::from(name);
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: {name}\npreferences: {{}}\nclusters:\n- name: {name}\n  cluster:\n    \
@@ -48,7 +48,8 @@ impl Access {
         )
     }
 
-    /// The path that is asked for, without the token. Errors when the request is not to be answered.
+    /// The path that is asked for, without the token. Errors when the request is not to be
+    /// answered.
     pub(super) fn check<'p>(
         &self,
         path: &'p str,
@@ -76,7 +77,7 @@ impl Access {
         }
         let open =
             path.trim_matches('/').split('/').next().is_some_and(|first| OPEN.contains(&first));
-        let bearer = only(headers, AUTHORIZATION).and_then(|said| said.strip_prefix("Bearer "));
+        let bearer = only(headers, AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
         match open || bearer == Some(&self.token) {
             true => Ok(path),
             false => Err(ApiError::new(401, "Unauthorized", "Unauthorized")),

@@ -1,4 +1,5 @@
-//! One connection to a pod: HTTP/1.1, every answer names the pod.
+//! One connection to a pod: HTTP/1.1, or HTTP/2 where the client begins with it. Every answer
+//! names the pod.
 //!
 //! What is read while the pod hangs waits, as it would in the buffers of a frozen node, and is
 //! answered if the pod comes back to life; a pod that was started anew knows nothing of it and
@@ -10,10 +11,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::http2::Http2;
+use crate::http2::frame::PREFACE;
 use crate::model::Backend;
 
-/// The longest head of a request, and the most that waits while a pod hangs.
-const LONGEST: usize = 16 * 1024;
+/// The longest request, or frame of one, and the most that waits while a pod hangs.
+const LONGEST: usize = 64 * 1024;
 const MOST_HEADERS: usize = 64;
 
 /// A pod's behavior, and which life of its container this is: a connection does not outlive it.
@@ -37,7 +40,7 @@ pub(super) async fn serve(
     mut entry: watch::Receiver<Life>,
 ) {
     let begun = [life.borrow_and_update().number, entry.borrow_and_update().number];
-    let mut unread = Vec::new();
+    let (mut unread, mut http2) = (Vec::new(), None);
     let mut chunk = [0; 2048];
     loop {
         let (mut now, through) = (*life.borrow_and_update(), *entry.borrow_and_update());
@@ -51,7 +54,9 @@ pub(super) async fn serve(
         if now.behavior == Backend::Refuses {
             return reset(&stream);
         }
-        if now.behavior == Backend::Answers && !answer(&mut stream, pod, &mut unread).await {
+        if now.behavior == Backend::Answers
+            && !answer(&mut stream, pod, &mut unread, &mut http2).await
+        {
             return;
         }
         tokio::select! {
@@ -71,7 +76,23 @@ fn reset(stream: &TcpStream) {
 }
 
 /// Answers every whole request that has come. Whether the connection stays.
-async fn answer(stream: &mut TcpStream, pod: &str, unread: &mut Vec<u8>) -> bool {
+async fn answer(
+    stream: &mut TcpStream,
+    pod: &str,
+    unread: &mut Vec<u8>,
+    http2: &mut Option<Http2>,
+) -> bool {
+    if unread.starts_with(PREFACE) {
+        http2.get_or_insert_default();
+    }
+    if let Some(http2) = http2 {
+        let Ok(bytes) = http2.answer(pod, unread) else { return false };
+        return stream.write_all(&bytes).await.is_ok();
+    }
+    // Also while nothing has come.
+    if PREFACE.starts_with(unread) {
+        return true;
+    }
     loop {
         let (bytes, stays) = match request(unread) {
             Request::Half => return true,

@@ -7,6 +7,7 @@
 
 mod addresses;
 mod connection;
+mod http2;
 mod listener;
 mod pod;
 mod service;

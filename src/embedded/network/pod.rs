@@ -89,6 +89,9 @@ mod tests {
 
     use super::super::addresses::Block;
     use super::*;
+    use crate::http2::frame::{self, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, HEADERS};
+    use crate::http2::hpack;
+    use crate::timeline::GRPC_HEALTH_PATH;
 
     const PORT: u16 = 18_080;
     const SOON: Duration = Duration::from_millis(200);
@@ -136,6 +139,60 @@ mod tests {
             );
             assert!(answer.ends_with("\r\n\r\nweb-1\n"), "{answer}");
         }
+    }
+
+    #[tokio::test]
+    async fn http2_and_grpc_are_answered_too() {
+        let pod = running().await;
+        let fields = |path, kind| {
+            let mut block = Vec::new();
+            for (name, value) in [(":method", "POST"), (":path", path), ("content-type", kind)] {
+                hpack::write(&mut block, name, value);
+            }
+            block
+        };
+        let health = fields(GRPC_HEALTH_PATH, "application/grpc");
+        let other = fields("/shop.Cart/Get", "application/grpc");
+        let mut bytes = frame::PREFACE.to_vec();
+        frame::write(&mut bytes, HEADERS, END_HEADERS, 1, &health);
+        frame::write(&mut bytes, DATA, END_STREAM, 1, &[0; 5]);
+        frame::write(&mut bytes, HEADERS, END_STREAM, 3, &other[..20]);
+        frame::write(&mut bytes, CONTINUATION, END_HEADERS, 3, &other[20..]);
+        frame::write(&mut bytes, HEADERS, END_HEADERS | END_STREAM, 5, &fields("/", "text/plain"));
+        let mut stream = TcpStream::connect(pod.address).await.unwrap();
+        for bytes in bytes.chunks(11) {
+            stream.write_all(bytes).await.unwrap();
+        }
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"web-1\n") {
+            assert!(stream.read_buf(&mut heard).await.unwrap() > 0, "{heard:?}");
+        }
+        let (mut rest, mut fields_read, mut bodies) = (&heard[..], Vec::new(), Vec::new());
+        while let Some(Frame { kind, stream, payload, .. }) = Frame::next(&mut rest).unwrap() {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            match kind {
+                HEADERS => hpack::read(payload, |name, value| {
+                    fields_read.push((stream, text(name), text(value)));
+                })
+                .unwrap(),
+                DATA => bodies.push((stream, payload.to_vec())),
+                _ => {}
+            }
+        }
+        let is = |stream, name: &str, value: &str| {
+            assert!(fields_read.contains(&(stream, name.into(), value.into())), "{fields_read:?}");
+        };
+        is(1, "grpc-status", "0");
+        is(3, "grpc-status", "12");
+        is(5, "x-backend", "web-1");
+        assert!(bodies.contains(&(1, vec![0, 0, 0, 0, 2, 8, 1])), "{bodies:?}");
+        assert!(bodies.contains(&(5, b"web-1\n".to_vec())), "{bodies:?}");
+        stream.write_all(&[0xff; 9]).await.unwrap();
+        assert_eq!(
+            hear(&mut stream).await.unwrap(),
+            "",
+            "a frame that is too long ends the connection"
+        );
     }
 
     #[tokio::test]

@@ -2,8 +2,8 @@
 //! kube-proxy knows to be ready.
 //!
 //! As with kube-proxy's address translation, the client then speaks with the pod itself: there is
-//! no second connection behind the first. A NodePort is the same at each node's own address, as long
-//! as that node is there to send anything on.
+//! no second connection behind the first. A NodePort is the same at each node's own address, as
+//! long as that node is there to send anything on.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -79,8 +79,8 @@ struct Table {
 }
 
 impl ServiceProxy {
-    /// Listens as soon as there is somewhere to send to. `entry`: the node whose port it is. Needs a
-    /// runtime.
+    /// Listens as soon as there is somewhere to send to. `entry`: the node whose port it is. Needs
+    /// a runtime.
     pub(crate) fn new(address: SocketAddr, seed: u64, entry: Entry) -> Self {
         let table = Arc::new(Mutex::new(Table {
             routes: Routes::new(),

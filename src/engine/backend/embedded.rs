@@ -106,6 +106,13 @@ fn not_modelled(probe: &Probe) -> Option<NotModelled> {
                 hint: "",
             }
         }
+        (ask, Some(target)) if ask.uses_tls() && !matches!(target, Target::Address { .. }) => {
+            NotModelled {
+                asks: "uses TLS",
+                lacks: "has no certificates",
+                hint: "leave out `tls: true`, or ",
+            }
+        }
         (_, Some(Target::Published { via: Via::LoadBalancer, .. })) => NotModelled {
             asks: "targets a load balancer",
             lacks: "has no load balancer controller",

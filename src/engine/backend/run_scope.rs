@@ -16,7 +16,7 @@ use crate::engine::plan::canaries::canaries;
 use crate::engine::plan::placement::{Place, Placement};
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::experiment::{Ask, Experiment};
-use crate::plan::{self, Node, each_node};
+use crate::plan::{self, Node, each};
 use crate::probe::{ProbeSpec, control};
 use crate::timeline::leader::SYSTEM_NAMESPACE;
 use crate::timeline::{ClusterFacts, Event, ObjectRef, ProbeHeader, Record};
@@ -85,7 +85,7 @@ impl RunScope<'_> {
     pub(crate) async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), RunError> {
         self.running.records = Some(out.clone());
         let servers = self.servers().await;
-        if servers.len() < each_node::api_servers(&self.facts.nodes).count().min(2) {
+        if servers.len() < each::api_servers(&self.facts.nodes).count().min(2) {
             let text = "the API servers cannot be reached at their own addresses from here: only \
                  what the load balancer shows is observed";
             let _ = out.send(Record::now(Event::Note { warning: false, text: text.to_owned() }));
@@ -104,7 +104,7 @@ impl RunScope<'_> {
     /// anybody; where they can't be reached from here, the balancer.
     async fn servers(&self) -> Vec<Cluster> {
         let servers: Vec<&str> =
-            each_node::api_servers(&self.facts.nodes).map(|(_, address)| address).collect();
+            each::api_servers(&self.facts.nodes).map(|(_, address)| address).collect();
         let servers =
             servers.into_iter().take(MOST_SERVERS).map(|address| self.cluster.directly(address));
         match servers.len() {
@@ -230,7 +230,8 @@ impl RunScope<'_> {
         };
         let mut placed: BTreeMap<Place, Vec<ProbeSpec>> = BTreeMap::new();
         for probe in self.experiment.probes.iter().filter(|probe| probe.ask.canary().is_none()) {
-            let (place, spec) = placement.resolve(probe).await?;
+            let place = placement.place(probe).await?;
+            let spec = placement.resolve(probe, &place).await?;
             placed.entry(place).or_default().push(spec);
         }
         let group = |(number, (place, probes)): (usize, (Place, Vec<ProbeSpec>))| {

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use crate::cluster::Cluster;
 use crate::embedded::{Embedded, EmbeddedSpec, NodeSpec, Topology};
-use crate::engine::environment::embedded_folder::{Folder, NAME};
+use crate::engine::environment::embedded_folder::{Folder, Made, NAME};
 use crate::engine::environment::handle::{
     ClusterHandle, EmbeddedNodes, Environment, Nodes, Preparing, Say,
 };
-use crate::engine::environment::state_dir::{Lock, StateDir};
+use crate::engine::environment::state_dir::StateDir;
 use crate::engine::error::RunError;
 use crate::kind_config::{KindConfig, KindNode};
 use crate::timeline::ClusterKind;
@@ -40,7 +40,14 @@ pub(crate) async fn start(
     environment: &Environment<'_>,
     say: Say<'_>,
 ) -> Result<ClusterHandle, RunError> {
-    let (folder, state, lock) = place(environment)?;
+    let (folder, state, lock) = if environment.only_look {
+        let state = StateDir::nameless(&Path::new(environment.state_dir).join(NAME), NAME);
+        let lock = state.look()?;
+        (None, state, lock)
+    } else {
+        let Made { folder, state, lock } = Folder::make(environment.state_dir)?;
+        (Some(folder), state, lock)
+    };
     let embedded = Embedded::start(spec(config)).map_err(RunError::refused_by)?;
     let (wanted, given) = (HTTP, embedded.port(HTTP, &[HTTP]));
     if wanted != given {
@@ -64,16 +71,6 @@ pub(crate) async fn start(
         .map_err(RunError::refused_by)?;
     let nodes = Nodes::Embedded(EmbeddedNodes { embedded, _folder: folder });
     Ok(ClusterHandle { cluster, facts, warnings, state, nodes, _lock: lock })
-}
-
-fn place(environment: &Environment<'_>) -> Result<(Option<Folder>, StateDir, Lock), RunError> {
-    if environment.only_look {
-        let state = StateDir::nameless(&Path::new(environment.state_dir).join(NAME), NAME);
-        let lock = state.look()?;
-        return Ok((None, state, lock));
-    }
-    let (folder, state, lock) = Folder::make(environment.state_dir)?;
-    Ok((Some(folder), state, lock))
 }
 
 #[cfg(test)]

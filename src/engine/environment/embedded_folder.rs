@@ -22,9 +22,16 @@ pub(crate) struct Folder {
     state_dir: PathBuf,
 }
 
+/// One that was made, with the state in it.
+pub(crate) struct Made {
+    pub folder: Folder,
+    pub state: StateDir,
+    pub lock: Lock,
+}
+
 impl Folder {
     /// Makes one and takes its lock, and sweeps those of processes that died.
-    pub(crate) fn make(state_dir: &Path) -> Result<(Self, StateDir, Lock), RunError> {
+    pub(crate) fn make(state_dir: &Path) -> Result<Made, RunError> {
         let cannot = |e: std::io::Error| {
             RunError::refused(format!(
                 "cannot create a folder in the state directory {}",
@@ -44,7 +51,7 @@ impl Folder {
         let folder = Self { path, state_dir: state_dir.to_owned() };
         let state = StateDir::nameless(&folder.path, NAME).make()?;
         let lock = state.lock()?;
-        Ok((folder, state, lock))
+        Ok(Made { folder, state, lock })
     }
 
     /// Writes the kubeconfig. Gives its path.
@@ -158,7 +165,8 @@ mod tests {
     #[test]
     fn what_a_dead_process_left_is_swept_and_a_living_ones_is_kept() {
         let root = tempfile::tempdir().unwrap();
-        let (living, _state, _lock) = Folder::make(root.path()).unwrap();
+        let Made { folder: living, state: _state, lock: _lock } =
+            Folder::make(root.path()).unwrap();
         let dead = || {
             let path = root.path().join(NAME).join("1-dead");
             drop(StateDir::nameless(&path, NAME).make().unwrap().lock().unwrap());
@@ -168,7 +176,7 @@ mod tests {
             [path, early]
         };
         let left_behind = dead();
-        let (next, _other, _held) = Folder::make(root.path()).unwrap();
+        let Made { folder: next, state: _other, lock: _held } = Folder::make(root.path()).unwrap();
         assert!(
             living.path.exists()
                 && next.path.exists()
@@ -188,7 +196,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let one = || {
             for _ in 0..100 {
-                let (folder, state, lock) =
+                let Made { folder, state, lock } =
                     Folder::make(root.path()).expect("nobody is in the way");
                 assert!(folder.path.exists() && state.lock().is_err());
                 sweep(root.path());

@@ -59,12 +59,13 @@ async fn routes_of(
     found(read, "Ingress", namespace, &ingress.name).map(|found| Some(found.routes))
 }
 
-/// What a probe asks, by the rules of its Ingress that are meant: one for each of its paths. Where
-/// they lead to several Services, it is no one's.
+/// What a probe asks, by the rules of its Ingress that are meant: one for each of its paths.
 fn with_route(probe: &Probe, ingress: &ObjectRef, routes: &[Route]) -> Result<Ask, RunError> {
     let mut ask = probe.ask.clone();
     let paths = ask.paths();
-    let Some(Target::Ingress { host, service, .. }) = ask.target_mut() else { return Ok(ask) };
+    let Some(Target::Ingress { host, service, of_paths, .. }) = ask.target_mut() else {
+        return Ok(ask);
+    };
     let chosen = paths.iter().map(|path| {
         Route::chosen(routes, host.as_deref(), path).map_err(|why| {
             let text = format!("probe {}: Ingress {ingress} has {}", probe.name, why.what);
@@ -73,8 +74,12 @@ fn with_route(probe: &Probe, ingress: &ObjectRef, routes: &[Route]) -> Result<As
     });
     let chosen = chosen.collect::<Result<Vec<_>, _>>()?;
     let Some((route, others)) = chosen.split_first() else { return Ok(ask) };
-    let is_one = others.iter().all(|other| other.service == route.service);
-    *service = is_one.then(|| ObjectRef::new(ingress.namespace.as_deref(), &route.service));
+    let behind = |route: &Route| ObjectRef::new(ingress.namespace.as_deref(), &route.service);
+    if others.iter().all(|other| other.service == route.service) {
+        *service = Some(behind(route));
+    } else {
+        *of_paths = chosen.iter().copied().map(behind).collect();
+    }
     *host = host.take().or_else(|| route.host.clone());
     if let Ask::Http(http) = &mut ask
         && http.path.is_empty()
@@ -189,7 +194,7 @@ spec:
     }
 
     #[test]
-    fn each_path_of_an_ingress_has_a_service_of_its_own() {
+    fn each_service_behind_an_ingress_is_probed_by_its_own_paths() {
         let route = |path: &str, service: &str| Route {
             host: None,
             path: path.into(),
@@ -198,7 +203,7 @@ spec:
         };
         let routes = [route("/", "front"), route("/cart", "cart")];
         let ingress: ObjectRef = "shop/front".into();
-        let service = |paths: &[&str]| {
+        let probed = |paths: &[&str]| {
             let paths = paths.join(", ");
             let text = format!(
                 "apiVersion: outage/v1alpha1
@@ -213,11 +218,27 @@ spec:
             );
             let parsed = parse(Source::from_text("x.yaml", &text, "."));
             let parsed = parsed.unwrap_or_else(|problems| panic!("{problems}"));
-            with_route(&parsed.experiment.probes[0], &ingress, &routes).unwrap().service().cloned()
+            let mut experiment = parsed.experiment;
+            let ask = with_route(&experiment.probes[0], &ingress, &routes).unwrap();
+            experiment.probes[0].ask = ask;
+            let probed = plan::each::spelled_out(&experiment, &[]).probes.into_iter();
+            let shown = |probe: Probe| {
+                let service = probe.ask.service().map(ToString::to_string);
+                (probe.name, service.unwrap_or_default(), probe.ask.paths().join(" "), probe.rate)
+            };
+            probed.map(shown).collect::<Vec<_>>()
         };
-        assert_eq!(service(&["/cart"]), Some("shop/cart".into()));
-        assert_eq!(service(&["/cart/1", "/cart/2"]), Some("shop/cart".into()));
-        assert_eq!(service(&["/", "/cart"]), None, "of no one Service");
+        let alone = |paths: &str| [("one".into(), "shop/cart".into(), paths.into(), 20.0)];
+        assert_eq!(probed(&["/cart"]), alone("/cart"));
+        assert_eq!(probed(&["/cart/1", "/cart/2"]), alone("/cart/1 /cart/2"));
+        assert_eq!(
+            probed(&["/", "/cart/1", "/about", "/login"]),
+            [
+                ("one@cart".into(), "shop/cart".into(), "/cart/1".into(), 5.0),
+                ("one@front".into(), "shop/front".into(), "/ /about /login".into(), 15.0),
+            ],
+            "in all, as many attempts as one probe"
+        );
     }
 
     #[test]

@@ -56,10 +56,13 @@ pub(crate) struct Placement<'a> {
 }
 
 impl Placement<'_> {
-    /// Where a probe runs, and what it asks.
-    pub(crate) async fn resolve(&self, probe: &Probe) -> Result<(Place, ProbeSpec), RunError> {
-        let place = self.place(probe).await?;
-        let Asked { target, destination, question } = self.asked(probe, &place).await?;
+    /// What a probe asks from where it runs.
+    pub(crate) async fn resolve(
+        &self,
+        probe: &Probe,
+        place: &Place,
+    ) -> Result<ProbeSpec, RunError> {
+        let Asked { target, destination, question } = self.asked(probe, place).await?;
         let header = ProbeHeader {
             name: probe.name.clone(),
             kind: probe.ask.kind(),
@@ -72,17 +75,16 @@ impl Placement<'_> {
             paths: probe.ask.paths_in_turn().to_vec(),
             needs: needs(&probe.ask),
         };
-        let spec = ProbeSpec {
+        Ok(ProbeSpec {
             header,
             destination,
             question,
             interval_ns: ProbeSpec::interval_of(probe.rate),
             timeout_ns: probe.timeout.as_nanos() as u64,
-        };
-        Ok((place, spec))
+        })
     }
 
-    pub(super) async fn place(&self, probe: &Probe) -> Result<Place, RunError> {
+    pub(crate) async fn place(&self, probe: &Probe) -> Result<Place, RunError> {
         match &probe.from {
             From::Host => Ok(Place::Host),
             From::Node(selector) => {

@@ -100,7 +100,7 @@ mod tests {
             (
                 &[KILL],
                 "restarted: {labels: {app: web}, within: 7s}",
-                "`nodeKill` does not kill containers in place",
+                "`nodeKill` cannot kill containers in place",
             ),
             (
                 &[KILL],

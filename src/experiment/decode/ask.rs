@@ -209,7 +209,7 @@ mod tests {
             target(
                 "http: {ingress: shop/front, host: shop.example.test, tls: true, insecure: true}"
             ),
-            Target::Ingress { ingress, host, tls: true, service: None }
+            Target::Ingress { ingress, host, tls: true, service: None, of_paths: Vec::new() }
         );
         let Ask::Http(http) = ask("http: {ingress: shop/front}") else { panic!("not http") };
         assert_eq!(http.path, "", "that of its rule");
@@ -293,6 +293,17 @@ mod tests {
         ] {
             assert!(wrong(&format!("http: {{{bad}}}")).contains(why), "{bad}: {}", wrong(bad));
         }
+    }
+
+    #[test]
+    fn a_body_over_http2_is_as_long_as_what_is_sent() {
+        let of = |version: &str, length: usize| {
+            let body = format!("$(unique){}", "x".repeat(length - 16));
+            let fields = format!("service: web, method: POST, version: {version}, body: '{body}'");
+            decoded(&format!("{{name: a, http: {{{fields}}}}}"), probe).1
+        };
+        assert_eq!((of("2", 65_535), of("1.1", 65_536)), (String::new(), String::new()));
+        assert!(of("2", 65_536).contains("can have at most 64 KiB (use `version: 1.1`)"));
     }
 
     #[test]

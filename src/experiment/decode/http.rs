@@ -12,7 +12,7 @@ use super::url;
 use crate::experiment::diagnostic::{Diagnostic, Span};
 use crate::experiment::schema::{Ask, BodyJson, FileText, HttpAsk, Method, StatusRange, Target};
 use crate::experiment::tree::{Node, Value, quoted};
-use crate::timeline::UNIQUE;
+use crate::timeline::{MAX_HTTP2_BODY, UNIQUE, UNIQUE_DIGITS};
 use crate::yaml::suggest;
 
 /// Statuses whose answers have no body.
@@ -131,6 +131,13 @@ impl Keys {
             let warning = Diagnostic::warning(message).at(cx.file(), key);
             cx.report(warning.hint("set `method`, for example to POST"));
         }
+        let body = ask.body.as_ref().map_or("", |body| &body.text);
+        if let (Some(key), true) = (self.body, ask.http2)
+            && body.replace(UNIQUE, &"0".repeat(UNIQUE_DIGITS)).len() > MAX_HTTP2_BODY
+        {
+            let message = "the body of an HTTP/2 request can have at most 64 KiB";
+            cx.error_hint::<()>(key, message, "use `version: 1.1`");
+        }
         let Some((name, key)) = self.expected_body else { return };
         let StatusRange { from, to } = ask.success;
         if ask.method == Method::Head {
@@ -152,8 +159,9 @@ pub(super) fn ingress_host(
     tls: &mut bool,
 ) -> Option<Target> {
     match (target, key) {
-        (Target::Ingress { ingress, service, .. }, _) => {
-            Some(Target::Ingress { ingress, host, tls: std::mem::take(tls), service })
+        (Target::Ingress { ingress, service, of_paths, .. }, _) => {
+            let tls = std::mem::take(tls);
+            Some(Target::Ingress { ingress, host, tls, service, of_paths })
         }
         (_, Some(key)) => cx.error(key, "`host` is for an `ingress` only"),
         (other, None) => Some(other),

@@ -61,7 +61,8 @@ pub(super) fn target(
         }
         Whom::Ingress(ingress) => {
             let ingress = fields.joined(ingress, namespace?)?;
-            (Target::Ingress { ingress, host: None, tls: false, service: None }, None)
+            let (service, of_paths) = (None, Vec::new());
+            (Target::Ingress { ingress, host: None, tls: false, service, of_paths }, None)
         }
         Whom::Pod(pods, port) => (Target::Pod { pods, port }, None),
         Whom::Address(host, port) => {

@@ -69,9 +69,12 @@ impl Probe {
             Some(Target::Service { service, .. } | Target::Published { service, .. }) => {
                 visit(Named::Object(SERVICE, service));
             }
-            Some(Target::Ingress { ingress, service, .. }) => {
+            Some(Target::Ingress { ingress, service, of_paths, .. }) => {
                 visit(Named::Object("Ingress", ingress));
-                service.iter_mut().for_each(|service| visit(Named::Object(SERVICE, service)));
+                service
+                    .iter_mut()
+                    .chain(of_paths)
+                    .for_each(|service| visit(Named::Object(SERVICE, service)));
             }
             Some(Target::Pod { pods, .. }) => visit(Named::Pods(pods)),
             Some(Target::Address { service, .. }) => {

@@ -415,6 +415,14 @@ impl Ask {
         }
     }
 
+    pub fn uses_tls(&self) -> bool {
+        match self {
+            Ask::Http(http) => http.uses_tls(),
+            Ask::Grpc(grpc) => grpc.uses_tls(),
+            other => matches!(other, Ask::Tls { .. }),
+        }
+    }
+
     /// How it speaks TLS, if it may.
     pub fn tls_settings(&self) -> Option<&TlsSettings> {
         match self {
@@ -500,6 +508,10 @@ pub enum Target {
         /// The Service of that rule, once the Ingress was looked up.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         service: Option<ObjectRef>,
+        /// Where the probe's paths lead to several Services, that of each path: one probe for each
+        /// Service, called `PROBE@SERVICE`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        of_paths: Vec<ObjectRef>,
     },
     /// A pod, directly: the first by name.
     Pod {

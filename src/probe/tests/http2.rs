@@ -5,26 +5,22 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use proptest::prelude::*;
 
+use super::super::http2;
 use super::super::http2::{Http2Answer, Judge, Reply};
 use super::super::protocol::{Answer, Malformed};
-use super::super::{hpack, http2};
 use super::*;
+use crate::http2::frame::{
+    self, ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM,
+    SETTINGS,
+};
+use crate::http2::hpack;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-const ACK: u8 = 1;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 const PREFACE: usize = 24;
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = (payload.len() as u32).to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    let mut bytes = Vec::new();
+    frame::write(&mut bytes, kind, flags, stream, payload);
+    bytes
 }
 
 fn block(fields: &[(&str, &str)]) -> Vec<u8> {
@@ -54,7 +50,7 @@ type Script = fn(&Asked) -> Option<Vec<u8>>;
 /// A server that sends its settings and a ping on every connection, and answers each request.
 /// It tells which requests and acknowledgements came.
 fn server(script: Script) -> (SocketAddr, Receiver<Asked>, Arc<AtomicUsize>) {
-    let (tell, told) = channel();
+    let (tell, received) = channel();
     let tell = Mutex::new(tell);
     let acks = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&acks);
@@ -62,7 +58,7 @@ fn server(script: Script) -> (SocketAddr, Receiver<Asked>, Arc<AtomicUsize>) {
         let tell = tell.lock().unwrap().clone();
         serve(stream, connection, script, &tell, &counted);
     });
-    (address, told, acks)
+    (address, received, acks)
 }
 
 fn serve(
@@ -152,11 +148,11 @@ fn all_are(found: &Found, expected: Outcome) {
 
 #[test]
 fn a_server_that_serves_is_healthy() {
-    let (address, told, _) = server(serving);
+    let (address, received, _) = server(serving);
     let found = run(grpc_probe(address, false), 300);
     all_are(&found, Outcome::Ok);
     assert_eq!(found.backends, ["b-1"]);
-    let asked = told.recv().unwrap();
+    let asked = received.recv().unwrap();
     assert_eq!((asked.field(":method"), asked.field(":scheme")), ("POST", "http"));
     assert_eq!(asked.field(":path"), "/grpc.health.v1.Health/Check");
     assert_eq!(asked.field(":authority"), "checkout.test:9000");
@@ -197,10 +193,10 @@ fn only(asked: &Asked, fields: &[(&str, &str)]) -> Option<Vec<u8>> {
 
 #[test]
 fn a_kept_connection_has_a_stream_for_each_attempt_and_answers_pings() {
-    let (address, told, acks) = server(serving);
+    let (address, received, acks) = server(serving);
     let found = run(grpc_probe(address, true), 400);
     all_are(&found, Outcome::Ok);
-    let asked: Vec<Asked> = told.try_iter().collect();
+    let asked: Vec<Asked> = received.try_iter().collect();
     // A slow answer makes a second connection.
     let busiest = asked.iter().max_by_key(|one| one.stream).unwrap().connection;
     let first: Vec<&Asked> = asked.iter().filter(|one| one.connection == busiest).collect();
@@ -212,7 +208,7 @@ fn a_kept_connection_has_a_stream_for_each_attempt_and_answers_pings() {
 #[test]
 fn a_connection_that_the_server_ends_in_order_is_not_used_again() {
     // Goodbye comes while nobody waits, or instead of an answer to a later request.
-    let (address, told, _) = server(|asked| {
+    let (address, received, _) = server(|asked| {
         let last = asked.stream.to_be_bytes();
         let goodbye = frame(GOAWAY, 0, 0, &[&last[..], &[0; 4]].concat());
         Some([health(asked.stream, SERVING), goodbye].concat())
@@ -220,7 +216,7 @@ fn a_connection_that_the_server_ends_in_order_is_not_used_again() {
     let found = run(grpc_probe(address, true), 300);
     all_are(&found, Outcome::Ok);
     assert!(found.attempts.iter().all(|attempt| !attempt.reused), "{found:?}");
-    assert!(told.try_iter().all(|asked| asked.stream == 1));
+    assert!(received.try_iter().all(|asked| asked.stream == 1));
     let (address, ..) = server(|asked| match asked.stream {
         1 => serving(asked),
         _ => Some(frame(GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0])),
@@ -236,7 +232,7 @@ fn a_connection_that_the_server_ends_in_order_is_not_used_again() {
 
 #[test]
 fn http_is_asked_over_http2_with_all_that_it_has() {
-    let (address, told, _) = server(|asked| {
+    let (address, received, _) = server(|asked| {
         let early = block(&[(":status", "103"), ("link", "x")]);
         let head = block(&[(":status", "200"), ("x-backend", "h2")]);
         let (first, rest) = head.split_at(7);
@@ -269,7 +265,7 @@ fn http_is_asked_over_http2_with_all_that_it_has() {
     let found = run(spec, 300);
     all_are(&found, Outcome::Ok);
     assert_eq!(found.backends, ["h2"]);
-    let asked: Vec<Asked> = told.try_iter().collect();
+    let asked: Vec<Asked> = received.try_iter().collect();
     let of = |path: &str| asked.iter().find(|one| one.field(":path").starts_with(path)).unwrap();
     let (a, b) = (of("/a?"), of("/b"));
     let number = &a.field(":path")["/a?".len()..];

@@ -1,12 +1,12 @@
-//! HPACK (RFC 7541) without a dynamic table, which a client may forbid: header fields as literals
-//! when they are sent, and all that a server may then send.
+//! HPACK (RFC 7541) without a dynamic table, which each side may forbid: header fields as literals
+//! when they are sent, and all that the other side may then send.
 //!
 //! It is not a crate's: those that have nothing else in them are no longer maintained, or bring a
 //! second version of a dependency, and the one in `h2` is private.
 
 use std::sync::LazyLock;
 
-use super::protocol::Malformed;
+use super::Malformed;
 
 /// The names of Appendix A, from index 1.
 const NAMES: [&str; 61] = [
@@ -72,7 +72,7 @@ const NAMES: [&str; 61] = [
     "via",
     "www-authenticate",
 ];
-/// The values that answers have there, from index 8. Others belong to requests.
+/// The values that answers have there, from index 8. Those of requests are not needed.
 const STATUSES: [&str; 7] = ["200", "204", "206", "304", "400", "404", "500"];
 const FIRST_STATUS: usize = 8;
 
@@ -102,7 +102,7 @@ static COUNTS: LazyLock<[usize; LONGEST + 1]> = LazyLock::new(|| {
 });
 
 /// Appends a field.
-pub(super) fn write(block: &mut Vec<u8>, name: &str, value: &str) {
+pub(crate) fn write(block: &mut Vec<u8>, name: &str, value: &str) {
     block.push(0);
     for text in [name, value] {
         let mut length = text.len();
@@ -122,7 +122,7 @@ pub(super) fn write(block: &mut Vec<u8>, name: &str, value: &str) {
 }
 
 /// Gives the names and values of a whole block, one after the other.
-pub(super) fn read(mut block: &[u8], mut field: impl FnMut(&[u8], &[u8])) -> Result<(), Malformed> {
+pub(crate) fn read(mut block: &[u8], mut field: impl FnMut(&[u8], &[u8])) -> Result<(), Malformed> {
     while let Some(&first) = block.first() {
         match first {
             0x80.. => {

@@ -1,18 +1,19 @@
-//! `server: each` comes to be one probe for each API server, and `on: each` one for each node.
+//! One probe in the file comes to be several: `server: each` one for each API server, `on: each`
+//! one for each node, and the paths of an Ingress one for each Service that they lead to.
+
+use std::collections::BTreeSet;
 
 use crate::experiment::{ApiServer, Ask, Condition, Experiment, PortOn, Probe, Target};
-use crate::timeline::{NodeFacts, NodeRole};
+use crate::timeline::{NodeFacts, NodeRole, ObjectRef};
 
-/// The experiment with one probe for each API server or node in the place of each probe that asks
-/// them all, and the same for the conditions of the steady state that name it.
+/// The experiment with one probe for each API server, node or Service in the place of each probe
+/// that asks them all, and the same for the conditions of the steady state that name it.
 pub(crate) fn spelled_out(experiment: &Experiment, nodes: &[NodeFacts]) -> Experiment {
     let mut experiment = experiment.clone();
     let mut many: Vec<(String, Vec<String>)> = Vec::new();
     let spell = |probe: Probe| {
-        let Some(each) = each(&probe.ask, nodes) else { return vec![probe] };
-        let own =
-            |(node, ask)| Probe { name: format!("{}@{node}", probe.name), ask, ..probe.clone() };
-        let spelled: Vec<Probe> = each.into_iter().map(own).collect();
+        let each = on_each(&probe, nodes).or_else(|| of_each_service(&probe));
+        let Some(spelled) = each else { return vec![probe] };
         many.push((probe.name, spelled.iter().map(|probe| probe.name.clone()).collect()));
         spelled
     };
@@ -37,19 +38,44 @@ pub(crate) fn spelled_out(experiment: &Experiment, nodes: &[NodeFacts]) -> Exper
     experiment
 }
 
-/// What is asked on each node, by its name. `None`: it is not asked on each.
-fn each<'n>(ask: &Ask, nodes: &'n [NodeFacts]) -> Option<Vec<(&'n str, Ask)>> {
-    let is_asked = asked_roles(ask)?;
-    let on = |node: &'n NodeFacts| {
-        let (mut ask, name, address) = (ask.clone(), node.name.clone(), node.address.clone()?);
+/// A probe for each node. `None`: it does not ask on each.
+fn on_each(probe: &Probe, nodes: &[NodeFacts]) -> Option<Vec<Probe>> {
+    let is_asked = asked_roles(&probe.ask)?;
+    let on = |node: &NodeFacts| {
+        let (mut ask, address) = (probe.ask.clone(), node.address.clone()?);
+        let name = node.name.clone();
         if let Ask::Api { server, .. } = &mut ask {
             *server = ApiServer::On { node: name, address };
         } else if let Some(Target::Published { on, .. }) = ask.target_mut() {
             *on = PortOn::Node { node: name, address };
         }
-        Some((node.name.as_str(), ask))
+        Some(Probe { name: format!("{}@{}", probe.name, node.name), ask, ..probe.clone() })
     };
     Some(nodes.iter().filter(|node| is_asked(node.role)).filter_map(on).collect())
+}
+
+/// A probe for each Service that its paths lead to, with those paths and their share of the
+/// attempts. `None`: they lead to one.
+fn of_each_service(probe: &Probe) -> Option<Vec<Probe>> {
+    let Ask::Http(http) = &probe.ask else { return None };
+    let Target::Ingress { of_paths, .. } = &http.target else { return None };
+    let services: BTreeSet<_> = of_paths.iter().collect();
+    let of = |own| {
+        let mut http = http.clone();
+        let led = http.paths.iter().zip(of_paths).filter(|(_, service)| *service == own);
+        http.paths = led.map(|(path, _)| path.clone()).collect();
+        http.path = http.paths.first().cloned().unwrap_or_default();
+        let share = http.paths.len() as f64 / of_paths.len() as f64;
+        if http.paths.len() == 1 {
+            http.paths.clear();
+        }
+        if let Target::Ingress { service, of_paths, .. } = &mut http.target {
+            (*service, *of_paths) = (Some(ObjectRef::clone(own)), Vec::new());
+        }
+        let name = format!("{}@{}", probe.name, own.name);
+        Probe { name, ask: Ask::Http(http), rate: probe.rate * share, ..probe.clone() }
+    };
+    (!services.is_empty()).then(|| services.into_iter().map(of).collect())
 }
 
 /// On the nodes of which roles it is asked, if on each.

@@ -117,7 +117,7 @@ impl<'t> Builder<'t> {
                 .fatal(format!("lists and mappings nest deeper than {MAX_DEPTH} levels"), start));
         }
         if let Some(Open { kind: Collection::Map { key: None, .. }, .. }) = self.open.last() {
-            return Err(self.fatal("a list or a mapping cannot be a key here".into(), start));
+            return Err(self.no_key(start));
         }
         self.open.push(Open { start, anchor, kind });
         Ok(())
@@ -200,7 +200,7 @@ impl<'t> Builder<'t> {
             Some(Collection::List(items)) => items.push(node),
             Some(Collection::Map { key: slot @ None, .. }) => {
                 let Value::Scalar { text, .. } = node.value else {
-                    return Err(self.fatal("a list or a mapping cannot be a key here".into(), span));
+                    return Err(self.no_key(span));
                 };
                 *slot = Some((text, span));
             }
@@ -235,6 +235,15 @@ impl<'t> Builder<'t> {
         Box::new(Diagnostic::error(message).at(self.file, span))
     }
 
+    /// A key that is a list or a mapping: YAML allows it, but it is always a slip.
+    fn no_key(&self, span: Span) -> Fatal {
+        let hint = match self.file.text[..span.start].ends_with('{') {
+            true => "if this is a template, render it first; put a string with `{` in quotes",
+            false => "put a key that begins with `[` or `{` in quotes: `\"[a]\": ..`",
+        };
+        Box::new(self.fatal("a list or a mapping cannot be a key".into(), span).hint(hint))
+    }
+
     fn span(&self, span: &granit_parser::Span) -> Span {
         let range = span.byte_range().unwrap_or_default();
         Span {
@@ -252,7 +261,7 @@ impl<'t> Builder<'t> {
         let at = if at >= self.file.text.len() { self.file.text.trim_end().len() } else { at };
         let width =
             self.file.text[at..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
-        let (message, hint) = explain(error.kind());
+        let (message, hint) = explain(error.kind(), self.file.text[at..].chars().next());
         let problem = Diagnostic::error(message)
             .at(self.file, Span::of_bytes(&self.file.text, at, at + width));
         Box::new(problem.hint_if(hint.map(str::to_owned)))
@@ -276,7 +285,7 @@ fn duplicate(file: &Arc<SourceFile>, name: &str, at: Span, first: Span) -> Diagn
 }
 
 /// The syntax errors that people make, in words that say what to do.
-fn explain(kind: &ErrorKind) -> (String, Option<&'static str>) {
+fn explain(kind: &ErrorKind, found: Option<char>) -> (String, Option<&'static str>) {
     use ErrorKind::*;
     let (message, hint) = match kind {
         TabNotAllowed
@@ -302,11 +311,45 @@ fn explain(kind: &ErrorKind) -> (String, Option<&'static str>) {
             "the indentation matches no level above",
             "keys of one mapping, and items of one list, begin in the same column",
         ),
+        ExpectedFlowMappingSeparator | ExpectedFlowSequenceSeparator
+            if found.is_some_and(|c| "[]{}".contains(c)) =>
+        {
+            ("a bracket cannot stand here", "put a key or a string that contains it in quotes")
+        }
         ExpectedFlowMappingSeparator => {
             ("expected `,` or `}`", "is a `}` missing above, or a comma between two entries?")
         }
         ExpectedFlowSequenceSeparator => {
             ("expected `,` or `]`", "is a `]` missing above, or a comma between two items?")
+        }
+        MismatchedFlowCollectionEnd { .. } => (
+            "this bracket closes one of the other kind",
+            "every `{` needs a `}`, every `[` a `]`; put a string that contains one in quotes",
+        ),
+        MisplacedFlowCollectionEnd => (
+            "a bracket is closed but never opened",
+            "put a key or a string that contains it in quotes",
+        ),
+        UnexpectedCharacter { .. } | ExpectedNodeContent => {
+            ("no value can begin with this character", "put a string that begins with it in quotes")
+        }
+        InvalidTrailingSingleQuotedScalar | InvalidTrailingDoubleQuotedScalar => (
+            "a string continues after its closing quote",
+            "put all of it in quotes; write a quote inside single quotes twice",
+        ),
+        UnknownQuotedScalarEscape | InvalidQuotedScalarHexEscape => (
+            "an unknown escape in a string in double quotes",
+            "write `\\\\` for a backslash, or use single quotes",
+        ),
+        BlockSequenceEntryNotAllowed | BlockEntryInFlowCollection => (
+            "a list item cannot stand here",
+            "begin it on a line of its own; put a string that begins with `- ` in quotes",
+        ),
+        InvalidBlockScalarHeader => {
+            ("text follows `|` or `>` on the same line", "begin it on the next line, indented")
+        }
+        MissingAnchorOrAliasName => {
+            ("`&` or `*` without a name", "put a string that begins with it in quotes")
         }
         InvalidQuotedScalarIndent => (
             "a quoted string continues here, indented less than where it began",
@@ -435,6 +478,39 @@ pub(crate) mod tests {
             "x.yaml:1:4: error: YAML tags are not supported here (leave it out)"
         );
         assert!(problems("? [a, b]\n: 1\n").contains("cannot be a key"));
+    }
+
+    #[test]
+    fn slips_of_yaml_say_what_to_write() {
+        let slips = [
+            "a: {b[c]: 1}\n",
+            "a: {b: c[d], e: 1}\n",
+            "a: [b: {c]}\n",
+            "{[a]: 1}\n",
+            "a: {{ .Values.b }}\n",
+            "a: {b: 1\nc: 2\n",
+            "a: @b\n",
+            "a: `b`\n",
+            "a: %b\n",
+            "a: b: c\n",
+            "a: [1, 2\nb: 3\n",
+            "a: 'b\n",
+            "a: \"\\d\"\n",
+            "a:\n  b: 1\n c: 2\n",
+            "a: \"b\" c\n",
+            "- a\nb: 1\n",
+            "a: |b\n",
+            "a: &\n",
+            "a: 1\n---b\n",
+            "a: }\n",
+            "a: ]\n",
+            "a: ,b\n",
+            "a: - b\n",
+            "a: ? b\n",
+            "%YAML 3.0\n---\na: 1\n",
+        ];
+        let said = slips.map(|slip| format!("{slip}  {}\n", problems(slip)));
+        insta::assert_snapshot!(said.concat());
     }
 
     #[test]

@@ -210,13 +210,15 @@ impl<'t, 'f> Fields<'t, 'f> {
             self.cx.describes(key, Presence::Required, decode(self.cx, self.node));
             return None;
         }
-        match self.present(key) {
-            Some(node) => decode(self.cx, node),
-            None => {
-                self.missing.push(vec![key]);
-                None
-            }
+        if let Some(node) = self.present(key) {
+            return decode(self.cx, node);
         }
+        // One with nothing behind it is read, too, so that its place and what it takes are said.
+        let empty = self.node.get(key);
+        if empty.is_none_or(|empty| decode(self.cx, empty).is_some()) {
+            self.missing.push(vec![key]);
+        }
+        None
     }
 
     /// A field that may be absent (or empty).
@@ -404,6 +406,12 @@ pub(crate) mod tests {
             "1:1: error: a pair needs `left`\n1:9: error: expected a string, found an empty list\n\
              1:13: error: unknown field `top` in a pair (a pair has `left` and `right`)"
         );
+    }
+
+    #[test]
+    fn a_field_with_nothing_behind_it_says_what_it_takes() {
+        let (_, problems) = decoded("left:\nright: b", pair);
+        assert_eq!(problems, "1:1: error: expected a string, found nothing");
     }
 
     #[test]

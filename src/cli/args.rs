@@ -137,6 +137,9 @@ pub(super) struct Run {
     /// Print the plan and change nothing; -o json prints it as data
     #[arg(long)]
     pub dry_run: bool,
+    /// Draw faults, nodes, endpoints and probes as they change, with the last errors and what will be undone
+    #[arg(long, conflicts_with = "dry_run")]
+    pub watch: bool,
     /// Run each experiment N times, each at a random phase, and report the distribution
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u32>(1..=1000))]
     pub repeat: u32,

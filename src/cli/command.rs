@@ -26,9 +26,23 @@ pub(super) struct Command<'a> {
     pub abort: &'a Abort,
     pub environment: Environment<'a>,
     pub warned: Warned,
+    /// Whether lanes are drawn while a run goes on.
+    pub watch: bool,
 }
 
-impl Command<'_> {
+impl<'a> Command<'a> {
+    /// One that runs each experiment once, without lanes.
+    pub(super) fn new(
+        execution: &'a Execution,
+        env: &'a Env,
+        outputs: &'a Outputs,
+        abort: &'a Abort,
+        environment: Environment<'a>,
+    ) -> Self {
+        let (repeat, warned, watch) = (1, Warned::default(), false);
+        Self { execution, repeat, env, outputs, abort, environment, warned, watch }
+    }
+
     /// The cluster that an experiment is to run on.
     pub(super) fn wanted(&self, parsed: &Parsed) -> Result<ClusterSpec, RunError> {
         let access = &self.execution.access;

@@ -136,7 +136,7 @@ fn shared(temp: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// No text is wrapped more narrowly than this.
-const NARROWEST: usize = 40;
+pub(super) const NARROWEST: usize = 40;
 
 fn width(terminal: bool) -> usize {
     let set = text("COLUMNS").and_then(|columns| columns.parse().ok());

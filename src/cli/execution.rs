@@ -1,5 +1,7 @@
 //! How experiments are carried out: what the flags that `run` and `study` share stand for.
 
+use std::time::Duration;
+
 use super::args::{ClusterChoice, Execution};
 use super::env::Env;
 use super::load::Place;
@@ -113,13 +115,26 @@ impl Execution {
 
 /// Listens for signals: the first ends what is running.
 pub(super) fn listen() -> Result<Abort, RunError> {
-    let abort = Abort::listen(|signal, first| match first {
-        true => complain!("   {signal}: stopping, please wait"),
-        false => {
-            complain!("   {signal} again: still stopping, please wait (an undo cannot be skipped)")
-        }
+    let abort = Abort::listen(|signal, first| {
+        let text = match first {
+            true => "stopping, please wait",
+            false => "again: still stopping, please wait (an undo cannot be skipped)",
+        };
+        let colon = if first { ":" } else { "" };
+        complain_beside(format!("   {signal}{colon} {text}"));
     });
     abort.map_err(|e| RunError::refused("cannot listen for signals").because(&e))
+}
+
+/// Says something, but waits no longer than this for a terminal that stands still (Ctrl-S): the
+/// caller is the thread that undoes.
+fn complain_beside(text: String) {
+    let (done, said) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        complain!("{text}");
+        let _ = done.send(());
+    });
+    let _ = said.recv_timeout(Duration::from_millis(100));
 }
 
 #[cfg(test)]

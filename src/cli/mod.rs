@@ -29,6 +29,7 @@ mod lint;
 mod live;
 mod load;
 mod outputs;
+mod pinned;
 mod predict;
 mod progress;
 mod recover;
@@ -42,6 +43,7 @@ mod suite;
 mod tune;
 mod validate;
 mod verify;
+mod watch_lanes;
 mod watchdog;
 
 use std::process::ExitCode;

@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::sync::LazyLock;
 
-use super::exit;
+use super::{exit, pinned};
 use crate::report::{Ink, is_unprintable, printable};
 
 /// Says something on standard error. One that can't be written is no reason to panic: there is
@@ -25,11 +25,16 @@ pub(super) static INK: LazyLock<Ink> =
 
 /// See `complain!`.
 pub(super) fn complain(text: Arguments<'_>) {
-    let _ = writeln!(io::stderr().lock(), "{}", visible(&text.to_string()));
+    complain_lines(&format!("{text}\n"));
 }
 
 pub(super) fn complain_lines(lines: &str) {
-    let _ = write!(io::stderr().lock(), "{}", visible(lines));
+    pinned::write_above(&visible(lines));
+}
+
+/// Keeps lines at the bottom of the terminal, below what is said on standard error.
+pub(super) fn pin(lines: &[String]) {
+    pinned::pin(lines.iter().map(|line| visible(line).into_owned()).collect());
 }
 
 pub(super) fn print(text: &str) {

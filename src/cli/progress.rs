@@ -6,12 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::error::TryRecvError;
 
-use super::env::Terminal;
-use super::output::{complain_lines, visible};
+use super::env::{NARROWEST, Terminal};
+use super::output::{complain_lines, pin, visible};
+use super::pinned::Size;
+use super::watch_lanes::Lanes;
 use crate::analysis::Recovering;
 use crate::engine::environment::handle::Preparing;
-use crate::engine::recorder::Observation;
+use crate::engine::follower::Observation;
 use crate::report::hang;
 use crate::timeline::{Anchor, Change, Component, Event, FaultPhase, Moment, Ready, Record};
 
@@ -40,8 +44,13 @@ impl Warned {
     }
 }
 
+/// How often lanes are drawn again.
+const DRAWN_EACH: Duration = Duration::from_millis(250);
+
 pub(super) struct Progress {
     terminal: Terminal,
+    /// What is kept at the bottom of the terminal instead of a step's spinner.
+    lanes: Option<Lanes>,
     step: Option<(ProgressBar, String)>,
     /// The first fault's request: the zero of the chain.
     zero: Option<Moment>,
@@ -58,6 +67,7 @@ impl Progress {
     pub(super) fn new(terminal: Terminal) -> Self {
         Self {
             terminal,
+            lanes: None,
             step: None,
             zero: None,
             hit: BTreeMap::new(),
@@ -68,10 +78,39 @@ impl Progress {
     }
 
     /// One of a run: warnings that another run of the command has had are counted, not repeated.
-    pub(super) fn of_run(terminal: Terminal, warned: &Warned) -> Self {
+    pub(super) fn of_run(terminal: Terminal, warned: &Warned, lanes: Option<Lanes>) -> Self {
         let mut progress = Self::new(terminal);
-        progress.warned = warned.clone();
+        (progress.warned, progress.lanes) = (warned.clone(), lanes);
         progress
+    }
+
+    /// Shows a run until it ends.
+    pub(super) fn follow(mut self, mut seen: Receiver<Observation>) {
+        if self.lanes.is_none() {
+            while let Some(sight) = seen.blocking_recv() {
+                self.show(&sight);
+            }
+        } else {
+            loop {
+                match seen.try_recv() {
+                    Ok(sight) => self.show(&sight),
+                    Err(TryRecvError::Empty) => {
+                        self.draw();
+                        std::thread::sleep(DRAWN_EACH);
+                    }
+                    Err(TryRecvError::Disconnected) => break,
+                }
+            }
+        }
+        self.done();
+    }
+
+    fn draw(&mut self) {
+        if let (Some(lanes), Some(size)) = (&self.lanes, Size::now()) {
+            // It may have been resized.
+            self.terminal.width = size.columns.max(NARROWEST);
+            pin(&lanes.lines(Moment::now(), size, self.terminal.colour));
+        }
     }
 
     pub(super) fn news(&mut self, news: Preparing<'_>) {
@@ -85,8 +124,13 @@ impl Progress {
     pub(super) fn step(&mut self, text: impl Into<String>) {
         self.done();
         let text = visible(&text.into()).into_owned();
+        if let Some(lanes) = &mut self.lanes {
+            lanes.step(&text);
+        }
         if !self.terminal.live {
             self.line(" - ", &text);
+        }
+        if !self.terminal.live || self.lanes.is_some() {
             self.step = Some((ProgressBar::hidden(), text));
             return;
         }
@@ -147,7 +191,10 @@ impl Progress {
         }
     }
 
-    pub(super) fn show(&mut self, sight: &Observation) {
+    fn show(&mut self, sight: &Observation) {
+        if let Some(lanes) = &mut self.lanes {
+            lanes.take(sight);
+        }
         match sight {
             Observation::Record(record) => self.record(record),
             Observation::Failing { probe, sent, class } => {
@@ -156,6 +203,9 @@ impl Progress {
             Observation::Answering { probe, sent } => {
                 self.chain(*sent, &format!("healed: last failed request of {probe} sent"))
             }
+            Observation::Attempts { .. }
+            | Observation::ToUndo { .. }
+            | Observation::Waiting { .. } => {}
         }
     }
 
@@ -290,6 +340,9 @@ impl Drop for Progress {
     fn drop(&mut self) {
         if let Some((bar, _)) = &self.step {
             bar.finish_and_clear();
+        }
+        if self.lanes.is_some() {
+            pin(&[]);
         }
     }
 }

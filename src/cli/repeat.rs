@@ -1,18 +1,19 @@
 //! One experiment, as often as it is asked for: carried out, shown while it goes on, and judged.
 
-use tokio::sync::mpsc;
-
 use super::command::Command;
 use super::exit;
 use super::failure::{self, Failure};
 use super::judge::{self, Judged};
 use super::progress::Progress;
+use super::watch_lanes::Lanes;
 use crate::engine::environment::handle::ClusterHandle;
 use crate::engine::error::RunErrorKind;
+use crate::engine::follower::Follower;
 use crate::engine::run::Stop;
 use crate::engine::seed;
 use crate::engine::session::{Ended, Session, Start};
-use crate::experiment::Parsed;
+use crate::experiment::{Experiment, Parsed, Step};
+use crate::timeline::Moment;
 
 pub(super) struct Repeated {
     pub code: u8,
@@ -71,17 +72,14 @@ impl Command<'_> {
         handle: &ClusterHandle,
         start: Start,
     ) -> Result<(u8, Option<Judged>), Failure> {
-        // Unbounded, and a thread of its own: a terminal that stands still (Ctrl-S) must not hold
-        // the run.
-        let (observer, mut sights) = mpsc::unbounded_channel();
-        let mut progress = Progress::of_run(self.env.stderr, &self.warned);
-        let shown = std::thread::spawn(move || {
-            while let Some(sight) = sights.blocking_recv() {
-                progress.show(&sight);
-            }
-            progress.done();
-        });
-        let ended = session.run(handle, start, observer, self.abort).await;
+        let (follower, seen) = Follower::new();
+        let Experiment { name, method, .. } = &session.parsed.experiment;
+        let method = method.iter().map(Step::lasts).sum();
+        let lanes = self.watch.then(|| Lanes::new(name, method, Moment::now()));
+        let progress = Progress::of_run(self.env.stderr, &self.warned, lanes);
+        // A thread of its own: a terminal that stands still (Ctrl-S) must not hold the run.
+        let shown = std::thread::spawn(move || progress.follow(seen));
+        let ended = session.run(handle, start, follower, self.abort).await;
         let _ = shown.join();
         let ended = ended?;
         let judged = judge::judge(&ended.folder);

@@ -13,8 +13,8 @@ use super::failure::Failure;
 use super::generator::ChosenFault;
 use super::init::{self, Wish};
 use super::load::Place;
+use super::output::complain_lines;
 use super::outputs::Outputs;
-use super::progress::Warned;
 use super::suite::Suite;
 use super::{block_on, exit, live, load};
 use crate::engine::environment::handle::{Environment, Found};
@@ -24,9 +24,9 @@ use crate::engine::leaders;
 use crate::engine::session;
 use crate::experiment::Parsed;
 use crate::plan;
-use crate::report::View;
 use crate::report::not_run::NotRun;
 use crate::report::suite::Part;
+use crate::report::{View, hang};
 use crate::timeline::ObjectRef;
 
 /// Runs; exits with the gravest code.
@@ -71,9 +71,14 @@ async fn carry_out(
 ) -> Result<u8, Failure> {
     let (execution, abort) = (&args.execution, listen()?);
     let environment = execution.environment(env, args.dry_run)?;
-    let (repeat, abort) = (args.repeat, &abort);
-    let command =
-        Command { execution, repeat, env, outputs, abort, environment, warned: Warned::default() };
+    let (repeat, watch) = (args.repeat, args.watch && env.stderr.live);
+    let command = Command::new(execution, env, outputs, &abort, environment);
+    let command = Command { repeat, watch, ..command };
+    if args.watch && !watch {
+        let why = "--watch needs a terminal that can redraw (not CI, not TERM=dumb); progress is \
+                   shown as plain lines";
+        complain_lines(&hang("note: ", why, env.stderr.width));
+    }
     execution.warn(experiments, env);
     refuse_open(&command, experiments).await?;
     if args.dry_run {

@@ -10,7 +10,6 @@ use super::command::Command;
 use super::env::Env;
 use super::judge::Judged;
 use super::outputs::Outputs;
-use super::progress::Warned;
 use super::{block_on, execution, exit, failure::Failure, load};
 use crate::engine::environment::handle::ClusterHandle;
 use crate::engine::seed;
@@ -83,15 +82,7 @@ pub(super) fn verify(
     let codes = block_on(async {
         let abort = execution::listen()?;
         let environment = execution.environment(env, false)?;
-        let command = Command {
-            execution: &execution,
-            repeat: 1,
-            env,
-            outputs: &outputs,
-            abort: &abort,
-            environment,
-            warned: Warned::default(),
-        };
+        let command = Command::new(&execution, env, &outputs, &abort, environment);
         let mut codes = Vec::new();
         for (number, index) in order(cells.len(), times, seed).into_iter().enumerate() {
             if abort.signal().is_some() {
@@ -248,7 +239,7 @@ pub(super) fn render(verified: &Verified, width: usize) -> String {
          predicted range",
         verified.seed
     );
-    format!("{}\n{}", crate::report::hang("verified: ", &title, width), table(header, rows))
+    format!("{}\n{}", crate::report::hang("verified: ", &title, width), table(width, header, rows))
 }
 
 #[cfg(test)]

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use tokio::sync::mpsc::unbounded_channel;
-
 use crate::cluster::Cluster;
 use crate::engine::abort::Abort;
 use crate::engine::environment::embedded;
@@ -96,9 +94,9 @@ async fn run_once(
     let (parsed, environment) = (parsed(experiment), environment(root));
     let runs_dir = root.join("runs");
     let session = Session { parsed: &parsed, runs_dir: &runs_dir, environment: &environment };
-    let (observer, _observed) = unbounded_channel();
+    let (follower, _seen) = crate::engine::follower::Follower::new();
     let abort = Abort::listen(|_, _| {}).unwrap();
-    session.run(handle, crate::engine::session::Start::now(1, None), observer, &abort).await
+    session.run(handle, crate::engine::session::Start::now(1, None), follower, &abort).await
 }
 
 /// The objects of a namespace but its pods and what follows them, with what is another when their

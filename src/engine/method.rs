@@ -14,6 +14,7 @@ use crate::engine::backend::Backend;
 use crate::engine::clock;
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::fault_reporter::FaultReporter;
+use crate::engine::follower::Observation;
 use crate::engine::job::{Job, probed_services, stage};
 use crate::engine::live::Live;
 use crate::engine::recorder::Recorder;
@@ -145,7 +146,11 @@ impl<'a, W: Backend> Method<'a, W> {
             let mut number = first;
             for step in steps {
                 match step {
-                    Step::Pause { hold } => tokio::time::sleep(*hold).await,
+                    Step::Pause { hold } => {
+                        let until = clock::now().plus(*hold);
+                        self.recorder.show_wait(vec!["the end of the pause".into()], until);
+                        tokio::time::sleep(*hold).await
+                    }
                     Step::Fault { name, fault, hold, meanwhile } => {
                         let undo_after = self.undo_after(step);
                         let pending =
@@ -290,6 +295,10 @@ impl<'a, W: Backend> Method<'a, W> {
             undo_after.requested,
         )?;
         self.state.borrow_mut().active.push((id, on));
+        let FaultReporter { step, target, component, .. } =
+            rollback::reporter(&undo, self.recorder);
+        let target = target.to_owned();
+        self.recorder.show(Observation::ToUndo { step, target, component, undo: undo.describe() });
         Ok(PendingUndo { id, undo, name })
     }
 
@@ -345,7 +354,9 @@ impl<'a, W: Backend> Method<'a, W> {
         confirmed: Moment,
         (hold, undo_after): (Duration, Option<Duration>),
     ) -> Result<(), RunError> {
-        let held = tokio::time::sleep(hold.saturating_sub(clock::now().since(confirmed)));
+        let until = confirmed.plus(hold);
+        self.recorder.show_wait(vec!["the end of the fault".into()], until);
+        let held = tokio::time::sleep(until.since(clock::now()));
         let set = async {
             if let Some(undo_after) = undo_after {
                 self.set_timers_anew(pending, undo_after).await?;
@@ -424,6 +435,10 @@ impl<'a, W: Backend> Method<'a, W> {
     /// when its node is up, which is earlier.
     async fn recovered(&self) -> Result<(), RunError> {
         let limit = self.job.experiment.steady_state_timeout;
+        let missing = self.not_recovered(&self.recorder.live());
+        if !missing.is_empty() {
+            self.recorder.show_wait(missing, clock::now().plus(limit));
+        }
         let whole = self.recorder.until(|live| self.not_recovered(live).is_empty().then_some(()));
         tokio::time::timeout(limit, whole).await.map_err(|_| {
             let missing = few(self.not_recovered(&self.recorder.live()));

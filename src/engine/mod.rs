@@ -17,6 +17,7 @@ pub(crate) mod error;
 #[cfg(test)]
 mod existing_tests;
 pub(crate) mod fault_reporter;
+pub(crate) mod follower;
 mod job;
 pub(crate) mod leaders;
 pub(crate) mod live;

@@ -12,29 +12,11 @@ use tokio::task::JoinHandle;
 
 use crate::agent::AgentMessage;
 use crate::engine::clock;
+use crate::engine::follower::{Follower, Observation, Tally};
 use crate::engine::live::Live;
 use crate::timeline::{
-    AttemptWriter, Component, Event, FaultPhase, Moment, ProbeSpan, Record, RunFolder,
+    AttemptWriter, Component, Event, FaultPhase, Moment, Outcome, ProbeSpan, Record, RunFolder,
 };
-
-/// What someone who follows a run sees, as it happens.
-#[derive(Clone, Debug)]
-pub(crate) enum Observation {
-    Record(Record),
-    /// A probe began to fail.
-    Failing {
-        probe: String,
-        /// When the first failure was sent.
-        sent: Moment,
-        class: String,
-    },
-    /// A probe has not failed for three seconds.
-    Answering {
-        probe: String,
-        /// When the last failure was sent.
-        sent: Moment,
-    },
-}
 
 /// After so long without a failure a probe counts as answered again: one that fails now and
 /// then, as where one of three back ends is dead, would be reported at every attempt.
@@ -45,6 +27,7 @@ const QUIET: Duration = Duration::from_secs(3);
 pub(crate) struct Recorder {
     records: UnboundedSender<Record>,
     attempts: UnboundedSender<AgentMessage>,
+    follower: Follower,
     shared: Arc<Shared>,
 }
 
@@ -67,11 +50,8 @@ pub(crate) struct Recording {
 }
 
 impl Recorder {
-    /// Starts to record into `folder`; `observer` is shown what happens.
-    pub(crate) fn start(
-        folder: RunFolder,
-        observer: UnboundedSender<Observation>,
-    ) -> (Self, Recording) {
+    /// Starts to record into `folder`; `follower` is shown what happens.
+    pub(crate) fn start(folder: RunFolder, follower: Follower) -> (Self, Recording) {
         // Without a bound: an undo must not wait for a disk that is slow, and what comes in is
         // bounded by the rates of the probes and the changes of a small cluster.
         let (records, records_in) = mpsc::unbounded_channel();
@@ -79,14 +59,14 @@ impl Recorder {
         let shared = Arc::new(Shared::default());
         let writer = Writer {
             folder,
-            observer,
+            follower: follower.clone(),
             shared: shared.clone(),
             files: BTreeMap::new(),
             states: BTreeMap::new(),
             undos: BTreeSet::new(),
         };
         let task = tokio::spawn(writer.work(records_in, attempts_in));
-        (Self { records, attempts, shared }, Recording { task })
+        (Self { records, attempts, follower, shared }, Recording { task })
     }
 
     /// Records something that happened now.
@@ -98,6 +78,16 @@ impl Recorder {
     pub(crate) fn record(&self, record: Record) {
         // The recorder outlives all who send to it.
         let _ = self.records.send(record);
+    }
+
+    /// Shows something that the timeline does not keep.
+    pub(crate) fn show(&self, observation: Observation) {
+        self.follower.show(observation);
+    }
+
+    /// Shows that the run waits.
+    pub(crate) fn show_wait(&self, what: Vec<String>, until: Moment) {
+        self.show(Observation::Waiting { at: clock::now(), what, until });
     }
 
     /// Where records are sent.
@@ -141,7 +131,7 @@ impl Recording {
 
 struct Writer {
     folder: RunFolder,
-    observer: UnboundedSender<Observation>,
+    follower: Follower,
     shared: Arc<Shared>,
     files: BTreeMap<String, ProbeFile>,
     states: BTreeMap<String, ProbeState>,
@@ -199,7 +189,7 @@ impl Writer {
         let written = self.folder.record(&record).map_err(|e| e.to_string());
         self.kept(written);
         self.shared.live().observe(&record);
-        let _ = self.observer.send(Observation::Record(record));
+        self.follower.show(Observation::Record(record));
     }
 
     fn message(&mut self, message: AgentMessage) {
@@ -234,7 +224,7 @@ impl Writer {
             .append(bytes)
             .and_then(|()| file.writer.flush())
             .map_err(|e| format!("cannot write attempts: {e}"));
-        let mut observations = Vec::new();
+        let (mut observations, mut tallies) = (Vec::new(), Vec::new());
         let mut live = self.shared.live();
         let Some(state) = live.probes.get_mut(probe) else { return };
         let failing = self.states.entry(probe.to_owned()).or_default();
@@ -244,13 +234,13 @@ impl Writer {
             if attempt.outcome.is_ok() || attempt.outcome.is_failure() {
                 state.attempt(sent, attempt.outcome);
                 observations.extend(failing.attempt(probe, sent, attempt.outcome));
+                Tally::add(&mut tallies, sent, attempt.outcome);
             }
         }
         drop(live);
         self.kept(written);
-        for observation in observations {
-            let _ = self.observer.send(observation);
-        }
+        observations.push(Observation::Attempts { probe: probe.to_owned(), tallies });
+        observations.into_iter().for_each(|observation| self.follower.show(observation));
     }
 
     /// An agent has ended: those of its probes that had begun have stopped.
@@ -264,12 +254,7 @@ impl Writer {
 }
 
 impl ProbeState {
-    fn attempt(
-        &mut self,
-        probe: &str,
-        sent: Moment,
-        outcome: crate::timeline::Outcome,
-    ) -> Option<Observation> {
+    fn attempt(&mut self, probe: &str, sent: Moment, outcome: Outcome) -> Option<Observation> {
         let probe = probe.to_owned();
         if outcome.is_failure() {
             self.last_failure = self.last_failure.max(Some(sent));

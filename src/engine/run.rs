@@ -31,6 +31,8 @@ const TAKEN_IN: Duration = Duration::from_secs(5);
 /// When to report what is still waited for; then each time after twice as long: what is said again is
 /// not news.
 const FIRST_TELL: Duration = Duration::from_secs(5);
+/// How often those who follow are shown it.
+const SHOWN_EACH: Duration = Duration::from_millis(500);
 /// A container that ended not longer ago than this may be a cause, whenever the wait began.
 const RECENT: Duration = Duration::from_secs(60);
 /// How long the pods may take to be looked at once the limit is over.
@@ -302,6 +304,7 @@ async fn workload_ready(
                 .hint(what_helps(&readiness.waiting))
                 .maybe_hint(out_of_inotify(&pods)));
         }
+        waiting.show(readiness.waiting.iter().cloned());
         if waiting.is_due() {
             waiting.tell(&readiness.waiting, &[]);
         }
@@ -326,6 +329,8 @@ struct Waiting<'a> {
     began: tokio::time::Instant,
     /// After how long it says so the next time.
     tell: Duration,
+    /// When to show again what is missing to those who follow.
+    show: tokio::time::Instant,
     /// The causes that were reported: each is reported once.
     reported: BTreeSet<String>,
 }
@@ -333,11 +338,20 @@ struct Waiting<'a> {
 impl<'a> Waiting<'a> {
     fn new(limit: Duration, recorder: &'a Recorder) -> Self {
         let began = tokio::time::Instant::now();
-        Self { limit, recorder, began, tell: FIRST_TELL, reported: BTreeSet::new() }
+        Self { limit, recorder, began, tell: FIRST_TELL, show: began, reported: BTreeSet::new() }
     }
 
     fn is_over(&self) -> bool {
         self.began.elapsed() >= self.limit
+    }
+
+    /// Shows what is missing; numbers in it change at every attempt, so not too often.
+    fn show(&mut self, missing: impl Iterator<Item = String>) {
+        if self.show <= tokio::time::Instant::now() {
+            self.show = tokio::time::Instant::now() + SHOWN_EACH;
+            let left = self.limit.saturating_sub(self.began.elapsed());
+            self.recorder.show_wait(missing.collect(), clock::now().plus(left));
+        }
     }
 
     /// Since when what happened may be a cause.
@@ -385,6 +399,8 @@ async fn reach(
             recorder.event(Event::SteadyStateMissed { before, conditions });
             return Err(why);
         }
+        let missing = judged.iter().filter(|condition| condition.since.is_none());
+        waiting.show(missing.map(|condition| condition.text.clone()));
         if waiting.is_due() {
             let asked =
                 asked.get_or_insert_with(|| Box::pin(backend.pod_problems(waiting.since())));

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use tokio::sync::mpsc::UnboundedSender;
 
 use crate::cluster::{Cluster, ClusterError, Workload};
 use crate::engine::abort::Abort;
@@ -19,9 +18,10 @@ use crate::engine::environment::handle::{
     ClusterHandle, EmbeddedNodes, Environment, KindNodes, Nodes,
 };
 use crate::engine::error::RunError;
+use crate::engine::follower::Follower;
 use crate::engine::job::{Arm, Job};
 use crate::engine::plan::behind;
-use crate::engine::recorder::{Observation, Recorder};
+use crate::engine::recorder::Recorder;
 use crate::engine::run::{self, RunEnd};
 use crate::engine::seed;
 use crate::engine::undo::ledger::{Access, Ledger, RunRef};
@@ -174,7 +174,7 @@ struct Once<'a> {
     anchor: Anchor,
     seed: u64,
     repetition: Option<(u32, u32)>,
-    observer: UnboundedSender<Observation>,
+    follower: Follower,
     abort: &'a Abort,
 }
 
@@ -184,7 +184,7 @@ impl Session<'_> {
         &self,
         handle: &ClusterHandle,
         start: Start,
-        observer: UnboundedSender<Observation>,
+        follower: Follower,
         abort: &Abort,
     ) -> Result<Ended, RunError> {
         let parsed = &resolved(handle, self.parsed).await?;
@@ -199,7 +199,7 @@ impl Session<'_> {
             anchor,
             seed,
             repetition,
-            observer,
+            follower,
             abort,
         };
         match &handle.nodes {
@@ -311,7 +311,7 @@ impl<'o> Once<'o> {
         let folder = RunFolder::create(self.session.runs_dir, &self.header());
         let folder = folder.map_err(cannot_record)?;
         let path = folder.path().to_owned();
-        let (recorder, recording) = Recorder::start(folder, self.observer);
+        let (recorder, recording) = Recorder::start(folder, self.follower);
         for text in &handle.warnings {
             recorder.event(Event::Note { warning: true, text: text.clone() });
         }

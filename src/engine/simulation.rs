@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::mpsc;
 
 use crate::engine::abort::Abort;
 use crate::engine::backend::fake::{Failure, FakeBackend};
 use crate::engine::error::{RunError, RunErrorKind};
+use crate::engine::follower::Follower;
 use crate::engine::job::Job;
 use crate::engine::recorder::Recorder;
 use crate::engine::run::{self, RunEnd, Stop};
@@ -115,7 +115,7 @@ async fn simulate_method(
 ) -> Simulated {
     let dir = tempfile::tempdir().unwrap();
     let folder = RunFolder::create(&dir.path().join("runs"), &header()).unwrap();
-    let (recorder, recording) = Recorder::start(folder, mpsc::unbounded_channel().0);
+    let (recorder, recording) = Recorder::start(folder, Follower::new().0);
     let mut ledger = Ledger::open(&dir.path().join("ledger")).unwrap();
     let (signal, abort) = Abort::by_hand();
     if let Some(after) = interrupt {
@@ -648,7 +648,7 @@ async fn a_timeline_that_cannot_be_written_ends_the_run_and_everything_is_undone
     let folder = RunFolder::create(dir.path(), &header()).unwrap();
     // Where the probe's attempts should go something else is in the way.
     std::fs::create_dir(folder.path().join("web.attempts")).unwrap();
-    let (recorder, recording) = Recorder::start(folder, mpsc::unbounded_channel().0);
+    let (recorder, recording) = Recorder::start(folder, Follower::new().0);
     let mut ledger = Ledger::open(&dir.path().join("ledger")).unwrap();
     let (experiment, tuning, mut backend) =
         (experiment(), Tuning::default(), FakeBackend::new(None));
@@ -695,7 +695,7 @@ async fn an_agents_end_is_that_of_its_own_probes() {
     let dir = tempfile::tempdir().unwrap();
     let folder = RunFolder::create(dir.path(), &header()).unwrap();
     let path = folder.path().to_owned();
-    let (recorder, recording) = Recorder::start(folder, mpsc::unbounded_channel().0);
+    let (recorder, recording) = Recorder::start(folder, Follower::new().0);
     for name in ["web", "control", "other"] {
         let probe = crate::probe::control::header(name, "host", None);
         let span = crate::timeline::ProbeSpan {

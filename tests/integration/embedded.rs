@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
+use rustix::termios::Winsize;
 use serde_json::Value;
 
 use super::program::{Home, Output, Started};
@@ -49,6 +50,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             each_nodes_port_leads_to_the_service_while_the_node_is_up,
         ),
         test("embedded::a_signal_before_the_fault", a_signal_before_the_fault),
+        test("embedded::lanes_grow_on_a_terminal", lanes_grow_on_a_terminal),
         test("embedded::a_killed_run_blocks_no_other", a_killed_run_blocks_no_other),
         test("embedded::a_probe_from_a_pod_is_refused", a_probe_from_a_pod_is_refused),
         test(
@@ -295,8 +297,11 @@ fn clients_see_rates_bursts_and_hung_connections() {
 /// The evicted pod is made anew on another node, and the node is uncordoned at the end.
 fn a_drained_node_takes_no_pod() {
     let home = Home::new();
-    let output = run(&home, &["run", "node-drain", "--cluster", "embedded"]);
+    let output = run(&home, &["run", "node-drain", "--cluster", "embedded", "--watch"]);
     assert_completed(&home, &output);
+    // Without a terminal there is nothing to draw on.
+    assert_eq!(output.stderr.matches("--watch needs a terminal").count(), 1);
+    assert!(!output.stderr.contains('\x1b'), "{}", output.stderr);
     output.says("nodeDrain confirmed").says("the node is uncordoned");
     assert_passed(&report(&home), "pods of web rescheduled");
     assert_clean(&home);
@@ -396,6 +401,26 @@ fn a_signal_before_the_fault() {
     output.exits(130).says("SIGINT: stopping, please wait").prints("interrupted");
     assert!(!output.stderr.contains("undo"), "{}", output.stderr);
     assert!(began.elapsed() < Duration::from_secs(5), "took {:?}", began.elapsed());
+    assert_clean(&home);
+}
+
+/// They show the fault, the node that is lost, and what an interruption undoes, and are gone in the end.
+fn lanes_grow_on_a_terminal() {
+    let home = Home::new();
+    let size = Winsize { ws_row: 30, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
+    let arguments = ["run", "worker-stop-fast", "--cluster", "embedded", "--watch"];
+    let mut run = home.start_on_terminal(&arguments, size);
+    for text in ["probe  control", "fault  nodeStop fast-detection-worker", "NotReady"] {
+        run.wait_for(text, 2 * MINUTE);
+    }
+    run.wait_for("(Ctrl-C does it now)", MINUTE);
+    run.signal("INT");
+    run.wait_for("interrupted by SIGINT", MINUTE);
+    run.wait_for("now: start node fast-detection-worker", MINUTE);
+    let output = run.finish();
+    output.exits(130).prints("interrupted");
+    let (_, last) = output.stderr.rsplit_once('\x1b').unwrap();
+    assert!(!last.contains("probe  "), "{last}");
     assert_clean(&home);
 }
 

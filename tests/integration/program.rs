@@ -1,11 +1,15 @@
 //! The program as a user starts it, in a home of its own.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::pty::{self, OpenptFlags};
+use rustix::termios::Winsize;
 use tempfile::TempDir;
 
 /// The program's file.
@@ -142,14 +146,39 @@ spec:
         arguments: &[&str],
         change: impl FnOnce(&mut Command),
     ) -> Started {
-        static STARTED: AtomicUsize = AtomicUsize::new(0);
-        let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let stderr = self.path().join(format!("stderr-{number}"));
-        let file = std::fs::File::create(&stderr).unwrap();
+        let (stderr, file) = self.stderr();
         let mut command = self.command(arguments);
         change(&mut command);
         let child = command.stderr(file).spawn().unwrap();
-        Started { child: Some(child), stderr }
+        Started { child: Some(child), stderr, terminal: None }
+    }
+
+    /// Starts the program on a terminal of this size: what it writes there is its standard error.
+    pub(crate) fn start_on_terminal(&self, arguments: &[&str], size: Winsize) -> Started {
+        let (stderr, mut file) = self.stderr();
+        let terminal = pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        pty::grantpt(&terminal).unwrap();
+        pty::unlockpt(&terminal).unwrap();
+        rustix::termios::tcsetwinsize(&terminal, size).unwrap();
+        let name = pty::ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+        let program_side = File::options().read(true).write(true).open(name).unwrap();
+        let mut command = self.command(arguments);
+        command.env("TERM", "xterm").env_remove("CI").stderr(program_side);
+        let child = command.spawn().unwrap();
+        // Reading fails once the program has ended, and `command` with its end of the terminal.
+        drop(command);
+        let terminal = std::thread::spawn(move || {
+            let _ = std::io::copy(&mut File::from(terminal), &mut file);
+        });
+        Started { child: Some(child), stderr, terminal: Some(terminal) }
+    }
+
+    fn stderr(&self) -> (PathBuf, File) {
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let path = self.path().join(format!("stderr-{number}"));
+        let file = File::create(&path).unwrap();
+        (path, file)
     }
 }
 
@@ -158,6 +187,8 @@ spec:
 pub(crate) struct Started {
     child: Option<Child>,
     stderr: PathBuf,
+    /// Copies what is written to its terminal.
+    terminal: Option<JoinHandle<()>>,
 }
 
 impl Started {
@@ -198,6 +229,7 @@ impl Started {
     /// Waits for its end.
     pub(crate) fn finish(mut self) -> Output {
         let mut output = finish(self.child.take().unwrap());
+        self.terminal.take().map_or(Ok(()), JoinHandle::join).unwrap();
         output.stderr = self.said();
         output
     }

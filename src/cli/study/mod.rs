@@ -20,7 +20,6 @@ use super::env::Env;
 use super::execution::listen;
 use super::load::{self, Setting};
 use super::outputs::Outputs;
-use super::progress::Warned;
 use super::{block_on, exit, failure::Failure};
 use crate::engine::backend::embedded;
 use crate::engine::error::RunError;
@@ -46,15 +45,8 @@ pub(super) fn study(args: &args::Study, env: &Env) -> Result<u8, Failure> {
     block_on(async {
         let abort = listen()?;
         let environment = execution.environment(env, args.dry_run)?;
-        let command = Command {
-            execution,
-            repeat: study.repeat,
-            env,
-            outputs: &outputs,
-            abort: &abort,
-            environment,
-            warned: Warned::default(),
-        };
+        let command = Command::new(execution, env, &outputs, &abort, environment);
+        let command = Command { repeat: study.repeat, ..command };
         execution.warn(study.cells.iter().map(|cell| &cell.parsed), env);
         let planned = Planned::new(&study, &command)?;
         if args.dry_run {

@@ -80,7 +80,7 @@ fn list_of<R: Row>(rows: &[R], form: ListForm, columns: usize) -> String {
     let shown = header.len();
     let cells = rows.iter().map(|row| row.cells().into_iter().take(shown).collect());
     match form {
-        ListForm::Text | ListForm::Wide => report::table_within(columns, header, cells),
+        ListForm::Text | ListForm::Wide => report::list(columns, header, cells),
         ListForm::Json => report::json::pretty(&rows),
         ListForm::Yaml => report::json::yaml(&rows),
     }

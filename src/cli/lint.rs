@@ -149,6 +149,7 @@ fn show(found: &Found, env: &Env) {
             &title(&found.subject, picture),
             &picture.outlook,
             &picture.kubelets,
+            env.width,
         ));
     }
 }

@@ -216,7 +216,7 @@ fn show(predicted: &Predicted, parsed: &Parsed, env: &Env) {
     });
     // Figures for a cluster that can't be would be lies.
     if predicted.forecast.why_not.is_none() {
-        print(&lint::text::render("Settings", &predicted.outlook, &[]));
+        print(&lint::text::render("Settings", &predicted.outlook, &[], env.width));
     }
 }
 

@@ -135,7 +135,7 @@ fn tuned_config(tuned: &Tuned, config: &KindConfig, env: &Env) -> Result<Option<
         "# Settings recommended by `kubectl outage tune` for {}.\n# Predicted, not measured: \
          detection within {:.1} (p50 {:.1}), {} heartbeat writes a second at {} nodes.\n{}",
         tune::text::goals(tuned),
-        detection.max,
+        detection.max.ceil(1),
         detection.p50,
         found.choice.writes_per_second.round(),
         tuned.goals.nodes,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::model::{
-    Beat, Cost, GlitchRisk, Heartbeat, KubeletEnd, Risk, Trap, cost, heartbeat, predict,
+    Beat, Cost, GlitchRisk, Heartbeat, KubeletEnd, Late, Risk, Trap, cost, heartbeat, predict,
     traps_of_tuning,
 };
 use crate::stats::{Between, Seconds};
@@ -53,6 +53,8 @@ pub(crate) struct Outlook {
     pub heartbeat_interval: Seconds,
     /// From a node's last breath until it is NotReady.
     pub detection: Option<Between>,
+    /// The nodes for which it takes longer; `None`: none.
+    pub late: Option<Late>,
     /// Why detection is not predicted.
     pub why_not: Option<String>,
     pub cost: Cost,
@@ -87,7 +89,8 @@ pub(crate) fn outlook(tuning: &Tuning, kubernetes: &str, api_servers: u32, nodes
         heartbeat: kind,
         heartbeat_interval: interval.into(),
         why_not: prediction.as_ref().err().map(ToString::to_string),
-        detection: prediction.ok().map(|prediction| prediction.detection),
+        detection: prediction.as_ref().ok().map(|prediction| prediction.detection),
+        late: prediction.ok().and_then(|prediction| prediction.late),
         cost: cost(&tuning, nodes),
         default_cost: cost(&Tuning::defaults(kubernetes), nodes),
         glitches: risk.as_ref().map(glitch).unwrap_or_default(),

@@ -3,14 +3,20 @@
 use super::KubeletGroup;
 use super::outlook::{Outlook, Settings};
 use crate::model::{Cost, GlitchRisk, Heartbeat};
-use crate::stats::Seconds;
+use crate::report::hang;
 use crate::timeline::few;
 
 /// The outlook in lines: settings, heartbeat, detection, cost, risk. `kubelets` are listed apart
 /// where they differ.
-pub(crate) fn render(title: &str, outlook: &Outlook, kubelets: &[KubeletGroup]) -> String {
-    let mut lines = vec![title.to_owned()];
-    let mut row = |name: &str, text: String| lines.push(format!("  {name:23} {text}"));
+pub(crate) fn render(
+    title: &str,
+    outlook: &Outlook,
+    kubelets: &[KubeletGroup],
+    width: usize,
+) -> String {
+    let mut out = hang("", title, width);
+    let mut row =
+        |name: &str, text: String| out.push_str(&hang(&format!("  {name:23} "), &text, width));
     row("kubelet", kubelet(&outlook.settings));
     for group in kubelets.iter().skip(1) {
         row(
@@ -26,7 +32,7 @@ pub(crate) fn render(title: &str, outlook: &Outlook, kubelets: &[KubeletGroup]) 
         row("NotReady after a glitch", chances(&outlook.glitches));
         row("NotReady by loss", losses(outlook));
     }
-    lines.join("\n") + "\n"
+    out
 }
 
 fn kubelet(settings: &Settings) -> String {
@@ -57,12 +63,8 @@ fn heartbeat(outlook: &Outlook) -> String {
 fn detection(outlook: &Outlook) -> String {
     match (&outlook.detection, &outlook.why_not) {
         (Some(between), _) => {
-            let seconds = |seconds: Seconds| format!("{seconds:.1}");
-            format!(
-                "predicted {} to {} after a node's last sign of life",
-                seconds(between.least.or_zero()),
-                seconds(between.most)
-            )
+            let late = outlook.late.as_ref().map_or(String::new(), |late| format!("; {late}"));
+            format!("predicted {between:.1} after a node's last sign of life{late}")
         }
         (None, why) => format!("not predicted: {}", why.as_deref().unwrap_or_default()),
     }

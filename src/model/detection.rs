@@ -14,6 +14,7 @@
 //!
 //! Only settings go in, never a measurement of the run.
 
+use std::fmt;
 use std::time::Duration;
 
 #[cfg(test)]
@@ -59,7 +60,7 @@ impl KubeletEnd {
 }
 
 /// The kubelet waits between 1 and 1.04 times its setting from one heartbeat to the next.
-const JITTER: f64 = 1.04;
+pub(super) const JITTER: f64 = 1.04;
 /// The API keeps a status post's time in whole seconds, so that the controller does not see the second post in one.
 const WHOLE_SECOND: Duration = Duration::from_secs(1);
 /// A pass takes so long, and the controller's loop sleeps the period *after* it: measured 1.0007 to 1.0011 s for 1 s.
@@ -109,6 +110,14 @@ pub struct Late {
     pub most: Seconds,
     /// Why they take longer: a clause.
     pub why: String,
+}
+
+/// `up to 1.9% within 60.1s: a clause`.
+impl fmt::Display for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let share = (self.share * 1000.0).ceil() / 10.0;
+        write!(f, "up to {share}% within {:.1}: {}", self.most.ceil(1), self.why)
+    }
 }
 
 /// When a dead node will be detected.

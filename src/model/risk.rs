@@ -21,7 +21,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::detection::{
-    Beat, Heartbeat, Unpredictable, heartbeat, lease_interval, share_after_status,
+    Beat, Heartbeat, JITTER, Unpredictable, heartbeat, lease_interval, share_after_status,
 };
 use crate::stats::Seconds;
 use crate::timeline::Tuning;
@@ -135,10 +135,14 @@ impl Risk {
         1.0 - ((-silent).ln_1p() * f64::from(nodes)).exp()
     }
 
-    /// The longest glitch that never makes a healthy node NotReady, in seconds: it takes k
-    /// heartbeats, and k + 1 intervals are still within n p.
+    /// The longest glitch that never makes a healthy node NotReady, in seconds, whatever the jitter.
+    /// One that takes k heartbeats leaves a gap of k + 1 intervals, at most as long as itself and
+    /// two of them, and it takes no more than k while it is no longer than k intervals.
     pub(crate) fn rides_out(&self) -> f64 {
-        ((self.patience / self.beat).floor() - 1.0).max(0.0) * self.beat
+        let shortest = self.beat / MEAN_JITTER;
+        let longest = shortest * JITTER;
+        let taken = ((self.patience / longest).floor() - 1.0).max(0.0);
+        f64::max(taken * shortest, self.patience - 2.0 * longest)
     }
 
     /// The probability that, in the gap that begins after a heartbeat that came, the node is found
@@ -448,6 +452,26 @@ mod tests {
             let day = risk.day(loss, nodes);
             prop_assert!((0.0..=1.0).contains(&day));
             prop_assert!(risk.day(loss + more, nodes) >= day - 1e-9 && risk.day(loss, nodes + 1) >= day - 1e-12);
+        }
+
+        /// Whatever the kubelet waits from one heartbeat to the next.
+        #[test]
+        fn a_glitch_that_is_ridden_out_leaves_no_gap_that_is_too_long(
+            beat in 0.5f64..12.0, period in 0.5f64..10.0, grace in 1.0f64..60.0,
+            waits in proptest::collection::vec(1.0f64..JITTER, 200),
+        ) {
+            let risk = Risk::of(&tuned(beat, period, grace), "v1.34.4").unwrap();
+            let waits: Vec<f64> = waits.iter().map(|wait| wait * risk.beat / MEAN_JITTER).collect();
+            let length = risk.rides_out() - 1e-9;
+            for first in 1..waits.len() {
+                let (mut lost, mut after) = (0.0, first);
+                while after < waits.len() - 1 && lost + waits[after] <= length {
+                    lost += waits[after];
+                    after += 1;
+                }
+                let gap = waits[first - 1] + lost + waits[after];
+                prop_assert!(length <= 0.0 || gap <= risk.patience + 1e-6, "{gap} {risk:?}");
+            }
         }
 
         /// Nothing below n p - 2 h (the last heartbeat before and the first after each lie up to

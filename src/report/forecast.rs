@@ -166,7 +166,7 @@ pub fn render(report: &ForecastReport, width: usize, ascii: bool) -> String {
         let step = report.steps.iter().find(|step| step.step == outcome.step);
         out.push('\n');
         out.push_str(&hang("", &heading(outcome, step), width));
-        out.push_str(&rows(outcome));
+        out.push_str(&rows(outcome, width));
         out.push_str(&drawn(&outcome.detection_histogram, ascii));
     }
     out
@@ -190,10 +190,7 @@ fn heading(outcome: &Outcome, step: Option<&StepPrediction>) -> String {
     };
     let bounds = match step.map(|step| (&step.prediction, &step.why_not)) {
         Some((Some(prediction), _)) => {
-            let late = prediction.late.as_ref().map_or(String::new(), |late| {
-                let share = (late.share * 1000.0).round() / 10.0;
-                format!("; up to {share}% within {:.1}: {}", late.most, late.why)
-            });
+            let late = prediction.late.as_ref().map_or(String::new(), |late| format!("; {late}"));
             let all = outcome.predicted.iter().find(|it| it.quantity == Quantity::Detection.name());
             let all = all.map_or(prediction.detection, |it| it.between);
             let all = match format!("{all:.1}") == format!("{:.1}", prediction.detection) {
@@ -208,7 +205,7 @@ fn heading(outcome: &Outcome, step: Option<&StepPrediction>) -> String {
     format!("step {}, {fault} of {}{asked}{bounds}", outcome.step, outcome.node)
 }
 
-fn rows(outcome: &Outcome) -> String {
+fn rows(outcome: &Outcome, width: usize) -> String {
     let all = |summary: &Summary| summary.n + summary.never;
     let rows = outcome.rows().into_iter().filter(|(_, summary, _)| all(summary) > 0).map(
         |(name, summary, say)| {
@@ -225,7 +222,7 @@ fn rows(outcome: &Outcome) -> String {
             std::iter::once(name.to_owned()).chain(values).chain([never]).collect()
         },
     );
-    table(vec!["", "MIN", "5%", "MEDIAN", "95%", "MAX", "NEVER"], rows)
+    table(width, vec!["", "MIN", "5%", "MEDIAN", "95%", "MAX", "NEVER"], rows)
 }
 
 /// A row of blocks, and its ends.

@@ -2,7 +2,7 @@
 //! period.
 
 use super::style::Style;
-use super::table::table;
+use super::table::{UNBROKEN, table};
 use super::text::{dim, hang, width};
 use crate::analysis::findings::{BackendLatency, Latency, Quantiles};
 use crate::analysis::{Findings, Period, ProbeFinding};
@@ -112,7 +112,7 @@ fn periods(found: &Findings, probe: &ProbeFinding, style: &Style) -> String {
     };
     let mut header = vec!["LATENCY", "P50", "P90", "P99", "MAX", "ANSWERED", "FAILED"];
     header.extend(phases.then_some("SLOW IN"));
-    let table = table(header, probe.latency.iter().map(row));
+    let table = table(UNBROKEN, header, probe.latency.iter().map(row));
     let fits = table.lines().all(|line| width(line) + 4 <= style.width);
     let lines = |one: &Latency| {
         hang(

@@ -60,6 +60,6 @@ pub use ink::Ink;
 pub use printable::{is_unprintable, printable};
 pub use style::Style;
 pub use summary::Summary;
-pub use table::{table, table_within};
+pub use table::{list, table};
 pub use text::{fill, fit, hang};
 pub use view::View;

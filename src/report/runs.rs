@@ -1,7 +1,7 @@
 //! The table of `get runs`, as kubectl prints tables.
 
 use super::summary::Summary;
-use super::table::table_within;
+use super::table::list;
 use crate::stats::Seconds;
 
 /// A table of runs, in the order given. `wide` has more columns; `now` is the time that ages are
@@ -11,7 +11,7 @@ pub fn render(runs: &[Summary], wide: bool, now: jiff::Timestamp, columns: usize
     if wide {
         header.extend(["KUBERNETES", "PREDICTED", "UNREADY", "RECOVERY", "FAILED", "WHY"]);
     }
-    table_within(columns, header, runs.iter().map(|run| row(run, wide, now)))
+    list(columns, header, runs.iter().map(|run| row(run, wide, now)))
 }
 
 fn row(run: &Summary, wide: bool, now: jiff::Timestamp) -> Vec<String> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::style::Style;
 use super::summary::Summary;
-use super::table::table_within;
+use super::table::table;
 use super::text::{count, hang, judged};
 use crate::analysis::ErrorRate;
 use crate::compare::Comparisons;
@@ -181,7 +181,7 @@ pub fn render(report: &SpreadReport, style: &Style) -> String {
             run.word(),
         ]
     });
-    out.push_str(&table_within(
+    out.push_str(&table(
         style.width,
         vec!["RUN", "DETECTED", "ERRORS", "UNREADY", "RECOVERY", "FAILED", "VERDICT"],
         rows,
@@ -202,7 +202,7 @@ pub fn render(report: &SpreadReport, style: &Style) -> String {
         .iter()
         .map(|spread| spread_row("p99 latency (answered)", spread, |value| value.to_string()));
     let rows = rows.chain(p99).chain(report.error_rates.iter().map(RateSpread::row));
-    out.push_str(&table_within(style.width, vec!["", "MIN", "MEDIAN", "MAX", "N"], rows));
+    out.push_str(&table(style.width, vec!["", "MIN", "MEDIAN", "MAX", "N"], rows));
     out.push_str(&hang("", &compared(report), style.width));
     if let Some(least) = report.failing_at_least {
         let text = format!(

@@ -818,7 +818,7 @@ fn predictions_never_see_the_measurement() {
     let (good, bad) = (Judged::article(), Judged::new(Run::new(), experiment()));
     assert_eq!(good.view().predictions.steps, bad.view().predictions.steps);
     let detection = good.view().prediction().unwrap().detection;
-    assert_eq!(format!("{detection:.1}"), "3.0s to 6.6s");
+    assert_eq!(format!("{detection:.1}"), "2.9s to 6.7s");
 }
 
 /// Where the leader may die with its node, the tries know more than the closed form: the last line
@@ -875,7 +875,7 @@ fn predicted_bounds_are_judged() {
     let detection = &judged.verdict.assertions[0];
     assert_eq!(
         (detection.text.as_str(), detection.bound.as_str()),
-        ("detection within predicted", "within predicted 6.6s")
+        ("detection within predicted", "within predicted 6.7s")
     );
     let late = Run::new().endpoints(2, 1).kill(15_000).node(
         -9000,

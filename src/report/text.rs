@@ -27,13 +27,27 @@ pub fn fill(text: &str, columns: usize) -> Vec<String> {
     lines(words(text), columns.max(8))
 }
 
-/// The words of a text. What is between backticks is one: a command is copied as a whole.
-fn words(text: &str) -> impl Iterator<Item = &str> {
+/// The same in columns that may be narrow: a text is as wide as its longest word at least.
+pub(super) fn broken(text: &str, columns: usize) -> Vec<String> {
+    lines(words(text), columns)
+}
+
+/// The words of a text. What is between backticks is one: a command is copied as a whole; and so is
+/// a number with a blank at its thousands.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     let has_code = text.matches('`').count().is_multiple_of(2);
     let mut in_code = false;
-    text.split(move |c| {
+    let digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
+    let in_number = move |at: usize| {
+        let (before, after) = (&text.as_bytes()[..at], &text.as_bytes()[at + 1..]);
+        digit(before.last()) && after.iter().take(3).filter(|b| digit(Some(b))).count() == 3
+    };
+    let mut at = 0;
+    text.split(move |c: char| {
+        let here = at;
+        at += c.len_utf8();
         in_code ^= has_code && c == '`';
-        !in_code && matches!(c, ' ' | '\n' | '\t')
+        !in_code && (matches!(c, '\n' | '\t') || c == ' ' && !in_number(here))
     })
 }
 

@@ -50,6 +50,17 @@ impl Seconds {
         parts.into_iter().flatten().collect()
     }
 
+    /// The last with so many decimals that is not later: how a lower bound is printed.
+    pub fn floor(self, decimals: usize) -> Self {
+        let unit = 10i64.pow(9u32.saturating_sub(decimals as u32));
+        Self(self.0.div_euclid(unit).saturating_mul(unit))
+    }
+
+    /// The first with so many decimals that is not earlier: how an upper bound is printed.
+    pub fn ceil(self, decimals: usize) -> Self {
+        Self(-Self(-self.0).floor(decimals).0)
+    }
+
     pub fn rounded(self) -> Self {
         Self::from_f64(self.as_f64().round())
     }
@@ -150,10 +161,9 @@ impl Between {
         Self { least, most: most.max(least) }
     }
 
-    /// In tenths of a second, as it is printed beside a prediction.
-    fn in_tenths(self) -> Self {
-        let tenths = |seconds: Seconds| Seconds::from_f64((seconds.as_f64() * 10.0).round() / 10.0);
-        Self { least: tenths(self.least), most: tenths(self.most) }
+    /// With so many decimals, outward: what it has been said to hold, it holds.
+    fn outward(self, decimals: usize) -> Self {
+        Self { least: self.least.floor(decimals), most: self.most.ceil(decimals) }
     }
 
     /// Whether a length can be both.
@@ -163,15 +173,18 @@ impl Between {
 
     /// Whether a length can be both, as they are printed.
     pub fn overlaps_as_printed(self, other: Between) -> bool {
-        self.in_tenths().overlaps(other.in_tenths())
+        self.outward(1).overlaps(other.outward(1))
     }
 }
 
-/// `4.76s to 4.8s`; one number where both read the same.
+/// `4.76s to 4.8s`; one number where both read the same. With a precision, bounds that are outward.
 impl fmt::Display for Between {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (least, most) = match f.precision() {
-            Some(p) => (format!("{:.p$}", self.least), format!("{:.p$}", self.most)),
+            Some(p) => {
+                let Self { least, most } = self.outward(p);
+                (format!("{least:.p$}"), format!("{most:.p$}"))
+            }
             None => (self.least.to_string(), self.most.to_string()),
         };
         if least == most { f.write_str(&least) } else { write!(f, "{least} to {most}") }
@@ -214,6 +227,17 @@ mod tests {
             serde_json::from_str::<Seconds>("1.5").unwrap(),
             Seconds::from_nanos(1_500_000_000)
         );
+    }
+
+    #[test]
+    fn bounds_are_rounded_outward() {
+        let shown =
+            |least: f64, most: f64| format!("{:.1}", Between::new(least.into(), most.into()));
+        assert_eq!(shown(2.96, 6.006_6), "2.9s to 6.1s");
+        assert_eq!(shown(0.1 + 0.2, 40.0), "0.3s to 40.0s");
+        let between = |least: f64, most: f64| Between::new(least.into(), most.into());
+        assert!(between(2.96, 6.006_6).overlaps_as_printed(between(6.09, 6.1)));
+        assert!(!between(2.96, 6.0).overlaps_as_printed(between(6.11, 6.2)));
     }
 
     #[test]

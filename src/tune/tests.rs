@@ -103,7 +103,24 @@ fn the_issues_goals_have_settings() {
     for word in ["recommended", "current", "not measured", "k3s", "EKS", "GKE", "AKS"] {
         assert!(shown.contains(word), "{word}\n{shown}");
     }
-    assert!(markdown::render(&tuned).contains("| recommended |"));
+    assert!(markdown::render(&tuned).contains("| best |"));
+}
+
+/// Tables of several cluster sizes, as a terminal shows them.
+#[test]
+fn the_table_fits_a_terminal_and_rounds_its_bounds_outward() {
+    for columns in [60, 80, 120] {
+        let tuned = tune(&start(), &Goals { nodes: 3000, ..goals(7) });
+        let shown = text::render(&tuned, columns);
+        let table: Vec<&str> =
+            shown.lines().take_while(|line| !line.starts_with("best: ")).collect();
+        assert!(table.iter().all(|line| line.chars().count() <= columns), "{shown}");
+        if columns == 80 {
+            insta::assert_snapshot!(table.join("\n"));
+        }
+        let max = tuned.recommendation.unwrap().choice.detection.max;
+        assert!(shown.contains(&format!("{:.1}", max.ceil(1))), "{max} {shown}");
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub(crate) fn render(tuned: &Tuned, width: usize) -> String {
     out.push('\n');
     let rows: Vec<Row> = rows(tuned);
     out.push_str(&table(
+        width,
         HEADER.into(),
         rows.iter()
             .map(|row| std::iter::once(row.mark.to_owned()).chain(row.cells.clone()).collect()),
@@ -45,7 +46,7 @@ pub(super) const HEADER: [&str; 11] = [
     "P95",
     "MAX",
     "WRITES",
-    "FALSE POSITIVES",
+    "FALSE POSITIVES A MONTH",
     "RESTART RISK",
     "RIDES OUT",
 ];
@@ -62,8 +63,8 @@ pub(super) struct Row {
 pub(super) fn rows(tuned: &Tuned) -> Vec<Row> {
     let best = tuned.recommendation.as_ref().map(|found| &found.choice);
     let mark = |one: &Choice| match () {
-        () if Some(one) == best => "recommended",
-        () if Some(one) == tuned.present.as_ref() => "current",
+        () if Some(one) == best => "best",
+        () if Some(one) == tuned.present.as_ref() => "now",
         () => "",
     };
     let fits = |one: &&Choice| {
@@ -95,11 +96,11 @@ fn cells(one: &Choice) -> [String; 10] {
         one.settings.node_monitor_grace_period.to_minutes(),
         tenths(one.detection.p50),
         tenths(one.detection.p95),
-        tenths(one.detection.max),
+        tenths(one.detection.max.ceil(1)),
         rate(one.writes_per_second),
-        format!("{}/month", count(false_positives.by_loss_a_month)),
+        count(false_positives.by_loss_a_month),
         chance(false_positives.by_restart),
-        tenths(false_positives.rides_out),
+        tenths(false_positives.rides_out.floor(1)),
     ]
 }
 
@@ -151,7 +152,7 @@ pub(crate) fn goals(tuned: &Tuned) -> String {
 
 pub(super) fn legend(tuned: &Tuned) -> String {
     format!(
-        "{} of {} settings meet the goals; {} are on the Pareto front (-o json lists them). The table \
+        "best: recommended; now: current. {} of {} settings meet the goals; {} are on the Pareto front (-o json lists them). The table \
          has the fastest at each cost that meets the goals other than detection. P50, P95, MAX: from a node's last sign of life until \
          NotReady. WRITES: heartbeats to API server and etcd. FALSE POSITIVES: by lost heartbeats, all \
          nodes together. RESTART RISK: chance that one restart of the controller manager makes a healthy \
@@ -234,15 +235,15 @@ pub(super) fn impossible(unmet: &Unmet) -> String {
         false => "together with the other goals",
     };
     let at_best = match goal {
-        Goal::Detection => format!("the fastest takes up to {:.1}", best.detection.max),
+        Goal::Detection => format!("the fastest takes up to {:.1}", best.detection.max.ceil(1)),
         Goal::Rescheduling => format!(
             "the fastest detection takes up to {:.1}, and a second until the pods have a node",
-            best.detection.max
+            best.detection.max.ceil(1)
         ),
         Goal::FalsePositives => {
             format!("the fewest are {} a month", count(best.false_positives.by_loss_a_month))
         }
-        Goal::RideOut => format!("the longest is {:.1}", best.false_positives.rides_out),
+        Goal::RideOut => format!("the longest is {:.1}", best.false_positives.rides_out.floor(1)),
     };
     format!("cannot be met: {asked}, {than}: {at_best} ({})", settings(best))
 }

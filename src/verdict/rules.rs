@@ -43,7 +43,7 @@ pub(super) fn assertion(
     let Finding { outcome, measured, why, predicted, note } =
         finding.inconclusive_if(issue.map(str::to_owned));
     let text = format!("{subject} {bound}");
-    let bound = predicted.map_or(bound.clone(), |limit| format!("{bound} {limit:.1}"));
+    let bound = predicted.map_or(bound.clone(), |limit| format!("{bound} {:.1}", limit.ceil(1)));
     Assertion { name: expectation.name(), text, subject, bound, outcome, measured, note, why }
 }
 

@@ -66,7 +66,8 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "timeline",
             ],
         ),
-        ("lint", &["kind_config", "model", "stats", "timeline", "yaml"]),
+        // Printed as reports are.
+        ("lint", &["kind_config", "model", "report", "stats", "timeline", "yaml"]),
         // Its choices are described as lint describes settings, and printed as reports are.
         ("tune", &["lint", "model", "report", "stats", "timeline"]),
         // A journal keeps each cell's choices as the experiment's reader has them.

@@ -652,7 +652,7 @@ fn lint_tells_what_a_kind_config_means() {
     home.run(&["lint", &single[0], &single[1], &single[2], "--strict"])
         .exits(0)
         .prints("fast-detection")
-        .prints("predicted 3.0s to 6.0s")
+        .prints("predicted 2.9s to 6.1s")
         .prints("66 000");
     let json = home.run(&[
         "lint",

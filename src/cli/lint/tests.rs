@@ -132,7 +132,7 @@ fn the_image_tells_the_version_and_so_the_grace_period() {
 fn text_for_people() {
     let Linted { config, kubelets, .. } = linted(GOOD).unwrap();
     let outlook = lint::outlook(&config.tuning(), &config.kubernetes, 1, 1000);
-    insta::assert_snapshot!(lint::text::render("kind.yaml", &outlook, &kubelets));
+    insta::assert_snapshot!(lint::text::render("kind.yaml", &outlook, &kubelets, 100));
 }
 
 proptest! {

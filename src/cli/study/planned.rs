@@ -241,7 +241,7 @@ impl Document {
             "{}{}\n{}",
             hang("", &head, width),
             hang("", &order, width),
-            table(header, self.cells.iter().map(row))
+            table(width, header, self.cells.iter().map(row))
         )
     }
 }

@@ -33,7 +33,7 @@ pub fn text(report: &StudyReport, style: &Style) -> String {
     }
     for one in tables(report) {
         let header = one.header.iter().map(String::as_str).collect();
-        let _ = write!(out, "\n{}\n{}", one.title, table(header, one.rows.into_iter()));
+        let _ = write!(out, "\n{}\n{}", one.title, table(width, header, one.rows.into_iter()));
     }
     out.push('\n');
     for note in notes(report) {

@@ -890,7 +890,7 @@ fn predicted_bounds_are_judged() {
     let outcomes: Vec<&str> = late.verdict.assertions.iter().map(|a| a.outcome.word()).collect();
     assert_eq!((outcomes[0], outcomes[2]), ("FAIL", "FAIL"), "{:#?}", late.verdict);
     assert!(
-        terminal(&late, 100).contains("unexpected: detection took 9.0s, predicted 3.0s to 6."),
+        terminal(&late, 100).contains("unexpected: detection took 9.0s, predicted 2.9s to 6."),
         "{}",
         terminal(&late, 100)
     );

@@ -237,7 +237,8 @@ impl<'t> Builder<'t> {
 
     /// A key that is a list or a mapping: YAML allows it, but it is always a slip.
     fn no_key(&self, span: Span) -> Fatal {
-        let hint = match self.file.text[..span.start].ends_with('{') {
+        let (before, from) = self.file.text.split_at(span.start);
+        let hint = match before.ends_with('{') && from.starts_with('{') {
             true => "if this is a template, render it first; put a string with `{` in quotes",
             false => "put a key that begins with `[` or `{` in quotes: `\"[a]\": ..`",
         };

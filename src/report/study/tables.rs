@@ -58,7 +58,7 @@ pub fn describe(report: &StudyReport, style: &Style) -> String {
     });
     let header =
         vec!["RUN", "CELL", "REPETITION", "RESULT", "DETECTED", "ERRORS", "RECOVERY", "WHY"];
-    format!("{}\nEvery run\n{}", text(report, style), table(header, rows))
+    format!("{}\nEvery run\n{}", text(report, style), table(style.width.max(80), header, rows))
 }
 
 /// As Markdown, ready to be put into a document.

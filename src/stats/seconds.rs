@@ -177,12 +177,13 @@ impl Between {
     }
 }
 
-/// `4.76s to 4.8s`; one number where both read the same. With a precision, bounds that are outward.
+/// `4.76s to 4.8s`; one number where both read the same. In tenths, as predictions are printed, what
+/// it holds is never outside what is read.
 impl fmt::Display for Between {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (least, most) = match f.precision() {
             Some(p) => {
-                let Self { least, most } = self.outward(p);
+                let Self { least, most } = if p == 1 { self.outward(1) } else { *self };
                 (format!("{least:.p$}"), format!("{most:.p$}"))
             }
             None => (self.least.to_string(), self.most.to_string()),
@@ -235,6 +236,8 @@ mod tests {
             |least: f64, most: f64| format!("{:.1}", Between::new(least.into(), most.into()));
         assert_eq!(shown(2.96, 6.006_6), "2.9s to 6.1s");
         assert_eq!(shown(0.1 + 0.2, 40.0), "0.3s to 40.0s");
+        let measured = Between::new(4.931_923.into(), 4.931_933.into());
+        assert_eq!(format!("{measured:.3}"), "4.932s");
         let between = |least: f64, most: f64| Between::new(least.into(), most.into());
         assert!(between(2.96, 6.006_6).overlaps_as_printed(between(6.09, 6.1)));
         assert!(!between(2.96, 6.0).overlaps_as_printed(between(6.11, 6.2)));

@@ -2,7 +2,65 @@
 
 use std::time::Duration;
 
+use crate::timeline::clock::boot_id;
 use crate::timeline::{Event, Moment, ProbeSpan, Record};
+
+/// Exchanges of which the best measures a clock.
+pub(crate) const EXCHANGES: usize = 8;
+/// A bound that has grown by less is not worth a record.
+const SMALL_NS: u64 = 100_000;
+
+/// An agent's clock, as it was measured when the agent began, with a bound that grows where later
+/// measurements differ.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    offset: Offset,
+    /// The bound at the beginning, which is in the probes' files.
+    first_ns: u64,
+    same_boot: bool,
+    exchanges: Vec<Offset>,
+}
+
+impl Clock {
+    /// Of an agent on a machine with this boot id.
+    pub(crate) fn new(boot: &str, exchanges: &[Offset]) -> Self {
+        let same_boot = !boot.is_empty() && boot == boot_id();
+        let offset = settle(same_boot, exchanges);
+        Self { offset, first_ns: offset.uncertainty_ns, same_boot, exchanges: Vec::new() }
+    }
+
+    /// Takes another exchange; some of them make a measurement.
+    pub(crate) fn exchanged(&mut self, exchange: Offset) {
+        self.exchanges.push(exchange);
+        if self.exchanges.len() >= EXCHANGES {
+            self.measure();
+        }
+    }
+
+    /// All moments are converted with the first offset: in between it was nowhere farther off than
+    /// now. A measurement that is less exact and agrees says nothing new.
+    fn measure(&mut self) {
+        let exchanges = std::mem::take(&mut self.exchanges);
+        let known = &mut self.offset;
+        let seen = if exchanges.is_empty() { *known } else { settle(self.same_boot, &exchanges) };
+        if seen.uncertainty_ns > known.uncertainty_ns && seen.allows(*known) {
+            return;
+        }
+        let off = seen.ahead_ns.abs_diff(known.ahead_ns) + u128::from(seen.uncertainty_ns);
+        known.uncertainty_ns = known.uncertainty_ns.max(u64::try_from(off).unwrap_or(u64::MAX));
+    }
+
+    /// How far its moments may be off, if that is more than at the beginning.
+    pub(crate) fn widened(&mut self) -> Option<u64> {
+        self.measure();
+        let now = self.offset.uncertainty_ns;
+        (now > self.first_ns.saturating_add(SMALL_NS)).then_some(now)
+    }
+
+    pub(crate) fn offset(&self) -> Offset {
+        self.offset
+    }
+}
 
 /// How far an agent's clock is ahead of the runner's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +158,26 @@ mod tests {
             offset.convert_record(Record { at: Moment(5000), since: Some(Moment(3000)), event });
         assert_eq!((record.at, record.since), (Moment(4030), Some(Moment(1970))));
         assert!(matches!(record.event, Event::ObserverGap { until: Some(Moment(4030)), .. }));
+    }
+
+    #[test]
+    fn a_clock_that_drifts_is_less_certain() {
+        let offset = |ahead_ns, uncertainty_ns| Offset { ahead_ns, uncertainty_ns };
+        let mut clock = Clock::new("another machine's", &[offset(5_000_000, 300_000)]);
+        // A slow exchange that agrees says nothing.
+        clock.exchanged(offset(5_200_000, 50_000_000));
+        assert_eq!(clock.widened(), None);
+        // Of several the best counts; what it shows is not forgotten.
+        clock.exchanged(offset(30_000_000, 90_000_000));
+        clock.exchanged(offset(7_000_000, 200_000));
+        assert_eq!(clock.widened(), Some(2_200_000));
+        clock.exchanged(offset(5_000_000, 300_000));
+        assert_eq!(clock.widened(), Some(2_200_000));
+        assert_eq!(clock.offset(), offset(5_000_000, 2_200_000));
+        // One boot is one clock.
+        let mut own = Clock::new(&boot_id(), &[offset(10, 20)]);
+        own.exchanged(offset(400, 500));
+        assert_eq!((own.widened(), own.offset()), (None, Offset::SAME));
     }
 
     #[test]

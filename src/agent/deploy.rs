@@ -1,36 +1,35 @@
-//! The runner's side: brings an agent into a node, and turns what it says into messages.
+//! The runner's side: brings an agent into a node, and removes what is left of one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::clock::{Offset, settle};
-use super::protocol::{Frames, FromAgent, Hello, Message, Start, ToAgent, VERSION};
-use super::{AgentError, AgentHandle, AgentMessage, StopSignal, check_binary, names};
-use crate::node::{NodeAccess, NodeFile, NodeHandle, ProcessInput, ProcessOutput, ProcessStream};
+use super::link::{Link, WRITE_TIMEOUT};
+use super::protocol::{AttachPoint, Start};
+use super::pump::{Pump, WayBack};
+use super::{
+    AgentError, AgentHandle, AgentMessage, MOST_REACHING, STOP_TIMEOUT, StopSignal, check_binary,
+    names,
+};
+use crate::node::{NodeAccess, NodeFile, NodeHandle};
 use crate::probe::ProbeSpec;
-use crate::timeline::clock::boot_id;
-use crate::timeline::{Moment, ProbeHeader};
+use crate::timeline::ProbeHeader;
 
 /// Where it is put. kind's nodes have memory file systems on /tmp and /run, which hide what is
 /// uploaded.
 const DIRECTORY: &str = "/usr/local/bin";
 /// From the start of the program until its probes have begun.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
-const HEARTBEAT: Duration = Duration::from_secs(1);
-/// An agent that hears nothing for so long ends by itself.
-const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A write that takes longer goes to a node that stands still.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Exchanges that measure the agent's clock.
-const EXCHANGES: usize = 8;
+/// An agent that does not hear from its runner for so long ends by itself, where nothing else is
+/// asked for.
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
+/// Attempts that the runner has not read are kept up to so many bytes: an hour of 1000 a second.
+const MEMORY_BYTES: usize = 32 << 20;
 
 /// Where an agent is to work, and at what.
 #[derive(Clone, Debug)]
@@ -47,12 +46,14 @@ pub(crate) struct Placement {
     pub control: Option<ProbeHeader>,
     /// Whether it observes the node instead of asking.
     pub observe: bool,
+    /// How long it goes on without its runner: the stream to it may break for so long.
+    pub grace: Duration,
 }
 
 /// Uploads `program`, starts it, and returns when its probes have begun. It removes its own file
 /// immediately. Messages come until [`AgentMessage::Ended`]; none comes when this is an error.
 pub(crate) async fn deploy(
-    access: &dyn NodeAccess,
+    access: &Arc<dyn NodeAccess>,
     placement: Placement,
     program: &Arc<[u8]>,
     messages: UnboundedSender<AgentMessage>,
@@ -63,7 +64,7 @@ pub(crate) async fn deploy(
         .map_err(|why| AgentError::Binary { node: name.clone(), why })?;
     let prefix =
         file_prefix(&placement.run).map_err(|why| AgentError::Agent { node: name.clone(), why })?;
-    let path = format!("{prefix}{:016x}", random());
+    let path = format!("{prefix}{}", random(8));
     let refused = |what| {
         let node = name.clone();
         move |source| AgentError::Access { what, node, source }
@@ -72,21 +73,32 @@ pub(crate) async fn deploy(
     access.upload(&node, file).await.map_err(refused("upload"))?;
     let begun = async {
         let argv = [&path, "agent", "--unlink", &path];
-        let ProcessStream { input, output } =
-            access.open(&node, &argv).await.map_err(refused("start"))?;
-        begin(Link { input, output, frames: Frames::default() }, placement, messages).await
+        let stream = access.open(&node, &argv).await.map_err(refused("start"))?;
+        let point = AttachPoint {
+            name: path.rsplit('/').next().unwrap_or_default().to_owned(),
+            token: random(16),
+        };
+        begin(Link::new(stream), access.clone(), point, placement, messages).await
     };
     let begun = begun.await;
     if begun.is_err() {
-        // It may not have come to removing itself.
-        let _ = timeout(WRITE_TIMEOUT, access.open(&node, &["rm", "-f", &path])).await;
+        // It may work and not be heard, or not have come to removing its file.
+        let _ = access.run(&node, WRITE_TIMEOUT, &["sh", "-c", &ending(&path, &path)]).await;
     }
     begun
 }
 
-/// Removes what agents of a run may have left in a node when the runner died, or was asked to end,
-/// between uploading one and its own removal; and what earlier runs have left. May be called any
-/// number of times; a file that is not there is not an error.
+/// So many bytes that nobody can guess, in hexadecimal.
+fn random(bytes: usize) -> String {
+    let mut random = [0; 16];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random)
+        .expect("the system gives random numbers");
+    random[..bytes].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Ends the agents of a run in a node, whose runner died, and removes what they may have left when
+/// that was between uploading one and its own removal; and what earlier runs have left. May be
+/// called any number of times; a file that is not there is not an error.
 ///
 /// Errors when the node is not up, and when the run's id can't be part of a file's name.
 pub(crate) async fn sweep(
@@ -107,11 +119,22 @@ pub(crate) const OVER_MINUTES: u32 = 10;
 
 fn sweeping(prefix: &str) -> String {
     // As many as the random part has: an id may begin with another.
-    let file = format!("{prefix}{}", "?".repeat(16));
+    let (files, pattern) = (format!("{prefix}{}", "?".repeat(16)), format!("{prefix}[0-9a-f]*"));
     format!(
-        "rm -f {file} || exit 1\n\
+        "{}\n\
          find {DIRECTORY} -maxdepth 1 -name '.outage-agent-*' -cmin +{OVER_MINUTES} -exec rm -f {{}} + 2>/dev/null\n\
-         exit 0"
+         exit 0",
+        ending(&files, &pattern)
+    )
+}
+
+/// Ends the processes whose program was one of these files, and removes the files.
+fn ending(files: &str, pattern: &str) -> String {
+    format!(
+        "ls -l /proc/[0-9]*/exe 2>/dev/null | \
+         sed -n 's#.*/proc/\\([0-9]*\\)/exe -> {pattern}\\( .*\\)*$#\\1#p' | \
+         xargs -r kill -9 2>/dev/null\n\
+         rm -f {files} || exit 1"
     )
 }
 
@@ -127,187 +150,44 @@ fn file_prefix(run: &str) -> Result<String, String> {
 /// Shakes hands with a program that was started, and returns when its probes have begun.
 async fn begin(
     mut link: Link,
+    access: Arc<dyn NodeAccess>,
+    point: AttachPoint,
     placement: Placement,
     messages: UnboundedSender<AgentMessage>,
 ) -> Result<AgentHandle, AgentError> {
-    let node = placement.node.name.clone();
-    let probes = names(&placement.probes, placement.control.as_ref());
+    let Placement { node, probes, control, pod_uid, observe, grace, .. } = placement;
+    let name = node.name.clone();
+    let own = names(&probes, control.as_ref());
+    let start = Start {
+        probes,
+        control,
+        grace_ms: grace.as_millis() as u64,
+        attach: Some(point.clone()),
+        memory_bytes: MEMORY_BYTES,
+        pod_uid,
+        source: None,
+        observe: observe.then(|| name.clone()),
+    };
     let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
     let silent =
-        |_| AgentError::Silent { what: "start", node: node.clone(), within: HANDSHAKE_TIMEOUT };
-    let failed = |why| AgentError::Agent { node: node.clone(), why };
-    let shaken = timeout_at(deadline, shake_hands(&mut link, placement)).await;
-    let (offset, first) = shaken.map_err(silent)?.map_err(failed)?;
+        |_| AgentError::Silent { what: "start", node: name.clone(), within: HANDSHAKE_TIMEOUT };
+    let failed = |why| AgentError::Agent { node: name.clone(), why };
+    let shaken = timeout_at(deadline, link.start(start)).await;
+    let begun = shaken.map_err(silent)?.map_err(failed)?;
     let token = CancellationToken::new();
     let (done, ended) = oneshot::channel();
-    let mut pump = Pump { link, offset, messages, stop: token.clone(), drift_noted: false };
+    let way = WayBack { access, node, pid: begun.pid, point, grace };
+    let mut pump = Pump::new(link, begun.clock, way, own.clone(), messages, token.clone());
     let task = tokio::spawn(async move {
-        let result = pump.run(first).await;
-        let _ = pump
-            .messages
-            .send(AgentMessage::Ended { probes, error: result.as_ref().err().cloned() });
+        let result = pump.run(begun.first).await;
+        pump.end(own, result.as_ref().err().cloned());
         let _ = done.send(result);
     });
     Ok(AgentHandle {
-        node,
+        node: name,
         stop: StopSignal::Task(token),
+        stop_timeout: STOP_TIMEOUT + grace.min(MOST_REACHING),
         ended,
         _task: Some(AbortOnDropHandle::new(task)),
     })
-}
-
-/// Both directions of an agent's stream.
-struct Link {
-    input: ProcessInput,
-    output: ProcessOutput,
-    frames: Frames,
-}
-
-impl Link {
-    async fn send(&mut self, message: &ToAgent) -> Result<(), String> {
-        let bytes = message.encode();
-        let write = async {
-            self.input.write_all(&bytes).await?;
-            self.input.flush().await
-        };
-        match timeout(WRITE_TIMEOUT, write).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(format!("cannot write to it: {error}")),
-            Err(_) => Err("it does not read its input".into()),
-        }
-    }
-
-    /// The next message; cancel-safe. The end of the stream is an error, which quotes what was printed
-    /// instead of a frame.
-    async fn receive(&mut self) -> Result<FromAgent, String> {
-        loop {
-            if let Some(message) = self.frames.message().map_err(|error| error.to_string())? {
-                return Ok(message);
-            }
-            match self.output.next().await {
-                Some(Ok(bytes)) => self.frames.push(&bytes),
-                Some(Err(error)) => return Err(format!("cannot read its output: {error}")),
-                None => match self.frames.text() {
-                    text if text.is_empty() => return Err("its output has ended".into()),
-                    text => return Err(format!("its output has ended with {text:?}")),
-                },
-            }
-        }
-    }
-}
-
-/// From hello until the first probe has begun: the clock's offset, and the first message.
-async fn shake_hands(link: &mut Link, placement: Placement) -> Result<(Offset, FromAgent), String> {
-    let hello = match link.receive().await? {
-        FromAgent::Hello(hello) => hello,
-        _ => return Err("it sent no hello".into()),
-    };
-    check_version(&hello)?;
-    let mut exchanges = Vec::new();
-    for _ in 0..EXCHANGES {
-        exchanges.push(exchange(link).await?);
-    }
-    let own = boot_id();
-    let offset = settle(!own.is_empty() && own == hello.boot_id, &exchanges);
-    let Placement { node, probes, control, pod_uid, observe, .. } = placement;
-    let observe = observe.then_some(node.name);
-    let heartbeat_timeout_ms = HEARTBEAT_TIMEOUT.as_millis() as u64;
-    let start = Start { probes, control, heartbeat_timeout_ms, pod_uid, source: None, observe };
-    link.send(&ToAgent::Start(Box::new(start))).await?;
-    match link.receive().await? {
-        FromAgent::Bye { error } => Err(error.unwrap_or_else(|| "it exited immediately".into())),
-        first => Ok((offset, first)),
-    }
-}
-
-fn check_version(hello: &Hello) -> Result<(), String> {
-    let own = env!("CARGO_PKG_VERSION");
-    if (hello.protocol, hello.program.as_str()) == (VERSION, own) {
-        return Ok(());
-    }
-    Err(format!("it is version {} of this program, not {own}", hello.program))
-}
-
-async fn exchange(link: &mut Link) -> Result<Offset, String> {
-    link.send(&ToAgent::Ping(Moment::now())).await?;
-    match link.receive().await? {
-        FromAgent::Pong { ping, agent } => Ok(Offset::of_exchange(ping, agent, Moment::now())),
-        FromAgent::Bye { error } => Err(error.unwrap_or_else(|| "it exited immediately".into())),
-        _ => Err("it did not answer a ping".into()),
-    }
-}
-
-/// Turns frames into messages, and keeps the agent alive.
-struct Pump {
-    link: Link,
-    offset: Offset,
-    messages: UnboundedSender<AgentMessage>,
-    stop: CancellationToken,
-    drift_noted: bool,
-}
-
-impl Pump {
-    /// Until bye. Errors when it was not asked to end.
-    async fn run(&mut self, first: FromAgent) -> Result<(), String> {
-        let mut heartbeat = interval(HEARTBEAT);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut stopping = false;
-        let mut next = Some(first);
-        loop {
-            if let Some(message) = next.take()
-                && let Some(ended) = self.take(message, stopping)
-            {
-                return ended;
-            }
-            let stop = self.stop.clone();
-            tokio::select! {
-                message = self.link.receive() => next = Some(message?),
-                () = stop.cancelled(), if !stopping => {
-                    stopping = true;
-                    self.link.send(&ToAgent::Stop).await?;
-                }
-                _ = heartbeat.tick(), if !stopping => self.link.send(&ToAgent::Ping(Moment::now())).await?,
-            }
-        }
-    }
-
-    /// Passes one on; the result, when it was the last.
-    fn take(&mut self, message: FromAgent, stopping: bool) -> Option<Result<(), String>> {
-        let message = match message {
-            FromAgent::Span(span) => AgentMessage::Started(self.offset.convert(span)),
-            FromAgent::Attempts { probe, records } => AgentMessage::Attempts { probe, records },
-            FromAgent::Record(record) => AgentMessage::Record(self.offset.convert_record(record)),
-            FromAgent::ObservedUntil(at) => AgentMessage::ObservedUntil(self.offset.to_runner(at)),
-            FromAgent::Note { warning, text } => AgentMessage::Note { warning, text },
-            FromAgent::Pong { ping, agent } => {
-                self.drift(Offset::of_exchange(ping, agent, Moment::now()))?
-            }
-            FromAgent::Hello(_) => return Some(Err("it sent hello twice".into())),
-            FromAgent::Bye { error: Some(error) } => return Some(Err(error)),
-            FromAgent::Bye { error: None } if stopping => return Some(Ok(())),
-            FromAgent::Bye { error: None } => return Some(Err("it exited unexpectedly".into())),
-        };
-        let _ = self.messages.send(message);
-        None
-    }
-
-    /// Two machines' clocks drift apart while a run goes on. Noted once, when it is more than the
-    /// bound allows.
-    fn drift(&mut self, seen: Offset) -> Option<AgentMessage> {
-        if self.drift_noted || seen.allows(self.offset) {
-            return None;
-        }
-        self.drift_noted = true;
-        let off_us = seen.ahead_ns.abs_diff(self.offset.ahead_ns) / 1000;
-        let text = format!(
-            "the prober's clock has drifted by {off_us} µs since it started: its timestamps are \
-             off by as much"
-        );
-        Some(AgentMessage::Note { warning: true, text })
-    }
-}
-
-fn random() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::hash::RandomState::new().build_hasher().finish()
 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::protocol::Start;
-use super::{AgentError, AgentHandle, AgentMessage, StopSignal, names, serve};
+use super::{AgentError, AgentHandle, AgentMessage, STOP_TIMEOUT, StopSignal, names, serve};
 use crate::probe::{ProbeSpec, Sink};
 use crate::resolver::NameService;
 use crate::timeline::{ProbeHeader, ProbeSpan};
@@ -38,14 +38,7 @@ pub(crate) fn start_from(
     let names = names(&probes, control.as_ref());
     let (done, ended) = oneshot::channel();
     let work = move || {
-        let start = Start {
-            probes,
-            control,
-            heartbeat_timeout_ms: 0,
-            pod_uid: None,
-            source,
-            observe: None,
-        };
+        let start = Start { probes, control, source, ..Start::default() };
         let result =
             serve::ask(start, NameService::of_system(), &stop, &mut Messages(messages.clone()));
         let _ = messages
@@ -54,7 +47,13 @@ pub(crate) fn start_from(
     };
     let thread = std::thread::Builder::new().name("probes".into()).spawn(work);
     thread.map_err(|error| AgentError::Agent { node: HERE.into(), why: error.to_string() })?;
-    Ok(AgentHandle { node: HERE.into(), stop: StopSignal::Flag(flag), ended, _task: None })
+    Ok(AgentHandle {
+        node: HERE.into(),
+        stop: StopSignal::Flag(flag),
+        stop_timeout: STOP_TIMEOUT,
+        ended,
+        _task: None,
+    })
 }
 
 struct Messages(UnboundedSender<AgentMessage>);

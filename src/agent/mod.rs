@@ -1,20 +1,28 @@
 //! The prober, or the observer, inside a node: its protocol, how it gets there, and its clock.
 //!
 //! ```text
-//! runner                                         node
-//! deploy: upload, exec, handshake  --input-->    serve: threads for input, output and probes
-//!         AgentMessage             <--output--   (netns: in a pod's network)
+//! runner                                     node
+//! deploy: upload, exec     --input-->        daemon: detaches the agent, connects streams to it
+//! link:   frames, handshake                  connection: threads for each stream
+//! pump:   AgentMessage     <--output--       outbox: what the runner does not have yet
+//!         (reattaches)                       serve: probes (netns: in a pod's network)
 //! ```
 //!
 //! [`local`] gives the same handle and the same messages for probes from the runner's own machine.
 
 pub(crate) mod binary;
 pub(crate) mod clock;
+mod connection;
+pub(crate) mod daemon;
 pub(crate) mod deploy;
+mod link;
 pub(crate) mod local;
 pub(crate) mod netns;
+mod outbox;
 pub mod protocol;
+mod pump;
 pub(crate) mod serve;
+mod socket;
 #[cfg(test)]
 mod tests;
 
@@ -31,11 +39,12 @@ use crate::probe::ProbeSpec;
 use crate::timeline::{Moment, ProbeHeader, ProbeSpan, Record};
 
 pub(crate) use binary::check_binary;
-pub(crate) use deploy::{Placement, deploy, sweep};
-pub(crate) use serve::serve;
+pub(crate) use deploy::{GRACE, Placement, deploy, sweep};
 
 /// An agent that was asked to stop has this long to hand over what it found.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// And as long as its grace, but no longer than this, to be reached again.
+const MOST_REACHING: Duration = Duration::from_secs(60);
 
 /// What an agent reports. All moments are on the runner's clock.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,6 +118,7 @@ impl AgentError {
 pub(crate) struct AgentHandle {
     node: String,
     stop: StopSignal,
+    stop_timeout: Duration,
     ended: oneshot::Receiver<Result<(), String>>,
     _task: Option<AbortOnDropHandle<()>>,
 }
@@ -127,7 +137,7 @@ impl AgentHandle {
     /// (it ends by itself then, for want of a heartbeat).
     pub(crate) async fn stop(mut self) -> Result<(), AgentError> {
         self.signal();
-        match tokio::time::timeout(STOP_TIMEOUT, &mut self.ended).await {
+        match tokio::time::timeout(self.stop_timeout, &mut self.ended).await {
             Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(why))) => Err(AgentError::Agent { node: self.node.clone(), why }),
             Ok(Err(_)) => Err(AgentError::Agent {
@@ -137,7 +147,7 @@ impl AgentHandle {
             Err(_) => Err(AgentError::Silent {
                 what: "stop",
                 node: self.node.clone(),
-                within: STOP_TIMEOUT,
+                within: self.stop_timeout,
             }),
         }
     }

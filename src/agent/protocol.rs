@@ -1,7 +1,7 @@
-//! The messages between runner and agent, over the agent's input and output.
+//! The messages between runner and agent, over a connection that may break.
 //!
-//! A frame is its length (4 bytes, little endian), a byte for its form, and its payload: JSON, or
-//! for attempts a name and records.
+//! A frame is its length (4 bytes, little endian), a byte for its form, and its payload: JSON, for
+//! attempts a name and records, or for a kept message its number and the message.
 //!
 //! ```text
 //! agent  -> hello                     who and where it is, what its clock says
@@ -12,6 +12,9 @@
 //! runner -> stop
 //! agent  -> bye                       or, at any time, bye with the error that ended it
 //! ```
+//!
+//! From span to bye, what an agent finds is numbered, and kept until a ping acknowledges it. After
+//! a break another connection begins with hello and attach, and goes on where the last one ended.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -19,11 +22,12 @@ use crate::probe::ProbeSpec;
 use crate::timeline::{Moment, ProbeHeader, ProbeSpan, Record};
 
 /// The protocol's version: runner and agent must have the same.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// No frame is longer.
 const MAX_FRAME: usize = 16 << 20;
 const JSON: u8 = b'J';
 const ATTEMPTS: u8 = b'A';
+const KEPT: u8 = b'K';
 
 /// Why a stream can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -41,20 +45,35 @@ pub enum ProtocolError {
 #[serde(rename_all = "camelCase")]
 pub enum ToAgent {
     Start(Box<Start>),
-    /// A heartbeat with the runner's clock. To be answered immediately.
-    Ping(Moment),
+    /// The first message of a connection to an agent that was started over another one.
+    Attach {
+        token: String,
+        /// How many kept messages have arrived.
+        received: u64,
+    },
+    /// A heartbeat. To be answered immediately.
+    Ping {
+        /// The runner's clock.
+        at: Moment,
+        /// How many kept messages have arrived: they need not be kept any longer.
+        received: u64,
+    },
     Stop,
 }
 
 /// What an agent is to do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Start {
     pub probes: Vec<ProbeSpec>,
     /// How the control probe is called; `None`: there is none.
     pub control: Option<ProbeHeader>,
-    /// The agent ends when it has not heard from the runner for so long.
-    pub heartbeat_timeout_ms: u64,
+    /// The agent ends when it has not heard from the runner for so long, attached or not.
+    pub grace_ms: u64,
+    /// How it can be attached to again; `None`: it ends with its first connection.
+    pub attach: Option<AttachPoint>,
+    /// Attempts that the runner has not acknowledged are kept up to so many bytes.
+    pub memory_bytes: usize,
     /// Ask from this pod's network, and with its DNS; `None`: the node's.
     pub pod_uid: Option<String>,
     /// Ask on loopback from this address of loopback; `None`: the system chooses.
@@ -67,16 +86,18 @@ pub struct Start {
 
 impl Start {
     /// Of a prober that asks nothing but its control probe.
-    pub fn of_control(control: ProbeHeader, heartbeat_timeout_ms: u64) -> Self {
-        Self {
-            probes: Vec::new(),
-            control: Some(control),
-            heartbeat_timeout_ms,
-            pod_uid: None,
-            source: None,
-            observe: None,
-        }
+    pub fn of_control(control: ProbeHeader, grace_ms: u64) -> Self {
+        Self { control: Some(control), grace_ms, memory_bytes: 1 << 20, ..Self::default() }
     }
+}
+
+/// Where an agent waits for another connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachPoint {
+    /// The name of its socket, and of its file.
+    pub name: String,
+    /// What a connection must know to be its runner's.
+    pub token: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,6 +130,11 @@ pub enum FromAgent {
         /// What ended it, if it was not asked to.
         error: Option<String>,
     },
+    /// This connection is not served.
+    Refused(String),
+    /// One of the messages from span to bye, and its number, from 0.
+    #[serde(skip)]
+    Kept(u64, Box<FromAgent>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,16 +147,25 @@ pub struct Hello {
     /// The processor: `x86_64`, `aarch64`.
     pub arch: String,
     pub now: Moment,
+    /// Its process, as the node numbers it.
+    pub pid: u32,
+    /// Its [`AttachPoint`]'s name; empty before it has one.
+    pub name: String,
+    /// How many attempts it had no room for.
+    pub lost: u64,
 }
 
 impl Hello {
-    pub fn here() -> Self {
+    pub fn here(name: &str, lost: u64) -> Self {
         Self {
             protocol: VERSION,
             program: env!("CARGO_PKG_VERSION").into(),
             boot_id: crate::timeline::clock::boot_id(),
             arch: std::env::consts::ARCH.into(),
             now: Moment::now(),
+            pid: std::process::id(),
+            name: name.into(),
+            lost,
         }
     }
 }
@@ -153,12 +188,27 @@ impl Message for ToAgent {
 
 impl Message for FromAgent {
     fn encode(&self) -> Vec<u8> {
-        let Self::Attempts { probe, records } = self else { return json_frame(self) };
-        let name_length = (probe.len() as u16).to_le_bytes();
-        frame(ATTEMPTS, &[&name_length, probe.as_bytes(), records])
+        match self {
+            Self::Attempts { probe, records } => {
+                let name_length = (probe.len() as u16).to_le_bytes();
+                frame(ATTEMPTS, &[&name_length, probe.as_bytes(), records])
+            }
+            Self::Kept(number, message) => {
+                frame(KEPT, &[&number.to_le_bytes(), &message.encode()[LENGTH..]])
+            }
+            _ => json_frame(self),
+        }
     }
 
     fn decode(form: u8, payload: &[u8]) -> Result<Self, ProtocolError> {
+        if form == KEPT {
+            let cut = || ProtocolError::Payload("a kept message without a number".into());
+            let (number, rest) = payload.split_first_chunk().ok_or_else(cut)?;
+            let (form, rest) =
+                rest.split_first().filter(|(form, _)| **form != KEPT).ok_or_else(cut)?;
+            let message = Self::decode(*form, rest)?;
+            return Ok(Self::Kept(u64::from_le_bytes(*number), Box::new(message)));
+        }
         if form != ATTEMPTS {
             return json_payload(form, payload);
         }
@@ -170,6 +220,9 @@ impl Message for FromAgent {
         Ok(Self::Attempts { probe, records: records.to_vec() })
     }
 }
+
+/// Bytes of a frame's length.
+const LENGTH: usize = 4;
 
 fn frame(form: u8, parts: &[&[u8]]) -> Vec<u8> {
     let length = 1 + parts.iter().map(|part| part.len()).sum::<usize>();
@@ -206,13 +259,19 @@ impl Frames {
         let Some(head) = self.bytes.get(..5) else { return Ok(None) };
         let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
         let form = head[4];
-        if !(1..=MAX_FRAME).contains(&length) || !matches!(form, JSON | ATTEMPTS) {
+        if !(1..=MAX_FRAME).contains(&length) || !matches!(form, JSON | ATTEMPTS | KEPT) {
             return Err(ProtocolError::NoFrame(self.text()));
         }
         let Some(payload) = self.bytes.get(5..4 + length) else { return Ok(None) };
         let message = M::decode(form, payload)?;
         self.bytes.drain(..4 + length);
         Ok(Some(message))
+    }
+
+    /// Whether what is left is the beginning of a frame, rather than a text: the length of a frame
+    /// ends in 0.
+    pub fn is_cut(&self) -> bool {
+        self.bytes.get(3) == Some(&0)
     }
 
     /// What is left, as a person can read it.
@@ -236,13 +295,17 @@ mod tests {
 
     fn messages() -> Vec<FromAgent> {
         vec![
-            FromAgent::Hello(Hello::here()),
+            FromAgent::Hello(Hello::here("", 0)),
             FromAgent::Pong { ping: Moment(1), agent: Moment(u64::MAX) },
             FromAgent::Attempts { probe: "web".into(), records: vec![0, 1, 255] },
             FromAgent::ObservedUntil(Moment(7)),
             FromAgent::Record(Record { at: Moment(9), since: Some(Moment(8)), event: gone() }),
             FromAgent::Note { warning: true, text: "ü\n".into() },
-            FromAgent::Bye { error: None },
+            FromAgent::Kept(
+                3,
+                Box::new(FromAgent::Attempts { probe: "web".into(), records: vec![7] }),
+            ),
+            FromAgent::Kept(u64::MAX, Box::new(FromAgent::Bye { error: None })),
         ]
     }
 
@@ -262,7 +325,7 @@ mod tests {
         }
 
         #[test]
-        fn garbage_never_panics(bytes in any::<Vec<u8>>(), form in prop_oneof![Just(JSON), Just(ATTEMPTS), any::<u8>()]) {
+        fn garbage_never_panics(bytes in any::<Vec<u8>>(), form in prop_oneof![Just(JSON), Just(ATTEMPTS), Just(KEPT), any::<u8>()]) {
             let mut frames = Frames::default();
             frames.push(&frame(form, &[&bytes]));
             let _ = frames.message::<FromAgent>();

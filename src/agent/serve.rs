@@ -1,27 +1,34 @@
-//! What `kubectl-outage agent` does inside a node: asks for its runner, and ends with it.
+//! What `kubectl-outage agent` does inside a node: asks for its runner, and ends soon after it.
 //!
-//! One thread reads the runner's frames, one writes ours, one asks; the calling one decides. A
-//! runner that stalls stops the writer only: nothing that it does can delay a probe.
+//! One thread asks; each connection has one that reads the runner's frames and one that writes ours;
+//! the calling one decides. The runner's connection may break, and come again: what is found in the
+//! meantime is kept. Nothing that a connection does can delay a probe.
 
-use std::fs;
-use std::io::{self, Read, Write};
-use std::path::Path;
+use std::io;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::connection::{Channels, Event, thread};
 use super::netns;
-use super::protocol::{Frames, FromAgent, Hello, Message, Start, ToAgent};
+use super::outbox::Outbox;
+use super::protocol::{FromAgent, Start, ToAgent};
 use crate::observe::{Observation, Observer};
 use crate::probe::control::Responder;
 use crate::probe::{Prober, Sink};
 use crate::resolver::NameService;
-use crate::timeline::{Moment, ProbeSpan};
+use crate::timeline::ProbeSpan;
 
 /// How long an agent waits for its first orders.
 const FIRST_HEARTBEAT: Duration = Duration::from_secs(30);
+/// At its end, what is on its way has this long to be read.
+const CLOSE: Duration = Duration::from_secs(3);
+/// A wait that took longer than this took no longer for the runner's silence: the node was frozen,
+/// and what the runner said meanwhile has yet to be read.
+const SLICE: Duration = Duration::from_secs(1);
 
 /// Why an agent ended, when it was not asked to.
 #[derive(Debug, thiserror::Error)]
@@ -36,125 +43,92 @@ pub(crate) enum ServeError {
     /// The probes can't be carried out, or go on.
     #[error("{0}")]
     Probes(String),
+    #[error("its memory is full: the runner has not read what was observed")]
+    Full,
     #[error("cannot start: {0}")]
     Io(#[from] io::Error),
 }
 
-enum Event {
-    Frame(ToAgent),
-    InputEnded(Option<String>),
-    ProbesEnded(Result<(), String>),
+/// Serves one runner, until it says so and has all, or has been silent for too long. `first` is
+/// the connection over which it is started.
+pub(crate) fn serve(first: UnixStream) -> Result<(), ServeError> {
+    serve_by(first, find)
 }
 
-/// Serves one runner, until it says so, its stream ends, or it has been silent for too long.
-/// `unlink` is this program's own file, removed immediately: nothing is left behind, however the
-/// agent ends.
-pub(crate) fn serve(
-    input: impl Read + Send + 'static,
-    output: impl Write + Send + 'static,
-    unlink: Option<&Path>,
-) -> Result<(), ServeError> {
-    if let Some(path) = unlink {
-        let _ = fs::remove_file(path);
-    }
-    // Both unbounded: neither the input nor a probe may wait. A runner that stops reading stops its
-    // heartbeats, too, which ends this process within the heartbeat timeout.
+/// What finds something out, and reports it, until it is asked to stop.
+pub(super) type Finder = fn(Start, &AtomicBool, &Findings) -> Result<(), String>;
+
+/// [`serve`], with something else that finds.
+pub(super) fn serve_by(first: UnixStream, find: Finder) -> Result<(), ServeError> {
+    // Unbounded: neither the input nor a probe may wait. What comes in is moved to the outbox
+    // immediately, which has a bound.
     let (events, inbox) = channel();
-    let (outbox, frames) = channel();
-    let writer = thread("agent-output", move || write_frames(output, &frames))?;
-    let replies = outbox.clone();
-    let heard = events.clone();
-    thread("agent-input", move || read_frames(input, &heard, &replies))?;
-    let _ = outbox.send(Some(FromAgent::Hello(Hello::here()).encode()));
-    let mut agent =
-        Agent { events, outbox, stop: Arc::default(), probes: None, patience: FIRST_HEARTBEAT };
-    let ended = agent.run(&inbox);
-    agent.end();
-    let bye = FromAgent::Bye { error: ended.as_ref().err().map(ToString::to_string) };
-    let _ = agent.outbox.send(Some(bye.encode()));
-    let _ = agent.outbox.send(None);
-    // A runner that does not read would hold us here; this process is about to end anyway.
-    if matches!(ended, Ok(()) | Err(ServeError::Probes(_))) {
-        let deadline = Instant::now() + Duration::from_secs(3);
-        while !writer.is_finished() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
+    let channels = Channels { outbox: Arc::<Outbox>::default(), events };
+    channels.first(first)?;
+    let mut agent = Agent {
+        channels,
+        inbox,
+        find,
+        stop: Arc::default(),
+        probes: None,
+        patience: FIRST_HEARTBEAT,
+        silent: Duration::ZERO,
+        attachable: false,
+    };
+    let ended = agent.run();
+    agent.end(&ended);
     ended
 }
 
-fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.into()).spawn(work)
-}
-
-/// Ends with its input. Pings are answered here: their time is the clock's measure.
-fn read_frames(mut input: impl Read, events: &Sender<Event>, replies: &Sender<Option<Vec<u8>>>) {
-    let (mut frames, mut buffer) = (Frames::default(), [0; 4096]);
-    loop {
-        let ended = match input.read(&mut buffer) {
-            Ok(0) => Some(None),
-            Ok(length) => {
-                let now = Moment::now();
-                frames.push(&buffer[..length]);
-                hand_on(&mut frames, now, events, replies).err().map(Some)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
-            Err(_) => Some(None),
-        };
-        if let Some(why) = ended {
-            let _ = events.send(Event::InputEnded(why));
-            return;
-        }
-    }
-}
-
-fn hand_on(
-    frames: &mut Frames,
-    now: Moment,
-    events: &Sender<Event>,
-    replies: &Sender<Option<Vec<u8>>>,
-) -> Result<(), String> {
-    while let Some(message) = frames.message::<ToAgent>().map_err(|error| error.to_string())? {
-        if let ToAgent::Ping(ping) = message {
-            let _ = replies.send(Some(FromAgent::Pong { ping, agent: now }.encode()));
-        }
-        let _ = events.send(Event::Frame(message));
-    }
-    Ok(())
-}
-
-/// Ends after the last frame (`None`), or when the runner's end is closed (which ends our input,
-/// too).
-fn write_frames(mut output: impl Write, frames: &Receiver<Option<Vec<u8>>>) {
-    while let Ok(Some(frame)) = frames.recv() {
-        if output.write_all(&frame).and_then(|()| output.flush()).is_err() {
-            return;
-        }
-    }
-}
-
 struct Agent {
-    events: Sender<Event>,
-    outbox: Sender<Option<Vec<u8>>>,
+    channels: Channels,
+    inbox: Receiver<Event>,
+    find: Finder,
     stop: Arc<AtomicBool>,
     probes: Option<JoinHandle<()>>,
     patience: Duration,
+    /// For how long the runner has not been heard of.
+    silent: Duration,
+    attachable: bool,
 }
 
 impl Agent {
-    fn run(&mut self, inbox: &Receiver<Event>) -> Result<(), ServeError> {
+    fn run(&mut self) -> Result<(), ServeError> {
         loop {
-            match inbox.recv_timeout(self.patience) {
-                Ok(Event::Frame(ToAgent::Start(start))) => self.start(*start)?,
-                Ok(Event::Frame(ToAgent::Ping(_))) => {}
-                Ok(Event::Frame(ToAgent::Stop)) => return Ok(()),
-                Ok(Event::InputEnded(None)) => return Err(ServeError::StreamEnded),
-                Ok(Event::InputEnded(Some(why))) => return Err(ServeError::Protocol(why)),
-                Ok(Event::ProbesEnded(result)) => return result.map_err(ServeError::Probes),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    return Err(ServeError::Silence(self.patience));
-                }
+            match self.next()? {
+                Some(Event::Frame(ToAgent::Start(start))) => self.start(*start)?,
+                Some(Event::Frame(ToAgent::Stop)) => return Ok(()),
+                Some(Event::ProbesEnded(result)) => return result.map_err(ServeError::Probes),
+                Some(event) => self.take(event)?,
+                None => {}
             }
+        }
+    }
+
+    /// What happens next; `None`: nothing has, for a while.
+    fn next(&mut self) -> Result<Option<Event>, ServeError> {
+        let rest = self.patience.saturating_sub(self.silent);
+        if rest.is_zero() {
+            return Err(ServeError::Silence(self.patience));
+        }
+        let began = Instant::now();
+        let event = self.inbox.recv_timeout(rest.min(SLICE)).ok();
+        self.silent = match event {
+            Some(Event::Frame(_)) => Duration::ZERO,
+            _ => self.silent + began.elapsed().min(SLICE),
+        };
+        Ok(event)
+    }
+
+    /// What happens while it works, and while it waits for its runner to have all.
+    fn take(&mut self, event: Event) -> Result<(), ServeError> {
+        match event {
+            Event::Found(message) => {
+                self.channels.outbox.push(message).map_err(|_| ServeError::Full)
+            }
+            Event::InputEnded(Some(why)) => Err(ServeError::Protocol(why)),
+            Event::InputEnded(None) if !self.attachable => Err(ServeError::StreamEnded),
+            _ => Ok(()),
         }
     }
 
@@ -162,47 +136,64 @@ impl Agent {
         if self.probes.is_some() {
             return Err(ServeError::Protocol("start was sent twice".into()));
         }
-        self.patience = Duration::from_millis(start.heartbeat_timeout_ms.max(1));
-        let (stop, events, mut sink) =
-            (Arc::clone(&self.stop), self.events.clone(), Outgoing(self.outbox.clone()));
+        self.patience = Duration::from_millis(start.grace_ms.max(1));
+        self.channels.outbox.set_limit(start.memory_bytes);
+        if let Some(point) = start.attach.clone() {
+            self.channels.listen(point)?;
+            self.attachable = true;
+        }
+        let (stop, events, find) =
+            (Arc::clone(&self.stop), self.channels.events.clone(), self.find);
         self.probes = Some(thread("probes", move || {
-            let ended = match &start.observe {
-                Some(node) => observe(node, &stop, &sink),
-                None => probe(start, &stop, &mut sink),
-            };
+            let ended = find(start, &stop, &Findings(events.clone()));
             let _ = events.send(Event::ProbesEnded(ended));
         })?);
         Ok(())
     }
 
-    /// Ends the probes, and waits until what they found is on its way.
-    fn end(&mut self) {
+    /// Ends the probes, and waits until the runner has what they found. One that is not heard of
+    /// would hold us here for nothing, as would one that speaks another language.
+    fn end(&mut self, ended: &Result<(), ServeError>) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(probes) = self.probes.take() {
             let _ = probes.join();
         }
+        for event in self.inbox.try_iter() {
+            if let Event::Found(message) = event {
+                let _ = self.channels.outbox.push(message);
+            }
+        }
+        let error = ended.as_ref().err().map(ToString::to_string);
+        self.channels.outbox.push_last(FromAgent::Bye { error });
+        if matches!(ended, Ok(()) | Err(ServeError::Probes(_) | ServeError::Full)) {
+            while !self.channels.outbox.is_delivered() {
+                let Ok(event) = self.next() else { break };
+                if event.is_some_and(|event| self.take(event).is_err()) {
+                    break;
+                }
+            }
+        }
+        self.channels.outbox.close(CLOSE);
     }
 }
 
-/// Looks at the node until it is asked to stop.
-fn observe(node: &str, stop: &AtomicBool, Outgoing(outbox): &Outgoing) -> Result<(), String> {
-    Observer::of(node).run(stop, &|seen| {
-        let message = match seen {
-            Observation::Record(record) => FromAgent::Record(record),
-            Observation::ObservedUntil(at) => FromAgent::ObservedUntil(at),
-        };
-        let _ = outbox.send(Some(message.encode()));
-    });
-    Ok(())
-}
-
-/// Asks, in the network that was named, until it is asked to stop. Of this thread alone.
-fn probe(start: Start, stop: &AtomicBool, sink: &mut dyn Sink) -> Result<(), String> {
+/// Observes, or asks in the network that was named, until it is asked to stop. Of this thread
+/// alone.
+fn find(start: Start, stop: &AtomicBool, findings: &Findings) -> Result<(), String> {
+    if let Some(node) = &start.observe {
+        Observer::of(node).run(stop, &|seen| {
+            findings.send(match seen {
+                Observation::Record(record) => FromAgent::Record(record),
+                Observation::ObservedUntil(at) => FromAgent::ObservedUntil(at),
+            });
+        });
+        return Ok(());
+    }
     let names = match &start.pod_uid {
         Some(uid) => netns::enter_pod(uid).map_err(|error| error.to_string())?,
         None => NameService::of_system(),
     };
-    ask(start, names, stop, sink)
+    ask(start, names, stop, &mut findings.clone())
 }
 
 /// Asks in the thread's own network, with a control probe if there is to be one.
@@ -222,14 +213,22 @@ pub(super) fn ask(
     prober.from(source).run(stop, sink).map_err(|error| error.to_string())
 }
 
-struct Outgoing(Sender<Option<Vec<u8>>>);
+/// Where what was found goes.
+#[derive(Clone)]
+pub(super) struct Findings(Sender<Event>);
 
-impl Sink for Outgoing {
+impl Findings {
+    pub(super) fn send(&self, message: FromAgent) {
+        let _ = self.0.send(Event::Found(message));
+    }
+}
+
+impl Sink for Findings {
     fn started(&mut self, span: &ProbeSpan) {
-        let _ = self.0.send(Some(FromAgent::Span(span.clone()).encode()));
+        self.send(FromAgent::Span(span.clone()));
     }
 
     fn attempts(&mut self, probe: &str, records: Vec<u8>) {
-        let _ = self.0.send(Some(FromAgent::Attempts { probe: probe.into(), records }.encode()));
+        self.send(FromAgent::Attempts { probe: probe.into(), records });
     }
 }

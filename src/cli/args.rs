@@ -645,6 +645,12 @@ pub(super) struct Agent {
     /// The executable to unlink at the start.
     #[arg(long)]
     pub unlink: Option<PathBuf>,
+    /// Be the agent: the input is its first connection.
+    #[arg(long)]
+    pub serve: bool,
+    /// Connect to the agent of this name.
+    #[arg(long, conflicts_with_all = ["serve", "unlink"])]
+    pub attach: Option<String>,
 }
 
 #[derive(Debug, Args)]

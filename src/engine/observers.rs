@@ -40,6 +40,8 @@ pub(crate) struct Post {
     pub run: String,
     /// This program for the node.
     pub binary: Arc<[u8]>,
+    /// How long an observer goes on without its runner.
+    pub grace: Duration,
 }
 
 impl Observers {
@@ -178,8 +180,9 @@ impl Post {
             probes: Vec::new(),
             control: None,
             observe: true,
+            grace: self.grace,
         };
-        let handle = agent::deploy(&*self.access, placement, &self.binary, messages)
+        let handle = agent::deploy(&self.access, placement, &self.binary, messages)
             .await
             .map_err(|error| error.to_string())?;
         Ok((handle, inbox))

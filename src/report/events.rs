@@ -99,6 +99,14 @@ fn say(event: &Event) -> Option<String> {
             format!("observer of {node} down: {reason}")
         }
         Event::ObserverGap { node, until: Some(_), .. } => format!("observer of {node} back"),
+        Event::AttemptsLost { probe, attempts } => {
+            format!("prober out of memory: {attempts} attempts of {probe} lost")
+        }
+        Event::ClockDrift { probes, uncertainty_ns } => format!(
+            "the clock of the prober of {} drifted: its times are certain to {:.1}ms",
+            probes.join(", "),
+            *uncertainty_ns as f64 / 1e6
+        ),
         Event::Interrupted { signal } => format!("interrupted by {signal}"),
         Event::Failed { error, refused } => {
             format!("{}: {error}", if *refused { "refused" } else { "failed" })

@@ -148,7 +148,7 @@ impl AttemptEncoder {
 }
 
 /// Appends a gap: what was recorded here is lost, and the last of it was an attempt of this slot.
-pub(super) fn put_gap(out: &mut Vec<u8>, previous_slot: u64) {
+pub(crate) fn put_gap(out: &mut Vec<u8>, previous_slot: u64) {
     out.push(GAP);
     put(out, previous_slot);
 }
@@ -199,7 +199,7 @@ impl<'a> AttemptReader<'a> {
         self.gaps
     }
 
-    pub(super) fn previous_slot(&self) -> u64 {
+    pub(crate) fn previous_slot(&self) -> u64 {
         self.previous_slot
     }
 

@@ -29,6 +29,8 @@ pub enum Extent {
     /// A part is damaged, and what follows it can be read.
     Part,
     ToTheEnd,
+    /// It was never written.
+    Unwritten,
 }
 
 impl Damage {
@@ -55,6 +57,8 @@ impl fmt::Display for Damage {
             (Extent::Part, true) => "are damaged",
             (Extent::ToTheEnd, false) => "ends early",
             (Extent::ToTheEnd, true) => "end early",
+            (Extent::Unwritten, false) => "is incomplete",
+            (Extent::Unwritten, true) => "are incomplete",
         };
         write!(f, " {what}: {}", self.why)
     }

@@ -392,6 +392,16 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         refused: bool,
     },
+    /// Attempts of the bracket's time are missing: the prober had no room for them while nobody read
+    /// what it found.
+    AttemptsLost { probe: String, attempts: u64 },
+    /// A prober's clock drifted: from here on its moments are less certain than its probes' files
+    /// say.
+    ClockDrift {
+        probes: Vec<String>,
+        /// How far its clock may be off the runner's, in nanoseconds.
+        uncertainty_ns: u64,
+    },
     /// The run's last record. A timeline without it is of a run that died.
     Ended,
 }

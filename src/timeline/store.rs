@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::attempts_file::{AttemptWriter, ProbeFile, ProbeSpan};
 use super::bounded::json_problem;
 use super::checked_line::{self, Checksum};
-use super::clock::Moment;
+use super::clock::{Bracket, Moment};
 use super::counted::first_of;
 use super::damage::{Damage, Extent, Stream};
 use super::header::Header;
@@ -209,8 +209,22 @@ impl Timeline {
         } else {
             damage.extend(timeline.ending_early(&damage));
         }
+        damage.extend(timeline.records.iter().filter_map(unwritten));
         timeline.damage = damage;
+        timeline.widen_clocks();
         Ok(timeline)
+    }
+
+    /// A prober's clock that drifted makes all that it stamped less certain.
+    fn widen_clocks(&mut self) {
+        for record in &self.records {
+            let Event::ClockDrift { probes, uncertainty_ns } = &record.event else { continue };
+            for file in self.probes.iter_mut().filter(|file| probes.contains(&file.span.probe.name))
+            {
+                let known = &mut file.span.clock_uncertainty_ns;
+                *known = (*known).max(*uncertainty_ns);
+            }
+        }
     }
 
     /// The probes whose attempts end before the probe was stopped, and those that have no file.
@@ -459,6 +473,23 @@ fn read_records(
     records
 }
 
+/// Attempts that a prober had no room for.
+fn unwritten(record: &Record) -> Option<Damage> {
+    let Event::AttemptsLost { probe, attempts } = &record.event else { return None };
+    let Bracket { earliest, latest } = record.bracket();
+    let noun = if *attempts == 1 { "attempt is" } else { "attempts are" };
+    Some(Damage {
+        stream: Stream::Attempts(probe.clone()),
+        extent: Extent::Unwritten,
+        from: Some(earliest),
+        until: Some(latest),
+        why: format!(
+            "{attempts} {noun} lost, because the prober's memory was full while its connection was \
+             broken"
+        ),
+    })
+}
+
 fn read_probes(folder: &Path, damage: &mut Vec<Damage>) -> Result<Vec<ProbeFile>, StoreError> {
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)
         .map_err(io_error("cannot read", folder))?
@@ -582,6 +613,36 @@ mod tests {
         assert_eq!(
             error(7),
             "7 runs begin with 2026: 2026-0, 2026-1, 2026-2, 2026-3, 2026-4 and 2 more"
+        );
+    }
+
+    #[test]
+    fn lost_attempts_are_damage_and_a_drifted_clock_is_less_certain() {
+        let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded/kubelet-stop");
+        let recorded = Timeline::read(&recorded).unwrap();
+        let (span, runs) = (&recorded.probes[0].span, tempfile::tempdir().unwrap());
+        let header = Header { format: Header::FORMAT.into(), ..recorded.header.clone() };
+        let mut folder = RunFolder::create(runs.path(), &header).unwrap();
+        let span = ProbeSpan { format: ProbeSpan::FORMAT.into(), ..span.clone() };
+        folder.probe(&span).unwrap().finish().unwrap();
+        let (probe, from, until) = (span.probe.name.clone(), Moment(7), Moment(9));
+        for event in [
+            Event::AttemptsLost { probe: probe.clone(), attempts: 12 },
+            Event::ClockDrift { probes: vec![probe.clone()], uncertainty_ns: 5_000_000 },
+            Event::ClockDrift { probes: vec!["other".into()], uncertainty_ns: u64::MAX },
+        ] {
+            folder.record(&Record { at: until, since: Some(from), event }).unwrap();
+        }
+        let read = Timeline::read(folder.path()).unwrap();
+        assert_eq!(read.probes[0].span.clock_uncertainty_ns, 5_000_000);
+        let [damage] = &read.damage[..] else { panic!("{:?}", read.damage) };
+        assert_eq!((damage.from, damage.until), (Some(from), Some(until)));
+        assert_eq!(
+            damage.to_string(),
+            format!(
+                "the attempts of {probe} are incomplete: 12 attempts are lost, because the prober's \
+                 memory was full while its connection was broken"
+            )
         );
     }
 

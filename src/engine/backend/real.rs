@@ -129,6 +129,7 @@ impl RealBackend<'_> {
             processor: processor_of(node),
             run: self.scope.run.to_owned(),
             binary: self.binary.clone(),
+            grace: agent::GRACE,
         })
     }
 }
@@ -179,9 +180,10 @@ impl Deployment<'_> {
             probes,
             control,
             observe: false,
+            grace: agent::GRACE,
         };
         let access = self.access.as_ref().map_err(Clone::clone)?;
-        agent::deploy(&**access, placement, self.binary, self.out.clone())
+        agent::deploy(access, placement, self.binary, self.out.clone())
             .await
             .map_err(RunError::failed_by)
     }

@@ -184,8 +184,8 @@ impl Tools {
         fault::undo_object(undo, &cluster, progress).await.map_err(RunError::failed_by)
     }
 
-    /// Probers end with their parent's stream; only the file of one that was stopped while it was
-    /// brought there can be left.
+    /// Probers end some time after their runner, and immediately here; what can be left besides is the
+    /// file of one that was stopped while it was brought there.
     async fn probers(
         &self,
         run: &str,

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::mpsc::UnboundedSender;
@@ -27,7 +28,7 @@ use crate::engine::undo::uploads::RecordedUploads;
 use crate::experiment::{Experiment, Fault, From};
 use crate::fault::{self, NodeFacts, NodeTarget, PodContainers, UndoAfter};
 use crate::node::NodeAccess;
-use crate::plan::Node;
+use crate::plan::{Node, RunLength};
 use crate::probe::ProbeSpec;
 use crate::timeline::{Impact, NodeRole, ObjectRef, Record};
 
@@ -96,6 +97,15 @@ impl RealBackend<'_> {
         )
     }
 
+    /// How long an agent goes on without this run. Where the way to it leads through the API server,
+    /// that may be what a fault takes away.
+    fn grace(&self) -> Duration {
+        match self.tools.docker {
+            Some(_) => agent::GRACE,
+            None => RunLength::of(self.scope.experiment).at_most,
+        }
+    }
+
     /// The way into the nodes for what is uploaded.
     fn way_in(&self) -> Result<Arc<dyn NodeAccess>, RunError> {
         let docker = self.tools.docker()?.clone();
@@ -129,7 +139,7 @@ impl RealBackend<'_> {
             processor: processor_of(node),
             run: self.scope.run.to_owned(),
             binary: self.binary.clone(),
-            grace: agent::GRACE,
+            grace: self.grace(),
         })
     }
 }
@@ -150,6 +160,7 @@ fn machine<'m>(machines: &'m [NodeTarget], node: &str) -> Result<&'m NodeTarget,
 /// What a prober's start needs.
 struct Deployment<'a> {
     access: Result<Arc<dyn NodeAccess>, RunError>,
+    grace: Duration,
     machines: &'a [NodeTarget],
     binary: &'a Arc<[u8]>,
     run: &'a str,
@@ -180,7 +191,7 @@ impl Deployment<'_> {
             probes,
             control,
             observe: false,
-            grace: agent::GRACE,
+            grace: self.grace,
         };
         let access = self.access.as_ref().map_err(Clone::clone)?;
         agent::deploy(access, placement, self.binary, self.out.clone())
@@ -240,8 +251,8 @@ impl Backend for RealBackend<'_> {
         out: UnboundedSender<AgentMessage>,
     ) -> Result<Vec<String>, RunError> {
         let (machines, binary, run) = (&self.machines, &self.binary, self.scope.run);
-        let (access, out_of) = (self.way_in(), out.clone());
-        let deployment = Deployment { access, machines, binary, run, out: out_of };
+        let (access, grace, out_of) = (self.way_in(), self.grace(), out.clone());
+        let deployment = Deployment { access, grace, machines, binary, run, out: out_of };
         let hosts = self
             .scope
             .start_probes(at_risk, out, async |group| deployment.start(group).await)

@@ -7,7 +7,7 @@
 //! agent --attach NAME    connects its input and output to one that runs
 //! ```
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -53,13 +53,28 @@ pub(crate) fn attach(name: &str) -> io::Result<()> {
 }
 
 /// Until one of the two ends.
-fn relay(mut stream: UnixStream) -> io::Result<()> {
-    let (mut input, mut from) = (stream.try_clone()?, io::stdin());
+fn relay(stream: UnixStream) -> io::Result<()> {
+    let input = stream.try_clone()?;
     thread("agent-input", move || {
-        let _ = io::copy(&mut from, &mut input);
+        forward(io::stdin(), &input);
         let _ = input.shutdown(Shutdown::Both);
     })?;
     // Standard output itself waits for the end of a line.
-    let mut to = std::fs::File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    io::copy(&mut stream, &mut to).map(drop)
+    forward(stream, std::fs::File::from(io::stdout().as_fd().try_clone_to_owned()?));
+    Ok(())
+}
+
+/// Hands on what comes as it comes: `io::copy` lets the system wait for more between a socket and a
+/// pipe.
+fn forward(mut from: impl Read, mut to: impl Write) {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(length) if to.write_all(&buffer[..length]).is_err() => return,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
 }

@@ -172,6 +172,9 @@ pub(super) struct Study {
     /// Begin a new study, even if the same one is recorded and unfinished
     #[arg(long)]
     pub new: bool,
+    /// Create a kind cluster for each combination of settings, instead of changing them in the nodes of one
+    #[arg(long)]
+    pub no_retune: bool,
     /// Output format; FORMAT=FILE also writes a file (repeatable)
     #[arg(short, long, default_value = "text", value_name = "FORMAT[=FILE]")]
     pub output: Vec<Output>,

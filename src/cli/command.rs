@@ -1,5 +1,7 @@
 //! The command `run` and the cluster of an experiment: named, found or made, made whole, deleted.
 
+use std::time::Duration;
+
 use super::args::{ClusterChoice, Execution};
 use super::cluster::default_config;
 use super::env::Env;
@@ -9,11 +11,12 @@ use super::outputs::Outputs;
 use super::progress::{Progress, Warned};
 use crate::cluster::kubeconfig_paths;
 use crate::engine::abort::Abort;
-use crate::engine::environment::handle::{ClusterHandle, Environment, Nodes};
+use crate::engine::environment::handle::{ClusterHandle, Environment, Nodes, Preparing};
 use crate::engine::environment::provision::{self, ClusterSpec};
-use crate::engine::environment::restore;
+use crate::engine::environment::{restore, retune};
 use crate::engine::error::RunError;
 use crate::experiment::{Cluster, Parsed};
+use crate::kind_config::{KindConfig, Kubernetes};
 use crate::report::view;
 
 /// The command, as it was typed.
@@ -28,6 +31,8 @@ pub(super) struct Command<'a> {
     pub warned: Warned,
     /// Whether lanes are drawn while a run goes on.
     pub watch: bool,
+    /// Whether settings of failure detection may be changed in the nodes of a running cluster.
+    pub retunes: bool,
 }
 
 impl<'a> Command<'a> {
@@ -39,8 +44,8 @@ impl<'a> Command<'a> {
         abort: &'a Abort,
         environment: Environment<'a>,
     ) -> Self {
-        let (repeat, warned, watch) = (1, Warned::default(), false);
-        Self { execution, repeat, env, outputs, abort, environment, warned, watch }
+        let (repeat, warned, watch, retunes) = (1, Warned::default(), false, true);
+        Self { execution, repeat, env, outputs, abort, environment, warned, watch, retunes }
     }
 
     /// The cluster that an experiment is to run on.
@@ -156,6 +161,29 @@ impl<'a> Command<'a> {
         self.shown(progress, restored)
     }
 
+    /// Gives the nodes of a kind cluster the settings of another config, and says how long that took;
+    /// `None`: they have them. What is changed is in the ledger, under `run`.
+    pub(super) async fn retune(
+        &self,
+        handle: &mut ClusterHandle,
+        config: &KindConfig,
+        run: &str,
+    ) -> Result<Option<Duration>, Failure> {
+        let mut progress = Progress::new(self.env.stderr);
+        let version = Kubernetes::Exactly(&handle.facts.kubernetes);
+        let tuning = config.for_kubernetes(version).tuning();
+        let mut say = |news: Preparing<'_>| progress.news(news);
+        let retuned = retune::retune(handle, &tuning, run, &mut say).await;
+        self.shown(progress, retuned)
+    }
+
+    /// Gives the nodes the settings back that they had.
+    pub(super) async fn give_back(&self, handle: &mut ClusterHandle) -> Result<(), Failure> {
+        let mut progress = Progress::new(self.env.stderr);
+        let given = retune::give_back(handle, &mut |news| progress.news(news)).await;
+        self.shown(progress, given)
+    }
+
     /// Ends a step's progress; an interruption is reported as such.
     fn shown<T>(&self, mut progress: Progress, result: Result<T, RunError>) -> Result<T, Failure> {
         match &result {
@@ -182,7 +210,7 @@ impl<'a> Command<'a> {
         let kind = nodes.kind.as_ref().map_err(Clone::clone)?;
         kind.delete(name, &handle.state.scratch("kubeconfig")).await.map_err(failed)?;
         let mut progress = Progress::new(self.env.stderr);
-        let settled = restore::settle(handle, &mut |news| progress.news(news)).await;
+        let settled = restore::settle(handle, None, &mut |news| progress.news(news)).await;
         self.shown(progress, settled)
     }
 }

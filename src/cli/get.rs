@@ -52,9 +52,10 @@ fn code(is_empty: bool, unreadable: &[Failure]) -> u8 {
 
 /// Lists all studies, as [`runs`] does.
 fn studies(form: ListForm, env: &Env) -> Result<u8, Failure> {
-    let (studies, unreadable) = Recorded::all(&env.runs_dir);
-    let unreadable: Vec<Failure> = unreadable.into_iter().map(Failure::from).collect();
-    let studies: Vec<ListedStudy> = studies.into_iter().map(ListedStudy::new).collect();
+    let all = Recorded::all(&env.runs_dir);
+    let unreadable: Vec<Failure> =
+        all.damaged.into_iter().map(|damaged| Failure::from(damaged.why)).collect();
+    let studies: Vec<ListedStudy> = all.read.into_iter().map(ListedStudy::new).collect();
     match studies.is_empty()
         && unreadable.is_empty()
         && !matches!(form, ListForm::Json | ListForm::Yaml)

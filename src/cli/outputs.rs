@@ -57,8 +57,13 @@ impl Outputs {
 
     /// Whether a file may be one that an experiment which could not be read would have read.
     pub(super) fn may_replace_input(&self, experiments: &Experiments) -> bool {
+        self.may_replace_input_of(experiments.all())
+    }
+
+    /// The same by the names of what could not be read.
+    pub(super) fn may_replace_input_of(&self, names: impl IntoIterator<Item = String>) -> bool {
         // What was read from standard input is gone.
-        let names = experiments.all().into_iter().filter(|name| name != "-");
+        let names = names.into_iter().filter(|name| name != "-");
         let sources = names.filter_map(|name| load_all(&name).ok());
         let sources: Vec<Source> = sources.flatten().collect();
         self.files.iter().any(|(_, file)| {

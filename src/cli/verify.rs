@@ -12,6 +12,7 @@ use super::judge::Judged;
 use super::outputs::Outputs;
 use super::{block_on, execution, exit, failure::Failure, load};
 use crate::engine::environment::handle::ClusterHandle;
+use crate::engine::environment::provision::ClusterSpec;
 use crate::engine::seed;
 use crate::engine::session::{Session, Start};
 use crate::experiment::{Parsed, Source};
@@ -84,6 +85,7 @@ pub(super) fn verify(
         let environment = execution.environment(env, false)?;
         let command = Command::new(&execution, env, &outputs, &abort, environment);
         let mut codes = Vec::new();
+        let mut shared = Shared::new(&cells, &execution);
         for (number, index) in order(cells.len(), times, seed).into_iter().enumerate() {
             if abort.signal().is_some() {
                 codes.push(exit::INTERRUPTED);
@@ -93,7 +95,7 @@ pub(super) fn verify(
             let number = number as u32 + 1;
             complain!("run {number} of {all}: {} settings", cell.name);
             let seed = seed.wrapping_add(u64::from(number));
-            match once(&command, cell, seed).await {
+            match once(&command, cell, shared.as_mut(), seed).await {
                 Ok(code) => codes.push(code),
                 Err(failure) => codes.push(failure.report()),
             }
@@ -101,7 +103,10 @@ pub(super) fn verify(
                 break;
             }
         }
-        for handle in cells.iter().filter_map(|cell| cell.handle.as_ref()) {
+        let handles = cells.iter_mut().filter_map(|cell| cell.handle.as_mut());
+        for handle in handles.chain(shared.iter_mut().filter_map(|shared| shared.handle.as_mut())) {
+            let given = command.give_back(handle).await;
+            codes.extend(given.err().map(|failure| failure.report()));
             if handle.is_made_here() && !args.verification.keep_clusters {
                 codes.extend(command.delete(handle).await.err().map(|failure| failure.report()));
             }
@@ -144,9 +149,43 @@ fn order(cells: usize, times: u32, seed: u64) -> Vec<usize> {
     (0..times).flat_map(pair).collect()
 }
 
-async fn once(command: &Command<'_>, cell: &mut Cell, seed: u64) -> Result<u8, Failure> {
-    let wanted = command.wanted(&cell.parsed)?;
-    let handle = command.ready(&mut cell.handle, &wanted).await?;
+/// One kind cluster for all settings, which are changed in its nodes.
+struct Shared {
+    spec: ClusterSpec,
+    handle: Option<ClusterHandle>,
+}
+
+impl Shared {
+    /// `None`: they need a cluster each.
+    fn new(cells: &[Cell], execution: &Execution) -> Option<Self> {
+        let configs: Option<Vec<_>> =
+            cells.iter().map(|cell| cell.parsed.kind_config.as_ref()).collect();
+        let (last, others) = configs.as_ref()?.split_last()?;
+        let differ_only = others.iter().all(|config| config.differs_only_in_settings(last));
+        let spec = ClusterSpec::Kind { config: (*last).clone() };
+        let shares = differ_only && !others.is_empty() && !execution.is_embedded();
+        shares.then_some(Self { spec, handle: None })
+    }
+}
+
+async fn once(
+    command: &Command<'_>,
+    cell: &mut Cell,
+    shared: Option<&mut Shared>,
+    seed: u64,
+) -> Result<u8, Failure> {
+    let handle = match (shared, &cell.parsed.kind_config) {
+        (Some(Shared { spec, handle }), Some(config)) => {
+            command.ready(handle, spec).await?;
+            let handle = handle.as_mut().expect("is ready");
+            command.retune(handle, config, "tune").await?;
+            &*handle
+        }
+        _ => {
+            let wanted = command.wanted(&cell.parsed)?;
+            command.ready(&mut cell.handle, &wanted).await?
+        }
+    };
     let (parsed, env) = (&cell.parsed, command.env);
     let session = Session { parsed, runs_dir: &env.runs_dir, environment: &command.environment };
     let (code, judged) = command.once(&session, handle, Start::now(seed, None)).await?;

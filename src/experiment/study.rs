@@ -273,7 +273,11 @@ fn is_known(cx: &Cx, exclusion: &Exclusion, axes: &[Axis]) -> bool {
         let names: Vec<&str> = axes.iter().map(|axis| axis.name.as_str()).collect();
         let Some(axis) = axes.iter().find(|axis| axis.name == excluded.axis) else {
             known = false;
-            let hint = suggest::hint(&excluded.axis, &names, "the matrix has");
+
+            let hint = match axes.is_empty() {
+                true => Some("add a `matrix`: without one there is a single cell".into()),
+                false => suggest::hint(&excluded.axis, &names, "the matrix has"),
+            };
             let message = format!("the matrix has no axis {}", quoted(&excluded.axis));
             cx.report(Diagnostic::error(message).at(cx.file(), excluded.at).hint_if(hint));
             continue;

@@ -804,3 +804,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn clusters_that_differ_only_in_settings_are_told_from_others() {
+    let head = HEAD.replace("name: a\n", "");
+    let nodes = "nodes: [{role: control-plane}, {role: worker}]\n";
+    let plain = config(&format!("{head}name: a\n{nodes}"));
+    let fast = "kubeadmConfigPatches:\n- '{kind: KubeletConfiguration, nodeStatusUpdateFrequency: 1s}'\n\
+        - '{kind: ClusterConfiguration, controllerManager: {extraArgs: {node-monitor-grace-period: 4s}}}'\n";
+    let tuned = config(&format!("{head}name: b\n{nodes}{fast}"));
+    assert!(plain.differs_only_in_settings(&tuned) && tuned.differs_only_in_settings(&plain));
+    let other = Tuning { node_monitor_period: seconds(2), ..Tuning::default() };
+    assert!(plain.differs_only_in_settings(&tuned.with_tuning(&other).unwrap()));
+    let more = fast.replace("nodeStatusUpdateFrequency: 1s", "maxPods: 50");
+    for (different, why) in [
+        (format!("{head}{nodes}{more}"), "another field of the kubelet"),
+        (format!("{head}nodes: [{{role: control-plane}}]\n"), "fewer nodes"),
+        (format!("{head}{nodes}networking: {{kubeProxyMode: ipvs}}\n"), "another kube-proxy"),
+    ] {
+        assert!(!plain.differs_only_in_settings(&config(&different)), "{why}");
+    }
+}

@@ -67,6 +67,28 @@ impl KindConfig {
         Ok(tuned)
     }
 
+    /// Whether both make the same cluster but for its name and the settings of failure detection, and
+    /// those can be changed in running nodes: they are the same on every node and none is a flag of a
+    /// kubelet, which would beat its file.
+    pub(crate) fn differs_only_in_settings(&self, other: &Self) -> bool {
+        let can_change = |config: &Self| {
+            config.nodes.windows(2).all(|two| two[0].tuning == two[1].tuning)
+                && !config.nodes.iter().any(|node| node.places.update_is_flag)
+        };
+        can_change(self)
+            && can_change(other)
+            && self.kubernetes == other.kubernetes
+            && self.without_settings() == other.without_settings()
+    }
+
+    fn without_settings(&self) -> Json {
+        let mut config = as_kind_decodes(&self.root, Type::One(&CLUSTER));
+        config["name"] = Json::Null;
+        drop_settings(&mut config);
+        config["nodes"].as_array_mut().into_iter().flatten().for_each(drop_settings);
+        config
+    }
+
     /// Adds a patch after all others of the node: it beats them.
     fn patch(
         &self,
@@ -110,6 +132,56 @@ impl KindConfig {
         }
     }
 }
+
+/// Takes the settings out of a cluster's or a node's patches, and patches that set nothing else.
+fn drop_settings(of: &mut Json) {
+    let Some(patches) = of["kubeadmConfigPatches"].as_array_mut() else { return };
+    let rest = patches.iter().filter_map(|patch| {
+        let Ok(mut parsed) = serde_saphyr::from_str::<Json>(patch.as_str()?) else {
+            return Some(patch.clone());
+        };
+        drop_fields(&mut parsed);
+        let has_more = |key: &String| !["apiVersion", "kind"].contains(&key.as_str());
+        parsed.as_object().is_none_or(|fields| fields.keys().any(has_more)).then_some(parsed)
+    });
+    *patches = rest.collect();
+    if patches.is_empty() {
+        of.as_object_mut().map(|fields| fields.remove("kubeadmConfigPatches"));
+    }
+}
+
+/// Takes the settings out of a patch, and what is empty without them.
+fn drop_fields(patch: &mut Json) {
+    let is_setting = |name: &str| {
+        let name = name.to_ascii_lowercase().replace('-', "");
+        SETTINGS.contains(&name.as_str())
+    };
+    match patch {
+        Json::Object(fields) => {
+            fields.retain(|name, value| {
+                drop_fields(value);
+                let is_empty = value.as_object().is_some_and(|fields| fields.is_empty())
+                    || value.as_array().is_some_and(|items| items.is_empty());
+                !is_setting(name) && !is_empty
+            });
+        }
+        // kubeadm's v1beta4 has flags as a list.
+        Json::Array(items) => {
+            items.retain(|item| !item["name"].as_str().is_some_and(is_setting));
+        }
+        _ => {}
+    }
+}
+
+/// Fields of the kubelet's config file and flags of the controller manager, in lower case without
+/// dashes.
+const SETTINGS: [&str; 5] = [
+    "nodestatusupdatefrequency",
+    "nodestatusreportfrequency",
+    "nodeleasedurationseconds",
+    "nodemonitorperiod",
+    "nodemonitorgraceperiod",
+];
 
 fn tolerating(seconds: u64) -> Json {
     let flags = ["not-ready", "unreachable"]

@@ -73,7 +73,7 @@ mod tests {
     const WIDE: &[f64] = &[3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5];
 
     fn order() -> Vec<Slot> {
-        Plan { clusters: &[0, 0], repeat: 10, rounds: 10, seed: 1 }.order()
+        Plan { clusters: &[0, 0], hosts: &[0], repeat: 10, rounds: 10, seed: 1 }.order()
     }
 
     fn minutes(minutes: u64) -> Option<Duration> {

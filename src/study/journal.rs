@@ -2,6 +2,7 @@
 //! in it is ever changed, so that a study goes on after any interruption: only the last line can be
 //! cut, and then nothing was done on its account.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -38,6 +39,9 @@ pub(crate) struct Header {
     pub rounds: u32,
     pub nodes: u32,
     pub cells: Vec<CellRecord>,
+    /// The texts of the workload's files by their paths. Empty in a journal of an earlier version.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
 }
 
 /// What a study runs on.
@@ -137,9 +141,29 @@ pub(crate) struct Recorded {
     whole: u64,
 }
 
+/// The studies of a runs directory.
+#[derive(Debug, Default)]
+pub(crate) struct AllRecorded {
+    pub read: Vec<Recorded>,
+    pub damaged: Vec<Damaged>,
+}
+
+/// A study whose journal can't be read.
+#[derive(Debug)]
+pub(crate) struct Damaged {
+    pub id: String,
+    pub why: JournalError,
+}
+
 impl Recorded {
     pub(crate) fn id(&self) -> String {
         id_of(&self.folder)
+    }
+
+    /// The repetitions of its cells that are done.
+    pub(crate) fn done_slots(&self) -> impl Iterator<Item = Slot> {
+        let is_done = |entry: &&Entry| entry.end.as_ref().is_some_and(|end| end.done);
+        self.entries.iter().filter(is_done).map(|entry| entry.slot)
     }
 
     /// Reads the journal of a study's folder. Errors: there is none, its first line is cut, or it has
@@ -184,20 +208,18 @@ impl Recorded {
         Ok(read)
     }
 
-    /// The studies of a runs directory, the oldest first, and why others can't be read.
-    pub(crate) fn all(runs_dir: &Path) -> (Vec<Self>, Vec<JournalError>) {
+    /// The studies of a runs directory, the oldest first.
+    pub(crate) fn all(runs_dir: &Path) -> AllRecorded {
         let folders = fs::read_dir(runs_dir.join(FOLDER)).into_iter().flatten().flatten();
-        let (mut all, mut unreadable) = (Vec::new(), Vec::new());
+        let mut all = AllRecorded::default();
         for folder in folders.map(|folder| folder.path()).filter(|folder| folder.is_dir()) {
             match Self::read(&folder) {
-                Ok(study) => all.push(study),
-                Err(error) => unreadable.push(error),
+                Ok(study) => all.read.push(study),
+                Err(why) => all.damaged.push(Damaged { id: id_of(&folder), why }),
             }
         }
-        all.sort_by(|a: &Self, b| {
-            (a.header.started, &a.folder).cmp(&(b.header.started, &b.folder))
-        });
-        (all, unreadable)
+        all.read.sort_by(|a, b| (a.header.started, &a.folder).cmp(&(b.header.started, &b.folder)));
+        all
     }
 
     /// `finished`, `running` where a process has it open, or `unfinished`: it can be resumed.
@@ -213,7 +235,7 @@ impl Recorded {
 
     /// How many of its runs were made: one that was interrupted is made again.
     pub(crate) fn done(&self) -> usize {
-        self.entries.iter().filter(|it| it.end.as_ref().is_some_and(|end| end.done)).count()
+        self.done_slots().count()
     }
 
     /// Finds a study by its id or an unambiguous beginning of it, its name (then the newest),
@@ -227,14 +249,18 @@ impl Recorded {
         if !name.is_empty() && exact.join(FILE).is_file() {
             return Self::read(&exact);
         }
-        let (all, _) = Self::all(runs_dir);
+        let AllRecorded { read, damaged } = Self::all(runs_dir);
         let begins = |one: &Self| name == LATEST || one.id().starts_with(name);
-        let mut found: Vec<Self> = all.into_iter().filter(begins).collect();
+        let mut found: Vec<Self> = read.into_iter().filter(begins).collect();
         let is_newest = |one: &Self| name == LATEST || one.header.name == name;
         match found.iter().rposition(is_newest) {
             Some(newest) => Ok(found.swap_remove(newest)),
             None if found.len() == 1 && !name.is_empty() => Ok(found.swap_remove(0)),
             None if found.is_empty() || name.is_empty() => {
+                let asked = |one: &Damaged| !name.is_empty() && one.id.starts_with(name);
+                if let Some(one) = damaged.into_iter().find(|it| name == LATEST || asked(it)) {
+                    return Err(one.why);
+                }
                 Err(JournalError::NoSuchStudy { name: name.to_owned(), dir: runs_dir.join(FOLDER) })
             }
             None => {
@@ -275,13 +301,26 @@ fn id_of(folder: &Path) -> String {
 }
 
 impl Header {
-    /// Whether it is the same study: the same cells, as often, on the same cluster.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
+    /// What another study of this name has in which it is not this one; nothing where it is the same
+    /// study: the same cells, as often, on the same cluster, with the same workload.
+    pub(crate) fn changed(&self, other: &Self) -> Vec<String> {
         let often = |header: &Self| (header.repeat, header.rounds);
-        self.name == other.name
-            && self.on == other.on
-            && self.cells == other.cells
-            && often(self) == often(other)
+        let is_known = !self.files.is_empty() && !other.files.is_empty();
+        let files = self
+            .files
+            .iter()
+            .filter(|(path, text)| other.files.get(*path).is_some_and(|now| now != *text));
+        [
+            ("its name", self.name != other.name),
+            ("what it runs on", self.on != other.on),
+            ("its cells", self.cells != other.cells),
+            ("its repetitions or rounds", often(self) != often(other)),
+        ]
+        .into_iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(what, _)| what.to_owned())
+        .chain(files.filter(|_| is_known).map(|(path, _)| format!("the workload file {path}")))
+        .collect()
     }
 }
 
@@ -402,7 +441,37 @@ mod tests {
             rounds: 3,
             nodes: 1000,
             cells: vec![cell],
+            files: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn a_study_with_another_text_of_its_workload_is_another() {
+        let with = |files: &[(&str, &str)]| {
+            let files = files.iter().map(|(path, text)| ((*path).into(), (*text).into()));
+            Header { files: files.collect(), ..header("s") }
+        };
+        let begun = with(&[("web.yaml", "a"), ("db.yaml", "b")]);
+        assert_eq!(begun.changed(&begun), Vec::<String>::new());
+        let now = with(&[("web.yaml", "A"), ("db.yaml", "b")]);
+        assert_eq!(begun.changed(&now), ["the workload file web.yaml"]);
+        assert_eq!(with(&[]).changed(&now), Vec::<String>::new(), "an earlier version's");
+        let more = Header { repeat: 4, on: Ground::Kind, ..begun.clone() };
+        assert_eq!(begun.changed(&more), ["what it runs on", "its repetitions or rounds"]);
+    }
+
+    #[test]
+    fn a_damaged_journal_is_named_and_hides_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = Journal::create(dir.path(), header("one")).unwrap().id();
+        let broken = Journal::create(dir.path(), header("two")).unwrap();
+        fs::write(broken.folder().join(FILE), "{\n").unwrap();
+        let find = |name: &str| Recorded::find(dir.path(), name);
+        assert_eq!(find("latest").unwrap().id(), whole);
+        assert!(matches!(find("two"), Err(JournalError::Format { .. })));
+        let all = Recorded::all(dir.path());
+        let damaged: Vec<&str> = all.damaged.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!((all.read.len(), damaged), (1, vec![broken.id().as_str()]));
     }
 
     fn slot(repetition: u32) -> Slot {

@@ -20,8 +20,11 @@ pub(crate) struct Slot {
 /// What an order is made from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan<'a> {
-    /// The cluster of each cell.
+    /// The settings of each cell: what has to be changed between two runs that differ in it.
     pub clusters: &'a [usize],
+    /// The kind cluster that runs with each of those settings. One whose settings are changed in place
+    /// is left once a round.
+    pub hosts: &'a [usize],
     /// How often each cell is run.
     pub repeat: u32,
     /// At most as many as repetitions.
@@ -57,6 +60,9 @@ impl Plan<'_> {
         clusters.sort_unstable();
         clusters.dedup();
         shuffle(&mut clusters, chance);
+        let order = clusters.clone();
+        let host_of = |cluster: &usize| self.hosts[*cluster];
+        clusters.sort_by_key(|one| order.iter().position(|it| host_of(it) == host_of(one)));
         clusters
     }
 
@@ -81,7 +87,7 @@ mod tests {
     use super::*;
 
     fn plan(repeat: u32, rounds: u32, seed: u64) -> Plan<'static> {
-        Plan { clusters: &[0, 0, 1, 1, 2], repeat, rounds, seed }
+        Plan { clusters: &[0, 0, 1, 1, 2], hosts: &[0, 1, 2], repeat, rounds, seed }
     }
 
     #[test]
@@ -122,12 +128,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_cluster_whose_settings_change_is_left_once_a_round() {
+        let plan =
+            Plan { clusters: &[0, 1, 2], hosts: &[0, 1, 0], repeat: 20, rounds: 20, seed: 4 };
+        for round in plan.order().chunks(3) {
+            let mut hosts: Vec<usize> = round.iter().map(|slot| plan.hosts[slot.cell]).collect();
+            hosts.dedup();
+            assert_eq!(hosts.len(), 2, "{round:?}");
+        }
+    }
+
     /// Each cell is as often early as late in its visits.
     #[test]
     fn the_order_within_a_visit_is_random() {
         let first = (0..400)
             .filter(|seed| {
-                let plan = Plan { clusters: &[0, 0], repeat: 1, rounds: 1, seed: *seed };
+                let plan =
+                    Plan { clusters: &[0, 0], hosts: &[0], repeat: 1, rounds: 1, seed: *seed };
                 plan.order()[0].cell == 0
             })
             .count();

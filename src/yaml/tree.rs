@@ -148,6 +148,7 @@ impl Node {
     pub(crate) fn described(&self) -> String {
         match &self.value {
             Value::List(items) if items.is_empty() => "an empty list".into(),
+            Value::Map(entries) if entries.is_empty() => "an empty mapping".into(),
             Value::List(_) => "a list".into(),
             Value::Map(_) => "a mapping".into(),
             Value::Scalar { .. } if self.is_null() => "nothing".into(),

@@ -26,6 +26,8 @@ use crate::engine::error::RunError;
 use crate::engine::seed;
 use crate::engine::session;
 use crate::experiment::{self, Study};
+use crate::report::not_run::NotRun;
+use crate::report::suite::Part;
 use crate::study::journal::{FORMAT, Ground, Header, Journal, Recorded};
 
 pub(super) fn study(args: &args::Study, env: &Env) -> Result<u8, Failure> {
@@ -36,31 +38,49 @@ pub(super) fn study(args: &args::Study, env: &Env) -> Result<u8, Failure> {
     let resumed = args.resume.as_deref().map(|id| Recorded::find(&env.runs_dir, id)).transpose()?;
     let file = file(args, resumed.as_ref())?;
     let execution = &execution(args, resumed.as_ref());
-    let source = load::study_source(&file, env)?;
+    outputs.refuse_inputs(args.filename.as_slice())?;
+    // What waits for a report of this command finds the error there.
+    let refuse = |failure: Failure| {
+        if !args.dry_run {
+            let part = Part::not_run(file.clone(), Vec::new(), NotRun::Refused, failure.line());
+            outputs.write_for_programs(&[part], env);
+        }
+        failure
+    };
     let setting = Setting { place: execution.place(env), namespace: None };
-    let study = load::study(source, setting, env)?;
+    let read = load::study_source(&file, env).and_then(|source| load::study(source, setting, env));
+    let study = read.map_err(|failure| match outputs.may_replace_input_of([file.clone()]) {
+        true => failure,
+        false => refuse(failure),
+    })?;
     let inputs = study.cells.iter().flat_map(|cell| cell.parsed.files());
     outputs.refuse_inputs(&inputs.chain(study.source.paths([])).collect::<Vec<_>>())?;
-    refuse_unmodelled(&study, execution)?;
-    block_on(async {
+    refuse_unmodelled(&study, execution).map_err(refuse)?;
+    let ended = block_on(async {
         let abort = listen()?;
         let environment = execution.environment(env, args.dry_run)?;
         let command = Command::new(execution, env, &outputs, &abort, environment);
-        let command = Command { repeat: study.repeat, ..command };
+        let command = Command { repeat: study.repeat, retunes: !args.no_retune, ..command };
         execution.warn(study.cells.iter().map(|cell| &cell.parsed), env);
         let planned = Planned::new(&study, &command)?;
+        let header = header(&planned, &file, execution);
+        let goes_on = goes_on(args, &planned, &header, resumed, env)?;
         if args.dry_run {
-            return Ok(planned.dry_run(&command));
+            return Ok(planned.dry_run(&command, goes_on.as_ref()));
         }
         session::refuse_unwritable(&env.runs_dir)?;
-        let journal = journal(args, &planned, header(&planned, &file, execution), resumed, env)?;
+        let journal = match goes_on {
+            Some(recorded) => go_on(recorded, &planned)?,
+            None => begin(header, env)?,
+        };
         let until = args.budget.map(|budget| Instant::now() + budget);
         let ended = Runner::new(&command, &planned, journal, until).carry_out().await;
         command.warned.tell_repeated();
         let result = StudyRuns::read(&Recorded::read(&ended.folder)?);
         let written = result.write(&outputs, env);
         Ok(exit::gravest(ended.codes.into_iter().chain([result.code(), written])))
-    })
+    });
+    ended.map_err(refuse)
 }
 
 /// What the study is read from: what was named, else what the one that goes on was read from.
@@ -128,53 +148,63 @@ fn header(planned: &Planned<'_>, file: &str, execution: &Execution) -> Header {
         rounds: study.rounds,
         nodes: study.nodes,
         cells: planned.records(),
+        files: planned.files(),
     }
 }
 
-/// The journal of the study that goes on, or of a new one. A study goes on when it is named, or when
-/// its file is as it was and nothing was finished.
-fn journal(
+/// The study that goes on; `None`: a new one begins. A study goes on when it is named, or when its
+/// files are as they were and nothing was finished.
+fn goes_on(
     args: &args::Study,
     planned: &Planned<'_>,
-    header: Header,
+    header: &Header,
     resumed: Option<Recorded>,
     env: &Env,
-) -> Result<Journal, Failure> {
+) -> Result<Option<Recorded>, Failure> {
     let seed = args.execution.seed.or(planned.study.seed);
-    let is_same = |study: &Header, header: &Header| {
-        study.is_same(header) && seed.is_none_or(|seed| seed == study.seed)
+    let changed = |study: &Header| {
+        let mut changed = study.changed(header);
+        changed.extend(seed.filter(|seed| *seed != study.seed).map(|_| "its seed".to_owned()));
+        changed.join(", ")
     };
     if let Some(recorded) = resumed {
-        if !is_same(&recorded.header, &header) {
-            let error = RunError::refused(format!(
-                "{} is not the study that {} began with",
-                header.file,
-                recorded.id()
-            ));
+        let changed = changed(&recorded.header);
+        if !changed.is_empty() {
+            let (file, id) = (&header.file, recorded.id());
+            let error = RunError::refused(format!("{file} is not the study that {id} began with"));
             return Err(error
-                .hint("its cells, repetitions, seed or cluster have changed: start a new study with `kubectl outage study -f FILE`")
+                .caused_by(format!("changed since then: {changed}"))
+                .hint("start a new study with `kubectl outage study -f FILE`")
                 .into());
         }
-        return go_on(recorded, planned);
+        return Ok(Some(recorded));
     }
-    let unfinished = Recorded::all(&env.runs_dir).0.into_iter().rev();
-    let mut unfinished =
-        unfinished.filter(|study| !study.finished && study.header.name == header.name);
-    let newest = unfinished.next().filter(|_| !args.new);
-    match newest {
-        Some(recorded) if is_same(&recorded.header, &header) => go_on(recorded, planned),
-        other => {
-            if let Some(other) = other {
-                complain!(
-                    "starting a new study: the unfinished {} has different cells, repetitions, seed or cluster",
-                    other.id()
-                );
-            }
-            let journal = Journal::create(&env.runs_dir, header)?;
-            complain!("study {} (seed {})", journal.id(), journal.header.seed);
-            Ok(journal)
+    let all = Recorded::all(&env.runs_dir);
+    for damaged in &all.damaged {
+        complain!("warning: study {} is left out: {}", damaged.id, damaged.why);
+    }
+    let newest = all
+        .read
+        .into_iter()
+        .rev()
+        .find(|study| !args.new && !study.finished && study.header.name == header.name);
+    let Some(newest) = newest else { return Ok(None) };
+    match changed(&newest.header) {
+        changed if changed.is_empty() => Ok(Some(newest)),
+        changed => {
+            complain!(
+                "starting a new study: changed since the unfinished {}: {changed}",
+                newest.id()
+            );
+            Ok(None)
         }
     }
+}
+
+fn begin(header: Header, env: &Env) -> Result<Journal, Failure> {
+    let journal = Journal::create(&env.runs_dir, header)?;
+    complain!("study {} (seed {})", journal.id(), journal.header.seed);
+    Ok(journal)
 }
 
 fn go_on(recorded: Recorded, planned: &Planned<'_>) -> Result<Journal, Failure> {

@@ -1,5 +1,8 @@
 //! What a study would do: its cells, their clusters, their runs, and how long they take.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -11,12 +14,12 @@ use crate::cli::form::Form;
 use crate::cli::output::{print, visible};
 use crate::engine::environment::provision::ClusterSpec;
 use crate::experiment::{Cell, Choice, Cluster, Study};
-use crate::kind_config::{DEFAULT_KUBERNETES, Kubernetes};
+use crate::kind_config::{DEFAULT_KUBERNETES, KindConfig, Kubernetes};
 use crate::plan::RunLength;
 use crate::prediction::{Predictions, SEED, TRIALS};
 use crate::report::{hang, json, table};
 use crate::stats::{Between, Seconds};
-use crate::study::journal::{CellRecord, Ground};
+use crate::study::journal::{CellRecord, Ground, Recorded};
 use crate::study::plan::Plan;
 use crate::timeline::counted;
 
@@ -27,6 +30,8 @@ pub(super) struct Planned<'a> {
     pub specs: Vec<ClusterSpec>,
     /// The cluster of each cell.
     pub clusters: Vec<usize>,
+    /// The cluster that stands for each: itself, or one whose settings are changed in its nodes.
+    pub hosts: Vec<usize>,
 }
 
 /// What `--dry-run` prints.
@@ -38,6 +43,11 @@ struct Document {
     question: Option<String>,
     file: String,
     on: String,
+    /// The unfinished study that it would continue.
+    continues: Option<String>,
+    /// How many of its runs are done.
+    done: u32,
+    /// How many are left.
     runs: u32,
     rounds: u32,
     seed: Option<u64>,
@@ -53,6 +63,8 @@ struct PlannedCell {
     cell: String,
     choices: Vec<Choice>,
     cluster: String,
+    /// Whether the settings are changed in the nodes of that cluster.
+    settings_are_changed: bool,
     runs: u32,
     run_at_least_seconds: Seconds,
     predicted_detection: Option<Between>,
@@ -71,7 +83,12 @@ impl<'a> Planned<'a> {
             });
             clusters.push(at);
         }
-        let planned = Self { study, specs, clusters };
+        let retunes = command.retunes;
+        let hosts = specs.iter().enumerate().map(|(at, spec)| {
+            specs[..at].iter().position(|one| retunes && is_retuned(one, spec)).unwrap_or(at)
+        });
+        let hosts = hosts.collect();
+        let planned = Self { study, specs, clusters, hosts };
         planned.refuse_settings(command)?;
         planned.refuse_image(command)?;
         Ok(planned)
@@ -119,7 +136,7 @@ impl<'a> Planned<'a> {
 
     pub(super) fn order(&self, seed: u64) -> Plan<'_> {
         let Study { repeat, rounds, .. } = *self.study;
-        Plan { clusters: &self.clusters, repeat, rounds, seed }
+        Plan { clusters: &self.clusters, hosts: &self.hosts, repeat, rounds, seed }
     }
 
     /// The shortest time that a run of a cell takes.
@@ -136,6 +153,29 @@ impl<'a> Planned<'a> {
         }
     }
 
+    /// The settings that the cluster of a cell is to have, where they are changed in its nodes.
+    pub(super) fn retuned(&self, cluster: usize) -> Option<&KindConfig> {
+        let host = self.hosts[cluster];
+        match &self.specs[cluster] {
+            ClusterSpec::Kind { config } => {
+                (self.hosts.iter().filter(|it| **it == host).count() > 1).then_some(config)
+            }
+            _ => None,
+        }
+    }
+
+    /// The texts of the workload's files; those of a built-in study can't change.
+    pub(super) fn files(&self) -> BTreeMap<String, String> {
+        let paths = self.study.cells.iter().flat_map(|Cell { parsed, .. }| {
+            let own = parsed.source.paths([]);
+            let all = parsed.source.paths(parsed.experiment.workload.iter().map(PathBuf::as_path));
+            all.into_iter().filter(move |path| !own.contains(path))
+        });
+        let text =
+            |path: PathBuf| Some((path.display().to_string(), fs::read_to_string(path).ok()?));
+        paths.collect::<BTreeSet<_>>().into_iter().filter_map(text).collect()
+    }
+
     pub(super) fn records(&self) -> Vec<CellRecord> {
         let record = |(cell, cluster): (&Cell, &usize)| CellRecord {
             name: cell.name.clone(),
@@ -147,9 +187,9 @@ impl<'a> Planned<'a> {
         self.study.cells.iter().zip(&self.clusters).map(record).collect()
     }
 
-    /// Prints the plan.
-    pub(super) fn dry_run(&self, command: &Command<'_>) -> u8 {
-        let document = self.document(command);
+    /// Prints the plan, less the runs of a study that would go on.
+    pub(super) fn dry_run(&self, command: &Command<'_>, goes_on: Option<&Recorded>) -> u8 {
+        let document = self.document(command, goes_on);
         let write = |form| match form {
             Form::Json => json::pretty(&document),
             Form::Yaml => json::yaml(&document),
@@ -159,19 +199,25 @@ impl<'a> Planned<'a> {
         command.outputs.write_files(|form, out| write!(out, "{}", visible(&write(form))))
     }
 
-    fn document(&self, command: &Command<'_>) -> Document {
+    fn document(&self, command: &Command<'_>, goes_on: Option<&Recorded>) -> Document {
+        let done = |cell: usize| {
+            goes_on
+                .map_or(0, |study| study.done_slots().filter(|it| it.cell == cell).count() as u32)
+        };
+        let left = |cell: usize| self.study.repeat.saturating_sub(done(cell));
         let study = self.study;
         let cells = study.cells.iter().zip(&self.clusters).enumerate();
         let cell = |(at, (cell, cluster)): (usize, (&Cell, &usize))| PlannedCell {
             cell: cell.name.clone(),
             choices: cell.choices.clone(),
-            cluster: name(&self.specs[*cluster]),
-            runs: study.repeat,
+            cluster: name(&self.specs[self.hosts[*cluster]]),
+            settings_are_changed: self.retuned(*cluster).is_some(),
+            runs: left(at),
             run_at_least_seconds: self.lasts(at).into(),
             predicted_detection: predicted(cell),
         };
-        let all: Duration =
-            (0..study.cells.len()).map(|cell| self.lasts(cell) * study.repeat).sum();
+        let all: Duration = (0..study.cells.len()).map(|cell| self.lasts(cell) * left(cell)).sum();
+        let hosts: BTreeSet<usize> = self.hosts.iter().copied().collect();
         Document {
             format: FORMAT,
             study: study.name.clone(),
@@ -184,13 +230,25 @@ impl<'a> Planned<'a> {
                     _ => "an existing cluster".into(),
                 },
             },
-            runs: self.runs(),
+            continues: goes_on.map(Recorded::id),
+            done: (0..study.cells.len()).map(done).sum(),
+            runs: (0..study.cells.len()).map(left).sum(),
             rounds: study.rounds,
-            seed: command.execution.seed.or(study.seed),
-            clusters: self.specs.iter().map(name).collect(),
+            seed: goes_on.map(|study| study.header.seed).or(command.execution.seed).or(study.seed),
+            clusters: hosts.into_iter().map(|host| name(&self.specs[host])).collect(),
             at_least_seconds: all.into(),
             cells: cells.map(cell).collect(),
         }
+    }
+}
+
+/// Whether one kind cluster is the other with other settings of failure detection.
+fn is_retuned(one: &ClusterSpec, other: &ClusterSpec) -> bool {
+    match (one, other) {
+        (ClusterSpec::Kind { config: one }, ClusterSpec::Kind { config: other }) => {
+            one.differs_only_in_settings(other)
+        }
+        _ => false,
     }
 }
 
@@ -213,6 +271,16 @@ fn predicted(cell: &Cell) -> Option<Between> {
 impl Document {
     fn text(&self, width: usize) -> String {
         let clusters = counted(self.clusters.len(), "cluster");
+        let going_on = self.continues.as_ref().map_or(String::new(), |id| {
+            hang(
+                "",
+                &format!(
+                    "continues {id}: {} done, and these are left",
+                    counted(self.done as usize, "run")
+                ),
+                width,
+            )
+        });
         let head = format!(
             "study {} on {}: {} in {} on {clusters}, at least {} (clusters not included)",
             self.study,
@@ -230,7 +298,10 @@ impl Document {
         let row = |cell: &PlannedCell| {
             vec![
                 cell.cell.clone(),
-                cell.cluster.clone(),
+                match cell.settings_are_changed {
+                    true => format!("{}, settings changed", cell.cluster),
+                    false => cell.cluster.clone(),
+                },
                 cell.runs.to_string(),
                 cell.run_at_least_seconds.to_minutes(),
                 cell.predicted_detection.map_or("-".into(), |between| format!("{between:.1}")),
@@ -238,7 +309,7 @@ impl Document {
         };
         let header = vec!["CELL", "CLUSTER", "RUNS", "A RUN (AT LEAST)", "PREDICTED DETECTION"];
         format!(
-            "{}{}\n{}",
+            "{going_on}{}{}\n{}",
             hang("", &head, width),
             hang("", &order, width),
             table(width, header, self.cells.iter().map(row))

@@ -14,6 +14,7 @@ use crate::stats::Seconds;
 use crate::study::budget::{self, Known};
 use crate::study::journal::{Journal, Recorded};
 use crate::study::plan::Slot;
+use crate::timeline::counted;
 
 pub(super) struct Runner<'a> {
     command: &'a Command<'a>,
@@ -26,6 +27,16 @@ pub(super) struct Runner<'a> {
     /// The cluster that is being visited.
     visited: Option<usize>,
     handle: Option<ClusterHandle>,
+    times: Times,
+}
+
+/// What the clusters cost.
+#[derive(Default)]
+struct Times {
+    /// How long each cluster took to be created.
+    created: Vec<Duration>,
+    /// How long each change of settings took.
+    retuned: Vec<Duration>,
 }
 
 /// What became of a study's runs.
@@ -51,7 +62,17 @@ impl<'a> Runner<'a> {
                 known.values = runs.detections(cell);
             }
         }
-        Self { command, planned, journal, order, known, until, visited: None, handle: None }
+        Self {
+            command,
+            planned,
+            journal,
+            order,
+            known,
+            until,
+            visited: None,
+            handle: None,
+            times: Times::default(),
+        }
     }
 
     /// Makes the runs that are left; stops where one is interrupted or refused, or leaves something
@@ -77,8 +98,14 @@ impl<'a> Runner<'a> {
             break;
         }
         let open = self.open();
+        let left = self.leave().await;
+        codes.extend(left.err().map(|failure| failure.report()));
+        self.report_times();
         match open {
-            0 => codes.extend(self.end().await.err().map(|failure| failure.report())),
+            0 => {
+                let finished = self.journal.finish(jiff::Timestamp::now());
+                codes.extend(finished.err().map(|error| Failure::from(error).report()));
+            }
             open if codes.is_empty() => {
                 complain!(
                     "time budget used up: {open} of {} runs not started",
@@ -167,38 +194,58 @@ impl<'a> Runner<'a> {
         );
     }
 
-    /// The cluster of the next run: the same, whole again, or another.
+    /// The cluster of the next run: the same, whole again and with the run's settings, or another.
     async fn visit(&mut self, cluster: usize) -> Result<(), Failure> {
-        if self.visited.is_some_and(|visited| visited != cluster) {
+        let host = self.planned.hosts[cluster];
+        if self.visited.is_some_and(|visited| visited != host) {
             self.leave().await?;
         }
-        let handle = self.command.ready(&mut self.handle, &self.planned.specs[cluster]).await?;
-        if handle.is_made_here() && !handle.is_model() && !self.journal.made.contains(&cluster) {
-            self.journal.made(cluster)?;
+        let (begun, was_there) = (Instant::now(), self.handle.is_some());
+        self.visited = Some(host);
+        let handle = self.command.ready(&mut self.handle, &self.planned.specs[host]).await?;
+        if handle.is_made_here() && !handle.is_model() {
+            self.times.created.extend((!was_there).then(|| begun.elapsed()));
+            if !self.journal.made.contains(&host) {
+                self.journal.made(host)?;
+            }
         }
-        self.visited = Some(cluster);
+        if let (Some(config), Some(handle)) = (self.planned.retuned(cluster), &mut self.handle) {
+            let took = self.command.retune(handle, config, &self.journal.id()).await?;
+            self.times.retuned.extend(took);
+        }
         Ok(())
     }
 
-    /// Leaves a cluster, which is kept for the next round. One that the study has made and needs no
-    /// more is deleted, if that was asked for.
+    /// Says what changing settings in place has cost, and what a cluster for each would have.
+    fn report_times(&self) {
+        let Times { created, retuned } = &self.times;
+        let mean = |all: &[Duration]| all.iter().sum::<Duration>() / all.len().max(1) as u32;
+        let words = |time: Duration| Seconds::from_f64(time.as_secs_f64().round()).to_minutes();
+        if retuned.is_empty() {
+            return;
+        }
+        let (times, sum) = (counted(retuned.len(), "time"), words(retuned.iter().sum()));
+        let each = words(mean(retuned));
+        let beside = match created.is_empty() {
+            true => String::new(),
+            false => format!("; creating a cluster took {}", words(mean(created))),
+        };
+        complain!("settings were changed in the nodes {times}, in {sum} ({each} each){beside}");
+    }
+
+    /// Leaves a cluster, which has its own settings again and is kept for the next round. One that the
+    /// study has made and needs no more is deleted, if that was asked for.
     async fn leave(&mut self) -> Result<(), Failure> {
-        let (Some(cluster), Some(handle)) = (self.visited.take(), self.handle.take()) else {
+        let (Some(cluster), Some(mut handle)) = (self.visited.take(), self.handle.take()) else {
             return Ok(());
         };
-        let needed =
-            |slot: &Slot| self.planned.clusters[slot.cell] == cluster && self.is_open(&slot);
+        let host_of = |slot: &Slot| self.planned.hosts[self.planned.clusters[slot.cell]];
+        let needed = |slot: &Slot| host_of(slot) == cluster && self.is_open(&slot);
         let deletes = self.command.execution.delete_cluster && self.journal.made.contains(&cluster);
         match deletes && !self.order.iter().any(needed) {
             true => self.command.delete(&handle).await,
-            false => Ok(()),
+            false => self.command.give_back(&mut handle).await,
         }
-    }
-
-    /// All runs are made.
-    async fn end(&mut self) -> Result<(), Failure> {
-        self.leave().await?;
-        Ok(self.journal.finish(jiff::Timestamp::now())?)
     }
 }
 

@@ -331,6 +331,7 @@ impl EmbeddedBackend<'_> {
             UndoEntry::Fault(_)
             | UndoEntry::Object { .. }
             | UndoEntry::Probers { .. }
+            | UndoEntry::Settings { .. }
             | UndoEntry::KindCluster { .. } => Ok(()),
         }
     }

@@ -26,7 +26,8 @@ pub(in crate::engine) fn claim(
     let claimed = lock(environment, state)?;
     if let Some(earlier) = StateDir::of_earlier_versions(environment.state_dir, cluster) {
         earlier.look()?;
-        refuse_pending_on(&earlier, Some(engine))?;
+        let here = Endpoint::identity(engine);
+        refuse(&earlier, |entry| Endpoint::identity(&entry.engine) == here)?;
     }
     Ok(claimed)
 }
@@ -45,16 +46,20 @@ pub(in crate::engine) fn lock(
 
 /// Refuses while something is not undone.
 pub(in crate::engine) fn refuse_pending(state: &StateDir) -> Result<(), RunError> {
-    refuse_pending_on(state, None)
+    refuse_pending_but(state, None)
 }
 
-/// The same for what is to be undone on one engine.
-fn refuse_pending_on(state: &StateDir, engine: Option<&str>) -> Result<(), RunError> {
+/// The same, but for what stays in the ledger between runs.
+pub(in crate::engine) fn refuse_pending_but(
+    state: &StateDir,
+    kept: Option<u64>,
+) -> Result<(), RunError> {
+    refuse(state, |entry| Some(entry.id) != kept)
+}
+
+fn refuse(state: &StateDir, which: impl Fn(&Entry) -> bool) -> Result<(), RunError> {
     let ledger = Ledger::open(&state.ledger())?;
-    let is_there = |entry: &&Entry| {
-        engine.is_none_or(|one| Endpoint::identity(one) == Endpoint::identity(&entry.engine))
-    };
-    let pending: Vec<&Entry> = ledger.pending().iter().filter(is_there).collect();
+    let pending: Vec<&Entry> = ledger.pending().iter().filter(|entry| which(entry)).collect();
     if pending.is_empty() {
         return Ok(());
     }

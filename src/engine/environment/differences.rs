@@ -20,15 +20,29 @@ pub(super) fn differences(
         }
     }
     let expected = config.for_kubernetes(Kubernetes::Exactly(kubernetes)).tuning();
-    for (name, setting) in SETTINGS {
-        if let (Some(want), Some(have)) = (setting(&expected), setting(actual))
-            && want != have
-        {
-            let (have, want) = (format_duration(have), format_duration(want));
-            found.push(format!("its {name} is {have}, the file has {want}"));
-        }
-    }
+    let settings = unequal(&expected, actual).into_iter();
+    found.extend(
+        settings.map(|it| format!("its {} is {}, the file has {}", it.name, it.has, it.wanted)),
+    );
     found
+}
+
+/// A setting that is not as expected.
+pub(in crate::engine) struct Unequal {
+    pub name: &'static str,
+    pub has: String,
+    pub wanted: String,
+}
+
+/// What of the expected settings the actual ones do not have; what is not set or was not read is
+/// taken to agree.
+pub(in crate::engine) fn unequal(expected: &Tuning, actual: &Tuning) -> Vec<Unequal> {
+    let differing = SETTINGS.iter().filter_map(|(name, setting)| {
+        let (wanted, has) = (setting(expected)?, setting(actual)?);
+        let (shown_has, shown) = (format_duration(has), format_duration(wanted));
+        (wanted != has).then_some(Unequal { name, has: shown_has, wanted: shown })
+    });
+    differing.collect()
 }
 
 type Setting = fn(&Tuning) -> Option<std::time::Duration>;

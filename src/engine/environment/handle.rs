@@ -14,9 +14,10 @@ use crate::engine::environment::state_dir::{Lock, StateDir};
 use crate::engine::error::RunError;
 use crate::engine::undo::ledger::Access;
 use crate::engine::undo::recover::HitControlPlanes;
+use crate::engine::undo::settings::SettingsFiles;
 use crate::fault::NodeTarget;
 use crate::plan::Node;
-use crate::timeline::{ClusterFacts, NodeRole, Ready};
+use crate::timeline::{ClusterFacts, NodeRole, Ready, Tuning};
 
 /// What the command line and the environment say about the handle.
 #[derive(Clone, Debug)]
@@ -80,6 +81,14 @@ impl ClusterHandle {
             Nodes::Kind(kind) => with_machines(nodes, &kind.machines()),
             Nodes::Api(_) | Nodes::Embedded(_) => nodes,
         })
+    }
+
+    /// The undo that stays in the ledger between runs: that of changed settings.
+    pub(in crate::engine) fn kept(&self) -> Option<u64> {
+        match &self.nodes {
+            Nodes::Kind(nodes) => nodes.retuned.as_ref().map(|retuned| retuned.entry),
+            Nodes::Api(_) | Nodes::Embedded(_) => None,
+        }
     }
 
     /// Whether this program has made the cluster, and not found it.
@@ -149,6 +158,17 @@ pub(crate) struct KindNodes {
     pub made: bool,
     /// What this program's runs have hit.
     pub hit: HitControlPlanes,
+    /// The settings that it had, where this program has changed them.
+    pub(in crate::engine) retuned: Option<Retuned>,
+}
+
+/// What the settings of the nodes were before they were changed.
+#[derive(Clone)]
+pub(in crate::engine) struct Retuned {
+    /// The undo in the ledger. It stays there while the nodes have other settings.
+    pub entry: u64,
+    pub files: Vec<SettingsFiles>,
+    pub tuning: Tuning,
 }
 
 /// Nodes that are in the model alone.

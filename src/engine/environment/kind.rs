@@ -9,7 +9,7 @@ use crate::cluster::{Cluster, Kind, KindCreate, KindError, NodeContainer};
 use crate::docker::{Container, Docker, Endpoint};
 use crate::engine::abort::Abort;
 use crate::engine::diagnosis::{described, out_of_inotify};
-use crate::engine::environment::claim::{Claim, claim, refuse_pending};
+use crate::engine::environment::claim::{Claim, claim, refuse_pending, refuse_pending_but};
 use crate::engine::environment::differences::differences;
 use crate::engine::environment::handle::{
     ClusterHandle, Environment, Found, KindNodes, Nodes, Preparing, Say,
@@ -248,11 +248,12 @@ async fn of_kind(
 
 /// The same cluster once more, after a run in it: containers and addresses may be others.
 pub(in crate::engine) async fn look_again(handle: &mut ClusterHandle) -> Result<(), RunError> {
+    let kept = handle.kept();
     let Nodes::Kind(nodes) = &mut handle.nodes else { return Ok(()) };
     let name = handle.state.cluster();
     let containers = nodes.docker.kind_nodes(name).await.map_err(RunError::refused_by)?;
     refuse_stopped(name, &nodes.docker, &containers).await?;
-    refuse_pending(&handle.state)?;
+    refuse_pending_but(&handle.state, kept)?;
     let engine = Some(nodes.docker.describe().to_owned());
     let facts =
         handle.cluster.facts(ClusterKind::Kind, name, engine, &node_containers(&containers)).await;
@@ -317,6 +318,7 @@ async fn handle(
         binary: binary(environment)?,
         made: false,
         hit: HitControlPlanes::default(),
+        retuned: None,
     };
     Ok(ClusterHandle {
         cluster,

@@ -67,9 +67,10 @@ async fn may_be_undone(entry: &Entry, tools: &Tools) -> bool {
         && docker.state(&undo.target.handle()).await == Ok(NodeState::Up)
 }
 
-/// Whether it is ours alone, and its removal hits nothing else.
+/// Whether it is ours alone, and its undo hits nothing else.
 fn hits_nothing_else(undo: &UndoEntry) -> bool {
-    matches!(undo, UndoEntry::Probers { .. } | UndoEntry::Namespace { .. })
+    use UndoEntry::{Namespace, Probers, Settings};
+    matches!(undo, Probers { .. } | Namespace { .. } | Settings { .. })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 pub(in crate::engine) mod claim;
 mod context;
-mod differences;
+pub(in crate::engine) mod differences;
 pub(crate) mod embedded;
 pub(crate) mod embedded_folder;
 pub(crate) mod handle;
@@ -15,4 +15,5 @@ pub(in crate::engine) mod kind_addresses;
 pub(in crate::engine) mod left_behind;
 pub(crate) mod provision;
 pub(crate) mod restore;
+pub(crate) mod retune;
 pub(crate) mod state_dir;

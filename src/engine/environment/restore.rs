@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::docker::DockerError;
 use crate::engine::abort::Abort;
-use crate::engine::environment::claim::refuse_pending;
+use crate::engine::environment::claim::refuse_pending_but;
 use crate::engine::environment::handle::{ClusterHandle, KindNodes, Nodes, Preparing, Say};
 use crate::engine::environment::kind;
 use crate::engine::error::RunError;
@@ -36,16 +36,28 @@ pub(crate) async fn restore(
     abort: &Abort,
     say: Say<'_>,
 ) -> Result<(), RunError> {
-    settle(handle, say).await?;
-    refuse_pending(&handle.state)?;
-    wait(handle, abort, say).await?;
+    let kept = handle.kept();
+    settle(handle, kept, say).await?;
+    refuse_pending_but(&handle.state, kept)?;
+    let leaders = match &handle.nodes {
+        Nodes::Kind(nodes) if nodes.hit.is_empty() => Leaders::Untouched,
+        _ => Leaders::Restarted,
+    };
+    tokio::select! {
+        ended = whole(handle, leaders, say) => ended?,
+        signal = abort.interrupted() => return Err(RunError::refused(format!("interrupted by {signal} between two experiments"))),
+    }
     kind::look_again(handle).await
 }
 
 /// Undoes what the runs on this handle have left in the ledger: what was not possible at the end of one may
 /// be now, and what was to be done to containers that are gone is gone with them. What is left
-/// stays in the ledger. Errors when that can't be read.
-pub(crate) async fn settle(handle: &ClusterHandle, say: Say<'_>) -> Result<(), RunError> {
+/// stays in the ledger, and so does `kept`. Errors when that can't be read.
+pub(crate) async fn settle(
+    handle: &ClusterHandle,
+    kept: Option<u64>,
+    say: Say<'_>,
+) -> Result<(), RunError> {
     let Nodes::Kind(nodes) = &handle.nodes else { return Ok(()) };
     let mut ledger = Ledger::open(&handle.state.ledger())?;
     let mut report = |entry: &Entry, progress: UndoProgress<'_>| match progress {
@@ -67,11 +79,13 @@ pub(crate) async fn settle(handle: &ClusterHandle, say: Say<'_>) -> Result<(), R
             error.line()
         ))),
     };
-    beating(
-        &handle.state,
-        recover::all(&mut ledger, async |entry: &Entry| tools(nodes, &entry.engine), &mut report),
-    )
-    .await;
+    let undone = recover::matching(
+        &mut ledger,
+        |entry| Some(entry.id) != kept,
+        async |entry: &Entry| tools(nodes, &entry.engine),
+        &mut report,
+    );
+    beating(&handle.state, undone).await;
     Ok(())
 }
 
@@ -90,14 +104,27 @@ fn tools(nodes: &KindNodes, engine: &str) -> Result<Tools, RunError> {
     })
 }
 
-async fn wait(handle: &ClusterHandle, abort: &Abort, say: Say<'_>) -> Result<(), RunError> {
+/// Whether anything has hit the controller manager and the scheduler.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaders {
+    Untouched,
+    /// Those that come back wait for their old lease.
+    Restarted,
+}
+
+/// Ends when nothing is missing; refused when something still is after six minutes.
+pub(super) async fn whole(
+    handle: &ClusterHandle,
+    leaders: Leaders,
+    say: Say<'_>,
+) -> Result<(), RunError> {
     let Nodes::Kind(nodes) = &handle.nodes else { return Ok(()) };
     let mut missing = Vec::new();
     let mut last = String::new();
     let whole = async {
         let (mut pulses, mut back_off) = (Pulses::default(), BackOff::new());
         loop {
-            missing = tokio::time::timeout(LOOK, look(handle, nodes, &mut pulses))
+            missing = tokio::time::timeout(LOOK, look(handle, nodes, leaders, &mut pulses))
                 .await
                 .unwrap_or_else(|_| {
                     vec![format!("the API server did not answer within {}", format_seconds(LOOK))]
@@ -122,10 +149,8 @@ async fn wait(handle: &ClusterHandle, abort: &Abort, say: Say<'_>) -> Result<(),
             tokio::time::sleep(PAUSE).await;
         }
     };
-    tokio::select! {
-        ended = tokio::time::timeout(LIMIT, whole) => ended.unwrap_or_else(|_| Err(not_whole(handle.state.cluster(), &missing))),
-        signal = abort.interrupted() => Err(RunError::refused(format!("interrupted by {signal} between two experiments"))),
-    }
+    let ended = tokio::time::timeout(LIMIT, whole).await;
+    ended.unwrap_or_else(|_| Err(not_whole(handle.state.cluster(), &missing)))
 }
 
 fn not_whole(cluster: &str, missing: &[String]) -> RunError {
@@ -150,8 +175,13 @@ async fn is_there(handle: &ClusterHandle, nodes: &KindNodes) -> Result<(), RunEr
 }
 
 /// What is missing, for people.
-async fn look(handle: &ClusterHandle, nodes: &KindNodes, pulses: &mut Pulses) -> Vec<String> {
-    match seen(handle, nodes, pulses).await {
+async fn look(
+    handle: &ClusterHandle,
+    nodes: &KindNodes,
+    leaders: Leaders,
+    pulses: &mut Pulses,
+) -> Vec<String> {
+    match seen(handle, nodes, leaders, pulses).await {
         Ok(missing) => missing,
         Err(error) => vec![error.line()],
     }
@@ -160,6 +190,7 @@ async fn look(handle: &ClusterHandle, nodes: &KindNodes, pulses: &mut Pulses) ->
 async fn seen(
     handle: &ClusterHandle,
     nodes: &KindNodes,
+    leaders: Leaders,
     pulses: &mut Pulses,
 ) -> Result<Vec<String>, RunError> {
     let mut missing = Vec::new();
@@ -185,6 +216,9 @@ async fn seen(
     missing.extend(
         handle.cluster.readiness(SYSTEM_NAMESPACE).await.map_err(RunError::failed_by)?.waiting,
     );
+    if leaders == Leaders::Untouched {
+        return Ok(missing);
+    }
     let leases = handle.cluster.lease_versions(LEADER_LEASES).await.map_err(RunError::failed_by)?;
     missing.extend(
         pulses.silent(leases).into_iter().map(|name| format!("{name} has not renewed its lease")),

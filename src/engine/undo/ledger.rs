@@ -8,9 +8,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::error::RunError;
+use crate::engine::undo::settings::SettingsFiles;
 use crate::experiment::Fault;
 use crate::fault::{self, ObjectUndo, Undo};
-use crate::timeline::{Component, FaultName};
+use crate::timeline::{Component, FaultName, Tuning};
 
 /// Something that must be undone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +51,15 @@ pub(crate) enum UndoEntry {
     /// A kind cluster that is being made: half of one is of no use.
     KindCluster {
         name: String,
+    },
+    /// Settings of failure detection that were changed in running nodes.
+    Settings {
+        /// The kind cluster.
+        cluster: String,
+        /// The files as they were.
+        nodes: Vec<SettingsFiles>,
+        /// What they came to.
+        tuning: Tuning,
     },
 }
 
@@ -169,7 +179,9 @@ impl UndoEntry {
             UndoEntry::Namespace { name, access } => {
                 Some(format!("{} delete namespace {name}", access.kubectl()))
             }
-            UndoEntry::Probers { .. } | UndoEntry::Modelled { .. } => None,
+            UndoEntry::Probers { .. } | UndoEntry::Modelled { .. } | UndoEntry::Settings { .. } => {
+                None
+            }
         }
     }
 
@@ -183,6 +195,9 @@ impl UndoEntry {
             UndoEntry::Namespace { name, .. } => format!("delete the run's namespace {name}"),
             UndoEntry::KindCluster { name } => {
                 format!("delete the partially created kind cluster {name}")
+            }
+            UndoEntry::Settings { cluster, .. } => {
+                format!("restore the settings of the nodes of kind cluster {cluster}")
             }
         }
     }

@@ -4,6 +4,7 @@
 //! ```text
 //! ledger.rs (undo entries, on disk) <- rollback.rs (a run's end) -> recover.rs (with the real tools) -> back_off.rs
 //!                  uploads.rs (files that may still arrive in a node) ----^
+//!           settings.rs (a study's settings in the nodes) ----^
 //!                                      watchdog.rs (where the run itself is gone)
 //! ```
 
@@ -11,5 +12,6 @@ pub(in crate::engine) mod back_off;
 pub(crate) mod ledger;
 pub(crate) mod recover;
 pub(crate) mod rollback;
+pub(crate) mod settings;
 pub(crate) mod uploads;
 pub(crate) mod watchdog;

@@ -13,20 +13,23 @@ use crate::agent;
 use crate::cluster::{Cluster, ClusterError, Kind};
 use crate::docker::Docker;
 use crate::engine::backend::Progress;
+use crate::engine::environment::differences::unequal;
 use crate::engine::error::RunError;
 use crate::engine::undo::back_off::BackOff;
 use crate::engine::undo::ledger::{Access, Entry, Ledger, UndoEntry};
 use crate::engine::undo::rollback::{NotUndone, UndoPhase, in_passes};
-use crate::engine::undo::uploads;
+use crate::engine::undo::{settings, uploads};
 use crate::fault::{self, ObjectUndo};
 use crate::node::{AccessError, AccessErrorKind, NodeAccess, NodeHandle, NodeState};
-use crate::timeline::{FaultPhase, NodeRole, Ready};
+use crate::timeline::{ClusterKind, FaultPhase, NodeRole, Ready, Tuning};
 
 /// How long the removal of a namespace may take: pods on a node that has just come back end slowly.
 pub(in crate::engine) const NAMESPACE_REMOVAL: Duration = Duration::from_secs(120);
 /// How long an API server may take to answer again: one that has just come back from a fault
 /// refuses at first.
 const API_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the API may take to show restored settings.
+const SETTINGS_SHOWN: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_millis(500);
 /// How often to report what is still waited for.
 const TELL: Duration = Duration::from_secs(10);
@@ -99,6 +102,7 @@ impl Tools {
                 self.namespace(run, name, access, progress).await
             }
             UndoEntry::KindCluster { name } => self.kind_cluster(name).await,
+            UndoEntry::Settings { nodes, .. } => settings::write(&self.docker, nodes).await,
             // Its cluster was a part of the process that is gone.
             UndoEntry::Modelled { .. } => Ok(()),
         }
@@ -111,7 +115,13 @@ impl Tools {
         undo: &UndoEntry,
         progress: Progress<'_>,
     ) -> Result<(), RunError> {
-        let UndoEntry::Fault(undo) = undo else { return Ok(()) };
+        let undo = match undo {
+            UndoEntry::Fault(undo) => undo,
+            UndoEntry::Settings { cluster, tuning, .. } => {
+                return self.has_settings(cluster, tuning).await;
+            }
+            _ => return Ok(()),
+        };
         match self.works(undo).await {
             Ok(seen) => {
                 progress(FaultPhase::Undone, seen);
@@ -120,6 +130,32 @@ impl Tools {
             Err(why) => {
                 progress(FaultPhase::NotUndone, why.line());
                 Err(why)
+            }
+        }
+    }
+
+    /// Ends when the running components say that they have these settings.
+    async fn has_settings(&self, cluster: &str, tuning: &Tuning) -> Result<(), RunError> {
+        let access = Access::Kind { cluster: cluster.to_owned() };
+        if self.cluster_is_gone(&access).await {
+            return Ok(());
+        }
+        let api = self.connected(&access).await?;
+        let until = Instant::now() + SETTINGS_SHOWN;
+        loop {
+            let facts = api.facts(ClusterKind::Kind, cluster, None, &[]).await;
+            let wrong = facts.map(|(facts, _)| unequal(tuning, &facts.tuning));
+            match wrong {
+                Ok(wrong) if wrong.is_empty() => return Ok(()),
+                _ if Instant::now() < until => tokio::time::sleep(RETRY).await,
+                Err(error) => return Err(RunError::failed_by(error)),
+                Ok(wrong) => {
+                    let wrong = wrong
+                        .iter()
+                        .map(|it| format!("{} is {} instead of {}", it.name, it.has, it.wanted));
+                    let error = RunError::failed("the nodes do not have their settings back");
+                    return Err(error.caused_by_all(wrong));
+                }
             }
         }
     }

@@ -23,6 +23,8 @@ use crate::verdict::Outcome;
 pub const FORMAT: &str = "outage.study/v1";
 /// Below this the measured detection is not what was predicted.
 const SIGNIFICANCE: f64 = 0.01;
+/// Of fewer runs nothing is tested: even from the wrong distribution, they would seldom differ.
+pub(super) const FEWEST_TESTED: usize = 8;
 /// The columns of a predicted density.
 const BINS: f64 = 40.0;
 /// The glitches whose risk is predicted, in seconds.
@@ -78,8 +80,8 @@ pub struct CellReport {
     pub ended: Ended,
     /// What was measured, and what is predicted of it.
     pub measures: Vec<MeasureReport>,
-    /// Whether the measured detection is of the predicted distribution; `None`: nothing was
-    /// measured, or nothing is predicted.
+    /// Whether the measured detection is of the predicted distribution; `None`: it was measured in
+    /// fewer than 8 runs, or nothing is predicted.
     pub detection_agrees: Option<Agreement>,
     /// What its settings cost and risk, by the model; `None`: it has no run.
     pub predicted_cost: Option<PredictedCost>,
@@ -309,7 +311,9 @@ impl CellReport {
             (distribution.n() > 0).then_some(distribution)
         };
         let agreement = |predicted: &Distribution| {
-            let test = one_sample(&of(Measure::Detection), |value| predicted.share(value))?;
+            let values = of(Measure::Detection);
+            let enough = values.len() >= FEWEST_TESTED;
+            let test = one_sample(&values, |value| predicted.share(value)).filter(|_| enough)?;
             Some(Agreement { test, agrees: test.p >= SIGNIFICANCE })
         };
         Self {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::result::{
-    CellReport, Ended, Estimate, Measure, MeasureReport, PredictedCost, StudyReport,
+    CellReport, Ended, Estimate, FEWEST_TESTED, Measure, MeasureReport, PredictedCost, StudyReport,
 };
 use crate::report::markdown_row::cell;
 use crate::report::style::Style;
@@ -173,8 +173,13 @@ fn numbers_of(numbers: &MeasureReport) -> [String; 6] {
 }
 
 fn agreement(cell: &CellReport) -> String {
+    let n = cell.measures.iter().find(|one| one.measure == Measure::Detection);
+    let too_few = n.filter(|one| one.n > 0 && one.predicted.is_some());
     cell.detection_agrees.map_or_else(
-        || "-".to_owned(),
+        || match too_few {
+            Some(one) => format!("too few runs ({} of {FEWEST_TESTED})", one.n),
+            None => "-".to_owned(),
+        },
         |it| {
             let word = if it.agrees { "agrees" } else { "DIFFERS" };
             format!("{word} (D {:.2}, p {:.3})", it.test.distance, it.test.p)

@@ -98,7 +98,7 @@ fn record(
     let Nodes::Kind(nodes) = &mut handle.nodes else { return Ok(()) };
     let cluster = handle.state.cluster().to_owned();
     let undo = UndoEntry::Settings { cluster, nodes: files.clone(), tuning };
-    let entry = ledger.record(RunRef { run, engine: &nodes.engine }, undo)?;
+    let entry = ledger.record(RunRef { run, engine: &nodes.engine, access: None }, undo)?;
     nodes.retuned = Some(Retuned { entry, files, tuning });
     Ok(())
 }

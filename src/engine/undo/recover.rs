@@ -102,7 +102,7 @@ impl Tools {
                 self.namespace(run, name, access, progress).await
             }
             UndoEntry::KindCluster { name } => self.kind_cluster(name).await,
-            UndoEntry::Settings { nodes, .. } => settings::write(&self.docker, nodes).await,
+            UndoEntry::Settings { nodes, .. } => settings::write(self.docker()?, nodes).await,
             // Its cluster was a part of the process that is gone.
             UndoEntry::Modelled { .. } => Ok(()),
         }

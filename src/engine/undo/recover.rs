@@ -21,7 +21,8 @@ use crate::engine::undo::rollback::{NotUndone, UndoPhase, in_passes};
 use crate::engine::undo::{settings, uploads};
 use crate::fault::{self, ObjectUndo};
 use crate::node::{AccessError, AccessErrorKind, NodeAccess, NodeHandle, NodeState};
-use crate::timeline::{ClusterKind, FaultPhase, NodeRole, Ready, Tuning};
+use crate::timeline::leader::LEADER_LEASES;
+use crate::timeline::{ClusterKind, Component, FaultPhase, NodeRole, Ready, Tuning};
 
 /// How long the removal of a namespace may take: pods on a node that has just come back end slowly.
 pub(in crate::engine) const NAMESPACE_REMOVAL: Duration = Duration::from_secs(120);
@@ -141,20 +142,27 @@ impl Tools {
             return Ok(());
         }
         let api = self.connected(&access).await?;
-        let until = Instant::now() + SETTINGS_SHOWN;
+        let renewed = async || {
+            let mut versions = api.lease_versions(LEADER_LEASES).await.ok()?;
+            versions.remove(Component::ControllerManager.name())
+        };
+        let (until, before) = (Instant::now() + SETTINGS_SHOWN, renewed().await);
         loop {
             let facts = api.facts(ClusterKind::Kind, cluster, None, &[]).await;
             let wrong = facts.map(|(facts, _)| unequal(tuning, &facts.tuning));
+            // Until the new controller manager has the lease, no node is watched.
+            let leads = renewed().await != before;
             match wrong {
-                Ok(wrong) if wrong.is_empty() => return Ok(()),
+                Ok(wrong) if wrong.is_empty() && leads => return Ok(()),
                 _ if Instant::now() < until => tokio::time::sleep(RETRY).await,
                 Err(error) => return Err(RunError::failed_by(error)),
                 Ok(wrong) => {
                     let wrong = wrong
                         .iter()
                         .map(|it| format!("{} is {} instead of {}", it.name, it.has, it.wanted));
-                    let error = RunError::failed("the nodes do not have their settings back");
-                    return Err(error.caused_by_all(wrong));
+                    let error = RunError::failed("the nodes do not work with their settings again");
+                    let idle = "the controller manager has not renewed its lease".to_owned();
+                    return Err(error.caused_by_all(wrong.chain((!leads).then_some(idle))));
                 }
             }
         }

@@ -85,7 +85,12 @@ impl KindConfig {
         let mut config = as_kind_decodes(&self.root, Type::One(&CLUSTER));
         config["name"] = Json::Null;
         drop_settings(&mut config);
-        config["nodes"].as_array_mut().into_iter().flatten().for_each(drop_settings);
+        config
+            .get_mut("nodes")
+            .and_then(Json::as_array_mut)
+            .into_iter()
+            .flatten()
+            .for_each(drop_settings);
         config
     }
 
@@ -135,7 +140,9 @@ impl KindConfig {
 
 /// Takes the settings out of a cluster's or a node's patches, and patches that set nothing else.
 fn drop_settings(of: &mut Json) {
-    let Some(patches) = of["kubeadmConfigPatches"].as_array_mut() else { return };
+    let Some(patches) = of.get_mut("kubeadmConfigPatches").and_then(Json::as_array_mut) else {
+        return;
+    };
     let rest = patches.iter().filter_map(|patch| {
         let Ok(mut parsed) = serde_saphyr::from_str::<Json>(patch.as_str()?) else {
             return Some(patch.clone());

@@ -44,13 +44,14 @@ impl Folder {
         let _gate = gate(state_dir).map_err(cannot)?;
         remove_left(state_dir);
         let path = state_dir.join(NAME).join(format!(
-            "{}-{:04x}",
+            "{}-{:08x}",
             std::process::id(),
-            crate::engine::seed::fresh() & 0xffff
+            crate::engine::seed::fresh() & 0xffff_ffff
         ));
-        let folder = Self { path, state_dir: state_dir.to_owned() };
-        let state = StateDir::nameless(&folder.path, NAME).make()?;
+        let state = StateDir::nameless(&path, NAME).make()?;
         let lock = state.lock()?;
+        // Not before: dropping it waits for the gate, and what failed may be another's.
+        let folder = Self { path, state_dir: state_dir.to_owned() };
         Ok(Made { folder, state, lock })
     }
 

@@ -161,7 +161,10 @@ fn sources() -> Vec<(String, String, String)> {
 
 /// The files that a file includes for tests alone: `#[cfg(test)] mod name;`.
 fn test_modules(file: &str, code: &str) -> Vec<String> {
-    let folder = Path::new(file).parent().unwrap();
+    let folder = match file.rsplit_once('/').map_or(file, |(_, name)| name) {
+        "mod.rs" | "lib.rs" | "main.rs" => Path::new(file).parent().unwrap().to_owned(),
+        _ => Path::new(file).with_extension(""),
+    };
     let after = code.split("#[cfg(test)]\n").skip(1).filter_map(|rest| rest.lines().next());
     let names = after.filter_map(|line| line.split_once("mod ")?.1.strip_suffix(';'));
     names.map(|name| folder.join(format!("{name}.rs")).to_string_lossy().into_owned()).collect()

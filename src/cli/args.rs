@@ -574,7 +574,8 @@ pub(super) enum Described {
 
 #[derive(Debug, Args)]
 pub(super) struct Report {
-    /// Run IDs or their prefixes, `latest`, or folders; or one study: its ID or name
+    /// Run IDs or their prefixes, `latest`, folders, RUN+ for all runs of its --repeat, an experiment for all its runs, or
+    /// STUDY:CELL for those of a cell (its number or name); or one study: its ID or name
     #[arg(default_value = "latest")]
     pub runs: Vec<String>,
     /// Exit with the code of the verdict, as `run` does [default: 0 once the report is printed]

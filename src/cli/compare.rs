@@ -9,16 +9,14 @@ use super::args::{BaselineFlags, Compare, CompareForm};
 use super::env::Env;
 use super::failure::Failure;
 use super::judge::{self, Judged};
+use super::named::Found;
 use super::report_file::ReportFile;
-use super::study::result::folder_of;
 use super::{exit, print};
 use crate::compare::{
     Baseline, Comparison, Comparisons, Floor, Named, Pair, Recorded, Sample, Saved, pair,
 };
 use crate::report;
-use crate::study::journal::{self, JournalError};
-use crate::timeline::store::{self, header_of};
-use crate::timeline::{Header, StoreError, Timeline, counted};
+use crate::timeline::counted;
 
 pub(super) fn compare(args: &Compare, env: &Env) -> Result<u8, Failure> {
     let history = History::open(&args.history)?;
@@ -199,125 +197,8 @@ impl Side {
             return Err(Failure::usage(format!("no runs in `{side}`"))
                 .hint("name runs, a directory of runs, an experiment, or a study"));
         }
-        let folders = super::report::distinct(found.folders);
-        let runs = folders.iter().map(|folder| judge::judge(folder)).collect::<Result<_, _>>()?;
+        let runs = found.folders.iter().map(|folder| judge::judge(folder));
+        let runs = runs.collect::<Result<_, _>>()?;
         Ok(Self { runs, cells: found.cells })
     }
-}
-
-/// What the names of a side stand for: each run once.
-#[derive(Default)]
-struct Found {
-    folders: Vec<PathBuf>,
-    cells: BTreeMap<String, String>,
-}
-
-impl Found {
-    fn run(&mut self, folder: PathBuf) {
-        self.folders.push(folder.canonicalize().unwrap_or(folder));
-    }
-
-    /// What one name stands for: a run, with `+` all runs of its `--repeat`, a study, a cell of one, a
-    /// directory of runs, or all runs of an experiment.
-    fn add(&mut self, name: &str, runs_dir: &Path) -> Result<(), Failure> {
-        if let Some(one) = name.strip_suffix('+') {
-            let run = Timeline::find(runs_dir, one)?;
-            siblings(&run)?.into_iter().for_each(|run| self.run(run));
-            return Ok(());
-        }
-        let missing = match Timeline::find(runs_dir, name) {
-            Ok(folder) => {
-                self.run(folder);
-                return Ok(());
-            }
-            Err(error @ StoreError::NoSuchRun { .. }) => error,
-            Err(error) => return Err(error.into()),
-        };
-        if self.cell_of_study(name, runs_dir)? {
-            return Ok(());
-        }
-        let path = Path::new(name);
-        let inside = if path.is_dir() { store::list(path)? } else { Vec::new() };
-        let of = |header: Header| header.name == name;
-        let runs = match inside.is_empty() {
-            true => store::list(runs_dir)?,
-            false => inside,
-        };
-        let is_of = |run: &PathBuf| path.is_dir() || header_of(run).is_ok_and(of);
-        let runs: Vec<PathBuf> = runs.into_iter().filter(is_of).collect();
-        if runs.is_empty() {
-            let study = study(name, runs_dir)?.ok_or(missing)?;
-            self.runs_of(&study, |_| true);
-        }
-        runs.into_iter().for_each(|run| self.run(run));
-        Ok(())
-    }
-
-    /// `STUDY:CELL`, the cell by its number or its name. Whether the name was one.
-    fn cell_of_study(&mut self, name: &str, runs_dir: &Path) -> Result<bool, Failure> {
-        let Some((of, cell)) = name.split_once(':') else { return Ok(false) };
-        let Some(study) = study(of, runs_dir)? else { return Ok(false) };
-        let cells: Vec<&str> = study.header.cells.iter().map(|cell| cell.name.as_str()).collect();
-        let numbers = (1..=cells.len()).map(|number| number.to_string());
-        let Some(at) =
-            numbers.zip(&cells).position(|(number, name)| cell == number || cell == *name)
-        else {
-            let numbered = cells.iter().enumerate().map(|(at, name)| format!("{} {name}", at + 1));
-            let numbered: Vec<String> = numbered.collect();
-            return Err(Failure::usage(format!("study {of} has no cell {cell}"))
-                .hint(format!("its cells, by number or name: {}", numbered.join("; "))));
-        };
-        self.runs_of(&study, |one| one == at);
-        Ok(true)
-    }
-
-    /// Its runs that were made and are there; those that were interrupted are made again.
-    fn runs_of(&mut self, study: &journal::Recorded, is_wanted: impl Fn(usize) -> bool) {
-        let done = |entry: &&journal::Entry| entry.end.as_ref().is_some_and(|end| end.done);
-        for entry in study.entries.iter().filter(done).filter(|it| is_wanted(it.slot.cell)) {
-            let folder = folder_of(&study.folder, &entry.run);
-            if store::is_record(&folder) {
-                let cell = study.header.cells[entry.slot.cell].name.clone();
-                self.cells.insert(entry.run.clone(), cell);
-                self.run(folder);
-            }
-        }
-    }
-}
-
-/// `None`: there is no such study.
-fn study(name: &str, runs_dir: &Path) -> Result<Option<journal::Recorded>, Failure> {
-    match journal::Recorded::find(runs_dir, name) {
-        Ok(study) => Ok(Some(study)),
-        Err(JournalError::NoSuchStudy { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// All runs of the `--repeat` that a run is of, beside it: their seeds and numbers count up.
-fn siblings(run: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let series = |header: &Header| {
-        let (number, of) = header.repetition?;
-        Some((header.name.clone(), of, header.seed.wrapping_sub(u64::from(number))))
-    };
-    let wanted = series(&header_of(run)?);
-    if wanted.is_none() {
-        return Ok(vec![run.to_owned()]);
-    }
-    let run = run.canonicalize().unwrap_or_else(|_| run.to_owned());
-    // Runs are listed by time. The same seed again is another command: its numbers begin anew.
-    let mut commands: Vec<Vec<PathBuf>> = Vec::new();
-    let mut last = u32::MAX;
-    for path in store::list(run.parent().unwrap_or(Path::new(".")))? {
-        let Ok(header) = header_of(&path) else { continue };
-        let Some((number, _)) = header.repetition.filter(|_| series(&header) == wanted) else {
-            continue;
-        };
-        if number <= last {
-            commands.push(Vec::new());
-        }
-        last = number;
-        commands.last_mut().expect("one was begun").push(path);
-    }
-    Ok(commands.into_iter().find(|all| all.contains(&run)).unwrap_or_default())
 }

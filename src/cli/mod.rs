@@ -28,6 +28,7 @@ mod judge;
 mod lint;
 mod live;
 mod load;
+mod named;
 mod outputs;
 mod pinned;
 mod predict;

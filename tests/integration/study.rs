@@ -258,6 +258,11 @@ fn stored_studies_are_listed_described_and_compared() {
     let csv = home.run(&["compare", "settings:1", "settings:settings=tuned", "-o", "csv"]);
     csv.exits(3).prints("comparison,quantity,unit,before_n,").prints(",detection,seconds,");
     home.run(&["compare", "worker-stop-fast", "settings:2"]).exits(3).prints("detection");
+    let cell = home.run(&["report", "settings:2", "-o", "csv"]);
+    cell.exits(0).prints("kubelet-stop");
+    assert!(!cell.stdout.contains("20261122-083622-f189"), "a run of the other cell");
+    // A folder without runs is no name for all runs.
+    home.run(&["compare", "settings:1", &home.path().to_string_lossy()]).exits(2);
     home.run(&["compare", "settings", "20261122-083622-f189"])
         .exits(2)
         .says("name one of its cells: `settings:1`");

@@ -134,7 +134,10 @@ fn runs(report: &StudyReport) -> Markup {
     };
     html! {
         h2 { "Every run" }
-        p class="where" { "`kubectl outage report RUN -o html=FILE` writes the page of one run: its timeline, and how it was judged." }
+        p class="where" {
+            "Each run's timeline, and how it was judged: " code { "kubectl outage report RUN -o html=FILE" }
+            ", or all runs of cell 1: " code { "kubectl outage report " (report.study) ":1 -o html=FILE" }
+        }
         div class="wide" tabindex="0" role="group" aria-label="every run" {
             table {
                 thead {

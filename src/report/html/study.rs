@@ -152,7 +152,7 @@ fn runs(report: &StudyReport) -> Markup {
                         @for run in &cell.runs {
                             tr id=(format!("run={}", run.run)) {
                                 th scope="row" class="number" { (run.run) }
-                                td { a href=(format!("#cell={}", index + 1)) title=(cell.cell) { (index + 1) } ", run " (run.repetition) " of " (cell.planned) }
+                                td class="number" { a href=(format!("#cell={}", index + 1)) title=(cell.cell) { (index + 1) } ", run " (run.repetition) " of " (cell.planned) }
                                 td { (verdict(&run.state.to_uppercase())) @if !run.counted { " left out" } }
                                 @for measure in Measure::ALL { td class="number" { (value(run, measure).unwrap_or_else(|| "-".into())) } }
                                 td { (run.why) }

@@ -224,6 +224,14 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_has_no_more_than_a_bucket_for_a_pixel() {
+        let strip = Strip { levels: levels_of(40_000, FINEST), windows: Vec::new(), canary: false };
+        let step = |shown: f64| strip.level(s(shown), 800.0).unwrap().step;
+        assert_eq!([step(400.0), step(8.0)], [strip.levels[0].step, strip.levels[2].step]);
+        assert_eq!(step(4000.0), strip.levels[0].step, "the coarsest where none fits");
+    }
+
+    #[test]
     fn the_finest_level_has_no_more_than_one_attempt_or_its_share() {
         let of = |attempts, most| levels_of(attempts, most).last().unwrap().buckets.len();
         assert_eq!(of(3000, 19_200), 3000);

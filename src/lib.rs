@@ -14,6 +14,7 @@ mod embedded;
 mod engine;
 mod experiment;
 mod fault;
+mod helper;
 mod http2;
 mod kind_config;
 mod lint;

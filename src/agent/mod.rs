@@ -108,6 +108,7 @@ impl AgentError {
                 "pass a Linux build of this program for the node's architecture with \
                  --agent-binary FILE",
             ),
+            Self::Access { source, .. } => source.hint,
             _ => None,
         }
     }

@@ -203,6 +203,9 @@ pub(super) struct Execution {
     /// Linux build of this program to run in the nodes, if this machine has another OS or architecture
     #[arg(long, value_name = "FILE")]
     pub agent_binary: Option<PathBuf>,
+    /// Image of the pods that lead into the nodes of a cluster that is not kind's; it needs sh, nsenter and gzip [env: OUTAGE_HELPER_IMAGE] [default: busybox]
+    #[arg(long, value_name = "IMAGE")]
+    pub helper_image: Option<String>,
     #[command(flatten)]
     pub access: Access,
 }

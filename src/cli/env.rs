@@ -23,6 +23,8 @@ pub(super) struct Env {
     pub kubeconfig: Option<OsString>,
     /// The node image where no flag names one.
     pub node_image: Option<String>,
+    /// The image of helper pods where no flag names one.
+    pub helper_image: Option<String>,
     /// What says where the container engine is.
     pub engine: EngineEnv,
     /// What standard output is coloured with, if it is.
@@ -59,6 +61,7 @@ impl Env {
             path: var("PATH").unwrap_or_default(),
             kubeconfig: var("KUBECONFIG"),
             node_image: text("OUTAGE_NODE_IMAGE"),
+            helper_image: text("OUTAGE_HELPER_IMAGE"),
             engine: engine_env(home.clone()),
             home,
             colour: ink(global.color, out),

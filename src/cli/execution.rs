@@ -58,6 +58,7 @@ impl Execution {
             state_dir: &env.state_dir,
             node_image: self.image(env),
             allow_context: self.access.allow_context.as_deref(),
+            helper_image: self.helper_image.as_deref().or(env.helper_image.as_deref()),
             only_look,
             undo_timer_margin: self.undo_timer_margin,
         })

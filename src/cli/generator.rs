@@ -456,6 +456,7 @@ mod tests {
             ready: Ready::True,
             addresses: Vec::new(),
             unschedulable: false,
+            uid: String::new(),
             tainted: false,
             kubelet: String::new(),
             provider_id: None,

@@ -165,7 +165,7 @@ async fn knowing(
 /// The tools that undoing an entry needs.
 pub(super) async fn tools(entry: &Entry, env: &EngineEnv, path: &OsStr) -> Result<Tools, RunError> {
     match &entry.access {
-        Some(_) => Ok(Tools::through_the_api(None)),
+        Some(_) => Tools::of_entry(entry).await,
         None => on_engine(&entry.engine, env, path).await,
     }
 }
@@ -174,7 +174,13 @@ async fn on_engine(engine: &str, env: &EngineEnv, path: &OsStr) -> Result<Tools,
     let endpoint = Endpoint::resolve(Some(engine), env).map_err(RunError::failed_by)?;
     let docker = Docker::connect(&endpoint).await.map_err(RunError::failed_by)?;
     let kind = find_kind_program(path, &endpoint, &docker);
-    Ok(Tools { docker: Some(docker), kind, cluster: None, hit: HitControlPlanes::default() })
+    Ok(Tools {
+        docker: Some(docker),
+        helpers: None,
+        kind,
+        cluster: None,
+        hit: HitControlPlanes::default(),
+    })
 }
 
 #[cfg(test)]
@@ -204,7 +210,7 @@ mod tests {
         let engine = FakeEngine::start();
         let tools = async || {
             let (docker, kind) = (Some(engine.connect().await), Err(RunError::refused("no kind")));
-            Tools { docker, kind, cluster: None, hit: HitControlPlanes::default() }
+            Tools { docker, helpers: None, kind, cluster: None, hit: HitControlPlanes::default() }
         };
         assert!(knowing(tools().await, "c", "unix:///moved", "unix:///first").await.is_ok());
         let error =

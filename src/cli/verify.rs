@@ -240,6 +240,7 @@ fn execution_of(args: &Tune) -> Execution {
         delete_cluster: !keep_clusters,
         undo_timer_margin: UNDO_TIMER_MARGIN,
         agent_binary,
+        helper_image: None,
         access: Access { docker_host, ..Access::default() },
     }
 }

@@ -41,6 +41,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub(crate) struct Cluster {
     client: kube::Client,
+    /// For what is silent for as long as a command in a pod runs.
+    streams: kube::Client,
     config: Arc<kube::Config>,
     authorization: Authorization,
     context: String,
@@ -127,22 +129,28 @@ impl Cluster {
         notify: Notify<'_>,
     ) -> Result<Self, ClusterError> {
         let server = shown(&config.cluster_url);
-        let client = match &authorization {
+        let (client, streams) = match &authorization {
             Authorization::Plugin(plugin) => {
                 let credentials = plugin.credentials(notify).await?;
-                let (own, asked) = (config.clone(), authorization.clone());
-                let build = move |credentials: &Credentials| {
-                    let mut own = own.clone();
-                    credentials.replace_plugin(&mut own.auth_info);
-                    client(&own, asked.clone())
+                let renewed = |silence| {
+                    let (own, asked) = (config.clone(), authorization.clone());
+                    let build = move |credentials: &Credentials| {
+                        let mut own = own.clone();
+                        credentials.replace_plugin(&mut own.auth_info);
+                        client(&own, asked.clone(), silence)
+                    };
+                    renewed(plugin.clone(), &credentials, &config.default_namespace, build)
                 };
-                renewed(plugin.clone(), &credentials, &config.default_namespace, build)?
+                (renewed(Some(READ_TIMEOUT))?, renewed(None)?)
             }
-            other => client(&config, other.clone())?,
+            other => (
+                client(&config, other.clone(), Some(READ_TIMEOUT))?,
+                client(&config, other.clone(), None)?,
+            ),
         };
         let (config, version) = (Arc::new(config), String::new());
         let mut cluster =
-            Self { client, config, authorization, context, user: None, server, version };
+            Self { client, streams, config, authorization, context, user: None, server, version };
         cluster.version = cluster
             .call("read the server's version", cluster.client.apiserver_version())
             .await
@@ -161,6 +169,7 @@ impl Cluster {
         let client = kube::Client::new(tower::service_fn(answer), "default");
         let config = Arc::new(kube::Config::new("https://fake".parse().expect("is a URL")));
         Self {
+            streams: client.clone(),
             client,
             config,
             authorization: Authorization::None,
@@ -209,6 +218,11 @@ impl Cluster {
         self.client.clone()
     }
 
+    /// A client for what is silent for as long as a command in a pod runs.
+    pub(super) fn streams(&self) -> kube::Client {
+        self.streams.clone()
+    }
+
     /// Whether the API server answers now. Needs no etcd.
     #[cfg(test)]
     pub(crate) async fn ping(&self) -> Result<(), ClusterError> {
@@ -231,14 +245,24 @@ impl Cluster {
         what: impl Into<String>,
         question: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, ClusterError> {
-        match tokio::time::timeout(CALL_TIMEOUT, question).await {
+        self.call_within(CALL_TIMEOUT, what, question).await
+    }
+
+    /// The same with another end to the waiting.
+    pub(super) async fn call_within<T>(
+        &self,
+        within: Duration,
+        what: impl Into<String>,
+        question: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, ClusterError> {
+        match tokio::time::timeout(within, question).await {
             Ok(answer) => {
                 answer.map_err(|error| ClusterError::from_kube(what, &self.server, error))
             }
             Err(_) => Err(ClusterError::Timeout {
                 what: what.into(),
                 server: self.server.clone(),
-                within: CALL_TIMEOUT,
+                within,
             }),
         }
     }
@@ -256,17 +280,18 @@ fn shown(url: &http::Uri) -> String {
 }
 
 /// kube's own stack without its retries, with our resolver at the bottom, and our own way of
-/// identifying the user.
+/// identifying the user. `silence` is the longest of an answer that has begun; `None`: any.
 fn client(
     config: &kube::Config,
     authorization: Authorization,
+    silence: Option<Duration>,
 ) -> Result<kube::Client, ClusterError> {
     let mut tcp = HttpConnector::new_with_resolver(Resolver::from_system());
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     let mut connector = TimeoutConnector::new(https(config, tcp)?);
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    connector.set_read_timeout(Some(READ_TIMEOUT));
+    connector.set_read_timeout(silence);
     connector.set_write_timeout(Some(READ_TIMEOUT));
     connector.set_reset_reader_on_write(true);
     let http: hyper_util::client::legacy::Client<_, Body> =

@@ -58,6 +58,7 @@ mod tests {
         let addresses = vec![address.to_owned()];
         Node {
             name: name.into(),
+            uid: String::new(),
             role: NodeRole::Worker,
             labels: Default::default(),
             ready: crate::timeline::Ready::True,

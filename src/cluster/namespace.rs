@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, ListParams, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::connect::Cluster;
@@ -18,6 +19,8 @@ use crate::timeline::leader::SYSTEM_NAMESPACE;
 
 /// The label that everybody's tools look at, and our value of it.
 pub(super) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "outage");
+/// The label that says which pods a namespace takes.
+const POD_SECURITY: &str = "pod-security.kubernetes.io/enforce";
 const POLL: Duration = Duration::from_millis(300);
 /// The controller manager makes the account within a second, if it lives.
 const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -59,6 +62,20 @@ impl Cluster {
         )
         .await?;
         self.await_account(name).await
+    }
+
+    /// Makes a namespace as above, unless it is there, and lets it take pods that may do anything to
+    /// their node.
+    pub(crate) async fn allow_privileged(&self, name: &str, run: &str) -> Result<(), ClusterError> {
+        match self.create_namespace(name, run).await {
+            Ok(()) | Err(ClusterError::AlreadyExists { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let api: Api<Namespace> = Api::all(self.client());
+        let label = json!({"metadata": {"labels": {POD_SECURITY: "privileged"}}});
+        let (params, patch) = (PatchParams::default(), Patch::Merge(&label));
+        let patched = api.patch(name, &params, &patch);
+        self.call(format!("label the namespace {name}"), patched).await.map(drop)
     }
 
     /// Pods are refused until the namespace has its service account.

@@ -12,6 +12,8 @@ const CONTROL_PLANE_LABELS: [&str; 2] =
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
     pub name: String,
+    /// What tells it from another node of that name, made later.
+    pub uid: String,
     pub role: NodeRole,
     pub labels: BTreeMap<String, String>,
     pub ready: Ready,
@@ -37,6 +39,7 @@ pub(super) fn read_node(node: objects::Node) -> Node {
     };
     Node {
         name: node.metadata.name.unwrap_or_default(),
+        uid: node.metadata.uid.unwrap_or_default(),
         role: if control_plane { NodeRole::ControlPlane } else { NodeRole::Worker },
         labels,
         ready,

@@ -8,6 +8,7 @@ use crate::cluster::{ClusterError, KindError};
 use crate::docker::{DockerError, EndpointError};
 use crate::embedded::EmbeddedError;
 use crate::fault::FaultError;
+use crate::node::AccessError;
 use crate::plan::Refusal;
 
 /// Whether a fault had been injected when it went wrong.
@@ -122,6 +123,12 @@ impl Hinted for FaultError {
 
     fn what_to_do(&self) -> Option<String> {
         self.hint()
+    }
+}
+
+impl Hinted for AccessError {
+    fn what_to_do(&self) -> Option<String> {
+        self.hint.map(Into::into)
     }
 }
 

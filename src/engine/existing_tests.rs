@@ -65,6 +65,7 @@ fn environment(root: &Path) -> Environment<'_> {
         state_dir: root,
         node_image: None,
         allow_context: None,
+        helper_image: None,
         only_look: false,
         undo_timer_margin: Default::default(),
     }

@@ -1,5 +1,6 @@
 //! One run on a prepared handle: its id, its folder, its backend.
 
+use std::collections::BTreeMap;
 use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,14 +9,14 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use crate::cluster::{Cluster, ClusterError, Workload};
+use crate::cluster::{self, Cluster, ClusterError, Workload};
 use crate::engine::abort::Abort;
 use crate::engine::backend::Backend;
 use crate::engine::backend::embedded::{self, EmbeddedBackend};
 use crate::engine::backend::real::{self, RealBackend};
 use crate::engine::backend::run_scope::{self, RunScope, Running};
 use crate::engine::environment::handle::{
-    ClusterHandle, EmbeddedNodes, Environment, KindNodes, Nodes,
+    ApiNodes, ClusterHandle, EmbeddedNodes, Environment, KindNodes, Nodes,
 };
 use crate::engine::error::RunError;
 use crate::engine::follower::Follower;
@@ -24,12 +25,13 @@ use crate::engine::plan::behind;
 use crate::engine::recorder::Recorder;
 use crate::engine::run::{self, RunEnd};
 use crate::engine::seed;
-use crate::engine::undo::ledger::{Access, Ledger, RunRef};
+use crate::engine::undo::ledger::{Access, Ledger, RunRef, namespace_of};
 use crate::engine::undo::recover::{HitControlPlanes, Tools};
 use crate::engine::undo::watchdog;
-use crate::experiment::{ApiServer, Ask, Diagnostic, Experiment, Parsed};
+use crate::experiment::{self, ApiServer, Ask, Diagnostic, Experiment, Parsed};
 use crate::fault::NodeTarget;
-use crate::plan::{Node, each};
+use crate::helper::{self, HelperPods, HelperSpec};
+use crate::plan::{Node, RunLength, each};
 use crate::timeline::{Anchor, Event, Header, NodeRole, RunFolder, StoreError};
 
 /// What all runs of an experiment share.
@@ -154,6 +156,9 @@ async fn refuse_unreachable(experiment: &Experiment, cluster: &Cluster) -> Resul
 /// its API alone.
 const API: &str = "api";
 
+/// How much longer than its run a helper pod may run.
+const HELPER_MARGIN: Duration = Duration::from_secs(900);
+
 /// What a real cluster's nodes are reached by.
 struct Ground<'a> {
     tools: Tools,
@@ -190,7 +195,7 @@ impl Session<'_> {
         let parsed = &resolved(handle, self.parsed).await?;
         let workload = workload(handle, parsed).await?;
         let Start { id, anchor, seed, repetition } = start;
-        let namespace = format!("outage-{}", id.rsplit('-').next().unwrap_or_default());
+        let namespace = namespace_of(&id);
         let once = Once {
             session: &Session { parsed, ..*self },
             handle,
@@ -204,7 +209,7 @@ impl Session<'_> {
         };
         match &handle.nodes {
             Nodes::Kind(nodes) => once.on_kind(nodes, workload).await,
-            Nodes::Api(access) => once.through_the_api(access, workload).await,
+            Nodes::Api(nodes) => once.through_the_api(nodes, workload).await,
             Nodes::Embedded(nodes) => once.on_embedded(nodes, workload).await,
         }
     }
@@ -215,7 +220,7 @@ impl<'o> Once<'o> {
         let (docker, kind) = (Some(nodes.docker.clone()), nodes.kind.clone());
         let (cluster, hit) = (Some(self.handle.cluster.clone()), HitControlPlanes::default());
         let ground = Ground {
-            tools: Tools { docker, kind, cluster, hit: hit.clone() },
+            tools: Tools { docker, helpers: None, kind, cluster, hit: hit.clone() },
             machines: nodes_of(self.handle, nodes.machines()),
             binary: nodes.binary.clone(),
             access: &nodes.access,
@@ -226,12 +231,49 @@ impl<'o> Once<'o> {
         ended
     }
 
-    async fn through_the_api(self, access: &Access, workload: Workload) -> Result<Ended, RunError> {
+    async fn through_the_api(
+        self,
+        nodes: &ApiNodes,
+        workload: Workload,
+    ) -> Result<Ended, RunError> {
+        let (experiment, cluster) = (&self.session.parsed.experiment, self.handle.cluster.clone());
+        let image = nodes.helper_image.clone().or_else(|| match &experiment.cluster {
+            experiment::Cluster::NamedContext { helper_image, .. } => helper_image.clone(),
+            _ => None,
+        });
+        let image = image.unwrap_or_else(|| helper::DEFAULT_IMAGE.to_owned());
+        let access = Access::Api {
+            kubeconfig: nodes.kubeconfig.clone(),
+            context: cluster.context().to_owned(),
+            identity: nodes.identity.clone(),
+            helper_image: image.clone(),
+        };
+        let helpers = real::works_in_nodes(experiment).then(|| {
+            HelperPods::new(HelperSpec {
+                cluster: cluster.clone(),
+                namespace: self.namespace.clone(),
+                run: self.id.clone(),
+                image,
+                lasts: RunLength::of(experiment).at_most + HELPER_MARGIN,
+            })
+        });
+        let machine = |node: cluster::Node| {
+            let addresses = node.addresses.iter().filter_map(|it| it.parse().ok()).collect();
+            NodeTarget {
+                node: node.name.clone(),
+                container_id: node.uid,
+                container_name: node.name,
+                role: node.role,
+                addresses: BTreeMap::from([(String::new(), addresses)]),
+                cluster: String::new(),
+            }
+        };
+        let machines = cluster.nodes().await.map_err(RunError::refused_by)?;
         let ground = Ground {
-            tools: Tools::through_the_api(Some(self.handle.cluster.clone())),
-            machines: Vec::new(),
-            binary: Arc::default(),
-            access,
+            tools: Tools::through_the_api(Some(cluster), helpers),
+            machines: machines.into_iter().map(machine).collect(),
+            binary: nodes.binary.clone(),
+            access: &access,
             engine: API,
         };
         self.on_real(ground, workload).await
@@ -294,6 +336,7 @@ impl<'o> Once<'o> {
             cluster,
             facts: &self.handle.facts,
             workload,
+            helpers: matches!(access, Access::Api { .. }) && real::works_in_nodes(experiment),
             access,
             running: Running::default(),
         }
@@ -320,6 +363,7 @@ impl<'o> Once<'o> {
         let run_ref = RunRef { run: &self.id, engine, access: through_api.then_some(&access) };
         let (tuning, seed, undo_timer_margin) =
             (&handle.facts.tuning, self.seed, self.session.environment.undo_timer_margin);
+        let undo_timer_margin = handle.undo_timer_margin(undo_timer_margin);
         let job = Job { run_ref, experiment, tuning, seed, undo_timer_margin, arm };
         let carried_out = run::carry_out(&job, &mut backend, &recorder, &mut ledger, self.abort);
         let end = watchdog::beating(&handle.state, carried_out).await;

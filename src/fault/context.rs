@@ -14,10 +14,34 @@ use crate::timeline::FaultPhase;
 
 /// The bound on one command in the node.
 pub(super) const COMMAND: Duration = Duration::from_secs(30);
+/// The same while a fault closes the way in which the command came.
+const CLOSING: Duration = Duration::from_secs(5);
+/// Why a fault at the machine can't be injected.
+const NO_SWITCH: &str = "its machine can't be switched off through the API";
+
+/// The way to a node.
+#[derive(Clone, Copy)]
+pub(crate) struct Way<'a> {
+    /// Into the node.
+    pub access: &'a dyn NodeAccess,
+    /// Its machine's power switch; `None`: nobody here has it, and the way in leads through the
+    /// node's own kubelet.
+    pub docker: Option<&'a Docker>,
+}
+
+impl<'a> From<&'a Docker> for Way<'a> {
+    fn from(docker: &'a Docker) -> Self {
+        Self { access: docker, docker: Some(docker) }
+    }
+}
 
 pub(super) struct FaultContext<'a, 'p> {
     pub access: &'a dyn NodeAccess,
-    pub docker: &'a Docker,
+    pub docker: Option<&'a Docker>,
+    /// Whether nothing can be run in the node while the fault is in effect.
+    pub closes_way_in: bool,
+    /// Whether the call that injects may have been made.
+    pub requested: bool,
     pub target: &'a NodeTarget,
     pub handle: NodeHandle,
     pub progress: &'a mut Progress<'p>,
@@ -38,14 +62,28 @@ pub(super) enum Look {
 
 impl<'a, 'p> FaultContext<'a, 'p> {
     pub(super) fn new(
-        docker: &'a Docker,
+        Way { access, docker }: Way<'a>,
         target: &'a NodeTarget,
         progress: &'a mut Progress<'p>,
     ) -> Self {
-        Self { access: docker, docker, target, handle: target.handle(), progress }
+        Self {
+            access,
+            docker,
+            closes_way_in: false,
+            requested: false,
+            target,
+            handle: target.handle(),
+            progress,
+        }
+    }
+
+    /// The machine's power switch. Refused where nobody here has it.
+    pub(super) fn switch(&self) -> Result<&'a Docker, FaultError> {
+        self.docker.ok_or_else(|| self.refused(NO_SWITCH))
     }
 
     pub(super) fn report(&mut self, phase: FaultPhase, seen: impl Into<String>) {
+        self.requested |= phase == FaultPhase::Requested;
         (self.progress)(phase, seen.into());
     }
 
@@ -60,7 +98,7 @@ impl<'a, 'p> FaultContext<'a, 'p> {
 
     pub(super) async fn machine(&self) -> Result<ContainerState, FaultError> {
         let state =
-            self.docker.inspect(self.container()).await.map_err(|error| self.failed(error))?;
+            self.switch()?.inspect(self.container()).await.map_err(|error| self.failed(error))?;
         if state.dead { Err(self.gone()) } else { Ok(state) }
     }
 
@@ -87,6 +125,7 @@ impl<'a, 'p> FaultContext<'a, 'p> {
         limit: Duration,
         argv: &[&str],
     ) -> Result<Output, FaultError> {
+        let limit = if self.closes_way_in { limit.min(CLOSING) } else { limit };
         self.access.run(&self.handle, limit, argv).await.map_err(|error| self.failed(error))
     }
 
@@ -157,5 +196,91 @@ impl<'a, 'p> FaultContext<'a, 'p> {
                 last => return Ok(last),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::fault::{inject, samples};
+    use crate::node::{Access, NodeFile, ProcessStream};
+    use crate::timeline::FaultKind;
+
+    /// A node into which the way leads through its kubelet; nothing else can be done to it.
+    struct ThroughKubelet {
+        /// How many commands run before the kubelet is gone.
+        left: Mutex<u32>,
+        ran: Mutex<Vec<String>>,
+    }
+
+    impl ThroughKubelet {
+        fn away() -> AccessError {
+            let message = "run a command: the kubelet refuses".into();
+            AccessError { kind: AccessErrorKind::Away, message, hint: None }
+        }
+    }
+
+    impl NodeAccess for ThroughKubelet {
+        fn state<'a>(&'a self, _: &'a NodeHandle) -> Access<'a, NodeState> {
+            async {
+                if *self.left.lock().unwrap() > 0 { Ok(NodeState::Up) } else { Err(Self::away()) }
+            }
+            .boxed()
+        }
+
+        fn run<'a>(
+            &'a self,
+            _: &'a NodeHandle,
+            _: Duration,
+            argv: &'a [&'a str],
+        ) -> Access<'a, Output> {
+            async move {
+                let mut left = self.left.lock().unwrap();
+                if *left == 0 {
+                    return Err(Self::away());
+                }
+                *left -= 1;
+                self.ran.lock().unwrap().push(argv.join(" "));
+                Ok(Output { stdout: b"active".into(), ..Output::default() })
+            }
+            .boxed()
+        }
+
+        fn upload<'a>(&'a self, _: &'a NodeHandle, _: NodeFile<'a>) -> Access<'a, ()> {
+            unreachable!()
+        }
+
+        fn open<'a>(&'a self, _: &'a NodeHandle, _: &'a [&'a str]) -> Access<'a, ProcessStream> {
+            unreachable!()
+        }
+    }
+
+    /// The phases of a kubelet's stop, its result, and what ran in the node.
+    async fn stopped(left: u32) -> (Vec<FaultPhase>, Result<(), FaultError>, Vec<String>) {
+        let node = ThroughKubelet { left: Mutex::new(left), ran: Mutex::default() };
+        let plan = samples::plan_of(&samples::fault(FaultKind::KubeletStop)).unwrap();
+        let (way, mut phases) = (Way { access: &node, docker: None }, Vec::new());
+        let result = inject(&plan, way, &mut |phase, _| phases.push(phase)).await;
+        (phases, result, node.ran.into_inner().unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fault_that_closes_the_way_in_is_confirmed_by_that_and_its_timer_runs_from_then_on() {
+        let (phases, result, ran) = stopped(3).await;
+        assert_eq!(phases, [FaultPhase::Requested, FaultPhase::Returned, FaultPhase::Confirmed]);
+        assert!(result.is_ok() && ran[2].contains("-confirmed"), "{result:?} {ran:?}");
+        let (phases, result, _) = stopped(2).await;
+        assert_eq!(phases, [FaultPhase::Requested, FaultPhase::Confirmed], "its answer was lost");
+        assert!(result.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_could_not_be_reached_before_is_not_hit() {
+        let (phases, result, _) = stopped(1).await;
+        assert!(phases.is_empty() && result.is_err(), "{phases:?}");
     }
 }

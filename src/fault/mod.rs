@@ -75,11 +75,11 @@ pub(crate) use undo_timer::UndoAfter;
 pub(crate) use works::{Found, LIMIT as WORKS_WITHIN};
 
 use crate::cluster::Cluster;
-use crate::docker::Docker;
 use crate::embedded::NodeId;
 use crate::experiment::Fault;
 use crate::node::{AccessError, AccessErrorKind};
-use crate::timeline::{Component, FaultKind, FaultName, FaultPhase, NodeRole};
+use crate::timeline::{Component, FaultKind, FaultName, FaultPhase, Impact, NodeRole};
+pub(crate) use context::Way;
 use context::{COMMAND, FaultContext};
 use node_fault::{NodeFault, Undone};
 use object::{ObjectContext, ObjectFault};
@@ -153,20 +153,68 @@ pub(crate) fn planned(
 /// way: call [`undo`].
 pub(crate) async fn inject(
     undo: &Undo,
-    docker: &Docker,
+    way: impl Into<Way<'_>>,
     progress: &mut Progress<'_>,
 ) -> Result<(), FaultError> {
-    let mut context = FaultContext::new(docker, &undo.target, progress);
-    undo.fault.inject(&mut context).await
+    let mut context = FaultContext::new(way.into(), &undo.target, progress);
+    context.closes_way_in = context.docker.is_none() && closes_way_in(undo);
+    match undo.fault.inject(&mut context).await {
+        Err(FaultError::Access(error)) if context.requested && may_close_way_in(&context, undo) => {
+            closed(&mut context, error).await
+        }
+        other => other,
+    }
 }
+
+/// Whether nothing can be run in the node while the fault is in effect, where the way in leads
+/// through its kubelet.
+fn closes_way_in(undo: &Undo) -> bool {
+    matches!(undo.fault.kind().traits().impact, Impact::Kubelet | Impact::Network)
+}
+
+/// The same where it depends on what else the cluster has: the way in begins at an API server.
+fn may_close_way_in(context: &FaultContext<'_, '_>, undo: &Undo) -> bool {
+    let of_api =
+        [Component::ApiServer, Component::Etcd].map(Some).contains(&undo.fault.component());
+    context.closes_way_in || (context.docker.is_none() && of_api)
+}
+
+/// A fault that closes the way in can't be looked at from inside: it is in effect when nothing can
+/// be run there any more.
+async fn closed(context: &mut FaultContext<'_, '_>, error: AccessError) -> Result<(), FaultError> {
+    let is_closed = |kind| matches!(kind, AccessErrorKind::Away | AccessErrorKind::Timeout);
+    if !is_closed(error.kind) {
+        return Err(FaultError::Access(error));
+    }
+    for _ in 0..CLOSED_LOOKS {
+        match context.access.run(&context.handle, CLOSED_LIMIT, &["true"]).await {
+            Err(seen) if is_closed(seen.kind) => {
+                let seen = format!("nothing can be run in it through its kubelet: {seen}");
+                context.report(FaultPhase::Confirmed, seen);
+                return Ok(());
+            }
+            _ => tokio::time::sleep(RETRY).await,
+        }
+    }
+    Err(FaultError::Access(error))
+}
+
+/// How often a node is asked that should not answer, and how long it has for an answer.
+const CLOSED_LOOKS: u32 = 20;
+const CLOSED_LIMIT: Duration = Duration::from_secs(3);
 
 /// Sets the timer in the node anew, if the fault has one: from now on it waits for the shorter time
 /// after the confirmation. To be called when all targets of a step are confirmed, since the hold
 /// counts from the last. Whether it was set; if not, its longer time stays.
-pub(crate) async fn set_timer_anew(undo: &Undo, docker: &Docker) -> bool {
+pub(crate) async fn set_timer_anew(undo: &Undo, way: impl Into<Way<'_>>) -> bool {
+    let way: Way<'_> = way.into();
     let Some(timer) = undo.fault.undo_timer() else { return false };
+    // It was set with the injection: the way in may be closed by now.
+    if way.docker.is_none() {
+        return true;
+    }
     let mut quiet = |_, _| {};
-    timer.confirm(&FaultContext::new(docker, &undo.target, &mut quiet)).await.is_ok()
+    timer.confirm(&FaultContext::new(way, &undo.target, &mut quiet)).await.is_ok()
 }
 
 /// Undoes a fault, and ends when its effect was seen to be gone. May be called any number of times,
@@ -179,12 +227,14 @@ pub(crate) async fn set_timer_anew(undo: &Undo, docker: &Docker) -> bool {
 /// [`FaultError::Gone`]: the container no longer exists, nothing is left to be undone.
 pub(crate) async fn undo(
     undo: &Undo,
-    docker: &Docker,
+    way: impl Into<Way<'_>>,
     progress: &mut Progress<'_>,
 ) -> Result<(), FaultError> {
-    let mut context = FaultContext::new(docker, &undo.target, progress);
+    let mut context = FaultContext::new(way.into(), &undo.target, progress);
     context.report(FaultPhase::UndoRequested, undo.describe());
-    let until = Instant::now() + AWAY;
+    // The node's own timer opens a way in that the fault has closed.
+    let timer = undo.fault.undo_timer().filter(|_| context.docker.is_none());
+    let until = Instant::now() + timer.map_or(AWAY, |timer| AWAY + timer.times.confirmed);
     let result = loop {
         match undo.fault.undo(&context).await {
             // Whatever the engine or the node answers: a start that was refused may succeed next.
@@ -209,9 +259,9 @@ pub(crate) async fn undo(
 }
 
 /// Ends when what was undone runs, and stays up, or when there is nothing that could.
-pub(crate) async fn stays_up(undo: &Undo, docker: &Docker) -> Result<Found, FaultError> {
+pub(crate) async fn stays_up(undo: &Undo, way: impl Into<Way<'_>>) -> Result<Found, FaultError> {
     let mut quiet = |_, _| {};
-    let context = &FaultContext::new(docker, &undo.target, &mut quiet);
+    let context = &FaultContext::new(way.into(), &undo.target, &mut quiet);
     let machine_is_ours = undo.fault.name().traits().engine.is_some();
     works::stays_up(context, &undo.fault.works(undo.target.role), machine_is_ours).await
 }
@@ -225,12 +275,12 @@ pub(crate) fn takes_heartbeats(undo: &Undo) -> bool {
 /// where heartbeats are rare, counts from `began`: that for the connection is a part of it.
 pub(crate) async fn sends_heartbeat(
     undo: &Undo,
-    docker: &Docker,
+    way: impl Into<Way<'_>>,
     cluster: &Cluster,
     began: Instant,
 ) -> Result<(), FaultError> {
     let mut quiet = |_, _| {};
-    let context = &FaultContext::new(docker, &undo.target, &mut quiet);
+    let context = &FaultContext::new(way.into(), &undo.target, &mut quiet);
     works::sends_heartbeat(context, &undo.fault.works(undo.target.role), cluster, began).await
 }
 

@@ -28,7 +28,7 @@ impl NodeFault for NodeKill {
     }
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
-        let call = context.docker.kill(context.container());
+        let call = context.switch()?.kill(context.container());
         take_down(context, "docker kill", call, ended).await
     }
 

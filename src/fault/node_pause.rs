@@ -30,7 +30,7 @@ impl NodeFault for NodePause {
     }
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
-        let call = context.docker.pause(context.container());
+        let call = context.switch()?.pause(context.container());
         let paused = |state: &ContainerState| state.paused.then(|| "container paused".into());
         take_down(context, "docker pause", call, paused).await
     }

@@ -34,7 +34,7 @@ impl NodeFault for NodeReboot {
         context.must_be_up().await?;
         let before = context.machine().await?.started_at;
         context.report(FaultPhase::Requested, "docker kill, docker start");
-        context.switched(context.docker.kill(context.container()).await)?;
+        context.switched(context.switch()?.kill(context.container()).await)?;
         let down = context.look_until_seen(HALF, async |context| {
             Ok(match context.machine().await?.running {
                 true => Look::NotYet("its container still runs".into()),
@@ -44,7 +44,7 @@ impl NodeFault for NodeReboot {
         if let Look::NotYet(seen) = down.await? {
             return Err(context.not_confirmed(seen, HALF.limit));
         }
-        context.switched(context.docker.start(context.container()).await)?;
+        context.switched(context.switch()?.start(context.container()).await)?;
         context.report(FaultPhase::Returned, "the calls returned");
         let restarted = async |context: &FaultContext<'_, '_>| {
             if look(context).await? != Seen::Up {

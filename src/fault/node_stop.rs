@@ -33,7 +33,7 @@ impl NodeFault for NodeStop {
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
         let grace = format!("docker stop, {} of grace", format_duration(self.grace));
-        let call = context.docker.stop(context.container(), self.grace);
+        let call = context.switch()?.stop(context.container(), self.grace);
         take_down(context, grace, call, ended).await
     }
 

@@ -88,7 +88,7 @@ pub(super) async fn undo(
             Seen::Up => break,
             Seen::Paused if cause != Cause::Pause => return Err(context.frozen()),
             Seen::Paused => {
-                settle(context, context.docker.unpause(context.container()).await)?;
+                settle(context, context.switch()?.unpause(context.container()).await)?;
                 (done, watch) = ("container unpaused", WATCH_SWITCHED);
             }
             // Only a stop of ours is helped on: nobody else's node is killed.
@@ -100,7 +100,7 @@ pub(super) async fn undo(
             }
             Seen::ShuttingDown | Seen::Silent | Seen::Slow => sleep(LOOK).await,
             Seen::Down => {
-                settle(context, context.docker.start(context.container()).await)?;
+                settle(context, context.switch()?.start(context.container()).await)?;
                 (done, started, watch) = ("container started", true, WATCH_SWITCHED);
             }
         }
@@ -175,7 +175,7 @@ async fn bring_down(context: &FaultContext<'_, '_>, patience: Duration) -> Resul
         }
         sleep(LOOK).await;
     }
-    settle(context, context.docker.kill(context.container()).await)
+    settle(context, context.switch()?.kill(context.container()).await)
 }
 
 /// Whether a switch took is seen by the next look: a refusal may only mean that it was so already.

@@ -20,7 +20,8 @@ pub(crate) struct NodeTarget {
     pub role: NodeRole,
     /// Its addresses before the fault, by the container engine's network.
     pub addresses: Addresses,
-    /// The kind cluster that it belongs to.
+    /// The kind cluster that it belongs to; empty: the node is no container of ours, and
+    /// `container_id` is the Node's uid.
     pub cluster: String,
 }
 
@@ -83,12 +84,23 @@ impl Undo {
 
     /// What the undo does, for people: `start container kind-worker (docker start)`.
     pub(crate) fn describe(&self) -> String {
-        self.fault.describe(&self.target.container_name)
+        self.words(self.fault.describe(&self.target.container_name))
     }
 
     /// The command that does the same by hand.
     pub(crate) fn by_hand(&self) -> String {
-        self.fault.by_hand(&self.target.container_name)
+        self.words(self.fault.by_hand(&self.target.container_name))
+    }
+
+    /// What is said of a container, said of a node that is not one.
+    fn words(&self, text: String) -> String {
+        let NodeTarget { container_name: name, cluster, .. } = &self.target;
+        match cluster.is_empty() {
+            true => text
+                .replace(&format!("docker exec {name} "), &format!("as root on node {name}: "))
+                .replace("in container ", "on node "),
+            false => text,
+        }
     }
 }
 

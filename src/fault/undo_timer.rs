@@ -122,16 +122,22 @@ impl UndoTimer {
     pub(super) async fn confirm(&self, context: &FaultContext<'_, '_>) -> Result<(), FaultError> {
         let mark = &self.mark;
         let script = format!(
-            "{}\nsystemctl is-active --quiet {mark}.timer || exit 0\n\
-             {} systemctl start --no-block {mark}.service",
+            "{}\nsystemctl is-active --quiet {mark}.timer || exit 0\n{}",
             SHORT.lock(),
-            set_timer(&format!("{mark}-confirmed"), self.times.confirmed),
+            self.set_confirmed(),
         );
         let output = context.run(&["sh", "-c", &script]).await?;
         match output.code {
             0 => Ok(()),
             _ => Err(context.command_failed("reset the node's undo timer", &output)),
         }
+    }
+
+    /// Sets the timer that counts from the confirmation.
+    fn set_confirmed(&self) -> String {
+        let (mark, after) = (&self.mark, self.times.confirmed);
+        let timer = set_timer(&format!("{mark}-confirmed"), after);
+        format!("{timer} systemctl start --no-block {mark}.service")
     }
 
     /// Runs a script that injects, if the timer is armed.
@@ -142,8 +148,14 @@ impl UndoTimer {
         what: &'static str,
         script: &str,
     ) -> Result<(), FaultError> {
+        // Where the way in leads through the kubelet it may be closed as soon as the fault is there:
+        // its own time counts from its injection.
+        let confirmed = match context.docker {
+            Some(_) => String::new(),
+            None => format!("({})\n", self.set_confirmed()),
+        };
         let script = format!(
-            "{}\nsystemctl is-active --quiet {}.timer || exit {NO_TICKET}\n{script}",
+            "{}\nsystemctl is-active --quiet {}.timer || exit {NO_TICKET}\n{confirmed}{script}",
             limits.lock(),
             self.mark
         );

@@ -134,7 +134,8 @@ fn why(log: &[&str]) -> Vec<String> {
 
 /// The end of the container's log: what systemd wrote to the console.
 pub(super) async fn machine_words(context: &FaultContext<'_, '_>) -> Vec<String> {
-    context.docker.last_log_lines(context.container(), LINES).await.unwrap_or_default()
+    let Some(docker) = context.docker else { return Vec::new() };
+    docker.last_log_lines(context.container(), LINES).await.unwrap_or_default()
 }
 
 /// Ends when it has been the same running process for a while. A node that another has switched off

@@ -19,7 +19,7 @@ pub(crate) fn undo_on_node(
         container_name: name.to_owned(),
         role,
         addresses: address.map(|address| (String::new(), vec![address])).into_iter().collect(),
-        cluster: String::new(),
+        cluster: "dry-run".into(),
     };
     if let Some(undo) = ObjectFaultRecord::plan_on_node(fault, &node.name, &[]) {
         return undo.describe();

@@ -56,6 +56,13 @@ pub(crate) fn tests() -> Vec<Trial> {
         ("a_probe_on_the_target_is_refused", a_probe_on_the_target_is_refused),
         ("through_the_users_context", through_the_users_context),
         ("a_node_that_is_no_container", a_node_that_is_no_container),
+        ("anycluster_kubelet_stop", super::anycluster::kubelet_stop),
+        ("anycluster_node_disconnect", super::anycluster::node_disconnect),
+        ("anycluster_recovered_after_a_kill", super::anycluster::recovered_after_a_kill),
+        (
+            "anycluster_a_helper_image_that_is_not_there",
+            super::anycluster::a_helper_image_that_is_not_there,
+        ),
         ("a_kubelet_without_inotify_instances", super::inotify::used_up_while_it_is_stopped),
         ("an_existing_application", super::apps::each_question_by_one_command),
         ("every_kind_of_probe", every_kind_of_probe),
@@ -182,7 +189,7 @@ impl Lab {
         Self { home, experiments }
     }
 
-    fn experiment(&self, name: &str) -> String {
+    pub(crate) fn experiment(&self, name: &str) -> String {
         self.experiments.join(name).with_extension("yaml").to_string_lossy().into_owned()
     }
 
@@ -296,7 +303,7 @@ pub(crate) fn asked(arguments: &[&str]) -> Result<String, String> {
 
 /// The run came to its end and was judged. How it was judged is not asserted: bounds in seconds
 /// don't hold on every machine, the order of things does.
-fn judged(output: &Output) {
+pub(crate) fn judged(output: &Output) {
     output.is_judged().has_no_error().prints("recovery");
 }
 

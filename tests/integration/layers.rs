@@ -15,6 +15,7 @@ const EVERYTHING: &[&str] = &[
     "engine",
     "experiment",
     "fault",
+    "helper",
     "http2",
     "kind_config",
     "lint",
@@ -75,6 +76,8 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("node", &[]),
         ("docker", &["node", "timeline"]),
         ("cluster", &["docker", "resolver", "timeline", "tls", "workload", "yaml"]),
+        // The pods that lead into the nodes of any cluster.
+        ("helper", &["cluster", "node"]),
         // A fault says what it is to the embedded cluster's model.
         ("fault", &["cluster", "docker", "embedded", "experiment", "node", "timeline"]),
         // What would undo a fault, and how long that may take, are the fault's own to say.
@@ -102,6 +105,7 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "embedded",
                 "experiment",
                 "fault",
+                "helper",
                 "kind_config",
                 "node",
                 "plan",

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods)] // a program of its own, with an environment and arguments
 
 mod agent;
+mod anycluster;
 mod apps;
 mod cases;
 mod chain;

@@ -67,9 +67,12 @@ impl DryRun {
             Found::ClusterHandle(handle) => in_cluster(parsed, handle).await?,
             Found::Absent(name) => absent(parsed, name, command.environment.node_image)?,
         };
-        let document =
-            planned(parsed, target, command.execution.undo_timer_margin, command.repeat, TRIALS)
-                .await?;
+        let margin = command.execution.undo_timer_margin;
+        let margin = match &found {
+            Found::ClusterHandle(handle) => handle.undo_timer_margin(margin),
+            Found::Absent(_) => margin,
+        };
+        let document = planned(parsed, target, margin, command.repeat, TRIALS).await?;
         if command.outputs.stdout.is_for_people() {
             print(&document.text(self.width));
         }

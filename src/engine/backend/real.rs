@@ -1,5 +1,5 @@
-//! A real cluster as a run's backend. A kind cluster's nodes are containers, and the probers are
-//! inside them; of any other there is the API, and probers on this machine.
+//! A real cluster as a run's backend: probers and observers are inside its nodes, and so are faults.
+//! A kind cluster's nodes are containers; into those of any other lead pods.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -25,12 +25,12 @@ use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::UndoEntry;
 use crate::engine::undo::recover::Tools;
 use crate::engine::undo::uploads::RecordedUploads;
-use crate::experiment::{Experiment, Fault, From};
+use crate::experiment::{Experiment, Fault, From, Probe};
 use crate::fault::{self, NodeFacts, NodeTarget, PodContainers, UndoAfter};
 use crate::node::NodeAccess;
 use crate::plan::{Node, RunLength};
 use crate::probe::ProbeSpec;
-use crate::timeline::{Impact, NodeRole, ObjectRef, Record};
+use crate::timeline::{FaultKind, Impact, NodeRole, ObjectRef, Record};
 
 /// A real cluster.
 pub(crate) struct RealBackend<'a> {
@@ -108,6 +108,9 @@ impl RealBackend<'_> {
 
     /// The way into the nodes for what is uploaded.
     fn way_in(&self) -> Result<Arc<dyn NodeAccess>, RunError> {
+        if let Some(helpers) = &self.tools.helpers {
+            return Ok(Arc::new(helpers.clone()));
+        }
         let docker = self.tools.docker()?.clone();
         Ok(Arc::new(RecordedUploads::new(docker, self.uploads.clone())))
     }
@@ -120,9 +123,9 @@ impl RealBackend<'_> {
 impl RealBackend<'_> {
     /// Looks at every control-plane node from within.
     async fn observe(&mut self) -> Result<(), RunError> {
-        let (Some(records), true) = (&self.records, self.tools.docker.is_some()) else {
-            return Ok(());
-        };
+        // No pod leads into a node of somebody's cluster that nothing is done to.
+        let is_welcome = self.tools.docker.is_some() || faults_on_nodes(self.scope.experiment);
+        let (Some(records), true) = (&self.records, is_welcome) else { return Ok(()) };
         let nodes = self.scope.nodes().await?;
         let posts = nodes
             .iter()
@@ -315,9 +318,12 @@ impl Backend for RealBackend<'_> {
     }
 
     async fn vet(&self, undo: &UndoEntry) -> Result<(), RunError> {
-        let (UndoEntry::Fault(undo), Some(docker)) = (undo, &self.tools.docker) else {
-            return Ok(());
-        };
+        let UndoEntry::Fault(undo) = undo else { return Ok(()) };
+        if let Some(helpers) = &self.tools.helpers {
+            let started = helpers.start(&undo.target.handle()).await;
+            return started.map_err(RunError::refused_by);
+        }
+        let docker = self.tools.docker()?;
         let (traits, target) = (undo.fault.name().traits(), &undo.target);
         if traits.ends_kubelet && target.role != NodeRole::ExternalLoadBalancer {
             starts_again(docker, target).await?;
@@ -332,8 +338,8 @@ impl Backend for RealBackend<'_> {
         match undo {
             UndoEntry::Fault(undo) => {
                 self.tools.hit.note(undo);
-                let docker = self.tools.docker()?;
-                fault::inject(undo, docker, progress).await.map_err(RunError::failed_by)
+                let way = self.tools.way()?;
+                fault::inject(undo, way, progress).await.map_err(RunError::failed_by)
             }
             UndoEntry::Object { undo, .. } => {
                 fault::inject_object(undo, &self.scope.cluster, progress)
@@ -346,9 +352,9 @@ impl Backend for RealBackend<'_> {
 
     async fn set_timer_anew(&self, undo: &UndoEntry) -> bool {
         match undo {
-            UndoEntry::Fault(undo) => match &self.tools.docker {
-                Some(docker) => fault::set_timer_anew(undo, docker).await,
-                None => false,
+            UndoEntry::Fault(undo) => match self.tools.way() {
+                Ok(way) => fault::set_timer_anew(undo, way).await,
+                Err(_) => false,
             },
             _ => false,
         }
@@ -363,29 +369,40 @@ impl Backend for RealBackend<'_> {
     }
 }
 
-/// Refuses what needs a way into a node, where the cluster is reached through its API alone.
+/// Refuses what needs a machine's power switch, where the cluster is reached through its API alone.
 pub(crate) fn refuse_without_engine(experiment: &Experiment) -> Result<(), RunError> {
-    let hint = "through the API alone, probes ask from this machine, and faults are podDelete, \
-                nodeDrain, nodeTaint, deploymentScale, deploymentPlace and manifest";
+    let why = |kind: FaultKind| match kind {
+        // Its script would freeze itself.
+        FaultKind::NodeFreeze => Some("freezes the pod that leads into the node, too"),
+        _ => kind.traits().engine.map(|_| "needs the power switch of a node's machine"),
+    };
+    kinds_of_faults(experiment).find_map(|kind| Some((kind, why(kind)?))).map_or(
+        Ok(()),
+        |(kind, why)| {
+            let text = format!("{kind} {why}: it can't be done through the Kubernetes API");
+            Err(RunError::refused(text).hint(
+                "use `nodeDisconnect` or `kubeletStop` (to the rest of the cluster, the node is \
+                 dead), or `command` with whatever switches the machine off",
+            ))
+        },
+    )
+}
+
+/// Whether something is done inside nodes: a fault, or a probe that asks from there.
+pub(crate) fn works_in_nodes(experiment: &Experiment) -> bool {
+    let asks_inside = |probe: &Probe| probe.from != From::Host && probe.ask.canary().is_none();
+    faults_on_nodes(experiment) || experiment.probes.iter().any(asks_inside)
+}
+
+/// Whether there is a fault after which its node is looked at from inside.
+fn faults_on_nodes(experiment: &Experiment) -> bool {
+    kinds_of_faults(experiment).any(|kind| kind.traits().impact != Impact::Objects)
+}
+
+fn kinds_of_faults(experiment: &Experiment) -> impl Iterator<Item = FaultKind> {
     let steps = experiment.steps();
-    let mut kinds = steps.iter().filter_map(|step| Some(step.fault()?.0.kind()));
-    if let Some(kind) = kinds.find(|kind| kind.traits().impact != Impact::Objects) {
-        let text =
-            format!("{kind} needs a cluster whose nodes this machine's container engine runs");
-        return Err(RunError::refused(text).hint(hint));
-    }
-    let inside = experiment
-        .probes
-        .iter()
-        .find(|probe| probe.from != From::Host && probe.ask.canary().is_none());
-    inside.map_or(Ok(()), |probe| {
-        let text = format!(
-            "probe {} asks from inside the cluster, which needs nodes that this machine's container \
-             engine runs",
-            probe.name
-        );
-        Err(RunError::refused(text).hint(hint))
-    })
+    let kinds: Vec<_> = steps.iter().filter_map(|step| Some(step.fault()?.0.kind())).collect();
+    kinds.into_iter()
 }
 
 /// A kubelet that finds no inotify instances ends again and again: what ends one is not done where

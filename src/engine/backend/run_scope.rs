@@ -43,6 +43,8 @@ pub(crate) struct RunScope<'a> {
     pub workload: Workload,
     /// How a later process reaches the cluster.
     pub access: Access,
+    /// Whether its namespace has pods that lead into nodes.
+    pub helpers: bool,
     pub running: Running,
 }
 
@@ -119,10 +121,16 @@ impl RunScope<'_> {
     /// What removes the run's namespace again. `None`: it needs none, neither for a workload nor for
     /// what its probes ask about.
     pub(crate) fn workload_undo(&self) -> Option<UndoEntry> {
-        needs_namespace(self.experiment, &self.workload).then(|| UndoEntry::Namespace {
+        self.needs_namespace().then(|| UndoEntry::Namespace {
             name: self.namespace.clone(),
             access: self.access.clone(),
         })
+    }
+
+    fn needs_namespace(&self) -> bool {
+        let Self { experiment, workload, helpers, .. } = self;
+        let keeps_canaries = experiment.probes.iter().any(|probe| probe.ask.canary().is_some());
+        !workload.is_empty() || asks_api_servers(experiment) || keeps_canaries || *helpers
     }
 
     /// Makes the workload, and what probes of the API server read and write.
@@ -189,14 +197,14 @@ impl RunScope<'_> {
     /// Measures how late the watches deliver, by a Lease of our own. A run without a namespace of its
     /// own has no place for one.
     async fn measure_delivery(&mut self) {
+        if !self.needs_namespace() {
+            return;
+        }
         let Running { watches: Some(watches), records: Some(records), servers, .. } =
             &mut self.running
         else {
             return;
         };
-        if !needs_namespace(self.experiment, &self.workload) {
-            return;
-        }
         match self.cluster.create_delivery_lease(&self.namespace).await {
             Ok(()) => {
                 watches.measure_delivery(servers, &self.cluster, &self.namespace, records.clone());
@@ -268,11 +276,6 @@ impl Running {
             let _ = agent.stop().await;
         }
     }
-}
-
-fn needs_namespace(experiment: &Experiment, workload: &Workload) -> bool {
-    let keeps_canaries = experiment.probes.iter().any(|probe| probe.ask.canary().is_some());
-    !workload.is_empty() || asks_api_servers(experiment) || keeps_canaries
 }
 
 fn asks_api_servers(experiment: &Experiment) -> bool {

@@ -143,6 +143,7 @@ mod tests {
                 state_dir: root.path(),
                 node_image: None,
                 allow_context: None,
+                helper_image: None,
                 only_look: false,
                 undo_timer_margin: Duration::ZERO,
             };

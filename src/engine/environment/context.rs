@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use crate::cluster::Cluster;
 use crate::engine::environment::claim::{lock, refuse_pending};
-use crate::engine::environment::handle::{ClusterHandle, Environment, Nodes, Preparing, Say};
+use crate::engine::environment::handle::{
+    ApiNodes, ClusterHandle, Environment, Nodes, Preparing, Say,
+};
 use crate::engine::environment::kind;
 use crate::engine::environment::state_dir::StateDir;
 use crate::engine::error::RunError;
-use crate::engine::undo::ledger::Access;
 use crate::timeline::ClusterKind;
 
 /// Finds the cluster. Where no container engine can be reached nobody can tell whether it is kind's.
@@ -57,7 +58,9 @@ async fn through_the_api(
     let facts = cluster.facts(ClusterKind::Context, &context, None, &[]).await;
     let (mut facts, warnings) = facts.map_err(RunError::refused_by)?;
     facts.context = Some(cluster.context_facts());
-    let nodes = Nodes::Api(Access::Api { kubeconfig, context, identity });
+    let helper_image = environment.helper_image.map(str::to_owned);
+    let binary = kind::binary(environment)?;
+    let nodes = Nodes::Api(ApiNodes { kubeconfig, identity, helper_image, binary });
     let (state, lock) = (claimed.state, claimed.lock);
     Ok(ClusterHandle { cluster, facts, warnings, state, nodes, _lock: lock })
 }

@@ -91,6 +91,7 @@ mod tests {
             state_dir: root.path(),
             node_image: None,
             allow_context: None,
+            helper_image: None,
             only_look: true,
             undo_timer_margin: Default::default(),
         };

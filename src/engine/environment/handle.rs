@@ -19,6 +19,9 @@ use crate::fault::NodeTarget;
 use crate::plan::Node;
 use crate::timeline::{ClusterFacts, NodeRole, Ready, Tuning};
 
+/// The margin of a timer that undoes a fault on time, and not only when its run has died.
+const OWN_TIMER_MARGIN: Duration = Duration::from_secs(2);
+
 /// What the command line and the environment say about the handle.
 #[derive(Clone, Debug)]
 pub(crate) struct Environment<'a> {
@@ -36,6 +39,8 @@ pub(crate) struct Environment<'a> {
     pub node_image: Option<&'a str>,
     /// The context whose cluster faults may hit although it is not kind's.
     pub allow_context: Option<&'a str>,
+    /// The image of the pods that lead into the nodes of a cluster that is not kind's.
+    pub helper_image: Option<&'a str>,
     /// Whether nothing may be changed, not even in the state directory.
     pub only_look: bool,
     /// Grace period before the watchdog undoes an overdue fault.
@@ -91,6 +96,15 @@ impl ClusterHandle {
         }
     }
 
+    /// Grace period before an overdue fault is undone. Where the way into a node leads through what a
+    /// fault hits, the node's own timer undoes it, on time.
+    pub(crate) fn undo_timer_margin(&self, wanted: Duration) -> Duration {
+        match self.nodes {
+            Nodes::Api(_) => wanted.min(OWN_TIMER_MARGIN),
+            _ => wanted,
+        }
+    }
+
     /// Whether this program has made the cluster, and not found it.
     pub(crate) fn is_made_here(&self) -> bool {
         matches!(&self.nodes, Nodes::Kind(nodes) if nodes.made)
@@ -117,7 +131,7 @@ pub(crate) enum Nodes {
     /// The containers of a kind cluster.
     Kind(Box<KindNodes>),
     /// Whatever they are: the cluster is reached through its API alone.
-    Api(Access),
+    Api(ApiNodes),
     /// The model inside this program.
     Embedded(EmbeddedNodes),
 }
@@ -169,6 +183,18 @@ pub(in crate::engine) struct Retuned {
     pub entry: u64,
     pub files: Vec<SettingsFiles>,
     pub tuning: Tuning,
+}
+
+/// Nodes that are reached through the cluster's API alone.
+pub(crate) struct ApiNodes {
+    /// The kubeconfig's files.
+    pub kubeconfig: Vec<PathBuf>,
+    /// What tells the cluster from any other.
+    pub identity: String,
+    /// The image of the pods that lead into the nodes, where the command names one.
+    pub helper_image: Option<String>,
+    /// This program for the nodes.
+    pub binary: Arc<[u8]>,
 }
 
 /// Nodes that are in the model alone.

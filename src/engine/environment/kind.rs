@@ -69,6 +69,7 @@ async fn take(
     if !environment.only_look {
         let tools = || Tools {
             docker: Some(docker.clone()),
+            helpers: None,
             kind: kind.clone(),
             cluster: None,
             hit: HitControlPlanes::default(),
@@ -331,7 +332,7 @@ async fn handle(
 }
 
 /// This program for the nodes.
-fn binary(environment: &Environment<'_>) -> Result<Arc<[u8]>, RunError> {
+pub(super) fn binary(environment: &Environment<'_>) -> Result<Arc<[u8]>, RunError> {
     let path = environment.agent_binary.unwrap_or(&environment.program);
     let unreadable = |e: std::io::Error| {
         RunError::refused(format!("cannot read the program for the nodes, {}", path.display()))

@@ -101,6 +101,7 @@ mod tests {
         let docker = engine.connect().await;
         let tools = || Tools {
             docker: Some(docker.clone()),
+            helpers: None,
             kind: Err(RunError::refused("no kind")),
             cluster: None,
             hit: HitControlPlanes::default(),

@@ -98,6 +98,7 @@ fn tools(nodes: &KindNodes, engine: &str) -> Result<Tools, RunError> {
     }
     Ok(Tools {
         docker: Some(nodes.docker.clone()),
+        helpers: None,
         kind: nodes.kind.clone(),
         cluster: None,
         hit: nodes.hit.clone(),

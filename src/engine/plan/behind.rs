@@ -263,6 +263,7 @@ spec:
             ready: crate::timeline::Ready::True,
             addresses: vec!["172.18.0.3".into()],
             unschedulable: false,
+            uid: String::new(),
             tainted: false,
             kubelet: String::new(),
             provider_id: None,

@@ -89,9 +89,16 @@ pub(crate) enum Access {
         ///
         /// [`Cluster::identity`]: crate::cluster::Cluster::identity
         identity: String,
+        /// The image of the pods that lead into its nodes.
+        helper_image: String,
     },
     /// Not at all: the embedded cluster ends with its process.
     Embedded,
+}
+
+/// The namespace of a run, by its id.
+pub(crate) fn namespace_of(run: &str) -> String {
+    format!("outage-{}", run.rsplit('-').next().unwrap_or_default())
 }
 
 impl Access {
@@ -227,6 +234,11 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// Whether it is undone inside a node into which a pod leads.
+    pub(crate) fn needs_helper(&self) -> bool {
+        self.access.is_some() && matches!(self.undo, UndoEntry::Fault(_))
+    }
+
     /// Where it is to be undone, for people; `cluster` is what its state directory is called.
     pub(crate) fn place(&self, cluster: &str) -> String {
         match &self.access {

@@ -16,10 +16,11 @@ use crate::engine::backend::Progress;
 use crate::engine::environment::differences::unequal;
 use crate::engine::error::RunError;
 use crate::engine::undo::back_off::BackOff;
-use crate::engine::undo::ledger::{Access, Entry, Ledger, UndoEntry};
+use crate::engine::undo::ledger::{Access, Entry, Ledger, UndoEntry, namespace_of};
 use crate::engine::undo::rollback::{NotUndone, UndoPhase, in_passes};
 use crate::engine::undo::{settings, uploads};
-use crate::fault::{self, ObjectUndo};
+use crate::fault::{self, ObjectUndo, Way};
+use crate::helper::{HelperPods, HelperSpec};
 use crate::node::{AccessError, AccessErrorKind, NodeAccess, NodeHandle, NodeState};
 use crate::timeline::leader::LEADER_LEASES;
 use crate::timeline::{ClusterKind, Component, FaultPhase, NodeRole, Ready, Tuning};
@@ -38,6 +39,8 @@ const TELL: Duration = Duration::from_secs(10);
 const GONE: &str = "its container is gone: nothing is left to undo";
 /// What a verification finds where somebody has switched off a node that the fault left on.
 const OFF: &str = "the node is not running: there is nothing to verify";
+/// How long a helper pod may run that undoes what a dead run has left.
+const LATE_HELPER: Duration = Duration::from_secs(3600);
 /// Between two looks whether a cluster is still there.
 const GONE_LOOK: Duration = Duration::from_secs(2);
 
@@ -45,6 +48,8 @@ const GONE_LOOK: Duration = Duration::from_secs(2);
 pub(crate) struct Tools {
     /// The container engine; `None` where the cluster is reached through its API alone.
     pub docker: Option<Docker>,
+    /// The pods that lead into its nodes then.
+    pub helpers: Option<HelperPods>,
     /// The kind program.
     pub kind: Result<Kind, RunError>,
     /// The cluster, where it is connected already.
@@ -169,7 +174,7 @@ impl Tools {
     }
 
     async fn works(&self, undo: &fault::Undo) -> Result<String, RunError> {
-        let runs = match fault::stays_up(undo, self.docker()?).await {
+        let runs = match fault::stays_up(undo, self.way()?).await {
             Ok(fault::Found::Runs(runs)) => runs,
             Ok(fault::Found::NodeOff) => return Ok(OFF.into()),
             // Somebody deleted the cluster.
@@ -185,7 +190,7 @@ impl Tools {
         }
         let began = Instant::now();
         let cluster = self.connected_within(&access, fault::WORKS_WITHIN).await?;
-        let heard = fault::sends_heartbeat(undo, self.docker()?, &cluster, began).await;
+        let heard = fault::sends_heartbeat(undo, self.way()?, &cluster, began).await;
         heard.map_err(RunError::failed_by)?;
         Ok(format!("{runs} and sends heartbeats"))
     }
@@ -196,7 +201,7 @@ impl Tools {
             FaultPhase::NotUndone => not_undone = Some(detail),
             _ => progress(phase, detail),
         };
-        let result = fault::undo(undo, self.docker()?, &mut heard).await;
+        let result = fault::undo(undo, self.way()?, &mut heard).await;
         match (result, not_undone) {
             // A container that is gone needs no undo: somebody deleted the cluster.
             (Err(error), _) if error.is_gone() => {
@@ -352,7 +357,7 @@ impl Tools {
                 }
             }
             Access::Kind { cluster } => self.kind_access(cluster).await,
-            Access::Api { kubeconfig, context, identity } => {
+            Access::Api { kubeconfig, context, identity, .. } => {
                 let reached = Cluster::from_files(kubeconfig, Some(context), &mut |_| {}).await;
                 match &reached {
                     Ok(cluster) => match cluster.identity().await {
@@ -419,10 +424,37 @@ impl Tools {
         })
     }
 
+    /// The way to the nodes.
+    pub(crate) fn way(&self) -> Result<Way<'_>, RunError> {
+        match (&self.docker, &self.helpers) {
+            (None, Some(helpers)) => Ok(Way { access: helpers, docker: None }),
+            _ => self.docker().map(Way::from),
+        }
+    }
+
     /// What undoing takes where there is nothing but the cluster's API.
-    pub(crate) fn through_the_api(cluster: Option<Cluster>) -> Self {
+    pub(crate) fn through_the_api(cluster: Option<Cluster>, helpers: Option<HelperPods>) -> Self {
         let kind = Err(RunError::refused("this cluster is reached through its API alone"));
-        Self { docker: None, kind, cluster, hit: HitControlPlanes::default() }
+        Self { docker: None, helpers, kind, cluster, hit: HitControlPlanes::default() }
+    }
+
+    /// The same for an entry of a run that has died: a fault in a node takes a pod that leads there.
+    pub(crate) async fn of_entry(entry: &Entry) -> Result<Self, RunError> {
+        let mut tools = Self::through_the_api(None, None);
+        if let (Some(access @ Access::Api { helper_image, .. }), true) =
+            (&entry.access, entry.needs_helper())
+        {
+            let cluster = tools.connected(access).await?;
+            tools.helpers = Some(HelperPods::new(HelperSpec {
+                cluster: cluster.clone(),
+                namespace: namespace_of(&entry.run),
+                run: entry.run.clone(),
+                image: helper_image.clone(),
+                lasts: LATE_HELPER,
+            }));
+            tools.cluster = Some(cluster);
+        }
+        Ok(tools)
     }
 
     fn kind(&self) -> Result<&Kind, RunError> {
@@ -469,29 +501,56 @@ pub(crate) async fn all(
     matching(ledger, |_| true, tools_of, say).await
 }
 
-/// The same for some of them.
+/// The same for some of them: the faults first, since they are verified through what else a run has
+/// made.
 pub(crate) async fn matching(
     ledger: &mut Ledger,
     which: impl Fn(&Entry) -> bool,
     tools_of: impl AsyncFn(&Entry) -> Result<Tools, RunError>,
     say: &mut dyn FnMut(&Entry, UndoProgress<'_>),
 ) -> Vec<NotUndone> {
-    let entries = ledger.pending().iter().rev().filter(|entry| which(entry)).cloned().collect();
-    let left = in_passes(entries, async |entry: &Entry, phase: UndoPhase| {
-        if phase == UndoPhase::Undo {
-            say(entry, UndoProgress::Begins);
-        }
-        let done = one(entry, phase, &tools_of);
-        patiently(done, |long| say(entry, UndoProgress::GoesOn(long))).await?;
-        if phase == UndoPhase::Verify {
-            ledger.settle(entry.id)?;
-            say(entry, UndoProgress::Ended(Ok(())));
-        }
-        Ok(())
-    });
-    let left = left.await;
+    let (mut left, mut helped) = (Vec::new(), Vec::new());
+    for faults in [true, false] {
+        let entries = ledger.pending().iter().rev().filter(|entry| which(entry));
+        let entries: Vec<Entry> =
+            entries.filter(|entry| entry.undo.fault().is_some() == faults).cloned().collect();
+        helped.extend(entries.iter().filter(|entry| entry.needs_helper()).cloned());
+        let passes = in_passes(entries, async |entry: &Entry, phase: UndoPhase| {
+            if phase == UndoPhase::Undo {
+                say(entry, UndoProgress::Begins);
+            }
+            let done = one(entry, phase, &tools_of);
+            patiently(done, |long| say(entry, UndoProgress::GoesOn(long))).await?;
+            if phase == UndoPhase::Verify {
+                ledger.settle(entry.id)?;
+                say(entry, UndoProgress::Ended(Ok(())));
+            }
+            Ok(())
+        });
+        left.extend(passes.await);
+    }
+    remove_helpers(&helped, ledger, tools_of).await;
     left.iter().for_each(|(entry, why)| say(entry, UndoProgress::Ended(Err(why))));
     left.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
+}
+
+/// Removes the helper pods that undid faults, where the run's namespace was gone by then: nobody
+/// else would.
+async fn remove_helpers(
+    helped: &[Entry],
+    ledger: &Ledger,
+    tools_of: impl AsyncFn(&Entry) -> Result<Tools, RunError>,
+) {
+    let is_pending = |run: &str| {
+        let mut pending = ledger.pending().iter().filter(|entry| entry.run == run);
+        pending.any(|entry| matches!(entry.undo, UndoEntry::Namespace { .. }))
+    };
+    for entry in helped.iter().filter(|entry| !is_pending(&entry.run)) {
+        if let (Ok(tools), Some(access)) = (tools_of(entry).await, &entry.access) {
+            let name = namespace_of(&entry.run);
+            let _ = tools.namespace(&entry.run, &name, access, &mut |_, _| {}).await;
+        }
+    }
 }
 
 /// Undoes all faults that a ledger has, and strikes none: the ledger is that of a run which will
@@ -572,6 +631,7 @@ mod tests {
         match name {
             "e" => Ok(Tools {
                 docker: Some(engine.connect().await),
+                helpers: None,
                 kind: Err(RunError::refused("no kind")),
                 cluster: None,
                 hit: HitControlPlanes::default(),

@@ -12,17 +12,18 @@ pub(crate) fn cluster(cx: &Cx, node: &Node) -> Option<Cluster> {
     let mut fields = Fields::of(cx, node, "a cluster")?;
     let found = fields.one_of(&[("kind", kind), ("context", context)]);
     let allowed = fields.optional("allowContext", text);
-    let key = fields.key("allowContext").unwrap_or(node.span);
+    let image = fields.optional("helperImage", text);
+    let named = fields.first_key(&["allowContext", "helperImage"]);
     fields.finish();
-    match (found?, allowed?) {
-        (Cluster::NamedContext { name, .. }, allow_context) => {
-            Some(Cluster::NamedContext { name, allow_context })
+    match (found?, named) {
+        (Cluster::NamedContext { name, .. }, _) => {
+            Some(Cluster::NamedContext { name, allow_context: allowed?, helper_image: image? })
         }
         (other, None) => Some(other),
-        _ => cx.error_hint(
+        (_, Some((field, key))) => cx.error_hint(
             key,
-            "`allowContext` needs a cluster that is named by its context",
-            "write `cluster: {context: NAME, allowContext: NAME}`",
+            format!("`{field}` needs a cluster that is named by its context"),
+            format!("write `cluster: {{context: NAME, {field}: ...}}`"),
         ),
     }
 }
@@ -41,9 +42,11 @@ fn context(cx: &Cx, node: &Node) -> Option<Cluster> {
         Value::Map(entries) if entries.is_empty() => Some(Cluster::Context),
         _ if node.is_null() => Some(Cluster::Context),
         _ => match node.text().filter(|name| !name.trim().is_empty()) {
-            Some(name) => {
-                Some(Cluster::NamedContext { name: name.to_owned(), allow_context: None })
-            }
+            Some(name) => Some(Cluster::NamedContext {
+                name: name.to_owned(),
+                allow_context: None,
+                helper_image: None,
+            }),
             None => cx.expected(node, "the name of a kubeconfig context"),
         },
     }
@@ -97,8 +100,13 @@ mod tests {
     fn a_context_may_be_named() {
         assert_eq!(decoded("context: {}", cluster).0, Some(Cluster::Context));
         assert_eq!(decoded("context:", cluster).0, Some(Cluster::Context));
-        let named =
-            |allow_context| Some(Cluster::NamedContext { name: "kind-shop".into(), allow_context });
+        let named = |allow_context| {
+            Some(Cluster::NamedContext {
+                name: "kind-shop".into(),
+                allow_context,
+                helper_image: None,
+            })
+        };
         assert_eq!(decoded("context: kind-shop", cluster).0, named(None));
         let allowed = decoded("{context: kind-shop, allowContext: kind-shop}", cluster);
         assert_eq!(allowed, (named(Some("kind-shop".into())), String::new()));

@@ -94,6 +94,9 @@ pub enum Cluster {
         /// again.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         allow_context: Option<String>,
+        /// The image of the pods that lead into its nodes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        helper_image: Option<String>,
     },
 }
 

@@ -1,0 +1,225 @@
+//! The pod on a node that leads into it.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams, PostParams};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::connect::Cluster;
+use super::error::ClusterError;
+use super::labels::RUN_LABEL;
+use super::namespace::MANAGED_BY;
+use super::objects;
+use crate::timeline::format_duration;
+
+/// How long a helper pod may take to run: its image may have to be pulled.
+const STARTS: Duration = Duration::from_secs(120);
+const LOOK: Duration = Duration::from_millis(300);
+/// The file in the pod with the number of its first process, which is that on the node, too.
+pub(crate) const HELPER_PROCESS: &str = "/tmp/.helper";
+/// What a kubelet says of a container that will not start, however long one waits.
+const HOPELESS: [&str; 8] = [
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+    "CrashLoopBackOff",
+];
+
+/// The helper pod of a run on a node.
+#[derive(Clone, Debug)]
+pub(crate) struct HelperPod<'a> {
+    pub namespace: &'a str,
+    /// The run's id.
+    pub run: &'a str,
+    pub node: &'a str,
+    pub image: &'a str,
+    /// It ends by itself after so long.
+    pub lasts: Duration,
+}
+
+impl HelperPod<'_> {
+    fn name(&self) -> String {
+        format!("helper-{}", self.node)
+    }
+
+    fn what(&self) -> String {
+        format!("start a helper pod on node {}", self.node)
+    }
+
+    fn hopeless(&self, why: String) -> ClusterError {
+        ClusterError::HelperPod { node: self.node.to_owned(), why }
+    }
+
+    fn manifest(&self) -> Pod {
+        // Kubernetes makes `$$` of it.
+        let script = format!(
+            "echo $$$$ >{HELPER_PROCESS}; trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
+        );
+        serde_json::from_value(json!({
+            "metadata": {
+                "name": self.name(),
+                "labels": {MANAGED_BY.0: MANAGED_BY.1, RUN_LABEL: self.run},
+            },
+            "spec": {
+                "nodeName": self.node,
+                "hostPID": true,
+                "hostNetwork": true,
+                "automountServiceAccountToken": false,
+                "enableServiceLinks": false,
+                "restartPolicy": "Never",
+                "terminationGracePeriodSeconds": 1,
+                "activeDeadlineSeconds": self.lasts.as_secs(),
+                "tolerations": [{"operator": "Exists"}],
+                "containers": [{
+                    "name": "helper",
+                    "image": self.image,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["sh", "-c", script],
+                    "securityContext": {"privileged": true, "runAsUser": 0},
+                    "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+                }],
+            },
+        }))
+        .expect("is a pod")
+    }
+}
+
+impl Cluster {
+    /// Starts a helper pod, or finds the one that is there, and returns its name when it runs.
+    /// Errors as soon as it is clear that it will not.
+    pub(crate) async fn start_helper(
+        &self,
+        helper: &HelperPod<'_>,
+    ) -> Result<String, ClusterError> {
+        let api: Api<Pod> = Api::namespaced(self.client(), helper.namespace);
+        let (name, what) = (helper.name(), helper.what());
+        let deadline = Instant::now() + STARTS;
+        loop {
+            let created =
+                self.call(&*what, api.create(&PostParams::default(), &helper.manifest())).await;
+            let is_ours = match created {
+                Ok(_) => true,
+                Err(ClusterError::AlreadyExists { .. }) => false,
+                Err(error) => return Err(error),
+            };
+            let why = loop {
+                let Some(pod) = self.call(&*what, api.get_opt(&name)).await? else { break None };
+                match Progress::of(&pod) {
+                    Progress::Runs => return Ok(name),
+                    // One that has ended is made again once it is gone.
+                    Progress::Ended(_) if !is_ours => {
+                        let now = DeleteParams::default().grace_period(0);
+                        let _ = self.call(&*what, api.delete(&name, &now)).await;
+                    }
+                    Progress::Ended(why) => return Err(helper.hopeless(why)),
+                    Progress::Ends => {}
+                    Progress::Hopeless(why) => return Err(helper.hopeless(why)),
+                    Progress::Waits(why) if Instant::now() >= deadline => break Some(why),
+                    Progress::Waits(_) => {}
+                }
+                sleep(LOOK).await;
+            };
+            if let Some(why) = why {
+                let why = format!("it does not run within {}: {why}", format_duration(STARTS));
+                return Err(helper.hopeless(why));
+            }
+        }
+    }
+
+    /// What tells a node from another of its name, made later; `None`: it does not exist.
+    pub(crate) async fn node_uid(&self, node: &str) -> Result<Option<String>, ClusterError> {
+        let api: Api<objects::Node> = Api::all(self.client());
+        let found = self.call(format!("look for node {node}"), api.get_opt(node)).await?;
+        Ok(found.and_then(|node| node.metadata.uid))
+    }
+}
+
+enum Progress {
+    Runs,
+    Ends,
+    /// It has ended by itself, for this reason.
+    Ended(String),
+    Waits(String),
+    Hopeless(String),
+}
+
+impl Progress {
+    fn of(pod: &Pod) -> Self {
+        if pod.metadata.deletion_timestamp.is_some() {
+            return Self::Ends;
+        }
+        let Some(status) = &pod.status else { return Self::Waits("it has no status yet".into()) };
+        let container = status.container_statuses.iter().flatten().next();
+        let state = container.and_then(|container| container.state.as_ref());
+        if let Some(waiting) = state.and_then(|state| state.waiting.as_ref()) {
+            let reason = waiting.reason.clone().unwrap_or_default();
+            let why = match &waiting.message {
+                Some(message) => format!("{reason}: {message}"),
+                None => reason.clone(),
+            };
+            return match HOPELESS.contains(&reason.as_str()) {
+                true => Self::Hopeless(why),
+                false => Self::Waits(why),
+            };
+        }
+        match status.phase.as_deref() {
+            Some("Running") => Self::Runs,
+            Some("Failed" | "Succeeded") => {
+                let ended = state.and_then(|state| state.terminated.as_ref());
+                let said = ended.and_then(|it| it.message.clone().or(it.reason.clone()));
+                let why = status.message.clone().or(status.reason.clone()).or(said);
+                Self::Ended(why.unwrap_or_else(|| "it exited immediately".into()))
+            }
+            _ => Self::Waits("its kubelet has not taken it".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn progress(status: Value) -> Progress {
+        Progress::of(&serde_json::from_value(json!({"metadata": {}, "status": status})).unwrap())
+    }
+
+    fn waiting(reason: &str) -> Progress {
+        let waiting = json!({"waiting": {"reason": reason, "message": "not found"}});
+        let container = json!({"name": "helper", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": waiting});
+        progress(json!({"phase": "Pending", "containerStatuses": [container]}))
+    }
+
+    #[test]
+    fn what_will_never_run_is_not_waited_for() {
+        for reason in ["ErrImagePull", "InvalidImageName", "RunContainerError"] {
+            let Progress::Hopeless(why) = waiting(reason) else { panic!("{reason}") };
+            assert_eq!(why, format!("{reason}: not found"));
+        }
+        assert!(matches!(waiting("ContainerCreating"), Progress::Waits(_)));
+        assert!(matches!(progress(json!({"phase": "Running"})), Progress::Runs));
+        let failed = progress(json!({"phase": "Failed", "reason": "DeadlineExceeded"}));
+        assert!(matches!(failed, Progress::Ended(why) if why == "DeadlineExceeded"));
+    }
+
+    #[test]
+    fn a_helper_pod_is_pinned_and_has_no_token() {
+        let image = "busybox";
+        let lasts = Duration::from_secs(90);
+        let helper = HelperPod { namespace: "n", run: "r", node: "w", image, lasts };
+        let spec = helper.manifest().spec.unwrap();
+        assert_eq!(
+            (spec.node_name.as_deref(), spec.active_deadline_seconds),
+            (Some("w"), Some(90))
+        );
+        assert_eq!(spec.automount_service_account_token, Some(false));
+        assert_eq!(spec.containers[0].image_pull_policy.as_deref(), Some("IfNotPresent"));
+    }
+}

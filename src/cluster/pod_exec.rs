@@ -1,0 +1,129 @@
+//! Commands in a pod, through the API server.
+
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, AttachParams, AttachedProcess};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::connect::Cluster;
+use super::error::ClusterError;
+
+/// How long the API server and the kubelet may take to start a command.
+const START: Duration = Duration::from_secs(15);
+const BUFFER: usize = 256 * 1024;
+
+/// A command that runs in a pod. Dropped, its input ends.
+pub(crate) struct PodProcess {
+    process: AttachedProcess,
+}
+
+/// The streams of a command in a pod.
+pub(crate) struct PodStreams {
+    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+    pub output: Pin<Box<dyn Stream<Item = io::Result<Vec<u8>>> + Send>>,
+}
+
+/// What a command in a pod left behind.
+#[derive(Debug)]
+pub(crate) struct PodOutput {
+    /// `None`: its stream broke before it had ended.
+    pub code: Option<i64>,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+impl Cluster {
+    /// Starts a command in a pod. Errors when the pod is not there, or the API server can't reach
+    /// its kubelet.
+    pub(crate) async fn exec(
+        &self,
+        namespace: &str,
+        pod: &str,
+        argv: &[&str],
+    ) -> Result<PodProcess, ClusterError> {
+        let api: Api<Pod> = Api::namespaced(self.streams(), namespace);
+        let params = AttachParams {
+            stdin: true,
+            max_stdin_buf_size: Some(BUFFER),
+            max_stdout_buf_size: Some(BUFFER),
+            max_stderr_buf_size: Some(BUFFER),
+            ..AttachParams::default()
+        };
+        let what = format!("run a command in pod {namespace}/{pod}");
+        let started = api.exec(pod, argv.iter().copied(), &params);
+        let process = self.call_within(START, what, started).await?;
+        Ok(PodProcess { process })
+    }
+}
+
+impl PodProcess {
+    /// Both of its streams. What it writes to standard error comes as an error.
+    pub(crate) fn streams(mut self) -> PodStreams {
+        let input = Box::pin(self.process.stdin().expect("was asked for"));
+        let stdout = chunks(self.process.stdout().expect("was asked for"));
+        let stderr = chunks(self.process.stderr().expect("was asked for"))
+            .map(|chunk| Err(io::Error::other(String::from_utf8_lossy(&chunk?).trim().to_owned())));
+        // The process's streams end with it.
+        let process = self.process;
+        let output = futures_util::stream::select(stdout, stderr).map(move |chunk| {
+            let _keep = &process;
+            chunk
+        });
+        PodStreams { input, output: Box::pin(output) }
+    }
+
+    /// Waits for its end, with this as its input.
+    pub(crate) async fn output(mut self, input: Option<Bytes>) -> io::Result<PodOutput> {
+        let mut stdin = self.process.stdin().expect("was asked for");
+        let write = async move {
+            if let Some(input) = input {
+                stdin.write_all(&input).await?;
+            }
+            stdin.shutdown().await
+        };
+        let status = self.process.take_status().expect("is asked for once");
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let (mut out, mut err) = (
+            self.process.stdout().expect("was asked for"),
+            self.process.stderr().expect("was asked for"),
+        );
+        let (written, read_out, read_err) =
+            tokio::join!(write, out.read_to_end(&mut stdout), err.read_to_end(&mut stderr));
+        // One that ended without reading its input is not an error.
+        let _ = (written, read_out?, read_err?);
+        let code = match status.await {
+            Some(status) if status.status.as_deref() == Some("Success") => Some(0),
+            Some(status) => {
+                let causes = status.details.and_then(|details| details.causes).unwrap_or_default();
+                let exit = causes.iter().find(|it| it.reason.as_deref() == Some("ExitCode"));
+                match exit.and_then(|it| it.message.as_deref()?.parse().ok()) {
+                    Some(code) => Some(code),
+                    None => return Err(io::Error::other(status.message.unwrap_or_default())),
+                }
+            }
+            None => None,
+        };
+        Ok(PodOutput { code, stdout, stderr })
+    }
+}
+
+fn chunks(
+    reader: impl AsyncRead + Send + Unpin + 'static,
+) -> Pin<Box<dyn Stream<Item = io::Result<Vec<u8>>> + Send>> {
+    Box::pin(futures_util::stream::unfold(Some(reader), |reader| async move {
+        let (mut reader, mut buffer) = (reader?, vec![0; 64 * 1024]);
+        match reader.read(&mut buffer).await {
+            Ok(0) => None,
+            Ok(count) => {
+                buffer.truncate(count);
+                Some((Ok(buffer), Some(reader)))
+            }
+            Err(error) => Some((Err(error), None)),
+        }
+    }))
+}

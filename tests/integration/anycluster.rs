@@ -1,0 +1,88 @@
+//! A cluster that the program knows through a kubeconfig alone: no container engine can be reached,
+//! and the context's name says nothing of kind.
+
+use std::process::Command;
+use std::time::Instant;
+
+use super::kind::{CLUSTER, Lab, MINUTE, judged, kubeconfig};
+use super::program::Output;
+
+const CONTEXT: &str = "prod-eu";
+/// The workload's own image, which the nodes have: it has sh, nsenter and gzip.
+const IMAGE: &str = "docker.io/library/nginx:1.22";
+
+struct AnyCluster {
+    lab: Lab,
+    kubeconfig: String,
+}
+
+impl AnyCluster {
+    fn new() -> Self {
+        let lab = Lab::new();
+        let text = kubeconfig().replace(&format!("kind-{CLUSTER}"), CONTEXT);
+        let kubeconfig = lab.home.file("user.kubeconfig", &text).to_string_lossy().into_owned();
+        Self { lab, kubeconfig }
+    }
+
+    fn arguments<'a>(&'a self, experiment: &'a str, image: &'a str) -> Vec<&'a str> {
+        let context = ["run", "-f", experiment, "--context", CONTEXT];
+        let access = ["--kubeconfig", &self.kubeconfig, "--helper-image", image];
+        [&context[..], &access[..]].concat()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = self.lab.home.command(arguments);
+        self.lab.home.finish(nowhere(&mut command))
+    }
+}
+
+fn nowhere(command: &mut Command) -> &mut Command {
+    command.env("DOCKER_HOST", "unix:///nowhere.sock")
+}
+
+/// A fault that closes the way into its node is undone by the node's own timer.
+fn carried_out(name: &str) {
+    let cluster = AnyCluster::new();
+    let experiment = cluster.lab.experiment(name);
+    let mut arguments = cluster.arguments(&experiment, IMAGE);
+    cluster.run(&arguments).exits(4).says("must be allowed");
+    arguments.extend(["--allow-context", CONTEXT]);
+    let output = cluster.run(&arguments);
+    judged(&output);
+    output.says("reached through its API alone").prints(&format!("context {CONTEXT} (server "));
+    cluster.lab.assert_clean();
+}
+
+pub(crate) fn kubelet_stop() {
+    carried_out("kubelet-stop");
+}
+
+pub(crate) fn node_disconnect() {
+    carried_out("node-disconnect");
+}
+
+pub(crate) fn recovered_after_a_kill() {
+    let cluster = AnyCluster::new();
+    let experiment = cluster.lab.experiment("kubelet-stop");
+    let mut arguments = cluster.arguments(&experiment, IMAGE);
+    arguments.extend(["--allow-context", CONTEXT]);
+    let mut run = cluster.lab.home.start_with(&arguments, |command| _ = nowhere(command));
+    run.wait_for("kubeletStop confirmed", 4 * MINUTE);
+    run.signal("KILL");
+    run.finish();
+    cluster.run(&arguments).exits(4).says("recover");
+    cluster.run(&["recover"]).exits(0);
+    cluster.lab.assert_clean();
+    cluster.run(&["recover"]).exits(0).prints("nothing");
+}
+
+pub(crate) fn a_helper_image_that_is_not_there() {
+    let cluster = AnyCluster::new();
+    let experiment = cluster.lab.experiment("kubelet-stop");
+    let mut arguments = cluster.arguments(&experiment, "registry.invalid/no/such:1");
+    arguments.extend(["--allow-context", CONTEXT]);
+    let began = Instant::now();
+    cluster.run(&arguments).exits(3).says("start a helper pod").says("--helper-image");
+    assert!(began.elapsed() < 2 * MINUTE, "must be reported immediately, not after the timeout");
+    cluster.lab.assert_clean();
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::detection::BY_COMMAND;
 use super::topology::{NodeId, OwnerId, PodId, TaintId};
 pub use crate::timeline::Component;
 use crate::timeline::{Cut, Ends, FaultFacts, FaultTraits, Impact};
@@ -115,7 +116,7 @@ impl Action {
         let component = fault.component.ok_or("the control-plane component is not known");
         let FaultTraits { impact, ends, by_command, .. } = fault.traits;
         if by_command {
-            return Err("when a command takes effect is not known beforehand");
+            return Err(BY_COMMAND);
         }
         match (impact, ends) {
             (Impact::MachineOff, Ends::ByItself) => {

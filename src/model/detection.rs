@@ -36,12 +36,15 @@ pub enum KubeletEnd {
     Never,
     /// Some heartbeats may get through.
     Unknown,
+    /// When a command of the user's takes effect, or they go on if it has another.
+    ByCommand,
 }
 
 impl KubeletEnd {
     pub fn of_fault(fault: FaultFacts) -> Self {
         match fault.traits.last_heartbeat {
-            _ if fault.cut == Some(Cut::Partly) || fault.traits.by_command => KubeletEnd::Unknown,
+            _ if fault.traits.by_command => KubeletEnd::ByCommand,
+            _ if fault.cut == Some(Cut::Partly) => KubeletEnd::Unknown,
             None => KubeletEnd::Never,
             Some(Duration::ZERO) => KubeletEnd::AtOnce,
             Some(delay) => {
@@ -144,6 +147,9 @@ pub struct Prediction {
     pub constants: Vec<Constant>,
 }
 
+/// Why no fault by commands is predicted.
+pub(super) const BY_COMMAND: &str = "when a command takes effect is not known beforehand";
+
 /// Why nothing can be predicted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Unpredictable {
@@ -155,6 +161,9 @@ pub enum Unpredictable {
         "which heartbeats a cut in one direction, or from some nodes, lets through is not known"
     )]
     PartlyCut,
+    /// Commands inject the fault.
+    #[error("{BY_COMMAND}")]
+    ByCommand,
     /// The version is needed for a default and not understood.
     #[error(
         "the grace period is not known, and its default depends on the version, which `{0}` does not tell"
@@ -226,6 +235,7 @@ pub fn predict(
     match end {
         KubeletEnd::Never => return Err(Unpredictable::StillBeating),
         KubeletEnd::Unknown => return Err(Unpredictable::PartlyCut),
+        KubeletEnd::ByCommand => return Err(Unpredictable::ByCommand),
         KubeletEnd::AtOnce | KubeletEnd::Within { .. } => {}
     }
     let mut constants = Vec::new();
@@ -401,6 +411,13 @@ mod tests {
         assert!((most - 55.0).abs() < 0.1 && (least - 39.6).abs() < 0.1);
         let (least, most) = range(&Tuning::default(), "v1.31.9", KubeletEnd::AtOnce);
         assert!((most - 45.0).abs() < 0.1 && (least - 29.6).abs() < 0.1);
+    }
+
+    #[test]
+    fn commands_have_a_reason_of_their_own() {
+        let end = KubeletEnd::of_fault(facts(FaultKind::Command, None));
+        let why = predict(&tuned(), "v1.34.4", end).unwrap_err().to_string();
+        assert_eq!(why, BY_COMMAND);
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::timeline::Moment;
 
 /// How long one that connects may take to say who it is.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two tries to accept a connection.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// What its threads tell the one that decides.
 pub(super) enum Event {
@@ -55,7 +57,15 @@ impl Channels {
     }
 
     fn accept(&self, listener: &UnixListener, point: &AttachPoint) {
-        for stream in listener.incoming().flatten().filter(socket::is_ours) {
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else {
+                // Where no descriptor is free the next try fails, too.
+                std::thread::sleep(RETRY);
+                continue;
+            };
+            if !socket::is_ours(&stream) {
+                continue;
+            }
             let begun = self
                 .greet(&stream, point)
                 .and_then(|(received, frames)| self.serve(stream.try_clone()?, received, frames));

@@ -100,6 +100,8 @@ pub(super) struct Pump {
     pause: Duration,
     /// Pings that are yet to be sent, each when the one before was answered.
     burst: usize,
+    /// How many attempts the agent had no room for at earlier breaks.
+    lost: u64,
 }
 
 impl Pump {
@@ -127,6 +129,7 @@ impl Pump {
             broken,
             pause,
             burst,
+            lost: 0,
         }
     }
 
@@ -283,7 +286,9 @@ impl Pump {
 
     /// A break is over when the agent has answered.
     fn note_break(&mut self) {
-        let Some(Break { began, lost }) = self.broken.take() else { return };
+        let Some(Break { began, lost: total }) = self.broken.take() else { return };
+        let lost = total.saturating_sub(self.lost);
+        self.lost = self.lost.max(total);
         self.pause = PAUSE;
         let missing = match lost {
             0 => "nothing was lost".to_owned(),

@@ -1,5 +1,6 @@
 //! Objects of any kind that the server has, made for a while and deleted again.
 
+use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, DynamicObject, PostParams, Preconditions};
 use kube::core::ApiResource;
 use serde::{Deserialize, Serialize};
@@ -97,14 +98,15 @@ impl Cluster {
         manifest: &Value,
         mark: &str,
     ) -> Result<(), ClusterError> {
-        let mut manifest = manifest.clone();
-        manifest["metadata"]["labels"][RUN_LABEL] = mark.into();
-        if let Some(namespace) = namespace {
-            manifest["metadata"]["namespace"] = namespace.into();
-        }
         let what = format!("create the {}", kind.kind);
-        let object: kube::Result<DynamicObject> =
-            serde_json::from_value(manifest).map_err(kube::Error::SerdeError);
+        let object = serde_json::from_value(manifest.clone()).map_err(kube::Error::SerdeError);
+        let object = object.map(|mut object: DynamicObject| {
+            object.labels_mut().insert(RUN_LABEL.to_owned(), mark.to_owned());
+            if let Some(namespace) = namespace {
+                object.metadata.namespace = Some(namespace.to_owned());
+            }
+            object
+        });
         let params = PostParams::default();
         let call = async { self.any_objects(kind, namespace).create(&params, &object?).await };
         self.call(what, call).await.map(drop)

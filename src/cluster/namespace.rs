@@ -46,6 +46,17 @@ impl Cluster {
         }
     }
 
+    /// Whether it is the cluster of this identity. Errors when that cannot be told now.
+    pub(crate) async fn is(&self, identity: &str) -> Result<bool, ClusterError> {
+        if identity == self.server() {
+            return Ok(true);
+        }
+        let api: Api<Namespace> = Api::all(self.client());
+        let what = format!("read the namespace {SYSTEM_NAMESPACE}");
+        let found = self.call(what, api.get(SYSTEM_NAMESPACE)).await?;
+        Ok(found.metadata.uid.as_deref() == Some(identity))
+    }
+
     /// Makes a namespace with our labels, and waits until pods can be made in it. Errors when it
     /// exists, and when the API server does not take its name, or the run's full id as a label (at
     /// most 63 letters, digits, `-`, `_` and `.`).

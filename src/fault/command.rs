@@ -49,7 +49,7 @@ impl NodeFault for Command {
     }
 
     fn injection_timeout(fault: &Fault) -> Duration {
-        FIRST_LOOK * 3 + timeout_of(fault) * 3
+        FIRST_LOOK * 5 + timeout_of(fault) * 3
     }
 
     fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
@@ -80,7 +80,7 @@ impl NodeFault for Command {
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
         let Commands { inject, confirm, undo, confirm_undone, timeout, .. } = &self.commands;
         let first_look = FIRST_LOOK.min(*timeout);
-        for argv in [inject, undo] {
+        for argv in [inject, &confirm.argv, undo] {
             self.surroundings.find(argv, first_look).await?;
         }
         let before = self.look(confirm_undone, first_look).await?;
@@ -144,7 +144,7 @@ impl NodeFault for Command {
                 (false, Some(_)) => (done, gone_since) = (false, None),
                 (false, None) => {}
             }
-            if Instant::now() >= end {
+            if Instant::now() >= end && !now.is_so {
                 return Err(context.not_undone(format!("{}{failed}", now.seen), *timeout * 2));
             }
             sleep(LOOK).await;
@@ -313,6 +313,8 @@ mod tests {
             why
         };
         let why = refused(|it| it.undo = vec!["no-such-program".into()]).await;
+        assert_eq!(why, "run `no-such-program`: no such program on PATH");
+        let why = refused(|it| it.confirm.argv = vec!["no-such-program".into()]).await;
         assert_eq!(why, "run `no-such-program`: no such program on PATH");
         let why = refused(|it| it.confirm_undone.prints = Some("up".into())).await;
         assert!(why.contains("`confirmUndone` does not succeed before the fault"), "{why}");

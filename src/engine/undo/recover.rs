@@ -360,13 +360,13 @@ impl Tools {
             Access::Api { kubeconfig, context, identity, .. } => {
                 let reached = Cluster::from_files(kubeconfig, Some(context), &mut |_| {}).await;
                 match &reached {
-                    Ok(cluster) => match cluster.identity().await {
-                        Ok(found) if found != *identity => Err(RunError::failed(format!(
+                    Ok(cluster) => match cluster.is(identity).await {
+                        Ok(false) => Err(RunError::failed(format!(
                             "context {context} leads to another cluster now"
                         ))
                         .hint("use the kubeconfig with which the run was started")),
-                        Err(error) if error.may_pass() => Ok(Err(error)),
-                        _ => Ok(reached),
+                        Err(error) => Ok(Err(error)),
+                        Ok(true) => Ok(reached),
                     },
                     Err(_) => Ok(reached),
                 }

@@ -277,7 +277,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_created_seen_to_be_in_effect_and_deleted() {
-        let api = api(3);
+        let api = api(2);
         let undo = planned(&api, &applied()).await.unwrap();
         let text = serde_json::to_string(&undo).unwrap();
         assert_eq!(serde_json::from_str::<ObjectUndo>(&text).unwrap(), undo);

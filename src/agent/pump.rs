@@ -238,7 +238,7 @@ impl Pump {
     /// Reaches the agent again over another stream. Errors when it is no more, or must have ended by
     /// itself.
     async fn reattach(&mut self, why: String) -> Result<(), String> {
-        let (mut reason, grace) = ("no stream to it lasts".to_owned(), self.way.grace);
+        let (mut reason, grace) = ("its connections do not last".to_owned(), self.way.grace);
         // Where the last stream never came to work, a while passes before the next.
         let mut first = self.broken.is_none();
         self.broken.get_or_insert(Break { began: Instant::now(), lost: 0 });
@@ -292,7 +292,7 @@ impl Pump {
         self.pause = PAUSE;
         let missing = match lost {
             0 => "nothing was lost".to_owned(),
-            lost => format!("without room for {}", counted(lost, "attempt")),
+            lost => format!("{} lost", counted(lost, "attempt")),
         };
         let text = format!(
             "lost the connection to the prober on {} for {:.1}s: reconnected, {missing}",

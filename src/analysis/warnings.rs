@@ -7,7 +7,7 @@ use super::clock::Zero;
 use super::findings::{Completion, FaultFinding, Findings, Period, ProbeFinding, Warning};
 use super::unreadable;
 use crate::stats::Seconds;
-use crate::timeline::{Damage, Event, Impact, NodeRole, Record, Timeline, Tuning};
+use crate::timeline::{Damage, Event, Extent, Impact, NodeRole, Record, Timeline, Tuning};
 
 /// An attempt sent later than this is late at any rate.
 const LATE: Seconds = Seconds::from_nanos(5_000_000);
@@ -47,7 +47,11 @@ fn damaged(damage: &Damage, zero: Zero) -> Warning {
     let time = unreadable::time_of(damage, zero);
     let is_bounded = time.from.is_some() || time.until.is_some();
     let span = if is_bounded { format!("; no data {time}") } else { String::new() };
-    Warning::Damaged { what: format!("{damage}{span}") }
+    let what = format!("{damage}{span}");
+    match damage.extent {
+        Extent::Unwritten => Warning::AttemptsLost { what },
+        Extent::Part | Extent::ToTheEnd => Warning::Damaged { what },
+    }
 }
 
 fn of_fault(fault: &FaultFinding, found: &Findings, timeline: &Timeline) -> Vec<Warning> {

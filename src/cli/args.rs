@@ -203,7 +203,7 @@ pub(super) struct Execution {
     /// Linux build of this program to run in the nodes, if this machine has another OS or architecture
     #[arg(long, value_name = "FILE")]
     pub agent_binary: Option<PathBuf>,
-    /// Image of the pods that lead into the nodes of a cluster that is not kind's; it needs sh, nsenter and gzip [env: OUTAGE_HELPER_IMAGE] [default: busybox]
+    /// Image of the helper pods in a cluster that is not a kind cluster of this machine; it needs sh, nsenter and gzip [env: OUTAGE_HELPER_IMAGE] [default: busybox]
     #[arg(long, value_name = "IMAGE")]
     pub helper_image: Option<String>,
     #[command(flatten)]

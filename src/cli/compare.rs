@@ -62,7 +62,7 @@ fn beside(before: &Side, after: &Side, args: &Compare) -> Result<Comparisons, Fa
     for (side, other, name) in [(before, after, &args.sides[0]), (after, before, &args.sides[1])] {
         if side.cells.values().collect::<BTreeSet<_>>().len() > 1 && other.cells.is_empty() {
             let first = side.cells.values().next().map_or("", String::as_str);
-            return Err(Failure::usage(format!("{name} is a study, and the other side is none"))
+            return Err(Failure::usage(format!("{name} is a study, but the other side is not"))
                 .hint(format!("name one of its cells: `{name}:1`, or `'{name}:{first}'`")));
         }
     }
@@ -142,7 +142,7 @@ impl History {
         let saved = baseline.save(runs);
         if saved.is_empty() {
             complain!(
-                "error: nothing to save to {path}: most runs were left out: unfinished, without a confirmed fault, or on a disturbed host"
+                "error: nothing to save to {path}: most runs were left out (unfinished, fault not confirmed, or host disturbed)"
             );
             return exit::INCONCLUSIVE;
         }

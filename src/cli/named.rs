@@ -72,6 +72,10 @@ impl Found {
         let Some(at) =
             numbers.zip(&cells).position(|(number, name)| cell == number || cell == *name)
         else {
+            // Several names with commas between them: each is looked up alone.
+            if cell.contains(',') {
+                return Ok(false);
+            }
             let numbered = cells.iter().enumerate().map(|(at, name)| format!("{} {name}", at + 1));
             let numbered: Vec<String> = numbered.collect();
             return Err(Failure::usage(format!("study {of} has no cell {cell}"))

@@ -105,11 +105,13 @@ pub(super) fn verify(
         }
         let handles = cells.iter_mut().filter_map(|cell| cell.handle.as_mut());
         for handle in handles.chain(shared.iter_mut().filter_map(|shared| shared.handle.as_mut())) {
-            let given = command.give_back(handle).await;
-            codes.extend(given.err().map(|failure| failure.report()));
-            if handle.is_made_here() && !args.verification.keep_clusters {
-                codes.extend(command.delete(handle).await.err().map(|failure| failure.report()));
-            }
+            // Settings need not be restored in a cluster that is deleted.
+            let deletes = handle.is_made_here() && !args.verification.keep_clusters;
+            let left = match deletes {
+                true => command.delete(handle).await,
+                false => command.give_back(handle).await,
+            };
+            codes.extend(left.err().map(|failure| failure.report()));
         }
         command.warned.tell_repeated();
         Ok::<_, Failure>(codes)

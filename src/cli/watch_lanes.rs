@@ -317,7 +317,7 @@ impl Lanes {
         }
         let is_left = self.undos.iter().any(|undo| undo.state.is_empty());
         if self.interrupted.is_none() && is_left {
-            texts.push("(Ctrl-C does it now)".into());
+            texts.push("(Ctrl-C undoes it now)".into());
         }
         page.list("undo", texts.into_iter(), &mut tail);
         // Some rows are left to the lines above.

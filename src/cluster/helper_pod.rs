@@ -126,7 +126,7 @@ impl Cluster {
                 sleep(LOOK).await;
             };
             if let Some(why) = why {
-                let why = format!("it does not run within {}: {why}", format_duration(STARTS));
+                let why = format!("it is not running after {}: {why}", format_duration(STARTS));
                 return Err(helper.hopeless(why));
             }
         }
@@ -176,7 +176,7 @@ impl Progress {
                 let why = status.message.clone().or(status.reason.clone()).or(said);
                 Self::Ended(why.unwrap_or_else(|| "it exited immediately".into()))
             }
-            _ => Self::Waits("its kubelet has not taken it".into()),
+            _ => Self::Waits("the kubelet has not started it".into()),
         }
     }
 }

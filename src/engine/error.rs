@@ -202,7 +202,7 @@ impl RunError {
         while let Some(error) = next {
             let text = error.to_string();
             // Many errors repeat their source's text in their own.
-            if !self.causes.last().is_some_and(|last| last.contains(&text)) {
+            if !self.causes.last().unwrap_or(&self.message).contains(&text) {
                 self.causes.push(text);
             }
             next = error.source();
@@ -265,6 +265,18 @@ impl Error for RunError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_not_told_twice() {
+        let access = crate::node::AccessError {
+            kind: crate::node::AccessErrorKind::Refused,
+            message: "write a file: disk full".into(),
+            hint: None,
+        };
+        let (what, node) = ("upload", "w".to_owned());
+        let error = RunError::failed_by(AgentError::Access { what, node, source: access });
+        assert_eq!(error.line(), "failed to upload the prober on w: write a file: disk full");
+    }
 
     #[test]
     fn a_sentence_stays_one_whoever_passes_it_on() {

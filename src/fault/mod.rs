@@ -189,7 +189,7 @@ async fn closed(context: &mut FaultContext<'_, '_>, error: AccessError) -> Resul
     for _ in 0..CLOSED_LOOKS {
         match context.access.run(&context.handle, CLOSED_LIMIT, &["true"]).await {
             Err(seen) if is_closed(seen.kind) => {
-                let seen = format!("nothing can be run in it through its kubelet: {seen}");
+                let seen = format!("commands can no longer be run in it: {seen}");
                 context.report(FaultPhase::Confirmed, seen);
                 return Ok(());
             }

@@ -48,7 +48,7 @@ impl NodeFault for NodeFreeze {
             let (all, running) = text.split_once(' ').unwrap_or((&text, ""));
             Ok(match running {
                 "0" => Look::Seen(format!("{all} processes are frozen")),
-                running => Look::NotYet(format!("{running} of its {all} processes run")),
+                running => Look::NotYet(format!("{running} of {all} processes are still running")),
             })
         };
         context.confirm(WAIT, frozen).await
@@ -96,7 +96,7 @@ for pass in 1 2 3 4 5; do
   done
   [ $left = 0 ] && break
 done
-[ -s {list} ] || {{ echo 'none of its processes is of a pod or a service'; exit 1; }}"#
+[ -s {list} ] || {{ echo 'found no process of a pod or a service'; exit 1; }}"#
         )
     }
 

@@ -95,7 +95,7 @@ impl Surroundings {
     pub(super) async fn run(&self, argv: &[String], limit: Duration) -> Result<Ended, FaultError> {
         let failed = |why: String| FaultError::Program { command: shown(argv), why };
         let (program, arguments) =
-            argv.split_first().ok_or_else(|| failed("there is no program".into()))?;
+            argv.split_first().ok_or_else(|| failed("no program is given".into()))?;
         let mut command = Command::new(program);
         command.args(arguments).envs(&self.environment).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

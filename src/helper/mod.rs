@@ -32,10 +32,10 @@ const UPLOAD: Duration = Duration::from_secs(120);
 const FILES: &str = "/tmp";
 /// What a shell says of a program that is not there.
 const NOT_FOUND: [i64; 2] = [126, 127];
-const NO_TOOL: &str = "use a helper image with sh, nsenter and gzip, such as busybox or one of Debian or Alpine (--helper-image)";
+const NO_TOOL: &str = "use a helper image that has sh, nsenter and gzip, such as busybox, Debian or Alpine (--helper-image)";
 
 const OTHER_IMAGE: &str =
-    "name another image with --helper-image, OUTAGE_HELPER_IMAGE or `helperImage`";
+    "use another image with --helper-image, OUTAGE_HELPER_IMAGE or `helperImage`";
 const WITHOUT_PODS: &str = "where privileged pods are not allowed, probe with `from: host`, and use \
      podDelete, nodeDrain, nodeTaint, deploymentScale or deploymentPlace";
 
@@ -130,7 +130,7 @@ impl HelperPods {
                 PodOutput { code: Some(code), stdout, stderr } => {
                     Ok(Output { code, stdout, stderr })
                 }
-                PodOutput { code: None, .. } => Err(away("its stream broke".into())),
+                PodOutput { code: None, .. } => Err(away("the connection broke".into())),
             }
         };
         timeout(limit, whole).await.unwrap_or_else(|_| {

@@ -148,7 +148,7 @@ pub struct Prediction {
 }
 
 /// Why no fault by commands is predicted.
-pub(super) const BY_COMMAND: &str = "when a command takes effect is not known beforehand";
+pub(super) const BY_COMMAND: &str = "it is not known in advance when a command takes effect";
 
 /// Why nothing can be predicted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

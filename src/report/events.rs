@@ -103,7 +103,7 @@ fn say(event: &Event) -> Option<String> {
             format!("prober out of memory: {attempts} attempts of {probe} lost")
         }
         Event::ClockDrift { probes, uncertainty_ns } => format!(
-            "the clock of the prober of {} drifted: its times are certain to {:.1}ms",
+            "the clock of the prober of {} drifted: its times are accurate to within {:.1}ms",
             probes.join(", "),
             *uncertainty_ns as f64 / 1e6
         ),

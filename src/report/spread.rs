@@ -226,7 +226,7 @@ pub fn render(report: &SpreadReport, style: &Style) -> String {
     out
 }
 
-const METHOD: &str = "In brackets: the median's interval at 95%, from 6 runs on (percentile bootstrap; Efron, 1979).";
+const METHOD: &str = "In parentheses: the median's 95% interval, from 6 runs on (percentile bootstrap; Efron, 1979).";
 
 fn spread_row(name: &str, spread: &Spread, cell: impl Fn(Seconds) -> String) -> Vec<String> {
     let interval = spread.interval.map(|Interval { low, high }| [low, high].map(Seconds::from_f64));

@@ -73,7 +73,7 @@ pub fn study(report: &StudyReport) -> String {
             study::picture::cost(report, Place::File).filter(|_| measure == Measure::Detection)
         {
             page.y += 16.0;
-            page.text("What speed costs", "group");
+            page.text("The cost of fast detection", "group");
             page.text(study::picture::HOW_TO_READ_COST, "note");
             page.y += 6.0;
             page.row(&html! {}, cost);

@@ -255,12 +255,15 @@ pub(super) fn word(completion: &Completion, outcome: Outcome) -> &'static str {
     }
 }
 
+/// What an embedded cluster is called.
+pub const EMBEDDED: &str = "the EMBEDDED MODEL of a cluster";
+
 /// A cluster for people.
 pub fn cluster(cluster: &ClusterFacts) -> String {
     let kind = match cluster.kind {
         ClusterKind::Kind => format!("kind cluster {}", cluster.name),
         ClusterKind::Context => format!("context {}", cluster.name),
-        ClusterKind::Embedded => "the EMBEDDED MODEL of a cluster".into(),
+        ClusterKind::Embedded => EMBEDDED.into(),
     };
     let real = if cluster.kind == ClusterKind::Embedded { "; no real Kubernetes" } else { "" };
     // What the model's server calls itself says no more than this line.

@@ -192,6 +192,14 @@ impl Recorded {
         };
         for line in lines {
             match serde_json::from_str(line).map_err(|e| wrong(e.to_string()))? {
+                Line::Begun { cell, .. } if cell >= read.header.cells.len() => {
+                    let cells = read.header.cells.len();
+                    let noun = if cells == 1 { "cell" } else { "cells" };
+                    return Err(wrong(format!(
+                        "it has a run of cell {}, and {cells} {noun}",
+                        cell + 1
+                    )));
+                }
                 Line::Begun { run, cell, repetition } => {
                     read.entries.push(Entry { run, slot: Slot { cell, repetition }, end: None });
                 }
@@ -472,6 +480,15 @@ mod tests {
         let all = Recorded::all(dir.path());
         let damaged: Vec<&str> = all.damaged.iter().map(|one| one.id.as_str()).collect();
         assert_eq!((all.read.len(), damaged), (1, vec![broken.id().as_str()]));
+    }
+
+    #[test]
+    fn a_run_of_a_cell_that_the_study_does_not_have_is_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::create(dir.path(), header("one")).unwrap();
+        journal.begin("r", Slot { cell: 1, repetition: 1 }).unwrap();
+        let error = Recorded::read(journal.folder()).unwrap_err().to_string();
+        assert!(error.ends_with("it has a run of cell 2, and 1 cell"), "{error}");
     }
 
     fn slot(repetition: u32) -> Slot {

@@ -315,7 +315,7 @@ fn explain(kind: &ErrorKind, found: Option<char>) -> (String, Option<&'static st
         ExpectedFlowMappingSeparator | ExpectedFlowSequenceSeparator
             if found.is_some_and(|c| "[]{}".contains(c)) =>
         {
-            ("a bracket cannot stand here", "put a key or a string that contains it in quotes")
+            ("a bracket is not allowed here", "put a key or a string that contains it in quotes")
         }
         ExpectedFlowMappingSeparator => {
             ("expected `,` or `}`", "is a `}` missing above, or a comma between two entries?")
@@ -343,8 +343,8 @@ fn explain(kind: &ErrorKind, found: Option<char>) -> (String, Option<&'static st
             "write `\\\\` for a backslash, or use single quotes",
         ),
         BlockSequenceEntryNotAllowed | BlockEntryInFlowCollection => (
-            "a list item cannot stand here",
-            "begin it on a line of its own; put a string that begins with `- ` in quotes",
+            "a list item is not allowed here",
+            "start it on its own line; put a string that begins with `- ` in quotes",
         ),
         InvalidBlockScalarHeader => {
             ("text follows `|` or `>` on the same line", "begin it on the next line, indented")

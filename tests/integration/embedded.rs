@@ -413,7 +413,7 @@ fn lanes_grow_on_a_terminal() {
     for text in ["probe  control", "fault  nodeStop fast-detection-worker", "NotReady"] {
         run.wait_for(text, 2 * MINUTE);
     }
-    run.wait_for("(Ctrl-C does it now)", MINUTE);
+    run.wait_for("(Ctrl-C undoes it now)", MINUTE);
     run.signal("INT");
     run.wait_for("interrupted by SIGINT", MINUTE);
     run.wait_for("now: start node fast-detection-worker", MINUTE);

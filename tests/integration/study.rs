@@ -144,8 +144,8 @@ fn a_budget_ends_a_study_that_goes_on_later() {
     };
     let first = done();
     assert!((1..=4).contains(&first), "{first}");
-    let left = format!("{first} runs done, and these are left");
-    let left = if first == 1 { "1 run done, and these are left".to_owned() } else { left };
+    let left = format!("{first} runs done; these are left");
+    let left = if first == 1 { "1 run done; these are left".to_owned() } else { left };
     start(&home, &["study", "--resume", "--dry-run"]).finish().exits(0).prints(&left);
     let mut resumed = start(&home, &["study", "--resume"]);
     resumed.wait_for(&format!(": {first} of 100 runs are done"), MINUTE);

@@ -19,6 +19,11 @@ pub enum Warning {
         /// What.
         what: String,
     },
+    /// A prober had no room for attempts while its connection was broken.
+    AttemptsLost {
+        /// Of which probe, how many, and when.
+        what: String,
+    },
     /// A note of the engine.
     Note {
         /// Its text.
@@ -131,6 +136,11 @@ impl Warning {
                 what.clone(),
                 "what happened then is missing from the numbers",
                 "restore the run's folder from a copy, or run it again",
+            ),
+            Warning::AttemptsLost { what } => text(
+                what.clone(),
+                "what happened then is missing from the numbers",
+                "probe at a lower rate, or shorten the time for which the node is cut off",
             ),
             Warning::Note { text: note } => {
                 text(note.clone(), "the numbers may mean something else", "see `describe run`")

@@ -171,9 +171,9 @@ fn goes_on(
         let changed = changed(&recorded.header);
         if !changed.is_empty() {
             let (file, id) = (&header.file, recorded.id());
-            let error = RunError::refused(format!("{file} is not the study that {id} began with"));
+            let error = RunError::refused(format!("{file} has changed since study {id} began"));
             return Err(error
-                .caused_by(format!("changed since then: {changed}"))
+                .caused_by(format!("changed: {changed}"))
                 .hint("start a new study with `kubectl outage study -f FILE`")
                 .into());
         }
@@ -193,7 +193,7 @@ fn goes_on(
         changed if changed.is_empty() => Ok(Some(newest)),
         changed => {
             complain!(
-                "starting a new study: changed since the unfinished {}: {changed}",
+                "starting a new study: since the unfinished {} began, this has changed: {changed}",
                 newest.id()
             );
             Ok(None)

@@ -275,7 +275,7 @@ impl Document {
             hang(
                 "",
                 &format!(
-                    "continues {id}: {} done, and these are left",
+                    "continues {id}: {} done; these are left",
                     counted(self.done as usize, "run")
                 ),
                 width,

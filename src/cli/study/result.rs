@@ -137,7 +137,7 @@ impl StudyRuns {
         clusters.sort();
         clusters.dedup();
         match (&self.recorded.header.on, clusters.is_empty()) {
-            (Ground::Embedded, true) => "the EMBEDDED MODEL of a cluster".into(),
+            (Ground::Embedded, true) => view::EMBEDDED.into(),
             (Ground::Kind, true) => "kind".into(),
             (Ground::Context { .. }, true) => "an existing cluster".into(),
             _ => clusters.join(", "),

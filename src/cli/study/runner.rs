@@ -230,7 +230,9 @@ impl<'a> Runner<'a> {
             true => String::new(),
             false => format!("; creating a cluster took {}", words(mean(created))),
         };
-        complain!("settings were changed in the nodes {times}, in {sum} ({each} each){beside}");
+        complain!(
+            "settings were changed in the nodes {times}, which took {sum} ({each} each){beside}"
+        );
     }
 
     /// Leaves a cluster, which has its own settings again and is kept for the next round. One that the

@@ -50,7 +50,7 @@ pub(crate) const ENGINE: &str = "embedded";
 
 fn not_supported(fault: &Fault) -> RunError {
     let why = match fault.traits().by_command {
-        true => Some("its nodes are not machines that a command could reach"),
+        true => Some("commands cannot reach its nodes"),
         false => fault.target().and_then(|_| Action::of_fault(fault.facts(), NodeId(0)).err()),
     };
     let why = why.map_or(String::new(), |why| format!(": {why}"));

@@ -373,8 +373,8 @@ impl Backend for RealBackend<'_> {
 pub(crate) fn refuse_without_engine(experiment: &Experiment) -> Result<(), RunError> {
     let why = |kind: FaultKind| match kind {
         // Its script would freeze itself.
-        FaultKind::NodeFreeze => Some("freezes the pod that leads into the node, too"),
-        _ => kind.traits().engine.map(|_| "needs the power switch of a node's machine"),
+        FaultKind::NodeFreeze => Some("would also freeze the helper pod"),
+        _ => kind.traits().engine.map(|_| "acts on the node's machine"),
     };
     kinds_of_faults(experiment).find_map(|kind| Some((kind, why(kind)?))).map_or(
         Ok(()),
@@ -382,7 +382,7 @@ pub(crate) fn refuse_without_engine(experiment: &Experiment) -> Result<(), RunEr
             let text = format!("{kind} {why}: it can't be done through the Kubernetes API");
             Err(RunError::refused(text).hint(
                 "use `nodeDisconnect` or `kubeletStop` (to the rest of the cluster, the node is \
-                 dead), or `command` with whatever switches the machine off",
+                 dead), or `command` with a tool that switches the machine off",
             ))
         },
     )

@@ -32,7 +32,10 @@ pub(super) fn applied_object(fields: &mut Fields) -> Option<Box<AppliedObject>> 
     fields.about_field("inEffect", &["What shows that it is in effect. Default: that it exists."]);
     fields
         .about_field("undone", &["What shows that its effect is gone. Default: that it is gone."]);
-    fields.about_field("timeout", &["How long either may take. Default: 60 s."]);
+    fields.about_field(
+        "timeout",
+        &["Limit for the injection, and again for the undo. Default: 60s."],
+    );
     let read = match from? {
         From::Here(read) => read,
         // Its file is read with the others (`files.rs`).
@@ -81,7 +84,7 @@ impl AppliedObject {
 
 /// `condition: {type, status}`, or `path` and `value`.
 fn sign(cx: &Cx, node: &Node) -> Option<Sign> {
-    let mut fields = Fields::of(cx, node, "a sign")?;
+    let mut fields = Fields::of(cx, node, "an expected state")?;
     let condition = fields.optional("condition", condition);
     let path = fields.optional("path", json_path);
     let value = fields.optional("value", any_text);
@@ -97,9 +100,10 @@ fn sign(cx: &Cx, node: &Node) -> Option<Sign> {
     }
     fields.finish();
     match (condition?, path?, value?) {
-        (Some(_), _, _) if at_path.is_some() => {
-            cx.error(at_path?, "a sign is either a `condition`, or a `path` and a `value`")
-        }
+        (Some(_), _, _) if at_path.is_some() => cx.error(
+            at_path?,
+            "an expected state is either a `condition`, or a `path` and a `value`",
+        ),
         (Some(condition), ..) => Some(condition),
         (None, Some(path), Some(value)) => Some(Sign::Field { path, value }),
         // Which was reported.
@@ -178,7 +182,7 @@ mod tests {
         );
         assert!(
             problem("condition: {type: AllInjected}", "path: .status.phase")
-                .contains("a sign needs `value`")
+                .contains("an expected state needs `value`")
         );
         assert!(
             problem("condition: {type: AllInjected}", "condition: {type: A}, path: .a, value: b")

@@ -22,7 +22,7 @@ pub(crate) fn cluster(cx: &Cx, node: &Node) -> Option<Cluster> {
         (other, None) => Some(other),
         (_, Some((field, key))) => cx.error_hint(
             key,
-            format!("`{field}` needs a cluster that is named by its context"),
+            format!("`{field}` needs a context with a name"),
             format!("write `cluster: {{context: NAME, {field}: ...}}`"),
         ),
     }
@@ -111,7 +111,7 @@ mod tests {
         let allowed = decoded("{context: kind-shop, allowContext: kind-shop}", cluster);
         assert_eq!(allowed, (named(Some("kind-shop".into())), String::new()));
         let wrong = decoded("{context: {}, allowContext: kind-shop}", cluster).1;
-        assert!(wrong.contains("`allowContext` needs a cluster that is named"), "{wrong}");
+        assert!(wrong.contains("`allowContext` needs a context with a name"), "{wrong}");
         let wrong = decoded("context: {name: kind-shop}", cluster).1;
         assert!(wrong.contains("expected the name of a kubeconfig context"), "{wrong}");
     }

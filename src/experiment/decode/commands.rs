@@ -25,11 +25,11 @@ pub(super) fn commands(fields: &mut Fields) -> Option<Box<Commands>> {
     let timeout = fields.or("timeout", TIMEOUT, positive);
     fields.about_field(
         "effect",
-        &["What the commands do to the node. It decides what is expected of the node."],
+        &["What the commands do to the node. Blast radius, expectations and analysis depend on it."],
     );
     fields.about_field(
         "inject",
-        &["The command that injects the fault, as a list: no shell reads it."],
+        &["The command that injects the fault: a list of arguments, run without a shell."],
     );
     fields.about_field("confirm", &["Shows that the fault is in effect; repeated until it does."]);
     fields
@@ -37,7 +37,7 @@ pub(super) fn commands(fields: &mut Fields) -> Option<Box<Commands>> {
     fields.about_field("confirmUndone", &["Shows that the fault is gone; repeated until it does."]);
     fields.about_field(
         "timeout",
-        &["How long each command may take, and each check be repeated. Default: 60 s."],
+        &["Limit for each command, and for repeating each check. Default: 60s."],
     );
     Some(Box::new(Commands {
         effect: effect?,
@@ -69,7 +69,7 @@ fn check(cx: &Cx, node: &Node) -> Option<Check> {
 fn argv(cx: &Cx, node: &Node) -> Option<Vec<String>> {
     if let Some(line) = node.text().filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let hint = format!("no shell reads it: write `[{}]`", words.join(", "));
+        let hint = format!("commands run without a shell: write `[{}]`", words.join(", "));
         return cx.expected_hint(node, "a list of arguments", hint);
     }
     let argument: Decode<String> = argument;

@@ -25,7 +25,7 @@ pub struct AppliedObject {
     /// gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone: Option<Sign>,
-    /// How long either may take. Default: 60 s.
+    /// Limit for the injection, and again for the undo. Default: 60s.
     pub timeout: Duration,
 }
 

@@ -15,7 +15,7 @@ pub struct Commands {
     pub confirm: Check,
     pub undo: Vec<String>,
     pub confirm_undone: Check,
-    /// How long each may take, and how long each check is repeated. Default: 60 s.
+    /// Limit for each command, and for repeating each check. Default: 60s.
     pub timeout: Duration,
 }
 

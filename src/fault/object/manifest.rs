@@ -101,7 +101,11 @@ impl ObjectFault for Manifest {
                     cluster.delete_any(kind, namespace, &applied.object.name, &object.uid).await?;
                     return self.until_undone(cluster, &object.uid).await;
                 }
-                Ok(_) => return Ok("the object of this name is not the run's: it stays".into()),
+                Ok(_) => {
+                    return Ok(
+                        "the object of this name was not created by this run, and is kept".into()
+                    );
+                }
             }
             if look_again {
                 sleep(ON_ITS_WAY).await;
@@ -136,7 +140,7 @@ impl Manifest {
         let kind =
             cluster.served_kind(version, name).await?.ok_or_else(|| FaultError::Impossible {
                 why: format!("the cluster has no kind {name} in {version}"),
-                hint: Some("`kubectl api-resources` lists what it has: is the operator installed?"),
+                hint: Some("is its operator installed? `kubectl api-resources` lists the kinds"),
             })?;
         Ok(Self {
             namespace: kind.namespaced.then_some(namespace),
@@ -304,7 +308,7 @@ mod tests {
             "create the NetworkChaos shop/delay: an object of this name already exists"
         );
         let seen = carry_out(&api, &undo, true).await.unwrap();
-        assert_eq!(seen, "the object of this name is not the run's: it stays");
+        assert_eq!(seen, "the object of this name was not created by this run, and is kept");
         assert_eq!(api.object(DELAY)["metadata"]["uid"], "theirs");
     }
 

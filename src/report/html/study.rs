@@ -72,7 +72,7 @@ fn cost(report: &StudyReport) -> Markup {
     let numbers = tables::cost(report);
     html! {
         @if let Some(numbers) = numbers {
-            h2 { "What speed costs" }
+            h2 { "The cost of fast detection" }
             @if let Some(drawn) = drawn {
                 p { (picture::HOW_TO_READ_COST) }
                 div class="cells" { (plot(&drawn, "median detection of each cell against its predicted heartbeat writes a second; the tables have the numbers")) }

@@ -9,6 +9,7 @@ use maud::{Markup, html};
 use super::result::{CellReport, Estimate, Measure, MeasureReport, RunReport, StudyReport};
 use crate::report::picture::draw::{Drawn, px};
 use crate::report::text::count;
+use crate::report::view::EMBEDDED;
 use crate::stats::{Interval, Seconds};
 
 /// How the marks look, wherever they are drawn.
@@ -103,7 +104,10 @@ const MARKS: [(Mark, &str); 4] = [
     (Mark::Pass, "a run that passed, or expected nothing"),
     (Mark::Fail, "a run that failed"),
     (Mark::Inconclusive, "an inconclusive run"),
-    (Mark::LeftOut, "a run that is in no statistic: unfinished, or its host was disturbed"),
+    (
+        Mark::LeftOut,
+        "a run left out of the numbers: unfinished, fault not confirmed, or host disturbed",
+    ),
 ];
 
 impl Mark {
@@ -135,8 +139,8 @@ pub(in crate::report) fn legend() -> Vec<(Markup, &'static str)> {
         html! { (interval(0.0, 100.0, 1.0)) g transform="translate(7 7)" { (median_mark()) } };
     let density = html! { g class="density" { path d="M0 12V8H4V2H10V6H14V12z" {} } };
     let others = [
-        (median, "median, with its interval at 95 %"),
-        (density, "predicted by the model: the higher, the likelier"),
+        (median, "median, with its 95% interval"),
+        (density, "predicted by the model: higher means more likely"),
     ];
     marks.into_iter().chain(others).collect()
 }
@@ -224,7 +228,7 @@ impl Distributions {
             @for dot in &counted {
                 (self.dot(dot, base - DOT / 2.0 - 1.0 - dot.level as f64 * pitch))
             }
-            @if counted.is_empty() { text class="axis" x="4" y=(px(base - 6.0)) { "measured in no run" } }
+            @if counted.is_empty() { text class="axis" x="4" y=(px(base - 6.0)) { "not measured" } }
             @if let Some(median) = of(cell, self.measure).and_then(|it| it.median) {
                 (self.median(median, base + 4.0))
             }
@@ -369,7 +373,7 @@ fn anchor(at: f64) -> &'static str {
     }
 }
 
-pub(in crate::report) const HOW_TO_READ_COST: &str = "Each number is a cell. Further down is faster, further left is cheaper. The cost is predicted by the model; it was not measured.";
+pub(in crate::report) const HOW_TO_READ_COST: &str = "Each number is a cell; cells that cost the same stand side by side. Further down is faster, further left is cheaper. The cost is predicted by the model; it was not measured.";
 
 /// A cell as a point: what its heartbeats cost, and how soon it detects.
 struct Point<'a> {
@@ -472,18 +476,22 @@ pub(in crate::report) fn story(report: &StudyReport) -> Vec<String> {
         [] => "No run measured detection.".to_owned(),
         [(_, only)] => format!("The median detection is {}.", words(*only)),
         [(fast, least), .., (slow, most)] => format!(
-            "Detected soonest: {} (median {}). Detected latest: {} (median {}).",
-            label(report, fast),
+            "Shortest median detection: {} ({}). Longest: {} ({}).",
             words(*least),
-            label(report, slow),
-            words(*most)
+            label(report, fast),
+            words(*most),
+            label(report, slow)
         ),
     };
     let tested: Vec<_> = report.cells.iter().filter_map(|cell| cell.detection_agrees).collect();
     let agree = tested.iter().filter(|it| it.agrees).count();
     let agreement = (!tested.is_empty()).then(|| {
         let cells = count(tested.len() as u64, "cell");
-        format!("Detection agrees with the model's prediction in {agree} of {cells}.")
+        let same = match report.on.contains(EMBEDDED) {
+            true => " The runs are of that same model: this confirms nothing about Kubernetes.",
+            false => "",
+        };
+        format!("Detection agrees with the model's prediction in {agree} of {cells}.{same}")
     });
     [speed].into_iter().chain(agreement).collect()
 }

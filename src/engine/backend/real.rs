@@ -371,10 +371,14 @@ impl Backend for RealBackend<'_> {
 
 /// Refuses what needs a machine's power switch, where the cluster is reached through its API alone.
 pub(crate) fn refuse_without_engine(experiment: &Experiment) -> Result<(), RunError> {
-    let why = |kind: FaultKind| match kind {
-        // Its script would freeze itself.
-        FaultKind::NodeFreeze => Some("would also freeze the helper pod"),
-        _ => kind.traits().engine.map(|_| "acts on the node's machine"),
+    let why = |kind: FaultKind| {
+        let traits = kind.traits();
+        match traits.impact {
+            _ if traits.engine.is_some() => Some("acts on the node's machine"),
+            // Its script would freeze itself.
+            Impact::MachineFrozen => Some("would also freeze the helper pod"),
+            _ => None,
+        }
     };
     kinds_of_faults(experiment).find_map(|kind| Some((kind, why(kind)?))).map_or(
         Ok(()),

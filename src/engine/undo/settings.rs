@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
@@ -144,11 +144,12 @@ pub(crate) async fn write(
         }
     }
     let managers = there.iter().filter(|node| node.manager.is_some());
-    let removed = managers.map(|node| node.shell(access, "rm -f \"$1\"", MANAGER));
-    try_join_all(removed).await?;
-    try_join_all(there.iter().map(|node| node.write_kubelet(access))).await?;
-    try_join_all(there.iter().map(|node| node.write_manager(access))).await?;
-    Ok(())
+    let removed = join_all(managers.map(|node| node.shell(access, "rm -f \"$1\"", MANAGER))).await;
+    let removed = removed.into_iter().map(|removed| removed.map(drop));
+    let kubelets = join_all(there.iter().map(|node| node.write_kubelet(access))).await;
+    // Whatever became of a kubelet: without its controller manager a cluster stands still.
+    let managers = join_all(there.iter().map(|node| node.write_manager(access))).await;
+    removed.chain(kubelets).chain(managers).collect()
 }
 
 async fn run(
@@ -294,5 +295,18 @@ mod tests {
         write(&docker, &all).await.unwrap();
         engine.with(|state| state.containers.clear());
         write(&docker, &all).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_off_leaves_the_cluster_its_controller_manager() {
+        let engine = cluster();
+        let docker = engine.connect().await;
+        let all = [files(true), files(false)];
+        write(&docker, &all).await.unwrap();
+        engine.worker(|c| c.running = false);
+        write(&docker, &all).await.unwrap_err();
+        engine.with(|state| {
+            assert!(state.containers["c-control-plane"].inside.contains_key(MANAGER));
+        });
     }
 }

@@ -23,7 +23,7 @@ use crate::fault::{self, ObjectUndo, Way};
 use crate::helper::{HelperPods, HelperSpec};
 use crate::node::{AccessError, AccessErrorKind, NodeAccess, NodeHandle, NodeState};
 use crate::timeline::leader::LEADER_LEASES;
-use crate::timeline::{ClusterKind, Component, FaultPhase, NodeRole, Ready, Tuning};
+use crate::timeline::{ClusterKind, Component, FaultPhase, NodeRole, Ready, Tuning, TuningSource};
 
 /// How long the removal of a namespace may take: pods on a node that has just come back end slowly.
 pub(in crate::engine) const NAMESPACE_REMOVAL: Duration = Duration::from_secs(120);
@@ -123,7 +123,10 @@ impl Tools {
     ) -> Result<(), RunError> {
         let undo = match undo {
             UndoEntry::Fault(undo) => undo,
-            UndoEntry::Settings { cluster, tuning, .. } => {
+            UndoEntry::Settings { cluster, nodes, tuning } => {
+                if settings::are_gone(self.docker()?, nodes).await {
+                    return Ok(());
+                }
                 return self.has_settings(cluster, tuning).await;
             }
             _ => return Ok(()),
@@ -143,28 +146,30 @@ impl Tools {
     /// Ends when the running components say that they have these settings.
     async fn has_settings(&self, cluster: &str, tuning: &Tuning) -> Result<(), RunError> {
         let access = Access::Kind { cluster: cluster.to_owned() };
-        if self.cluster_is_gone(&access).await {
-            return Ok(());
-        }
         let api = self.connected(&access).await?;
         let renewed = async || {
             let mut versions = api.lease_versions(LEADER_LEASES).await.ok()?;
             versions.remove(Component::ControllerManager.name())
         };
-        let (until, before) = (Instant::now() + SETTINGS_SHOWN, renewed().await);
+        let (until, mut before) = (Instant::now() + SETTINGS_SHOWN, None);
         loop {
             let facts = api.facts(ClusterKind::Kind, cluster, None, &[]).await;
-            let wrong = facts.map(|(facts, _)| unequal(tuning, &facts.tuning));
+            let has = facts.map(|(facts, _)| facts.tuning);
             // Until the new controller manager has the lease, no node is watched.
-            let leads = renewed().await != before;
-            match wrong {
-                Ok(wrong) if wrong.is_empty() && leads => return Ok(()),
+            let now = renewed().await;
+            let leads = before.is_some() && now.is_some() && now != before;
+            before = before.or(now);
+            match has.map(|has| (has.source == TuningSource::Cluster, unequal(tuning, &has))) {
+                Ok((true, wrong)) if wrong.is_empty() && leads => return Ok(()),
                 _ if Instant::now() < until => tokio::time::sleep(RETRY).await,
                 Err(error) => return Err(RunError::failed_by(error)),
-                Ok(wrong) => {
+                Ok((is_read, wrong)) => {
+                    let unread = "the settings of the nodes cannot be read".to_owned();
                     let wrong = wrong
                         .iter()
-                        .map(|it| format!("{} is {} instead of {}", it.name, it.has, it.wanted));
+                        .map(|it| format!("{} is {} instead of {}", it.name, it.has, it.wanted))
+                        .filter(|_| is_read)
+                        .chain((!is_read).then_some(unread));
                     let error = RunError::failed("the nodes do not work with their settings again");
                     let idle = "the controller manager has not renewed its lease".to_owned();
                     return Err(error.caused_by_all(wrong.chain((!leads).then_some(idle))));
@@ -598,9 +603,13 @@ async fn one(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::docker::fake::FakeEngine;
     use crate::engine::undo::ledger::RunRef;
+    use crate::engine::undo::settings::SettingsFiles;
+    use crate::engine::undo::settings::tests::{api, files, tuning};
     use crate::experiment::{Fault, NodeSelector};
     use crate::fault::NodeTarget;
 
@@ -681,6 +690,41 @@ mod tests {
         )
         .await;
         assert!(left.is_empty() && ledger.pending().is_empty(), "{left:?}");
+    }
+
+    #[tokio::test]
+    async fn another_cluster_of_that_name_has_settings_of_its_own() {
+        let engine = FakeEngine::start();
+        let nodes = vec![SettingsFiles { id: "id-earlier".into(), ..files(false) }];
+        let undo = UndoEntry::Settings { cluster: "c".into(), nodes, tuning: tuning(1) };
+        let tools = tools(&engine, "e").await.unwrap();
+        tools.verify(&undo, &mut |_, _| {}).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_could_not_be_read_was_not_renewed() {
+        const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
+        let (engine, api) = (FakeEngine::start(), api(&tuning(1)));
+        let asked = Arc::new(Mutex::new(0));
+        let count = asked.clone();
+        api.before_each(move |objects, call| {
+            if !call.ends_with(LEASES) {
+                return None;
+            }
+            let mut asked = count.lock().unwrap();
+            *asked += 1;
+            let version = if *asked < 4 { "1" } else { "2" };
+            let name = Component::ControllerManager.name();
+            let lease = json!({"metadata": {"name": name, "resourceVersion": version}});
+            objects.get_mut(LEASES).unwrap()["items"] = json!([lease]);
+            (*asked == 1).then_some(403)
+        });
+        let nodes = vec![files(true), files(false)];
+        let undo = UndoEntry::Settings { cluster: "c".into(), nodes, tuning: tuning(1) };
+        let mut tools = tools(&engine, "e").await.unwrap();
+        tools.cluster = Some(api.cluster());
+        tools.verify(&undo, &mut |_, _| {}).await.unwrap();
+        assert_eq!(*asked.lock().unwrap(), 4);
     }
 
     #[tokio::test]

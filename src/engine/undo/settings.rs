@@ -152,6 +152,17 @@ pub(crate) async fn write(
     removed.chain(kubelets).chain(managers).collect()
 }
 
+/// Whether nothing is left of the nodes: a cluster of the same name is another one.
+pub(crate) async fn are_gone(access: &impl NodeAccess, nodes: &[SettingsFiles]) -> bool {
+    for node in nodes {
+        let state = access.state(&node.handle()).await;
+        if !matches!(state, Err(AccessError { kind: AccessErrorKind::Gone, .. })) {
+            return false;
+        }
+    }
+    true
+}
+
 async fn run(
     access: &impl NodeAccess,
     node: &NodeHandle,
@@ -197,14 +208,19 @@ fn flags(text: &str) -> Vec<&str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::engine) mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::cluster::fake::FakeApi;
     use crate::docker::fake::FakeEngine;
+
+    const NODES: [&str; 2] = ["c-control-plane", "c-worker"];
 
     const FIELDS: &str = "kind: KubeletConfiguration\nlogging:\n  nodeStatusUpdateFrequency: x\nnodeStatusUpdateFrequency: 0s\n";
     const MANIFEST: &str = "spec:\n  containers:\n  - command:\n    - kube-controller-manager\n    - --leader-elect=true\n    - --node-monitor-period=5s\n    image: i\n";
 
-    fn tuning(period: u64) -> Tuning {
+    pub(in crate::engine) fn tuning(period: u64) -> Tuning {
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         Tuning {
             node_status_update_frequency: seconds(1),
@@ -216,7 +232,7 @@ mod tests {
         }
     }
 
-    fn files(manager: bool) -> SettingsFiles {
+    pub(in crate::engine) fn files(manager: bool) -> SettingsFiles {
         let name = if manager { "c-control-plane" } else { "c-worker" };
         SettingsFiles {
             id: format!("id-{name}"),
@@ -244,7 +260,7 @@ mod tests {
     }
 
     /// A node whose files are what was written, and whose controller manager runs with its manifest.
-    fn cluster() -> FakeEngine {
+    pub(in crate::engine) fn cluster() -> FakeEngine {
         let engine = FakeEngine::start();
         engine.with(|state| {
             state.script = Box::new(|node, argv| {
@@ -276,6 +292,49 @@ mod tests {
             });
         });
         engine
+    }
+
+    /// Its API server, whose components say that they have these settings.
+    pub(in crate::engine) fn api(tuning: &Tuning) -> FakeApi {
+        let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+        let nodes = NODES.map(|node| json!({"metadata": {"name": node}, "status": ready}));
+        let api = FakeApi::with("/api/v1/nodes", list("Node", json!(nodes)));
+        for (group, kind, plural) in [
+            ("apis/apps/v1", "Deployment", "deployments"),
+            ("apis/coordination.k8s.io/v1", "Lease", "leases"),
+            ("api/v1", "Service", "services"),
+        ] {
+            let path = format!("/{group}/namespaces/kube-system/{plural}");
+            api.put(&path, list(kind, json!([])));
+        }
+        show(&api, tuning);
+        api
+    }
+
+    fn list(kind: &str, items: Value) -> Value {
+        json!({"kind": format!("{kind}List"), "apiVersion": "v1", "metadata": {}, "items": items})
+    }
+
+    /// Its components say that they have these settings from now on.
+    pub(in crate::engine) fn show(api: &FakeApi, tuning: &Tuning) {
+        let text = |value: Option<Duration>| format_duration(value.unwrap());
+        let config = json!({"kubeletconfig": {
+            "nodeStatusUpdateFrequency": text(tuning.node_status_update_frequency),
+            "nodeStatusReportFrequency": text(tuning.node_status_report_frequency),
+            "nodeLeaseDurationSeconds": tuning.node_lease_duration.unwrap().as_secs(),
+        }});
+        for node in NODES {
+            api.put(&format!("/api/v1/nodes/{node}/proxy/configz"), config.clone());
+        }
+        let period = format!("--node-monitor-period={}", text(tuning.node_monitor_period));
+        let grace =
+            format!("--node-monitor-grace-period={}", text(tuning.node_monitor_grace_period));
+        let pod = json!({
+            "metadata": {"name": "m", "labels": {"component": "kube-controller-manager"}},
+            "spec": {"containers": [{"name": "m", "command": [period, grace]}]},
+            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+        });
+        api.put("/api/v1/namespaces/kube-system/pods", list("Pod", json!([pod])));
     }
 
     #[tokio::test]

@@ -173,7 +173,7 @@ impl<'a> Command<'a> {
         let version = Kubernetes::Exactly(&handle.facts.kubernetes);
         let tuning = config.for_kubernetes(version).tuning();
         let mut say = |news: Preparing<'_>| progress.news(news);
-        let retuned = retune::retune(handle, &tuning, run, &mut say).await;
+        let retuned = retune::retune(handle, &tuning, run, self.abort, &mut say).await;
         self.shown(progress, retuned)
     }
 

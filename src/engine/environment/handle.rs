@@ -183,6 +183,8 @@ pub(in crate::engine) struct Retuned {
     pub entry: u64,
     pub files: Vec<SettingsFiles>,
     pub tuning: Tuning,
+    /// Whether the nodes were seen to work with them.
+    pub is_restored: bool,
 }
 
 /// Nodes that are reached through the cluster's API alone.

@@ -189,8 +189,7 @@ async fn closed(context: &mut FaultContext<'_, '_>, error: AccessError) -> Resul
     for _ in 0..CLOSED_LOOKS {
         match context.access.run(&context.handle, CLOSED_LIMIT, &["true"]).await {
             Err(seen) if is_closed(seen.kind) => {
-                let seen = format!("commands can no longer be run in it: {seen}");
-                context.report(FaultPhase::Confirmed, seen);
+                context.report(FaultPhase::Confirmed, "commands can no longer be run in it");
                 return Ok(());
             }
             _ => tokio::time::sleep(RETRY).await,

@@ -49,7 +49,8 @@ fn carried_out(name: &str) {
     arguments.extend(["--allow-context", CONTEXT]);
     let output = cluster.run(&arguments);
     judged(&output);
-    output.says("reached through its API alone").prints(&format!("context {CONTEXT} (server "));
+    output.says("reached through its API alone");
+    output.prints(&format!("on context {CONTEXT}")).prints("(server https://");
     cluster.lab.assert_clean();
 }
 

@@ -19,8 +19,11 @@ use crate::fault::NodeTarget;
 use crate::plan::Node;
 use crate::timeline::{ClusterFacts, NodeRole, Ready, Tuning};
 
-/// The margin of a timer that undoes a fault on time, and not only when its run has died.
-const OWN_TIMER_MARGIN: Duration = Duration::from_secs(2);
+/// The margin of a timer that undoes a fault itself, and not only when its run has died. The timer
+/// counts from the injection, the fault's duration from the confirmation: up to 5 s for the command
+/// that injects, 3 s to see that nothing can be run in the node any more, and 2 s. A shorter one
+/// would undo the fault before the run says so.
+const OWN_TIMER_MARGIN: Duration = Duration::from_secs(10);
 
 /// What the command line and the environment say about the handle.
 #[derive(Clone, Debug)]

@@ -24,7 +24,7 @@ pub(super) enum Event {
     Frame(ToAgent),
     /// The connection has ended; with the reason when it brought what is not understood.
     InputEnded(Option<String>),
-    Found(FromAgent),
+    Found(Box<FromAgent>),
     ProbesEnded(Result<(), String>),
 }
 

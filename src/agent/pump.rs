@@ -72,7 +72,7 @@ impl WayBack {
 
 /// What one turn of the pump came to.
 enum Turn {
-    Message(FromAgent),
+    Message(Box<FromAgent>),
     Stop,
     Heartbeat,
 }
@@ -146,14 +146,14 @@ impl Pump {
             }
             let turn = tokio::select! {
                 biased;
-                message = self.link.receive() => message.map(Turn::Message),
+                message = self.link.receive() => message.map(Box::new).map(Turn::Message),
                 () = self.stop.cancelled(), if !self.stopping => Ok(Turn::Stop),
                 _ = heartbeat.tick() => Ok(Turn::Heartbeat),
             };
             let done = match turn {
                 Ok(Turn::Message(message)) => {
                     (self.alive, self.heard) = (Instant::now(), Instant::now());
-                    next = Some(message);
+                    next = Some(*message);
                     Ok(())
                 }
                 Ok(Turn::Stop) => self.ask_to_stop().await,

@@ -124,7 +124,7 @@ impl Agent {
     fn take(&mut self, event: Event) -> Result<(), ServeError> {
         match event {
             Event::Found(message) => {
-                self.channels.outbox.push(message).map_err(|_| ServeError::Full)
+                self.channels.outbox.push(*message).map_err(|_| ServeError::Full)
             }
             Event::InputEnded(Some(why)) => Err(ServeError::Protocol(why)),
             Event::InputEnded(None) if !self.attachable => Err(ServeError::StreamEnded),
@@ -160,7 +160,7 @@ impl Agent {
         }
         for event in self.inbox.try_iter() {
             if let Event::Found(message) = event {
-                let _ = self.channels.outbox.push(message);
+                let _ = self.channels.outbox.push(*message);
             }
         }
         let error = ended.as_ref().err().map(ToString::to_string);
@@ -219,7 +219,7 @@ pub(super) struct Findings(Sender<Event>);
 
 impl Findings {
     pub(super) fn send(&self, message: FromAgent) {
-        let _ = self.0.send(Event::Found(message));
+        let _ = self.0.send(Event::Found(Box::new(message)));
     }
 }
 

@@ -17,11 +17,11 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) fn applied_object(fields: &mut Fields) -> Option<Box<AppliedObject>> {
     enum From {
-        Here(AppliedObject),
+        Here(Box<AppliedObject>),
         File(PathBuf),
     }
     let from = fields.one_of(&[
-        ("object", |cx, node| inline(cx, node).map(From::Here)),
+        ("object", |cx, node| inline(cx, node).map(Box::new).map(From::Here)),
         ("file", |cx, node| path(cx, node).map(From::File)),
     ]);
     let in_effect = fields.optional("inEffect", sign);
@@ -37,7 +37,7 @@ pub(super) fn applied_object(fields: &mut Fields) -> Option<Box<AppliedObject>> 
         &["Limit for the injection, and again for the undo. Default: 60s."],
     );
     let read = match from? {
-        From::Here(read) => read,
+        From::Here(read) => *read,
         // Its file is read with the others (`files.rs`).
         From::File(file) => AppliedObject { file: Some(file), ..empty() },
     };

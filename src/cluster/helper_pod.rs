@@ -12,6 +12,7 @@ use super::error::ClusterError;
 use super::labels::RUN_LABEL;
 use super::namespace::MANAGED_BY;
 use super::objects;
+use super::readiness::HOPELESS;
 use crate::timeline::format_duration;
 
 /// How long a helper pod may take to run: its image may have to be pulled.
@@ -19,17 +20,6 @@ const STARTS: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(300);
 /// The file in the pod with the number of its first process, which is that on the node, too.
 pub(crate) const HELPER_PROCESS: &str = "/tmp/.helper";
-/// What a kubelet says of a container that will not start, however long one waits.
-const HOPELESS: [&str; 8] = [
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "RunContainerError",
-    "CrashLoopBackOff",
-];
 
 /// The helper pod of a run on a node.
 #[derive(Clone, Debug)]

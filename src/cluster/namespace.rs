@@ -35,10 +35,8 @@ impl Cluster {
     /// namespace kube-system, which lives as long as the cluster; its server's address where the
     /// user may not read that.
     pub(crate) async fn identity(&self) -> Result<String, ClusterError> {
-        let api: Api<Namespace> = Api::all(self.client());
-        let what = format!("read the namespace {SYSTEM_NAMESPACE}");
-        match self.call(what, api.get(SYSTEM_NAMESPACE)).await {
-            Ok(namespace) => Ok(namespace.metadata.uid.unwrap_or_else(|| self.server().to_owned())),
+        match self.system_uid().await {
+            Ok(uid) => Ok(uid.unwrap_or_else(|| self.server().to_owned())),
             Err(ClusterError::Forbidden { .. } | ClusterError::NotFound { .. }) => {
                 Ok(self.server().to_owned())
             }
@@ -51,10 +49,13 @@ impl Cluster {
         if identity == self.server() {
             return Ok(true);
         }
+        Ok(self.system_uid().await?.as_deref() == Some(identity))
+    }
+
+    async fn system_uid(&self) -> Result<Option<String>, ClusterError> {
         let api: Api<Namespace> = Api::all(self.client());
         let what = format!("read the namespace {SYSTEM_NAMESPACE}");
-        let found = self.call(what, api.get(SYSTEM_NAMESPACE)).await?;
-        Ok(found.metadata.uid.as_deref() == Some(identity))
+        Ok(self.call(what, api.get(SYSTEM_NAMESPACE)).await?.metadata.uid)
     }
 
     /// Makes a namespace with our labels, and waits until pods can be made in it. Errors when it

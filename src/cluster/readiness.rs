@@ -12,7 +12,7 @@ use super::pod_problems::{containers, described, unscheduled};
 use super::query::pod_ready;
 
 /// Reasons for which a container waits that more waiting seldom cures.
-const HOPELESS: [&str; 9] = [
+pub(super) const HOPELESS: [&str; 9] = [
     "ErrImagePull",
     "ImagePullBackOff",
     "InvalidImageName",

@@ -15,7 +15,7 @@ use crate::timeline::FaultPhase;
 /// The bound on one command in the node.
 pub(super) const COMMAND: Duration = Duration::from_secs(30);
 /// The same while a fault closes the way in which the command came.
-const CLOSING: Duration = Duration::from_secs(5);
+pub(super) const CLOSING: Duration = Duration::from_secs(5);
 /// Why a fault at the machine can't be injected.
 const NO_SWITCH: &str = "its machine can't be switched off through the API";
 

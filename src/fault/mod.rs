@@ -80,7 +80,7 @@ use crate::experiment::Fault;
 use crate::node::{AccessError, AccessErrorKind};
 use crate::timeline::{Component, FaultKind, FaultName, FaultPhase, Impact, NodeRole};
 pub(crate) use context::Way;
-use context::{COMMAND, FaultContext};
+use context::{CLOSING, COMMAND, FaultContext};
 use node_fault::{NodeFault, Undone};
 use object::{ObjectContext, ObjectFault};
 use record::UndoFormat;
@@ -201,6 +201,8 @@ async fn closed(context: &mut FaultContext<'_, '_>, error: AccessError) -> Resul
 /// How often a node is asked that should not answer, and how long it has for an answer.
 const CLOSED_LOOKS: u32 = 20;
 const CLOSED_LIMIT: Duration = Duration::from_secs(3);
+/// How long after its injection a fault that closes the way in is confirmed, where nothing answers.
+pub(crate) const CLOSED_WITHIN: Duration = CLOSING.saturating_add(CLOSED_LIMIT);
 
 /// Sets the timer in the node anew, if the fault has one: from now on it waits for the shorter time
 /// after the confirmation. To be called when all targets of a step are confirmed, since the hold

@@ -15,15 +15,14 @@ use crate::engine::error::RunError;
 use crate::engine::undo::ledger::Access;
 use crate::engine::undo::recover::HitControlPlanes;
 use crate::engine::undo::settings::SettingsFiles;
-use crate::fault::NodeTarget;
+use crate::fault::{CLOSED_WITHIN, NodeTarget};
 use crate::plan::Node;
 use crate::timeline::{ClusterFacts, NodeRole, Ready, Tuning};
 
 /// The margin of a timer that undoes a fault itself, and not only when its run has died. The timer
-/// counts from the injection, the fault's duration from the confirmation: up to 5 s for the command
-/// that injects, 3 s to see that nothing can be run in the node any more, and 2 s. A shorter one
-/// would undo the fault before the run says so.
-const OWN_TIMER_MARGIN: Duration = Duration::from_secs(10);
+/// counts from the injection, the fault's duration from the confirmation: a shorter one would undo
+/// the fault before the run says so.
+const OWN_TIMER_MARGIN: Duration = CLOSED_WITHIN.saturating_add(Duration::from_secs(2));
 
 /// What the command line and the environment say about the handle.
 #[derive(Clone, Debug)]

@@ -88,6 +88,11 @@ impl SettingsFiles {
         NodeHandle { name: self.name.clone(), id: self.id.clone() }
     }
 
+    async fn is_gone(&self, access: &impl NodeAccess) -> bool {
+        let state = access.state(&self.handle()).await;
+        matches!(state, Err(AccessError { kind: AccessErrorKind::Gone, .. }))
+    }
+
     async fn shell(
         &self,
         access: &impl NodeAccess,
@@ -138,9 +143,8 @@ pub(crate) async fn write(
 ) -> Result<(), RunError> {
     let mut there = Vec::new();
     for node in nodes {
-        match access.state(&node.handle()).await {
-            Err(AccessError { kind: AccessErrorKind::Gone, .. }) => {}
-            _ => there.push(node),
+        if !node.is_gone(access).await {
+            there.push(node);
         }
     }
     let managers = there.iter().filter(|node| node.manager.is_some());
@@ -155,8 +159,7 @@ pub(crate) async fn write(
 /// Whether nothing is left of the nodes: a cluster of the same name is another one.
 pub(crate) async fn are_gone(access: &impl NodeAccess, nodes: &[SettingsFiles]) -> bool {
     for node in nodes {
-        let state = access.state(&node.handle()).await;
-        if !matches!(state, Err(AccessError { kind: AccessErrorKind::Gone, .. })) {
+        if !node.is_gone(access).await {
             return false;
         }
     }

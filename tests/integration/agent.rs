@@ -11,12 +11,10 @@ use outage::agent::protocol::{AttachPoint, Frames, FromAgent, Message, Start, To
 use outage::probe::control::header;
 use outage::timeline::{AttemptReader, Moment};
 
-use libtest_mimic::Trial;
-
-use super::test;
+use super::{Test, test};
 
 /// All tests of the agent.
-pub(crate) fn tests() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Test> {
     let mut tests = vec![
         test("agent::it_removes_its_own_file_and_probes", it_removes_its_own_file_and_probes),
         test("agent::it_ends_with_its_input", it_ends_with_its_input),

@@ -3,14 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use libtest_mimic::Trial;
 use serde_json::Value as Json;
 
 use super::program::{Home, Output, unwrapped};
-use super::test;
+use super::{Test, test};
 
 /// All tests of this rung.
-pub(crate) fn tests() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Test> {
     vec![
         // It takes the longest.
         test(

@@ -5,7 +5,12 @@ use serde_json::Value;
 /// Asserts what must hold of every run with one fault on a node. Never: which of last error and
 /// endpoint's removal comes first.
 pub(crate) fn assert_order(report: &Value) {
-    let fault = &report["findings"]["faults"][0];
+    assert_order_of(report, 0);
+}
+
+/// The same of one fault among several.
+pub(crate) fn assert_order_of(report: &Value, fault: usize) {
+    let fault = &report["findings"]["faults"][fault];
     let at = |what: &str, value: &Value| {
         value.as_f64().unwrap_or_else(|| panic!("{what} has no moment: {value} in {fault:#}"))
     };

@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-use libtest_mimic::Trial;
 use serde_json::Value;
 
-use super::test;
+use super::{Test, test};
 
-pub(crate) fn tests() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Test> {
     vec![
         test("dependencies::licences_are_allowed", licences_are_allowed),
         test("dependencies::duplicates_have_a_reason", duplicates_have_a_reason),

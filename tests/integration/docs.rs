@@ -4,10 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use libtest_mimic::Trial;
-
 use super::program::Home;
-use super::test;
+use super::{Test, test};
 
 /// Flags of other programs that the pages mention.
 const FLAGS_OF_OTHERS: &[&str] =
@@ -15,7 +13,7 @@ const FLAGS_OF_OTHERS: &[&str] =
 const LARGEST_README: usize = 8 * 1024;
 const WIDEST_CELL: usize = 120;
 
-pub(crate) fn tests() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Test> {
     vec![
         test("docs::every_flag_is_documented", every_flag_is_documented),
         test("docs::every_command_is_documented", every_command_is_documented),

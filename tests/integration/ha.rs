@@ -1,15 +1,14 @@
 //! Three control planes behind a load balancer: a kind cluster of its own, made by the first test
 //! and deleted by the last.
 
-use libtest_mimic::Trial;
-
+use super::Test;
 use super::kind::{delete, docker, trials};
 use super::program::{Home, Output};
 
 const CLUSTER: &str = "outage-test-ha";
 
 /// All tests of this topic. They come after those of `kind`.
-pub(crate) fn tests() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Test> {
     let tests: &[(&str, fn())] = &[
         ("one_control_plane_lost", one_control_plane_lost),
         ("a_leader_is_found", a_leader_is_found),

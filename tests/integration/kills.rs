@@ -13,12 +13,11 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::Trial;
 use serde_json::Value;
 
 use super::kind::{self, CLUSTER, Lab};
 use super::program::{Home, Started};
-use super::{embedded, test};
+use super::{Test, embedded, test};
 
 /// A node that was down boots, and is seen ready; a Deployment's pods are replaced.
 const WHOLE_WITHIN: Duration = Duration::from_secs(180);
@@ -58,15 +57,19 @@ const ON_KIND: [&str; 6] = [
     "nodeTaint: {target: {role: worker}, key: example.com/outage, effect: NoSchedule}",
 ];
 
-pub(crate) fn tests() -> Vec<Trial> {
-    let mut tests = vec![
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
         test("kills::every_fault_is_killed_twice_in_the_middle", every_fault_is_killed_twice),
         test("kills::embedded", on_embedded),
-    ];
-    if kills().is_some() {
-        tests.extend(kind::trials("kills", CLUSTER, &[("kind", on_kind)]));
+    ]
+}
+
+/// On the cluster that the tests on kind share.
+pub(crate) fn on_kind() -> Vec<Test> {
+    match kills() {
+        Some(_) => kind::trials("kills", CLUSTER, &[("kind", runs_on_kind)]),
+        None => Vec::new(),
     }
-    tests
 }
 
 fn kills() -> Option<usize> {
@@ -337,7 +340,7 @@ fn on_embedded() {
     embedded::start(&home, &["run", "-f", &file, "--cluster", "embedded"]).finish().exits(0);
 }
 
-fn on_kind() {
+fn runs_on_kind() {
     let lab = Lab::new();
     let make = "podDelete: {labels: {app: web}, count: 1}";
     let ask = |path: &str| {

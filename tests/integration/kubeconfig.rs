@@ -4,13 +4,11 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::Trial;
-
 use crate::embedded::cluster;
 use crate::program::{Home, Output};
-use crate::test;
+use crate::{Test, test};
 
-pub(crate) fn tests() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Test> {
     vec![
         test("kubeconfig::no_server_makes_it_panic", no_server_makes_it_panic),
         test("kubeconfig::the_file_that_is_meant_is_named", the_file_that_is_meant_is_named),

@@ -17,6 +17,7 @@ mod inotify;
 mod kills;
 mod kind;
 mod kubeconfig;
+mod lane;
 mod layers;
 mod offline;
 mod outages;
@@ -28,7 +29,7 @@ mod undo_timer;
 
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Trial};
+use lane::{Test, any_runs, run, test};
 
 fn main() -> ExitCode {
     // Each in a folder of its own. The longest first.
@@ -44,32 +45,24 @@ fn main() -> ExitCode {
     ];
     // A model beats in real time, and time is measured: they mostly wait, and need a core each.
     let models = [outages::tests(), embedded::tests(), study::tests()];
-    // One cluster is shared, or nobody may notice a fault: one after the other.
-    let in_turn = [suite::tests(), kills::tests(), kind::tests(), ha::tests()];
+    // Nobody may notice a fault.
+    let suites = [suite::tests(), kills::tests()];
+    // A cluster is shared, so one after the other. It is waited for most of the time: the others run
+    // beside them, fewer at a time.
+    let clusters: Vec<Test> =
+        [kills::on_kind(), kind::tests(), ha::tests()].into_iter().flatten().collect();
+    let fewer = usize::from(any_runs(&clusters));
+    let clusters = std::thread::spawn(|| run(1, clusters));
     let failed = [
-        run(3, alone.into_iter().flatten()),
-        run(2, models.into_iter().flatten()),
-        run(1, in_turn.into_iter().flatten()),
+        run(3 - fewer, alone.into_iter().flatten().collect()),
+        run(2 - fewer, models.into_iter().flatten().collect()),
+        run(1, suites.into_iter().flatten().collect()),
+        clusters.join().expect("a test that panics has failed, and no more"),
     ];
     if failed.contains(&true) { ExitCode::from(101) } else { ExitCode::SUCCESS }
 }
 
-/// Whether a test failed.
-fn run(at_once: usize, tests: impl Iterator<Item = Trial>) -> bool {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(at_once);
-    libtest_mimic::run(&arguments, tests.collect()).has_failed()
-}
-
-/// A test that needs nothing.
-pub fn test(name: &str, body: fn()) -> Trial {
-    Trial::test(name, move || {
-        body();
-        Ok(())
-    })
-}
-
-fn layers() -> Vec<Trial> {
+fn layers() -> Vec<Test> {
     vec![
         test("layers::imports_follow_the_table", layers::imports_follow_the_table),
         test("layers::faults_are_named_by_their_kind", layers::faults_are_named_by_their_kind),

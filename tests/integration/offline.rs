@@ -4,13 +4,11 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use libtest_mimic::Trial;
-
 use super::program::Home;
-use super::test;
+use super::{Test, test};
 
 /// All tests of this rung.
-pub(crate) fn tests() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Test> {
     vec![
         test("offline::help_names_commands_and_exit_codes", help_names_commands_and_exit_codes),
         test("offline::bad_usage_is_2", bad_usage_is_2),

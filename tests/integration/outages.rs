@@ -6,7 +6,6 @@
 //! one, where there is no other back end) or a request bounds must hold always. A run of draws
 //! proves at a level of 5 % for each edge: of those edges nine of ten must hold.
 
-use libtest_mimic::Trial;
 use outage::analysis::findings::{Proof, Window};
 use outage::analysis::{Findings, Period, When, analyse};
 use outage::probe::testing::Found;
@@ -14,10 +13,10 @@ use outage::stats::Seconds;
 use outage::timeline::{Moment, Outcome};
 
 use super::gated::{Outage, PERIOD_MS, Plan, timeline};
-use super::test;
+use super::{Test, test};
 
 /// All tests against known outages.
-pub(crate) fn tests() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Test> {
     vec![
         test(
             "outages::fifty_of_fifty_lie_in_narrow_brackets",

@@ -3,16 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use libtest_mimic::Trial;
-
 use outage::timeline::attempts::{AttemptEncoder, Phases};
 use outage::timeline::{Attempt, AttemptWriter, Outcome, Phase, ProbeFile, ProbeSpan};
 
 use super::offline::{copy_run, hostile_run, recorded};
 use super::program::Home;
-use super::{study, test};
+use super::{Test, study, test};
 
-pub(crate) fn tests() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Test> {
     let mut tests = vec![
         test("page::the_readme_shows_a_recorded_run", the_readme_shows_a_recorded_run),
         test("page::a_page_asks_for_nothing", a_page_asks_for_nothing),
@@ -32,7 +30,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             "the tests of a page in a browser are skipped: no chromium on PATH, and OUTAGE_CHROMIUM names none"
         );
     }
-    tests.extend(in_browser.map(|(name, body)| test(name, body).with_ignored_flag(skipped)));
+    tests.extend(in_browser.map(|(name, body)| test(name, body).ignored(skipped)));
     tests
 }
 

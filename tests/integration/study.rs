@@ -4,17 +4,16 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use libtest_mimic::Trial;
 use serde_json::Value;
 
 use super::embedded::start;
 use super::offline::{copy_run, recorded};
 use super::program::Home;
-use super::test;
+use super::{Test, test};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-pub(crate) fn tests() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Test> {
     vec![
         test(
             "study::a_killed_study_goes_on_with_nothing_lost",

@@ -3,14 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use libtest_mimic::Trial;
 use serde_json::Value;
 
 use super::program::{Home, Output};
-use super::test;
+use super::{Test, test};
 
 /// All tests of this rung.
-pub(crate) fn tests() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Test> {
     vec![
         test("suite::parts_of_the_models_control_plane", parts_of_the_models_control_plane),
         test("suite::a_matrix_is_an_experiment_each", a_matrix_is_an_experiment_each),

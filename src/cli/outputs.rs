@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::args::Experiments;
 use super::env::Env;
 use super::failure::Failure;
 use super::form::{Form, Output};
@@ -55,13 +54,8 @@ impl Outputs {
         }
     }
 
-    /// Whether a file may be one that an experiment which could not be read would have read.
-    pub(super) fn may_replace_input(&self, experiments: &Experiments) -> bool {
-        self.may_replace_input_of(experiments.all())
-    }
-
-    /// The same by the names of what could not be read.
-    pub(super) fn may_replace_input_of(&self, names: impl IntoIterator<Item = String>) -> bool {
+    /// Whether a file may be one that would have been read by what could not be read itself.
+    pub(super) fn may_replace_input(&self, names: impl IntoIterator<Item = String>) -> bool {
         // What was read from standard input is gone.
         let names = names.into_iter().filter(|name| name != "-");
         let sources = names.filter_map(|name| load_all(&name).ok());

@@ -52,7 +52,7 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
         failure
     };
     let experiments =
-        loaded.map_err(|failure| match outputs.may_replace_input(&args.experiments) {
+        loaded.map_err(|failure| match outputs.may_replace_input(args.experiments.all()) {
             true => failure,
             false => refuse(failure, &|failure| unread(&args.experiments, failure)),
         })?;

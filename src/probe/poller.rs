@@ -105,6 +105,8 @@ mod epoll {
     pub(crate) struct Poller {
         epoll: OwnedFd,
         events: Vec<Event>,
+        /// Whether it has ever been given a socket: to poll an epoll costs more than a socket.
+        used: bool,
     }
 
     impl Poller {
@@ -113,11 +115,13 @@ mod epoll {
             Ok(Self {
                 epoll: epoll::create(CreateFlags::CLOEXEC)?,
                 events: Vec::with_capacity(BATCH),
+                used: false,
             })
         }
 
         /// Waits for a socket from now until it is closed.
-        pub(crate) fn add(&self, source: &Source<'_>) -> io::Result<()> {
+        pub(crate) fn add(&mut self, source: &Source<'_>) -> io::Result<()> {
+            self.used = true;
             let write = match source.interest {
                 Interest::Writable => EventFlags::OUT,
                 Interest::Readable => EventFlags::empty(),
@@ -138,7 +142,9 @@ mod epoll {
             let added =
                 Source { socket: self.epoll.as_fd(), key: ADDED, interest: Interest::Readable };
             let mut polled = Polled::of(some);
-            polled.push(added);
+            if self.used {
+                polled.push(added);
+            }
             polled.wait(ns, ready)?;
             if ready.pop_if(|key| *key == ADDED).is_some() {
                 self.events.clear();
@@ -171,7 +177,7 @@ mod poll {
         }
 
         /// Nothing to do: every wait is given all sockets.
-        pub(super) fn add(&self, _: &Source<'_>) -> io::Result<()> {
+        pub(super) fn add(&mut self, _: &Source<'_>) -> io::Result<()> {
             Ok(())
         }
 

@@ -108,9 +108,10 @@ impl Prober {
             sink.started(&probe.span);
         }
         while !stop.load(Ordering::Relaxed) {
-            self.expire();
+            let now = Moment::now();
+            self.expire(now);
             self.send_due();
-            self.tick(sink);
+            self.tick(now, sink);
             self.wait()?;
             self.serve();
         }
@@ -326,8 +327,7 @@ impl Prober {
     }
 
     /// Ends what has reached its deadline.
-    fn expire(&mut self) {
-        let now = Moment::now();
+    fn expire(&mut self, now: Moment) {
         for probe in 0..self.probes.len() {
             while let Some(Deadline { key, .. }) =
                 self.next_deadline(probe).filter(|deadline| deadline.at <= now)
@@ -368,8 +368,7 @@ impl Prober {
         Ok(self.poller.wait(ns, newest, all, &mut self.ready)?)
     }
 
-    fn tick(&mut self, sink: &mut dyn Sink) {
-        let now = Moment::now();
+    fn tick(&mut self, now: Moment, sink: &mut dyn Sink) {
         if now < self.next_tick {
             return;
         }

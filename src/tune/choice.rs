@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::lint::text::thousands;
 use crate::lint::{self, GLITCHES, Settings};
 use crate::model::{
     Beat, DetectionTimes, GlitchRisk, Heartbeat, KubeletEnd, Risk, Unpredictable, cost, heartbeat,
@@ -50,6 +51,14 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
+    /// Writes a second, as `100/s`.
+    pub(super) fn writes(&self) -> String {
+        match self.writes_per_second {
+            few if few < 10.0 => format!("{few:.1}/s"),
+            many => format!("{}/s", thousands(many)),
+        }
+    }
+
     /// What is not set is the default of this version. Errors say why detection is not predicted.
     pub(crate) fn of(
         tuning: &Tuning,

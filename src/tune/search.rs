@@ -162,7 +162,7 @@ fn reason(best: &Choice, meeting: &[&Choice], is_enough: bool, present: Option<&
     }
     let as_cheap =
         meeting.iter().filter(|one| one.writes_per_second <= best.writes_per_second).count();
-    let writes = super::text::rate(best.writes_per_second);
+    let writes = best.writes();
     let longest = match as_cheap {
         1 => String::new(),
         _ => format!("; of {as_cheap} with as few, they ride out the longest glitch"),

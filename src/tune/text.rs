@@ -97,7 +97,7 @@ fn cells(one: &Choice) -> [String; 10] {
         tenths(one.detection.p50),
         tenths(one.detection.p95),
         tenths(one.detection.max.ceil(1)),
-        rate(one.writes_per_second),
+        one.writes(),
         count(false_positives.by_loss_a_month),
         chance(false_positives.by_restart),
         tenths(false_positives.rides_out.floor(1)),
@@ -110,14 +110,6 @@ fn heartbeat(one: &Choice) -> String {
         Heartbeat::Status => "status",
     };
     format!("{what} {}", one.heartbeat_interval.to_minutes())
-}
-
-/// `100/s`.
-pub(super) fn rate(writes: f64) -> String {
-    match writes {
-        few if few < 10.0 => format!("{few:.1}/s"),
-        many => format!("{}/s", thousands(many)),
-    }
 }
 
 /// A number of events, some of which are rare.

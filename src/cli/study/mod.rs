@@ -49,7 +49,7 @@ pub(super) fn study(args: &args::Study, env: &Env) -> Result<u8, Failure> {
     };
     let setting = Setting { place: execution.place(env), namespace: None };
     let read = load::study_source(&file, env).and_then(|source| load::study(source, setting, env));
-    let study = read.map_err(|failure| match outputs.may_replace_input_of([file.clone()]) {
+    let study = read.map_err(|failure| match outputs.may_replace_input([file.clone()]) {
         true => failure,
         false => refuse(failure),
     })?;

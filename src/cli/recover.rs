@@ -57,6 +57,7 @@ fn of_cluster(state: &StateDir, args: &Recover, env: &Env) -> Result<Option<u8>,
     // What can't be read can't be undone.
     let unreadable = |error| RunError { kind: RunErrorKind::NotUndone, ..error };
     let ledger = Ledger::open(&state.ledger()).map_err(unreadable)?;
+    let state = &state.called(ledger.pending().first().and_then(Entry::context));
     if ledger.pending().is_empty() {
         if !args.dry_run && state.all_uploads().exists() {
             sweep_uploads(state, args.docker_host.as_deref(), env);

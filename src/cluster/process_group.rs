@@ -20,6 +20,14 @@ impl ProcessGroup {
         Self()
     }
 
+    /// Kills a group by its id.
+    pub(crate) fn kill(id: i32) {
+        #[cfg(unix)]
+        if let Some(group) = rustix::process::Pid::from_raw(id) {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+
     /// The program has ended and was waited for: its id may soon be another's.
     pub(crate) fn ended(&mut self) {
         #[cfg(unix)]
@@ -31,7 +39,7 @@ impl Drop for ProcessGroup {
     fn drop(&mut self) {
         #[cfg(unix)]
         if let Some(group) = self.0 {
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            Self::kill(group.as_raw_nonzero().get());
         }
     }
 }

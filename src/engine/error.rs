@@ -285,7 +285,7 @@ mod tests {
         let passed_on = RunError::failed_by(FaultError::from(away()));
         assert_eq!(passed_on.message, "the API server https://x cannot be reached: refused");
         assert_eq!(passed_on.message, RunError::failed_by(away()).message);
-        let gone = FaultError::Gone { container: "a".into() };
+        let gone = FaultError::Gone { machine: "container a".into() };
         assert_eq!(
             RunError::failed_by(gone).message,
             "failed to find container a: it no longer exists"

@@ -307,7 +307,8 @@ impl<'a, W: Backend> Method<'a, W> {
         known(&self.recorder.live(), self.nodes, self.hosts, hit)
     }
 
-    /// Makes a fault on all its targets at the same time, and returns when the last was confirmed.
+    /// Makes a fault on all its targets at the same time, and ends when the last was confirmed. Returns
+    /// from when on it lasts.
     async fn inject(&self, pending: &[PendingUndo<'_>]) -> Result<Moment, RunError> {
         stage(self.recorder, "fault");
         let confirmed =
@@ -316,7 +317,11 @@ impl<'a, W: Backend> Method<'a, W> {
     }
 
     async fn inject_one(&self, pending: &PendingUndo<'_>) -> Result<Moment, RunError> {
-        let mut confirmed = None;
+        let counts_from = match self.backend.is_out_of_reach(&pending.undo) {
+            true => FaultPhase::Requested,
+            false => FaultPhase::Confirmed,
+        };
+        let (mut lasts_from, mut confirmed) = (None, false);
         let reporter = pending.reporter(self.recorder);
         let target = (reporter.step, reporter.target.to_owned());
         let mut others = self.others.borrow_mut().remove(&target);
@@ -326,9 +331,10 @@ impl<'a, W: Backend> Method<'a, W> {
             .any(|node| node.name == reporter.target)
             .then(|| self.reach_of(reporter.target));
         let mut progress = |phase: FaultPhase, detail: String| {
-            if phase == FaultPhase::Confirmed {
-                confirmed = Some(clock::now());
+            if phase == counts_from {
+                lasts_from = Some(clock::now());
             }
+            confirmed |= phase == FaultPhase::Confirmed;
             let reach = reach.clone().filter(|_| phase == FaultPhase::Requested);
             reporter.report(phase, reach.unwrap_or(detail));
             let others = others.take().filter(|_| phase == FaultPhase::Requested);
@@ -337,7 +343,7 @@ impl<'a, W: Backend> Method<'a, W> {
             }
         };
         self.backend.inject(&pending.undo, &mut progress).await?;
-        confirmed.ok_or_else(|| {
+        lasts_from.filter(|_| confirmed).ok_or_else(|| {
             RunError::failed(format!(
                 "the fault on {} was injected but never confirmed",
                 reporter.target

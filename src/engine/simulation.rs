@@ -398,7 +398,8 @@ fn drained_and_rebooted() -> Experiment {
         of: of.map(str::to_owned),
         ..NodeSelector::default()
     };
-    let reboot = fault(Fault::NodeReboot { target: of(Some("drained")) }, 6, Vec::new());
+    let reboot =
+        fault(Fault::NodeReboot { target: of(Some("drained")), hard: false }, 6, Vec::new());
     let (fault, hold) = (
         Fault::NodeDrain { target: of(None), options: Default::default() },
         Duration::from_secs(3),

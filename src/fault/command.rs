@@ -12,8 +12,9 @@ use super::context::FaultContext;
 use super::error::FaultError;
 use super::node_fault::{NodeFault, Undone};
 use super::node_plan::Plan;
-use super::program::{Surroundings, shown, typed};
-use crate::experiment::{self, Check, Commands, Fault, Placeholder};
+use super::program::{Surroundings, end_left, shown};
+use super::record::{Machine, mark};
+use crate::experiment::{self, Check, Commands, Fault, Placeholder, typed};
 use crate::timeline::{CommandEffect, FaultPhase};
 
 /// Between two looks whether something is so: a cloud limits how often it is asked.
@@ -32,7 +33,14 @@ pub(crate) struct Command {
     commands: Commands,
     #[serde(flatten)]
     surroundings: Surroundings,
+    /// Tells the program that injects from all others, for a later process that finds it running.
+    /// Earlier versions wrote none.
+    #[serde(default)]
+    mark: String,
 }
+
+/// The environment variable with that mark.
+const MARK: &str = "OUTAGE_INJECT";
 
 /// What a check has shown.
 struct Shown {
@@ -74,6 +82,7 @@ impl NodeFault for Command {
         Ok(Self {
             commands,
             surroundings: Surroundings { directory, environment: environment(plan) },
+            mark: format!("{}-{}", mark(plan.run, plan.step), plan.target.node),
         })
     }
 
@@ -99,7 +108,7 @@ impl NodeFault for Command {
             );
         }
         context.report(FaultPhase::Requested, shown(inject));
-        let ended = self.surroundings.run(inject, *timeout).await?;
+        let ended = self.surroundings.with(MARK, &self.mark).run(inject, *timeout).await?;
         if !ended.succeeded() {
             let (command, why) = (shown(inject), ended.describe());
             return Err(FaultError::Program { command, why });
@@ -123,6 +132,8 @@ impl NodeFault for Command {
     /// be on its way down. One that fails where the fault is gone has found nothing to do.
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         let Commands { undo, confirm_undone, timeout, .. } = &self.commands;
+        // Its run may have been killed while it was injecting: what comes after the undo would stay.
+        end_left(MARK, &self.mark).await;
         let end = Instant::now() + *timeout * 2;
         let (mut done, mut gone_since): (bool, Option<Instant>) = (false, None);
         let mut failed = String::new();
@@ -155,11 +166,15 @@ impl NodeFault for Command {
         Some(self.commands.effect)
     }
 
-    fn describe(&self, _: &str) -> String {
+    fn commands(&self) -> Vec<String> {
+        self.commands.lines()
+    }
+
+    fn describe(&self, _: Machine<'_>) -> String {
         format!("run `{}`", shown(&self.commands.undo))
     }
 
-    fn by_hand(&self, _: &str) -> String {
+    fn by_hand(&self, _: Machine<'_>) -> String {
         typed(&self.commands.undo)
     }
 }

@@ -10,6 +10,7 @@ use super::error::FaultError;
 use super::modelled::{ModelNode, Modelled, modelled};
 use super::node_fault::{NodeFault, Undone};
 use super::node_plan::Plan;
+use super::record::Machine;
 use super::undo_timer::{NOTHING, SHORT, UndoTimer};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
@@ -40,13 +41,13 @@ impl NodeFault for ComponentKill {
         }
     }
 
-    fn describe(&self, container: &str) -> String {
-        format!("wait for {} in container {container}", self.0.name())
+    fn describe(&self, machine: Machine<'_>) -> String {
+        format!("wait for {} {}", self.0.name(), machine.place())
     }
 
     /// It is the kubelet that starts it.
-    fn by_hand(&self, container: &str) -> String {
-        format!("docker exec {container} systemctl restart kubelet")
+    fn by_hand(&self, machine: Machine<'_>) -> String {
+        machine.typed("systemctl restart kubelet")
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {

@@ -14,6 +14,7 @@ use super::error::FaultError;
 use super::modelled::{ModelNode, Modelled, modelled};
 use super::node_fault::{NodeFault, Undone};
 use super::node_plan::Plan;
+use super::record::Machine;
 use super::undo_timer::{SHORT, UndoTimer};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
@@ -45,12 +46,12 @@ impl NodeFault for ComponentPause {
         }
     }
 
-    fn describe(&self, container: &str) -> String {
-        format!("unfreeze {} in container {container}", self.0.name())
+    fn describe(&self, machine: Machine<'_>) -> String {
+        format!("unfreeze {} {}", self.0.name(), machine.place())
     }
 
-    fn by_hand(&self, container: &str) -> String {
-        self.0.timer.by_hand(container)
+    fn by_hand(&self, machine: Machine<'_>) -> String {
+        self.0.timer.by_hand(machine)
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {

@@ -14,6 +14,7 @@ use super::error::FaultError;
 use super::modelled::{ModelNode, Modelled, modelled};
 use super::node_fault::{NodeFault, Undone};
 use super::node_plan::Plan;
+use super::record::Machine;
 use super::undo_timer::{SHORT, UndoTimer};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
@@ -53,12 +54,12 @@ impl NodeFault for ComponentStop {
         }
     }
 
-    fn describe(&self, container: &str) -> String {
-        format!("put the manifest of {} back in container {container}", self.0.name())
+    fn describe(&self, machine: Machine<'_>) -> String {
+        format!("put the manifest of {} back {}", self.0.name(), machine.place())
     }
 
-    fn by_hand(&self, container: &str) -> String {
-        format!("docker exec {container} mv {} {MANIFESTS}/", self.kept())
+    fn by_hand(&self, machine: Machine<'_>) -> String {
+        machine.typed(&format!("mv {} {MANIFESTS}/", self.kept()))
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {

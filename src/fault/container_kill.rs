@@ -9,6 +9,7 @@ use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::error::FaultError;
 use super::node_fault::{NodeFault, Undone};
 use super::node_plan::Plan;
+use super::record::Machine;
 use super::undo_timer::{NOTHING, SHORT, UndoTimer};
 use crate::experiment::Fault;
 use crate::timeline::{FaultPhase, counted};
@@ -64,13 +65,13 @@ impl NodeFault for ContainerKill {
         Ok("nothing to undo: the kubelet restarts the container".into())
     }
 
-    fn describe(&self, container: &str) -> String {
+    fn describe(&self, machine: Machine<'_>) -> String {
         let pod = &self.pod;
-        format!("nothing: the kubelet in container {container} restarts the containers of {pod}")
+        format!("nothing: the kubelet {} restarts the containers of {pod}", machine.place())
     }
 
-    fn by_hand(&self, container: &str) -> String {
-        format!("docker exec {container} systemctl restart kubelet")
+    fn by_hand(&self, machine: Machine<'_>) -> String {
+        machine.typed("systemctl restart kubelet")
     }
 
     fn pod(&self) -> Option<&str> {

@@ -9,7 +9,10 @@ use super::Progress;
 use super::error::FaultError;
 use super::record::NodeTarget;
 use crate::docker::{ContainerState, Docker, DockerError};
-use crate::node::{AccessError, AccessErrorKind, NodeAccess, NodeHandle, NodeState, Output};
+use crate::node::{
+    Access, AccessError, AccessErrorKind, NodeAccess, NodeFile, NodeHandle, NodeState, Output,
+    ProcessStream,
+};
 use crate::timeline::FaultPhase;
 
 /// The bound on one command in the node.
@@ -27,6 +30,38 @@ pub(crate) struct Way<'a> {
     /// Its machine's power switch; `None`: nobody here has it, and the way in leads through the
     /// node's own kubelet.
     pub docker: Option<&'a Docker>,
+}
+
+impl Way<'_> {
+    /// For what needs none.
+    pub(crate) const NOWHERE: Way<'static> = Way { access: &Nowhere, docker: None };
+}
+
+struct Nowhere;
+
+impl Nowhere {
+    fn away<'a, T>() -> Access<'a, T> {
+        let message = "reach the node: there is no way into it".into();
+        Box::pin(async { Err(AccessError { kind: AccessErrorKind::Down, message, hint: None }) })
+    }
+}
+
+impl NodeAccess for Nowhere {
+    fn state<'a>(&'a self, _: &'a NodeHandle) -> Access<'a, NodeState> {
+        Self::away()
+    }
+
+    fn run<'a>(&'a self, _: &'a NodeHandle, _: Duration, _: &'a [&'a str]) -> Access<'a, Output> {
+        Self::away()
+    }
+
+    fn upload<'a>(&'a self, _: &'a NodeHandle, _: NodeFile<'a>) -> Access<'a, ()> {
+        Self::away()
+    }
+
+    fn open<'a>(&'a self, _: &'a NodeHandle, _: &'a [&'a str]) -> Access<'a, ProcessStream> {
+        Self::away()
+    }
 }
 
 impl<'a> From<&'a Docker> for Way<'a> {
@@ -148,7 +183,7 @@ impl<'a, 'p> FaultContext<'a, 'p> {
     }
 
     fn gone(&self) -> FaultError {
-        FaultError::Gone { container: self.target.container_name.clone() }
+        FaultError::Gone { machine: self.target.machine().to_string() }
     }
 
     pub(super) fn refused(&self, why: impl Into<String>) -> FaultError {
@@ -201,71 +236,32 @@ impl<'a, 'p> FaultContext<'a, 'p> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
-    use futures_util::FutureExt;
-
     use super::*;
+    use crate::fault::samples::ThroughKubelet;
     use crate::fault::{inject, samples};
-    use crate::node::{Access, NodeFile, ProcessStream};
     use crate::timeline::FaultKind;
 
-    /// A node into which the way leads through its kubelet; nothing else can be done to it.
-    struct ThroughKubelet {
-        /// How many commands run before the kubelet is gone.
-        left: Mutex<u32>,
-        ran: Mutex<Vec<String>>,
-    }
-
-    impl ThroughKubelet {
-        fn away() -> AccessError {
-            let message = "run a command: the kubelet refuses".into();
-            AccessError { kind: AccessErrorKind::Away, message, hint: None }
-        }
-    }
-
-    impl NodeAccess for ThroughKubelet {
-        fn state<'a>(&'a self, _: &'a NodeHandle) -> Access<'a, NodeState> {
-            async {
-                if *self.left.lock().unwrap() > 0 { Ok(NodeState::Up) } else { Err(Self::away()) }
-            }
-            .boxed()
-        }
-
-        fn run<'a>(
-            &'a self,
-            _: &'a NodeHandle,
-            _: Duration,
-            argv: &'a [&'a str],
-        ) -> Access<'a, Output> {
-            async move {
-                let mut left = self.left.lock().unwrap();
-                if *left == 0 {
-                    return Err(Self::away());
+    /// The phases of a kubelet's stop after which so many commands are answered, its result, and
+    /// what ran in the node.
+    async fn stopped(mut left: u32) -> (Vec<FaultPhase>, Result<(), FaultError>, Vec<String>) {
+        let (mut ran, mut phases) = (Vec::new(), Vec::new());
+        let result = {
+            let node = ThroughKubelet::new(|command| {
+                left =
+                    left.checked_sub(u32::from(command != "true")).ok_or(AccessErrorKind::Away)?;
+                match command {
+                    "true" if left == 0 => Err(AccessErrorKind::Away),
+                    "true" => Ok(""),
+                    command => {
+                        ran.push(command.to_owned());
+                        Ok("active")
+                    }
                 }
-                *left -= 1;
-                self.ran.lock().unwrap().push(argv.join(" "));
-                Ok(Output { stdout: b"active".into(), ..Output::default() })
-            }
-            .boxed()
-        }
-
-        fn upload<'a>(&'a self, _: &'a NodeHandle, _: NodeFile<'a>) -> Access<'a, ()> {
-            unreachable!()
-        }
-
-        fn open<'a>(&'a self, _: &'a NodeHandle, _: &'a [&'a str]) -> Access<'a, ProcessStream> {
-            unreachable!()
-        }
-    }
-
-    /// The phases of a kubelet's stop, its result, and what ran in the node.
-    async fn stopped(left: u32) -> (Vec<FaultPhase>, Result<(), FaultError>, Vec<String>) {
-        let node = ThroughKubelet { left: Mutex::new(left), ran: Mutex::default() };
-        let plan = samples::plan_of(&samples::fault(FaultKind::KubeletStop)).unwrap();
-        let (way, mut phases) = (Way { access: &node, docker: None }, Vec::new());
-        let result = inject(&plan, way, &mut |phase, _| phases.push(phase)).await;
-        (phases, result, node.ran.into_inner().unwrap())
+            });
+            let plan = samples::plan_of(&samples::fault(FaultKind::KubeletStop)).unwrap();
+            inject(&plan, node.way(), &mut |phase, _| phases.push(phase)).await
+        };
+        (phases, result, ran)
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,8 +24,8 @@ pub(crate) enum FaultError {
         hint: Option<&'static str>,
     },
     /// The container no longer exists, so that nothing is left to be undone.
-    #[error("find container {container}: it no longer exists")]
-    Gone { container: String },
+    #[error("find {machine}: it no longer exists")]
+    Gone { machine: String },
     /// The node is not as it must be before the fault; nothing was injected.
     #[error("inject the fault on node {node}: {why}")]
     Refused { node: String, why: String },

@@ -19,6 +19,7 @@ use super::context::{FaultContext, Look, Wait};
 use super::error::FaultError;
 use super::node_fault::{NodeFault, Undone};
 use super::node_plan::Plan;
+use super::record::Machine;
 use super::undo_timer::{LONG, UndoTimer};
 use crate::experiment::Fault;
 use crate::timeline::{Component, FaultPhase, NodeRole};
@@ -104,12 +105,12 @@ impl NodeFault for EtcdDataLoss {
         Some(&self.0)
     }
 
-    fn describe(&self, container: &str) -> String {
-        format!("put etcd's data directory back in container {container}")
+    fn describe(&self, machine: Machine<'_>) -> String {
+        format!("put etcd's data directory back {}", machine.place())
     }
 
-    fn by_hand(&self, container: &str) -> String {
-        self.0.by_hand(container)
+    fn by_hand(&self, machine: Machine<'_>) -> String {
+        self.0.by_hand(machine)
     }
 
     fn part(&self) -> Option<Part> {

@@ -6,6 +6,7 @@ use super::context::{FaultContext, Look, Wait};
 use super::error::FaultError;
 use super::node_fault::Undone;
 use super::undo_timer::{SHORT, UndoTimer};
+use crate::timeline::FaultPhase;
 
 pub(super) const WAIT: Wait =
     Wait { every: Duration::from_millis(100), limit: Duration::from_secs(30) };
@@ -15,21 +16,25 @@ pub(super) const PROCESS: &str =
     "pid=$(systemctl show --property=MainPID --value kubelet) && [ \"$pid\" -gt 0 ] &&
 stat=$(cat /proc/$pid/stat) && set -- $stat && echo \"$1 $3\"";
 
-/// What every fault on a kubelet whose record is its timer says in the same way.
+/// What every fault on a kubelet says in the same way. `$timer`: where its record has the timer;
+/// nothing: the record is the timer.
 macro_rules! on_kubelet {
     () => {
+        fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
+            Ok(Self(plan.undo_timer()))
+        }
+
+        kubelet::on_kubelet!(0);
+    };
+    ($timer:tt) => {
         const UNDO_TIMEOUT: Duration = WAIT.limit;
 
         fn injection_timeout(_: &Fault) -> Duration {
             COMMAND + WAIT.limit
         }
 
-        fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
-            Ok(Self(plan.undo_timer()))
-        }
-
         fn undo_timer(&self) -> Option<&UndoTimer> {
-            Some(&self.0)
+            Some(&self.$timer)
         }
     };
 }
@@ -83,6 +88,35 @@ pub(super) async fn look(context: &FaultContext<'_, '_>) -> Result<Look, FaultEr
         }
         None => Look::NotYet("its kubelet has no process".into()),
     })
+}
+
+/// A fault that one script in the node injects, and another undoes.
+pub(super) struct Scripts<'a> {
+    /// What the first does, after "failed to".
+    pub what: &'static str,
+    pub inject: &'a str,
+    pub undo: &'a str,
+    /// What they need beside a shell and systemd.
+    pub tools: &'a [&'a str],
+    /// What is requested.
+    pub request: String,
+    /// What it means that the first has ended.
+    pub returned: &'static str,
+}
+
+/// Arms the timer, injects, and ends when the effect is there.
+pub(super) async fn inject(
+    context: &mut FaultContext<'_, '_>,
+    timer: &UndoTimer,
+    scripts: Scripts<'_>,
+    effect: impl AsyncFnMut(&FaultContext<'_, '_>) -> Result<Look, FaultError>,
+) -> Result<(), FaultError> {
+    let Scripts { what, inject, undo, tools, request, returned } = scripts;
+    timer.arm(context, tools, &timer.undo_script(SHORT, undo)).await?;
+    context.report(FaultPhase::Requested, request);
+    timer.inject(SHORT, context, what, inject).await?;
+    context.report(FaultPhase::Returned, returned);
+    context.confirm(WAIT, effect).await
 }
 
 /// Runs an undo script, and ends when the kubelet's process runs. Whether it stays is seen later

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::context::{COMMAND, FaultContext, Look};
 use super::error::FaultError;
-use super::kubelet::{self, WAIT, must_be_active, process};
+use super::kubelet::{self, Scripts, WAIT, must_be_active, process};
 use super::modelled::{ModelNode, Modelled, modelled};
 use super::node_fault::{NodeFault, Undone};
 use super::node_plan::Plan;
-use super::undo_timer::{SHORT, UndoTimer};
+use super::record::Machine;
+use super::undo_timer::UndoTimer;
 use crate::experiment::Fault;
-use crate::timeline::FaultPhase;
 
 const FREEZE: &str = "systemctl kill --signal=STOP kubelet";
 /// One that has ended meanwhile is started.
@@ -33,10 +33,14 @@ impl NodeFault for KubeletPause {
         if process(context).await?.is_some_and(|process| process.is_frozen()) {
             return Err(context.refused("its kubelet is already frozen"));
         }
-        self.0.arm(context, &[], &self.0.undo_script(SHORT, UNFREEZE)).await?;
-        context.report(FaultPhase::Requested, "kill -STOP kubelet");
-        self.0.inject(SHORT, context, "freeze the kubelet", FREEZE).await?;
-        context.report(FaultPhase::Returned, "the signal was sent");
+        let scripts = Scripts {
+            what: "freeze the kubelet",
+            inject: FREEZE,
+            undo: UNFREEZE,
+            tools: &[],
+            request: "kill -STOP kubelet".into(),
+            returned: "the signal was sent",
+        };
         let frozen = async |context: &FaultContext<'_, '_>| {
             Ok(match process(context).await? {
                 Some(process) if process.is_frozen() => Look::Seen("the kubelet is frozen".into()),
@@ -44,19 +48,19 @@ impl NodeFault for KubeletPause {
                 None => Look::NotYet("its kubelet has no process".into()),
             })
         };
-        context.confirm(WAIT, frozen).await
+        kubelet::inject(context, &self.0, scripts, frozen).await
     }
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         kubelet::undo(context, &self.0, "unfreeze the kubelet", UNFREEZE).await
     }
 
-    fn describe(&self, container: &str) -> String {
-        format!("unfreeze the kubelet in container {container}")
+    fn describe(&self, machine: Machine<'_>) -> String {
+        format!("unfreeze the kubelet {}", machine.place())
     }
 
-    fn by_hand(&self, container: &str) -> String {
-        format!("docker exec {container} systemctl kill --signal=CONT kubelet")
+    fn by_hand(&self, machine: Machine<'_>) -> String {
+        machine.typed("systemctl kill --signal=CONT kubelet")
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
@@ -76,7 +80,7 @@ mod tests {
     use crate::docker::fake::FakeEngine;
     use crate::fault::kubelet::PROCESS;
     use crate::fault::{inject, samples, undo};
-    use crate::timeline::FaultKind;
+    use crate::timeline::{FaultKind, FaultPhase};
 
     /// A node whose kubelet obeys.
     fn node() -> FakeEngine {

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::context::{COMMAND, FaultContext, Look};
 use super::error::FaultError;
-use super::kubelet::{self, WAIT, must_be_active, unit};
+use super::kubelet::{self, Scripts, WAIT, must_be_active, unit};
 use super::modelled::{ModelNode, Modelled, modelled};
 use super::node_fault::{NodeFault, Undone};
 use super::node_plan::Plan;
-use super::undo_timer::{SHORT, UndoTimer};
+use super::record::Machine;
+use super::undo_timer::UndoTimer;
 use crate::experiment::Fault;
-use crate::timeline::FaultPhase;
 
 /// The script does not wait for systemd, so that it never holds the lock for long.
 const STOP: &str = "systemctl stop --no-block kubelet";
@@ -27,29 +27,33 @@ impl NodeFault for KubeletStop {
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
         must_be_active(context).await?;
-        self.0.arm(context, &[], &self.0.undo_script(SHORT, START)).await?;
-        context.report(FaultPhase::Requested, "systemctl stop kubelet");
-        self.0.inject(SHORT, context, "stop the kubelet", STOP).await?;
-        context.report(FaultPhase::Returned, "systemd accepted the job");
+        let scripts = Scripts {
+            what: "stop the kubelet",
+            inject: STOP,
+            undo: START,
+            tools: &[],
+            request: "systemctl stop kubelet".into(),
+            returned: "systemd accepted the job",
+        };
         let stopped = async |context: &FaultContext<'_, '_>| {
             let state = unit(context).await?;
             let stopped = state == "inactive" || state == "failed";
             let seen = format!("the kubelet is {state}");
             Ok(if stopped { Look::Seen(seen) } else { Look::NotYet(seen) })
         };
-        context.confirm(WAIT, stopped).await
+        kubelet::inject(context, &self.0, scripts, stopped).await
     }
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         kubelet::undo(context, &self.0, "start the kubelet", START).await
     }
 
-    fn describe(&self, container: &str) -> String {
-        format!("start the kubelet in container {container}")
+    fn describe(&self, machine: Machine<'_>) -> String {
+        format!("start the kubelet {}", machine.place())
     }
 
-    fn by_hand(&self, container: &str) -> String {
-        format!("docker exec {container} systemctl start kubelet")
+    fn by_hand(&self, machine: Machine<'_>) -> String {
+        machine.typed("systemctl start kubelet")
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {

@@ -21,6 +21,7 @@ mod find_processes;
 mod kubelet;
 mod kubelet_pause;
 mod kubelet_stop;
+mod kubelet_throttle;
 mod modelled;
 mod node_disconnect;
 mod node_fault;
@@ -78,12 +79,14 @@ use crate::cluster::Cluster;
 use crate::embedded::NodeId;
 use crate::experiment::Fault;
 use crate::node::{AccessError, AccessErrorKind};
-use crate::timeline::{Component, FaultKind, FaultName, FaultPhase, Impact, NodeRole};
+use crate::timeline::{
+    Component, FaultKind, FaultName, FaultPhase, Impact, NodeRole, format_duration,
+};
 pub(crate) use context::Way;
 use context::{CLOSING, COMMAND, FaultContext};
 use node_fault::{NodeFault, Undone};
 use object::{ObjectContext, ObjectFault};
-use record::UndoFormat;
+use record::{Machine, UndoFormat};
 use undo_timer::UndoTimer;
 use works::Works;
 
@@ -97,6 +100,7 @@ registry::faults! {
         NodeDisconnect in node_disconnect,
         KubeletStop in kubelet_stop,
         KubeletPause in kubelet_pause,
+        KubeletThrottle in kubelet_throttle,
         ComponentStop in component_stop,
         ComponentKill in component_kill,
         ComponentPause in component_pause,
@@ -168,15 +172,18 @@ pub(crate) async fn inject(
 
 /// Whether nothing can be run in the node while the fault is in effect, where the way in leads
 /// through its kubelet.
-fn closes_way_in(undo: &Undo) -> bool {
-    matches!(undo.fault.kind().traits().impact, Impact::Kubelet | Impact::Network)
+pub(crate) fn closes_way_in(undo: &Undo) -> bool {
+    let impact = undo.fault.kind().traits().impact;
+    matches!(impact, Impact::Kubelet | Impact::Network | Impact::MachineFrozen)
 }
 
-/// The same where it depends on what else the cluster has: the way in begins at an API server.
+/// The same where it depends on what else the cluster has (the way in begins at an API server), or
+/// on how slow the kubelet gets.
 fn may_close_way_in(context: &FaultContext<'_, '_>, undo: &Undo) -> bool {
     let of_api =
         [Component::ApiServer, Component::Etcd].map(Some).contains(&undo.fault.component());
-    context.closes_way_in || (context.docker.is_none() && of_api)
+    let slow = undo.fault.kind().traits().impact == Impact::KubeletSlow;
+    context.closes_way_in || (context.docker.is_none() && (of_api || slow))
 }
 
 /// A fault that closes the way in can't be looked at from inside: it is in effect when nothing can
@@ -235,6 +242,12 @@ pub(crate) async fn undo(
     context.report(FaultPhase::UndoRequested, undo.describe());
     // The node's own timer opens a way in that the fault has closed.
     let timer = undo.fault.undo_timer().filter(|_| context.docker.is_none());
+    let mut waits = timer.map(|timer| {
+        format!(
+            "no command can be run in the node; its own timer undoes the fault {} after the injection",
+            format_duration(timer.after(closes_way_in(undo)))
+        )
+    });
     let until = Instant::now() + timer.map_or(AWAY, |timer| AWAY + timer.times.confirmed);
     let result = loop {
         match undo.fault.undo(&context).await {
@@ -242,6 +255,9 @@ pub(crate) async fn undo(
             Err(FaultError::Access(AccessError { kind, .. }))
                 if kind != AccessErrorKind::Down && Instant::now() < until =>
             {
+                if let Some(waits) = waits.take() {
+                    context.report(FaultPhase::Waits, waits);
+                }
                 tokio::time::sleep(RETRY).await;
             }
             other => break other,

@@ -10,6 +10,7 @@ use super::modelled::{ModelNode, Modelled};
 use super::node_fault::{NodeFault, Undone};
 use super::node_plan::Plan;
 use super::packet_filter::{self, Filter, Hit};
+use super::record::Machine;
 use super::undo_timer::UndoTimer;
 use crate::experiment::{Direction, Fault};
 
@@ -48,12 +49,12 @@ impl NodeFault for NodeDisconnect {
         Some(&self.0)
     }
 
-    fn describe(&self, container: &str) -> String {
-        packet_filter::describe(&self.0, container)
+    fn describe(&self, machine: Machine<'_>) -> String {
+        packet_filter::describe(&self.0, machine)
     }
 
-    fn by_hand(&self, container: &str) -> String {
-        self.0.by_hand(container)
+    fn by_hand(&self, machine: Machine<'_>) -> String {
+        self.0.by_hand(machine)
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {

@@ -7,6 +7,7 @@ use super::context::FaultContext;
 use super::error::FaultError;
 use super::modelled::{ModelNode, Modelled};
 use super::node_plan::Plan;
+use super::record::Machine;
 use super::undo_timer::UndoTimer;
 use crate::experiment::Fault;
 use crate::timeline::CommandEffect;
@@ -43,10 +44,10 @@ pub(crate) trait NodeFault: Sized {
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError>;
 
     /// What the undo does, for people: `start container kind-worker (docker start)`.
-    fn describe(&self, container: &str) -> String;
+    fn describe(&self, machine: Machine<'_>) -> String;
 
     /// The command that does the same by hand.
-    fn by_hand(&self, container: &str) -> String;
+    fn by_hand(&self, machine: Machine<'_>) -> String;
 
     /// The part of the control plane that it hits; `None`: the node itself.
     fn part(&self) -> Option<Part> {
@@ -60,6 +61,11 @@ pub(crate) trait NodeFault: Sized {
 
     fn pod(&self) -> Option<&str> {
         None
+    }
+
+    /// The commands of the user's that it runs beside its undo, for people.
+    fn commands(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// What commands of the user's do to the node, where it is they that inject the fault.

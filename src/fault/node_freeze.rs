@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use super::context::{COMMAND, FaultContext, Look};
 use super::error::FaultError;
-use super::kubelet::{self, WAIT, must_be_active};
+use super::kubelet::{self, Scripts, WAIT, must_be_active};
 use super::modelled::{ModelNode, Modelled, modelled};
 use super::node_fault::{NodeFault, Undone};
 use super::node_plan::Plan;
-use super::undo_timer::{SHORT, UndoTimer};
+use super::record::Machine;
+use super::undo_timer::UndoTimer;
 use crate::experiment::Fault;
-use crate::timeline::FaultPhase;
 
 /// Which processes: those of pods, of the kubelet, and of services.
 const HIT: &str = r"(^0:|name=systemd):.*(kubepods|/kubelet|system\.slice/[^/]*\.service)";
@@ -33,11 +33,15 @@ impl NodeFault for NodeFreeze {
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
         must_be_active(context).await?;
-        let undo = self.0.undo_script(SHORT, &self.unfreeze());
-        self.0.arm(context, &["grep"], &undo).await?;
-        context.report(FaultPhase::Requested, "kill -STOP all but systemd");
-        self.0.inject(SHORT, context, "freeze the processes", &self.freeze()).await?;
-        context.report(FaultPhase::Returned, "the signals were sent");
+        let (freeze, unfreeze) = (self.freeze(), self.unfreeze());
+        let scripts = Scripts {
+            what: "freeze the processes",
+            inject: &freeze,
+            undo: &unfreeze,
+            tools: &["grep"],
+            request: "kill -STOP all but systemd".into(),
+            returned: "the signals were sent",
+        };
         let script = self.look();
         let frozen = async |context: &FaultContext<'_, '_>| {
             let output = context.run(&["sh", "-c", &script]).await?;
@@ -51,19 +55,19 @@ impl NodeFault for NodeFreeze {
                 running => Look::NotYet(format!("{running} of {all} processes are still running")),
             })
         };
-        context.confirm(WAIT, frozen).await
+        kubelet::inject(context, &self.0, scripts, frozen).await
     }
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         kubelet::undo(context, &self.0, "unfreeze the processes", &self.unfreeze()).await
     }
 
-    fn describe(&self, container: &str) -> String {
-        format!("unfreeze all processes in {container}")
+    fn describe(&self, machine: Machine<'_>) -> String {
+        format!("unfreeze all processes {}", machine.place())
     }
 
-    fn by_hand(&self, container: &str) -> String {
-        self.0.by_hand(container)
+    fn by_hand(&self, machine: Machine<'_>) -> String {
+        self.0.by_hand(machine)
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
@@ -123,7 +127,7 @@ mod tests {
     use crate::docker::fake::FakeEngine;
     use crate::fault::kubelet::PROCESS;
     use crate::fault::{NodeFaultRecord, inject, samples, undo};
-    use crate::timeline::FaultKind;
+    use crate::timeline::{FaultKind, FaultPhase};
 
     /// A node whose processes obey.
     fn node() -> FakeEngine {

@@ -1,8 +1,8 @@
 //! A packet filter inside the node, which drops what a fault says: its address and routes stay, and
 //! the engine still reaches in.
 //!
-//! Only what passes the node's outer interfaces is looked at, its pods' traffic, too; loopback and
-//! what goes on between its own pods is not touched. All rules come in one commit of one table.
+//! Only what passes the interfaces that lead out of the node is looked at, its pods' traffic, too;
+//! loopback and what goes on between its own pods is not touched. All rules come in one commit of one table.
 //! What differs from a real cable: a local process that sends a datagram is told "not permitted"
 //! instead of nothing.
 
@@ -13,14 +13,19 @@ use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::error::FaultError;
 use super::modelled::{self, ModelNode, Modelled};
 use super::node_fault::Undone;
+use super::record::Machine;
 use super::undo_timer::{SHORT, UndoTimer};
 use crate::embedded::Action;
 use crate::experiment::{Direction, Fault};
 use crate::timeline::FaultPhase;
 
-/// Docker and Podman name a container's interfaces eth0, eth1, ...; those of pods are veth... and
-/// others.
-const CABLES: &str = "eth+";
+/// Lists what tells the node's cables from the interfaces of its pods: addresses, default routes,
+/// devices, and which interface lies over which (a bond, a VLAN, a bridge).
+const INTERFACES: &str = r#"ip -o addr show; ip -4 route show default; ip -6 route show default
+cd /sys/class/net && for name in *; do
+  [ -e "$name/device" ] && echo device "$name"
+  for lower in "$name"/lower_*; do [ -e "$lower" ] && echo over "$name" "${lower#*/lower_}"; done
+done; :"#;
 const TOOLS: [&str; 5] = ["iptables", "iptables-restore", "ip", "timeout", "bash"];
 pub(super) const WAIT: Wait =
     Wait { every: Duration::from_millis(100), limit: Duration::from_secs(10) };
@@ -123,14 +128,16 @@ impl Filter<'_> {
 
     /// The rules as `iptables-restore` takes them for a family. They are put in from the last to
     /// the first, each before all others.
-    fn lines(&self, wanted: Family) -> String {
+    fn lines(&self, wanted: Family, cables: &[String]) -> String {
         let rules = self.rules();
         let here =
             rules.iter().rev().filter(|rule| rule.family == Family::Both || rule.family == wanted);
-        here.flat_map(|rule| self.of_directions(rule)).map(|line| format!("-I {line}\n")).collect()
+        here.flat_map(|rule| cables.iter().flat_map(|cable| self.of_directions(rule, cable)))
+            .map(|line| format!("-I {line}\n"))
+            .collect()
     }
 
-    fn of_directions(&self, rule: &Rule) -> Vec<String> {
+    fn of_directions(&self, rule: &Rule, cable: &str) -> Vec<String> {
         let port = |theirs: &str, ours: &str| match rule.port {
             None => String::new(),
             Some(Port::Theirs(port)) => format!(" -p tcp -m tcp {theirs} {port}"),
@@ -144,9 +151,9 @@ impl Filter<'_> {
         let with =
             |flag: &str| rule.address.map_or(String::new(), |address| format!(" {flag} {address}"));
         let inward =
-            format!("PREROUTING{} -i {CABLES}{} {end}", with("-s"), port("--sport", "--dport"));
+            format!("PREROUTING{} -i {cable}{} {end}", with("-s"), port("--sport", "--dport"));
         let outward =
-            format!("POSTROUTING{} -o {CABLES}{} {end}", with("-d"), port("--dport", "--sport"));
+            format!("POSTROUTING{} -o {cable}{} {end}", with("-d"), port("--dport", "--sport"));
         match self.direction {
             Direction::Both => vec![inward, outward],
             Direction::In => vec![inward],
@@ -167,7 +174,7 @@ impl Filter<'_> {
 
     /// IPv6 is cut where the node has it. Rules of networks that only the node knows are put after
     /// the others.
-    fn cutting(&self) -> String {
+    fn cutting(&self, cables: &[String]) -> String {
         let (mark, witness) = (self.mark, ip6_witness(self.mark));
         let behind = match self.behind() {
             none if none.is_empty() => "behind=".to_owned(),
@@ -175,10 +182,13 @@ impl Filter<'_> {
         };
         let (inward, outward) = (self.direction != Direction::Out, self.direction != Direction::In);
         let routed = |family: &str| {
-            let add = |chain: &str, flag: &str, side: &str| {
-                format!(
-                    "echo \"-I {chain} {side} $net {flag} {CABLES} -m comment --comment {mark} -j DROP\";"
-                )
+            let add = |chain: &str, flag: &str, side: &str| -> String {
+                let rule = |cable: &String| {
+                    format!(
+                        "echo \"-I {chain} {side} $net {flag} {cable} -m comment --comment {mark} -j DROP\";"
+                    )
+                };
+                cables.iter().map(rule).collect()
             };
             let inward = if inward { add("PREROUTING", "-i", "-s") } else { String::new() };
             let outward = if outward { add("POSTROUTING", "-o", "-d") } else { String::new() };
@@ -187,7 +197,7 @@ impl Filter<'_> {
             )
         };
         let put = |tool: &str, family: Family, flag: &str| {
-            let (lines, routed) = (self.lines(family), routed(flag));
+            let (lines, routed) = (self.lines(family, cables), routed(flag));
             format!(
                 "{{ echo '*mangle'; {routed}; printf '%s' '{lines}'; echo COMMIT; }} | {tool}-restore -w 5 --noflush"
             )
@@ -209,8 +219,8 @@ impl Filter<'_> {
         let mark = self.mark;
         let whom = match self.witness {
             Some((address, port)) => format!("whom={address}; port={port}"),
-            None => "set -- $(ip -4 route show default); whom=$3; port=9\n\
-                     [ -n \"$whom\" ] || { set -- $(ip -6 route show default); whom=$3; }"
+            None => "via() { ip $1 route show default | sed -n 's/^default via \\([^ ]*\\) .*/\\1/p' | head -n 1; }\n\
+                     whom=$(via -4); port=9; [ -n \"$whom\" ] || whom=$(via -6)"
                 .to_owned(),
         };
         format!(
@@ -260,10 +270,13 @@ pub(super) async fn inject(
     timer: &UndoTimer,
 ) -> Result<(), FaultError> {
     context.must_be_up().await?;
-    covers_all_addresses(context).await?;
+    let cables = cables(context).await?;
     timer.arm(context, &TOOLS, &undo_script(timer)).await?;
-    context.report(FaultPhase::Requested, format!("{} on {CABLES} inside the node", filter.what));
-    timer.inject(SHORT, context, "cut the network", &filter.cutting()).await?;
+    context.report(
+        FaultPhase::Requested,
+        format!("{} on {} inside the node", filter.what, cables.join(", ")),
+    );
+    timer.inject(SHORT, context, "cut the network", &filter.cutting(&cables)).await?;
     context.report(FaultPhase::Returned, "the packet filter is in place");
     let whom = filter.witness.map_or("its gateway".to_owned(), |(address, _)| address.to_string());
     let script = filter.looking();
@@ -279,28 +292,64 @@ pub(super) async fn inject(
     context.confirm(WAIT, drops).await
 }
 
-/// The node's addresses must be on interfaces that the filter covers.
-async fn covers_all_addresses(context: &FaultContext<'_, '_>) -> Result<(), FaultError> {
-    let output = context.run(&["ip", "-o", "addr", "show"]).await?.text();
-    let mut addresses = context.target.addresses.values().flatten();
-    match addresses.find(|address| !covered(&output, &address.to_string())) {
-        None => Ok(()),
-        Some(address) => {
-            let why = format!("its address {address} is on none of its interfaces {CABLES}");
-            Err(context.refused(why))
-        }
-    }
+/// The interfaces that lead out of the node. Each of its addresses must be on one.
+async fn cables(context: &FaultContext<'_, '_>) -> Result<Vec<String>, FaultError> {
+    let listing = context.run(&["sh", "-c", INTERFACES]).await?.text();
+    let addresses = context.target.addresses.values().flatten();
+    let addresses: Vec<String> = addresses.map(IpAddr::to_string).collect();
+    cables_of(&listing, &addresses).map_err(|why| context.refused(why))
 }
 
-/// A line is `31: eth0    inet 172.18.0.2/16 brd ...`.
-fn covered(listing: &str, address: &str) -> bool {
-    listing.lines().any(|line| {
-        let mut words = line.split_whitespace().skip(1);
-        let named = words
-            .next()
-            .is_some_and(|interface| interface.starts_with(CABLES.trim_end_matches('+')));
-        named && words.nth(1).is_some_and(|found| found.split('/').next() == Some(address))
-    })
+/// Those that have an address of the node's or a default route, and those of a device, or over one:
+/// a second card may carry what its pods say. The others are loopback and what leads to its pods.
+/// Errors say what is missing.
+fn cables_of(listing: &str, addresses: &[String]) -> Result<Vec<String>, String> {
+    let lines: Vec<Vec<&str>> =
+        listing.lines().map(|line| line.split_whitespace().collect()).collect();
+    // `31: eth0    inet 172.18.0.2/16 brd ...`
+    let has = |line: &[&str], address: &str| {
+        let found = line.get(3).and_then(|found| found.split('/').next());
+        line[0].ends_with(':') && found == Some(address)
+    };
+    let mut cables = std::collections::BTreeSet::new();
+    for address in addresses {
+        match lines.iter().find(|line| line.len() > 3 && has(line, address)) {
+            Some(line) => cables.insert(line[1]),
+            None => return Err(format!("its address {address} is on none of its interfaces")),
+        };
+    }
+    for line in &lines {
+        match line[..] {
+            ["default", ..] => {
+                let dev = line.iter().position(|word| *word == "dev");
+                cables.extend(dev.and_then(|dev| line.get(dev + 1)));
+            }
+            ["device", name] => _ = cables.insert(name),
+            _ => {}
+        }
+    }
+    // Over a bond there may be VLANs, and a bridge over one of these.
+    loop {
+        let over = lines.iter().filter_map(|line| match line[..] {
+            ["over", name, lower] if cables.contains(lower) => Some(name),
+            _ => None,
+        });
+        let over: Vec<&str> = over.filter(|name| !cables.contains(name)).collect();
+        if over.is_empty() {
+            break;
+        }
+        cables.extend(over);
+    }
+    // They become words of a script.
+    let plain =
+        |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:@".contains(c));
+    let cables: Vec<String> =
+        cables.into_iter().filter(|name| *name != "lo").filter(plain).map(str::to_owned).collect();
+    if cables.is_empty() {
+        Err("it has no interface that leads out of it".into())
+    } else {
+        Ok(cables)
+    }
 }
 
 pub(super) async fn undo(
@@ -320,8 +369,8 @@ pub(super) async fn undo(
     })
 }
 
-pub(super) fn describe(timer: &UndoTimer, container: &str) -> String {
-    format!("remove the packet filter {} from container {container}", timer.mark)
+pub(super) fn describe(timer: &UndoTimer, machine: Machine<'_>) -> String {
+    format!("remove the packet filter {} from {machine}", timer.mark)
 }
 
 pub(super) fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
@@ -364,7 +413,7 @@ mod tests {
     fn script(dir: &Path, argv: &[String]) -> (i64, String) {
         let text = argv.join(" ");
         match () {
-            () if text.starts_with("ip -o addr") => {
+            () if text.contains("ip -o addr show") => {
                 return (0, "2: eth0 inet 172.18.0.3/16\n2: eth0 inet6 fc00::3/64".into());
             }
             () if text.contains("exec systemd-run") => {
@@ -394,7 +443,7 @@ mod tests {
         for tool in ["iptables", "ip6tables"] {
             std::fs::write(
                 dir.path().join(tool),
-                "-P PREROUTING ACCEPT\n-A PREROUTING -i eth+ -j ACCEPT\n",
+                "-P PREROUTING ACCEPT\n-A PREROUTING -i eth0 -j ACCEPT\n",
             )
             .unwrap();
         }
@@ -472,26 +521,70 @@ mod tests {
         assert!(!dir.path().join("armed").exists());
     }
 
+    /// What the nodes of several kinds of clusters list.
     #[test]
-    fn interfaces_are_read() {
-        let listing = "1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever\n\
-                       31: eth0    inet 172.18.0.2/16 brd 172.18.255.255 scope global eth0\\  x\n\
-                       32: net1    inet 172.19.0.2/16 scope global net1";
-        assert!(covered(listing, "172.18.0.2"));
-        assert!(!covered(listing, "172.18.0.20"));
-        assert!(!covered(listing, "172.19.0.2"));
-        assert!(!covered(listing, "127.0.0.1"));
+    fn the_cables_of_a_node_are_told_from_what_leads_to_its_pods() {
+        let of = |address: &str, listing: &str| {
+            let lo = "1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever\n";
+            cables_of(&format!("{lo}{listing}"), &[address.to_owned()]).map(|it| it.join(" "))
+        };
+        let kind = "2: eth0    inet 172.18.0.2/16 brd 172.18.255.255 scope global eth0\\  x\n\
+                    3: vethb1@if2    inet 10.244.1.1/32 scope global vethb1\n\
+                    default via 172.18.0.1 dev eth0\n";
+        assert_eq!(of("172.18.0.2", kind).unwrap(), "eth0");
+        let missing = "its address 172.18.0.20 is on none of its interfaces";
+        assert_eq!(of("172.18.0.20", kind).unwrap_err(), missing);
+        let eks = "2: ens5    inet 192.168.7.3/19 brd x scope global dynamic ens5\n\
+                   3: eni2a@if3    inet6 fe80::1/64 scope link\n\
+                   default via 192.168.0.1 dev ens5 proto dhcp src 192.168.7.3 metric 512\n\
+                   device ens5\ndevice ens6\n";
+        assert_eq!(of("192.168.7.3", eks).unwrap(), "ens5 ens6");
+        let bonded = "2: bond0.7    inet 10.0.0.3/24 scope global bond0.7\n\
+                      3: cni0    inet 10.42.0.1/24 scope global cni0\n\
+                      4: flannel.1    inet 10.42.0.0/32 scope global flannel.1\n\
+                      default via 10.0.0.1 dev br-storage\n\
+                      device eno1\ndevice eno2\nover bond0 eno1\nover bond0 eno2\n\
+                      over bond0.7 bond0\nover bond0.8 bond0\nover br-storage bond0.8\n\
+                      over cni0 veth12\nover docker0 veth13\n";
+        assert_eq!(of("10.0.0.3", bonded).unwrap(), "bond0 bond0.7 bond0.8 br-storage eno1 eno2");
+        let openshift = "7: br-ex    inet 10.0.0.3/24 scope global br-ex\ndevice enp1s0\n\
+                         default via 10.0.0.1 dev br-ex\n9: ovn-k8s-mp0    inet 10.128.0.2/23 x\n";
+        assert_eq!(of("10.0.0.3", openshift).unwrap(), "br-ex enp1s0");
+        let point_to_point =
+            "2: wg0    inet 10.9.0.2/32 scope global wg0\ndefault dev ppp0 scope link\n";
+        assert_eq!(of("10.9.0.2", point_to_point).unwrap(), "ppp0 wg0");
+    }
+
+    #[test]
+    fn each_cable_has_its_rules() {
+        let cables = ["ens5", "ens6"].map(str::to_owned);
+        let lines = filter(Direction::In, Hit::Everybody).lines(Family::V4, &cables);
+        assert_eq!(lines.lines().count(), 2);
+        for cable in cables {
+            assert!(lines.contains(&format!("-I PREROUTING -i {cable} -m comment")), "{lines}");
+        }
+    }
+
+    /// On this machine.
+    #[test]
+    fn interfaces_are_listed() {
+        let output = std::process::Command::new("sh").args(["-c", INTERFACES]).output().unwrap();
+        assert!(output.status.success());
     }
 
     fn filter(direction: Direction, hit: Hit) -> Filter<'static> {
         Filter { mark: "outage-r-0", what: String::new(), direction, hit, witness: None }
     }
 
+    fn eth0() -> [String; 1] {
+        ["eth0".into()]
+    }
+
     #[test]
     fn a_direction_is_the_nodes_own() {
-        let of = |direction| filter(direction, Hit::Everybody).lines(Family::V4);
+        let of = |direction| filter(direction, Hit::Everybody).lines(Family::V4, &eth0());
         let (inward, outward) =
-            ("-I PREROUTING -i eth+ -m comment", "-I POSTROUTING -o eth+ -m comment");
+            ("-I PREROUTING -i eth0 -m comment", "-I POSTROUTING -o eth0 -m comment");
         assert!(of(Direction::Both).contains(inward) && of(Direction::Both).contains(outward));
         assert!(of(Direction::In).contains(inward) && !of(Direction::In).contains(outward));
         assert!(!of(Direction::Out).contains(inward) && of(Direction::Out).contains(outward));
@@ -501,20 +594,20 @@ mod tests {
     fn an_api_server_is_cut_off_by_its_port_and_the_kubelets() {
         let of: Vec<IpAddr> = vec!["172.18.0.2".parse().unwrap(), "fc00::2".parse().unwrap()];
         let cut = filter(Direction::Both, Hit::Ports { of, theirs: 6443, ours: 10250 });
-        let v4 = cut.lines(Family::V4);
+        let v4 = cut.lines(Family::V4, &eth0());
         for rule in [
-            "PREROUTING -s 172.18.0.2 -i eth+ -p tcp -m tcp --sport 6443 ",
-            "POSTROUTING -d 172.18.0.2 -o eth+ -p tcp -m tcp --dport 6443 ",
-            "PREROUTING -s 172.18.0.2 -i eth+ -p tcp -m tcp --dport 10250 ",
-            "POSTROUTING -d 172.18.0.2 -o eth+ -p tcp -m tcp --sport 10250 ",
+            "PREROUTING -s 172.18.0.2 -i eth0 -p tcp -m tcp --sport 6443 ",
+            "POSTROUTING -d 172.18.0.2 -o eth0 -p tcp -m tcp --dport 6443 ",
+            "PREROUTING -s 172.18.0.2 -i eth0 -p tcp -m tcp --dport 10250 ",
+            "POSTROUTING -d 172.18.0.2 -o eth0 -p tcp -m tcp --sport 10250 ",
         ] {
             assert!(
                 v4.contains(&format!("-I {rule}-m comment --comment outage-r-0 -j DROP\n")),
                 "{rule}: {v4}"
             );
         }
-        assert_eq!((v4.lines().count(), cut.lines(Family::V6).lines().count()), (4, 4));
-        assert!(!v4.contains("fc00") && !cut.lines(Family::V6).contains("172."));
+        assert_eq!((v4.lines().count(), cut.lines(Family::V6, &eth0()).lines().count()), (4, 4));
+        assert!(!v4.contains("fc00") && !cut.lines(Family::V6, &eth0()).contains("172."));
     }
 
     #[test]
@@ -525,11 +618,11 @@ mod tests {
             Direction::In,
             Hit::Nodes { of: peer, spared: server, theirs: 6443, ours: 10250 },
         );
-        let lines = cut.lines(Family::V4);
+        let lines = cut.lines(Family::V4, &eth0());
         // Each is put before those that were put in earlier.
         let verdicts: Vec<&str> =
             lines.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
         assert_eq!(verdicts, ["DROP", "ACCEPT", "ACCEPT"]);
-        assert!(cut.cutting().contains("ip $family route show via $peer"));
+        assert!(cut.cutting(&eth0()).contains("ip $family route show via $peer"));
     }
 }

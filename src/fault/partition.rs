@@ -12,6 +12,7 @@ use super::modelled::{ModelNode, Modelled};
 use super::node_fault::{NodeFault, Undone};
 use super::node_plan::Plan;
 use super::packet_filter::{self, Filter, Hit};
+use super::record::Machine;
 use super::undo_timer::UndoTimer;
 use crate::experiment::{Direction, Fault, Side};
 use crate::timeline::NodeRole;
@@ -96,12 +97,12 @@ impl NodeFault for Partition {
         Some(&self.timer)
     }
 
-    fn describe(&self, container: &str) -> String {
-        packet_filter::describe(&self.timer, container)
+    fn describe(&self, machine: Machine<'_>) -> String {
+        packet_filter::describe(&self.timer, machine)
     }
 
-    fn by_hand(&self, container: &str) -> String {
-        self.timer.by_hand(container)
+    fn by_hand(&self, machine: Machine<'_>) -> String {
+        self.timer.by_hand(machine)
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {

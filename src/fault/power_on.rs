@@ -34,6 +34,8 @@ const SILENCE: Duration = Duration::from_millis(3000);
 const ANSWER: Duration = Duration::from_secs(3);
 /// The bound on the whole.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(120);
+/// The same of a machine that is no container: firmware takes its time.
+pub(super) const BOOT_TIMEOUT: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
@@ -64,12 +66,12 @@ macro_rules! undone_by {
             power_on::undo(context, $cause).await
         }
 
-        fn describe(&self, container: &str) -> String {
-            format!(concat!($switch, " container {} (docker ", $switch, ")"), container)
+        fn describe(&self, machine: super::record::Machine<'_>) -> String {
+            format!(concat!($switch, " {} (docker ", $switch, ")"), machine)
         }
 
-        fn by_hand(&self, container: &str) -> String {
-            format!(concat!("docker ", $switch, " {}"), container)
+        fn by_hand(&self, machine: super::record::Machine<'_>) -> String {
+            format!(concat!("docker ", $switch, " {}"), machine.name)
         }
     };
 }
@@ -79,8 +81,9 @@ pub(super) async fn undo(
     context: &FaultContext<'_, '_>,
     cause: Cause,
 ) -> Result<Undone, FaultError> {
-    let end = Instant::now() + TIMEOUT;
-    let mut done = "container was running";
+    let limit = if context.docker.is_some() { TIMEOUT } else { BOOT_TIMEOUT };
+    let end = Instant::now() + limit;
+    let mut done = if context.docker.is_some() { "container was running" } else { "the node runs" };
     let (mut started, mut watch) = (false, WATCH_FOUND);
     loop {
         let seen = watched(context, watch).await?;
@@ -106,7 +109,7 @@ pub(super) async fn undo(
         }
         if Instant::now() > end {
             let log = machine_words(context).await;
-            return Err(context.not_undone(text(seen), TIMEOUT).quoting(log));
+            return Err(context.not_undone(text(seen), limit).quoting(log));
         }
     }
     Ok(match moved(context).await? {
@@ -138,6 +141,9 @@ async fn watched(context: &FaultContext<'_, '_>, time: Duration) -> Result<Seen,
 }
 
 pub(super) async fn look(context: &FaultContext<'_, '_>) -> Result<Seen, FaultError> {
+    if context.docker.is_none() {
+        return ask_systemd(context).await;
+    }
     match context.machine().await? {
         ContainerState { running: false, .. } => Ok(Seen::Down),
         ContainerState { paused: true, .. } => Ok(Seen::Paused),
@@ -155,10 +161,14 @@ async fn ask_systemd(context: &FaultContext<'_, '_>) -> Result<Seen, FaultError>
             _ => Seen::Silent,
         }),
         Err(FaultError::Frozen { .. }) => Ok(Seen::Paused),
+        // A helper pod that is gone: another will be started.
+        Err(FaultError::Gone { .. }) if context.docker.is_none() => Ok(Seen::Silent),
         // It ended or froze between the two questions; the next look tells.
         Err(FaultError::Access(error)) => match error.kind {
             AccessErrorKind::Down | AccessErrorKind::Refused => Ok(Seen::Silent),
             AccessErrorKind::Timeout => Ok(Seen::Slow),
+            // The way in leads through its kubelet.
+            AccessErrorKind::Away if context.docker.is_none() => Ok(Seen::Silent),
             _ => Err(FaultError::Access(error)),
         },
         Err(other) => Err(other),
@@ -197,6 +207,9 @@ fn settle(
 /// new one; the control plane is known by its address (certificates, etcd's peers), and one that
 /// has moved is broken.
 async fn moved(context: &FaultContext<'_, '_>) -> Result<Option<String>, FaultError> {
+    if context.docker.is_none() {
+        return Ok(None);
+    }
     let now = context.machine().await?.addresses;
     for (network, before) in &context.target.addresses {
         let after: Vec<IpAddr> = now.get(network).cloned().unwrap_or_default();

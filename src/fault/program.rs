@@ -9,10 +9,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::error::FaultError;
 use crate::cluster::ProcessGroup;
+use crate::experiment::typed;
 use crate::timeline::{format_duration, readable};
 
 /// So much of what it prints is kept, its end.
@@ -37,18 +38,6 @@ pub(super) struct Ended {
     status: ExitStatus,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
-}
-
-/// As a person would type it.
-pub(super) fn typed(argv: &[String]) -> String {
-    let plain = |text: &str| {
-        !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_./:=@%+,".contains(c))
-    };
-    let word = |text: &String| match plain(text) {
-        true => text.clone(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    };
-    argv.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// As a message quotes it: on one line, without what looks like a secret.
@@ -90,6 +79,13 @@ fn last_lines(output: &[u8]) -> String {
 }
 
 impl Surroundings {
+    /// The same, and one variable more.
+    pub(super) fn with(&self, name: &str, value: &str) -> Self {
+        let mut with = self.clone();
+        with.environment.insert(name.into(), value.into());
+        with
+    }
+
     /// Runs a program to its end. It has a process group of its own, which the terminal's Ctrl-C
     /// does not reach, and which is killed when the limit is over or this future is dropped.
     pub(super) async fn run(&self, argv: &[String], limit: Duration) -> Result<Ended, FaultError> {
@@ -153,6 +149,38 @@ impl Surroundings {
     }
 }
 
+/// Kills the group of a program that was given this variable and still runs, because whoever waited
+/// for it was killed; ends when it is gone, or after so long. What the program has left running in
+/// sessions or groups of its own is not meant. (Only Linux shows another process's environment.)
+pub(super) async fn end_left(name: &str, value: &str) {
+    let variable = format!("{name}={value}");
+    for _ in 0..20 {
+        let left = groups_with(&variable);
+        if left.is_empty() {
+            return;
+        }
+        left.into_iter().for_each(ProcessGroup::kill);
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// The leaders of groups within a session, which is what a program of ours is.
+fn groups_with(variable: &str) -> Vec<i32> {
+    let is_one = |id: i32| {
+        let read = |file: &str| std::fs::read(format!("/proc/{id}/{file}")).unwrap_or_default();
+        let stat = String::from_utf8_lossy(&read("stat")).into_owned();
+        // `7 (a program) S 1 7 5`: its parent, its group, its session.
+        let behind = stat.rsplit_once(") ").map_or("", |(_, behind)| behind);
+        let ids: Vec<i32> =
+            behind.split(' ').skip(2).take(2).filter_map(|it| it.parse().ok()).collect();
+        matches!(ids[..], [group, session] if group == id && session != id)
+            && read("environ").split(|byte| *byte == 0).any(|it| it == variable.as_bytes())
+    };
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.filter(|id| is_one(*id)).collect()
+}
+
 /// Reads all, and keeps the end.
 async fn keep(from: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     let Some(mut from) = from else { return };
@@ -202,6 +230,30 @@ mod tests {
         assert!(error.to_string().ends_with("it did not end within 1s: trying"), "{error}");
         tokio::time::sleep(Duration::from_millis(2500)).await;
         assert!(!file.exists());
+    }
+
+    /// As a run leaves it that was killed.
+    #[tokio::test]
+    async fn one_that_nobody_waits_for_is_ended_by_its_mark() {
+        let mark = format!("r-0-w-{}", std::process::id());
+        let marked = |group: bool, mark: &str| {
+            let mut command = std::process::Command::new("sleep");
+            command.arg("60").env("OUTAGE_INJECT", mark);
+            if group {
+                std::os::unix::process::CommandExt::process_group(&mut command, 0);
+            }
+            command.spawn().unwrap()
+        };
+        let (mut left, mut other, mut inside) =
+            (marked(true, &mark), marked(true, "r-1-w"), marked(false, &mark));
+        let waited = tokio::task::spawn_blocking(move || left.wait().unwrap());
+        end_left("OUTAGE_INJECT", &mark).await;
+        assert!(!waited.await.unwrap().success());
+        for spared in [&mut other, &mut inside] {
+            assert!(spared.try_wait().unwrap().is_none());
+            spared.kill().unwrap();
+            spared.wait().unwrap();
+        }
     }
 
     #[tokio::test]

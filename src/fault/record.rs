@@ -37,9 +37,44 @@ impl NodeTarget {
         }
     }
 
+    /// For people.
+    pub(super) fn machine(&self) -> Machine<'_> {
+        Machine { name: &self.container_name, is_container: !self.cluster.is_empty() }
+    }
+
     /// For the way into it.
     pub(crate) fn handle(&self) -> NodeHandle {
         NodeHandle { name: self.node.clone(), id: self.container_id.clone() }
+    }
+}
+
+/// The machine that a fault hits, as people know it: a container of an engine, or a node of which
+/// only the API is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Machine<'a> {
+    pub name: &'a str,
+    pub is_container: bool,
+}
+
+impl Machine<'_> {
+    /// `in container kind-worker`, `on node worker-1`
+    pub(super) fn place(self) -> String {
+        format!("{} {self}", if self.is_container { "in" } else { "on" })
+    }
+
+    /// A command in it, as it is typed.
+    pub(super) fn typed(self, command: &str) -> String {
+        match self.is_container {
+            true => format!("docker exec {} {command}", self.name),
+            false => format!("as root on node {}: {command}", self.name),
+        }
+    }
+}
+
+/// `container kind-worker`, `node worker-1`
+impl std::fmt::Display for Machine<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", if self.is_container { "container" } else { "node" }, self.name)
     }
 }
 
@@ -82,25 +117,19 @@ impl Undo {
         self.fault.pod().unwrap_or(&self.target.node)
     }
 
+    /// Whether commands of the user's undo it, which need no way into the node.
+    pub(crate) fn is_by_command(&self) -> bool {
+        self.fault.kind().traits().by_command
+    }
+
     /// What the undo does, for people: `start container kind-worker (docker start)`.
     pub(crate) fn describe(&self) -> String {
-        self.words(self.fault.describe(&self.target.container_name))
+        self.fault.describe(self.target.machine())
     }
 
     /// The command that does the same by hand.
     pub(crate) fn by_hand(&self) -> String {
-        self.words(self.fault.by_hand(&self.target.container_name))
-    }
-
-    /// What is said of a container, said of a node that is not one.
-    fn words(&self, text: String) -> String {
-        let NodeTarget { container_name: name, cluster, .. } = &self.target;
-        match cluster.is_empty() {
-            true => text
-                .replace(&format!("docker exec {name} "), &format!("as root on node {name}: "))
-                .replace("in container ", "on node "),
-            false => text,
-        }
+        self.fault.by_hand(self.target.machine())
     }
 }
 

@@ -46,12 +46,12 @@ macro_rules! faults {
                 match self { $(Self::$node(fault) => fault.undo_timer(),)* }
             }
 
-            fn describe(&self, container: &str) -> String {
-                match self { $(Self::$node(fault) => fault.describe(container),)* }
+            fn describe(&self, machine: Machine<'_>) -> String {
+                match self { $(Self::$node(fault) => fault.describe(machine),)* }
             }
 
-            fn by_hand(&self, container: &str) -> String {
-                match self { $(Self::$node(fault) => fault.by_hand(container),)* }
+            fn by_hand(&self, machine: Machine<'_>) -> String {
+                match self { $(Self::$node(fault) => fault.by_hand(machine),)* }
             }
 
             /// The part of the control plane that it hits; `None`: the node itself.
@@ -62,6 +62,10 @@ macro_rules! faults {
             /// What must work after its undo.
             fn works(&self, role: NodeRole) -> Works {
                 match self { $(Self::$node(fault) => Works::of(fault, role),)* }
+            }
+
+            pub(crate) fn commands(&self) -> Vec<String> {
+                match self { $(Self::$node(fault) => fault.commands(),)* }
             }
 
             fn pod(&self) -> Option<&str> {

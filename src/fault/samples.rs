@@ -1,15 +1,68 @@
 //! A fault of each kind, as an experiment of this repository has it, and its record, for tests.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use serde_json::json;
 
 use super::record::NodeTarget;
 use super::*;
 use crate::cluster::ServedKind;
 use crate::experiment::{self, NodeSelector, load};
+use crate::node::{Access, NodeAccess, NodeFile, NodeHandle, NodeState, Output, ProcessStream};
 use crate::timeline::{NodeRole, Taint, TaintEffect};
+
+/// A node into which the way leads through its kubelet, and what it answers to a command.
+pub(crate) struct ThroughKubelet<F>(Mutex<F>);
+
+impl<F: FnMut(&str) -> Result<&'static str, AccessErrorKind> + Send> ThroughKubelet<F> {
+    pub(crate) fn new(answer: F) -> Self {
+        Self(Mutex::new(answer))
+    }
+
+    fn answer(&self, command: &str) -> Result<&'static str, AccessError> {
+        let message = "run a command: the kubelet refuses".into();
+        let error = |kind| AccessError { kind, message, hint: None };
+        (self.0.lock().unwrap())(command).map_err(error)
+    }
+
+    pub(crate) fn way(&self) -> Way<'_> {
+        Way { access: self, docker: None }
+    }
+}
+
+impl<F: FnMut(&str) -> Result<&'static str, AccessErrorKind> + Send> NodeAccess
+    for ThroughKubelet<F>
+{
+    fn state<'a>(&'a self, _: &'a NodeHandle) -> Access<'a, NodeState> {
+        async move { self.answer("true").map(|_| NodeState::Up) }.boxed()
+    }
+
+    fn run<'a>(
+        &'a self,
+        _: &'a NodeHandle,
+        _: Duration,
+        argv: &'a [&'a str],
+    ) -> Access<'a, Output> {
+        async move {
+            let text = self.answer(&argv.join(" "))?;
+            // A failure is its code.
+            let code = text.parse().unwrap_or(0);
+            Ok(Output { code, stdout: text.into(), ..Output::default() })
+        }
+        .boxed()
+    }
+
+    fn upload<'a>(&'a self, _: &'a NodeHandle, _: NodeFile<'a>) -> Access<'a, ()> {
+        unreachable!()
+    }
+
+    fn open<'a>(&'a self, _: &'a NodeHandle, _: &'a [&'a str]) -> Access<'a, ProcessStream> {
+        unreachable!()
+    }
+}
 
 /// The files of all experiments.
 pub(crate) fn experiments() -> Vec<PathBuf> {

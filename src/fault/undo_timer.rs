@@ -11,9 +11,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use super::RETRY;
 use super::context::FaultContext;
 use super::error::FaultError;
+use super::record::Machine;
+use super::{CLOSED_WITHIN, RETRY};
 use crate::node::NodeState;
 
 /// The exit code of a script whose tools are not in the node.
@@ -124,7 +125,7 @@ impl UndoTimer {
         let script = format!(
             "{}\nsystemctl is-active --quiet {mark}.timer || exit 0\n{}",
             SHORT.lock(),
-            self.set_confirmed(),
+            self.set_confirmed(self.times.confirmed),
         );
         let output = context.run(&["sh", "-c", &script]).await?;
         match output.code {
@@ -133,9 +134,20 @@ impl UndoTimer {
         }
     }
 
+    /// How long after its injection, or its confirmation, the fault is undone. Where it closes the
+    /// way in, its hold counts from its request, and needs no time for a confirmation beyond the
+    /// first seconds.
+    pub(super) fn after(&self, closes_way_in: bool) -> Duration {
+        let confirmed = self.times.confirmed;
+        match closes_way_in {
+            true => confirmed.saturating_sub(CLOSED_WITHIN).max(CLOSED_WITHIN.min(confirmed)),
+            false => confirmed,
+        }
+    }
+
     /// Sets the timer that counts from the confirmation.
-    fn set_confirmed(&self) -> String {
-        let (mark, after) = (&self.mark, self.times.confirmed);
+    fn set_confirmed(&self, after: Duration) -> String {
+        let mark = &self.mark;
         let timer = set_timer(&format!("{mark}-confirmed"), after);
         format!("{timer} systemctl start --no-block {mark}.service")
     }
@@ -152,7 +164,7 @@ impl UndoTimer {
         // its own time counts from its injection.
         let confirmed = match context.docker {
             Some(_) => String::new(),
-            None => format!("({})\n", self.set_confirmed()),
+            None => format!("({})\n", self.set_confirmed(self.after(context.closes_way_in))),
         };
         let script = format!(
             "{}\nsystemctl is-active --quiet {}.timer || exit {NO_TICKET}\n{confirmed}{script}",
@@ -213,8 +225,8 @@ impl UndoTimer {
     }
 
     /// Starting the timer's unit is what it would do by itself.
-    pub(super) fn by_hand(&self, container: &str) -> String {
-        format!("docker exec {container} systemctl start {}.service", self.mark)
+    pub(super) fn by_hand(&self, machine: Machine<'_>) -> String {
+        machine.typed(&format!("systemctl start {}.service", self.mark))
     }
 }
 
@@ -243,7 +255,7 @@ mod tests {
             state.script = Box::new(move |_, argv| {
                 let text = argv.join(" ");
                 let (code, says) = match () {
-                    () if text.starts_with("ip -o addr") => {
+                    () if text.contains("ip -o addr show") => {
                         (0, "2: eth0 inet 172.18.0.3/16\n2: eth0 inet6 fc00::3/64")
                     }
                     () if text == "systemctl is-active kubelet" => (0, "active"),
@@ -291,7 +303,7 @@ mod tests {
         let error = refused(&engine, &cut).await;
         assert_eq!(
             error,
-            "inject the fault on node c-worker: its address 10.9.8.7 is on none of its interfaces eth+"
+            "inject the fault on node c-worker: its address 10.9.8.7 is on none of its interfaces"
         );
     }
 
@@ -337,10 +349,11 @@ mod tests {
                     *heard.lock().unwrap() = argv.last().cloned();
                     (1, "enough".into())
                 }
-                text if text.starts_with("ip -o addr") => {
+                text if text.contains("ip -o addr show") => {
                     (0, "2: eth0 inet 172.18.0.3/16\n2: eth0 inet6 fc00::3/64".into())
                 }
                 text if text == "systemctl is-active kubelet" => (0, "active".into()),
+                text if text.contains("cpu.max") => (0, "max 100000".into()),
                 text if text.contains("echo end") => (0, "now 7 70 S\nend".into()),
                 _ => (0, String::new()),
             });
@@ -383,7 +396,7 @@ mod tests {
                     heard.lock().unwrap().push((of(unit), of(after)));
                 }
                 match () {
-                    () if text.starts_with("ip -o addr") => {
+                    () if text.contains("ip -o addr show") => {
                         (0, "2: eth0 inet 172.18.0.3/16\n2: eth0 inet6 fc00::3/64".into())
                     }
                     () if text.contains("/dev/tcp/") => (0, "3 silent".into()),

@@ -400,7 +400,7 @@ mod tests {
             let error = AccessError { kind, message: "inspect".into(), hint: None };
             assert!(matches!(passing(FaultError::Access(error)), Ok(Look::NotYet(_))), "{kind:?}");
         }
-        let gone = FaultError::Gone { container: "c".into() };
+        let gone = FaultError::Gone { machine: "container c".into() };
         assert!(passing(gone).is_err_and(|error| error.is_gone()));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::detection::BY_COMMAND;
+use super::detection::{BY_COMMAND, SLOW_KUBELET};
 use super::topology::{NodeId, OwnerId, PodId, TaintId};
 pub use crate::timeline::Component;
 use crate::timeline::{Cut, Ends, FaultFacts, FaultTraits, Impact};
@@ -133,6 +133,7 @@ impl Action {
                 _ => Err("cuts in one direction, or from some nodes only, are not modelled"),
             },
             (Impact::Kubelet, _) => Ok(Action::StopKubelet { node }),
+            (Impact::KubeletSlow, _) => Err(SLOW_KUBELET),
             (Impact::ProcessGone, Ends::ByItself) => {
                 Ok(Action::KillComponent { node, component: component? })
             }

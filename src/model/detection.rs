@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::stats::{Between, Seconds};
 pub(super) use crate::timeline::defaults::{Grace, LEASE, PERIOD, REPORT, UPDATE};
-use crate::timeline::{Cut, FaultFacts, Tuning, defaults, minor_version};
+use crate::timeline::{Cut, FaultFacts, Impact, Tuning, defaults, minor_version};
 
 /// How a fault ends the heartbeats of the node that it hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub enum KubeletEnd {
     Never,
     /// Some heartbeats may get through.
     Unknown,
+    /// They come late, and some may not come in time.
+    Late,
     /// When a command of the user's takes effect, or they go on if it has another.
     ByCommand,
 }
@@ -45,6 +47,7 @@ impl KubeletEnd {
         match fault.traits.last_heartbeat {
             _ if fault.traits.by_command => KubeletEnd::ByCommand,
             _ if fault.cut == Some(Cut::Partly) => KubeletEnd::Unknown,
+            None if fault.traits.impact == Impact::KubeletSlow => KubeletEnd::Late,
             None => KubeletEnd::Never,
             Some(Duration::ZERO) => KubeletEnd::AtOnce,
             Some(delay) => {
@@ -150,6 +153,10 @@ pub struct Prediction {
 /// Why no fault by commands is predicted.
 pub(super) const BY_COMMAND: &str = "it is not known in advance when a command takes effect";
 
+/// Why no fault that slows a kubelet down is predicted.
+pub(super) const SLOW_KUBELET: &str =
+    "how late a throttled kubelet's heartbeats come is not known in advance";
+
 /// Why nothing can be predicted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Unpredictable {
@@ -161,6 +168,9 @@ pub enum Unpredictable {
         "which heartbeats a cut in one direction, or from some nodes, lets through is not known"
     )]
     PartlyCut,
+    /// The kubelet lacks CPU time.
+    #[error("{SLOW_KUBELET}")]
+    SlowKubelet,
     /// Commands inject the fault.
     #[error("{BY_COMMAND}")]
     ByCommand,
@@ -235,6 +245,7 @@ pub fn predict(
     match end {
         KubeletEnd::Never => return Err(Unpredictable::StillBeating),
         KubeletEnd::Unknown => return Err(Unpredictable::PartlyCut),
+        KubeletEnd::Late => return Err(Unpredictable::SlowKubelet),
         KubeletEnd::ByCommand => return Err(Unpredictable::ByCommand),
         KubeletEnd::AtOnce | KubeletEnd::Within { .. } => {}
     }

@@ -160,7 +160,7 @@ fn distinct<'a>(
 }
 
 fn target(fault: &FaultFinding) -> String {
-    if fault.kind.traits().impact == Impact::Kubelet {
+    if matches!(fault.kind.traits().impact, Impact::Kubelet | Impact::KubeletSlow) {
         return format!("the kubelet of {}", fault.target);
     }
     Component::on(fault.component, &fault.target)

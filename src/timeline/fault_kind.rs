@@ -15,6 +15,8 @@ pub enum Impact {
     SomeNetwork,
     /// The node's kubelet, and so its heartbeats; its pods go on.
     Kubelet,
+    /// The node's kubelet lacks CPU time: its heartbeats may come late, or not at all.
+    KubeletSlow,
     /// The process of a part of the control plane is gone.
     ProcessGone,
     /// The process of a part of the control plane is frozen.
@@ -135,6 +137,12 @@ impl FaultTraits {
     /// starting again.
     pub fn holds_down(&self) -> bool {
         self.impact == Impact::ProcessGone && self.ends == Ends::Undone
+    }
+
+    /// Whether only the container engine can do it. A machine that starts again by itself can be
+    /// asked from inside.
+    pub fn needs_engine(&self) -> bool {
+        self.engine.is_some() && self.ends != Ends::ByItself
     }
 
     /// Whether it is inside a node, where a timer can undo it: not at its machine, nor in the API,
@@ -273,6 +281,10 @@ kinds! {
     /// A node whose kubelet is frozen.
     KubeletPause "kubeletPause" ("freeze requested", "kubelet frozen", "kubelet unfrozen") ON_NODE {
         impact: Impact::Kubelet, last_heartbeat: Some(INSIDE),
+    }
+    /// A node whose kubelet lacks CPU time.
+    KubeletThrottle "kubeletThrottle" ("throttle requested", "kubelet throttled", "CPU limit removed") ON_NODE {
+        impact: Impact::KubeletSlow, may_cost_etcd: false,
     }
     /// A part of the control plane is held down.
     ComponentStop "componentStop" ("stop requested", "held down", "started again") ON_COMPONENT {}

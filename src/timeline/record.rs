@@ -90,7 +90,7 @@ pub enum FaultPhase {
     Requested,
     /// What else is on the node that is hit.
     AlsoHits,
-    /// What the injection waits for.
+    /// What the injection or the undo waits for.
     Waits,
     /// The call came back.
     Returned,

@@ -62,6 +62,10 @@ pub(crate) fn node_disconnect() {
     carried_out("node-disconnect");
 }
 
+pub(crate) fn node_freeze() {
+    carried_out("node-freeze");
+}
+
 pub(crate) fn recovered_after_a_kill() {
     let cluster = AnyCluster::new();
     let experiment = cluster.lab.experiment("kubelet-stop");

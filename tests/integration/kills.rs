@@ -48,8 +48,9 @@ const FAULTS: [&str; 17] = [
     "manifest: {object: {apiVersion: v1, kind: ConfigMap, metadata: {name: fault}}}",
 ];
 /// Those that need a real cluster.
-const ON_KIND: [&str; 6] = [
-    "nodeReboot: {target: {role: worker}}",
+const ON_KIND: [&str; 7] = [
+    "nodeReboot: {target: {role: worker}, hard: true}",
+    "kubeletThrottle: {target: {role: worker}, cpu: 5%}",
     "command: {target: {role: worker}, effect: nodeDown, inject: [docker, stop, '{node}'], confirm: {argv: [docker, inspect, '--format={{.State.Running}}', '{node}'], prints: 'false'}, undo: [docker, start, '{node}'], confirmUndone: {argv: [docker, inspect, '--format={{.State.Running}}', '{node}'], prints: 'true'}}",
     "deploymentPlace: {name: web, on: {role: worker, count: 1}}",
     "containerKill: {labels: {app: web}, count: 1}",

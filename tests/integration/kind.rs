@@ -32,6 +32,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("undo_timers_undo_what_nothing_else_undoes", super::undo_timer::undo_what_nobody_does),
         ("a_command_and_a_freeze", a_command_and_a_freeze),
         ("a_network_policy_and_an_object_whose_status_another_sets", objects_of_others),
+        ("a_kubelet_is_throttled", a_kubelet_is_throttled),
         ("api_server_down", api_server_down),
         ("worker_reboot_through_the_users_context", worker_reboot),
         (
@@ -54,6 +55,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("a_probe_on_the_target_is_refused", a_probe_on_the_target_is_refused),
         ("anycluster_kubelet_stop", super::anycluster::kubelet_stop),
         ("anycluster_node_disconnect", super::anycluster::node_disconnect),
+        ("anycluster_node_freeze", super::anycluster::node_freeze),
         ("anycluster_recovered_after_a_kill", super::anycluster::recovered_after_a_kill),
         (
             "anycluster_a_helper_image_that_is_not_there",
@@ -355,6 +357,16 @@ fn partitions() {
     lab.assert_clean();
 }
 
+/// Its node may stay Ready.
+fn a_kubelet_is_throttled() {
+    let lab = Lab::new();
+    judged(&lab.home.run(&["run", "-f", &lab.experiment("kubelet-throttle")]));
+    let report = lab.report("latest");
+    let what = report["findings"]["faults"][0]["confirmed"]["what"].as_str().unwrap().to_owned();
+    assert_eq!(what, "the kubelet may use 1% of one CPU");
+    lab.assert_clean();
+}
+
 fn one_fault(name: &str) {
     let lab = Lab::new();
     let output = lab.home.run(&["run", "-f", &lab.experiment(name)]);
@@ -447,7 +459,7 @@ fn worker_reboot() {
     let config =
         lab.home.file("user.kubeconfig", &kubeconfig().replace(&format!("kind-{CLUSTER}"), "home"));
     let before = std::fs::read_to_string(&config).unwrap();
-    let experiment = lab.altered("node-kill", &[("nodeKill", "nodeReboot")]);
+    let experiment = lab.altered("node-kill", &[("nodeKill: {", "nodeReboot: {hard: true, ")]);
     let path = config.to_string_lossy();
     let through = |context: &str| {
         lab.home.run(&["run", "-f", &experiment, "--context", context, "--kubeconfig", &path])

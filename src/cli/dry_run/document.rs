@@ -126,6 +126,9 @@ pub(super) struct Step {
     /// What it would hit now, and what would refuse it, in words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub now: Vec<String>,
+    /// The commands of the user's that inject and check it, for the first candidate.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
     /// How it would be undone, by candidate; empty: it can't be said before there is a cluster.
     pub undo: Vec<String>,
     /// Who leads, where the target depends on it.
@@ -278,7 +281,16 @@ impl Step {
         let (shown, more) = of_many(&self.now, MOST_HITS);
         let more = (more > 0).then(|| format!("and {more} more; `-o json` lists all"));
         let now = shown.iter().cloned().chain(more);
-        now.chain(undo).chain(timer).chain(self.leaders.clone()).chain(predicted).collect()
+        let commands = self.commands.iter().map(|command| match &self.candidates[..] {
+            [] | [_] => command.clone(),
+            [first, ..] => format!("{command} (on {first})"),
+        });
+        now.chain(commands)
+            .chain(undo)
+            .chain(timer)
+            .chain(self.leaders.clone())
+            .chain(predicted)
+            .collect()
     }
 
     fn hit(&self) -> String {

@@ -24,6 +24,7 @@ use crate::engine::plan::pods;
 use crate::engine::session;
 use crate::experiment::{Ask, Count, Experiment, Fault, From, HttpAsk, Parsed};
 use crate::fault::{self, ObjectFaultRecord};
+use crate::plan::preview::Preview;
 use crate::plan::{self, Endpoints, Known, Node, Plan, PlannedStep, Request, each};
 use crate::prediction::{ClusterModel, Predicted, Predictions, Quantity, SEED, TRIALS};
 use crate::report::json;
@@ -274,12 +275,15 @@ async fn step_of(
         real::refuse_lost_address(nodes, fault, candidates).await?;
     }
     let model = handle.is_some_and(ClusterHandle::is_model);
-    let undo_on = |node: &&Node| match model {
-        true => fault::describe_in_model(fault, &node.name),
-        false => plan::preview::undo_on_node(fault, node, step.number, *undo_after),
+    let by_api = handle.is_some_and(|handle| matches!(handle.nodes, Nodes::Api(_)));
+    let preview = |node: &&Node| match model {
+        true => Preview { undo: fault::describe_in_model(fault, &node.name), commands: Vec::new() },
+        false => plan::preview::on_node(fault, node, step.number, *undo_after, !by_api),
     };
+    let previews: Vec<Preview> = candidates.iter().map(preview).collect();
+    let commands = previews.first().map_or_else(Vec::new, |first| first.commands.clone());
     let undo = match fault.target() {
-        Some(_) => candidates.iter().map(undo_on).collect(),
+        Some(_) => previews.into_iter().map(|preview| preview.undo).collect(),
         None => {
             let cluster = handle.map(|handle| &handle.cluster);
             let undo = fault::preview_undo(fault, cluster).await.map_err(RunError::refused_by)?;
@@ -315,6 +319,7 @@ async fn step_of(
             seconds_after_request: undo_after.requested.into(),
         }),
         now,
+        commands,
         undo,
         leaders: by_lead.filter(|_| handle.is_some()).map(|_| plan::who_leads(&known.leaders)),
         detection_within_seconds: predicted

@@ -113,6 +113,11 @@ pub(crate) trait Backend {
     }
     /// Makes a fault; ends when it is confirmed.
     async fn inject(&self, fault: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError>;
+    /// Whether a fault is out of our reach as soon as it is in effect, so that it counts from its
+    /// request, as the timer does that undoes it.
+    fn is_out_of_reach(&self, _fault: &UndoEntry) -> bool {
+        false
+    }
     /// Sets the timer that undoes a fault without us anew, when all targets of its step are
     /// confirmed. Whether it was set: not where there is none.
     async fn set_timer_anew(&self, _fault: &UndoEntry) -> bool {

@@ -350,6 +350,13 @@ impl Backend for RealBackend<'_> {
         }
     }
 
+    fn is_out_of_reach(&self, undo: &UndoEntry) -> bool {
+        match undo {
+            UndoEntry::Fault(undo) => self.tools.docker.is_none() && fault::closes_way_in(undo),
+            _ => false,
+        }
+    }
+
     async fn set_timer_anew(&self, undo: &UndoEntry) -> bool {
         match undo {
             UndoEntry::Fault(undo) => match self.tools.way() {
@@ -371,25 +378,18 @@ impl Backend for RealBackend<'_> {
 
 /// Refuses what needs a machine's power switch, where the cluster is reached through its API alone.
 pub(crate) fn refuse_without_engine(experiment: &Experiment) -> Result<(), RunError> {
-    let why = |kind: FaultKind| {
-        let traits = kind.traits();
-        match traits.impact {
-            _ if traits.engine.is_some() => Some("acts on the node's machine"),
-            // Its script would freeze itself.
-            Impact::MachineFrozen => Some("would also freeze the helper pod"),
-            _ => None,
-        }
-    };
-    kinds_of_faults(experiment).find_map(|kind| Some((kind, why(kind)?))).map_or(
-        Ok(()),
-        |(kind, why)| {
-            let text = format!("{kind} {why}: it can't be done through the Kubernetes API");
+    match kinds_of_faults(experiment).find(|kind| kind.traits().needs_engine()) {
+        None => Ok(()),
+        Some(kind) => {
+            let text = format!(
+                "{kind} acts on the node's machine: it can't be done through the Kubernetes API"
+            );
             Err(RunError::refused(text).hint(
-                "use `nodeDisconnect` or `kubeletStop` (to the rest of the cluster, the node is \
-                 dead), or `command` with a tool that switches the machine off",
+                "use `nodeDisconnect`, `nodeFreeze` or `nodeReboot`, or `command` with a tool that \
+                 switches the machine off",
             ))
-        },
-    )
+        }
+    }
 }
 
 /// Whether something is done inside nodes: a fault, or a probe that asks from there.

@@ -71,6 +71,12 @@ impl StateDir {
         Self { path, cluster }
     }
 
+    /// The same under the name that people know, where its path has only what tells it from others.
+    pub(crate) fn called(&self, name: Option<&str>) -> Self {
+        let cluster = name.unwrap_or(&self.cluster).to_owned();
+        Self { path: self.path.clone(), cluster }
+    }
+
     /// Makes it when absent.
     pub(crate) fn make(self) -> Result<Self, RunError> {
         let path = &self.path;
@@ -286,6 +292,16 @@ mod tests {
             state.lock().unwrap_err().message.starts_with("another run"),
             "nothing of the watchdog's is left"
         );
+    }
+
+    #[test]
+    fn a_lock_that_is_taken_names_the_context() {
+        let root = tempfile::tempdir().unwrap();
+        let of_run = StateDir::of_identity(root.path(), "prod-eu", "uid-1").make().unwrap();
+        let _lock = of_run.lock().unwrap();
+        let found = StateDir::all(root.path()).unwrap().remove(0).called(Some("prod-eu"));
+        let refused = found.lock().unwrap_err().message;
+        assert!(refused.contains("in progress in cluster prod-eu (process"), "{refused}");
     }
 
     #[test]

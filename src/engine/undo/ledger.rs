@@ -239,11 +239,19 @@ impl Entry {
         self.access.is_some() && matches!(self.undo, UndoEntry::Fault(_))
     }
 
+    /// The context that leads to its cluster, where that is reached through its API alone.
+    pub(crate) fn context(&self) -> Option<&str> {
+        match &self.access {
+            Some(Access::Api { context, .. }) => Some(context),
+            _ => None,
+        }
+    }
+
     /// Where it is to be undone, for people; `cluster` is what its state directory is called.
     pub(crate) fn place(&self, cluster: &str) -> String {
-        match &self.access {
-            Some(Access::Api { context, .. }) => format!("cluster of context {context}"),
-            _ => format!("cluster {cluster} on {}", self.engine),
+        match self.context() {
+            Some(context) => format!("cluster of context {context}"),
+            None => format!("cluster {cluster} on {}", self.engine),
         }
     }
 }

@@ -36,7 +36,7 @@ const RETRY: Duration = Duration::from_millis(500);
 /// How often to report what is still waited for.
 const TELL: Duration = Duration::from_secs(10);
 /// What an undo finds where somebody has deleted the cluster.
-const GONE: &str = "its container is gone: nothing is left to undo";
+const GONE: &str = "it no longer exists: nothing is left to undo";
 /// What a verification finds where somebody has switched off a node that the fault left on.
 const OFF: &str = "the node is not running: there is nothing to verify";
 /// How long a helper pod may run that undoes what a dead run has left.
@@ -179,6 +179,11 @@ impl Tools {
     }
 
     async fn works(&self, undo: &fault::Undo) -> Result<String, RunError> {
+        if undo.is_by_command() && self.way().is_err() {
+            return Ok(
+                "its commands say so; the cluster cannot be reached to check the node".into()
+            );
+        }
         let runs = match fault::stays_up(undo, self.way()?).await {
             Ok(fault::Found::Runs(runs)) => runs,
             Ok(fault::Found::NodeOff) => return Ok(OFF.into()),
@@ -206,7 +211,11 @@ impl Tools {
             FaultPhase::NotUndone => not_undone = Some(detail),
             _ => progress(phase, detail),
         };
-        let result = fault::undo(undo, self.way()?, &mut heard).await;
+        let way = match self.way() {
+            Err(_) if undo.is_by_command() => Way::NOWHERE,
+            way => way?,
+        };
+        let result = fault::undo(undo, way, &mut heard).await;
         match (result, not_undone) {
             // A container that is gone needs no undo: somebody deleted the cluster.
             (Err(error), _) if error.is_gone() => {
@@ -449,7 +458,16 @@ impl Tools {
         if let (Some(access @ Access::Api { helper_image, .. }), true) =
             (&entry.access, entry.needs_helper())
         {
-            let cluster = tools.connected(access).await?;
+            let cluster = match &entry.undo {
+                // A command needs no cluster: where that is away, only the node is not looked at.
+                UndoEntry::Fault(undo) if undo.is_by_command() => {
+                    match tools.connected_within(access, Duration::ZERO).await {
+                        Ok(cluster) => cluster,
+                        Err(_) => return Ok(tools),
+                    }
+                }
+                _ => tools.connected(access).await?,
+            };
             tools.helpers = Some(HelperPods::new(HelperSpec {
                 cluster: cluster.clone(),
                 namespace: namespace_of(&entry.run),

@@ -139,7 +139,7 @@ fn shared_nodes(check: &Check) {
 fn addresses_are_kept(check: &Check) {
     let faults = check.faults();
     for PlacedFault { step, fault, place, .. } in &faults {
-        let Fault::NodeReboot { target } = fault else { continue };
+        let Fault::NodeReboot { target, .. } = fault else { continue };
         let hits_several = |target: &NodeSelector| target.count != Count::default();
         let around = faults
             .iter()

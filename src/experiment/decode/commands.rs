@@ -68,8 +68,13 @@ fn check(cx: &Cx, node: &Node) -> Option<Check> {
 
 fn argv(cx: &Cx, node: &Node) -> Option<Vec<String>> {
     if let Some(line) = node.text().filter(|line| !line.is_empty()) {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let hint = format!("commands run without a shell: write `[{}]`", words.join(", "));
+        let hint = match words(line) {
+            Some(words) => format!("commands run without a shell: write `{}`", flow_list(&words)),
+            None => {
+                let words = ["sh", "-c", line].map(str::to_owned);
+                format!("commands run without a shell; with one: `{}`", flow_list(&words))
+            }
+        };
         return cx.expected_hint(node, "a list of arguments", hint);
     }
     let argument: Decode<String> = argument;
@@ -86,6 +91,10 @@ fn argument(cx: &Cx, node: &Node) -> Option<String> {
         return cx.expected_hint(node, "a string", hint);
     }
     let argument = text(cx, node)?;
+    if let Some((found, meant)) = misspelt(&argument) {
+        let hint = format!("did you mean `{{{meant}}}`?");
+        return cx.error_hint(node.focus(), format!("unknown placeholder `{{{found}}}`"), hint);
+    }
     let known = |name: &str| match Placeholder::named(name) {
         Some(_) => Ok(String::new()),
         None => Err(name.to_owned()),
@@ -98,6 +107,48 @@ fn argument(cx: &Cx, node: &Node) -> Option<String> {
             cx.error_hint(node.focus(), format!("unknown placeholder `{{{name}}}`"), hint)
         }
     }
+}
+
+/// A placeholder with blanks in its braces, which would be passed on as it is, and what was meant.
+/// What else has blanks there is a program of awk, or JSON.
+fn misspelt(argument: &str) -> Option<(&str, String)> {
+    argument.split('{').skip(1).find_map(|behind| {
+        let (found, _) = behind.split_once('}')?;
+        let name = found.trim();
+        let meant = Placeholder::NAMES.into_iter().find(|known| known.eq_ignore_ascii_case(name));
+        let label = name.strip_prefix("label:").map(|key| format!("label:{}", key.trim()));
+        (name != found).then_some((found, meant.map(str::to_owned).or(label)?))
+    })
+}
+
+/// A line's words as a shell would see them; `None`: it needs a shell.
+fn words(line: &str) -> Option<Vec<String>> {
+    if line.contains(['|', '&', ';', '<', '>', '$', '`', '*', '?']) {
+        None
+    } else {
+        shlex::split(line)
+    }
+}
+
+/// A list as YAML writes it on one line.
+fn flow_list(words: &[String]) -> String {
+    let plain = |word: &str| {
+        word.trim_start_matches(['-', '/', '.']).starts_with(|c: char| c.is_ascii_alphabetic())
+            && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=@+".contains(c))
+            && text_needs_no_quotes(word)
+    };
+    let word = |word: &String| match plain(word) {
+        true => word.clone(),
+        false => format!("'{}'", word.replace('\'', "''")),
+    };
+    format!("[{}]", words.iter().map(word).collect::<Vec<_>>().join(", "))
+}
+
+/// Whether YAML reads a plain word as a text: `true` and `.inf` are something else.
+fn text_needs_no_quotes(word: &str) -> bool {
+    let lower = word.to_ascii_lowercase();
+    !["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&lower.as_str())
+        && lower.trim_start_matches(['-', '+', '.']).parse::<f64>().is_err()
 }
 
 #[cfg(test)]
@@ -136,6 +187,40 @@ mod tests {
             shell.contains("expected a list of arguments") && shell.contains("`[docker, stop, x]`"),
             "{shell}"
         );
+        // Each list that a hint shows is what it says, in YAML.
+        for (line, argv) in [
+            ("virsh start '{node}'", &["virsh", "start", "{node}"][..]),
+            ("virsh start {node}", &["virsh", "start", "{node}"]),
+            ("aws --ids a:b -n 5 \"it's\" yes", &["aws", "--ids", "a:b", "-n", "5", "it's", "yes"]),
+            ("echo a, '' {node}: #x", &["echo", "a,", "", "{node}:", "#x"]),
+            ("docker ps | grep '{node}'", &["sh", "-c", "docker ps | grep '{node}'"]),
+            ("echo \"$HOME", &["sh", "-c", "echo \"$HOME"]),
+        ] {
+            let written = format!("'{}'", line.replace('\'', "''"));
+            let shown = problem("[docker, stop, '{node}']", &written);
+            let list = shown.rsplit_once(": `").or(shown.rsplit_once("write `")).unwrap().1;
+            let list = list.split("]`").next().unwrap();
+            let read = problem("[docker, stop, '{node}']", &format!("{list}]"));
+            assert_eq!(read, "", "{line}: {shown}");
+            let (found, _) =
+                decoded(&FAULT.replace("[docker, stop, '{node}']", &format!("{list}]")), step);
+            let Some(Step::Fault { fault: Fault::Command { commands, .. }, .. }) = found else {
+                panic!("{found:?}")
+            };
+            assert_eq!(commands.inject, argv, "{line}");
+        }
+        for (found, meant) in
+            [("{node }", "{node}"), ("{ Address}", "{address}"), ("{ label: a/b}", "{label:a/b}")]
+        {
+            let problem = problem("stop, '{node}'", &format!("stop, 'x-{found}'"));
+            let wanted = format!("unknown placeholder `{found}`");
+            let hint = format!("did you mean `{meant}`?");
+            assert!(problem.contains(&wanted) && problem.contains(&hint), "{problem}");
+        }
+        assert!(
+            problem("stop, '{node}'", "stop, '{Node}'").contains("unknown placeholder `{Node}`")
+        );
+        assert_eq!(problem("stop, '{node}'", "stop, '{ print $1 }', '{ print }'"), "");
         let bare = problem("[docker, stop, '{node}']", "[docker, stop, {node}]");
         assert!(bare.contains("a placeholder needs quotes"), "{bare}");
         let unknown = problem("stop, '{node}'", "stop, '{providerId}'");

@@ -8,7 +8,7 @@ use super::fields::{Cx, Decode, Fields};
 use super::node::{self, target};
 use super::reference::object;
 use super::scalar::{
-    choice, count, dns_label, duration, flag, label_value, positive, qualified_name,
+    choice, count, dns_label, duration, flag, label_value, percent, positive, qualified_name,
 };
 use crate::experiment::schema::{
     AppliedObject, Commands, Count, Direction, DrainOptions, Fault, NodeSelector, PodSelector,

@@ -157,6 +157,17 @@ pub(crate) fn share(cx: &Cx, node: &Node) -> Option<f64> {
 
 const SHARE: &str = "a share such as `5%`, or a number from 0 to 1";
 
+/// Whole percents, 1 to 100.
+pub(crate) fn percent(cx: &Cx, node: &Node) -> Option<u32> {
+    cx.reads(|| json!({"type": "string", "pattern": "^([1-9][0-9]?|100)%$"}))?;
+    let text = node.text().unwrap_or_default();
+    let found = text.strip_suffix('%').and_then(|number| number.parse().ok());
+    match found.filter(|percent| (1..=100).contains(percent)) {
+        Some(percent) => Some(percent),
+        None => cx.expected(node, "whole percents from `1%` to `100%`"),
+    }
+}
+
 /// A whole number, 0 or more.
 pub(crate) fn count(cx: &Cx, node: &Node) -> Option<u32> {
     cx.reads(|| json!({"type": "integer", "minimum": 0}))?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::timeline::CommandEffect;
+use crate::timeline::{CommandEffect, readable};
 
 /// What injects a fault on a node, shows that it is there, undoes it, and shows that it is gone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,34 @@ pub struct Check {
     /// What its output must be, without the blanks around it. Default: anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prints: Option<String>,
+}
+
+impl Commands {
+    /// All but the undo, a line each, for people.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let check = |check: &Check| {
+            let prints = check.prints.as_ref();
+            typed(&check.argv) + &prints.map_or(String::new(), |it| format!(" (prints `{it}`)"))
+        };
+        let lines = [
+            format!("inject: {}", typed(&self.inject)),
+            format!("confirm: {}", check(&self.confirm)),
+            format!("confirmUndone: {}", check(&self.confirm_undone)),
+        ];
+        lines.map(|line| readable(&line)).into()
+    }
+}
+
+/// As a person would type it.
+pub(crate) fn typed(argv: &[String]) -> String {
+    let plain = |text: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_./:=@%+,".contains(c))
+    };
+    let word = |text: &String| match plain(text) {
+        true => text.clone(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    };
+    argv.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// What stands for a fact of the target, in braces: `{node}`.
@@ -120,6 +148,22 @@ mod tests {
             assert_eq!(of(kept), kept);
         }
         assert_eq!(of("{{.Name}}-{node}"), "{{.Name}}-<node>");
+    }
+
+    #[test]
+    fn commands_are_shown_as_they_are_typed() {
+        let argv = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let commands = Commands {
+            effect: CommandEffect::Other,
+            inject: argv(&["sh", "-c", "echo a"]),
+            confirm: Check { argv: argv(&["is-off", "w"]), prints: Some("shut off".into()) },
+            undo: argv(&["on", "w"]),
+            confirm_undone: Check { argv: argv(&["is-on", "w"]), prints: None },
+            timeout: Duration::from_secs(1),
+        };
+        let inject = "inject: sh -c 'echo a'";
+        let wanted = [inject, "confirm: is-off w (prints `shut off`)", "confirmUndone: is-on w"];
+        assert_eq!(commands.lines(), wanted);
     }
 
     #[test]

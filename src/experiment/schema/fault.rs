@@ -27,9 +27,12 @@ macro_rules! every_fault {
             NodeKill {
                 target: NodeSelector = node,
             }
-            /// Power off and on again immediately.
+            /// The node shuts down and starts again immediately.
             NodeReboot {
                 target: NodeSelector = node,
+                /// Whether it reboots without a shutdown, as after a power loss. Default: false.
+                #[serde(default)]
+                hard: bool = |fields| fields.or("hard", false, flag),
             }
             /// A freeze (`docker pause`).
             NodePause {
@@ -51,6 +54,13 @@ macro_rules! every_fault {
             /// The kubelet freezes (SIGSTOP): the node's pods keep answering.
             KubeletPause {
                 target: NodeSelector = node,
+            }
+            /// The kubelet gets little CPU time (systemd's `CPUQuota`): its heartbeats come late.
+            KubeletThrottle {
+                target: NodeSelector = node,
+                /// How much of one CPU the kubelet may use, from `1%` to `100%`.
+                #[serde(rename = "cpuPercent")]
+                cpu: u32 = |fields| fields.required("cpu", percent),
             }
             /// A control-plane component is stopped and kept down: its static pod's manifest is
             /// moved away.
@@ -310,6 +320,7 @@ impl Field for Box<Taint> {}
 impl Field for Box<Commands> {}
 impl Field for Direction {}
 impl Field for u32 {}
+impl Field for bool {}
 impl Field for Option<String> {}
 /// Where pods are moved to: nothing happens to these nodes.
 impl Field for Box<NodeSelector> {}
@@ -518,7 +529,7 @@ impl Fault {
                 let hint = "`target: {role: control-plane}`";
                 Some((format!("only a control plane runs {part}"), Some(hint)))
             }
-            (TargetKind::Node, Impact::Kubelet) if balancer => {
+            (TargetKind::Node, Impact::Kubelet | Impact::KubeletSlow) if balancer => {
                 Some(("the load balancer has no kubelet".into(), None))
             }
             (TargetKind::Node, Impact::Network | Impact::SomeNetwork)

@@ -22,7 +22,7 @@ use crate::timeline::ObjectRef;
 
 pub(crate) use applied_object::{AppliedObject, Sign, is_path};
 pub(crate) use blast_radius::{Affected, BlastRadius, Excess};
-pub(crate) use commands::{Check, Commands, Placeholder, fill};
+pub(crate) use commands::{Check, Commands, Placeholder, fill, typed};
 pub(crate) use expectation::{
     Bound, DEFAULT_WINDOW, During, ErrorTime, Expectation, every_expectation,
 };

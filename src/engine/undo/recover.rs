@@ -569,7 +569,9 @@ async fn remove_helpers(
         pending.any(|entry| matches!(entry.undo, UndoEntry::Namespace { .. }))
     };
     for entry in helped.iter().filter(|entry| !is_pending(&entry.run)) {
-        if let (Ok(tools), Some(access)) = (tools_of(entry).await, &entry.access) {
+        if let (Ok(tools), Some(access)) = (tools_of(entry).await, &entry.access)
+            && tools.helpers.is_some()
+        {
             let name = namespace_of(&entry.run);
             let _ = tools.namespace(&entry.run, &name, access, &mut |_, _| {}).await;
         }
@@ -628,8 +630,9 @@ mod tests {
     use crate::engine::undo::ledger::RunRef;
     use crate::engine::undo::settings::SettingsFiles;
     use crate::engine::undo::settings::tests::{api, files, tuning};
-    use crate::experiment::{Fault, NodeSelector};
+    use crate::experiment::{Check, Commands, Fault, NodeSelector};
     use crate::fault::NodeTarget;
+    use crate::timeline::CommandEffect;
 
     /// A ledger that has the start of a node which is down on engine `e`, and then one on an
     /// engine that is gone.
@@ -665,6 +668,59 @@ mod tests {
             }),
             _ => Err(RunError::failed("the engine is gone")),
         }
+    }
+
+    /// Its API server is what the machine took with it that the command switched off.
+    #[tokio::test]
+    async fn a_command_is_undone_where_the_cluster_cannot_be_reached() {
+        let root = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            std::fs::write(root.path().join(name), text).unwrap();
+            root.path().join(name)
+        };
+        let nowhere = "{apiVersion: v1, kind: Config, current-context: x,
+            contexts: [{name: x, context: {cluster: x, user: x}}], users: [{name: x, user: {}}],
+            clusters: [{name: x, cluster: {server: 'http://127.0.0.1:9'}}]}";
+        let access = Access::Api {
+            kubeconfig: vec![file("kubeconfig", nowhere)],
+            context: "x".into(),
+            identity: "uid".into(),
+            helper_image: "busybox".into(),
+        };
+        let machine = root.path().join("on");
+        let argv = |words: &[&str]| -> Vec<String> {
+            words
+                .iter()
+                .map(|word| (*word).to_owned())
+                .chain([machine.display().to_string()])
+                .collect()
+        };
+        let check = |words| Check { argv: argv(words), prints: None };
+        let commands = Commands {
+            effect: CommandEffect::NodeDown,
+            inject: argv(&["rm"]),
+            confirm: check(&["test", "!", "-e"]),
+            undo: argv(&["touch"]),
+            confirm_undone: check(&["test", "-e"]),
+            timeout: Duration::from_secs(10),
+        };
+        let fault =
+            Fault::Command { target: NodeSelector::default(), commands: Box::new(commands) };
+        let target = NodeTarget {
+            node: "w".into(),
+            container_id: "uid-w".into(),
+            container_name: "w".into(),
+            role: NodeRole::Worker,
+            addresses: Default::default(),
+            cluster: String::new(),
+        };
+        let undo = fault::planned(&fault, &target, "r", 0, Duration::ZERO);
+        let mut ledger = Ledger::open(&root.path().join("ledger")).unwrap();
+        let run_ref = RunRef { run: "r", engine: "api", access: Some(&access) };
+        ledger.record(run_ref, UndoEntry::Fault(undo)).unwrap();
+        let left = matching(&mut ledger, |_| true, Tools::of_entry, &mut |_, _| {}).await;
+        assert!(left.is_empty() && machine.exists(), "{left:?}");
+        assert!(ledger.pending().is_empty());
     }
 
     #[tokio::test]

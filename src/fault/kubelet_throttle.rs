@@ -178,7 +178,8 @@ mod tests {
     #[tokio::test]
     async fn a_kubelet_that_has_a_limit_is_not_hit() {
         let plan = samples::plan_of(&samples::fault(FaultKind::KubeletThrottle)).unwrap();
-        let docker = node("200000 100000").connect().await;
+        let engine = node("200000 100000");
+        let docker = engine.connect().await;
         let error = inject(&plan, &docker, &mut |_, _| {}).await.unwrap_err().to_string();
         assert!(error.ends_with("its kubelet is already limited to 200% of one CPU"), "{error}");
     }

@@ -192,7 +192,7 @@ mod tests {
             ("virsh start '{node}'", &["virsh", "start", "{node}"][..]),
             ("virsh start {node}", &["virsh", "start", "{node}"]),
             ("aws --ids a:b -n 5 \"it's\" yes", &["aws", "--ids", "a:b", "-n", "5", "it's", "yes"]),
-            ("echo a, '' {node}: #x", &["echo", "a,", "", "{node}:", "#x"]),
+            ("echo a, '' {node}: a#x", &["echo", "a,", "", "{node}:", "a#x"]),
             ("docker ps | grep '{node}'", &["sh", "-c", "docker ps | grep '{node}'"]),
             ("echo \"$HOME", &["sh", "-c", "echo \"$HOME"]),
         ] {

@@ -189,6 +189,7 @@ mod tests {
                 "deploymentPlace" => "name: web, on: {role: worker}",
                 "podDelete" | "containerKill" => "labels: {app: web}",
                 "nodeTaint" => "target: {role: worker}, key: disk, effect: NoSchedule",
+                "kubeletThrottle" => "target: {role: worker}, cpu: 5%",
                 "manifest" => "object: {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}",
                 "command" => {
                     "target: {role: worker}, effect: other, inject: [a], confirm: [b], undo: [c], confirmUndone: [d]"
@@ -202,6 +203,21 @@ mod tests {
             let (found, problems) = decoded(&yaml, step);
             let Some(Step::Fault { fault, hold, .. }) = found else { panic!("{name}: {problems}") };
             assert_eq!((fault.kind().name(), hold), (*name, Duration::from_secs(15)));
+        }
+    }
+
+    #[test]
+    fn a_throttled_kubelet_has_whole_percents() {
+        let of = |cpu: &str| {
+            let yaml = "{fault: {kubeletThrottle: {target: {role: worker}, cpu: CPU}}, for: 1s}";
+            decoded(&yaml.replace("CPU", cpu), step)
+        };
+        let (found, problems) = of("1%");
+        let Some(Step::Fault { fault, .. }) = found else { panic!("{problems}") };
+        assert!(matches!(fault, Fault::KubeletThrottle { cpu: 1, .. }), "{fault:?}");
+        for wrong in ["0%", "101%", "50m", "0.5", "1.5%", "-5%"] {
+            let (_, problems) = of(wrong);
+            assert!(problems.contains("expected whole percents from `1%` to `100%`"), "{problems}");
         }
     }
 

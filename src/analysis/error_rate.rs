@@ -36,7 +36,6 @@ impl Count {
 #[derive(Debug)]
 pub(super) struct RollingRate {
     window: Seconds,
-    /// The slots of a window.
     slots: u64,
     ring: Vec<Slot>,
     first: u64,

@@ -35,7 +35,6 @@ const LEAST_SLACK_NS: u64 = 20_000_000;
 /// A control probe that took less than this was not slow.
 const LEAST_SLOW_NS: u64 = 50_000_000;
 
-/// Whether a timeout was noticed late.
 fn is_noticed_late(timeout: u64, took: u64) -> bool {
     took > timeout.saturating_add((timeout / NOTICED).max(LEAST_SLACK_NS))
 }

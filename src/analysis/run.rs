@@ -8,7 +8,6 @@ use crate::stats::Seconds;
 use crate::timeline::Record;
 
 pub(super) struct Run<'a> {
-    /// Its +0.
     pub zero: Zero,
     /// Since when the steady state held before the first fault.
     pub steady_since: Option<Seconds>,

@@ -202,7 +202,6 @@ impl Tracker {
         self.current += 1;
     }
 
-    /// All windows, in order.
     pub(super) fn finish(mut self) -> Vec<Window> {
         self.leave();
         self.windows

@@ -19,7 +19,6 @@ use crate::experiment::{Cluster, Parsed};
 use crate::kind_config::{KindConfig, Kubernetes};
 use crate::report::view;
 
-/// The command, as it was typed.
 pub(super) struct Command<'a> {
     pub execution: &'a Execution,
     /// How often each experiment is run.
@@ -48,7 +47,6 @@ impl<'a> Command<'a> {
         Self { execution, repeat, env, outputs, abort, environment, warned, watch, retunes }
     }
 
-    /// The cluster that an experiment is to run on.
     pub(super) fn wanted(&self, parsed: &Parsed) -> Result<ClusterSpec, RunError> {
         let access = &self.execution.access;
         if self.execution.is_embedded() {

@@ -11,7 +11,6 @@ use crate::timeline::{Endpoint, NodeRole, counted};
 pub(super) struct ExpectedCluster {
     /// Its nodes and settings, with the experiment's workload on it.
     pub model: ClusterModel,
-    /// What it is, for people.
     pub name: String,
 }
 

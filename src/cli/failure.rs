@@ -90,7 +90,6 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// An error as it is printed.
 pub(super) fn text_of(error: &RunError) -> String {
     let mut text = format!("error: {}", error.message);
     for cause in &error.causes {

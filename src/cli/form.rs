@@ -47,7 +47,6 @@ impl Form {
         matches!(self, Form::Text | Form::Wide)
     }
 
-    /// Writes one document for all of these.
     pub(super) fn write(
         self,
         parts: &[Part<View<'_>>],

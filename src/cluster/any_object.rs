@@ -10,7 +10,6 @@ use super::connect::Cluster;
 use super::error::ClusterError;
 use super::labels::{Marked, RUN_LABEL, mark_of};
 
-/// A kind as the server has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ServedKind {
@@ -20,7 +19,6 @@ pub(crate) struct ServedKind {
     pub namespaced: bool,
 }
 
-/// An object as it is now.
 #[derive(Clone, Debug)]
 pub(crate) struct AnyObject {
     pub uid: String,

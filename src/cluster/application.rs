@@ -13,7 +13,6 @@ use super::objects::Service;
 use super::query::{self, any, selector};
 use crate::timeline::Endpoint;
 
-/// A Service of an application.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Application {
     pub namespace: String,

@@ -188,7 +188,6 @@ impl Cluster {
         &self.server
     }
 
-    /// How it was reached.
     pub(crate) fn context_facts(&self) -> ContextFacts {
         let Self { context, server, user, .. } = self;
         ContextFacts { name: context.clone(), server: server.clone(), user: user.clone() }

@@ -64,7 +64,6 @@ pub(crate) struct Eviction {
     pub dry_run: bool,
 }
 
-/// A pod on a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PodOnNode {
     pub namespace: String,

@@ -289,7 +289,6 @@ impl ExecPlugin {
     }
 }
 
-/// The header of a token.
 pub(super) fn bearer(token: &str) -> Result<HeaderValue, InvalidHeaderValue> {
     let mut value = HeaderValue::try_from(format!("Bearer {token}"))?;
     value.set_sensitive(true);

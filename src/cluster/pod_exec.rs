@@ -22,7 +22,6 @@ pub(crate) struct PodProcess {
     process: AttachedProcess,
 }
 
-/// The streams of a command in a pod.
 pub(crate) struct PodStreams {
     pub input: Pin<Box<dyn AsyncWrite + Send>>,
     pub output: Pin<Box<dyn Stream<Item = io::Result<Vec<u8>>> + Send>>,

@@ -63,7 +63,6 @@ pub(crate) struct ServicePort {
     pub name: Option<String>,
     pub port: u16,
     pub protocol: String,
-    /// On each node.
     pub node_port: Option<u16>,
 }
 
@@ -150,7 +149,6 @@ impl Cluster {
         Ok(found.data.into_iter().flatten().map(|(key, value)| (key, Secret(value.0))).collect())
     }
 
-    /// The Services of all namespaces.
     pub(crate) async fn services(&self) -> Result<Vec<Service>, ClusterError> {
         let api: Api<objects::Service> = Api::all(self.client());
         let found = self.list_all("list the Services", api, ListParams::default()).await?;

@@ -39,7 +39,6 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saved {
     pub experiment: String,
-    /// The number of runs.
     pub runs: usize,
     /// The number of older ones in whose place they are.
     pub replaced: Option<usize>,

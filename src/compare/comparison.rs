@@ -129,12 +129,10 @@ impl Comparison {
         })
     }
 
-    /// The quantities with this verdict.
     pub fn with(&self, verdict: Verdict) -> impl Iterator<Item = &Difference> {
         self.quantities.iter().filter(move |one| one.verdict == verdict)
     }
 
-    /// Whether every quantity is decided.
     pub fn is_decided(&self) -> bool {
         let decided = self.quantities.iter().all(|one| one.verdict.is_decided());
         decided && !self.quantities.is_empty()

@@ -31,7 +31,6 @@ impl Default for Floor {
     }
 }
 
-/// A part of a floor, as it is typed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FloorPart {
     Relative(f64),

@@ -55,10 +55,7 @@ pub(crate) struct Endpoint {
 pub(crate) enum EndpointError {
     /// Nothing names an engine and no socket is where one is expected.
     #[error("find a container engine: no socket at {}", .looked.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "))]
-    NotFound {
-        /// Where was looked.
-        looked: Vec<PathBuf>,
-    },
+    NotFound { looked: Vec<PathBuf> },
     /// The docker context that is in use does not exist.
     #[error("find docker context {name}, named by {origin}")]
     NoSuchContext {
@@ -72,7 +69,6 @@ pub(crate) enum EndpointError {
         address: String,
         /// Where it comes from.
         origin: String,
-        /// Why not.
         why: String,
         /// What helps.
         hint: String,

@@ -61,9 +61,7 @@ pub(crate) enum Observation {
         component: Option<Component>,
         undo: String,
     },
-    /// The run waits.
     Waiting {
-        /// When this was so.
         at: Moment,
         what: Vec<String>,
         /// When the wait ends at the latest.

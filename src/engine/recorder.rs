@@ -74,7 +74,6 @@ impl Recorder {
         self.record(clock::record(event));
     }
 
-    /// Records something.
     pub(crate) fn record(&self, record: Record) {
         // The recorder outlives all who send to it.
         let _ = self.records.send(record);
@@ -85,7 +84,6 @@ impl Recorder {
         self.follower.show(observation);
     }
 
-    /// Shows that the run waits.
     pub(crate) fn show_wait(&self, what: Vec<String>, until: Moment) {
         self.show(Observation::Waiting { at: clock::now(), what, until });
     }

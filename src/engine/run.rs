@@ -45,7 +45,6 @@ const TAIL: Duration = Duration::from_millis(500);
 /// Why a run did not come to its planned end.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Stop {
-    /// It was interrupted, by this signal.
     Interrupted(&'static str),
     /// Something went wrong.
     RunError(RunError),
@@ -55,7 +54,6 @@ pub(crate) enum Stop {
 pub(crate) struct RunEnd {
     /// Why it stopped early; `None`: it came to its planned end.
     pub stop: Option<Stop>,
-    /// What could not be undone.
     pub not_undone: Vec<NotUndone>,
 }
 

@@ -38,7 +38,6 @@ use crate::timeline::{Anchor, Event, Header, NodeRole, RunFolder, StoreError};
 pub(crate) struct Session<'a> {
     /// The experiment, with everything that belongs to it.
     pub parsed: &'a Parsed,
-    /// Where runs are kept.
     pub runs_dir: &'a Path,
     /// What the command line and the environment say.
     pub environment: &'a Environment<'a>,
@@ -62,7 +61,6 @@ impl Start {
     }
 }
 
-/// A run that has ended.
 pub(crate) struct Ended {
     pub folder: PathBuf,
     pub end: RunEnd,

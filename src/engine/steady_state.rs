@@ -7,7 +7,6 @@ use crate::engine::live::Live;
 use crate::experiment::{Condition, Quantity};
 use crate::timeline::{Moment, Outcome, Ready, few};
 
-/// A condition, judged.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Judged {
     /// What was asked and what was seen, for people.
@@ -82,7 +81,6 @@ impl SteadyState {
         self
     }
 
-    /// Judges every condition.
     pub(crate) fn judge(&self, live: &Live, now: Moment) -> Vec<Judged> {
         let blind = live.blind.iter().map(|(watch, why)| Judged {
             text: format!("the watch of {watch} is down ({why})"),

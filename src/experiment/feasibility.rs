@@ -41,7 +41,6 @@ impl<'a> FaultView<'a> {
         }
     }
 
-    /// Whether it hits a machine.
     fn is_on_machine(&self) -> bool {
         !matches!(self.traits.target, TargetKind::Deployment | TargetKind::Pods)
     }

@@ -138,7 +138,6 @@ fn is_warning(one: &Diagnostic) -> bool {
     !one.is_error() && !one.is_open()
 }
 
-/// Whether a file is a study.
 pub(crate) fn is_study(source: &Source) -> bool {
     let documents = yaml::parse(source.file(), &mut Diagnostics::default()).unwrap_or_default();
     let kind = documents.first().and_then(|document| document.text_at("kind"));

@@ -106,7 +106,6 @@ impl Node {
         }
     }
 
-    /// Whether processes in it run.
     pub(super) fn runs(&self) -> bool {
         self.power.is_up() && !self.frozen
     }
@@ -134,7 +133,6 @@ impl Node {
     }
 }
 
-/// A node, as it is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NodeState {
     /// Its condition Ready, as the API has it.
@@ -184,7 +182,6 @@ impl NodeState {
         if there { Effect::There } else { Effect::Coming }
     }
 
-    /// Whether the node has this taint.
     #[cfg(test)]
     pub(crate) fn has(&self, taint: Taint) -> bool {
         self.taints & taint.bit() != 0

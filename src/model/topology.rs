@@ -58,12 +58,10 @@ impl Topology {
         Self { nodes }
     }
 
-    /// Every node.
     pub fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
         (0..self.nodes.len()).map(NodeId)
     }
 
-    /// The node of this name.
     pub fn find(&self, name: &str) -> Option<NodeId> {
         self.nodes.iter().position(|node| node.name == name).map(NodeId)
     }
@@ -77,18 +75,14 @@ impl Topology {
         self.ids().map(object).collect()
     }
 
-    /// The nodes with this role.
     pub fn with_role(&self, role: NodeRole) -> impl Iterator<Item = NodeId> + '_ {
         self.ids().filter(move |node| self.nodes[node.0].role == role)
     }
 }
 
-/// One node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeSpec {
-    /// Its name.
     pub name: String,
-    /// Its role.
     pub role: NodeRole,
     /// Those that it registers with.
     pub labels: BTreeMap<String, String>,
@@ -134,7 +128,6 @@ pub enum Tolerates {
     Forever,
 }
 
-/// What a pod is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodSpec {
     /// How long it tolerates `node.kubernetes.io/not-ready`. The admission plugin

@@ -21,7 +21,6 @@ pub struct ClusterModel {
     pub tuning: Tuning,
     /// The API server's version, for the defaults of what is not set.
     pub kubernetes: String,
-    /// The backends of each Service.
     pub services: BTreeMap<String, Backends>,
     /// The node that each step of the method hits, where that is known already.
     pub targets: BTreeMap<u32, String>,
@@ -31,11 +30,8 @@ pub struct ClusterModel {
 /// The pods behind a Service.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Backends {
-    /// The node of each.
     pub nodes: Vec<NodeId>,
-    /// What they are.
     pub pod: PodSpec,
-    /// What replaces them.
     pub controller: Controller,
     /// Which of them a connection goes to.
     pub routing: Routing,
@@ -44,11 +40,9 @@ pub struct Backends {
 /// Endpoints of a Service on a node.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
-    /// The Service.
     pub service: &'a str,
     /// The node's name.
     pub node: &'a str,
-    /// How many are there.
     pub count: u32,
 }
 
@@ -88,7 +82,6 @@ impl ClusterModel {
         }
     }
 
-    /// Nodes of these names and roles.
     pub fn new(
         nodes: impl IntoIterator<Item = (String, NodeRole)>,
         tuning: Tuning,

@@ -73,9 +73,7 @@ pub struct Tried {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Unpredicted {
-    /// The probe.
     pub probe: String,
-    /// Why not.
     pub why: String,
 }
 

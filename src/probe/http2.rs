@@ -114,7 +114,6 @@ pub(super) struct Http2Answer {
     window: i64,
     stream_window: i64,
     before: u32,
-    /// Of the current stream.
     stream: Stream,
 }
 

@@ -39,7 +39,6 @@ fn sleep_ns(ns: u64) -> u64 {
     }
 }
 
-/// Sockets that poll is given.
 #[derive(Default)]
 struct Polled<'a> {
     fds: Vec<PollFd<'a>>,

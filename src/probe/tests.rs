@@ -421,7 +421,6 @@ fn names_are_resolved_anew_for_each_connection() {
     assert!(ok.count() <= queries.load(Ordering::Relaxed));
 }
 
-/// A question to a name server.
 fn dns_probe(name: &str, server: SocketAddr, cached: bool) -> ProbeSpec {
     let mut spec = http_probe(name, server, 50.0, Duration::from_millis(100));
     spec.header.kind = ProbeKind::Dns;

@@ -97,7 +97,6 @@ impl DecidedClaim {
 
 /// The worst of several verdicts, and its figures.
 pub struct Worst {
-    /// How it was judged.
     pub outcome: Outcome,
     /// What decided it; of several verdicts with how many were judged as this one.
     pub figures: String,

@@ -25,7 +25,6 @@ pub fn render(parts: &[Part<View<'_>>]) -> String {
     table(HEADER, parts.iter().flat_map(rows))
 }
 
-/// Any table, with its header.
 pub(super) fn table<const N: usize>(
     header: [&str; N],
     rows: impl Iterator<Item = [String; N]>,

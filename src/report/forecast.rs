@@ -19,7 +19,6 @@ pub const FORMAT: &str = "outage.forecast/v1";
 pub struct ForecastReport {
     /// `outage.forecast/v1`.
     pub format: String,
-    /// The experiment.
     pub experiment: String,
     /// What it was predicted for, for people.
     pub cluster: String,
@@ -31,7 +30,6 @@ pub struct ForecastReport {
     pub steps: Vec<StepPrediction>,
     /// What the trials came to, by probe and fault.
     pub tried: Vec<Outcome>,
-    /// Why there are none.
     pub why_not: Option<String>,
     /// Probes whose errors are not predicted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -52,7 +50,6 @@ pub struct Outcome {
     pub node: String,
     /// The Service's endpoints on that node.
     pub endpoints_hit: u32,
-    /// All its endpoints.
     pub endpoints: u32,
     /// How the Service chooses among them.
     pub routing: Routing,
@@ -71,7 +68,6 @@ pub struct Outcome {
     pub rescheduling: Summary,
     /// From the confirmed undo until all is as it was.
     pub recovery: Summary,
-    /// Detection as a histogram.
     pub detection_histogram: Vec<Bin>,
 }
 

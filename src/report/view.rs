@@ -27,11 +27,8 @@ pub struct Failure {
 /// A run as reports tell it.
 #[derive(Debug)]
 pub struct View<'a> {
-    /// The run.
     pub timeline: &'a Timeline,
-    /// What was found in it.
     pub findings: &'a Findings,
-    /// How it was judged.
     pub verdict: &'a Verdict,
     /// What the model says, from the header alone.
     pub predictions: &'a Predictions,
@@ -139,7 +136,6 @@ impl<'a> View<'a> {
         cut_short.into_iter().chain(left).map(|(what, why)| Failure { what, why }).collect()
     }
 
-    /// The claims that it decides.
     pub fn claims(&self) -> Vec<Claim> {
         experiment(&self.timeline.header).map_or(Vec::new(), |experiment| experiment.claims)
     }
@@ -258,7 +254,6 @@ pub(super) fn word(completion: &Completion, outcome: Outcome) -> &'static str {
 /// What an embedded cluster is called.
 pub const EMBEDDED: &str = "the EMBEDDED MODEL of a cluster";
 
-/// A cluster for people.
 pub fn cluster(cluster: &ClusterFacts) -> String {
     let kind = match cluster.kind {
         ClusterKind::Kind => format!("kind cluster {}", cluster.name),

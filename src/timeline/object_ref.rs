@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 pub struct ObjectRef {
     /// `None`: the run's own, where its workload is.
     pub namespace: Option<String>,
-    /// Its own name.
     pub name: String,
 }
 

@@ -123,7 +123,6 @@ pub struct Endpoint {
     pub address: String,
     /// The pod behind it.
     pub pod: Option<String>,
-    /// The node that it is on.
     pub node: Option<String>,
     /// Whether traffic is sent to it (absent means so, as in Kubernetes).
     pub ready: bool,
@@ -154,7 +153,6 @@ pub struct PodIdentity {
 pub struct ObjectName {
     /// Its kind: `Deployment.apps`.
     pub kind: String,
-    /// Its namespace, if it is in one.
     pub namespace: Option<String>,
     pub name: String,
     pub uid: String,
@@ -308,7 +306,6 @@ pub enum Event {
     },
     /// The status of an etcd member, as the node's observer read it: the first, and all changes.
     EtcdMember {
-        /// The node that it is on.
         node: String,
         /// Whether it answered. Where it did not, the rest is nothing (`false`, 0).
         answers: bool,

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A taint, as a node has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taint {
     pub key: String,

@@ -102,7 +102,6 @@ fn in_seconds_if<S: Serializer>(length: &Option<Duration>, s: S) -> Result<S::Ok
     length.map(Seconds::from).serialize(s)
 }
 
-/// One of the goals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Goal {

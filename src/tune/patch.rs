@@ -44,9 +44,7 @@ impl Toleration {
     }
 }
 
-/// What is to be changed.
 pub(super) struct Change<'a> {
-    /// All of them, as they are.
     pub present: Tuning,
     pub wanted: Tuning,
     /// `tolerationSeconds`, for all pods that set none.
@@ -111,7 +109,6 @@ fn provider(kubernetes: &str) -> Option<&'static str> {
         .find_map(|(mark, name)| kubernetes.contains(mark).then_some(name))
 }
 
-/// One of the settings.
 type Setting = fn(&Tuning) -> Option<Duration>;
 
 impl Change<'_> {

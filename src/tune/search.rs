@@ -25,7 +25,6 @@ pub(crate) struct Start {
     pub api_servers: u32,
 }
 
-/// What was found.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Tuned {
@@ -68,7 +67,6 @@ pub(crate) struct Recommendation {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Unmet {
     pub goal: Goal,
-    /// What was asked for.
     pub asked: String,
     /// Whether no settings meet it, whatever the other goals are.
     pub alone: bool,

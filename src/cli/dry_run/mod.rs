@@ -246,7 +246,6 @@ fn probes(experiment: &Experiment, plan: &Plan, nodes: Option<&[Node]>) -> Vec<d
     experiment.probes.iter().map(probe).collect()
 }
 
-/// The nodes, where each of them is asked.
 fn on_each(ask: &Ask, nodes: Option<&[Node]>) -> Option<document::OnEach> {
     let is_asked = each::asked_roles(ask)?;
     let count = |nodes: &[Node]| nodes.iter().filter(|node| is_asked(node.role)).count();

@@ -303,7 +303,6 @@ async fn rows_for_people_come_from_lists_and_watches() {
     assert!(get("/api/v1/nodes", "application/vnd.kubernetes.protobuf").await.is_err());
 }
 
-/// The next record that is one of these.
 async fn next<T>(
     records: &mut tokio::sync::mpsc::UnboundedReceiver<Record>,
     mut read: impl FnMut(&Record) -> Option<T>,

@@ -11,7 +11,6 @@ pub(super) enum Form {
     Plain,
     /// As rows for people.
     Table(Include),
-    /// Only their metadata.
     Metadata,
 }
 

@@ -56,7 +56,6 @@ impl Port {
 enum Use {
     /// To see whether the port is free: shared with nobody.
     Test,
-    /// To keep the port.
     Keep,
     Listen,
 }

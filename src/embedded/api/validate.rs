@@ -34,7 +34,6 @@ impl Causes {
         self.add(field, "Required value");
     }
 
-    /// Errors where there are any.
     fn refuse(self, kind: &Kind, object: &Value) -> Result<(), ApiError> {
         match self.0.as_slice() {
             [] => Ok(()),

@@ -18,7 +18,6 @@ const UNIMPLEMENTED: &str = "12";
 /// A `HealthCheckResponse` with the status `SERVING`, as gRPC sends it.
 const SERVING: &[u8] = &[0, 0, 0, 0, 2, 0x08, 1];
 
-/// One connection.
 #[derive(Debug, Default)]
 pub(super) struct Http2 {
     /// The header fields of a stream, as far as they have come.

@@ -59,7 +59,6 @@ pub(crate) fn replicas(object: &Value) -> u64 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub replicas: u64,
-    /// Those that are ready.
     pub ready: u64,
 }
 

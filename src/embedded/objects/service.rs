@@ -36,12 +36,10 @@ pub(crate) fn tcp_ports<'a>(
     ports(service).filter(tcp).filter_map(number)
 }
 
-/// Whether each node has ports for it.
 fn has_node_ports(service: &Value) -> bool {
     ["NodePort", "LoadBalancer"].iter().any(|kind| service["spec"]["type"] == *kind)
 }
 
-/// The ports that it has on each node.
 pub(crate) fn node_ports(service: &Value) -> impl Iterator<Item = u16> {
     tcp_ports(service, "nodePort").filter(|_| has_node_ports(service))
 }

@@ -19,7 +19,6 @@ fn revision(set: &Value) -> String {
     format!("{}-{}", object::name(set), template_hash(&set["spec"]["template"]))
 }
 
-/// The pod of a number.
 pub(crate) fn pod(set: &Value, ordinal: usize, defaults: Tolerations) -> Value {
     let mut pod = pod::of_set(set, &ordinal.to_string(), defaults);
     let name = object::name(&pod).to_owned();
@@ -33,7 +32,6 @@ pub(crate) fn pod(set: &Value, ordinal: usize, defaults: Tolerations) -> Value {
     pod
 }
 
-/// Its status, of the pods that it has.
 pub(crate) fn status(set: &Value, pods: &[Arc<Value>]) -> Value {
     let update = revision(set);
     let count = |counts: &dyn Fn(&&Object) -> bool| pods.iter().filter(counts).count();

@@ -17,7 +17,6 @@ pub(crate) struct Kind {
     pub in_all: bool,
     /// Whether its status is written apart from the rest.
     pub has_status: bool,
-    /// Whether it has a `scale`.
     pub has_scale: bool,
     /// Whether `metadata.generation` counts the changes of its request.
     pub has_generation: bool,

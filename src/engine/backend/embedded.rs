@@ -22,10 +22,8 @@ use crate::probe::control;
 use crate::timeline::{FaultPhase, Record};
 use crate::workload::{Manifest, container_ports};
 
-/// An embedded cluster.
 pub(crate) struct EmbeddedBackend<'a> {
     pub scope: RunScope<'a>,
-    /// The cluster.
     pub embedded: &'a Embedded,
 }
 

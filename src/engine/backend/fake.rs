@@ -34,7 +34,6 @@ pub(crate) enum Failure {
 /// What is true in the fake cluster.
 #[derive(Debug, Default)]
 pub(crate) struct Truth {
-    /// Nodes that are down.
     pub down: BTreeMap<String, ()>,
     pub namespace: bool,
     /// Whether probers are in the nodes.

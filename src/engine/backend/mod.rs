@@ -31,7 +31,6 @@ pub(crate) trait Backend {
     fn scope(&self) -> &RunScope<'_>;
     /// What the run has started.
     fn running(&mut self) -> &mut Running;
-    /// The nodes as they are now.
     async fn nodes(&self) -> Result<Vec<Node>, RunError> {
         self.scope().nodes().await
     }
@@ -51,11 +50,9 @@ pub(crate) trait Backend {
     fn probers_undo(&self) -> Option<UndoEntry> {
         None
     }
-    /// Makes the workload.
     async fn create_workload(&self) -> Result<(), RunError> {
         self.scope().create_workload().await
     }
-    /// How ready the workload is.
     async fn workload_readiness(&self) -> Result<Readiness, RunError> {
         self.scope().workload_readiness().await
     }
@@ -75,7 +72,6 @@ pub(crate) trait Backend {
     async fn finish_probes(&mut self) {
         self.running().finish_probes().await;
     }
-    /// Ends all probes.
     async fn stop_probes(&mut self) {
         self.running().stop_probes().await;
     }

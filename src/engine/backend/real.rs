@@ -32,7 +32,6 @@ use crate::plan::{Node, RunLength};
 use crate::probe::ProbeSpec;
 use crate::timeline::{FaultKind, Impact, NodeRole, ObjectRef, Record};
 
-/// A real cluster.
 pub(crate) struct RealBackend<'a> {
     pub scope: RunScope<'a>,
     /// The nodes, and kind's load balancer.

@@ -27,7 +27,6 @@ const MOST_SERVERS: usize = 3;
 /// How long the watches may take to deliver their first lists.
 const FIRST_LISTS: Duration = Duration::from_secs(30);
 
-/// One run in one cluster.
 pub(crate) struct RunScope<'a> {
     pub experiment: &'a Experiment,
     /// The Services that exist already and that it names, by their namespaces.
@@ -37,7 +36,6 @@ pub(crate) struct RunScope<'a> {
     /// The run's namespace.
     pub namespace: String,
     pub cluster: Cluster,
-    /// What is known of it.
     pub facts: &'a ClusterFacts,
     /// The workload, checked.
     pub workload: Workload,
@@ -65,14 +63,12 @@ pub(crate) struct ProberGroup {
     pub place: Place,
     /// The node that it is on, as it is now; `None` on the host.
     pub node: Option<Node>,
-    /// What to ask.
     pub probes: Vec<ProbeSpec>,
     /// Each place has a control probe.
     pub control: Option<ProbeHeader>,
 }
 
 impl RunScope<'_> {
-    /// The nodes as they are now.
     pub(crate) async fn nodes(&self) -> Result<Vec<Node>, RunError> {
         let nodes = self.cluster.nodes().await.map_err(RunError::failed_by)?;
         Ok(nodes.into_iter().map(Node::from).collect())
@@ -148,7 +144,6 @@ impl RunScope<'_> {
         self.cluster.apply(&self.workload, &self.namespace).await.map_err(RunError::failed_by)
     }
 
-    /// How ready the workload is.
     pub(crate) async fn workload_readiness(&self) -> Result<Readiness, RunError> {
         self.cluster.readiness(&self.namespace).await.map_err(RunError::failed_by)
     }
@@ -266,7 +261,6 @@ impl Running {
         join_all(self.canaries.iter_mut().map(CanaryHandle::finish)).await;
     }
 
-    /// Ends all probes.
     pub(crate) async fn stop_probes(&mut self) {
         for canary in std::mem::take(&mut self.canaries) {
             canary.stop().await;

@@ -35,7 +35,6 @@ pub(crate) struct Environment<'a> {
     pub program: PathBuf,
     /// Another build of this program for the nodes.
     pub agent_binary: Option<&'a Path>,
-    /// The directory of all state.
     pub state_dir: &'a Path,
     /// The node image for a cluster that is made.
     pub node_image: Option<&'a str>,
@@ -62,7 +61,6 @@ pub(crate) struct ClusterHandle {
     pub facts: ClusterFacts,
     /// What a reader should know of it.
     pub warnings: Vec<String>,
-    /// Where its ledger is.
     pub state: StateDir,
     /// What its nodes are made of.
     pub nodes: Nodes,
@@ -151,7 +149,6 @@ pub(crate) type Say<'a> = &'a mut (dyn FnMut(Preparing<'_>) + Send);
 /// How far a cluster has been prepared.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Preparing<'t> {
-    /// A step began.
     Step(&'t str),
     /// Something about the step, or a step inside it.
     Detail(&'t str),

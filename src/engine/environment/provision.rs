@@ -16,7 +16,6 @@ use crate::kind_config::KindConfig;
 pub(crate) enum ClusterSpec {
     /// A kind cluster, made from this config where it does not exist.
     Kind { config: KindConfig },
-    /// The cluster of a context.
     Context {
         /// The kubeconfig's files.
         kubeconfig: Vec<PathBuf>,

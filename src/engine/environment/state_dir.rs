@@ -64,7 +64,6 @@ impl StateDir {
         Ok(paths.into_iter().map(Self::at).collect())
     }
 
-    /// The one of this path.
     pub(crate) fn at(path: PathBuf) -> Self {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let cluster = name.split('@').next().unwrap_or_default().to_owned();
@@ -204,7 +203,6 @@ fn plain(text: &str) -> String {
     text.chars().map(safe).collect()
 }
 
-/// Who has a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holder {
     /// A command that somebody typed: a run, an undo.

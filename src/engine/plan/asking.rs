@@ -19,7 +19,6 @@ use crate::timeline::{ObjectRef, Secret, UNIQUE, counted};
 const DNS_PORT: u16 = 53;
 
 impl Placement<'_> {
-    /// What a probe asks.
     pub(super) async fn asked(&self, probe: &Probe, place: &Place) -> Result<Asked, RunError> {
         let target = match &probe.ask {
             Ask::Api { verb, server } => return self.api(probe, *verb, server),

@@ -23,7 +23,6 @@ pub(in crate::engine) async fn choose_pods(
     choose(found, selector, namespace, seed)
 }
 
-/// Pods as they are now.
 pub(in crate::engine) async fn pods(
     cluster: &Cluster,
     namespace: &str,

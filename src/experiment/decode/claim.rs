@@ -5,7 +5,6 @@ use super::scalar::{choice, sentence, text};
 use crate::experiment::claim::{Claim, FailMeans, PassMeans};
 use crate::experiment::tree::{Node, quoted};
 
-/// One item of `claims`.
 pub(crate) fn claim(cx: &Cx, node: &Node) -> Option<Claim> {
     let mut fields = Fields::of(cx, node, "a claim")?;
     let id = fields.required("id", id);

@@ -45,7 +45,6 @@ macro_rules! readers {
 
 every_expectation!(readers);
 
-/// One item of `expect`.
 pub(crate) fn expectation(cx: &Cx, node: &Node) -> Option<Expectation> {
     cx.union(node, "an expectation", EXPECTATIONS)
 }

@@ -315,7 +315,6 @@ impl<'t, 'f> Fields<'t, 'f> {
         self.node.get(name)?.key
     }
 
-    /// The first of these that is there.
     pub(crate) fn first_key(&self, names: &[&'static str]) -> Option<(&'static str, Span)> {
         names.iter().find_map(|name| self.key(name).map(|key| (*name, key)))
     }

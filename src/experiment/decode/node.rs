@@ -92,7 +92,6 @@ fn one_name(cx: &Cx, node: &Node) -> Option<String> {
     }
 }
 
-/// By what nodes are.
 fn alike(fields: &mut Fields) -> Option<NodeSelector> {
     let name = fields.optional("name", one_name);
     let role = fields.optional("role", role);

@@ -39,7 +39,6 @@ impl Defaults {
     }
 }
 
-/// One item of `probes`.
 pub(crate) fn probe(cx: &Cx, node: &Node) -> Option<Probe> {
     let mut fields = Fields::of(cx, node, "a probe")?;
     let name = fields.required("name", dns_label);

@@ -10,7 +10,6 @@ use crate::experiment::schema::{ClientCertificate, FileText, SecretKey, TlsSetti
 use crate::experiment::tree::{Node, Value, quoted};
 use crate::timeline::{ObjectRef, Secret};
 
-/// The names of these fields.
 pub(super) const FIELDS: [&str; 5] =
     ["insecure", "serverName", "ca", "clientCertificate", "clientKey"];
 

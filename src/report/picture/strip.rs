@@ -44,7 +44,6 @@ pub(in crate::report) struct Level {
 pub(in crate::report) struct Bucket {
     /// Attempts that say something.
     pub judged: u32,
-    /// Those that failed, by [`Family`].
     pub failed: [u32; Family::ALL.len()],
     /// The median and the slowest of those that were answered, in microseconds.
     pub p50_us: u32,

@@ -144,7 +144,6 @@ impl Measure {
             [self as usize]
     }
 
-    /// A value of it in words.
     pub fn words(self, value: f64) -> String {
         match self {
             Self::FailedShare => format!("{:.1}%", value * 100.0),
@@ -259,7 +258,6 @@ pub struct CellRuns<'a> {
     pub choices: Vec<Choice>,
     pub planned: u32,
     pub done: u32,
-    /// Each run with its repetition.
     pub runs: Vec<Repetition<'a>>,
     /// The runs whose folders can't be read.
     pub unreadable: u32,

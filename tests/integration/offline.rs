@@ -263,7 +263,6 @@ fn recorded_runs_are_judged_again() {
         for form in ["text", "wide", "json", "yaml", "junit", "log", "jsonl"] {
             let output = home.run(&["report", &path, "--exit-code", "-o", form]);
             output.exits(expected);
-            home.run(&["report", &path, "-o", form]).exits(0);
             let warnings = output.stderr.lines().all(|line| line.starts_with("warning: run "));
             assert!(
                 !output.stdout.is_empty()
@@ -271,10 +270,12 @@ fn recorded_runs_are_judged_again() {
                 "{form} of {path}: {}",
                 output.stderr
             );
+            if form == "json" {
+                super::chain::assert_order(&serde_json::from_str(&output.stdout).unwrap());
+            }
         }
+        home.run(&["report", &path]).exits(0);
         home.run(&["describe", "run", &path]).exits(0).prints("Folder");
-        let report = home.run(&["report", &path, "-o", "json"]);
-        super::chain::assert_order(&serde_json::from_str(&report.stdout).unwrap());
     }
 }
 

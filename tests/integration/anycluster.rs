@@ -51,6 +51,7 @@ fn carried_out(name: &str) {
     judged(&output);
     output.says("reached through its API alone");
     output.prints(&format!("on context {CONTEXT}")).prints("(server https://");
+    super::chain::assert_order(&cluster.lab.report("latest"));
     cluster.lab.assert_clean();
 }
 

@@ -61,9 +61,9 @@ pub(super) enum Command {
     Predict(Predict),
     /// Recommend failure-detection settings for a detection time, cost and false-positive rate
     Tune(Tune),
-    /// List recorded runs or built-in experiments
+    /// List recorded runs, recorded studies or built-in experiments
     Get(Get),
-    /// Show details of a recorded run
+    /// Show details of a recorded run or study
     Describe(Describe),
     /// Print the report of recorded runs, offline
     Report(Report),
@@ -147,9 +147,9 @@ pub(super) struct Run {
     #[arg(short, long, default_value = "text", value_name = "FORMAT[=FILE]")]
     pub output: Vec<Output>,
     #[command(flatten)]
-    pub history: BaselineFlags,
-    #[command(flatten)]
     pub execution: Execution,
+    #[command(flatten)]
+    pub history: BaselineFlags,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -317,8 +317,6 @@ pub(super) struct Predict {
     /// Path to the kubeconfig file
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    #[command(flatten)]
-    pub tuning: TuningFlags,
     /// Kubernetes version, unless read from a running cluster
     #[arg(long, value_name = "VERSION", default_value = crate::kind_config::DEFAULT_KUBERNETES, value_parser = kubernetes_version)]
     pub kubernetes: String,
@@ -334,6 +332,8 @@ pub(super) struct Predict {
     /// Output format
     #[arg(short, long, value_enum, default_value_t = LintForm::Text, value_name = "FORMAT")]
     pub output: LintForm,
+    #[command(flatten)]
+    pub tuning: TuningFlags,
 }
 
 #[derive(Debug, Args)]
@@ -375,11 +375,11 @@ pub(super) struct Tune {
     /// Verify by measuring: freeze a worker N times with the recommended settings and N times with the current ones, on new kind clusters
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1..=1000))]
     pub verify: Option<u32>,
-    #[command(flatten)]
-    pub verification: Verification,
     /// Output format
     #[arg(short, long, value_enum, default_value_t = TuneForm::Text, value_name = "FORMAT")]
     pub output: TuneForm,
+    #[command(flatten)]
+    pub verification: Verification,
 }
 
 /// How `--verify` measures.
@@ -548,7 +548,7 @@ pub(super) enum Listing {
     /// Recorded runs
     #[value(alias = "run")]
     Runs,
-    /// Stored studies
+    /// Recorded studies
     #[value(alias = "study")]
     Studies,
     /// Built-in experiments
@@ -571,7 +571,7 @@ pub(super) struct Describe {
 pub(super) enum Described {
     /// A recorded run
     Run,
-    /// A stored study
+    /// A recorded study
     Study,
 }
 
@@ -596,11 +596,11 @@ pub(super) struct Compare {
     /// experiment for all its runs, a study, or STUDY:CELL (the cell's number or name); with a baseline, one of these
     #[arg(value_name = "RUNS", required = true, num_args = 1..=2)]
     pub sides: Vec<String>,
-    #[command(flatten)]
-    pub history: BaselineFlags,
     /// Output format
     #[arg(short, long, value_enum, default_value_t = CompareForm::Text, value_name = "FORMAT")]
     pub output: CompareForm,
+    #[command(flatten)]
+    pub history: BaselineFlags,
 }
 
 /// The forms of a comparison.
@@ -696,6 +696,21 @@ pub(super) mod tests {
         match Cli::try_parse_from(typed).unwrap().command {
             Command::Predict(args) => args,
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// clap gives a group's heading to all that follows it.
+    #[test]
+    fn what_belongs_to_no_group_is_under_no_heading() {
+        let cli = Cli::command();
+        for command in cli.get_subcommands() {
+            let common = ["output", "seed", "nodes", "node_image", "trials"];
+            for arg in command.get_arguments().filter(|arg| common.contains(&arg.get_id().as_str()))
+            {
+                let of_verify = command.get_name() == "tune" && arg.get_id() != "output";
+                let heading = arg.get_help_heading().filter(|_| !of_verify);
+                assert_eq!(heading, None, "{} {}", command.get_name(), arg.get_id());
+            }
         }
     }
 

@@ -59,6 +59,7 @@ impl Execution {
             node_image: self.image(env),
             allow_context: self.access.allow_context.as_deref(),
             helper_image: self.helper_image.as_deref().or(env.helper_image.as_deref()),
+            connected: None,
             only_look,
             undo_timer_margin: self.undo_timer_margin,
         })

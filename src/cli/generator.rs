@@ -33,8 +33,39 @@ pub(super) struct Request<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Bounds {
     pub detection: Option<Duration>,
+    /// As long as the fault lasts or longer: no bound that could be exceeded.
     pub error_window: Option<Duration>,
     pub recovery: Option<Duration>,
+}
+
+impl Bounds {
+    /// What the file bounds errors by, where they end before a fault that is held for so long.
+    fn errors_within(&self, hold: Duration) -> Option<Duration> {
+        self.error_window.filter(|window| *window < hold)
+    }
+
+    /// In words.
+    fn describe(&self, hold: Duration) -> String {
+        if [self.detection, self.error_window, self.recovery] == [None; 3] {
+            return "no bounds: the model does not predict this fault, so results are reported but \
+                    not judged"
+                .into();
+        }
+        let shown = |bound: Option<Duration>| {
+            bound.map_or("not predicted".into(), |bound| {
+                format!("at most {}", format_duration(bound))
+            })
+        };
+        let errors = match (self.error_window, self.errors_within(hold)) {
+            (Some(_), None) => "may last until the undo (no bound)".into(),
+            (_, within) => shown(within),
+        };
+        format!(
+            "bounds from the model: detection {}, errors {errors}, recovery {}",
+            shown(self.detection),
+            shown(self.recovery)
+        )
+    }
 }
 
 /// A fault, by the name that a person typed.
@@ -45,6 +76,13 @@ pub(super) struct ChosenFault {
     hits: Hits,
     /// After "when".
     what: &'static str,
+}
+
+/// Where the experiment's probe runs.
+struct Vantage {
+    comment: &'static str,
+    role: &'static str,
+    words: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,13 +158,18 @@ impl ChosenFault {
         let found = FAULTS.iter().find(|fault| fault.name == wanted || of_kind(fault));
         found.copied().ok_or_else(|| {
             let near = suggest::nearest(name, Self::names(), 3);
-            let near = match near.is_empty() {
-                true => String::new(),
-                false => format!("did you mean {}? ", suggest::listed(&near, "or")),
+            let hint = match near.is_empty() {
+                true => format!("the faults for --service are {}", Self::listed()),
+                false => format!("did you mean {}?", suggest::listed(&near, "or")),
             };
-            Failure::usage(format!("unknown fault {name}"))
-                .hint(format!("{near}the faults for --service are {}", Self::listed()))
+            Failure::usage(format!("unknown fault {name}")).hint(hint)
         })
+    }
+
+    /// All names, each with what happens.
+    pub(super) fn described() -> impl Iterator<Item = String> {
+        let widest = Self::names().map(str::len).max().unwrap_or_default();
+        FAULTS.iter().map(move |fault| format!("{:widest$}  {}", fault.name, fault.what))
     }
 
     /// All names, for people.
@@ -203,17 +246,13 @@ impl Request<'_> {
             true => "; it has session affinity: one client sees one endpoint",
             false => "",
         };
-        let shown = |bound: Option<Duration>| {
-            bound.map_or("not predicted".into(), |bound| {
-                format!("at most {}", format_duration(bound))
-            })
-        };
         let mut chosen = vec![
             format!(
                 "Service {namespace}/{service}: port {}, {how}, {RATE}/s with a timeout of {TIMEOUT}, \
-                 {} ready{affinity}",
+                 {} ready{}{affinity}",
                 port.port,
                 counted(self.ready().count(), "endpoint"),
+                self.only_node().map_or(String::new(), |node| format!(", all on {node}")),
             ),
             format!(
                 "{}: {}{} for {}",
@@ -222,14 +261,12 @@ impl Request<'_> {
                 if self.fault.kind.traits().lasts() { "" } else { "; watched" },
                 format_duration(hold)
             ),
-            format!(
-                "bounds from the model: detection {}, errors {}, recovery {}",
-                shown(bounds.detection),
-                shown(bounds.error_window),
-                shown(bounds.recovery)
-            ),
+            format!("probed from {}", self.vantage().words),
+            bounds.describe(hold),
         ];
-        chosen.push("no bound for latency: the model does not predict it".into());
+        if bounds.detection.is_some() {
+            chosen.push("no bound for latency: the model does not predict it".into());
+        }
         chosen.extend(self.allowed().map(|allowed| format!("allows: {allowed}")));
         Ok(chosen)
     }
@@ -251,8 +288,31 @@ impl Request<'_> {
     }
 
     fn has_one_control_plane(&self) -> bool {
-        let planes = self.nodes.iter().filter(|node| node.role == NodeRole::ControlPlane);
-        planes.count() == 1
+        self.control_planes() == 1
+    }
+
+    fn control_planes(&self) -> usize {
+        self.nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).count()
+    }
+
+    /// A managed cluster's control planes are no nodes of it. A run never hits the node from which it
+    /// probes, and prefers one with few endpoints.
+    fn vantage(&self) -> Vantage {
+        match self.control_planes() {
+            0 => Vantage {
+                comment: "    # The cluster shows no control-plane nodes: a worker, which is not hit.\n",
+                role: "worker",
+                words: "a worker, which is not hit: the cluster shows no control-plane nodes",
+            },
+            _ => Vantage { comment: "", role: "control-plane", words: "a control-plane node" },
+        }
+    }
+
+    /// The node that has all ready endpoints, where there are several.
+    fn only_node(&self) -> Option<&str> {
+        let mut on = self.ready().map(|endpoint| endpoint.node.as_deref());
+        let first = on.next()??;
+        (self.ready().count() > 1 && on.all(|node| node == Some(first))).then_some(first)
     }
 
     /// The probe's name: the Service's, unless no probe may have that.
@@ -363,8 +423,10 @@ impl Request<'_> {
             }
         };
         bound("detection: {within: BOUND}", bounds.detection);
-        bound(&format!("errorWindow: {{probe: {probe}, atMost: BOUND}}"), bounds.error_window);
+        let errors = bounds.errors_within(hold);
+        bound(&format!("errorWindow: {{probe: {probe}, atMost: BOUND}}"), errors);
         bound("recovery: {within: BOUND}", bounds.recovery);
+        let Vantage { comment, role, .. } = self.vantage();
         let expect = match expect.is_empty() {
             true => "  # The model has no prediction for this fault: results are reported, but not judged.\n".into(),
             false => format!(
@@ -385,7 +447,8 @@ impl Request<'_> {
              \x20 # {why}\n\
              \x20 - name: {probe}\n\
              \x20   {ask}\n\
-             \x20   from: {{node: {{role: control-plane}}}}\n\
+             {comment}\
+             \x20   from: {{node: {{role: {role}}}}}\n\
              \x20   rate: {RATE}/s\n\
              \x20   timeout: {TIMEOUT}\n\
              \x20 # Must be met before the fault, and again afterwards.\n\
@@ -489,7 +552,9 @@ mod tests {
     fn every_fault_makes_an_experiment_that_is_valid() {
         let application = shop();
         for name in ChosenFault::names() {
-            for (bounds, planes) in [(Bounds::default(), 1), (bounds(), 1), (bounds(), 3)] {
+            for (bounds, planes) in
+                [(Bounds::default(), 1), (bounds(), 1), (bounds(), 3), (bounds(), 0)]
+            {
                 let text = request(&application, &nodes(planes), name).text(HOLD, &bounds);
                 assert_eq!(read(&text.unwrap()).0, format!("frontend-{name}"));
             }
@@ -553,6 +618,40 @@ mod tests {
         assert!(text.contains("target: {leader: kube-scheduler}"), "{text}");
         assert_eq!(written("pod-delete", 1).1, "allows: faults on pods in namespace shop");
         assert!(written("worker-stop", 1).1.starts_with("no bound for latency"));
+    }
+
+    #[test]
+    fn without_control_plane_nodes_the_probe_runs_on_a_worker() {
+        let application = shop();
+        let written = |planes| {
+            let nodes = nodes(planes);
+            let request = request(&application, &nodes, "kubelet-stop");
+            let chosen = request.chosen(HOLD, &bounds()).unwrap();
+            (request.text(HOLD, &bounds()).unwrap(), chosen[2].clone())
+        };
+        let (text, chosen) = written(0);
+        assert!(text.contains("    from: {node: {role: worker}}\n"), "{text}");
+        assert!(chosen.starts_with("probed from a worker, which is not hit"), "{chosen}");
+        let (text, chosen) = written(1);
+        assert!(text.contains("    from: {node: {role: control-plane}}\n"), "{text}");
+        assert_eq!(chosen, "probed from a control-plane node");
+    }
+
+    #[test]
+    fn errors_that_last_until_the_undo_have_no_bound() {
+        let mut application = shop();
+        application.endpoints.iter_mut().for_each(|endpoint| endpoint.node = Some("w1".into()));
+        let nodes = nodes(1);
+        let request = request(&application, &nodes, "worker-stop");
+        let whole = Bounds { error_window: Some(HOLD), ..bounds() };
+        let (text, chosen) =
+            (request.text(HOLD, &whole).unwrap(), request.chosen(HOLD, &whole).unwrap());
+        assert!(!text.contains("errorWindow") && text.contains("detection: {within"), "{text}");
+        assert!(chosen[0].ends_with("2 endpoints ready, all on w1"), "{chosen:?}");
+        assert!(chosen[3].contains("errors may last until the undo (no bound)"), "{chosen:?}");
+        assert!(request.text(HOLD, &bounds()).unwrap().contains("errorWindow"));
+        let chosen = request.chosen(HOLD, &Bounds::default()).unwrap();
+        assert!(chosen.last().unwrap().starts_with("no bounds: the model does not predict"));
     }
 
     #[test]

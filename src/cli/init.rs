@@ -1,5 +1,6 @@
 //! `init`, and `run --service`: looks at an existing Service, and writes an experiment about it.
 
+use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::report_file::{ReportFile, why};
 use super::{block_on, exit, live, print};
 use crate::cluster::{Application, Cluster, Node};
 use crate::engine::error::RunError;
+use crate::engine::plan;
 use crate::experiment::{Experiment, Source, typed_service};
 use crate::prediction::{ClusterModel, Predictions, Quantity};
 use crate::stats::Seconds;
@@ -100,8 +102,9 @@ pub(super) async fn application(
     namespace: Option<&str>,
 ) -> Result<Application, Failure> {
     let own = namespace.unwrap_or(cluster.default_namespace());
-    let application = cluster.application(service.namespace_or(own), &service.name).await;
-    let application = application.map_err(RunError::refused_by)?;
+    let namespace = service.namespace_or(own);
+    let read = cluster.application(namespace, &service.name).await;
+    let application = plan::found(read, "Service", namespace, &service.name)?;
     probed_port(&application)?;
     Ok(application)
 }
@@ -233,7 +236,7 @@ fn for_shell(text: &str) -> String {
 /// one.
 fn confirm_context(context: &str) -> Result<bool, Failure> {
     let question = format!(
-        "Write context {context} into the file, so that a run needs no --context (yes or no)"
+        "Name context {context} in the file? Without it, a run needs --context (yes or no)"
     );
     until_usable(|| match &*ask(&question, "answer", Some("no"))?.to_ascii_lowercase() {
         "y" | "yes" => Ok(Ok(true)),
@@ -264,12 +267,13 @@ async fn ask_application(
         None => name != "default/kubernetes" && !name.starts_with("kube-system/"),
     });
     if names.is_empty() {
-        return Err(
-            Failure::usage("there is no Service to probe").hint("pass --service NAMESPACE/NAME")
-        );
+        let place =
+            namespace.map_or(String::new(), |namespace| format!(" in namespace {namespace}"));
+        return Err(Failure::usage(format!("there is no Service to probe{place}"))
+            .hint("`kubectl get services -A` lists all; pass --service NAMESPACE/NAME"));
     }
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     list(&names);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     loop {
         let typed = ask_one_of("Service", &names, None)?;
         let own = namespace.unwrap_or(cluster.default_namespace());
@@ -314,8 +318,8 @@ fn listed_service(typed: &str, listed: &[&str], own: &str) -> Result<ObjectRef, 
 
 /// One that hits the application.
 fn ask_fault(application: &Application, nodes: &[Node]) -> Result<ChosenFault, Failure> {
+    list(ChosenFault::described());
     let names = ChosenFault::names().collect::<Vec<_>>();
-    list(&names);
     until_usable(|| {
         let fault = ChosenFault::named(&ask_one_of("fault", &names, Some(DEFAULT_FAULT))?);
         Ok(fault.and_then(|fault| {
@@ -327,7 +331,7 @@ fn ask_fault(application: &Application, nodes: &[Node]) -> Result<ChosenFault, F
 /// Saves it where there is nothing yet.
 fn ask_path(written: &Written) -> Result<Option<PathBuf>, Failure> {
     until_usable(|| {
-        let path = ask("File", "file", Some(written.source.name()))?;
+        let path = ask("New file, or - to print it", "file", Some(written.source.name()))?;
         Ok(written.deliver(Path::new(&path)))
     })
 }
@@ -345,9 +349,9 @@ fn until_usable<T>(
     }
 }
 
-fn list(all: &[&str]) {
-    for (index, name) in all.iter().enumerate() {
-        complain!("  {}  {name}", index + 1);
+fn list(all: impl IntoIterator<Item = impl Display>) {
+    for (index, name) in all.into_iter().enumerate() {
+        complain!("  {:2}  {name}", index + 1);
     }
 }
 
@@ -375,7 +379,7 @@ fn ask(prompt: &str, what: &str, default: Option<&str>) -> Result<String, Failur
         match (line.trim(), default) {
             _ if read == 0 => return Err(Failure::usage(format!("no {what} given"))),
             ("", Some(default)) => return Ok(default.to_owned()),
-            ("", None) => {}
+            ("", None) => complain!("error: type the {what}, or Ctrl-C to stop"),
             (answer, _) => return Ok(answer.to_owned()),
         }
     }

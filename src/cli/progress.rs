@@ -17,7 +17,9 @@ use crate::analysis::Recovering;
 use crate::engine::environment::handle::Preparing;
 use crate::engine::follower::Observation;
 use crate::report::hang;
-use crate::timeline::{Anchor, Change, Component, Event, FaultPhase, Moment, Ready, Record};
+use crate::timeline::{
+    Anchor, Change, Component, Endpoint, Event, FaultPhase, Moment, Ready, Record,
+};
 
 /// The warnings of all runs of a command, each with the number of its runs so far.
 #[derive(Clone, Default)]
@@ -57,7 +59,7 @@ pub(super) struct Progress {
     /// Nodes that a fault hit, and their last known condition: changes of it and of their endpoints
     /// are shown.
     hit: BTreeMap<String, Option<Ready>>,
-    /// Whether each endpoint was ready when it was seen last, by Service and name.
+    /// Whether each endpoint that was ever ready was so when it was seen last, by Service and name.
     endpoints: BTreeMap<(String, String), bool>,
     recovering: Recovering,
     warned: Warned,
@@ -232,7 +234,9 @@ impl Progress {
                 self.node(record.at, node, *ready)
             }
             Event::Endpoint { service, change, endpoint } => {
-                self.endpoint(record.at, service, *change, endpoint)
+                if let Some(text) = self.endpoint(service, *change, endpoint) {
+                    self.chain(record.at, &text);
+                }
             }
             Event::SteadyState { before: true, .. } => self.line("   ", "steady state reached"),
             Event::SteadyState { before: false, held_since, .. } => {
@@ -284,30 +288,27 @@ impl Progress {
         self.chain(at, &format!("node {node} is {status}"));
     }
 
-    fn endpoint(
-        &mut self,
-        at: Moment,
-        service: &str,
-        change: Change,
-        endpoint: &crate::timeline::Endpoint,
-    ) {
+    /// What is shown of a change of an endpoint on a node that was hit.
+    fn endpoint(&mut self, service: &str, change: Change, endpoint: &Endpoint) -> Option<String> {
         let name = endpoint.pod.as_deref().unwrap_or(&endpoint.address);
         let is_ready = change != Change::Deleted && endpoint.ready;
-        let known = self.endpoints.insert((service.to_owned(), name.to_owned()), is_ready);
+        let key = (service.to_owned(), name.to_owned());
+        let known = self.endpoints.get(&key).copied();
+        // One that is new is not back when it becomes ready.
+        if is_ready || known.is_some() {
+            self.endpoints.insert(key, is_ready);
+        }
         // One that has left leaves once, whatever else of it changes.
         if change == Change::Baseline || known.unwrap_or_default() == is_ready {
-            return;
+            return None;
         }
-        if self.zero.is_some()
-            && endpoint.node.as_ref().is_some_and(|node| self.hit.contains_key(node))
-        {
-            let became = match (is_ready, known) {
-                (false, _) => "left",
-                (true, Some(_)) => "is back in",
-                (true, None) => "is ready in",
-            };
-            self.chain(at, &format!("endpoint {name} {became} {service}"));
-        }
+        let became = match (is_ready, known) {
+            (false, _) => "left",
+            (true, Some(_)) => "is back in",
+            (true, None) => "is ready in",
+        };
+        let is_hit = endpoint.node.as_ref().is_some_and(|node| self.hit.contains_key(node));
+        (self.zero.is_some() && is_hit).then(|| format!("endpoint {name} {became} {service}"))
     }
 
     fn chain(&self, at: Moment, text: &str) {
@@ -350,6 +351,23 @@ impl Drop for Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_endpoint_is_back_only_if_it_was_ready_before() {
+        let mut progress = Progress::new(Terminal { live: false, width: 80, colour: None });
+        progress.hit(Moment::now(), FaultPhase::Requested, "w1");
+        let mut news = |pod: &str, change, ready| {
+            let (node, pod) = (Some("w1".into()), Some(pod.into()));
+            progress.endpoint("web", change, &Endpoint { address: String::new(), node, pod, ready })
+        };
+        assert_eq!(news("old", Change::Baseline, true), None);
+        assert_eq!(news("new", Change::Changed, false), None);
+        let text = |text: &str| Some(format!("endpoint {text} web"));
+        assert_eq!(news("new", Change::Changed, true), text("new is ready in"));
+        assert_eq!(news("old", Change::Changed, false), text("old left"));
+        assert_eq!(news("old", Change::Deleted, false), None);
+        assert_eq!(news("old", Change::Changed, true), text("old is back in"));
+    }
 
     #[test]
     fn a_warning_of_several_runs_is_said_once_and_counted() {

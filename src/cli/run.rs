@@ -17,6 +17,7 @@ use super::output::complain_lines;
 use super::outputs::Outputs;
 use super::suite::Suite;
 use super::{block_on, exit, live, load};
+use crate::cluster::Cluster;
 use crate::engine::environment::handle::{Environment, Found};
 use crate::engine::environment::provision;
 use crate::engine::error::RunError;
@@ -31,6 +32,10 @@ use crate::timeline::ObjectRef;
 
 /// Runs; exits with the gravest code.
 pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
+    block_on(load_and_run(args, env))
+}
+
+async fn load_and_run(args: &Run, env: &Env) -> Result<u8, Failure> {
     let outputs = Outputs::new(&args.output)?;
     if args.dry_run {
         outputs.refuse_unplanned()?;
@@ -41,8 +46,9 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
     outputs.refuse_inputs(&history.files())?;
     let place = args.execution.place(env);
     let loaded = match &args.service {
-        Some(service) => about(service, args, place, env),
-        None => load::even_open(&args.experiments, place, env),
+        Some(service) => about(service, args, place, env).await,
+        None => load::even_open(&args.experiments, place, env)
+            .map(|experiments| Loaded { experiments, connected: None }),
     };
     // What waits for a report of this command finds the error there.
     let refuse = |failure: Failure, parts: &dyn Fn(&Failure) -> Vec<Part<View<'static>>>| {
@@ -51,15 +57,22 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
         }
         failure
     };
-    let experiments =
+    let Loaded { experiments, connected } =
         loaded.map_err(|failure| match outputs.may_replace_input(args.experiments.all()) {
             true => failure,
             false => refuse(failure, &|failure| unread(&args.experiments, failure)),
         })?;
     let inputs: Vec<_> = experiments.iter().flat_map(Parsed::files).collect();
     outputs.refuse_inputs(&inputs)?;
-    block_on(carry_out(args, env, &outputs, &history, &experiments))
+    carry_out(args, env, &outputs, &history, &experiments, connected)
+        .await
         .map_err(|failure| refuse(failure, &|failure| refused(&experiments, failure)))
+}
+
+/// What was named, and the cluster to which reading it has connected.
+struct Loaded {
+    experiments: Vec<Parsed>,
+    connected: Option<Cluster>,
 }
 
 async fn carry_out(
@@ -68,9 +81,10 @@ async fn carry_out(
     outputs: &Outputs,
     history: &History,
     experiments: &[Parsed],
+    connected: Option<Cluster>,
 ) -> Result<u8, Failure> {
     let (execution, abort) = (&args.execution, listen()?);
-    let environment = execution.environment(env, args.dry_run)?;
+    let environment = Environment { connected, ..execution.environment(env, args.dry_run)? };
     let (repeat, watch) = (args.repeat, args.watch && env.stderr.live);
     let command = Command::new(execution, env, outputs, &abort, environment);
     let command = Command { repeat, watch, ..command };
@@ -107,7 +121,12 @@ fn refused(experiments: &[Parsed], failure: &Failure) -> Vec<Part<View<'static>>
 
 /// The experiment about an existing Service, with the fault that was named in the place of a built-in
 /// experiment.
-fn about(service: &ObjectRef, args: &Run, place: Place, env: &Env) -> Result<Vec<Parsed>, Failure> {
+async fn about(
+    service: &ObjectRef,
+    args: &Run,
+    place: Place<'_>,
+    env: &Env,
+) -> Result<Loaded, Failure> {
     let [fault] = &args.experiments.names[..] else {
         return Err(Failure::usage("--service takes the name of one fault")
             .hint("for example: kubectl outage run worker-stop --service shop/frontend"));
@@ -123,19 +142,19 @@ fn about(service: &ObjectRef, args: &Run, place: Place, env: &Env) -> Result<Vec
         init::refuse_unsavable(path)?;
     }
     let Access { context, kubeconfig, .. } = &args.execution.access;
-    let written = block_on(async {
-        let cluster = live::cluster(context.as_deref(), kubeconfig.as_deref(), env).await?;
-        let namespace = args.experiments.namespace.as_deref();
-        let application = &init::application(&cluster, service, namespace).await?;
-        let names_context = context.is_some();
-        let nodes = &cluster.nodes().await.map_err(RunError::refused_by)?;
-        init::write(&cluster, Wish { application, nodes, fault, names_context }).await
-    })?;
+    let cluster = live::cluster(context.as_deref(), kubeconfig.as_deref(), env).await?;
+    let namespace = args.experiments.namespace.as_deref();
+    let application = &init::application(&cluster, service, namespace).await?;
+    let names_context = context.is_some();
+    let nodes = &cluster.nodes().await.map_err(RunError::refused_by)?;
+    let wish = Wish { application, nodes, fault, names_context };
+    let written = init::write(&cluster, wish).await?;
     written.chosen.iter().for_each(|line| complain!("   {line}"));
     if let Some(path) = &args.save {
         written.save(path)?;
     }
-    load::written(written.source, place, env)
+    let experiments = load::written(written.source, place, env)?;
+    Ok(Loaded { experiments, connected: Some(cluster) })
 }
 
 async fn dry_run(command: &Command<'_>, experiments: &[Parsed]) -> u8 {

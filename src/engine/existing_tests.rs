@@ -66,6 +66,7 @@ fn environment(root: &Path) -> Environment<'_> {
         node_image: None,
         allow_context: None,
         helper_image: None,
+        connected: None,
         only_look: false,
         undo_timer_margin: Default::default(),
     }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::plan::Endpoints;
 use crate::timeline::leader::{LEADER_LEASES, NODE_LEASES, node_of};
 use crate::timeline::{
     Change, Component, Endpoint, Event, Moment, Outcome, ProbeSpan, ProcessState, Ready, Record,
@@ -145,6 +146,11 @@ impl Live {
 
     pub(crate) fn probe_started(&mut self, span: ProbeSpan) {
         self.probes.insert(span.probe.name.clone(), ProbeState::new(span));
+    }
+
+    pub(crate) fn known_endpoints(&self) -> Endpoints {
+        let services = self.endpoints.keys();
+        services.map(|service| (service.clone(), self.endpoints_of(service))).collect()
     }
 
     pub(crate) fn endpoints_of(&self, service: &str) -> Vec<Endpoint> {

@@ -528,11 +528,7 @@ fn known(live: &Live, nodes: &[Node], hosts: &[String], hit: Vec<String>) -> Kno
     let is_down =
         |node: &&Node| live.nodes.get(&node.name).is_some_and(|known| known.ready != Ready::True);
     Known {
-        endpoints: live
-            .endpoints
-            .keys()
-            .map(|service| (service.clone(), live.endpoints_of(service)))
-            .collect(),
+        endpoints: live.known_endpoints(),
         may_move: false,
         leaders: live.leaders.clone(),
         all_leaders: true,

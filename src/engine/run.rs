@@ -154,7 +154,7 @@ async fn forward(
     backend.look_up(&nodes).await?;
     workload(job, backend, recorder, ledger).await?;
     stage(recorder, "probes");
-    let at_risk = plan::at_risk(job.experiment, &nodes);
+    let at_risk = plan::at_risk(job.experiment, &nodes, &recorder.live().known_endpoints());
     if let Some(undo) = backend.probers_undo() {
         ledger.record(job.run_ref, undo)?;
     }

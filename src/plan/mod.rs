@@ -101,7 +101,7 @@ pub(crate) fn plan<'a>(request: Request<'a>) -> Plan<'a> {
         return Plan { steps, hosts: Vec::new(), refused, length };
     };
     let mut refused = Vec::new();
-    let hosts = probe_hosts(experiment, nodes, all, &mut refused);
+    let hosts = probe_hosts(experiment, nodes, all, &known.endpoints, &mut refused);
     let mut attempt = attempts.least_refused(all, &known, seed.clone());
     refused.append(&mut attempt.refused);
     if known.hosts.is_empty() && !hosts.is_empty() {
@@ -142,14 +142,26 @@ fn selectors(experiment: &Experiment) -> impl Iterator<Item = &NodeSelector> {
     })
 }
 
-/// The nodes that a fault of the method may take.
-pub(crate) fn at_risk(experiment: &Experiment, nodes: &[Node]) -> Vec<String> {
+/// The nodes that a fault of the method may take, the likeliest first: those with the most endpoints
+/// of the Service by which it is chosen. Without `endpoints`, all are equal.
+pub(crate) fn at_risk(
+    experiment: &Experiment,
+    nodes: &[Node],
+    endpoints: &Endpoints,
+) -> Vec<String> {
     let steps = experiment.steps();
     let taken =
         steps.iter().filter_map(|step| step.fault()).filter(|(fault, _)| fault.takes_node());
-    let targets = taken.filter_map(|(fault, _)| fault.target());
-    let allowed = targets.flat_map(|target| candidates(nodes, target, &Endpoints::new()));
-    allowed.map(|node| node.name.clone()).collect()
+    let mut likely: Vec<(usize, &str)> = Vec::new();
+    for target in taken.filter_map(|(fault, _)| fault.target()) {
+        let service = target.most_endpoints_of.as_ref();
+        let on = service.and_then(|service| endpoints.get(&service.to_string()));
+        let count = |node: &Node| on.map_or(0, |on| count_on(on, &node.name));
+        let allowed = candidates(nodes, target, &Endpoints::new()).into_iter();
+        likely.extend(allowed.map(|node| (count(node), node.name.as_str())));
+    }
+    likely.sort_by(|one, other| other.cmp(one));
+    likely.into_iter().map(|(_, name)| name.to_owned()).collect()
 }
 
 /// The nodes from which probes ask. A probe for which there is none is `refused`.
@@ -157,10 +169,10 @@ fn probe_hosts<'a>(
     experiment: &'a Experiment,
     known: Nodes<'a>,
     nodes: &'a [Node],
+    endpoints: &Endpoints,
     refused: &mut Vec<Refused>,
 ) -> Vec<ProbeHost<'a>> {
-    let at_risk = at_risk(experiment, nodes);
-    let at_risk: Vec<&str> = at_risk.iter().map(String::as_str).collect();
+    let at_risk = at_risk(experiment, nodes, endpoints);
     let mut hosts = Vec::new();
     for (number, probe) in experiment.probes.iter().enumerate() {
         let From::Node(from) = &probe.from else { continue };
@@ -168,7 +180,7 @@ fn probe_hosts<'a>(
         if unknown || is_taken_by_name(experiment, from) {
             continue;
         }
-        match probe_host(nodes, from, &Endpoints::new(), &at_risk) {
+        match probe_host(nodes, from, &at_risk) {
             Ok(node) => hosts.push(ProbeHost { probe, node }),
             Err(why) => {
                 refused.push(Refused { place: format!("spec.probes[{number}].from.node"), why })

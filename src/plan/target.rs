@@ -6,7 +6,7 @@ use super::refusal::Refusal;
 use super::selector::{candidates, count_on, names, nothing_matches};
 use crate::experiment::NodeSelector;
 use crate::stats::Random;
-use crate::timeline::few;
+use crate::timeline::{NodeRole, few};
 
 /// Nodes that a selector may match, and that a fault must not hit.
 #[derive(Clone, Copy, Default)]
@@ -132,15 +132,16 @@ fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, excluded: Excl
     Refusal { message: text, hint }
 }
 
-/// The node that a probe asks from: the first by name that is Ready, one that no fault may hit
-/// where there is one.
+/// The node that a probe asks from: one that is Ready, else one that no fault may hit, else the one
+/// that `at_risk` says is the least likely to be hit. Among equals a control plane, by name.
 pub(crate) fn probe_host<'a>(
     nodes: &'a [Node],
     selector: &NodeSelector,
-    endpoints: &Endpoints,
-    at_risk: &[&str],
+    at_risk: &[String],
 ) -> Result<&'a Node, Refusal> {
-    let mut allowed = candidates(nodes, selector, endpoints);
+    let mut allowed = candidates(nodes, selector, &Endpoints::new());
+    // kind's is no node of Kubernetes.
+    allowed.retain(|node| node.role != NodeRole::ExternalLoadBalancer);
     if allowed.is_empty() {
         return Err(nothing_matches(nodes, selector));
     }
@@ -152,8 +153,12 @@ pub(crate) fn probe_host<'a>(
              the nodes that match is one: {matching}"
         )));
     }
+    let risk = |node: &Node| {
+        let place = at_risk.iter().position(|name| *name == node.name);
+        place.map_or(0, |place| at_risk.len() - place)
+    };
     allowed.sort_by_key(|node| {
-        (!node.ready, at_risk.contains(&node.name.as_str()), node.name.clone())
+        (!node.ready, risk(node), node.role != NodeRole::ControlPlane, node.name.clone())
     });
     Ok(allowed[0])
 }
@@ -162,7 +167,7 @@ pub(crate) fn probe_host<'a>(
 pub(crate) mod tests {
     use super::*;
     use crate::experiment::Count;
-    use crate::timeline::{Component, Endpoint, NodeRole};
+    use crate::timeline::{Component, Endpoint};
 
     fn node(name: &str, role: NodeRole) -> Node {
         Node {
@@ -419,7 +424,7 @@ pub(crate) mod tests {
         );
         assert_eq!(choose(&named, false).unwrap(), "w1", "a drain needs the API only");
         let host = |selector: NodeSelector| {
-            probe_host(&nodes, &selector, &Endpoints::new(), &["w2"]).map(|node| &*node.name)
+            probe_host(&nodes, &selector, &["w2".into()]).map(|node| &*node.name)
         };
         assert_eq!(host(role(NodeRole::Worker)), Ok("w3"));
         assert!(
@@ -438,8 +443,17 @@ pub(crate) mod tests {
     #[test]
     fn a_probe_asks_from_a_node_that_is_not_at_risk() {
         let nodes = nodes();
-        let host =
-            probe_host(&nodes, &NodeSelector::default(), &Endpoints::new(), &["cp", "w1"]).unwrap();
-        assert_eq!(host.name, "w2");
+        let host = |nodes: &[Node], at_risk: &[&str]| {
+            let at_risk: Vec<String> = at_risk.iter().map(|&name| name.to_owned()).collect();
+            let host = probe_host(nodes, &NodeSelector::default(), &at_risk);
+            host.map(|node| node.name.clone()).map_err(|refused| refused.message)
+        };
+        assert_eq!(host(&nodes, &["cp", "w1"]), Ok("w2".into()));
+        assert_eq!(host(&nodes, &["w1"]), Ok("cp".into()));
+        // Where every node is at risk: the one that is the least likely to be hit.
+        let workers: Vec<Node> =
+            nodes.into_iter().filter(|node| node.role == NodeRole::Worker).collect();
+        assert_eq!(host(&workers, &["w1", "w3", "w2"]), Ok("w2".into()));
+        assert!(host(&[node("lb", NodeRole::ExternalLoadBalancer)], &[]).is_err());
     }
 }

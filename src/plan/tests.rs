@@ -4,7 +4,7 @@ use super::target::tests::{cluster, role};
 use super::*;
 use crate::experiment;
 use crate::experiment::{BlastRadius, Count, NodeSelector, Step};
-use crate::timeline::{Component, NodeRole};
+use crate::timeline::{Component, Endpoint, NodeRole};
 
 fn fault(fault: Fault, meanwhile: Vec<Step>) -> Step {
     Step::Fault { name: None, fault, hold: std::time::Duration::from_secs(9), meanwhile }
@@ -194,4 +194,41 @@ fn whoever_hits_a_steps_nodes_hits_what_that_step_may() {
         2,
         "{diagnostics}"
     );
+}
+
+fn on(node: &str) -> Endpoint {
+    Endpoint { address: String::new(), pod: None, node: Some(node.into()), ready: true }
+}
+
+#[test]
+fn the_nodes_with_the_most_endpoints_are_the_likeliest_to_be_hit() {
+    let experiment = experiment();
+    let nodes = cluster(1, 3);
+    let endpoints = Endpoints::from([("web".to_owned(), vec![on("w1"), on("w1"), on("w3")])]);
+    assert_eq!(at_risk(&experiment, &nodes, &endpoints), ["w1", "w3", "w2"]);
+    assert_eq!(at_risk(&experiment, &nodes, &Endpoints::new()), ["w3", "w2", "w1"]);
+}
+
+#[test]
+fn without_a_control_plane_a_probe_runs_where_the_fault_is_not_needed() {
+    let mut experiment = experiment();
+    experiment.probes.iter_mut().for_each(|probe| probe.from = From::Node(NodeSelector::default()));
+    let host = |planes: usize| {
+        let nodes = cluster(planes, 2);
+        let known = Known {
+            endpoints: [("web".to_owned(), vec![on("w1"), on("w1")])].into(),
+            ..Known::default()
+        };
+        let planned = plan(Request {
+            experiment: &experiment,
+            nodes: Nodes::Running(&nodes),
+            known,
+            seed: Some(Random::new(1)),
+            undo_timer_margin: Duration::ZERO,
+        });
+        assert_eq!(planned.refused, []);
+        assert_eq!(planned.steps[0].targets[0].name, "w1");
+        planned.hosts[0].node.name.clone()
+    };
+    assert_eq!([host(0), host(1)].map(|name| name.starts_with('w')), [true, false]);
 }

@@ -75,7 +75,7 @@ fn write(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
 fn title(view: &View<'_>, style: &Style, out: &mut String) {
     let word = view.word();
     let columns = style.width.saturating_sub(word.len() + 2);
-    let lines = wrap_glued(&view.title(), columns);
+    let lines = title_lines(&view.title(), columns, style.width);
     out.push_str(&format!(
         "{}  {}\n",
         pad(&lines[0], columns),
@@ -84,13 +84,14 @@ fn title(view: &View<'_>, style: &Style, out: &mut String) {
     lines[1..].iter().for_each(|line| out.push_str(&format!("{line}\n")));
 }
 
-/// Wraps, but not inside parentheses.
-fn wrap_glued(text: &str, columns: usize) -> Vec<String> {
-    const GLUE: &str = "\u{a0}";
-    let (before, inside) = text.split_once('(').unwrap_or((text, ""));
-    let open = if inside.is_empty() { "" } else { "(" };
-    let glued = format!("{before}{open}{}", inside.replace(' ', GLUE));
-    wrap(&glued, columns).into_iter().map(|line| line.replace(GLUE, " ")).collect()
+/// What is in parentheses is on the first line as a whole, or begins a line, which has all columns.
+fn title_lines(text: &str, first: usize, columns: usize) -> Vec<String> {
+    match text.split_once(" (") {
+        Some((before, inside)) if width(text) > first => {
+            [wrap(before, first), wrap(&format!("({inside}"), columns)].concat()
+        }
+        _ => wrap(text, first),
+    }
 }
 
 fn chain_line(line: &Line, style: &Style, out: &mut String) {
@@ -260,7 +261,11 @@ fn assertions(view: &View<'_>, style: &Style, out: &mut String) {
     }
 }
 
+/// A sentence from a fragment. A name as it is typed (`nodeDrain`) stays so.
 fn capital(text: &str) -> String {
+    if text.split(' ').next().is_some_and(|word| word.contains(char::is_uppercase)) {
+        return text.to_owned();
+    }
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}", letters.as_str())
@@ -285,5 +290,30 @@ pub(super) fn closing(view: &View<'_>) -> String {
     match view.predictions.between(Quantity::Detection, first.step) {
         Ok(detection) => format!("{run}; predicted detection is {detection:.1}.{repeat}"),
         Err(why) => format!("{run}; no prediction: {why}.{repeat}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_parentheses_has_a_whole_line() {
+        let title = "drain on kind cluster w-app (context kind-w-app, 3 nodes)";
+        assert_eq!(
+            title_lines(title, 28, 30),
+            ["drain on kind cluster w-app", "(context kind-w-app, 3 nodes)"]
+        );
+        assert_eq!(title_lines(title, 60, 72), [title]);
+        assert_eq!(title_lines("drain on w-app", 10, 20), ["drain on", "w-app"]);
+    }
+
+    #[test]
+    fn a_sentence_begins_with_a_capital_but_a_name_stays_as_it_is_typed() {
+        assert_eq!(capital("the steady state was lost"), "The steady state was lost");
+        assert_eq!(
+            capital("nodeDrain of w1 was not confirmed"),
+            "nodeDrain of w1 was not confirmed"
+        );
     }
 }

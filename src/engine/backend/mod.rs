@@ -61,7 +61,7 @@ pub(crate) trait Backend {
     async fn pod_problems(&self, since: jiff::Timestamp) -> Vec<PodProblem> {
         self.scope().pod_problems(since).await
     }
-    /// Starts all probes; `at_risk` are nodes that a fault may hit. Returns the nodes that host
+    /// Starts all probes; `at_risk` are nodes that a fault may hit, the likeliest first. Returns the nodes that host
     /// one.
     async fn start_probes(
         &mut self,

@@ -282,6 +282,6 @@ pub(crate) async fn look_up(
     experiment: &Experiment,
     nodes: &[Node],
 ) -> Result<(), RunError> {
-    let at_risk = &plan::at_risk(experiment, nodes);
+    let at_risk = &plan::at_risk(experiment, nodes, &plan::Endpoints::new());
     Placement { cluster, namespace: "", nodes, at_risk }.look_up(experiment).await
 }

@@ -144,6 +144,7 @@ mod tests {
                 node_image: None,
                 allow_context: None,
                 helper_image: None,
+                connected: None,
                 only_look: false,
                 undo_timer_margin: Duration::ZERO,
             };

@@ -21,8 +21,12 @@ pub(super) async fn find(
     say: Say<'_>,
 ) -> Result<ClusterHandle, RunError> {
     let mut tell = |text: &str| say(Preparing::Detail(text));
-    let cluster =
-        Cluster::from_files(kubeconfig, context, &mut tell).await.map_err(RunError::refused_by)?;
+    let cluster = match &environment.connected {
+        Some(cluster) => cluster.clone(),
+        None => Cluster::from_files(kubeconfig, context, &mut tell)
+            .await
+            .map_err(RunError::refused_by)?,
+    };
     // A later process may be started in another directory.
     let kubeconfig: Vec<PathBuf> = kubeconfig.iter().map(|path| absolute(path)).collect();
     match kind::connect(environment).await {

@@ -92,6 +92,7 @@ mod tests {
             node_image: None,
             allow_context: None,
             helper_image: None,
+            connected: None,
             only_look: true,
             undo_timer_margin: Default::default(),
         };

@@ -42,6 +42,8 @@ pub(crate) struct Environment<'a> {
     pub allow_context: Option<&'a str>,
     /// The image of the pods that lead into the nodes of a cluster that is not kind's.
     pub helper_image: Option<&'a str>,
+    /// The cluster of the context, where the command is connected to it already.
+    pub connected: Option<Cluster>,
     /// Whether nothing may be changed, not even in the state directory.
     pub only_look: bool,
     /// Grace period before the watchdog undoes an overdue fault.

@@ -108,7 +108,7 @@ impl Addresses {
         let services = cluster.services().await.unwrap_or_default();
         let mut nodes = cluster.nodes().await.unwrap_or_default();
         let known: Vec<plan::Node> = nodes.iter().cloned().map(plan::Node::from).collect();
-        let at_risk = plan::at_risk(&parsed.experiment, &known);
+        let at_risk = plan::at_risk(&parsed.experiment, &known, &plan::Endpoints::new());
         nodes.retain(|node| !at_risk.contains(&node.name));
         Self { services, nodes }
     }

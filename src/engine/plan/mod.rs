@@ -8,3 +8,5 @@ mod object_fault;
 pub(in crate::engine) mod placement;
 pub(crate) mod pods;
 mod secrets;
+
+pub(crate) use placement::found;

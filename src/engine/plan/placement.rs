@@ -6,8 +6,8 @@ use crate::cluster::{Cluster, ClusterError, Ingress, Pod, Service};
 use crate::engine::error::RunError;
 use crate::engine::plan::pods;
 use crate::experiment::{Connection, From, Pods, PortOn, Probe, Target, Via};
+use crate::plan;
 use crate::plan::needs::needs;
-use crate::plan::{self, Endpoints};
 use crate::probe::{Destination, ProbeSpec, Question};
 use crate::timeline::{ObjectRef, ProbeHeader};
 
@@ -51,7 +51,7 @@ pub(crate) struct Placement<'a> {
     pub cluster: &'a Cluster,
     pub namespace: &'a str,
     pub nodes: &'a [plan::Node],
-    /// Nodes that a fault may hit.
+    /// Nodes that a fault may hit, the likeliest first.
     pub at_risk: &'a [String],
 }
 
@@ -88,8 +88,7 @@ impl Placement<'_> {
         match &probe.from {
             From::Host => Ok(Place::Host),
             From::Node(selector) => {
-                let at_risk: Vec<&str> = self.at_risk.iter().map(String::as_str).collect();
-                let node = plan::probe_host(self.nodes, selector, &Endpoints::new(), &at_risk)?;
+                let node = plan::probe_host(self.nodes, selector, self.at_risk)?;
                 Ok(Place::Node { node: node.name.clone() })
             }
             From::Pod(pods) => {
@@ -263,7 +262,7 @@ fn published(
 }
 
 /// What was read. Refused where there is none of that name.
-pub(super) fn found<T>(
+pub(crate) fn found<T>(
     read: Result<T, ClusterError>,
     kind: &str,
     namespace: &str,

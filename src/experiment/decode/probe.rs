@@ -31,7 +31,7 @@ impl Defaults {
             ask => (ask.is_some_and(|ask| ask.kind().needs_credentials()), 10.0, 1),
         };
         Self {
-            from: if host { From::Host } else { a_control_plane_node() },
+            from: if host { From::Host } else { From::Node(NodeSelector::default()) },
             rate,
             rates: if is_canary { CANARY_RATES } else { RATES },
             timeout: Duration::from_secs(timeout),
@@ -80,10 +80,6 @@ fn refuse_place_of_canary(cx: &Cx, fields: &Fields) {
             cx.error_hint::<()>(key, message, "leave it out");
         }
     }
-}
-
-fn a_control_plane_node() -> From {
-    From::Node(NodeSelector { role: Some(NodeRole::ControlPlane), ..NodeSelector::default() })
 }
 
 /// `host`, or a node or pod.
@@ -161,7 +157,7 @@ mod tests {
             Some(Probe {
                 name: "web".into(),
                 ask,
-                from: a_control_plane_node(),
+                from: From::Node(NodeSelector::default()),
                 connection,
                 rate: 10.0,
                 timeout

@@ -17,7 +17,7 @@ pub struct Probe {
     /// Its name: a DNS label, unique in the experiment.
     pub name: String,
     pub ask: Ask,
-    /// From where. Default: a control-plane node. A canary is the host's.
+    /// From where. Default: any node, a control plane where one is not at risk. A canary is the host's.
     pub from: From,
     /// Whether each attempt has a connection of its own. Default: new.
     pub connection: Connection,

@@ -25,6 +25,29 @@ pub(crate) struct NodeDrain {
     pub options: DrainOptions,
 }
 
+/// The pods that would not be evicted now, by the reason: one PodDisruptionBudget may keep many.
+#[derive(Default)]
+struct Kept(Vec<(String, Vec<String>)>);
+
+impl Kept {
+    fn add(&mut self, why: String, pod: String) {
+        match self.0.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, pods)) => pods.push(pod),
+            None => self.0.push((why, vec![pod])),
+        }
+    }
+
+    fn lines(&self, timeout: Duration) -> impl Iterator<Item = String> {
+        let timeout = format_duration(timeout);
+        self.0.iter().map(move |(why, pods)| {
+            let pods = few(pods);
+            format!(
+                "{why}, so {pods} would not be evicted now; a run retries for {timeout} (`timeout`)"
+            )
+        })
+    }
+}
+
 impl ObjectFault for NodeDrain {
     const UNDO_TIMEOUT: Duration = AWAY;
     const RUNS_EMBEDDED: bool = true;
@@ -52,13 +75,13 @@ impl ObjectFault for NodeDrain {
                 format!("would evict {count} on {} now (namespaces: {of}): {names}", self.node)
             }
         }];
+        let mut kept = Kept::default();
         for pod in &pods {
             if let Evicted::NotNow(refusal) = cluster.evict(pod, self.eviction(true)).await? {
-                let (why, timeout) =
-                    (cluster.explain(&refusal).await, format_duration(self.options.timeout));
-                lines.push(format!("{why}, so {pod} would not be evicted now; a run retries for {timeout} (`timeout`)"));
+                kept.add(cluster.explain(&refusal).await, pod.to_string());
             }
         }
+        lines.extend(kept.lines(self.options.timeout));
         Ok(lines)
     }
 
@@ -241,6 +264,17 @@ fn options(fault: &Fault) -> DrainOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pods_that_are_kept_for_one_reason_share_a_line() {
+        let mut kept = Kept::default();
+        for (why, pod) in [("A", "p1"), ("B", "p2"), ("A", "p3")] {
+            kept.add(why.into(), pod.into());
+        }
+        let rest = "would not be evicted now; a run retries for 2m (`timeout`)";
+        let lines: Vec<String> = kept.lines(Duration::from_secs(120)).collect();
+        assert_eq!(lines, [format!("A, so p1, p3 {rest}"), format!("B, so p2 {rest}")]);
+    }
 
     #[test]
     fn an_option_that_forbids_a_pod_counts_whatever_else_the_pod_is() {

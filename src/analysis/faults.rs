@@ -296,8 +296,9 @@ impl<'a> Scope<'a> {
     }
 
     fn heard_again(&self) -> Option<When> {
-        let undone = self.undone()?;
-        sign_of_life::after(self.records, self.anchor, self.request.target, undone)
+        let requested = self.phase(FaultPhase::UndoRequested).map(|(at, _)| at);
+        let since = sign_of_life::counts_from(self.request.kind, requested, self.undone()?);
+        sign_of_life::after(self.records, self.anchor, self.request.target, since)
             .map(|heard| self.zero.when(heard))
     }
 

@@ -13,14 +13,16 @@ pub struct Recovering {
     anchor: Anchor,
     /// The nodes' signs of life.
     words: Vec<Record>,
-    /// When the last fault on each target was undone.
+    /// When the undo of the last fault on each target was requested.
+    requested: BTreeMap<String, Moment>,
+    /// From when on signs of life count, for each target whose last fault was undone.
     undone: BTreeMap<String, Moment>,
 }
 
 impl Recovering {
     /// Follows a run whose wall clock and monotonic clock are tied by `anchor`.
     pub fn new(anchor: Anchor) -> Self {
-        Self { anchor, words: Vec::new(), undone: BTreeMap::new() }
+        Self { anchor, words: Vec::new(), requested: BTreeMap::new(), undone: BTreeMap::new() }
     }
 
     pub fn take(&mut self, record: &Record) {
@@ -31,10 +33,18 @@ impl Recovering {
             }
             Event::Fault { phase: FaultPhase::UndoRequested, target, .. } => {
                 self.undone.remove(target);
+                self.requested.insert(target.clone(), record.at);
             }
             // The effect is gone before it is verified that all works again.
-            Event::Fault { phase: FaultPhase::Reverted | FaultPhase::Undone, target, .. } => {
-                self.undone.entry(target.clone()).or_insert(record.at);
+            Event::Fault {
+                phase: FaultPhase::Reverted | FaultPhase::Undone,
+                target,
+                fault,
+                ..
+            } => {
+                let requested = self.requested.get(target).copied();
+                let since = sign_of_life::counts_from(fault, requested, record.at);
+                self.undone.entry(target.clone()).or_insert(since);
             }
             _ => {}
         }
@@ -85,5 +95,15 @@ mod tests {
         let heard_first =
             hit().beat(16_000, "06:23:57Z", Ready::True).steady(26_600, false, 21_600).build();
         assert_eq!(both(&heard_first).0, at(21_600));
+        let heard_at_once = hit()
+            .beat(15_200, "06:23:56Z", Ready::True)
+            .beat(25_300, "06:24:06Z", Ready::True)
+            .steady(26_600, false, 15_500)
+            .build();
+        assert_eq!(
+            both(&heard_at_once).0,
+            at(15_500),
+            "while the call that undid it was returning"
+        );
     }
 }

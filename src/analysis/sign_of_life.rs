@@ -5,7 +5,13 @@
 //! heartbeat, and Ready turning True.
 
 use crate::timeline::leader::NODE_LEASES;
-use crate::timeline::{Anchor, Bracket, Change, Event, Moment, Ready, Record};
+use crate::timeline::{Anchor, Bracket, Change, Event, FaultName, Moment, Ready, Record};
+
+/// From when on a word of the node counts. What ends heartbeats lets none out before its undo is
+/// requested, and the first may come while that call still returns.
+pub(super) fn counts_from(fault: &FaultName, requested: Option<Moment>, undone: Moment) -> Moment {
+    requested.filter(|_| fault.traits().last_heartbeat.is_some()).unwrap_or(undone)
+}
 
 /// When a node first gave a sign of life after `undone`.
 pub(super) fn after(

@@ -122,12 +122,24 @@ impl Cluster {
         }
     }
 
+    /// Whether a helper pod has ended, or is gone: a node that was restarted leaves it so. `false`
+    /// where nobody can tell.
+    pub(crate) async fn helper_has_ended(&self, namespace: &str, pod: &str) -> bool {
+        let api: Api<Pod> = Api::namespaced(self.client(), namespace);
+        let found = self.call(format!("look for pod {namespace}/{pod}"), api.get_opt(pod)).await;
+        found.is_ok_and(|pod| has_ended(pod.as_ref()))
+    }
+
     /// What tells a node from another of its name, made later; `None`: it does not exist.
     pub(crate) async fn node_uid(&self, node: &str) -> Result<Option<String>, ClusterError> {
         let api: Api<objects::Node> = Api::all(self.client());
         let found = self.call(format!("look for node {node}"), api.get_opt(node)).await?;
         Ok(found.and_then(|node| node.metadata.uid))
     }
+}
+
+fn has_ended(pod: Option<&Pod>) -> bool {
+    matches!(pod.map(Progress::of), None | Some(Progress::Ended(_) | Progress::Ends))
 }
 
 enum Progress {
@@ -197,6 +209,19 @@ mod tests {
         assert!(matches!(progress(json!({"phase": "Running"})), Progress::Runs));
         let failed = progress(json!({"phase": "Failed", "reason": "DeadlineExceeded"}));
         assert!(matches!(failed, Progress::Ended(why) if why == "DeadlineExceeded"));
+    }
+
+    /// As a node that was restarted leaves it.
+    #[test]
+    fn a_pod_whose_node_was_restarted_has_ended() {
+        let pod = |status: Value| -> Pod {
+            serde_json::from_value(json!({"metadata": {}, "status": status})).unwrap()
+        };
+        let terminated = json!({"terminated": {"exitCode": 255, "reason": "Unknown"}});
+        let container = json!({"name": "helper", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": terminated});
+        let unknown = pod(json!({"phase": "Failed", "containerStatuses": [container]}));
+        assert!(has_ended(Some(&unknown)) && has_ended(None));
+        assert!(!has_ended(Some(&pod(json!({"phase": "Running"})))));
     }
 
     #[test]

@@ -181,8 +181,17 @@ impl NodeAccess for HelperPods {
         async move {
             let RunningHelper { pod, .. } = self.pod(node).await?;
             let entered = self.exec(&pod, limit, &[&ENTER[..], argv].concat(), None).await;
-            let is_over = |kind| matches!(kind, AccessErrorKind::Gone | AccessErrorKind::Refused);
-            if entered.as_ref().is_err_and(|error| is_over(error.kind)) {
+            let is_over = match entered.as_ref().map_err(|error| error.kind) {
+                Err(AccessErrorKind::Gone | AccessErrorKind::Refused) => true,
+                // To the API server, a kubelet that does not know the pod is one that fails.
+                Err(AccessErrorKind::Away) => {
+                    let HelperSpec { cluster, namespace, .. } = &self.0.spec;
+                    let ended = cluster.helper_has_ended(namespace, &pod);
+                    timeout(LOOK, ended).await.unwrap_or(false)
+                }
+                _ => false,
+            };
+            if is_over {
                 // Somebody deleted the pod, or its node has been restarted: another is made.
                 self.0.pods.lock().await.remove(&node.name);
                 let RunningHelper { pod, .. } = self.pod(node).await?;

@@ -87,8 +87,10 @@ impl Found {
 
     /// Its runs that were made and are there; those that were interrupted are made again.
     fn runs_of(&mut self, study: &journal::Recorded, is_wanted: impl Fn(usize) -> bool) {
-        let done = |entry: &&journal::Entry| entry.end.as_ref().is_some_and(|end| end.done);
-        for entry in study.entries.iter().filter(done).filter(|it| is_wanted(it.slot.cell)) {
+        let mut done: Vec<_> = study.entries.iter().filter(|it| it.is_done()).collect();
+        // The cells in the order of the study's file, not of its runs.
+        done.sort_by_key(|entry| entry.slot.cell);
+        for entry in done.into_iter().filter(|it| is_wanted(it.slot.cell)) {
             let folder = folder_of(&study.folder, &entry.run);
             if store::is_record(&folder) {
                 let cell = study.header.cells[entry.slot.cell].name.clone();

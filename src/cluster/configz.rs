@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::connect::Cluster;
 use super::error::ClusterError;
-use crate::timeline::parse_duration;
+use crate::timeline::{Tuning, parse_duration};
 
 /// A node that is down must not hold up the others.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -32,6 +32,24 @@ impl Cluster {
             (node, settings)
         });
         answers.buffered(AT_ONCE).collect().await
+    }
+
+    /// The nodes whose kubelets do not have the settings that `wanted` names, or do not answer.
+    pub(crate) async fn kubelets_without(
+        &self,
+        wanted: &Tuning,
+    ) -> Result<Vec<String>, ClusterError> {
+        let nodes = self.nodes().await?.into_iter().map(|node| node.name).collect::<Vec<_>>();
+        let is =
+            |wanted: Option<Duration>, has: Option<Duration>| wanted.is_none() || wanted == has;
+        let has_all = |has: &KubeletSettings| {
+            is(wanted.node_status_update_frequency, has.status_update)
+                && is(wanted.node_status_report_frequency, has.status_report)
+                && is(wanted.node_lease_duration, has.lease_duration)
+        };
+        let all = self.kubelet_settings(&nodes).await.into_iter();
+        let others = all.filter(|(_, answer)| !answer.as_ref().is_ok_and(has_all));
+        Ok(others.map(|(node, _)| node).collect())
     }
 
     /// The cluster's domain, by the first kubelet that answers.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::changes::{changes, mixed};
 use super::difference::{Difference, Verdict};
 use super::floor::Floor;
 use super::sample::{LeftOut, Recorded, Sample};
@@ -74,7 +75,7 @@ pub struct Side {
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
-    /// What: `Kubernetes`, `node-monitor-period`, `probes.web.rate`.
+    /// What: `Kubernetes`, `node-monitor-period`, or a field of the experiment's file: `method[0].for`.
     pub name: String,
     /// Before; several where runs differ, none where it was not set.
     pub before: BTreeSet<String>,
@@ -181,39 +182,30 @@ pub struct Pair<'a> {
 }
 
 /// Runs of two sides: all beside all, but by name where a side has several, as a suite has experiments
-/// and a study has cells.
+/// and a study has cells; in the order of the sides.
 pub fn pair<'a>(
     before: Vec<Recorded<'a>>,
     after: Vec<Recorded<'a>>,
     name: impl Fn(&Recorded<'a>) -> String,
 ) -> Vec<Pair<'a>> {
-    let [a, b] = [&before, &after].map(|runs| runs.iter().map(&name).collect::<BTreeSet<String>>());
-    let names = a.union(&b).cloned();
-    if a.len() <= 1 && b.len() <= 1 {
-        let name = names.collect::<Vec<_>>().join(" and ");
-        return vec![Pair { name, before, after }];
+    let names_of = |runs: &[Recorded<'a>]| {
+        let mut seen = BTreeSet::new();
+        let mut names: Vec<String> = runs.iter().map(&name).collect();
+        names.retain(|name| seen.insert(name.clone()));
+        names
+    };
+    let (mut names, others) = (names_of(&before), names_of(&after));
+    let is_one = names.len() <= 1 && others.len() <= 1;
+    let new = others.into_iter().filter(|other| !names.contains(other)).collect::<Vec<_>>();
+    names.extend(new);
+    if is_one {
+        return vec![Pair { name: names.join(" and "), before, after }];
     }
     let of = |runs: &[Recorded<'a>], wanted: &str| {
         runs.iter().filter(|run| name(run) == wanted).copied().collect::<Vec<_>>()
     };
     let pair = |name: String| Pair { before: of(&before, &name), after: of(&after, &name), name };
-    names.map(pair).collect()
-}
-
-fn changes(before: &Sample, after: &Sample) -> Vec<Change> {
-    if before.runs.is_empty() || after.runs.is_empty() {
-        return Vec::new();
-    }
-    let (a, b) = (&before.conditions, &after.conditions);
-    let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-    let change = |name: &String| {
-        let [before, after] = [a, b].map(|side| side.get(name).cloned().unwrap_or_default());
-        (before != after || before.len() > 1).then(|| Change { name: name.clone(), before, after })
-    };
-    let mut changes: Vec<Change> = names.into_iter().filter_map(change).collect();
-    // What was run and on what first; then the details of the experiment.
-    changes.sort_by_key(|change| change.name.contains(['.', ' ']));
-    changes
+    names.into_iter().map(pair).collect()
 }
 
 /// Why a side decides nothing: the few runs that count need not be like those that don't.
@@ -234,8 +226,7 @@ fn warnings(before: &Sample, after: &Sample, changes: &[Change], modelled: bool)
         );
     }
     for (side, sample) in [("before", before), ("after", after)] {
-        let mixed = sample.conditions.iter().filter(|(_, values)| values.len() > 1);
-        let mixed: Vec<&str> = mixed.map(|(name, _)| name.as_str()).collect();
+        let mixed: Vec<String> = mixed(sample).into_iter().collect();
         if !mixed.is_empty() {
             let list = crate::timeline::few(&mixed);
             all.push(format!("The runs {side} differ among themselves in {list}."));

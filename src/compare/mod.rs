@@ -3,10 +3,12 @@
 //! ```text
 //! header   -> conditions.rs (what may explain a difference), key.rs (what a baseline is kept for) ─┐
 //! findings -> quantities.rs (what was measured) ───────────────────────────────────────────────┴-> sample.rs
-//! two samples -> difference.rs (a verdict a quantity) -> comparison.rs;  samples <-> baseline.rs
+//! two samples -> difference.rs (a verdict a quantity), changes.rs (what differs in how they were made) -> comparison.rs
+//! samples <-> baseline.rs
 //! ```
 
 mod baseline;
+mod changes;
 mod comparison;
 mod conditions;
 mod difference;

@@ -197,12 +197,20 @@ struct NodeHistory {
     node: String,
     /// Until when all is known.
     until: Moment,
-    /// Since when there is no observer, and why, while that lasts.
-    gap: Option<(Moment, String)>,
+    /// While there is no observer.
+    gap: Option<Gap>,
     /// The beginning of the last gap.
     blind_from: Moment,
     states: BTreeMap<Subject, Event>,
     reported: BTreeSet<Subject>,
+}
+
+/// A time without an observer.
+struct Gap {
+    from: Moment,
+    /// When it was recorded.
+    noticed: Moment,
+    reason: String,
 }
 
 impl NodeHistory {
@@ -228,24 +236,27 @@ impl NodeHistory {
             return None;
         }
         self.blind_from = self.until;
-        self.gap = Some((self.until, reason));
-        self.gap_until(clock::now(), None)
+        let gap = Gap { from: self.until, noticed: clock::now(), reason };
+        let record = self.gap_record(&gap, None);
+        self.gap = Some(gap);
+        Some(record)
     }
 
     fn observed_until(&mut self, at: Moment) -> Option<Record> {
         self.until = self.until.max(at);
-        let record = self.gap_until(at, Some(at));
-        self.gap = None;
-        record
+        let gap = self.gap.take()?;
+        Some(self.gap_record(&gap, Some(at)))
     }
 
-    fn gap_until(&self, at: Moment, until: Option<Moment>) -> Option<Record> {
-        let (from, reason) = self.gap.clone()?;
-        Some(Record {
-            at,
-            since: Some(from),
-            event: Event::ObserverGap { node: self.node.clone(), until, reason },
-        })
+    /// Its end may have been seen before the gap was noticed, where messages came late: it is
+    /// recorded after its beginning all the same.
+    fn gap_record(&self, gap: &Gap, until: Option<Moment>) -> Record {
+        let (node, reason) = (self.node.clone(), gap.reason.clone());
+        Record {
+            at: gap.noticed.max(until.unwrap_or(gap.noticed)),
+            since: Some(gap.from),
+            event: Event::ObserverGap { node, until, reason },
+        }
     }
 
     /// A record of an observer: the first on a subject counts only where it differs from the last
@@ -309,8 +320,13 @@ mod tests {
         known.begins();
         assert_eq!(known.observed(process(90, 7)), None, "the same process is not news");
         let closed = known.observed_until(Moment(91)).unwrap();
-        assert_eq!((closed.since, closed.at), (Some(Moment(6)), Moment(91)));
+        assert_eq!(closed.since, Some(Moment(6)));
         assert!(matches!(closed.event, Event::ObserverGap { until: Some(Moment(91)), .. }));
+        assert!(closed.at >= lost.at, "messages that came late do not end a gap before it began");
+        let later = clock::now().plus(Duration::from_secs(9));
+        known.lost(String::new());
+        assert_eq!(known.observed_until(later).unwrap().at, later);
+        known.until = Moment(91);
         known.lost(String::new());
         known.begins();
         assert_eq!(known.observed(process(190, 8)).unwrap().since, Some(Moment(91)));

@@ -329,14 +329,39 @@ struct Waiting<'a> {
     tell: Duration,
     /// When to show again what is missing to those who follow.
     show: tokio::time::Instant,
-    /// The causes that were reported: each is reported once.
-    reported: BTreeSet<String>,
+    reported: Reported,
+}
+
+/// What was reported: each is reported once, and counted afterwards.
+#[derive(Default)]
+struct Reported(BTreeSet<String>);
+
+impl Reported {
+    fn news(&mut self, missing: &[String], causes: &[String]) -> String {
+        let mut is_new = |line: &&String| self.0.insert((*line).clone());
+        let mut lines: Vec<String> = missing.iter().filter(&mut is_new).cloned().collect();
+        let same = missing.len() - lines.len();
+        lines.extend(causes.iter().filter(is_new).cloned());
+        match same {
+            0 => {}
+            _ if lines.is_empty() => lines.push(format!("no change ({same} not ready)")),
+            _ => lines.push(format!("{same} as before")),
+        }
+        lines.join("; ")
+    }
 }
 
 impl<'a> Waiting<'a> {
     fn new(limit: Duration, recorder: &'a Recorder) -> Self {
         let began = tokio::time::Instant::now();
-        Self { limit, recorder, began, tell: FIRST_TELL, show: began, reported: BTreeSet::new() }
+        Self {
+            limit,
+            recorder,
+            began,
+            tell: FIRST_TELL,
+            show: began,
+            reported: Reported::default(),
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -364,10 +389,9 @@ impl<'a> Waiting<'a> {
 
     fn tell(&mut self, missing: &[String], causes: &[String]) {
         self.tell *= 2;
-        let new = causes.iter().filter(|cause| self.reported.insert((*cause).clone()));
-        let lines: Vec<&str> = missing.iter().chain(new).map(String::as_str).collect();
+        let news = self.reported.news(missing, causes);
         let (waited, limit) = (format_seconds(self.began.elapsed()), format_seconds(self.limit));
-        let text = format!("still waiting after {waited}, {limit} at most: {}", lines.join("; "));
+        let text = format!("still waiting after {waited}, {limit} at most: {news}");
         self.recorder.event(Event::Note { warning: false, text });
     }
 }
@@ -457,6 +481,18 @@ fn phase(tuning: &Tuning, seed: &mut Seed) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_still_missing_is_counted_and_not_repeated() {
+        let [a, b, c, why] = ["Pod/a: Pending", "Pod/b: Pending", "Pod/c: Pending", "no node fits"]
+            .map(str::to_owned);
+        let mut reported = Reported::default();
+        let both = [a, b.clone()];
+        let first = reported.news(&both, std::slice::from_ref(&why));
+        assert_eq!(first, "Pod/a: Pending; Pod/b: Pending; no node fits");
+        assert_eq!(reported.news(&both, &[why]), "no change (2 not ready)");
+        assert_eq!(reported.news(&[b, c], &[]), "Pod/c: Pending; 1 as before");
+    }
 
     #[test]
     fn a_cordoned_node_is_no_matter_of_time() {

@@ -53,21 +53,39 @@ fn comparison(compared: &Comparison, style: &Style) -> String {
         out += &hang("  warning ", warning, columns);
     }
     out += "\n  median (range) before -> after: difference (95% interval)\n";
+    let too_few = too_few(compared);
     for one in &compared.quantities {
         let [quantity, before, after, difference, verdict] = cells(one, compared);
         let verdict = match one.verdict {
+            _ if too_few.is_some() => String::new(),
             Verdict::Worse => judged(&verdict, Outcome::Fail, style),
             Verdict::Better => judged(&verdict, Outcome::Pass, style),
             _ => verdict,
         };
-        let _ = writeln!(out, "  {}   {verdict}", pad(&quantity, names));
+        let _ = writeln!(out, "{}", format!("  {}   {verdict}", pad(&quantity, names)).trim_end());
         out += &hang("      ", &format!("{before} -> {after}: {difference}"), columns);
     }
     out
 }
 
+/// The verdict on every quantity, where there are too few runs for any: it is said once.
+fn too_few(compared: &Comparison) -> Option<String> {
+    let is_so = |one: &Difference| one.verdict == Verdict::TooFewRuns;
+    let first = compared.quantities.first()?;
+    let all = compared.quantities.iter().all(|one| is_so(one) && one.why == first.why);
+    all.then(|| verdict_words(first))
+}
+
+fn verdict_words(one: &Difference) -> String {
+    let why = one.why.as_ref().map_or(String::new(), |why| format!(" ({why})"));
+    format!("{}{why}", one.verdict.words())
+}
+
 /// `2 worse, 3 no difference shown`.
 pub(super) fn summary(compared: &Comparison) -> String {
+    if let Some(words) = too_few(compared) {
+        return words;
+    }
     use Verdict::{Better, NoDifferenceShown, NotJudged, TooFewRuns, Worse};
     let counts = [Worse, Better, NoDifferenceShown, TooFewRuns, NotJudged].map(|verdict| {
         let number = compared.with(verdict).count();
@@ -128,8 +146,7 @@ pub(super) fn cells(one: &Difference, compared: &Comparison) -> [String; 5] {
     let difference = one.estimate.map_or("-".into(), |estimate| {
         format!("{}{interval}{}", shown(estimate), one.unit.of_differences())
     });
-    let why = one.why.as_ref().map_or(String::new(), |why| format!(" ({why})"));
-    let verdict = format!("{}{why}", one.verdict.words());
+    let verdict = verdict_words(one);
     let [before, after] =
         [(one.before, &compared.before), (one.after, &compared.after)].map(|(a, b)| cell(a, b));
     [one.quantity.clone(), before, after, difference, verdict]
@@ -150,7 +167,9 @@ pub fn markdown(compared: &Comparisons) -> String {
             let _ = writeln!(out, "- Warning: {}", cell(warning));
         });
         out += "\n| quantity | before | after | difference | verdict |\n|---|---|---|---|---|\n";
-        for row in one.quantities.iter().map(|quantity| cells(quantity, one)) {
+        let too_few = too_few(one);
+        for mut row in one.quantities.iter().map(|quantity| cells(quantity, one)) {
+            row[4] = too_few.as_ref().map_or(std::mem::take(&mut row[4]), |_| "-".to_owned());
             write_row(&mut out, row.each_ref().map(String::as_str));
         }
         out.push('\n');

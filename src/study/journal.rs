@@ -98,6 +98,13 @@ pub(crate) struct Entry {
     pub end: Option<RunEnd>,
 }
 
+impl Entry {
+    /// Whether its repetition is done by it.
+    pub(crate) fn is_done(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.done)
+    }
+}
+
 /// A study's journal, open for more.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -162,8 +169,7 @@ impl Recorded {
 
     /// The repetitions of its cells that are done.
     pub(crate) fn done_slots(&self) -> impl Iterator<Item = Slot> {
-        let is_done = |entry: &&Entry| entry.end.as_ref().is_some_and(|end| end.done);
-        self.entries.iter().filter(is_done).map(|entry| entry.slot)
+        self.entries.iter().filter(|entry| entry.is_done()).map(|entry| entry.slot)
     }
 
     /// Reads the journal of a study's folder. Errors: there is none, its first line is cut, or it has

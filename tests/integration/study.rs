@@ -85,24 +85,27 @@ fn a_killed_study_goes_on_with_nothing_lost() {
     let home = Home::new();
     let file = small(&home, 2);
     let command = ["study", "-f", &file, "--cluster", "embedded", "-o", "json"];
-    let mut first = start(&home, &command);
-    first.wait_for("run 2 of 4", 3 * MINUTE);
-    let second = first.said().len();
-    while !first.said()[second..].contains("nodePause confirmed") {
-        std::thread::sleep(Duration::from_millis(50));
+    // In its fault, and while its workload is made.
+    for (run, moment) in [("run 2 of 4", "nodePause confirmed"), ("run 3 of 4", "workload")] {
+        let mut study = start(&home, &command);
+        study.wait_for(run, 3 * MINUTE);
+        let before = study.said().len();
+        while !study.said()[before..].contains(moment) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        study.signal("KILL");
+        study.finish();
     }
-    first.signal("KILL");
-    first.finish();
     let begun = journal(&home).iter().filter(|line| line.get("begun").is_some()).count();
-    assert_eq!(begun, 2);
+    assert_eq!(begun, 4);
     // The same command goes on.
     let output = start(&home, &command).finish();
-    output.exits(0).says("continuing study").says("1 of 4 runs are done").says("run 4 of 4");
+    output.exits(0).says("continuing study").says("2 of 4 runs are done").says("run 4 of 4");
     let lines = journal(&home);
     let runs: Vec<&Value> = lines.iter().filter_map(|line| line.get("begun")).collect();
     let slots: BTreeSet<String> =
         runs.iter().map(|run| format!("{} {}", run["cell"], run["repetition"])).collect();
-    assert_eq!((runs.len(), slots.len()), (5, 4), "the killed one was made again, no other was");
+    assert_eq!((runs.len(), slots.len()), (6, 4), "those killed were made again, no other was");
     for run in &runs {
         assert!(home.runs().join(run["run"].as_str().unwrap()).is_dir(), "{run}");
     }
@@ -111,7 +114,10 @@ fn a_killed_study_goes_on_with_nothing_lost() {
     let cells = report["cells"].as_array().unwrap();
     let sum =
         |key: &str| cells.iter().map(|cell| cell["ended"][key].as_u64().unwrap()).sum::<u64>();
-    assert_eq!((sum("pass"), sum("unfinished")), (4, 1), "{report:#}");
+    // The runs that were killed were repeated: a finished study has no unfinished ones.
+    assert_eq!((sum("pass"), sum("unfinished"), sum("repeated")), (4, 0, 2), "{report:#}");
+    let runs = || cells.iter().flat_map(|cell| cell["runs"].as_array().unwrap());
+    assert_eq!(runs().filter(|run| run["repeated"] == true).count(), 2, "{report:#}");
     assert!(report["on"].as_str().unwrap().contains("EMBEDDED MODEL"));
     assert!(cells.iter().all(|cell| cell["measures"][0]["n"].as_u64() > Some(0)), "{report:#}");
     assert!(cells.iter().all(|cell| cell["detectionAgrees"].is_null()), "two runs prove nothing");
@@ -122,7 +128,8 @@ fn a_killed_study_goes_on_with_nothing_lost() {
         .exits(0)
         .prints("Study small on the EMBEDDED MODEL")
         .prints("KS AT 1%")
-        .prints("too few runs");
+        .prints("too few runs")
+        .prints("2 interrupted runs were repeated and were not counted");
     home.run(&["report", "small", "-o", "csv"]).exits(0).prints("settings=fast,detection,2,2,");
     home.run(&["report", "small", "-o", "markdown"]).exits(0).prints("| cell | done |");
     assert_eq!(

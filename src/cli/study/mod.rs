@@ -210,7 +210,7 @@ fn begin(header: Header, env: &Env) -> Result<Journal, Failure> {
 fn go_on(recorded: Recorded, planned: &Planned<'_>) -> Result<Journal, Failure> {
     let mut journal = recorded.resume()?;
     result::settle(&mut journal)?;
-    let done = journal.entries.iter().filter(|it| it.end.as_ref().is_some_and(|end| end.done));
+    let done = journal.entries.iter().filter(|it| it.is_done());
     complain!(
         "continuing study {}: {} of {} runs are done (seed {})",
         journal.id(),

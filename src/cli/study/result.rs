@@ -67,9 +67,8 @@ impl StudyRuns {
     pub(in crate::cli) fn read(recorded: &Recorded) -> Self {
         let judged = |entry: &Entry| {
             let folder = folder_of(&recorded.folder, &entry.run);
-            let was_made = entry.end.as_ref().is_some_and(|end| end.done);
             // One that never began has no folder.
-            if !is_record(&folder) && !was_made {
+            if !is_record(&folder) && !entry.is_done() {
                 return None;
             }
             let judged = judge::judge(&folder).map_err(|failure| failure.report()).ok();
@@ -102,23 +101,33 @@ impl StudyRuns {
     fn cell(&self, cell: usize) -> CellRuns<'_> {
         let header = &self.recorded.header;
         let runs = || self.runs.iter().filter(move |(entry, _)| entry.slot.cell == cell);
-        let repetition = |(entry, judged): &'_ (Entry, Option<Judged>)| {
-            let number = entry.slot.repetition;
-            judged.as_ref().map(|_| number)
+        let is_unreadable = |(entry, judged): &&(Entry, Option<Judged>)| {
+            judged.is_none() && !self.is_repeated(entry)
         };
-        let readable = runs().filter_map(|run| Some((repetition(run)?, run.1.as_ref()?)));
-        let done = runs().filter(|(entry, _)| entry.end.as_ref().is_some_and(|end| end.done));
         CellRuns {
             name: header.cells[cell].name.clone(),
             choices: header.cells[cell].choices.clone(),
             planned: header.repeat,
-            done: done.count() as u32,
-            unreadable: runs().filter(|(_, judged)| judged.is_none()).count() as u32,
-            runs: readable
-                .map(|(number, judged)| Repetition { number, view: judged.view() })
-                .collect(),
+            done: runs().filter(|(entry, _)| entry.is_done()).count() as u32,
+            unreadable: runs().filter(is_unreadable).count() as u32,
+            runs: runs().filter_map(|run| self.repetition(run)).collect(),
             nodes: header.nodes,
         }
+    }
+
+    /// `None`: it can't be read.
+    fn repetition<'a>(
+        &self,
+        (entry, judged): &'a (Entry, Option<Judged>),
+    ) -> Option<Repetition<'a>> {
+        let (number, is_repeated) = (entry.slot.repetition, self.is_repeated(entry));
+        Some(Repetition { number, is_repeated, view: judged.as_ref()?.view() })
+    }
+
+    /// Whether a run was cut short, and a later one took its place.
+    fn is_repeated(&self, run: &Entry) -> bool {
+        let mut all = self.runs.iter();
+        !run.is_done() && all.any(|(entry, _)| entry.slot == run.slot && entry.is_done())
     }
 
     /// What was measured of a cell, where it counts.
@@ -146,8 +155,7 @@ impl StudyRuns {
 
     /// The gravest of its runs' verdicts, less those that were made again.
     pub(in crate::cli) fn code(&self) -> u8 {
-        let done =
-            self.runs.iter().filter(|(entry, _)| entry.end.as_ref().is_some_and(|end| end.done));
+        let done = self.runs.iter().filter(|(entry, _)| entry.is_done());
         exit::gravest(
             done.map(|(_, judged)| judged.as_ref().map_or(exit::INCONCLUSIVE, Judged::code)),
         )

@@ -1,4 +1,4 @@
-//! Between two experiments of a suite: waits until the cluster is whole again, and looks at it
+//! Between two runs: waits until the cluster is whole again, and looks at it
 //! anew. A run ends when its own steady state is back, which may be before the rest of the cluster
 //! is: a part of the control plane that waits for its old lease, a DNS pod.
 
@@ -39,13 +39,13 @@ pub(crate) async fn restore(
     let kept = handle.kept();
     settle(handle, kept, say).await?;
     refuse_pending_but(&handle.state, kept)?;
-    let leaders = match &handle.nodes {
-        Nodes::Kind(nodes) if nodes.hit.is_empty() => Leaders::Untouched,
-        _ => Leaders::Restarted,
+    let after = match &handle.nodes {
+        Nodes::Kind(nodes) if nodes.hit.is_empty() => After::Workers,
+        _ => After::ControlPlane,
     };
     tokio::select! {
-        ended = whole(handle, leaders, say) => ended?,
-        signal = abort.interrupted() => return Err(RunError::refused(format!("interrupted by {signal} between two experiments"))),
+        ended = whole(handle, after, say) => ended?,
+        signal = abort.interrupted() => return Err(RunError::refused(format!("interrupted by {signal} between two runs"))),
     }
     kind::look_again(handle).await
 }
@@ -105,18 +105,36 @@ fn tools(nodes: &KindNodes, engine: &str) -> Result<Tools, RunError> {
     })
 }
 
-/// Whether anything has hit the controller manager and the scheduler.
+/// What a cluster recovers from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leaders {
-    Untouched,
-    /// Those that come back wait for their old lease.
-    Restarted,
+pub(super) enum After {
+    /// A run that hit no control plane.
+    Workers,
+    /// A run that hit one.
+    ControlPlane,
+    /// A change of the nodes' settings.
+    NewSettings,
+}
+
+impl After {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Workers | Self::ControlPlane => "the previous run",
+            Self::NewSettings => "its settings were changed",
+        }
+    }
+
+    /// Whether the controller manager and the scheduler were restarted: they wait for their old
+    /// lease.
+    fn restarts_leaders(self) -> bool {
+        self != Self::Workers
+    }
 }
 
 /// Ends when nothing is missing; refused when something still is after six minutes.
 pub(super) async fn whole(
     handle: &ClusterHandle,
-    leaders: Leaders,
+    after: After,
     say: Say<'_>,
 ) -> Result<(), RunError> {
     let Nodes::Kind(nodes) = &handle.nodes else { return Ok(()) };
@@ -125,7 +143,7 @@ pub(super) async fn whole(
     let whole = async {
         let (mut pulses, mut back_off) = (Pulses::default(), BackOff::new());
         loop {
-            missing = tokio::time::timeout(LOOK, look(handle, nodes, leaders, &mut pulses))
+            missing = tokio::time::timeout(LOOK, look(handle, nodes, after, &mut pulses))
                 .await
                 .unwrap_or_else(|_| {
                     vec![format!("the API server did not answer within {}", format_seconds(LOOK))]
@@ -151,12 +169,12 @@ pub(super) async fn whole(
         }
     };
     let ended = tokio::time::timeout(LIMIT, whole).await;
-    ended.unwrap_or_else(|_| Err(not_whole(handle.state.cluster(), &missing)))
+    ended.unwrap_or_else(|_| Err(not_whole(handle.state.cluster(), after, &missing)))
 }
 
-fn not_whole(cluster: &str, missing: &[String]) -> RunError {
+fn not_whole(cluster: &str, after: After, missing: &[String]) -> RunError {
     let limit = format_seconds(LIMIT);
-    RunError::refused(format!("cluster {cluster} had not recovered {limit} after the previous experiment: {}", few(missing)))
+    RunError::refused(format!("cluster {cluster} had not recovered {limit} after {}: {}", after.words(), few(missing)))
         .hint(format!("inspect it with kubectl, or run `kind delete cluster --name {cluster}` to let the next run recreate it"))
 }
 
@@ -179,10 +197,10 @@ async fn is_there(handle: &ClusterHandle, nodes: &KindNodes) -> Result<(), RunEr
 async fn look(
     handle: &ClusterHandle,
     nodes: &KindNodes,
-    leaders: Leaders,
+    after: After,
     pulses: &mut Pulses,
 ) -> Vec<String> {
-    match seen(handle, nodes, leaders, pulses).await {
+    match seen(handle, nodes, after, pulses).await {
         Ok(missing) => missing,
         Err(error) => vec![error.line()],
     }
@@ -191,7 +209,7 @@ async fn look(
 async fn seen(
     handle: &ClusterHandle,
     nodes: &KindNodes,
-    leaders: Leaders,
+    after: After,
     pulses: &mut Pulses,
 ) -> Result<Vec<String>, RunError> {
     let mut missing = Vec::new();
@@ -217,7 +235,7 @@ async fn seen(
     missing.extend(
         handle.cluster.readiness(SYSTEM_NAMESPACE).await.map_err(RunError::failed_by)?.waiting,
     );
-    if leaders == Leaders::Untouched {
+    if !after.restarts_leaders() {
         return Ok(missing);
     }
     let leases = handle.cluster.lease_versions(LEADER_LEASES).await.map_err(RunError::failed_by)?;
@@ -283,9 +301,15 @@ mod tests {
     fn what_is_missing_is_said_with_the_command_that_helps() {
         let error = not_whole(
             "c",
+            After::NewSettings,
             &["n is not Ready".into(), "kube-scheduler has not renewed its lease".into()],
         );
-        assert!(error.line().contains("n is not Ready, kube-scheduler has"), "{error}");
+        assert!(
+            error
+                .line()
+                .contains("after its settings were changed: n is not Ready, kube-scheduler has"),
+            "{error}"
+        );
         assert!(error.hint.unwrap().contains("kind delete cluster --name c"));
     }
 }

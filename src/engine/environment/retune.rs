@@ -9,17 +9,17 @@ use crate::engine::abort::Abort;
 use crate::engine::environment::differences::{Unequal, unequal};
 use crate::engine::environment::handle::{ClusterHandle, Nodes, Preparing, Retuned, Say};
 use crate::engine::environment::kind;
-use crate::engine::environment::restore::{self, Leaders};
+use crate::engine::environment::restore::{self, After};
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::undo::ledger::{Ledger, RunRef, UndoEntry};
 use crate::engine::undo::settings::{self, SettingsFiles};
 use crate::node::NodeHandle;
-use crate::timeline::{NodeRole, Tuning, TuningSource, format_duration, format_seconds};
+use crate::timeline::{NodeRole, Tuning, TuningSource, few, format_duration, format_seconds};
 
 /// How long the API may take to show what the running components have.
 const SHOWN: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(500);
-const UNREAD: &str = "the settings of the nodes cannot be read";
+const UNREAD: &str = "the nodes' settings cannot be read";
 
 /// Gives the nodes these settings, and ends when the cluster is whole with them. Before the first
 /// change the files are in the ledger, under `run`. `None`: they are as wanted.
@@ -44,7 +44,7 @@ pub(crate) async fn retune(
         return Ok(None);
     }
     let begun = Instant::now();
-    say(Preparing::Step(&format!("changing the settings of the nodes: {}", words(&tuning))));
+    say(Preparing::Step(&format!("changing failure detection on the nodes: {}", words(&tuning))));
     if matches!(&handle.nodes, Nodes::Kind(nodes) if nodes.retuned.is_none()) {
         let original = read(handle).await?;
         record(handle, original, run)?;
@@ -60,7 +60,7 @@ pub(crate) async fn retune(
     settings::write(&nodes.docker, &files).await?;
     tokio::select! {
         ended = settled(handle, &tuning, say) => ended?,
-        signal = abort.interrupted() => return Err(RunError::refused(format!("interrupted by {signal} while the settings of the nodes were being changed"))),
+        signal = abort.interrupted() => return Err(RunError::refused(format!("interrupted by {signal} while the nodes' settings were being changed"))),
     }
     if let Nodes::Kind(nodes) = &mut handle.nodes
         && let Some(retuned) = &mut nodes.retuned
@@ -79,7 +79,7 @@ pub(crate) async fn give_back(handle: &mut ClusterHandle, say: Say<'_>) -> Resul
     let given = async {
         if !retuned.is_restored {
             say(Preparing::Step(&format!(
-                "restoring the settings of the nodes: {}",
+                "restoring the nodes' original settings: {}",
                 words(&retuned.tuning)
             )));
             settings::write(&docker, &retuned.files).await?;
@@ -88,7 +88,7 @@ pub(crate) async fn give_back(handle: &mut ClusterHandle, say: Say<'_>) -> Resul
         Ledger::open(&handle.state.ledger())?.settle(retuned.entry)
     };
     given.await.map_err(|error| {
-        let hint = "run `kubectl outage recover` to restore the settings of the nodes";
+        let hint = "run `kubectl outage recover` to restore the nodes' original settings";
         RunError { kind: RunErrorKind::NotUndone, ..error }.hint(hint)
     })?;
     if let Nodes::Kind(nodes) = &mut handle.nodes {
@@ -131,18 +131,21 @@ async fn settled(
     tuning: &Tuning,
     say: Say<'_>,
 ) -> Result<(), RunError> {
-    restore::whole(handle, Leaders::Restarted, say).await?;
+    restore::whole(handle, After::NewSettings, say).await?;
     let until = Instant::now() + SHOWN;
     // What is true only while the components restart is no fact of later runs.
     let known = handle.warnings.clone();
     loop {
         handle.warnings.clone_from(&known);
         kind::look_again(handle).await?;
+        let others = handle.cluster.kubelets_without(tuning).await.map_err(RunError::failed_by)?;
         let wrong = match unequal(tuning, &handle.facts.tuning).first() {
             _ if !is_read(handle) => UNREAD.to_owned(),
             Some(Unequal { name, has, wanted }) => {
-                format!("the {name} of the nodes is {has} instead of {wanted}")
+                format!("the nodes have {name} {has} instead of {wanted}")
             }
+            // The slowest of the kubelets says nothing of the others.
+            None if !others.is_empty() => format!("{} still have the old settings", few(&others)),
             None => return Ok(()),
         };
         if Instant::now() > until {
@@ -162,7 +165,7 @@ fn is_read(handle: &ClusterHandle) -> bool {
 fn words(tuning: &Tuning) -> String {
     let text = |value: Option<Duration>| value.map_or_else(|| "default".into(), format_duration);
     format!(
-        "kubelet {}, lease {}, monitor period {}, grace period {}",
+        "nodeStatusUpdateFrequency {}, nodeLeaseDuration {}, node-monitor-period {}, node-monitor-grace-period {}",
         text(tuning.node_status_update_frequency),
         text(tuning.node_lease_duration),
         text(tuning.node_monitor_period),
@@ -226,12 +229,12 @@ mod tests {
         signal.send_replace(Some("SIGINT"));
         let back = retune(&mut handle, &original, "r", &abort, &mut |_| {}).await;
         let why = back.unwrap_err().message;
-        assert!(why.starts_with("interrupted by SIGINT while the settings"), "{why}");
+        assert!(why.starts_with("interrupted by SIGINT while the nodes' settings"), "{why}");
         show(&api, &original);
         let mut said = Vec::new();
         let mut say = |news: Preparing<'_>| said.push(format!("{news:?}"));
         give_back(&mut handle, &mut say).await.unwrap();
-        assert!(said[0].contains("restoring the settings"), "{said:?}");
+        assert!(said[0].contains("restoring the nodes' original settings"), "{said:?}");
         assert!(Ledger::open(&handle.state.ledger()).unwrap().pending().is_empty());
     }
 
@@ -250,6 +253,37 @@ mod tests {
         give_back(&mut handle, &mut say).await.unwrap();
         assert_eq!(said, Vec::<String>::new());
         assert!(handle.kept().is_none());
+    }
+
+    /// To slower settings, the slowest kubelet is the first that has them.
+    #[tokio::test]
+    async fn every_kubelet_is_waited_for() {
+        let (root, engine) = (tempfile::tempdir().unwrap(), cluster());
+        let (fast, slow) = (
+            tuning(1),
+            Tuning { node_status_update_frequency: Some(Duration::from_secs(10)), ..tuning(1) },
+        );
+        let api = api(&slow);
+        let worker = "/api/v1/nodes/c-worker/proxy/configz";
+        let late = api.object(worker);
+        show(&api, &fast);
+        let mut handle = found(root.path(), &engine, &api).await;
+        let (_signal, abort) = Abort::by_hand();
+        let early = api.object(worker);
+        show(&api, &slow);
+        api.put(worker, early);
+        let mut looks = 0;
+        api.before_each(move |objects, call| {
+            looks += u32::from(call.contains("c-worker/proxy/configz"));
+            if looks > 3 {
+                objects.insert(worker.to_owned(), late.clone());
+            }
+            None
+        });
+        retune(&mut handle, &slow, "r", &abort, &mut |_| {}).await.unwrap().unwrap();
+        assert_eq!(handle.cluster.kubelets_without(&slow).await.unwrap(), [] as [String; 0]);
+        assert_eq!(handle.cluster.kubelets_without(&fast).await.unwrap().len(), 2);
+        assert_eq!(api.object(worker), api.object("/api/v1/nodes/c-control-plane/proxy/configz"));
     }
 
     #[tokio::test]

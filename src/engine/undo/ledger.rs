@@ -204,7 +204,7 @@ impl UndoEntry {
                 format!("delete the partially created kind cluster {name}")
             }
             UndoEntry::Settings { cluster, .. } => {
-                format!("restore the settings of the nodes of kind cluster {cluster}")
+                format!("restore the original node settings of kind cluster {cluster}")
             }
         }
     }

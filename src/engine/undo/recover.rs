@@ -23,7 +23,9 @@ use crate::fault::{self, ObjectUndo, Way};
 use crate::helper::{HelperPods, HelperSpec};
 use crate::node::{AccessError, AccessErrorKind, NodeAccess, NodeHandle, NodeState};
 use crate::timeline::leader::LEADER_LEASES;
-use crate::timeline::{ClusterKind, Component, FaultPhase, NodeRole, Ready, Tuning, TuningSource};
+use crate::timeline::{
+    ClusterKind, Component, FaultPhase, NodeRole, Ready, Tuning, TuningSource, few,
+};
 
 /// How long the removal of a namespace may take: pods on a node that has just come back end slowly.
 pub(in crate::engine) const NAMESPACE_REMOVAL: Duration = Duration::from_secs(120);
@@ -159,20 +161,28 @@ impl Tools {
             let now = renewed().await;
             let leads = before.is_some() && now.is_some() && now != before;
             before = before.or(now);
+            // The slowest of the kubelets says nothing of the others.
+            let others = api.kubelets_without(tuning).await.unwrap_or_default();
             match has.map(|has| (has.source == TuningSource::Cluster, unequal(tuning, &has))) {
-                Ok((true, wrong)) if wrong.is_empty() && leads => return Ok(()),
+                Ok((true, wrong)) if wrong.is_empty() && leads && others.is_empty() => {
+                    return Ok(());
+                }
                 _ if Instant::now() < until => tokio::time::sleep(RETRY).await,
                 Err(error) => return Err(RunError::failed_by(error)),
                 Ok((is_read, wrong)) => {
-                    let unread = "the settings of the nodes cannot be read".to_owned();
+                    let unread = "the nodes' settings cannot be read".to_owned();
                     let wrong = wrong
                         .iter()
                         .map(|it| format!("{} is {} instead of {}", it.name, it.has, it.wanted))
                         .filter(|_| is_read)
                         .chain((!is_read).then_some(unread));
-                    let error = RunError::failed("the nodes do not work with their settings again");
+                    let error =
+                        RunError::failed("the nodes are not back on their original settings");
                     let idle = "the controller manager has not renewed its lease".to_owned();
-                    return Err(error.caused_by_all(wrong.chain((!leads).then_some(idle))));
+                    let kubelets = (!others.is_empty())
+                        .then(|| format!("kubelets with other settings: {}", few(&others)));
+                    let idle = (!leads).then_some(idle);
+                    return Err(error.caused_by_all(wrong.chain(kubelets).chain(idle)));
                 }
             }
         }
@@ -376,7 +386,7 @@ impl Tools {
                 match &reached {
                     Ok(cluster) => match cluster.is(identity).await {
                         Ok(false) => Err(RunError::failed(format!(
-                            "context {context} leads to another cluster now"
+                            "context {context} now points to a different cluster"
                         ))
                         .hint("use the kubeconfig with which the run was started")),
                         Err(error) => Ok(Err(error)),

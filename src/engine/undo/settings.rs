@@ -24,6 +24,8 @@ const FLAGS: [&str; 2] = ["--node-monitor-period", "--node-monitor-grace-period"
 const COMMAND: Duration = Duration::from_secs(60);
 /// How long the kubelet may take to start a controller manager.
 const START: Duration = Duration::from_secs(120);
+/// How long it may take to end it: the kubelet gives it 30 s, and sees the manifest gone within 20.
+const END: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(250);
 
 /// The two files of a node, as they are or shall be.
@@ -111,27 +113,41 @@ mv {KUBELET}.outage {KUBELET} && systemctl restart kubelet"
         self.shell(access, &script, &self.kubelet).await.map(drop)
     }
 
+    /// Ends when no controller manager runs on the node.
+    async fn stop_manager(&self, access: &impl NodeAccess) -> Result<(), RunError> {
+        self.shell(access, "rm -f \"$1\"", MANAGER).await?;
+        let wrong = "the controller manager did not end";
+        self.manager_is(access, wrong, END, str::is_empty).await
+    }
+
+    /// Ends when the command line of the node's controller managers is as it shall be.
+    async fn manager_is(
+        &self,
+        access: &impl NodeAccess,
+        wrong: &str,
+        within: Duration,
+        is_so: impl Fn(&str) -> bool,
+    ) -> Result<(), RunError> {
+        let until = Instant::now() + within;
+        while !is_so(&self.shell(access, COMMAND_LINE, "").await?) {
+            if Instant::now() > until {
+                let (node, limit) = (&self.name, format_seconds(within));
+                return Err(RunError::failed(format!("{wrong} on node {node} within {limit}")));
+            }
+            sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
     /// Ends when a controller manager runs with the manifest's flags.
     async fn write_manager(&self, access: &impl NodeAccess) -> Result<(), RunError> {
         let Some(manifest) = &self.manager else { return Ok(()) };
         let script =
             format!("printf %s \"$1\" > {DRAFT} && chmod 600 {DRAFT} && mv {DRAFT} {MANAGER}");
         self.shell(access, &script, manifest).await?;
-        let until = Instant::now() + START;
-        loop {
-            let words = self.shell(access, COMMAND_LINE, "").await?;
-            if !words.is_empty() && flags(&words) == flags(manifest) {
-                return Ok(());
-            }
-            if Instant::now() > until {
-                return Err(RunError::failed(format!(
-                    "no controller manager with the flags of its manifest ran on node {} within {}",
-                    self.name,
-                    format_seconds(START)
-                )));
-            }
-            sleep(LOOK).await;
-        }
+        let is_so = |words: &str| !words.is_empty() && flags(words) == flags(manifest);
+        let wrong = "no controller manager ran with the flags of its manifest";
+        self.manager_is(access, wrong, START, is_so).await
     }
 }
 
@@ -148,12 +164,12 @@ pub(crate) async fn write(
         }
     }
     let managers = there.iter().filter(|node| node.manager.is_some());
-    let removed = join_all(managers.map(|node| node.shell(access, "rm -f \"$1\"", MANAGER))).await;
-    let removed = removed.into_iter().map(|removed| removed.map(drop));
+    let stopped = join_all(managers.map(|node| node.stop_manager(access))).await;
+    // One that does not end may have a kubelet that does not run with its file.
     let kubelets = join_all(there.iter().map(|node| node.write_kubelet(access))).await;
     // Whatever became of a kubelet: without its controller manager a cluster stands still.
     let managers = join_all(there.iter().map(|node| node.write_manager(access))).await;
-    removed.chain(kubelets).chain(managers).collect()
+    stopped.into_iter().chain(kubelets).chain(managers).collect()
 }
 
 /// Whether nothing is left of the nodes: a cluster of the same name is another one.
@@ -262,7 +278,11 @@ pub(in crate::engine) mod tests {
         assert!(other.with(&tuning(1)).unwrap_err().message.contains("not laid out as kubeadm"));
     }
 
-    /// A node whose files are what was written, and whose controller manager runs with its manifest.
+    /// The manifest of a controller manager that is ending.
+    const ENDING: &str = "ending";
+
+    /// A node whose files are what was written, and whose controller manager runs with its manifest,
+    /// and for one look after that is gone.
     pub(in crate::engine) fn cluster() -> FakeEngine {
         let engine = FakeEngine::start();
         engine.with(|state| {
@@ -271,16 +291,22 @@ pub(in crate::engine) mod tests {
                 let argument = argv.last().cloned().unwrap_or_default();
                 match () {
                     () if text.contains("/cmdline") => {
-                        let manifest = node.inside.get(MANAGER).cloned().unwrap_or_default();
+                        let ending = node.inside.remove(ENDING);
+                        let manifest = node.inside.get(MANAGER).cloned().or(ending);
+                        let manifest = manifest.unwrap_or_default();
                         let words = manifest.lines().map(|l| l.trim().trim_start_matches("- "));
                         return (0, words.collect::<Vec<_>>().join("\n"));
                     }
-                    () if text.contains("rm -f") => drop(node.inside.remove(&argument)),
+                    () if text.contains("rm -f") => {
+                        let removed = node.inside.remove(&argument);
+                        node.inside.extend(removed.map(|manifest| (ENDING.to_owned(), manifest)));
+                    }
                     () if text.contains(DRAFT) => {
                         node.inside.insert(MANAGER.into(), argument);
                     }
                     () if text.contains("restart kubelet") => {
-                        assert!(!node.inside.contains_key(MANAGER), "it would judge the kubelets");
+                        let runs = [MANAGER, ENDING].iter().any(|it| node.inside.contains_key(*it));
+                        assert!(!runs, "it would judge the kubelets");
                         node.inside.insert(KUBELET.into(), argument);
                     }
                     () if argv[0] == "cat" => {

@@ -153,7 +153,7 @@ fn runs(report: &StudyReport) -> Markup {
                             tr id=(format!("run={}", run.run)) {
                                 th scope="row" class="number" { (run.run) }
                                 td class="number" { a href=(format!("#cell={}", index + 1)) title=(cell.cell) { (index + 1) } ", run " (run.repetition) " of " (cell.planned) }
-                                td { (verdict(&run.state.to_uppercase())) @if !run.counted { " left out" } }
+                                td { (verdict(&run.state.to_uppercase())) @if let Some(word) = run.left_out() { " " (word) } }
                                 @for measure in Measure::ALL { td class="number" { (value(run, measure).unwrap_or_else(|| "-".into())) } }
                                 td { (run.why) }
                             }

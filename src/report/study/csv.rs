@@ -3,7 +3,7 @@
 use super::result::{CellReport, Estimate, Measure, MeasureReport, StudyReport};
 use crate::report::csv::table;
 
-const HEADER: [&str; 24] = [
+const HEADER: [&str; 25] = [
     "study",
     "cell",
     "measure",
@@ -28,6 +28,7 @@ const HEADER: [&str; 24] = [
     "ks_distance",
     "ks_p",
     "predicted_writes_per_second",
+    "repeated",
 ];
 
 /// All cells in one table. Times are in seconds, shares from 0 to 1.
@@ -71,5 +72,6 @@ fn row(report: &StudyReport, cell: &CellReport, numbers: &MeasureReport) -> [Str
         number(test.map(|it| it.test.distance)),
         number(test.map(|it| it.test.p)),
         number(cell.predicted_cost.as_ref().map(|cost| cost.writes_per_second)),
+        cell.ended.repeated.to_string(),
     ]
 }

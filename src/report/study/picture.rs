@@ -323,7 +323,10 @@ impl Distributions {
     pub(in crate::report) fn words(&self, cell: &CellReport) -> Vec<String> {
         let numbers = of(cell, self.measure);
         let n = numbers.map_or(0, |it| it.n);
-        let mut runs = format!("{n} of {} measured", count(cell.runs.len() as u64, "run"));
+        let mut runs = format!(
+            "{n} of {} measured",
+            count(cell.runs.iter().filter(|run| !run.repeated).count() as u64, "run")
+        );
         let ended = cell.ended;
         for (number, what) in [
             (ended.inconclusive, "inconclusive"),

@@ -100,9 +100,11 @@ pub struct Ended {
     pub fail: u32,
     /// Complete, but inconclusive.
     pub inconclusive: u32,
-    /// Interrupted, died, failed or refused: their repetition is made again where the study was
-    /// interrupted.
+    /// Interrupted, died, failed or refused, and not repeated since.
     pub unfinished: u32,
+    /// Interrupted or died, and repeated since: a later run took its place.
+    #[serde(default)]
+    pub repeated: u32,
     /// Recorded by the study, but their folders can't be read.
     pub unreadable: u32,
     /// Of the complete, those that are in no statistic: no fault was confirmed, or their prober's host
@@ -246,6 +248,9 @@ pub struct RunReport {
     pub state: String,
     /// Whether it is in the statistics.
     pub counted: bool,
+    /// Whether it was interrupted and a later run took its place.
+    #[serde(default)]
+    pub repeated: bool,
     /// Why it was judged so, in a sentence.
     pub why: String,
     /// What it measured.
@@ -267,6 +272,8 @@ pub struct CellRuns<'a> {
 
 pub struct Repetition<'a> {
     pub number: u32,
+    /// Whether it did not end by itself, and a later run took its place.
+    pub is_repeated: bool,
     pub view: View<'a>,
 }
 
@@ -350,10 +357,20 @@ fn tried<'a>(predictions: &'a Predictions, view: &View<'_>) -> Option<&'a Tried>
 }
 
 impl RunReport {
+    /// Why it is not in the statistics, in a word.
+    pub(in crate::report) fn left_out(&self) -> Option<&'static str> {
+        match self.counted {
+            true => None,
+            false if self.repeated => Some("repeated"),
+            false => Some("left out"),
+        }
+    }
+
     fn new(run: &Repetition<'_>, ended: &mut Ended) -> Self {
         let summary = Summary::new(&run.view);
         let complete = summary.completion == Completion::Complete;
         let place = match summary.outcome {
+            _ if run.is_repeated => &mut ended.repeated,
             _ if !complete => &mut ended.unfinished,
             Outcome::Pass | Outcome::Measured => &mut ended.pass,
             Outcome::Fail => &mut ended.fail,
@@ -366,6 +383,7 @@ impl RunReport {
             repetition: run.number,
             state: summary.state.clone(),
             counted: summary.counts(),
+            repeated: run.is_repeated,
             why: summary.summary.clone(),
             values: values(&run.view, &summary),
         }

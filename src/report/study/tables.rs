@@ -49,8 +49,11 @@ pub fn describe(report: &StudyReport, style: &Style) -> String {
             let value = |measure: Measure| {
                 run.values.get(&measure).map_or("-".into(), |value| measure.words(*value))
             };
-            let result =
-                if run.counted { run.state.clone() } else { format!("{}, left out", run.state) };
+            let result = [Some(&*run.state), run.left_out()]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(", ");
             let values = [Measure::Detection, Measure::ErrorWindow, Measure::Recovery].map(value);
             let first = [run.run.clone(), cell.cell.clone(), run.repetition.to_string(), result];
             first.into_iter().chain(values).chain([run.why.clone()]).collect()
@@ -232,6 +235,12 @@ pub(in crate::report) fn notes(report: &StudyReport) -> Vec<String> {
     }
     if sum(|ended| ended.unfinished) > 0 {
         notes.push("Unfinished runs are not in the other numbers; they are repeated when the study continues.".to_owned());
+    }
+    let repeated = sum(|ended| ended.repeated);
+    if repeated > 0 {
+        let runs = count(u64::from(repeated), "interrupted run");
+        let was = if repeated == 1 { "was" } else { "were" };
+        notes.push(format!("{runs} {was} repeated and {was} not counted."));
     }
     let unreadable = sum(|ended| ended.unreadable);
     if unreadable > 0 {

@@ -15,6 +15,7 @@ use crate::engine::environment::handle::{ClusterHandle, Environment, Nodes, Prep
 use crate::engine::environment::provision::{self, ClusterSpec};
 use crate::engine::environment::{restore, retune};
 use crate::engine::error::RunError;
+use crate::engine::shared_workload;
 use crate::experiment::{Cluster, Parsed};
 use crate::kind_config::{KindConfig, Kubernetes};
 use crate::report::view;
@@ -175,11 +176,19 @@ impl<'a> Command<'a> {
         self.shown(progress, retuned)
     }
 
-    /// Gives the nodes the settings back that they had.
+    /// Removes the workload that was kept for another run.
+    pub(super) async fn release(&self, handle: &ClusterHandle) -> Result<(), Failure> {
+        let mut progress = Progress::new(self.env.stderr);
+        let released = shared_workload::release(handle, &mut |news| progress.news(news)).await;
+        self.shown(progress, released)
+    }
+
+    /// Gives the nodes the settings back that they had, and removes what was kept for another run.
     pub(super) async fn give_back(&self, handle: &mut ClusterHandle) -> Result<(), Failure> {
+        let released = self.release(handle).await;
         let mut progress = Progress::new(self.env.stderr);
         let given = retune::give_back(handle, &mut |news| progress.news(news)).await;
-        self.shown(progress, given)
+        self.shown(progress, given).and(released)
     }
 
     /// Ends a step's progress; an interruption is reported as such.
@@ -208,7 +217,7 @@ impl<'a> Command<'a> {
         let kind = nodes.kind.as_ref().map_err(Clone::clone)?;
         kind.delete(name, &handle.state.scratch("kubeconfig")).await.map_err(failed)?;
         let mut progress = Progress::new(self.env.stderr);
-        let settled = restore::settle(handle, None, &mut |news| progress.news(news)).await;
+        let settled = restore::settle(handle, &[], &mut |news| progress.news(news)).await;
         self.shown(progress, settled)
     }
 }

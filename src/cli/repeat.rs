@@ -41,7 +41,9 @@ impl Command<'_> {
             if repetition.is_some() {
                 complain!("run {number} of {} (seed {seed})", self.repeat);
             }
-            match self.once(&session, handle, Start::now(seed, repetition)).await {
+            let mut start = Start::now(seed, repetition);
+            start.more_follow = number < self.repeat;
+            match self.once(&session, handle, start).await {
                 Ok((code, judged)) => {
                     codes.push(code);
                     runs.extend(judged);
@@ -59,6 +61,7 @@ impl Command<'_> {
                 break;
             }
         }
+        codes.extend(self.release(handle).await.err().map(|failure| failure.report()));
         let not_started = self.repeat - begun;
         let done = runs.iter().filter(|run| run.is_complete()).count() as u32;
         let cut_short = (not_started > 0).then(|| cut_short(done, begun, not_started));

@@ -18,12 +18,12 @@ impl Cluster {
         lease.metadata.labels =
             Some([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())].into_iter().collect());
         let api: Api<Lease> = Api::namespaced(self.client(), namespace);
-        self.call(
-            format!("create the Lease {DELIVERY_LEASE}"),
-            api.create(&PostParams::default(), &lease),
-        )
-        .await
-        .map(drop)
+        let what = format!("create the Lease {DELIVERY_LEASE}");
+        match self.call(what, api.create(&PostParams::default(), &lease)).await {
+            // Of a run whose workload was taken over.
+            Err(ClusterError::AlreadyExists { .. }) => Ok(()),
+            made => made.map(drop),
+        }
     }
 
     /// Changes who holds it: whoever watches it sees that.

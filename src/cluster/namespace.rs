@@ -90,6 +90,26 @@ impl Cluster {
         self.call(format!("label the namespace {name}"), patched).await.map(drop)
     }
 
+    /// Makes the namespace of one run that of another: who undoes that one removes it. Errors when it
+    /// is not there, or not that run's.
+    pub(crate) async fn hand_over_namespace(
+        &self,
+        name: &str,
+        from: &str,
+        to: &str,
+    ) -> Result<(), ClusterError> {
+        let api: Api<Namespace> = Api::all(self.client());
+        let what = || format!("label the namespace {name}");
+        let found = self.call(what(), api.get(name)).await?;
+        if !is_of(&found, from) || found.metadata.deletion_timestamp.is_some() {
+            let why = format!("it is not that of run {from}, or is being deleted");
+            return Err(ClusterError::NotFound { what: what(), why });
+        }
+        let label = json!({"metadata": {"labels": {RUN_LABEL: to}}});
+        let (params, patch) = (PatchParams::default(), Patch::Merge(&label));
+        self.call(what(), api.patch(name, &params, &patch)).await.map(drop)
+    }
+
     /// Pods are refused until the namespace has its service account.
     async fn await_account(&self, namespace: &str) -> Result<(), ClusterError> {
         let api: Api<ServiceAccount> = Api::namespaced(self.client(), namespace);

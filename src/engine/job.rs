@@ -13,6 +13,15 @@ use crate::timeline::{Event, Tuning};
 /// Starts the watchdog of a fault that may last so long, and ends when it is there.
 pub(crate) type Arm<'a> = &'a dyn Fn(Duration) -> LocalBoxFuture<'static, Result<(), RunError>>;
 
+/// Whose workload a run has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WorkloadOf {
+    /// It is that of the run before: its undo in the ledger. `None`: it makes its own.
+    pub taken_over: Option<u64>,
+    /// Whether it stays for the next run, if this one comes to its planned end.
+    pub stays: bool,
+}
+
 /// What a run is about.
 pub(crate) struct Job<'a> {
     /// The run, and the engine of its cluster.
@@ -22,6 +31,7 @@ pub(crate) struct Job<'a> {
     pub tuning: &'a Tuning,
     /// The seed of every random choice.
     pub seed: u64,
+    pub workload: WorkloadOf,
     /// Grace period before the watchdog undoes an overdue fault.
     pub undo_timer_margin: Duration,
     /// Called before each fault with how long it may last at most: starts the watchdog that lives

@@ -28,6 +28,7 @@ pub(crate) mod recorder;
 pub(crate) mod run;
 pub(crate) mod seed;
 pub(crate) mod session;
+pub(crate) mod shared_workload;
 #[cfg(test)]
 mod simulation;
 pub(crate) mod steady_state;

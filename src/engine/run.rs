@@ -20,7 +20,7 @@ use crate::engine::recorder::Recorder;
 use crate::engine::seed::Seed;
 use crate::engine::steady_state::SteadyState;
 use crate::engine::undo::ledger::{Ledger, UndoEntry};
-use crate::engine::undo::rollback::{self, NotUndone};
+use crate::engine::undo::rollback::{self, NotUndone, Rest};
 use crate::experiment::{Condition, Expectation, Experiment};
 use crate::plan::{self, Known, Node, Nodes, Request};
 use crate::timeline::{Event, NodeRole, Tuning, few, format_seconds};
@@ -87,7 +87,12 @@ pub(crate) async fn carry_out(
     };
     // What hangs here ends with this process.
     let _ = tokio::time::timeout(STOPPING, stopped).await;
-    not_undone.extend(rollback::rest(job.run_ref.run, backend, recorder, ledger).await);
+    let came_to_its_end = stop.is_none() && not_undone.is_empty() && abort.signal().is_none();
+    let what = match job.workload.stays && came_to_its_end {
+        true => Rest::AllButWorkload,
+        false => Rest::All,
+    };
+    not_undone.extend(rollback::rest(job.run_ref.run, what, backend, recorder, ledger).await);
     if !not_undone.is_empty()
         && let Err(error) = ledger.give_up(job.run_ref.run)
     {
@@ -265,6 +270,12 @@ async fn workload(
     };
     ledger.record(job.run_ref, undo)?;
     backend.create_workload().await?;
+    if let Some(earlier) = job.workload.taken_over {
+        ledger.settle(earlier)?;
+        let text =
+            format!("the workload of the previous run is used again (namespace {namespace})");
+        recorder.event(Event::Note { warning: false, text });
+    }
     workload_ready(job, backend, recorder).await?;
     recorder.event(Event::WorkloadReady { namespace });
     Ok(())

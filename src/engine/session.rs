@@ -18,14 +18,16 @@ use crate::engine::backend::run_scope::{self, RunScope, Running};
 use crate::engine::environment::handle::{
     ApiNodes, ClusterHandle, EmbeddedNodes, Environment, KindNodes, Nodes,
 };
+use crate::engine::environment::kept_workload::Kept;
 use crate::engine::error::RunError;
 use crate::engine::follower::Follower;
-use crate::engine::job::{Arm, Job};
+use crate::engine::job::{Arm, Job, WorkloadOf};
 use crate::engine::plan::behind;
 use crate::engine::recorder::Recorder;
 use crate::engine::run::{self, RunEnd};
 use crate::engine::seed;
-use crate::engine::undo::ledger::{Access, Ledger, RunRef, namespace_of};
+use crate::engine::shared_workload::{self, leaves_workload};
+use crate::engine::undo::ledger::{Access, Entry, Ledger, RunRef, UndoEntry, namespace_of};
 use crate::engine::undo::recover::{HitControlPlanes, Tools};
 use crate::engine::undo::watchdog;
 use crate::experiment::{self, ApiServer, Ask, Diagnostic, Experiment, Parsed};
@@ -51,13 +53,21 @@ pub(crate) struct Start {
     anchor: Anchor,
     seed: u64,
     repetition: Option<(u32, u32)>,
+    /// Whether another run of the series follows, which may take over the workload.
+    pub more_follow: bool,
 }
 
 impl Start {
     pub(crate) fn now(seed: u64, repetition: Option<(u32, u32)>) -> Self {
         let anchor = Anchor::take();
         let time = anchor.wall.strftime("%Y%m%d-%H%M%S");
-        Self { id: format!("{time}-{:04x}", seed::fresh() & 0xffff), anchor, seed, repetition }
+        Self {
+            id: format!("{time}-{:04x}", seed::fresh() & 0xffff),
+            anchor,
+            seed,
+            repetition,
+            more_follow: false,
+        }
     }
 }
 
@@ -177,6 +187,8 @@ struct Once<'a> {
     anchor: Anchor,
     seed: u64,
     repetition: Option<(u32, u32)>,
+    taken_over: Option<Kept>,
+    more_follow: bool,
     follower: Follower,
     abort: &'a Abort,
 }
@@ -192,8 +204,10 @@ impl Session<'_> {
     ) -> Result<Ended, RunError> {
         let parsed = &resolved(handle, self.parsed).await?;
         let workload = workload(handle, parsed).await?;
-        let Start { id, anchor, seed, repetition } = start;
-        let namespace = namespace_of(&id);
+        let Start { id, anchor, seed, repetition, more_follow } = start;
+        let taken_over = shared_workload::take_over(handle, parsed).await?;
+        let namespace =
+            taken_over.as_ref().map_or_else(|| namespace_of(&id), |kept| kept.namespace.clone());
         let once = Once {
             session: &Session { parsed, ..*self },
             handle,
@@ -202,6 +216,8 @@ impl Session<'_> {
             anchor,
             seed,
             repetition,
+            taken_over,
+            more_follow,
             follower,
             abort,
         };
@@ -331,6 +347,7 @@ impl<'o> Once<'o> {
             elsewhere: experiment.elsewhere(),
             run,
             namespace,
+            taken_over: self.taken_over.as_ref().map(|kept| kept.run.clone()),
             cluster,
             facts: &self.handle.facts,
             workload,
@@ -352,7 +369,7 @@ impl<'o> Once<'o> {
         let folder = RunFolder::create(self.session.runs_dir, &self.header());
         let folder = folder.map_err(cannot_record)?;
         let path = folder.path().to_owned();
-        let (recorder, recording) = Recorder::start(folder, self.follower);
+        let (recorder, recording) = Recorder::start(folder, self.follower.clone());
         for text in &handle.warnings {
             recorder.event(Event::Note { warning: true, text: text.clone() });
         }
@@ -362,12 +379,45 @@ impl<'o> Once<'o> {
         let (tuning, seed, undo_timer_margin) =
             (&handle.facts.tuning, self.seed, self.session.environment.undo_timer_margin);
         let undo_timer_margin = handle.undo_timer_margin(undo_timer_margin);
-        let job = Job { run_ref, experiment, tuning, seed, undo_timer_margin, arm };
+        let workload = WorkloadOf {
+            taken_over: self.taken_over.as_ref().map(|kept| kept.entry),
+            stays: self.more_follow && leaves_workload(handle, experiment),
+        };
+        let job = Job { run_ref, experiment, tuning, seed, workload, undo_timer_margin, arm };
         let carried_out = run::carry_out(&job, &mut backend, &recorder, &mut ledger, self.abort);
         let end = watchdog::beating(&handle.state, carried_out).await;
         drop((backend, recorder));
         recording.finish().await;
+        self.keep_workload(&ledger, &end).await?;
         Ok(Ended { folder: path, end })
+    }
+
+    /// What has stayed of the workload is for the next run; it is removed where its pods are not those
+    /// that this run found.
+    async fn keep_workload(self, ledger: &Ledger, end: &RunEnd) -> Result<(), RunError> {
+        let (handle, earlier) = (self.handle, self.taken_over);
+        let is_pending = |id: u64| ledger.pending().iter().any(|entry| entry.id == id);
+        if earlier.as_ref().is_some_and(|earlier| is_pending(earlier.entry)) {
+            // It could not be taken over, and still stands there.
+            return Ok(());
+        }
+        handle.workload.set(None);
+        let is_its = |entry: &&Entry| matches!(&entry.undo, UndoEntry::Namespace { name, .. } if *name == self.namespace);
+        let stayed = ledger.pending().iter().find(is_its).filter(|_| end.not_undone.is_empty());
+        let Some(entry) = stayed.map(|entry| entry.id) else { return Ok(()) };
+        let pods = shared_workload::pods(handle, &self.namespace).await;
+        let is_same = match earlier {
+            Some(earlier) => pods.as_ref() == Some(&earlier.pods),
+            None => pods.is_some(),
+        };
+        handle.workload.set(Some(Kept {
+            namespace: self.namespace,
+            run: self.id,
+            entry,
+            objects: shared_workload::objects(&self.session.parsed.workload),
+            pods: pods.unwrap_or_default(),
+        }));
+        if is_same { Ok(()) } else { shared_workload::release(handle, &mut |_| {}).await }
     }
 
     fn header(&self) -> Header {

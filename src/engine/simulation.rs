@@ -11,7 +11,7 @@ use crate::engine::abort::Abort;
 use crate::engine::backend::fake::{Failure, FakeBackend};
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::follower::Follower;
-use crate::engine::job::Job;
+use crate::engine::job::{Job, WorkloadOf};
 use crate::engine::recorder::Recorder;
 use crate::engine::run::{self, RunEnd, Stop};
 use crate::engine::undo::ledger::{Entry, Ledger, RunRef};
@@ -109,9 +109,19 @@ async fn simulate(backend: FakeBackend, interrupt: Option<Duration>, seed: u64) 
 
 async fn simulate_method(
     experiment: Experiment,
+    backend: FakeBackend,
+    interrupt: Option<Duration>,
+    seed: u64,
+) -> Simulated {
+    simulate_in_series(experiment, backend, interrupt, seed, WorkloadOf::default()).await
+}
+
+async fn simulate_in_series(
+    experiment: Experiment,
     mut backend: FakeBackend,
     interrupt: Option<Duration>,
     seed: u64,
+    workload: WorkloadOf,
 ) -> Simulated {
     let dir = tempfile::tempdir().unwrap();
     let folder = RunFolder::create(&dir.path().join("runs"), &header()).unwrap();
@@ -131,6 +141,7 @@ async fn simulate_method(
         experiment: &experiment,
         tuning: &tuning,
         seed,
+        workload,
         undo_timer_margin: MARGIN,
         arm: &|_| ready(Ok(())).boxed_local(),
     };
@@ -658,6 +669,7 @@ async fn a_timeline_that_cannot_be_written_ends_the_run_and_everything_is_undone
         experiment: &experiment,
         tuning: &tuning,
         seed: 1,
+        workload: Default::default(),
         undo_timer_margin: MARGIN,
         arm: &|_| ready(Ok(())).boxed_local(),
     };
@@ -668,6 +680,20 @@ async fn a_timeline_that_cannot_be_written_ends_the_run_and_everything_is_undone
     assert!(error.message.contains("timeline"), "{error}");
     assert!(end.not_undone.is_empty() && ledger.pending().is_empty());
     assert!(!backend.truth.lock().unwrap().namespace);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_stays_for_the_next_run_unless_the_run_was_cut_short() {
+    let stays = WorkloadOf { taken_over: None, stays: true };
+    let run = simulate_in_series(experiment(), FakeBackend::new(None), None, 3, stays).await;
+    assert!(run.end.stop.is_none() && run.end.not_undone.is_empty(), "{:?}", run.end);
+    assert!(run.backend.truth.lock().unwrap().namespace);
+    assert_eq!(run.pending, 1, "its undo is in the ledger");
+    let cut = Some(Duration::from_secs(3));
+    let run = simulate_in_series(experiment(), FakeBackend::new(None), cut, 3, stays).await;
+    assert!(run.end.stop.is_some());
+    run.assert_nothing_is_lost("interrupted");
+    assert!(!run.backend.truth.lock().unwrap().namespace);
 }
 
 #[tokio::test(start_paused = true)]

@@ -133,6 +133,14 @@ impl FaultTraits {
         self.impact == Impact::MachineOff
     }
 
+    /// Whether pods are as they were when it is undone: it hits a node or its kubelet, and neither
+    /// objects nor containers.
+    pub fn leaves_pods(&self) -> bool {
+        let on_node = self.impact.whole_node()
+            || matches!(self.impact, Impact::SomeNetwork | Impact::Kubelet);
+        on_node && !self.by_command
+    }
+
     /// Whether a part of the control plane is asked to end, which takes it a while, and is kept from
     /// starting again.
     pub fn holds_down(&self) -> bool {

@@ -24,6 +24,7 @@ pub(crate) fn tests() -> Vec<Test> {
             a_budget_ends_a_study_that_goes_on_later,
         ),
         test("study::a_dry_run_and_validate_change_nothing", a_dry_run_and_validate_change_nothing),
+        test("study::repeated_runs_share_their_workload", repeated_runs_share_their_workload),
         test(
             "study::stored_studies_are_listed_described_and_compared",
             stored_studies_are_listed_described_and_compared,
@@ -136,6 +137,40 @@ fn a_killed_study_goes_on_with_nothing_lost() {
         home.run(&["study", "--resume", "small", "-o", "json"]).exits(0).stdout,
         output.stdout
     );
+}
+
+fn repeated_runs_share_their_workload() {
+    let home = Home::new();
+    home.copy(&["experiments/workloads", "kind-configs"], |text| text);
+    let text = "apiVersion: outage/v1alpha1
+kind: Experiment
+metadata: {name: shared}
+spec:
+  cluster: {kind: {config: ../kind-configs/fast-detection.yaml, tuning: {nodeMonitorGracePeriod: 2s}}}
+  workload: [workloads/web.yaml]
+  probes:
+  - {name: web, http: {service: web, path: /}, from: {node: {role: control-plane}}, rate: 50/s, timeout: 200ms}
+  steadyState:
+  - probe: {name: web, successRatio: 1.0, for: 1s}
+  method:
+  - fault: {nodePause: {target: {role: worker}}}
+    for: 5s
+";
+    let file = home.file("experiments/shared.yaml", text).to_string_lossy().into_owned();
+    let command = ["run", "-f", &file, "--cluster", "embedded", "--repeat", "3"];
+    let output = start(&home, &command).finish();
+    output.exits(0).says("the workload of the previous run is used again");
+    let runs = std::fs::read_dir(home.runs()).unwrap().map(|run| run.unwrap().path());
+    // `latest` is a link to one of them.
+    let is_run = |run: &PathBuf| !run.is_symlink() && run.join("events.jsonl").is_file();
+    let runs: Vec<PathBuf> = runs.filter(is_run).collect();
+    let namespace = |run: &PathBuf| {
+        let events = std::fs::read_to_string(run.join("events.jsonl")).unwrap();
+        let ready = events.lines().find(|line| line.contains("\"workloadReady\"")).unwrap();
+        serde_json::from_str::<Value>(ready).unwrap()["namespace"].to_string()
+    };
+    let namespaces: BTreeSet<String> = runs.iter().map(namespace).collect();
+    assert_eq!((runs.len(), namespaces.len()), (3, 1), "{namespaces:?}");
 }
 
 fn a_budget_ends_a_study_that_goes_on_later() {

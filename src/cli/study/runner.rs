@@ -137,7 +137,8 @@ impl<'a> Runner<'a> {
         self.visit(planned.clusters[slot.cell]).await?;
         let handle = self.handle.as_ref().expect("is visited");
         command.refuse_unnamed(&cell.parsed, handle)?;
-        let start = Start::now(seed, Some((slot.repetition, planned.study.repeat)));
+        let mut start = Start::now(seed, Some((slot.repetition, planned.study.repeat)));
+        start.more_follow = self.open() > 1;
         let run = start.id.clone();
         self.journal.begin(&run, slot)?;
         let runs_dir = runs_dir_of(self.journal.folder());

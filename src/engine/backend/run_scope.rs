@@ -35,6 +35,8 @@ pub(crate) struct RunScope<'a> {
     pub run: &'a str,
     /// The run's namespace.
     pub namespace: String,
+    /// The run whose namespace it was; `None`: it is made.
+    pub taken_over: Option<String>,
     pub cluster: Cluster,
     pub facts: &'a ClusterFacts,
     /// The workload, checked.
@@ -129,8 +131,13 @@ impl RunScope<'_> {
         !workload.is_empty() || asks_api_servers(experiment) || keeps_canaries || *helpers
     }
 
-    /// Makes the workload, and what probes of the API server read and write.
+    /// Makes the workload, and what probes of the API server read and write; or takes over that of the
+    /// run before.
     pub(crate) async fn create_workload(&self) -> Result<(), RunError> {
+        if let Some(earlier) = &self.taken_over {
+            let handed = self.cluster.hand_over_namespace(&self.namespace, earlier, self.run).await;
+            return handed.map_err(RunError::failed_by);
+        }
         self.cluster
             .create_namespace(&self.namespace, self.run)
             .await

@@ -46,15 +46,15 @@ pub(in crate::engine) fn lock(
 
 /// Refuses while something is not undone.
 pub(in crate::engine) fn refuse_pending(state: &StateDir) -> Result<(), RunError> {
-    refuse_pending_but(state, None)
+    refuse_pending_but(state, &[])
 }
 
 /// The same, but for what stays in the ledger between runs.
 pub(in crate::engine) fn refuse_pending_but(
     state: &StateDir,
-    kept: Option<u64>,
+    kept: &[u64],
 ) -> Result<(), RunError> {
-    refuse(state, |entry| Some(entry.id) != kept)
+    refuse(state, |entry| !kept.contains(&entry.id))
 }
 
 fn refuse(state: &StateDir, which: impl Fn(&Entry) -> bool) -> Result<(), RunError> {

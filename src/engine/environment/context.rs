@@ -66,5 +66,13 @@ async fn through_the_api(
     let binary = kind::binary(environment)?;
     let nodes = Nodes::Api(ApiNodes { kubeconfig, identity, helper_image, binary });
     let (state, lock) = (claimed.state, claimed.lock);
-    Ok(ClusterHandle { cluster, facts, warnings, state, nodes, _lock: lock })
+    Ok(ClusterHandle {
+        cluster,
+        facts,
+        warnings,
+        state,
+        nodes,
+        workload: Default::default(),
+        _lock: lock,
+    })
 }

@@ -70,7 +70,15 @@ pub(crate) async fn start(
         .await
         .map_err(RunError::refused_by)?;
     let nodes = Nodes::Embedded(EmbeddedNodes { embedded, _folder: folder });
-    Ok(ClusterHandle { cluster, facts, warnings, state, nodes, _lock: lock })
+    Ok(ClusterHandle {
+        cluster,
+        facts,
+        warnings,
+        state,
+        nodes,
+        workload: Default::default(),
+        _lock: lock,
+    })
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::cluster::{Cluster, Kind};
 use crate::docker::{Container, Docker, Endpoint};
 use crate::embedded::Embedded;
 use crate::engine::environment::embedded_folder::Folder;
+use crate::engine::environment::kept_workload::KeptWorkload;
 use crate::engine::environment::state_dir::{Lock, StateDir};
 use crate::engine::error::RunError;
 use crate::engine::undo::ledger::Access;
@@ -66,6 +67,8 @@ pub(crate) struct ClusterHandle {
     pub state: StateDir,
     /// What its nodes are made of.
     pub nodes: Nodes,
+    /// The workload that stays between two runs.
+    pub(in crate::engine) workload: KeptWorkload,
     pub(in crate::engine) _lock: Lock,
 }
 
@@ -90,12 +93,14 @@ impl ClusterHandle {
         })
     }
 
-    /// The undo that stays in the ledger between runs: that of changed settings.
-    pub(in crate::engine) fn kept(&self) -> Option<u64> {
-        match &self.nodes {
+    /// The undos that stay in the ledger between runs: of changed settings, and of a workload that the
+    /// next run takes over.
+    pub(in crate::engine) fn kept(&self) -> Vec<u64> {
+        let retuned = match &self.nodes {
             Nodes::Kind(nodes) => nodes.retuned.as_ref().map(|retuned| retuned.entry),
             Nodes::Api(_) | Nodes::Embedded(_) => None,
-        }
+        };
+        retuned.into_iter().chain(self.workload.get().map(|kept| kept.entry)).collect()
     }
 
     /// Grace period before an overdue fault is undone. Where the way into a node leads through what a

@@ -254,7 +254,7 @@ pub(in crate::engine) async fn look_again(handle: &mut ClusterHandle) -> Result<
     let name = handle.state.cluster();
     let containers = nodes.docker.kind_nodes(name).await.map_err(RunError::refused_by)?;
     refuse_stopped(name, &nodes.docker, &containers).await?;
-    refuse_pending_but(&handle.state, kept)?;
+    refuse_pending_but(&handle.state, &kept)?;
     let engine = Some(nodes.docker.describe().to_owned());
     let facts =
         handle.cluster.facts(ClusterKind::Kind, name, engine, &node_containers(&containers)).await;
@@ -327,6 +327,7 @@ async fn handle(
         warnings,
         state,
         nodes: Nodes::Kind(Box::new(nodes)),
+        workload: Default::default(),
         _lock: lock,
     })
 }

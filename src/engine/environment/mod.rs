@@ -10,6 +10,7 @@ pub(crate) mod embedded;
 pub(crate) mod embedded_folder;
 pub(crate) mod handle;
 pub(in crate::engine) mod inotify;
+pub(in crate::engine) mod kept_workload;
 pub(crate) mod kind;
 pub(in crate::engine) mod kind_addresses;
 pub(in crate::engine) mod left_behind;

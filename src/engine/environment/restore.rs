@@ -37,8 +37,8 @@ pub(crate) async fn restore(
     say: Say<'_>,
 ) -> Result<(), RunError> {
     let kept = handle.kept();
-    settle(handle, kept, say).await?;
-    refuse_pending_but(&handle.state, kept)?;
+    settle(handle, &kept, say).await?;
+    refuse_pending_but(&handle.state, &kept)?;
     let after = match &handle.nodes {
         Nodes::Kind(nodes) if nodes.hit.is_empty() => After::Workers,
         _ => After::ControlPlane,
@@ -55,7 +55,7 @@ pub(crate) async fn restore(
 /// stays in the ledger, and so does `kept`. Errors when that can't be read.
 pub(crate) async fn settle(
     handle: &ClusterHandle,
-    kept: Option<u64>,
+    kept: &[u64],
     say: Say<'_>,
 ) -> Result<(), RunError> {
     let Nodes::Kind(nodes) = &handle.nodes else { return Ok(()) };
@@ -81,7 +81,7 @@ pub(crate) async fn settle(
     };
     let undone = recover::matching(
         &mut ledger,
-        |entry| Some(entry.id) != kept,
+        |entry| !kept.contains(&entry.id),
         async |entry: &Entry| tools(nodes, &entry.engine),
         &mut report,
     );

@@ -205,7 +205,15 @@ mod tests {
             retuned: None,
         };
         let (_lock, nodes) = (state.lock().unwrap(), Nodes::Kind(Box::new(nodes)));
-        ClusterHandle { cluster, facts, warnings, state, nodes, _lock }
+        ClusterHandle {
+            cluster,
+            facts,
+            warnings,
+            state,
+            nodes,
+            workload: Default::default(),
+            _lock,
+        }
     }
 
     /// Calls for the kubelets' settings are refused, so many times.
@@ -252,7 +260,7 @@ mod tests {
         let mut say = |news: Preparing<'_>| said.push(format!("{news:?}"));
         give_back(&mut handle, &mut say).await.unwrap();
         assert_eq!(said, Vec::<String>::new());
-        assert!(handle.kept().is_none());
+        assert!(handle.kept().is_empty());
     }
 
     /// To slower settings, the slowest kubelet is the first that has them.
@@ -296,7 +304,7 @@ mod tests {
         let refused = retune(&mut handle, &tuning(1), "r", &abort, &mut |_| {}).await.unwrap_err();
         assert_eq!(refused.kind, RunErrorKind::Refused);
         assert!(refused.message.contains("cannot be read"), "{refused}");
-        assert!(handle.kept().is_none());
+        assert!(handle.kept().is_empty());
     }
 
     #[tokio::test]

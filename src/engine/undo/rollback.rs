@@ -50,16 +50,28 @@ pub(crate) async fn faults(
     all(pending_entries, FAULTS, backend, recorder, ledger).await
 }
 
+/// What is undone of a run beside its faults.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    All,
+    /// The workload stays for the next run.
+    AllButWorkload,
+}
+
 /// Undoes all else of a run, the last first; a short try while a fault of it is not undone.
 pub(crate) async fn rest(
     run: &str,
+    what: Rest,
     backend: &impl Backend,
     recorder: &Recorder,
     ledger: &mut Ledger,
 ) -> Vec<NotUndone> {
     let under_fault = ledger.faults_of(run).next().is_some();
     let limit = if under_fault { REST_UNDER_FAULT } else { REST };
-    let pending_entries = pending(run, ledger, |undo| undo.fault().is_none());
+    let stays = |undo: &UndoEntry| {
+        what == Rest::AllButWorkload && matches!(undo, UndoEntry::Namespace { .. })
+    };
+    let pending_entries = pending(run, ledger, |undo| undo.fault().is_none() && !stays(undo));
     all(pending_entries, limit, backend, recorder, ledger).await
 }
 

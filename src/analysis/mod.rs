@@ -39,15 +39,16 @@ mod tests;
 mod tracker;
 mod unreadable;
 mod warnings;
+mod writes;
 
 use std::collections::BTreeSet;
 
 pub use clock::Zero;
 pub use findings::{
-    Cause, CausePart, Completion, DeliveryFinding, Disturbance, ErrorRate, FaultFinding, Findings,
-    InEffect, LeaderFinding, LeaderGap, LeaderLoss, MomentDelay, OldLeader, OtherNode, Period,
-    PodFinding, ProbeFinding, Proof, Recovered, ServiceFinding, Tally, Unreadable, Warning, When,
-    Window,
+    Cause, CausePart, Completion, Counted, DeliveryFinding, Disturbance, ErrorRate, FaultFinding,
+    Findings, InEffect, LeaderFinding, LeaderGap, LeaderLoss, MomentDelay, OldLeader, OtherNode,
+    Period, PodFinding, ProbeFinding, Proof, Recovered, ServiceFinding, Tally, Unreadable, Warning,
+    When, Window, WritesFinding,
 };
 pub use recovering::Recovering;
 
@@ -104,6 +105,7 @@ pub fn analyse_for(timeline: &Timeline, wanted: &Wanted) -> Findings {
         delivery: None,
         heartbeats: heartbeats::heartbeats(&timeline.records, first_fault),
         unreadable: unreadable.collect(),
+        writes: writes::writes(timeline),
         warnings: Vec::new(),
         origin,
         faults,

@@ -175,6 +175,7 @@ async fn forward(
         began,
     );
     stage(recorder, "steady state");
+    count_writes(backend, recorder).await;
     let limit = job.experiment.steady_state_timeout;
     let missed = |what: &str, why: Diagnosis| {
         why.explain(RunError::failed(format!("steady state {what}; no fault was injected")))
@@ -185,6 +186,7 @@ async fn forward(
     take_inventory(job, backend, recorder, true).await?;
     let mut seed = Seed::new(job.seed);
     tokio::time::sleep(phase(job.tuning, &mut seed)).await;
+    count_writes(backend, recorder).await;
     // It must hold when the fault is injected, not only a while before.
     let holds_still = SteadyState::since(&steady.judge(&recorder.live(), clock::now())).is_some();
     if !holds_still {
@@ -217,6 +219,11 @@ async fn forward(
     tokio::time::sleep(TAIL).await;
     backend.finish_probes().await;
     Ok(())
+}
+
+/// Nothing is done to the cluster between the first time and the second.
+async fn count_writes(backend: &impl Backend, recorder: &Recorder) {
+    backend.write_counters().await.into_iter().for_each(|record| recorder.record(record));
 }
 
 /// What the cluster holds, where the experiment expects something of it.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::experiment::{self, Parsed, Step};
+use crate::experiment::{self, Expectation, Parsed, Step};
 use crate::model::Topology;
 use crate::stats::one_sample;
 use crate::timeline::{NodeRole, Tuning};
@@ -204,6 +204,20 @@ fn a_stateful_sets_pod_on_a_dead_node_is_never_replaced() {
     parsed.workload = Manifest::of_texts([("web.yaml", stateful.as_str())]);
     let found = traps(&parsed.experiment, &cluster(&parsed, tuned()));
     assert!(found.iter().any(|it| it.trap.name == "stateful-pod-stays-terminating"), "{found:?}");
+}
+
+#[test]
+fn who_expects_only_a_recovery_means_a_fault_to_be_short() {
+    // With the defaults a detection takes longer than the fault.
+    let default = Tuning::default().completed("v1.34.4");
+    let mut parsed = parsed("worker-stop-fast");
+    let is_told = |parsed: &Parsed| {
+        let found = traps(&parsed.experiment, &cluster(parsed, default));
+        found.iter().any(|it| it.trap.name == "hold-below-detection")
+    };
+    assert!(is_told(&parsed));
+    parsed.experiment.expect.retain(|it| matches!(it, Expectation::Recovery { .. }));
+    assert!(!parsed.experiment.expect.is_empty() && !is_told(&parsed));
 }
 
 #[test]

@@ -16,8 +16,11 @@ pub(crate) struct StepTrap {
 /// The traps of each fault.
 pub(crate) fn traps(experiment: &Experiment, cluster: &ClusterModel) -> Vec<StepTrap> {
     let pods = cluster.services.values().next().map(pods);
-    // Who expects that nothing is detected wants it undone before.
-    let may_end = experiment.expect.contains(&Expectation::NotDetected);
+    // Who expects that nothing is detected, or only that all recovers, wants it undone before.
+    let only_recovers = |it: &Expectation| matches!(it, Expectation::Recovery { .. });
+    let expect = &experiment.expect;
+    let may_end = expect.contains(&Expectation::NotDetected)
+        || !expect.is_empty() && expect.iter().all(only_recovers);
     let of_step = |step: Numbered| {
         let Some((fault, hold)) = step.fault() else { return Vec::new() };
         // Nobody is left who could notice that a node is away.

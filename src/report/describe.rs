@@ -5,9 +5,10 @@ use std::fmt::{self, Write};
 use super::events::Told;
 use super::text::{fit, pad};
 use super::view::{View, cluster, wall};
+use crate::analysis::WritesFinding;
 use crate::analysis::findings::{Lateness, Tally};
 use crate::stats::Seconds;
-use crate::timeline::Component;
+use crate::timeline::{Component, counted};
 
 /// A run at length, as kubectl describes an object.
 pub fn render(view: &View<'_>, columns: usize) -> String {
@@ -42,6 +43,7 @@ fn write(view: &View<'_>, out: &mut String) -> fmt::Result {
     faults(view, out)?;
     super::leaders::describe(view.findings, out)?;
     delivery(view, out)?;
+    writes(view, out)?;
     probes(view, out)?;
     assertions(view, out)?;
     warnings(view, out)?;
@@ -143,6 +145,26 @@ fn delivery(view: &View<'_>, out: &mut String) -> fmt::Result {
         out,
         "  {updates} renewals of the test Lease delivered within {p50} (p50), {p99} (p99), {max} (max)"
     )
+}
+
+/// What was counted in the quiet time before the first fault.
+fn writes(view: &View<'_>, out: &mut String) -> fmt::Result {
+    let Some(writes) = &view.findings.writes else { return Ok(()) };
+    let WritesFinding { seconds, node_status, node_leases, own, .. } = writes;
+    writeln!(out, "Writes before the first fault:")?;
+    if writes.api_servers > 0 {
+        let servers = counted(writes.api_servers as usize, "API server");
+        let (total, other) = (writes.total(), writes.other());
+        writeln!(
+            out,
+            "  {total} write requests to {servers} in {seconds:.1}: {node_status} of node status, {node_leases} of node leases, {own} of the \
+             test Lease, {other} others"
+        )?;
+    }
+    if let Some(etcd) = &writes.etcd {
+        writeln!(out, "  {} puts and deletes of etcd in {:.1}", etcd.count, etcd.seconds)?;
+    }
+    writes.unread.iter().try_for_each(|why| writeln!(out, "  not read: {why}"))
 }
 
 fn probes(view: &View<'_>, out: &mut String) -> fmt::Result {

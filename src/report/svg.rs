@@ -47,26 +47,30 @@ pub fn study(report: &StudyReport) -> String {
         page.y += 12.0;
         page.body.push(html! { text class="subtitle" x=(MARGIN + 20.0) y=(page.y) { (words) } });
     }
+    if study::picture::shares_vary(report) {
+        page.y += 16.0;
+        page.text("how often the node became NotReady", "group");
+        page.text(study::picture::HOW_TO_READ_SHARES, "note");
+        for (index, cell) in report.cells.iter().enumerate() {
+            let Some(seen) = study::picture::not_ready(cell) else { continue };
+            page.y += 6.0;
+            page.named(
+                index + 1,
+                &study::picture::label(report, cell),
+                &study::picture::share_words(&seen),
+                study::picture::share(&seen),
+            );
+        }
+        page.row(&html! {}, study::picture::share_axis());
+    }
     for measure in Measure::ALL {
         let Some(drawn) = Distributions::new(report, measure, Place::File) else { continue };
         page.y += 16.0;
         page.text(measure.name(), "group");
         for (index, cell) in report.cells.iter().enumerate() {
             page.y += 6.0;
-            let name = format!("{} {}", index + 1, study::picture::label(report, cell));
-            let (names, words) = (wrap(&name, NAME_COLUMNS), drawn.words(cell));
-            let notes: Vec<String> =
-                words.iter().flat_map(|line| wrap(line, NOTE_COLUMNS)).collect();
-            let lines = names.iter().map(|line| (line, "name"));
-            let lines: Vec<_> = lines.chain(notes.iter().map(|line| (line, "note"))).collect();
-            let Drawn { height, body } = drawn.row(cell);
-            let height = height.max(lines.len() as f64 * 13.0 + 4.0);
-            let label = html! {
-                @for (row, (line, class)) in lines.iter().enumerate() {
-                    text class=(class) x="0" y=(row * 13 + 14) { (line) }
-                }
-            };
-            page.row(&label, Drawn { height, body });
+            let name = study::picture::label(report, cell);
+            page.named(index + 1, &name, &drawn.words(cell), drawn.row(cell));
         }
         page.row(&html! { text class="note" y="14" { (drawn.axis_name()) } }, drawn.axis());
         if let Some(cost) =
@@ -74,7 +78,7 @@ pub fn study(report: &StudyReport) -> String {
         {
             page.y += 16.0;
             page.text("The cost of fast detection", "group");
-            page.text(study::picture::HOW_TO_READ_COST, "note");
+            page.text(&study::picture::how_to_read_cost(report), "note");
             page.y += 6.0;
             page.row(&html! {}, cost);
         }
@@ -121,6 +125,27 @@ impl Page {
             self.y += 15.0;
             self.body.push(html! { text class=(class) x=(MARGIN) y=(self.y) { (line) } });
         }
+    }
+
+    /// A cell's drawing beside its number, its name and what the drawing shows.
+    fn named(
+        &mut self,
+        number: usize,
+        name: &str,
+        words: &[String],
+        Drawn { height, body }: Drawn,
+    ) {
+        let names = wrap(&format!("{number} {name}"), NAME_COLUMNS);
+        let notes: Vec<String> = words.iter().flat_map(|line| wrap(line, NOTE_COLUMNS)).collect();
+        let lines = names.iter().map(|line| (line, "name"));
+        let lines: Vec<_> = lines.chain(notes.iter().map(|line| (line, "note"))).collect();
+        let height = height.max(lines.len() as f64 * 13.0 + 4.0);
+        let label = html! {
+            @for (row, (line, class)) in lines.iter().enumerate() {
+                text class=(class) x="0" y=(row * 13 + 14) { (line) }
+            }
+        };
+        self.row(&label, Drawn { height, body });
     }
 
     /// A drawing beside its name.

@@ -20,3 +20,30 @@ impl Interval {
         (self.low..=self.high).contains(&value)
     }
 }
+
+/// The chance beyond each bound of an interval at 95 %.
+const BEYOND: f64 = 0.025;
+/// Halvings, until a double has no more digits.
+const HALVINGS: u32 = 100;
+
+/// Where a chance that rises between these values reaches 2.5 %.
+pub(super) fn where_rises(low: f64, high: f64, chance: impl Fn(f64) -> f64) -> f64 {
+    halved(low, high, |value| chance(value) < BEYOND)
+}
+
+/// Where a chance that falls between these values reaches 2.5 %.
+pub(super) fn where_falls(low: f64, high: f64, chance: impl Fn(f64) -> f64) -> f64 {
+    halved(low, high, |value| chance(value) > BEYOND)
+}
+
+fn halved(mut low: f64, mut high: f64, is_below: impl Fn(f64) -> bool) -> f64 {
+    for _ in 0..HALVINGS {
+        let middle = f64::midpoint(low, high);
+        if is_below(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    f64::midpoint(low, high)
+}

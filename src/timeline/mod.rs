@@ -50,7 +50,7 @@ pub(crate) use probe_kind::{GRPC_HEALTH_PATH, MAX_HTTP2_BODY, UNIQUE, UNIQUE_DIG
 pub(crate) use readable::readable;
 pub use record::{
     Change, DELIVERY_LEASE, DELIVERY_WATCH, Endpoint, Event, FaultPhase, NodeRole, ObjectName,
-    PodIdentity, ProcessState, Ready, Record, UnreadKind,
+    PodIdentity, ProcessState, Ready, Record, UnreadKind, WriteSource,
 };
 pub use secret::Secret;
 pub use store::{RunFolder, StoreError, Timeline};

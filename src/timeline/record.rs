@@ -147,6 +147,14 @@ pub struct PodIdentity {
     pub unschedulable: Option<String>,
 }
 
+/// Who counts writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WriteSource {
+    ApiServer,
+    Etcd,
+}
+
 /// An object, as an inventory has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -322,6 +330,23 @@ pub enum Event {
         /// When it saw again; `None` while it is blind.
         until: Option<Moment>,
         reason: String,
+    },
+    /// The writes that an API server or an etcd member has counted since it started, read within the
+    /// bracket's time: before the first fault, when the steady state begins to be waited for and again
+    /// when it has held.
+    WriteCounters {
+        /// Whose.
+        source: WriteSource,
+        /// The API server's address, or the etcd member's node.
+        name: String,
+        /// When it started, as it says: another process counts anew.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        started: Option<String>,
+        /// By kind of write: `PATCH nodes/status`; of etcd `put` and `delete`.
+        counts: BTreeMap<String, u64>,
+        /// Why they could not be read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unread: Option<String>,
     },
     /// An endpoint of a Service appeared, changed or left.
     Endpoint {

@@ -8,6 +8,7 @@ mod leader;
 mod probe;
 mod warning;
 mod window;
+mod writes;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,6 +32,7 @@ pub use probe::{
 };
 pub use warning::{Warning, WarningText};
 pub use window::{Burst, ClassCount, Edge, Gap, Proof, Window};
+pub use writes::{Counted, WritesFinding};
 
 /// The findings of a timeline, in the units of a report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,6 +75,9 @@ pub struct Findings {
     /// How late the watches delivered; `None`: the run had no object of its own to change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<DeliveryFinding>,
+    /// The writes of the quiet time before the first fault; `None`: they were not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writes: Option<WritesFinding>,
     /// Times after the first fault's request whose records could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<Unreadable>,

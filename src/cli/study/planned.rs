@@ -68,6 +68,8 @@ struct PlannedCell {
     runs: u32,
     run_at_least_seconds: Seconds,
     predicted_detection: Option<Between>,
+    /// In which share of the model's trials the fault lasts long enough for it.
+    predicted_not_ready: Option<f64>,
 }
 
 const FORMAT: &str = "outage.study-plan/v1";
@@ -207,14 +209,18 @@ impl<'a> Planned<'a> {
         let left = |cell: usize| self.study.repeat.saturating_sub(done(cell));
         let study = self.study;
         let cells = study.cells.iter().zip(&self.clusters).enumerate();
-        let cell = |(at, (cell, cluster)): (usize, (&Cell, &usize))| PlannedCell {
-            cell: cell.name.clone(),
-            choices: cell.choices.clone(),
-            cluster: name(&self.specs[self.hosts[*cluster]]),
-            settings_are_changed: self.retuned(*cluster).is_some(),
-            runs: left(at),
-            run_at_least_seconds: self.lasts(at).into(),
-            predicted_detection: predicted(cell),
+        let cell = |(at, (cell, cluster)): (usize, (&Cell, &usize))| {
+            let predictions = predictions(cell);
+            PlannedCell {
+                cell: cell.name.clone(),
+                choices: cell.choices.clone(),
+                cluster: name(&self.specs[self.hosts[*cluster]]),
+                settings_are_changed: self.retuned(*cluster).is_some(),
+                runs: left(at),
+                run_at_least_seconds: self.lasts(at).into(),
+                predicted_detection: predictions.as_ref().and_then(detection),
+                predicted_not_ready: predictions.as_ref().and_then(not_ready),
+            }
         };
         let all: Duration = (0..study.cells.len()).map(|cell| self.lasts(cell) * left(cell)).sum();
         let hosts: BTreeSet<usize> = self.hosts.iter().copied().collect();
@@ -261,11 +267,21 @@ fn name(spec: &ClusterSpec) -> String {
     }
 }
 
-/// The predicted detection of a cell's first fault, on the cluster of its kind config.
-fn predicted(cell: &Cell) -> Option<Between> {
+/// What is predicted of a cell, on the cluster of its kind config.
+fn predictions(cell: &Cell) -> Option<Predictions> {
     let model = expected_cluster::model(&cell.parsed)?;
-    let predictions = Predictions::new(Some(cell.parsed.experiment.clone()), model, TRIALS, SEED);
+    Some(Predictions::new(Some(cell.parsed.experiment.clone()), model, TRIALS, SEED))
+}
+
+/// Of its first fault.
+fn detection(predictions: &Predictions) -> Option<Between> {
     Some(predictions.steps.first()?.prediction.as_ref()?.detection)
+}
+
+/// Of its first fault.
+fn not_ready(predictions: &Predictions) -> Option<f64> {
+    let detection = &predictions.tried().ok()?.first()?.forecast.detection;
+    Some(f64::from(detection.n()) / f64::from((detection.n() + detection.never()).max(1)))
 }
 
 impl Document {
@@ -304,7 +320,11 @@ impl Document {
                 },
                 cell.runs.to_string(),
                 cell.run_at_least_seconds.to_minutes(),
-                cell.predicted_detection.map_or("-".into(), |between| format!("{between:.1}")),
+                cell.predicted_detection.map_or("-".into(), |between| {
+                    let share = cell.predicted_not_ready.filter(|share| *share < 1.0);
+                    let share = share.map(|it| format!(", in {:.1}% of runs", it * 100.0));
+                    format!("{between:.1}{}", share.unwrap_or_default())
+                }),
             ]
         };
         let header = vec!["CELL", "CLUSTER", "RUNS", "A RUN (AT LEAST)", "PREDICTED DETECTION"];

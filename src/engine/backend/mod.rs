@@ -61,6 +61,10 @@ pub(crate) trait Backend {
     async fn pod_problems(&self, since: jiff::Timestamp) -> Vec<PodProblem> {
         self.scope().pod_problems(since).await
     }
+    /// The writes that the API servers and etcd have counted by now; nothing where nobody counts.
+    async fn write_counters(&self) -> Vec<Record> {
+        Vec::new()
+    }
     /// Starts all probes; `at_risk` are nodes that a fault may hit, the likeliest first. Returns the nodes that host
     /// one.
     async fn start_probes(

@@ -11,10 +11,11 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::agent::{self, AgentHandle, AgentMessage};
-use crate::cluster::{Pod, PodOnNode};
+use crate::cluster::{Pod, PodOnNode, WriteCounters};
 use crate::docker::Docker;
-use crate::engine::backend::run_scope::{ProberGroup, RunScope, Running};
+use crate::engine::backend::run_scope::{self, ProberGroup, RunScope, Running};
 use crate::engine::backend::{Backend, Progress};
+use crate::engine::clock;
 use crate::engine::environment::handle::{KindNodes, with_machines};
 use crate::engine::environment::inotify;
 use crate::engine::environment::kind::running_nodes;
@@ -30,7 +31,12 @@ use crate::fault::{self, NodeFacts, NodeTarget, PodContainers, UndoAfter};
 use crate::node::NodeAccess;
 use crate::plan::{Node, RunLength};
 use crate::probe::ProbeSpec;
-use crate::timeline::{FaultKind, Impact, NodeRole, ObjectRef, Record};
+use crate::timeline::{FaultKind, Impact, NodeRole, ObjectRef, Record, WriteSource};
+
+/// An etcd member's counters of writes, where kubeadm lets it tell its metrics. (A kind node has curl.)
+const ETCD_WRITES: &str = "curl --silent --max-time 2 http://127.0.0.1:2381/metrics | grep -E '^(etcd_(debugging_)?mvcc_(put|delete)_total|process_start_time_seconds) '";
+/// An etcd member that takes longer is not read.
+const ETCD_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) struct RealBackend<'a> {
     pub scope: RunScope<'a>,
@@ -132,6 +138,36 @@ impl RealBackend<'_> {
             .map(|node| self.post(node));
         self.observers = Some(Observers::start(posts.collect::<Result<_, _>>()?, records).await);
         Ok(())
+    }
+
+    /// The writes that an etcd member has counted by now, the first that answers: each member applies
+    /// the writes of all. Nothing of somebody's cluster whose nodes have no pods of ours.
+    async fn etcd_write_counters(&self) -> Option<Record> {
+        let access = self.way_in().ok().filter(|_| self.observers.is_some())?;
+        let control_planes = || {
+            let machines = self.machines.iter();
+            machines.filter(|machine| machine.role == NodeRole::ControlPlane)
+        };
+        let mut last = None;
+        for machine in control_planes() {
+            let asked = clock::now();
+            let argv = ["sh", "-c", ETCD_WRITES];
+            let counters = match access.run(&machine.handle(), ETCD_PATIENCE, &argv).await {
+                Ok(output) => match WriteCounters::of_etcd(&output.text()) {
+                    counters if counters.counts.is_empty() => {
+                        Err("etcd does not serve its metrics on the node's port 2381".into())
+                    }
+                    counters => Ok(counters),
+                },
+                Err(error) => Err(error.to_string()),
+            };
+            let is_read = counters.is_ok();
+            last = Some(run_scope::counted(WriteSource::Etcd, &machine.node, asked, counters));
+            if is_read {
+                break;
+            }
+        }
+        last
     }
 
     fn post(&self, node: &Node) -> Result<Post, RunError> {
@@ -245,6 +281,13 @@ impl Backend for RealBackend<'_> {
             containers: nodes.map(|node| node.container_id.clone()).collect(),
             uploads: Some(self.uploads.clone()),
         })
+    }
+
+    async fn write_counters(&self) -> Vec<Record> {
+        let (mut servers, etcd) =
+            tokio::join!(self.scope.write_counters(), self.etcd_write_counters());
+        servers.extend(etcd);
+        servers
     }
 
     async fn start_probes(

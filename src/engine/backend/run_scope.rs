@@ -10,7 +10,8 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::agent::{AgentHandle, AgentMessage};
 use crate::canary::{self, CanaryHandle};
-use crate::cluster::{Cluster, Inventory, PodProblem, Readiness, Workload};
+use crate::cluster::{Cluster, Inventory, PodProblem, Readiness, Workload, WriteCounters};
+use crate::engine::clock;
 use crate::engine::error::RunError;
 use crate::engine::plan::canaries::canaries;
 use crate::engine::plan::placement::{Place, Placement};
@@ -19,7 +20,7 @@ use crate::experiment::{Ask, Experiment};
 use crate::plan::{self, Node, each};
 use crate::probe::{ProbeSpec, control};
 use crate::timeline::leader::SYSTEM_NAMESPACE;
-use crate::timeline::{ClusterFacts, Event, ObjectRef, ProbeHeader, Record};
+use crate::timeline::{ClusterFacts, Event, Moment, ObjectRef, ProbeHeader, Record, WriteSource};
 use crate::watch::{self, Watches};
 
 /// API servers that are watched at the same time: with three, any two may be lost.
@@ -167,6 +168,19 @@ impl RunScope<'_> {
         problems
     }
 
+    /// The writes that each API server has counted by now.
+    pub(crate) async fn write_counters(&self) -> Vec<Record> {
+        let read = |server: &Cluster| {
+            let server = server.clone();
+            async move {
+                let asked = clock::now();
+                let read = server.write_counters().await.map_err(|error| error.to_string());
+                counted(WriteSource::ApiServer, server.server(), asked, read)
+            }
+        };
+        join_all(self.running.servers.iter().map(read)).await
+    }
+
     /// Every object that the cluster holds now.
     pub(crate) async fn inventory(&self) -> Result<Inventory, RunError> {
         let mut found = self.cluster.inventory().await.map_err(RunError::failed_by)?;
@@ -277,6 +291,19 @@ impl Running {
             let _ = agent.stop().await;
         }
     }
+}
+
+/// Counters, as a record of the time in which they were read.
+pub(crate) fn counted(
+    source: WriteSource,
+    name: &str,
+    asked: Moment,
+    read: Result<WriteCounters, String>,
+) -> Record {
+    let unread = read.as_ref().err().cloned();
+    let WriteCounters { started, counts } = read.unwrap_or_default();
+    let event = Event::WriteCounters { source, name: name.to_owned(), started, counts, unread };
+    Record { since: Some(asked), ..clock::record(event) }
 }
 
 fn asks_api_servers(experiment: &Experiment) -> bool {

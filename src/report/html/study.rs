@@ -17,6 +17,7 @@ pub(super) fn content(report: &StudyReport) -> Markup {
                 p class="where" { "On " (report.on) "." br; (tables::extent(report)) }
             }
             (table(report, &tables::ended(report), Names::Whole))
+            (shares(report))
             p class="legend" {
                 @for (sample, words) in picture::legend() {
                     span { svg width="14" height="14" aria-hidden="true" { (sample) } " " (words) }
@@ -28,6 +29,35 @@ pub(super) fn content(report: &StudyReport) -> Markup {
             }
             (runs(report))
             ul { @for note in tables::notes(report) { li { (note) } } }
+        }
+    }
+}
+
+/// In how many runs the node was taken for dead, where that was not all.
+fn shares(report: &StudyReport) -> Markup {
+    let numbers = tables::occurrences(report).filter(|_| picture::shares_vary(report));
+    let cells = report.cells.iter().filter_map(|cell| Some((cell, picture::not_ready(cell)?)));
+    html! {
+        @if let Some(numbers) = numbers {
+            h2 { "How often the node became NotReady" }
+            p { (picture::HOW_TO_READ_SHARES) }
+            div class="cells" {
+                @for (cell, seen) in cells {
+                    @let words = picture::share_words(&seen);
+                    div class="lane" {
+                        div class="name" {
+                            b { (name(report, cell, Names::Values)) }
+                            @for line in &words { small { (line) } }
+                        }
+                        (plot(&picture::share(&seen), &format!("{}: {}", cell.cell, words.join("; "))))
+                    }
+                }
+                div class="lane" {
+                    div class="name" { small { "share of runs" } }
+                    (plot(&picture::share_axis(), "axis"))
+                }
+            }
+            (table(report, &numbers, Names::Values))
         }
     }
 }
@@ -74,12 +104,13 @@ fn cost(report: &StudyReport) -> Markup {
         @if let Some(numbers) = numbers {
             h2 { "The cost of fast detection" }
             @if let Some(drawn) = drawn {
-                p { (picture::HOW_TO_READ_COST) }
-                div class="cells" { (plot(&drawn, "median detection of each cell against its predicted heartbeat writes a second; the tables have the numbers")) }
+                p { (picture::how_to_read_cost(report)) }
+                div class="cells" { (plot(&drawn, "median detection of each cell against its heartbeat writes a second; the tables have the numbers")) }
             } @else {
                 p { "The heartbeats of all cells cost the same." }
             }
             (table(report, &numbers, Names::Values))
+            @if let Some(measured) = tables::writes(report) { (table(report, &measured, Names::Values)) }
         }
     }
 }

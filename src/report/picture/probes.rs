@@ -5,6 +5,7 @@ use super::strip::{Strip, WindowMark, levels};
 use crate::analysis::{Period, ProbeFinding, Window};
 use crate::prediction::Quantity;
 use crate::report::view::View;
+use crate::stats::Seconds;
 
 /// Bursts of a window that are drawn.
 const MOST_BURSTS: usize = 50;
@@ -32,7 +33,11 @@ fn lane(probe: &ProbeFinding, view: &View<'_>, all: Extent, most_buckets: usize)
     let predicted = view.findings.faults.iter().filter(|_| !probe.control).filter_map(|fault| {
         let between =
             view.predictions.between(Quantity::ErrorWindow(&probe.name), fault.step).ok()?;
-        Some(predicted("errors end", fault.requested, between))
+        let span = predicted("errors end", fault.requested, between);
+        Some(match between.most > Seconds::ZERO {
+            true => span,
+            false => Span { text: "predicted: no errors".into(), ..span },
+        })
     });
     let unread = probe.unreadable.iter().map(|time| {
         let text = format!("attempts could not be read {time}");

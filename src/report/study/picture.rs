@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use maud::{Markup, html};
 
+use super::counts::{Consequence, Occurrence, Rate};
 use super::result::{CellReport, Estimate, Measure, MeasureReport, RunReport, StudyReport};
 use crate::report::picture::draw::{Drawn, px};
 use crate::report::text::count;
@@ -33,6 +34,10 @@ const STACKED_AT: f64 = 520.0;
 /// More dots in one place overlap.
 const HIGHEST_STACK: f64 = 12.0;
 const DENSITY: f64 = 46.0;
+/// In percent.
+const NARROWEST_DENSITY: f64 = 0.8;
+/// What a bar of a share has room for.
+const SHARE: f64 = 30.0;
 const BRACKET: f64 = 12.0;
 const COST: f64 = 280.0;
 
@@ -288,13 +293,20 @@ impl Distributions {
         else {
             return html! {};
         };
-        let columns: Vec<(f64, f64, f64)> = predicted_bins
+        let mut columns: Vec<(f64, f64, f64)> = predicted_bins
             .iter()
             .map(|bin| (self.axis.place(bin.from), self.axis.place(bin.to), bin.n))
             .map(|(from, to, n)| (from, (to - from).max(0.05), f64::from(n)))
             .map(|(from, width, n)| (from, width, n / width))
             .collect();
-        let highest = columns.iter().map(|column| column.2).fold(0.0, f64::max);
+        // One value, or nearly so, is still to be seen.
+        if let [(from, width, _)] = &mut columns[..] {
+            let wider = NARROWEST_DENSITY - *width;
+            (*from, *width) = (*from - wider.max(0.0) / 2.0, width.max(NARROWEST_DENSITY));
+        }
+        // What seldom comes about at all is low.
+        let part = f64::from(predicted.n) / f64::from((predicted.n + predicted.never).max(1));
+        let highest = columns.iter().map(|column| column.2).fold(0.0, f64::max) / part;
         let mut outline = String::new();
         for (from, width, high) in columns {
             let (x, width, high) = (from * 10.0, width * 10.0, high / highest * 100.0);
@@ -304,13 +316,9 @@ impl Distributions {
             };
         }
         outline += "V100z";
-        let words = |value: Option<f64>| value.map(|value| self.measure.words(value));
         html! {
             g class="density" {
-                title {
-                    "predicted: " (words(predicted.min).unwrap_or_default()) " to "
-                    (words(predicted.max).unwrap_or_default()) ", median " (words(predicted.median).unwrap_or_default())
-                }
+                title { "predicted: " (self.measure.predicted_words(predicted)) }
                 // One shape, in thousandths of the width.
                 svg y=(px(base - DENSITY)) width="100%" height=(px(DENSITY)) viewBox="0 0 1000 100" preserveAspectRatio="none" {
                     path d=(outline) {}
@@ -376,7 +384,84 @@ fn anchor(at: f64) -> &'static str {
     }
 }
 
-pub(in crate::report) const HOW_TO_READ_COST: &str = "Each number is a cell; cells that cost the same stand side by side. Further down is faster, further left is cheaper. The cost is predicted by the model; it was not measured.";
+pub(in crate::report) fn how_to_read_cost(report: &StudyReport) -> String {
+    let measured = match report.cells.iter().any(|cell| cell.measured_writes.is_some()) {
+        true => {
+            "The numbers stand at the cost that the model predicts; a line across shows what was measured, from end to end of its 95% interval."
+        }
+        false => "The cost is predicted by the model; it was not measured.",
+    };
+    format!(
+        "Each number is a cell; cells that cost the same stand side by side. Further down is faster, further left is cheaper. {measured}"
+    )
+}
+
+pub(in crate::report) const HOW_TO_READ_SHARES: &str = "Bar: the share of runs in which the node became NotReady. I-shape: its 95% interval. Purple line: the share that the model predicts.";
+
+/// Whether the node did not always, or not as always predicted, become NotReady: else there is nothing to
+/// see.
+pub(in crate::report) fn shares_vary(report: &StudyReport) -> bool {
+    report
+        .cells
+        .iter()
+        .filter_map(not_ready)
+        .any(|seen| seen.runs < seen.of || seen.predicted.is_some_and(|predicted| predicted < 1.0))
+}
+
+pub(in crate::report) fn not_ready(cell: &CellReport) -> Option<Occurrence> {
+    cell.occurrences.iter().find(|seen| seen.what == Consequence::NotReady).copied()
+}
+
+/// A share's place across, in percent: both ends have room for their marks.
+fn across_of(share: f64) -> f64 {
+    3.0 + share * 94.0
+}
+
+/// In which share of a cell's runs the node became NotReady.
+pub(in crate::report) fn share(seen: &Occurrence) -> Drawn {
+    let Occurrence { runs, of, interval: Interval { low, high }, predicted, .. } = *seen;
+    let part = f64::from(runs) / f64::from(of);
+    let from = across_of(0.0);
+    let body = html! {
+        (share_grid(SHARE))
+        g class="share" {
+            title { (super::tables::occurrence(seen)) }
+            rect x=(percent(from)) y="8" width=(percent(across_of(part) - from)) height="14" {}
+        }
+        (interval(across_of(low), across_of(high), 9.0))
+        @if let Some(predicted) = predicted {
+            @let at = percent(across_of(predicted));
+            line class="expected" x1=(at) x2=(at) y1="2" y2="28" { title { "predicted: " (format!("{:.1}%", predicted * 100.0)) } }
+        }
+    };
+    Drawn { height: SHARE, body }
+}
+
+fn share_grid(height: f64) -> Markup {
+    html! {
+        @for part in [0.0, 0.25, 0.5, 0.75, 1.0] {
+            @let at = percent(across_of(part));
+            line class="grid" x1=(at) x2=(at) y2=(px(height)) {}
+        }
+    }
+}
+
+pub(in crate::report) fn share_axis() -> Drawn {
+    let body = html! {
+        @for part in [0.0, 0.25, 0.5, 0.75, 1.0] {
+            @let at = percent(across_of(part));
+            line class="base" x1=(at) x2=(at) y2="5" {}
+            text class="axis" x=(at) y="16" text-anchor="middle" { (part * 100.0) "%" }
+        }
+    };
+    Drawn { height: 22.0, body }
+}
+
+/// What the bar shows, in words.
+pub(in crate::report) fn share_words(seen: &Occurrence) -> Vec<String> {
+    let predicted = seen.predicted.map(|it| format!("predicted {:.1}%", it * 100.0));
+    std::iter::once(super::tables::occurrence(seen)).chain(predicted).collect()
+}
 
 /// A cell as a point: what its heartbeats cost, and how soon it detects.
 struct Point<'a> {
@@ -404,7 +489,12 @@ pub(in crate::report) fn cost(report: &StudyReport, place: Place) -> Option<Draw
         .collect();
     let first = points.first()?.writes;
     points.iter().find(|point| (point.writes - first).abs() > first * 1e-6)?;
-    let across = Axis::of(points.iter().map(|point| point.writes));
+    let measured = |point: &Point<'_>| point.cell.measured_writes.as_ref().map(|it| it.heartbeats);
+    let ends = |rate: Rate| [rate.interval.low, rate.interval.high, rate.per_second];
+    let across = Axis::of(points.iter().flat_map(|point| {
+        let measured = measured(point).into_iter().flat_map(ends).filter(|it| *it > 0.0);
+        measured.chain([point.writes])
+    }));
     let up = Axis::of(points.iter().flat_map(|Point { detection, .. }| {
         let interval = detection.interval.into_iter();
         interval.flat_map(|it| [it.low, it.high]).chain([detection.value])
@@ -426,7 +516,7 @@ pub(in crate::report) fn cost(report: &StudyReport, place: Place) -> Option<Draw
             text class="axis" x=(x) y=(px(bottom + 16.0)) text-anchor="middle" { (tick) "/s" }
         }
         text class="note" x="100%" y=(px(COST - 6.0)) text-anchor="end" {
-            "heartbeat writes a second with " (count(u64::from(report.nodes), "node")) ", predicted" (across.note())
+            "heartbeat writes a second with " (count(u64::from(report.nodes), "node")) (across.note())
         }
         @for point in &points {
             // Cells of one cost are side by side.
@@ -438,6 +528,16 @@ pub(in crate::report) fn cost(report: &StudyReport, place: Place) -> Option<Draw
                 title {
                     (point.cell.cell) ": detection " (median_words(Measure::Detection, point.detection))
                     ", " (format!("{:.1}", point.writes)) " writes a second predicted"
+                    @if let Some(rate) = measured(point) { ", " (super::tables::a_second(rate)) " measured" }
+                }
+                @if let Some(rate) = measured(point) {
+                    @let [low, high, value] = ends(rate).map(&x);
+                    g class="measured" {
+                        line x1=(percent(low)) x2=(percent(high)) y1=(px(at)) y2=(px(at)) {}
+                        @for end in [low, high, value] {
+                            line x1=(percent(end)) x2=(percent(end)) y1=(px(at - 5.0)) y2=(px(at + 5.0)) {}
+                        }
+                    }
                 }
                 svg class="at point" x=(percent(x(point.writes))) y=(px(at)) {
                     g transform=(format!("translate({} 0)", px(aside))) {
@@ -475,6 +575,12 @@ pub(in crate::report) fn story(report: &StudyReport) -> Vec<String> {
         report.cells.iter().filter_map(|cell| Some((cell, median(cell)?))).collect();
     medians.sort_by(|a, b| a.1.total_cmp(&b.1));
     let words = |value| Measure::Detection.words(value);
+    let shares = shares_vary(report).then(|| {
+        let seen = report.cells.iter().filter_map(|cell| Some((cell, not_ready(cell)?)));
+        let each = seen
+            .map(|(cell, seen)| format!("{} of {} ({})", seen.runs, seen.of, label(report, cell)));
+        format!("Runs in which the node became NotReady: {}.", each.collect::<Vec<_>>().join(", "))
+    });
     let speed = match &medians[..] {
         [] => "No run measured detection.".to_owned(),
         [(_, only)] => format!("The median detection is {}.", words(*only)),
@@ -496,5 +602,6 @@ pub(in crate::report) fn story(report: &StudyReport) -> Vec<String> {
         };
         format!("Detection agrees with the model's prediction in {agree} of {cells}.{same}")
     });
-    [speed].into_iter().chain(agreement).collect()
+    // Where detection is a matter of chance, how often it came tells more than how soon.
+    [shares.unwrap_or(speed)].into_iter().chain(agreement).collect()
 }

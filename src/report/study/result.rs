@@ -1,12 +1,13 @@
 //! From the runs of a study's cells to its numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::counts::{Consequence, MeasuredWrites, Occurrence};
 use crate::analysis::{Completion, Period};
 use crate::experiment::Choice;
 use crate::model::{self, Bin, Distribution, FaultForecast, Risk};
@@ -83,6 +84,16 @@ pub struct CellReport {
     /// Whether the measured detection is of the predicted distribution; `None`: it was measured in
     /// fewer than 8 runs, or nothing is predicted.
     pub detection_agrees: Option<Agreement>,
+    /// In how many runs the node was taken for dead, and what followed; empty: no fault hit a node whose
+    /// state is known.
+    #[serde(default)]
+    pub occurrences: Vec<Occurrence>,
+    /// What was written in the quiet time before each fault; `None`: it could not be counted.
+    #[serde(default)]
+    pub measured_writes: Option<MeasuredWrites>,
+    /// What of it could not be read, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread_writes: Vec<String>,
     /// What its settings cost and risk, by the model; `None`: it has no run.
     pub predicted_cost: Option<PredictedCost>,
     /// Each run, in the order in which they were made.
@@ -152,6 +163,20 @@ impl Measure {
             Self::P99Latency => Seconds::from_f64(value).to_string(),
             _ => format!("{:.3}", Seconds::from_f64(value)),
         }
+    }
+
+    /// What is predicted of it, in words.
+    pub fn predicted_words(self, predicted: &model::Summary) -> String {
+        let model::Summary { n, never, min, median, max, .. } = *predicted;
+        let words = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |it| self.words(it));
+        let (least, most) = (words(min), words(max));
+        let between = match least == most {
+            true => format!("always {least}"),
+            false => format!("{least} to {most}, median {}", words(median)),
+        };
+        let part = f64::from(n) / f64::from((n + never).max(1));
+        let trials = format!(", in {:.1}% of the trials", part * 100.0);
+        between + if never > 0 { &trials } else { "" }
     }
 
     fn predicted(self, forecast: &FaultForecast) -> Option<&Distribution> {
@@ -311,6 +336,13 @@ impl CellReport {
             let values = runs.iter().filter(|run| run.counted);
             values.filter_map(|run| run.values.get(&measure).copied()).collect::<Vec<f64>>()
         };
+        let findings = || {
+            let counted = cell.runs.iter().zip(&runs).filter(|(_, report)| report.counted);
+            counted.map(|(run, _)| run.view.findings)
+        };
+        let consequences: Vec<_> = findings().filter_map(Consequence::of).collect();
+        let writes = || findings().filter_map(|found| found.writes.as_ref());
+        let unread: BTreeSet<&String> = writes().flat_map(|writes| &writes.unread).collect();
         let predicted = |measure: Measure| {
             let distribution = measure.predicted(&tried?.forecast)?;
             (distribution.n() > 0).then_some(distribution)
@@ -338,6 +370,9 @@ impl CellReport {
                 let cluster = &run.view.timeline.header.cluster;
                 PredictedCost::new(&cluster.tuning, &cluster.kubernetes, cell.nodes)
             }),
+            occurrences: Occurrence::all(&consequences, tried.map(|it| &it.forecast.detection)),
+            measured_writes: MeasuredWrites::new(writes(), cell.nodes),
+            unread_writes: unread.into_iter().cloned().collect(),
             ended,
             runs,
         }

@@ -1,7 +1,9 @@
 //! A study as tables: for a terminal, and as Markdown.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use super::counts::{Consequence, MeasuredWrites, Occurrence, Rate};
 use super::result::{
     CellReport, Ended, Estimate, FEWEST_TESTED, Measure, MeasureReport, PredictedCost, StudyReport,
 };
@@ -9,7 +11,8 @@ use crate::report::markdown_row::cell;
 use crate::report::style::Style;
 use crate::report::table::table;
 use crate::report::text::{count, hang};
-use crate::stats::Interval;
+use crate::report::view::EMBEDDED;
+use crate::stats::{Interval, Seconds};
 
 pub(in crate::report) struct Table {
     pub title: String,
@@ -20,7 +23,9 @@ pub(in crate::report) struct Table {
 impl Table {
     /// The header, where it need not stand out by its capitals.
     pub(in crate::report) fn header_words(&self) -> impl Iterator<Item = String> {
-        self.header.iter().map(|cell| cell.to_lowercase().replace("ks at", "KS at"))
+        self.header.iter().map(|cell| {
+            cell.to_lowercase().replace("ks at", "KS at").replace("notready", "NotReady")
+        })
     }
 }
 
@@ -102,8 +107,10 @@ pub(in crate::report) fn extent(report: &StudyReport) -> String {
 
 fn tables(report: &StudyReport) -> Vec<Table> {
     let mut all = vec![ended(report)];
+    all.extend(occurrences(report));
     all.extend(Measure::ALL.into_iter().filter_map(|measure| measured(report, measure)));
     all.extend(cost(report));
+    all.extend(writes(report));
     all
 }
 
@@ -161,10 +168,8 @@ fn numbers_of(numbers: &MeasureReport) -> [String; 6] {
             |Interval { low, high }| format!(" ({} to {})", words(Some(low)), words(Some(high)));
         format!("{}{}", words(Some(value)), interval.map_or(String::new(), within))
     };
-    let predicted = numbers.predicted.map_or_else(
-        || "-".to_owned(),
-        |it| format!("{} to {}, median {}", words(it.min), words(it.max), words(it.median)),
-    );
+    let predicted =
+        numbers.predicted.map_or_else(|| "-".to_owned(), |it| numbers.measure.predicted_words(&it));
     [
         numbers.n.to_string(),
         words(numbers.min),
@@ -211,6 +216,121 @@ pub(in crate::report) fn cost(report: &StudyReport) -> Option<Table> {
     Some(Table { title, header: columns, rows: costs.iter().map(row).collect() })
 }
 
+/// In how many runs the node was taken for dead, and what followed; `None`: no fault hit a node.
+pub(in crate::report) fn occurrences(report: &StudyReport) -> Option<Table> {
+    let cells = report.cells.iter().filter(|cell| !cell.occurrences.is_empty());
+    let row = |cell: &CellReport| {
+        let predicted = cell.occurrences.iter().find_map(|it| it.predicted);
+        let predicted = predicted.map_or_else(|| "-".to_owned(), share);
+        let mut seen: Vec<String> = cell.occurrences.iter().map(occurrence).collect();
+        seen.insert(1, predicted);
+        std::iter::once(cell.cell.clone()).chain(seen).collect()
+    };
+    let rows: Vec<Vec<String>> = cells.map(row).collect();
+    let [not_ready, removed, evicted] = Consequence::ALL.map(Consequence::name);
+    let columns = header(&["CELL", not_ready, "PREDICTED", removed, evicted]);
+    let header = columns.iter().map(|column| column.to_uppercase()).collect();
+    let title = "In how many runs the node that was hit became NotReady, and what followed (95%)";
+    (!rows.is_empty()).then(|| Table { title: title.into(), header, rows })
+}
+
+/// `3 of 12: 25.0% (5.5% to 57.2%)`
+pub(super) fn occurrence(seen: &Occurrence) -> String {
+    let Occurrence { runs, of, interval: Interval { low, high }, .. } = *seen;
+    let part = share(f64::from(runs) / f64::from(of));
+    format!("{runs} of {of}: {part} ({} to {})", share(low), share(high))
+}
+
+fn share(part: f64) -> String {
+    format!("{:.1}%", part * 100.0)
+}
+
+/// What was counted in the quiet time before each fault; `None`: nothing was.
+pub(in crate::report) fn writes(report: &StudyReport) -> Option<Table> {
+    let cells = report.cells.iter();
+    let measured = cells.filter_map(|cell| Some((cell, cell.measured_writes.as_ref()?)));
+    let row = |(cell, writes): (&CellReport, &MeasuredWrites)| {
+        let predicted = cell.predicted_cost.as_ref();
+        vec![
+            cell.cell.clone(),
+            format!(
+                "{} in {}",
+                Seconds::from_f64(writes.seconds.round()).to_minutes(),
+                count(u64::from(writes.runs), "run")
+            ),
+            a_second(writes.all),
+            rate(writes.node_status.per_second),
+            rate(writes.node_leases.per_second),
+            rate(writes.other.per_second),
+            writes.etcd.map_or_else(|| "-".into(), |etcd| rate(etcd.per_second)),
+            a_second(writes.heartbeats),
+            predicted.map_or_else(|| "-".into(), |it| rate(it.writes_per_second)),
+        ]
+    };
+    let rows: Vec<Vec<String>> = measured.map(row).collect();
+    let nodes = count(u64::from(report.nodes), "node").to_uppercase();
+    let mut columns =
+        header(&["CELL", "COUNTED", "ALL (95%)", "NODE STATUS", "NODE LEASES", "OTHER", "ETCD"]);
+    columns.extend([format!("HEARTBEATS, {nodes} (95%)"), "PREDICTED".into()]);
+    let title = "Writes a second, measured in the quiet time before each fault; and heartbeats \
+                 extrapolated, beside the prediction";
+    (!rows.is_empty()).then(|| Table { title: title.into(), header: columns, rows })
+}
+
+pub(super) fn a_second(Rate { per_second, interval: Interval { low, high }, .. }: Rate) -> String {
+    format!("{} ({} to {})", rate(per_second), rate(low), rate(high))
+}
+
+fn rate(per_second: f64) -> String {
+    match per_second {
+        ..9.995 => format!("{per_second:.2}"),
+        ..99.95 => format!("{per_second:.1}"),
+        _ => format!("{per_second:.0}"),
+    }
+}
+
+/// What there is to know of the measured writes.
+fn writes_notes(report: &StudyReport) -> Vec<String> {
+    let mut notes = Vec::new();
+    let measured: Vec<&MeasuredWrites> =
+        report.cells.iter().filter_map(|cell| cell.measured_writes.as_ref()).collect();
+    if let Some(first) = measured.first() {
+        notes.push(format!(
+            "Writes: successful write requests by `apiserver_request_total` of {}, and puts and deletes of one etcd member \
+             (each applies all), between two readings before each fault. Not in them: this program's own test renewals. Heartbeats \
+             are the nodes' status and leases (leases as the watch saw them, since API servers do not count them by namespace), \
+             measured on {} and extrapolated in proportion. Intervals: Garwood (1936), too wide for heartbeats, which \
+             come evenly.",
+            servers(first),
+            count(u64::from(first.nodes), "node"),
+        ));
+    }
+    let unread: BTreeSet<&String> =
+        report.cells.iter().flat_map(|cell| &cell.unread_writes).collect();
+    notes.extend(unread.into_iter().map(|why| format!("Writes not read: {why}.")));
+    let has_runs = report.cells.iter().any(|cell| cell.runs.iter().any(|run| run.counted));
+    if measured.is_empty() && has_runs {
+        notes.push(match report.on.contains(EMBEDDED) {
+            true => "Writes were not measured: the embedded model counts none.".to_owned(),
+            false => {
+                "Writes were not measured: no run has read an API server's counters.".to_owned()
+            }
+        });
+    }
+    notes
+}
+
+/// Whose counters were added up.
+fn servers(writes: &MeasuredWrites) -> String {
+    let MeasuredWrites { api_servers, control_planes, .. } = *writes;
+    match (api_servers, control_planes) {
+        (some, all) if some < all => format!("{some} of {all} API servers (too few writes)"),
+        (one, 0) if one < 2 => "the API server that answers at the cluster's address".to_owned(),
+        (1, _) => "the API server".to_owned(),
+        (all, _) => format!("all {all} API servers, added up"),
+    }
+}
+
 pub(in crate::report) fn notes(report: &StudyReport) -> Vec<String> {
     let sum = |of: fn(&Ended) -> u32| report.cells.iter().map(|cell| of(&cell.ended)).sum::<u32>();
     let mut notes = vec![
@@ -226,6 +346,14 @@ pub(in crate::report) fn notes(report: &StudyReport) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if report.cells.iter().any(|cell| !cell.occurrences.is_empty()) {
+        notes.push(
+            "In how many runs: intervals of Clopper and Pearson (1934); predicted is the share of the model's trials. A node counts \
+             also when it became NotReady after the fault was over."
+                .to_owned(),
+        );
+    }
+    notes.extend(writes_notes(report));
     let left_out = sum(|ended| ended.left_out);
     if left_out > 0 {
         let runs = count(u64::from(left_out), "run");

@@ -23,6 +23,7 @@ mod node;
 mod observe;
 mod plan;
 pub mod prediction;
+mod preflight;
 pub mod probe;
 pub mod report;
 mod resolver;

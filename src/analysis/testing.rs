@@ -212,6 +212,7 @@ impl Run {
             seed: 1,
             repetition: None,
             cluster,
+            claimed_tuning: None,
             workload: Vec::new(),
         };
         Run(Timeline {

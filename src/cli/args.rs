@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::generator::ChosenFault;
 use super::{exit, form::Output};
 use crate::compare::FloorPart;
-use crate::experiment::{typed_namespace, typed_service};
+use crate::experiment::{typed_image, typed_namespace, typed_service};
 use crate::timeline::ObjectRef;
 use crate::tune::Rate;
 
@@ -55,6 +55,10 @@ pub(super) enum Command {
     Init(Init),
     /// Check experiments without connecting to a cluster
     Validate(Validate),
+    /// Check whether experiments could run in their cluster; changes nothing
+    Preflight(PreflightArgs),
+    /// Print the least ClusterRole and Roles that experiments need
+    Rbac(Rbac),
     /// Check the failure-detection settings of kind configs or a running cluster
     Lint(Lint),
     /// Predict what an experiment will measure, without running it
@@ -112,13 +116,13 @@ impl Experiments {
 #[command(next_help_heading = "Cluster options")]
 pub(super) struct Access {
     /// Run in the cluster of this kubeconfig context instead of the experiment's kind cluster
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = context_name)]
     pub context: Option<String>,
     /// Path to the kubeconfig file
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Allow faults in the cluster of this context although it is not a kind cluster of this machine
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = context_name)]
     pub allow_context: Option<String>,
     /// Container engine to use: unix:///path or tcp://host:port [default: the one that the docker CLI uses, then Podman's socket]
     #[arg(long, value_name = "ADDRESS")]
@@ -203,11 +207,25 @@ pub(super) struct Execution {
     /// Linux build of this program to run in the nodes, if this machine has another OS or architecture
     #[arg(long, value_name = "FILE")]
     pub agent_binary: Option<PathBuf>,
-    /// Image of the helper pods in a cluster that is not a kind cluster of this machine; it needs sh, nsenter and gzip [env: OUTAGE_HELPER_IMAGE] [default: busybox]
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", value_parser = typed_image, help = HELPER_IMAGE)]
     pub helper_image: Option<String>,
+    #[arg(long, help = ALLOW_LAST_REPLICA)]
+    pub allow_last_replica: bool,
+    #[command(flatten)]
+    pub monitor: MonitorFlags,
     #[command(flatten)]
     pub access: Access,
+}
+
+/// Settings of the controller manager, for where they cannot be read.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(super) struct MonitorFlags {
+    /// kube-controller-manager: --node-monitor-period, if it cannot be read from the cluster
+    #[arg(long, value_name = "DURATION", value_parser = setting)]
+    pub node_monitor_period: Option<Duration>,
+    /// kube-controller-manager: --node-monitor-grace-period, if it cannot be read from the cluster
+    #[arg(long, value_name = "DURATION", value_parser = setting)]
+    pub node_monitor_grace_period: Option<Duration>,
 }
 
 /// What runs are compared with.
@@ -249,6 +267,8 @@ pub(super) struct Init {
 /// How long an overdue fault is left to its run.
 pub(super) const UNDO_TIMER_MARGIN: Duration = Duration::from_secs(60);
 
+const HELPER_IMAGE: &str = "Image of the helper pods in a cluster that is not a kind cluster of this machine; it needs sh, nsenter and gzip [env: OUTAGE_HELPER_IMAGE] [default: busybox]";
+const ALLOW_LAST_REPLICA: &str = "Allow node faults that take the last ready replica of a Deployment or StatefulSet outside the experiment";
 const FOR_SERVICE: &str = "Write an experiment for this existing Service (NAMESPACE/NAME) and run it; \
                            EXPERIMENT is then a fault, such as worker-stop";
 const FAULT: &str =
@@ -272,6 +292,36 @@ pub(super) enum ClusterChoice {
 pub(super) struct Validate {
     #[command(flatten)]
     pub experiments: Experiments,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = exit::PREFLIGHT_HELP)]
+pub(super) struct PreflightArgs {
+    #[command(flatten)]
+    pub experiments: Experiments,
+    /// Which cluster: the experiment's own kind cluster, or an embedded model of it
+    #[arg(long, value_enum, value_name = "KIND", conflicts_with = "context")]
+    pub cluster: Option<ClusterChoice>,
+    #[arg(long, value_name = "IMAGE", value_parser = typed_image, help = HELPER_IMAGE)]
+    pub helper_image: Option<String>,
+    #[arg(long, help = ALLOW_LAST_REPLICA)]
+    pub allow_last_replica: bool,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t = LintForm::Text, value_name = "FORMAT")]
+    pub output: LintForm,
+    #[command(flatten)]
+    pub monitor: MonitorFlags,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Rbac {
+    #[command(flatten)]
+    pub experiments: Experiments,
+    /// Also print bindings of the roles to this ServiceAccount: NAMESPACE/NAME
+    #[arg(long, value_name = "ACCOUNT", value_parser = typed_service)]
+    pub service_account: Option<ObjectRef>,
 }
 
 #[derive(Debug, Args)]
@@ -476,6 +526,14 @@ pub(super) enum LintForm {
     Json,
     /// YAML
     Yaml,
+}
+
+/// The name of a context: an unset variable of a shell is none.
+fn context_name(text: &str) -> Result<String, String> {
+    match text.trim().is_empty() {
+        true => Err("the name is empty; `kubectl config get-contexts` lists the contexts".into()),
+        false => Ok(text.to_owned()),
+    }
 }
 
 /// `v1.34.4`, `1.34`.

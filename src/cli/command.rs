@@ -69,7 +69,9 @@ impl<'a> Command<'a> {
                     Cluster::NamedContext { name, .. } => Some(name),
                     _ => None,
                 };
-                Ok(ClusterSpec::Context { kubeconfig, context: flag.as_ref().or(named).cloned() })
+                let given = self.execution.given_settings(Some(cluster));
+                let context = flag.as_ref().or(named).cloned();
+                Ok(ClusterSpec::Context { kubeconfig, context, given })
             }
         }
     }

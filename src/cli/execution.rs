@@ -9,12 +9,32 @@ use crate::docker::Endpoint;
 use crate::engine::abort::Abort;
 use crate::engine::environment::handle::Environment;
 use crate::engine::error::RunError;
-use crate::experiment::{Cluster, Parsed};
+use crate::experiment::{Cluster, Experiment, MonitorSettings, Parsed, typed_image};
 use crate::kind_config::{DEFAULT_KUBERNETES, Kubernetes, version_of_image};
+use crate::timeline::Tuning;
 
 impl Execution {
     pub(super) fn is_embedded(&self) -> bool {
         self.cluster == Some(ClusterChoice::Embedded)
+    }
+
+    /// Allows what a flag allows beside the file.
+    pub(super) fn widen(&self, experiment: &mut Experiment) {
+        experiment.blast_radius.last_replica |= self.allow_last_replica;
+    }
+
+    /// The controller manager's settings, for where they cannot be read: the flags', else the file's.
+    pub(super) fn given_settings(&self, cluster: Option<&Cluster>) -> Tuning {
+        let of_file = match cluster {
+            Some(Cluster::NamedContext { settings: Some(settings), .. }) => *settings,
+            _ => MonitorSettings::default(),
+        };
+        let grace = self.monitor.node_monitor_grace_period;
+        MonitorSettings {
+            node_monitor_period: self.monitor.node_monitor_period.or(of_file.node_monitor_period),
+            node_monitor_grace_period: grace.or(of_file.node_monitor_grace_period),
+        }
+        .into()
     }
 
     /// The image of new nodes: the flag's, else that of the environment, which is only a default.
@@ -49,6 +69,10 @@ impl Execution {
         let cannot = |e: std::io::Error| {
             RunError::refused("cannot find this program's executable").because(&e)
         };
+        if let Some(Err(why)) = env.helper_image.as_deref().map(typed_image) {
+            let text = "OUTAGE_HELPER_IMAGE is not an image";
+            return Err(RunError::refused(text).caused_by(why));
+        }
         Ok(Environment {
             engine: Endpoint::resolve(self.access.docker_host.as_deref(), &env.engine)
                 .map_err(RunError::refused_by),

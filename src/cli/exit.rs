@@ -48,6 +48,13 @@ Exit codes:
   2    bad usage, or a file that is not a kind config
   4    the cluster cannot be queried";
 
+/// The table of `preflight`, which runs nothing.
+pub(super) const PREFLIGHT_HELP: &str = "\
+Exit codes:
+  0    no errors: a run would begin
+  2    bad usage, or an invalid experiment
+  4    errors: a run would be refused";
+
 /// The table of `predict`, which does not run anything.
 pub(super) const PREDICT_HELP: &str = "\
 Exit codes:

@@ -58,6 +58,7 @@ pub(super) fn nodes(parsed: &Parsed) -> Option<Vec<Node>> {
         address: None,
         provider_id: None,
         api_only: false,
+        protected: false,
     };
     let nodes = config.nodes.iter().map(|node| (node.name.clone(), node.role, node.labels.clone()));
     let balancer = config

@@ -523,6 +523,7 @@ mod tests {
             tainted: false,
             kubelet: String::new(),
             provider_id: None,
+            protected: false,
         };
         let planes = (1..=planes).map(|n| node(format!("cp{n}"), NodeRole::ControlPlane));
         planes.chain((1..=2).map(|n| node(format!("w{n}"), NodeRole::Worker))).collect()

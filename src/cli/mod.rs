@@ -32,7 +32,9 @@ mod named;
 mod outputs;
 mod pinned;
 mod predict;
+mod preflight;
 mod progress;
+mod rbac;
 mod recover;
 mod repeat;
 mod report;
@@ -98,6 +100,8 @@ fn dispatch(Cli { global, command }: Cli) -> Result<u8, Failure> {
         Command::Study(args) => study::study(&args, &env()?),
         Command::Init(args) => init::init(&args, &env()?),
         Command::Validate(args) => validate::validate(&args, &env()?),
+        Command::Preflight(args) => preflight::preflight(&args, &env()?),
+        Command::Rbac(args) => rbac::rbac(&args, &env()?),
         Command::Lint(args) => lint::lint(&args, &env()?),
         Command::Predict(args) => predict::predict(&args, &env()?),
         Command::Tune(args) => tune::tune(&args, &env()?),

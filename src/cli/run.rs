@@ -57,11 +57,12 @@ async fn load_and_run(args: &Run, env: &Env) -> Result<u8, Failure> {
         }
         failure
     };
-    let Loaded { experiments, connected } =
+    let Loaded { mut experiments, connected } =
         loaded.map_err(|failure| match outputs.may_replace_input(args.experiments.all()) {
             true => failure,
             false => refuse(failure, &|failure| unread(&args.experiments, failure)),
         })?;
+    experiments.iter_mut().for_each(|parsed| args.execution.widen(&mut parsed.experiment));
     let inputs: Vec<_> = experiments.iter().flat_map(Parsed::files).collect();
     outputs.refuse_inputs(&inputs)?;
     carry_out(args, env, &outputs, &history, &experiments, connected)

@@ -243,6 +243,8 @@ fn execution_of(args: &Tune) -> Execution {
         undo_timer_margin: UNDO_TIMER_MARGIN,
         agent_binary,
         helper_image: None,
+        allow_last_replica: false,
+        monitor: Default::default(),
         access: Access { docker_host, ..Access::default() },
     }
 }

@@ -180,6 +180,24 @@ impl Cluster {
         }
     }
 
+    /// The same cluster, each of whose requests is told.
+    #[cfg(test)]
+    pub(crate) fn recorded(
+        self,
+        mut tell: impl FnMut(&http::request::Parts) + Clone + Send + 'static,
+    ) -> Self {
+        let client = self.client.clone();
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let (parts, body) = request.into_parts();
+            tell(&parts);
+            let client = client.clone();
+            async move {
+                client.send(http::Request::from_parts(parts, body)).await.map_err(BoxError::from)
+            }
+        });
+        Self { client: kube::Client::new(service, "default"), ..self }
+    }
+
     pub(crate) fn context(&self) -> &str {
         &self.context
     }

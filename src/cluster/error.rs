@@ -64,8 +64,8 @@ pub(crate) enum ClusterError {
     #[error("{what} within {}: {why}", format_duration(*within))]
     TooSlow { what: String, within: Duration, why: String },
     /// The pod that leads into a node does not run, and will not.
-    #[error("start a helper pod on node {node}: {why}")]
-    HelperPod { node: String, why: String },
+    #[error("start a helper pod on node {node} from image {image}: {why}")]
+    HelperPod { node: String, image: String, why: String },
     #[error("the namespace {namespace} was not deleted within {}: {}", format_duration(*within), left.why())]
     NamespaceStays { namespace: String, within: Duration, left: Leftovers },
 }

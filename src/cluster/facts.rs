@@ -49,8 +49,8 @@ impl Cluster {
         Ok((facts, warnings))
     }
 
-    /// The settings of failure detection as the running components have them; the version's
-    /// defaults where they can't be read.
+    /// The settings of failure detection as the running components have them. Where the kubelets'
+    /// can't be read, the version's defaults; the controller manager's are unknown then.
     async fn tuning(&self, nodes: &[Node], managers: &[Pod], warnings: &mut Vec<String>) -> Tuning {
         let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
         let kubelets = slowest(self.kubelet_settings(&names).await, warnings);
@@ -226,13 +226,20 @@ fn combine(
             tuning.node_monitor_period = read.period.or(defaults.node_monitor_period);
             tuning.node_monitor_grace_period = read.grace.or(defaults.node_monitor_grace_period);
         }
-        None => warnings.push(
-            "the controller manager's settings could not be read; the version's defaults are assumed".to_owned(),
-        ),
+        None => {
+            warnings.push(
+                "the controller manager's settings cannot be read: they are unknown unless \
+                 --node-monitor-period and --node-monitor-grace-period give them"
+                    .to_owned(),
+            );
+            (tuning.node_monitor_period, tuning.node_monitor_grace_period) = (None, None);
+        }
     }
-    if kubelets.is_some() && monitor.is_some() {
-        tuning.source = TuningSource::Cluster;
-    }
+    tuning.source = match (kubelets, monitor) {
+        (_, None) => TuningSource::Kubelets,
+        (Some(_), Some(_)) => TuningSource::Cluster,
+        (None, Some(_)) => TuningSource::Defaults,
+    };
     tuning
 }
 
@@ -311,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_read_is_the_versions_default_and_said_so() {
+    fn what_could_not_be_read_is_never_assumed_of_the_controller_manager() {
         let mut warnings = Vec::new();
         let defaults = Tuning::defaults("v1.34.4");
         let read = combine(
@@ -326,10 +333,9 @@ mod tests {
         );
         assert!(warnings.is_empty());
         let managed = combine(Some(kubelet(10)), None, &defaults, &mut warnings);
-        assert_eq!(
-            (managed.node_monitor_grace_period, managed.source),
-            (seconds(50), TuningSource::Defaults)
-        );
+        assert_eq!((managed.node_monitor_grace_period, managed.node_monitor_period), (None, None));
+        assert!(managed.is_partly_unknown());
         assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].contains("are unknown"), "{warnings:?}");
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, PostParams};
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -20,6 +21,9 @@ const STARTS: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(300);
 /// The file in the pod with the number of its first process, which is that on the node, too.
 pub(crate) const HELPER_PROCESS: &str = "/tmp/.helper";
+
+/// What the admission plugin PodSecurity says of a pod that its namespace does not take.
+const POD_SECURITY_SAYS: &str = "violates PodSecurity";
 
 /// The helper pod of a run on a node.
 #[derive(Clone, Debug)]
@@ -43,7 +47,10 @@ impl HelperPod<'_> {
     }
 
     fn hopeless(&self, why: String) -> ClusterError {
-        ClusterError::HelperPod { node: self.node.to_owned(), why }
+        // As the container runtimes say it.
+        let no_shell = why.contains("\"sh\": executable file not found");
+        let why = if no_shell { "it has no `sh`".to_owned() } else { why };
+        ClusterError::HelperPod { node: self.node.to_owned(), image: self.image.to_owned(), why }
     }
 
     fn manifest(&self) -> Pod {
@@ -130,6 +137,33 @@ impl Cluster {
         found.is_ok_and(|pod| has_ended(pod.as_ref()))
     }
 
+    /// What nodes say of the pods that they could take.
+    pub(crate) async fn hosts(&self) -> Result<Vec<PodHost>, ClusterError> {
+        let api: Api<objects::NodeImages> = Api::all(self.client());
+        let found = self.list_all("list the images on the nodes", api, ListParams::default());
+        Ok(found.await?.into_iter().map(PodHost::of).collect())
+    }
+
+    /// Has the server check a helper pod without creating it; why it would be refused. What Pod
+    /// Security says is about another namespace: the run's own will allow it.
+    pub(crate) async fn refusal_of_helper(
+        &self,
+        helper: &HelperPod<'_>,
+    ) -> Result<Option<String>, ClusterError> {
+        let api: Api<Pod> = Api::namespaced(self.client(), helper.namespace);
+        let (params, pod) = (PostParams { dry_run: true, ..Default::default() }, helper.manifest());
+        let check = async {
+            match api.create(&params, &pod).await {
+                Err(kube::Error::Api(status)) if (400..500).contains(&status.code) => {
+                    Ok(Some(status.message))
+                }
+                created => created.map(|_| None),
+            }
+        };
+        let refused = self.call("check a helper pod", check).await?;
+        Ok(refused.filter(|why| !why.contains(POD_SECURITY_SAYS)))
+    }
+
     /// What tells a node from another of its name, made later; `None`: it does not exist.
     pub(crate) async fn node_uid(&self, node: &str) -> Result<Option<String>, ClusterError> {
         let api: Api<objects::Node> = Api::all(self.client());
@@ -140,6 +174,29 @@ impl Cluster {
 
 fn has_ended(pod: Option<&Pod>) -> bool {
     matches!(pod.map(Progress::of), None | Some(Progress::Ended(_) | Progress::Ends))
+}
+
+/// A node that could take a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PodHost {
+    pub name: String,
+    /// The names of the images that it has, the first fifty.
+    pub images: Vec<String>,
+    /// Why its kubelet would not start a pod: `DiskPressure`.
+    pub pressure: Option<String>,
+}
+
+impl PodHost {
+    fn of(node: objects::NodeImages) -> Self {
+        let name = node.name_any();
+        let status = node.status.unwrap_or_default();
+        let images = status.images.into_iter().flatten().flat_map(|it| it.names).flatten();
+        let presses = |it: &objects::Condition| {
+            ["DiskPressure", "PIDPressure"].contains(&it.type_.as_str()) && it.status == "True"
+        };
+        let pressure = status.conditions.into_iter().flatten().find(presses);
+        Self { name, images: images.collect(), pressure: pressure.map(|it| it.type_) }
+    }
 }
 
 enum Progress {
@@ -222,6 +279,51 @@ mod tests {
         let unknown = pod(json!({"phase": "Failed", "containerStatuses": [container]}));
         assert!(has_ended(Some(&unknown)) && has_ended(None));
         assert!(!has_ended(Some(&pod(json!({"phase": "Running"})))));
+    }
+
+    #[tokio::test]
+    async fn a_policys_refusal_is_found_before_and_pod_securitys_is_not_about_the_run() {
+        use http::Response;
+        use kube::client::Body;
+        let checked = async |message: &'static str| {
+            let cluster = Cluster::of_service(move |request: http::Request<Body>| async move {
+                assert!(request.uri().query().is_some_and(|query| query.contains("dryRun=All")));
+                let answer = json!({"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden", "message": message});
+                Ok(Response::builder()
+                    .status(403)
+                    .body(Body::from(answer.to_string().into_bytes()))?)
+            });
+            let (image, lasts) = ("busybox", Duration::from_secs(90));
+            let helper = HelperPod { namespace: "default", run: "r", node: "w", image, lasts };
+            cluster.refusal_of_helper(&helper).await.unwrap()
+        };
+        let kyverno = "admission webhook \"kyverno\" denied the request: no privileged pods";
+        assert_eq!(checked(kyverno).await.as_deref(), Some(kyverno));
+        let restricted =
+            "pods \"helper-w\" is forbidden: violates PodSecurity \"restricted:latest\": hostPID";
+        assert_eq!(checked(restricted).await, None);
+    }
+
+    #[test]
+    fn a_node_says_what_images_it_has_and_whether_it_takes_pods() {
+        let node = json!({"metadata": {"name": "w"}, "status": {
+            "images": [{"names": ["docker.io/library/busybox:1.37"]}, {}],
+            "conditions": [{"type": "Ready", "status": "True"}, {"type": "DiskPressure", "status": "True"}],
+        }});
+        let host = PodHost::of(serde_json::from_value(node).unwrap());
+        assert_eq!(host.images, ["docker.io/library/busybox:1.37"]);
+        assert_eq!(host.pressure.as_deref(), Some("DiskPressure"));
+    }
+
+    #[test]
+    fn an_image_without_a_shell_is_named() {
+        let (image, lasts) = ("pause:3.10", Duration::from_secs(90));
+        let helper = HelperPod { namespace: "n", run: "r", node: "w", image, lasts };
+        let why = "RunContainerError: failed to create containerd task: exec: \"sh\": executable file not found in $PATH";
+        assert_eq!(
+            helper.hopeless(why.into()).to_string(),
+            "start a helper pod on node w from image pause:3.10: it has no `sh`"
+        );
     }
 
     #[test]

@@ -67,6 +67,7 @@ mod tests {
             tainted: false,
             kubelet: String::new(),
             provider_id: None,
+            protected: false,
         }
     }
 

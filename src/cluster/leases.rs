@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
@@ -59,6 +60,20 @@ impl Cluster {
             .into_iter()
             .map(|lease| (lease.name_any(), lease.resource_version().unwrap_or_default()))
             .collect())
+    }
+
+    /// How old each node's last heartbeat is, by the node's clock and this machine's; negative: the
+    /// node's clock is ahead.
+    pub(crate) async fn heartbeat_ages(
+        &self,
+    ) -> Result<BTreeMap<String, SignedDuration>, ClusterError> {
+        let leases = self.leases("list the heartbeats of the nodes", NODE_LEASES).await?;
+        let now = jiff::Timestamp::now();
+        let age = |lease: &Lease| {
+            let renewed = lease.spec.as_ref()?.renew_time.as_ref()?.0;
+            Some((lease.name_any(), now.duration_since(renewed)))
+        };
+        Ok(leases.iter().filter_map(age).collect())
     }
 
     /// A node's last heartbeat: another one is another heartbeat, whatever the clocks say.

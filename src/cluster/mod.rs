@@ -28,10 +28,12 @@ mod labels;
 mod leases;
 mod leftovers;
 mod marked_node;
+mod may;
 mod metrics;
 mod namespace;
 mod node;
 pub(crate) mod objects;
+mod occupancy;
 mod pod_exec;
 mod pod_problems;
 mod process_group;
@@ -52,7 +54,7 @@ pub(crate) use deployment::{DeploymentChange, DeploymentState, onto, turned};
 pub(crate) use drain::{Evicted, Eviction, Obstacles, PodOnNode};
 pub(crate) use error::ClusterError;
 pub(crate) use error::chain as innermost;
-pub(crate) use helper_pod::{HELPER_PROCESS, HelperPod};
+pub(crate) use helper_pod::{HELPER_PROCESS, HelperPod, PodHost};
 pub(crate) use inventory::Inventory;
 pub(crate) use kind::{Kind, KindCreate};
 pub(crate) use kind_error::KindError;
@@ -61,8 +63,10 @@ pub(crate) use kubeconfig::kubeconfig_paths;
 pub(crate) use labels::Marked;
 pub(crate) use leases::Heartbeat;
 pub(crate) use marked_node::MarkedNode;
+pub(crate) use may::AccessRequest;
 pub(crate) use metrics::WriteCounters;
 pub(crate) use node::{Node, node_ready, ready_condition};
+pub(crate) use occupancy::ReadyPods;
 pub(crate) use pod_exec::PodOutput;
 pub(crate) use pod_problems::PodProblem;
 pub(crate) use process_group::ProcessGroup;
@@ -73,6 +77,8 @@ pub(crate) use workload::Workload;
 
 #[cfg(test)]
 mod real_tests;
+#[cfg(test)]
+pub(crate) mod versions_tests;
 
 #[cfg(test)]
 pub(crate) use access::ApiTls;

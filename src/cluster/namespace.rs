@@ -110,6 +110,16 @@ impl Cluster {
         self.call(what(), api.patch(name, &params, &patch)).await.map(drop)
     }
 
+    /// The namespaces that runs have made and that are not being deleted.
+    pub(crate) async fn namespaces_of_runs(&self) -> Result<Vec<String>, ClusterError> {
+        let ours = format!("{}={},{RUN_LABEL}", MANAGED_BY.0, MANAGED_BY.1);
+        let (api, params) =
+            (Api::<Namespace>::all(self.client()), ListParams::default().labels(&ours));
+        let found = self.list_all("list the namespaces of runs", api, params).await?;
+        let stays = |namespace: &&Namespace| namespace.metadata.deletion_timestamp.is_none();
+        Ok(found.iter().filter(stays).map(Namespace::name_any).collect())
+    }
+
     /// Pods are refused until the namespace has its service account.
     async fn await_account(&self, namespace: &str) -> Result<(), ClusterError> {
         let api: Api<ServiceAccount> = Api::namespaced(self.client(), namespace);

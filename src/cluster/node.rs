@@ -9,6 +9,9 @@ use crate::timeline::{NodeRole, Ready};
 const CONTROL_PLANE_LABELS: [&str; 2] =
     [NodeRole::CONTROL_PLANE_LABEL, "node-role.kubernetes.io/master"];
 
+/// The annotation of a node that no fault may hit; `false` is as good as none.
+const PROTECTED: &str = "outage.dev/protected";
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
     pub name: String,
@@ -25,10 +28,14 @@ pub(crate) struct Node {
     pub kubelet: String,
     /// `spec.providerID`: what its cloud calls it.
     pub provider_id: Option<String>,
+    /// Whether its owner says that no fault may hit it: by the annotation `outage.dev/protected`.
+    pub protected: bool,
 }
 
 pub(super) fn read_node(node: objects::Node) -> Node {
     let ready = node_ready(&node);
+    let protected = node.metadata.annotations.as_ref().and_then(|all| all.get(PROTECTED));
+    let protected = protected.is_some_and(|value| value != "false");
     let labels = node.metadata.labels.unwrap_or_default();
     let status = node.status.unwrap_or_default();
     let control_plane = CONTROL_PLANE_LABELS.iter().any(|label| labels.contains_key(*label));
@@ -50,6 +57,7 @@ pub(super) fn read_node(node: objects::Node) -> Node {
             .collect(),
         unschedulable: spec.unschedulable.unwrap_or(false),
         tainted: spec.taints.iter().flatten().any(keeps_off),
+        protected,
         kubelet: status.node_info.map(|info| info.kubelet_version).unwrap_or_default(),
         provider_id: spec.provider_id,
     }

@@ -94,6 +94,20 @@ pub(crate) struct NodeStatus {
     pub node_info: Option<NodeInfo>,
 }
 
+/// What a node says of its images and of its health.
+pub(crate) type NodeImages = Part<core::v1::Node, Nothing, ImagesStatus>;
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct ImagesStatus {
+    pub conditions: Option<Vec<Condition>>,
+    pub images: Option<Vec<Image>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct Image {
+    pub names: Option<Vec<String>>,
+}
+
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct NodeAddress {
     #[serde(rename = "type")]

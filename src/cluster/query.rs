@@ -209,14 +209,29 @@ impl Cluster {
     where
         K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
     {
-        let mut params = params.limit(PAGE);
         let mut all = Vec::new();
+        self.each_page(what, api, params, |page| all.extend(page)).await?;
+        Ok(all)
+    }
+
+    /// Takes a list page by page: of a large cluster not everything needs to be kept.
+    pub(super) async fn each_page<K>(
+        &self,
+        what: &str,
+        api: Api<K>,
+        params: ListParams,
+        mut take: impl FnMut(Vec<K>),
+    ) -> Result<(), ClusterError>
+    where
+        K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        let mut params = params.limit(PAGE);
         loop {
             let page: ObjectList<K> = self.call(what, api.list(&params)).await?;
-            all.extend(page.items);
+            take(page.items);
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params.continue_token = Some(token),
-                None => return Ok(all),
+                None => return Ok(()),
             }
         }
     }

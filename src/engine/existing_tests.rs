@@ -51,7 +51,7 @@ spec:
   - rescheduled: {service: web, within: 60s}
 ";
 
-fn parsed(experiment: &str) -> Parsed {
+pub(super) fn parsed(experiment: &str) -> Parsed {
     let parsed = parse(Source::from_text("x.yaml", experiment, "."));
     parsed.unwrap_or_else(|problems| panic!("{problems}"))
 }
@@ -72,7 +72,7 @@ fn environment(root: &Path) -> Environment<'_> {
     }
 }
 
-async fn with_applications(root: &Path) -> ClusterHandle {
+pub(super) async fn with_applications(root: &Path) -> ClusterHandle {
     let config = crate::kind_config::testing::config(CONFIG);
     let handle = embedded::start(&config, &environment(root), &mut |_| {}).await.unwrap();
     let manifest = Manifest::of_texts([("web.yaml", APPLICATION)]);
@@ -84,7 +84,7 @@ async fn with_applications(root: &Path) -> ClusterHandle {
     handle
 }
 
-async fn run(handle: &ClusterHandle, experiment: &str, root: &Path) -> Ended {
+pub(super) async fn run(handle: &ClusterHandle, experiment: &str, root: &Path) -> Ended {
     run_once(handle, experiment, root).await.unwrap()
 }
 

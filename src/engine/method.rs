@@ -23,7 +23,9 @@ use crate::engine::undo::ledger::{Ledger, UndoEntry};
 use crate::engine::undo::rollback;
 use crate::experiment::{Fault, Step};
 use crate::fault::UndoAfter;
-use crate::plan::{self, ActiveFault, Known, Node, Nodes, PlannedStep, Request, StepContext};
+use crate::plan::{
+    self, ActiveFault, Known, Node, Nodes, Occupancy, PlannedStep, Request, StepContext,
+};
 use crate::timeline::{Event, FaultPhase, Moment, NodeRole, Ready, few, format_seconds};
 
 /// The state in which the method began, and when its last fault was over.
@@ -52,6 +54,8 @@ pub(super) struct Method<'a, W: Backend> {
     pub rehearsed: RefCell<BTreeMap<u32, Vec<UndoEntry>>>,
     /// What else was on the nodes that faults were to hit when they were rehearsed, by step and node.
     pub others: RefCell<BTreeMap<(u32, String), String>>,
+    /// What ran on the nodes, and must not be lost, when it was last asked for.
+    pub occupancy: RefCell<Occupancy>,
 }
 
 /// What the branches know of one another.
@@ -92,6 +96,7 @@ impl<'a, W: Backend> Method<'a, W> {
     /// Every target with what is known now, so that what must be refused is refused before the
     /// first fault.
     pub(super) async fn rehearse(&self) -> Result<(), RunError> {
+        self.occupancy.replace(self.backend.occupancy().await?);
         let mut seed = self.seed.borrow().clone();
         let planned = plan::plan(Request {
             experiment: self.job.experiment,
@@ -246,6 +251,12 @@ impl<'a, W: Backend> Method<'a, W> {
             let planned = self.plan_objects(step, fault, undo_after).await?;
             return Ok(planned.into_iter().map(|undo| PlannedFault { on: None, undo }).collect());
         }
+        // While the API is away, what was there before is what there is.
+        if !self.is_untouched()
+            && let Ok(now) = self.backend.occupancy().await
+        {
+            self.occupancy.replace(now);
+        }
         let plan = |node| {
             let undo = self.backend.plan_fault(fault, node, step, undo_after)?;
             Ok(PlannedFault { on: Some(ActiveFault { node, fault, step: name }), undo })
@@ -304,7 +315,8 @@ impl<'a, W: Backend> Method<'a, W> {
 
     fn known(&self) -> Known {
         let hit = self.state.borrow().undone.keys().cloned().collect();
-        known(&self.recorder.live(), self.nodes, self.hosts, hit)
+        let known = known(&self.recorder.live(), self.nodes, self.hosts, hit);
+        Known { occupancy: self.occupancy.borrow().clone(), ..known }
     }
 
     /// Makes a fault on all its targets at the same time, and ends when the last was confirmed. Returns
@@ -535,6 +547,7 @@ fn known(live: &Live, nodes: &[Node], hosts: &[String], hit: Vec<String>) -> Kno
         hosts: hosts.to_vec(),
         hit,
         under: BTreeMap::new(),
+        occupancy: Occupancy::default(),
         down: nodes.iter().filter(is_down).map(|node| node.name.clone()).collect(),
     }
 }

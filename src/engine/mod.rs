@@ -18,13 +18,17 @@ pub(crate) mod error;
 mod existing_tests;
 pub(crate) mod fault_reporter;
 pub(crate) mod follower;
+mod full_preflight;
 mod job;
 pub(crate) mod leaders;
 pub(crate) mod live;
 mod method;
 pub(crate) mod observers;
 pub(crate) mod plan;
+pub(crate) mod preflight;
 pub(crate) mod recorder;
+#[cfg(test)]
+mod rights_tests;
 pub(crate) mod run;
 pub(crate) mod seed;
 pub(crate) mod session;

@@ -22,7 +22,7 @@ use crate::engine::steady_state::SteadyState;
 use crate::engine::undo::ledger::{Ledger, UndoEntry};
 use crate::engine::undo::rollback::{self, NotUndone, Rest};
 use crate::experiment::{Condition, Expectation, Experiment};
-use crate::plan::{self, Known, Node, Nodes, Request};
+use crate::plan::{self, Known, Node, Nodes, Occupancy, Request};
 use crate::timeline::{Event, NodeRole, Tuning, few, format_seconds};
 
 /// What the backend has listed is taken in by the recorder's task, immediately; it must not be
@@ -155,7 +155,7 @@ async fn forward(
     let began = clock::now();
     watch(backend, recorder).await?;
     let nodes = backend.nodes().await?;
-    refuse_early(job, &nodes)?;
+    refuse_early(job, &nodes, backend.occupancy().await?)?;
     backend.look_up(&nodes).await?;
     workload(job, backend, recorder, ledger).await?;
     stage(recorder, "probes");
@@ -207,6 +207,7 @@ async fn forward(
         unverified: Default::default(),
         rehearsed: RefCell::default(),
         others: RefCell::default(),
+        occupancy: RefCell::default(),
     };
     method.rehearse().await?;
     let undone = method.carry_out().await?;
@@ -251,11 +252,11 @@ async fn watch(backend: &mut impl Backend, recorder: &Recorder) -> Result<(), Ru
 }
 
 /// What can be refused before anything is made: targets that match nothing, more than the blast radius allows.
-fn refuse_early(job: &Job<'_>, nodes: &[Node]) -> Result<(), RunError> {
+fn refuse_early(job: &Job<'_>, nodes: &[Node], occupancy: Occupancy) -> Result<(), RunError> {
     let plan = plan::plan(Request {
         experiment: job.experiment,
         nodes: Nodes::Running(nodes),
-        known: Known::default(),
+        known: Known { occupancy, ..Known::default() },
         seed: None,
         undo_timer_margin: job.undo_timer_margin,
     });

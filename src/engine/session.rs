@@ -23,6 +23,7 @@ use crate::engine::error::RunError;
 use crate::engine::follower::Follower;
 use crate::engine::job::{Arm, Job, WorkloadOf};
 use crate::engine::plan::behind;
+use crate::engine::preflight::Preflight;
 use crate::engine::recorder::Recorder;
 use crate::engine::run::{self, RunEnd};
 use crate::engine::seed;
@@ -30,10 +31,11 @@ use crate::engine::shared_workload::{self, leaves_workload};
 use crate::engine::undo::ledger::{Access, Entry, Ledger, RunRef, UndoEntry, namespace_of};
 use crate::engine::undo::recover::{HitControlPlanes, Tools};
 use crate::engine::undo::watchdog;
-use crate::experiment::{self, ApiServer, Ask, Diagnostic, Experiment, Parsed};
+use crate::experiment::{ApiServer, Ask, Diagnostic, Experiment, Parsed};
 use crate::fault::NodeTarget;
-use crate::helper::{self, HelperPods, HelperSpec};
+use crate::helper::{HelperPods, HelperSpec};
 use crate::plan::{Node, RunLength, each};
+use crate::preflight::{Finding, Level};
 use crate::timeline::{Anchor, Event, Header, NodeRole, RunFolder, StoreError};
 
 /// What all runs of an experiment share.
@@ -191,6 +193,8 @@ struct Once<'a> {
     more_follow: bool,
     follower: Follower,
     abort: &'a Abort,
+    /// What was found before it.
+    findings: Vec<Finding>,
 }
 
 impl Session<'_> {
@@ -203,6 +207,8 @@ impl Session<'_> {
         abort: &Abort,
     ) -> Result<Ended, RunError> {
         let parsed = &resolved(handle, self.parsed).await?;
+        let preflight = Preflight { handle, parsed: Some(parsed), runs_dir: self.runs_dir };
+        let findings = preflight.of_run().await?;
         let workload = workload(handle, parsed).await?;
         let Start { id, anchor, seed, repetition, more_follow } = start;
         let taken_over = shared_workload::take_over(handle, parsed).await?;
@@ -220,6 +226,7 @@ impl Session<'_> {
             more_follow,
             follower,
             abort,
+            findings,
         };
         match &handle.nodes {
             Nodes::Kind(nodes) => once.on_kind(nodes, workload).await,
@@ -251,18 +258,14 @@ impl<'o> Once<'o> {
         workload: Workload,
     ) -> Result<Ended, RunError> {
         let (experiment, cluster) = (&self.session.parsed.experiment, self.handle.cluster.clone());
-        let image = nodes.helper_image.clone().or_else(|| match &experiment.cluster {
-            experiment::Cluster::NamedContext { helper_image, .. } => helper_image.clone(),
-            _ => None,
-        });
-        let image = image.unwrap_or_else(|| helper::DEFAULT_IMAGE.to_owned());
+        let image = nodes.image(experiment).to_owned();
         let access = Access::Api {
             kubeconfig: nodes.kubeconfig.clone(),
             context: cluster.context().to_owned(),
             identity: nodes.identity.clone(),
             helper_image: image.clone(),
         };
-        let helpers = real::works_in_nodes(experiment).then(|| {
+        let helpers = experiment.works_in_nodes().then(|| {
             HelperPods::new(HelperSpec {
                 cluster: cluster.clone(),
                 namespace: self.namespace.clone(),
@@ -351,7 +354,7 @@ impl<'o> Once<'o> {
             cluster,
             facts: &self.handle.facts,
             workload,
-            helpers: matches!(access, Access::Api { .. }) && real::works_in_nodes(experiment),
+            helpers: matches!(access, Access::Api { .. }) && experiment.works_in_nodes(),
             access,
             running: Running::default(),
         }
@@ -370,8 +373,10 @@ impl<'o> Once<'o> {
         let folder = folder.map_err(cannot_record)?;
         let path = folder.path().to_owned();
         let (recorder, recording) = Recorder::start(folder, self.follower.clone());
-        for text in &handle.warnings {
-            recorder.event(Event::Note { warning: true, text: text.clone() });
+        let found = self.findings.iter().filter(|finding| finding.level == Level::Warning);
+        let found = found.map(|finding| format!("{}: {}", finding.check.words(), finding.message));
+        for text in handle.warnings.iter().cloned().chain(found) {
+            recorder.event(Event::Note { warning: true, text });
         }
         let access = backend.scope().access.clone();
         let through_api = matches!(access, Access::Api { .. });
@@ -433,6 +438,7 @@ impl<'o> Once<'o> {
             seed: self.seed,
             repetition: self.repetition,
             cluster: self.handle.facts.clone(),
+            claimed_tuning: parsed.claimed_tuning(),
             workload: parsed.workload.for_prediction(),
         }
     }

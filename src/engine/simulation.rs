@@ -89,6 +89,7 @@ fn header() -> Header {
         seed: 1,
         repetition: None,
         cluster,
+        claimed_tuning: None,
         workload: Vec::new(),
     }
 }

@@ -10,6 +10,7 @@ use super::source::Source;
 use super::tree::Node;
 use super::yaml;
 use crate::kind_config::{self, DEFAULT_KUBERNETES, KindConfig, Kubernetes, Reading};
+use crate::timeline::Tuning;
 use crate::workload::Manifest;
 
 /// Where an experiment is to run, and where what exists is looked for: what the command says of
@@ -55,6 +56,9 @@ pub(super) struct Files {
     pub complete: bool,
     /// The kind config with the experiment's own tuning, as far as it can be read.
     pub kind_config: Option<KindConfig>,
+    /// What that config sets, where the experiment runs in another cluster and the config can be
+    /// read.
+    pub own_tuning: Option<Tuning>,
 }
 
 /// Reads them; what can't be read is reported where it is named.
@@ -72,15 +76,19 @@ pub(super) fn read(
         .collect();
     let complete =
         workload.iter().all(Option::is_some) && draft.workload.iter().all(Option::is_some);
-    let kind_config = match (&draft.cluster, place) {
-        (Some(Cluster::Kind { config, tuning }), Place::Own(kubernetes)) => {
-            let file = text(cx, root, source, "spec.cluster.kind.config", config);
-            file.and_then(|file| kind_config(cx, &file, tuning.unwrap_or_default(), kubernetes))
+    let (mut kind_config, mut own_tuning) = (None, None);
+    if let Some(Cluster::Kind { config, tuning }) = &draft.cluster {
+        let tuning = tuning.unwrap_or_default();
+        match place {
+            Place::Own(kubernetes) => {
+                let file = text(cx, root, source, "spec.cluster.kind.config", config);
+                kind_config = file.and_then(|file| read_kind_config(cx, &file, tuning, kubernetes));
+            }
+            Place::Other => own_tuning = tuning_elsewhere(source, config, tuning),
         }
-        _ => None,
-    };
+    }
     let workload: Vec<ReadFile> = workload.into_iter().flatten().collect();
-    Files { workload: manifest(cx, &workload), complete, kind_config }
+    Files { workload: manifest(cx, &workload), complete, kind_config, own_tuning }
 }
 
 /// What a server takes before it has said how much it takes.
@@ -164,7 +172,15 @@ fn manifest(cx: &Cx, files: &[ReadFile]) -> Manifest {
     manifest
 }
 
-fn kind_config(
+/// The settings for which an experiment was written, where it runs elsewhere and its config need not
+/// be there.
+fn tuning_elsewhere(source: &Source, config: &Path, tuning: TuningRequest) -> Option<Tuning> {
+    let file = source.read_beside(config).ok()?;
+    let config = kind_config::read(&file, Kubernetes::Default(DEFAULT_KUBERNETES)).config?;
+    Some(config.with_tuning(&tuning.into()).unwrap_or(config).asked)
+}
+
+fn read_kind_config(
     cx: &Cx,
     file: &Arc<SourceFile>,
     tuning: TuningRequest,

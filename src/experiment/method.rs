@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::schema::{Experiment, Fault, Step};
+use super::schema::{Experiment, Fault, From, Probe, Step};
+use crate::timeline::{FaultKind, Impact};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Numbered<'a> {
@@ -103,6 +104,23 @@ impl Experiment {
 
     pub fn steps(&self) -> Vec<Numbered<'_>> {
         numbered(self.method.iter().enumerate())
+    }
+
+    /// Of each fault, in the method's order.
+    pub fn fault_kinds(&self) -> Vec<FaultKind> {
+        let steps = self.steps();
+        steps.iter().filter_map(|step| Some(step.fault()?.0.kind())).collect()
+    }
+
+    /// Whether there is a fault after which its node is looked at from inside.
+    pub fn faults_on_nodes(&self) -> bool {
+        self.fault_kinds().iter().any(|kind| kind.traits().impact != Impact::Objects)
+    }
+
+    /// Whether something is done inside nodes: a fault, or a probe from there.
+    pub fn works_in_nodes(&self) -> bool {
+        let asks_inside = |probe: &Probe| probe.from != From::Host && probe.ask.canary().is_none();
+        self.faults_on_nodes() || self.probes.iter().any(asks_inside)
     }
 }
 

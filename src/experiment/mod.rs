@@ -13,6 +13,7 @@ mod claim;
 mod decode;
 pub(crate) mod feasibility;
 mod files;
+mod image;
 mod matrix;
 mod method;
 mod parsed;
@@ -30,6 +31,7 @@ pub(crate) use decode::reference::typed_service;
 pub(crate) use decode::scalar::typed_namespace;
 pub(crate) use decode::study::json_schema as study_json_schema;
 pub(crate) use files::{Place, Setting};
+pub(crate) use image::{full_image, typed_image};
 pub(crate) use method::Numbered;
 #[cfg(test)]
 pub(crate) use parsed::read;

@@ -13,6 +13,7 @@ use super::source::Source;
 use super::tree::Node;
 use super::{check, matrix, yaml};
 use crate::kind_config::KindConfig;
+use crate::timeline::Tuning;
 use crate::workload::Manifest;
 
 /// An experiment without errors, and everything that had to be read for it, before any fault.
@@ -26,6 +27,8 @@ pub(crate) struct Parsed {
     /// The kind config with the experiment's own tuning; `None` where the experiment runs in
     /// another cluster.
     pub kind_config: Option<KindConfig>,
+    /// What the kind config sets that it names, where it runs in another cluster.
+    pub own_tuning: Option<Tuning>,
     root: Node,
 }
 
@@ -44,6 +47,13 @@ impl Parsed {
     /// nearest field around it.
     pub(crate) fn locate(&self, path: &str) -> Location {
         Location { file: self.source.file().clone(), span: self.root.find(path).0.focus() }
+    }
+
+    /// The settings of failure detection that its claims are about, where it runs in a cluster that
+    /// its kind config does not describe. Faults on objects do not depend on them.
+    pub(crate) fn claimed_tuning(&self) -> Option<Tuning> {
+        let Experiment { claims, .. } = &self.experiment;
+        self.own_tuning.filter(|_| !claims.is_empty() && self.experiment.faults_on_nodes())
     }
 
     /// The files that it was read from: its own, and those that it names.
@@ -213,8 +223,9 @@ fn assemble(
     files: &Files,
     warnings: Diagnostics,
 ) -> Parsed {
-    let (workload, kind_config) = (files.workload.clone(), files.kind_config.clone());
-    Parsed { experiment, warnings, workload, kind_config, source, root }
+    let Files { workload, kind_config, own_tuning, .. } = files;
+    let (workload, kind_config) = (workload.clone(), kind_config.clone());
+    Parsed { experiment, warnings, workload, kind_config, own_tuning: *own_tuning, source, root }
 }
 
 #[cfg(test)]

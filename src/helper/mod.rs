@@ -36,7 +36,7 @@ const NO_TOOL: &str = "use a helper image that has sh, nsenter and gzip, such as
 
 const OTHER_IMAGE: &str =
     "use another image with --helper-image, OUTAGE_HELPER_IMAGE or `helperImage`";
-const WITHOUT_PODS: &str = "where privileged pods are not allowed, probe with `from: host`, and use \
+pub(crate) const WITHOUT_PODS: &str = "where privileged pods are not allowed, probe with `from: host`, and use \
      podDelete, nodeDrain, nodeTaint, deploymentScale or deploymentPlace";
 
 /// The helper pods of a run. Cheap to clone; one is started when its node is first asked.
@@ -301,7 +301,11 @@ mod tests {
         assert!(of_api.message.starts_with("run a command: refused"), "{}", of_api.message);
         let gone = ClusterError::NotFound { what: what(), why: "no pod".into() };
         assert_eq!(of_cluster(gone).kind, AccessErrorKind::Gone);
-        let image = ClusterError::HelperPod { node: "w".into(), why: "ErrImagePull".into() };
+        let image = ClusterError::HelperPod {
+            node: "w".into(),
+            image: "a".into(),
+            why: "ErrImagePull".into(),
+        };
         assert!(of_cluster(image).hint.unwrap().contains("--helper-image"));
     }
 }

@@ -75,7 +75,7 @@ pub(crate) struct KindConfig {
     pub default_tolerations: Tolerations,
     /// What the file itself sets in the components' configuration; `None` where it leaves the
     /// default.
-    asked: Tuning,
+    pub asked: Tuning,
     file: Arc<SourceFile>,
     root: Node,
 }

@@ -185,6 +185,11 @@ pub enum Unpredictable {
          are marked NotReady"
     )]
     Flapping { interval: Seconds, grace: Seconds },
+    #[error(
+        "the controller manager's settings cannot be read: --node-monitor-period and \
+         --node-monitor-grace-period give them"
+    )]
+    Unread,
     #[error("the monitor period is zero")]
     NoPeriod,
     /// Nothing is ever found dead, or immediately.
@@ -248,6 +253,9 @@ pub fn predict(
         KubeletEnd::Late => return Err(Unpredictable::SlowKubelet),
         KubeletEnd::ByCommand => return Err(Unpredictable::ByCommand),
         KubeletEnd::AtOnce | KubeletEnd::Within { .. } => {}
+    }
+    if tuning.is_partly_unknown() {
+        return Err(Unpredictable::Unread);
     }
     let mut constants = Vec::new();
     let grace = grace_period(tuning, kubernetes, &mut constants)?;

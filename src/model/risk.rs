@@ -73,6 +73,9 @@ impl Risk {
     /// For a tuning; what is not set is Kubernetes' default. Errors: the period or the heartbeat's
     /// interval is zero.
     pub(crate) fn of(tuning: &Tuning, kubernetes: &str) -> Result<Self, Unpredictable> {
+        if tuning.is_partly_unknown() {
+            return Err(Unpredictable::Unread);
+        }
         let tuning = tuning.completed(kubernetes);
         let seconds = |setting: Option<Duration>| setting.unwrap_or_default().as_secs_f64();
         let (period, grace) =

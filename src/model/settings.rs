@@ -253,6 +253,9 @@ impl Settings {
     ///
     /// Errors say which setting can't be. A grace period below the heartbeat's interval can be: healthy nodes flap, and do so here.
     pub fn of(tuning: &Tuning, kubernetes: &str) -> Result<Self, Unpredictable> {
+        if tuning.is_partly_unknown() {
+            return Err(Unpredictable::Unread);
+        }
         let mut tuned = Vec::new();
         let update = known(
             &mut tuned,

@@ -68,6 +68,9 @@ impl Trap {
 /// The traps of a tuning on a cluster with so many API servers. What is not set is the default of
 /// this version (`v1.34.4`).
 pub(crate) fn traps_of_tuning(tuning: &Tuning, kubernetes: &str, api_servers: u32) -> Vec<Trap> {
+    if tuning.is_partly_unknown() {
+        return Vec::new();
+    }
     let tuning = &tuning.completed(kubernetes);
     let period = tuning.node_monitor_period.unwrap_or_default();
     let grace = tuning.node_monitor_grace_period.unwrap_or_default();

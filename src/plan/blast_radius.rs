@@ -1,6 +1,8 @@
 //! How much may be affected at the same time: checked before the first fault.
 
-use super::node::Node;
+use std::collections::BTreeSet;
+
+use super::node::{Known, Node};
 use super::refusal::Refusal;
 use crate::experiment::{Affected, BlastRadius, Excess, Fault, NodeSelector};
 use crate::timeline::{Component, NodeRole};
@@ -13,12 +15,12 @@ pub(crate) struct ActiveFault<'a> {
     pub step: Option<&'a str>,
 }
 
-/// Refuses faults that would last at the same time, where others of `nodes` are `down` already, if
-/// so much may not be affected at the same time. Names all that is more than may be.
+/// Refuses faults that would last at the same time, where others of `nodes` are down already, if so
+/// much may not be affected at the same time. Names all that is more than may be.
 pub(crate) fn check(
     limits: &BlastRadius,
     nodes: &[Node],
-    down: &[String],
+    known: &Known,
     faults: &[ActiveFault<'_>],
 ) -> Result<(), Refusal> {
     let on = |node: &Node| {
@@ -29,7 +31,7 @@ pub(crate) fn check(
             .collect::<Vec<_>>()
     };
     let counts = |node: &Node| on(node).iter().any(|fault| fault.counts_on(Some(node.role)));
-    let is_down = |node: &Node| down.contains(&node.name);
+    let is_down = |node: &Node| known.down.contains(&node.name);
     let count = |role, which: &dyn Fn(&Node) -> bool| {
         nodes.iter().filter(|node| node.role == role && which(node)).count() as u32
     };
@@ -38,7 +40,7 @@ pub(crate) fn check(
         true => on(node).iter().any(|fault| fault.takes_etcd()),
         false => is_down(node),
     };
-    let excess = limits.excess(&Affected {
+    let mut excess = limits.excess(&Affected {
         workers: affected(NodeRole::Worker),
         control_planes: affected(NodeRole::ControlPlane),
         load_balancer: count(NodeRole::ExternalLoadBalancer, &counts) > 0,
@@ -46,6 +48,9 @@ pub(crate) fn check(
         members: count(NodeRole::ControlPlane, &|_| true),
         data_lost: faults.iter().any(|active| matches!(active.fault, Fault::EtcdDataLoss { .. })),
     });
+    let losing = faults.iter().filter(|active| active.fault.may_lose_pods());
+    let losing: BTreeSet<&str> = losing.map(|active| active.node.name.as_str()).collect();
+    excess.extend(known.occupancy.excess(limits, &losing.into_iter().collect::<Vec<_>>()));
     Excess::join(&excess).map_or(Ok(()), |(message, hint)| Err(Refusal::new(message).hint(hint)))
 }
 
@@ -68,9 +73,8 @@ pub(crate) fn check_components(
         .collect();
     let active: Vec<ActiveFault<'_>> =
         faults.iter().map(|(node, fault)| ActiveFault { node, fault, step: None }).collect();
-    let down: Vec<String> =
-        control_planes().filter(|node| !node.ready).map(|node| node.name.clone()).collect();
-    check(limits, nodes, &down, &active)
+    let down = control_planes().filter(|node| !node.ready).map(|node| node.name.clone()).collect();
+    check(limits, nodes, &Known { down, ..Known::default() }, &active)
 }
 
 #[cfg(test)]
@@ -86,6 +90,7 @@ mod tests {
             address: None,
             provider_id: None,
             api_only: false,
+            protected: false,
         };
         let roles = [vec![NodeRole::ControlPlane; control_planes], vec![NodeRole::Worker; workers]]
             .concat();
@@ -108,8 +113,9 @@ mod tests {
         fault: &Fault,
         target: &Node,
     ) -> Result<(), Refusal> {
-        let down: Vec<String> = down.iter().map(|node| node.name.clone()).collect();
-        super::check(limits, nodes, &down, &[ActiveFault { node: target, fault, step: None }])
+        let down = down.iter().map(|node| node.name.clone()).collect();
+        let known = Known { down, ..Known::default() };
+        super::check(limits, nodes, &known, &[ActiveFault { node: target, fault, step: None }])
     }
 
     #[test]

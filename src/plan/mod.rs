@@ -11,6 +11,7 @@ mod duration;
 pub(crate) mod each;
 pub(crate) mod needs;
 mod node;
+mod occupancy;
 mod pool;
 pub(crate) mod preview;
 mod refusal;
@@ -20,19 +21,24 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub(crate) use blast_radius::{ActiveFault, check_components};
 pub(crate) use duration::{RunLength, undo_after};
 pub(crate) use node::{Endpoints, Known, Node};
+pub(crate) use occupancy::{LossLimit, Occupancy, PodGroup};
 pub(crate) use refusal::Refusal;
 pub(crate) use selector::{candidates, count_on, describe, who_leads};
 pub(crate) use step::StepContext;
 pub(crate) use target::{placement_node, probe_host};
 
-use crate::experiment::{Affected, Excess, Experiment, Fault, From, NodeSelector, Numbered, Probe};
+use crate::experiment::{
+    Affected, BlastRadius, Excess, Experiment, Fault, From, NodeSelector, Numbered, Probe,
+};
 use crate::fault::UndoAfter;
 use crate::stats::Random;
+use crate::timeline::NodeRole;
 
 /// With so many seeds each choice among a few nodes comes up.
 const SEEDS: u64 = 32;
@@ -115,6 +121,23 @@ pub(crate) fn plan<'a>(request: Request<'a>) -> Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
+    /// The nodes that are entered, as far as they are known: those that probes run on, those that a
+    /// fault may hit from inside, and with such a fault the control plane's, which are observed.
+    pub(crate) fn entered(&self, experiment: &Experiment, nodes: &'a [Node]) -> Vec<&'a Node> {
+        let observes = experiment.faults_on_nodes();
+        let inside =
+            |step: &&PlannedStep| step.step.fault().is_some_and(|(fault, _)| fault.enters_node());
+        let hit = self.steps.iter().filter(inside).flat_map(|step| &step.candidates);
+        let names: BTreeSet<&str> = hit
+            .chain(self.hosts.iter().map(|host| &host.node))
+            .map(|node| node.name.as_str())
+            .collect();
+        let is_entered = |node: &&Node| {
+            names.contains(node.name.as_str()) || observes && node.role == NodeRole::ControlPlane
+        };
+        nodes.iter().filter(is_entered).collect()
+    }
+
     /// The steps, unless something is refused.
     pub(crate) fn accepted(self) -> Result<Vec<PlannedStep<'a>>, Refusal> {
         self.refused.into_iter().next().map_or(Ok(self.steps), |first| Err(first.why))
@@ -240,7 +263,7 @@ impl<'a> Attempts<'a> {
                 StepContext { experiment: self.experiment, nodes, known, active: &active };
             match context.targets(fault, &mut seed) {
                 Ok(targets) => {
-                    let candidates = possible(nodes, fault, known);
+                    let candidates = possible(nodes, fault, known, &self.experiment.blast_radius);
                     planned.push(self.planned(step, nodes, targets, candidates));
                 }
                 Err(why) => {
@@ -281,13 +304,23 @@ impl<'a> Attempts<'a> {
 }
 
 /// The nodes that a fault may hit, before any is chosen.
-fn possible<'a>(nodes: &'a [Node], fault: &Fault, known: &Known) -> Vec<&'a Node> {
+fn possible<'a>(
+    nodes: &'a [Node],
+    fault: &Fault,
+    known: &Known,
+    limits: &BlastRadius,
+) -> Vec<&'a Node> {
     let Some(target) = fault.target() else { return Vec::new() };
     let mut possible = match target.leader.and_then(|part| known.leaders.get(&part)) {
         Some(leader) => nodes.iter().filter(|node| node.name == *leader).collect(),
         None => candidates(nodes, target, &Endpoints::new()),
     };
-    possible.retain(|node| fault.needs_api_only() || !node.api_only);
+    possible.retain(|node| (fault.needs_api_only() || !node.api_only) && !node.protected);
+    if fault.may_lose_pods() {
+        let names = nodes.iter().map(|node| node.name.as_str());
+        let losses = known.occupancy.losses(limits, names);
+        possible.retain(|node| !losses.contains_key(&node.name));
+    }
     possible
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::occupancy::Occupancy;
 use crate::fault::NodeFacts;
 use crate::timeline::{Component, Endpoint, NodeRole};
 
@@ -19,9 +20,21 @@ pub(crate) struct Node {
     /// Whether it can be reached through the API only: it is not a container of this machine's
     /// engine.
     pub api_only: bool,
+    /// Whether its owner says that no fault may hit it.
+    pub protected: bool,
 }
 
 impl Node {
+    /// Whether it runs something else than Linux, by the label that every kubelet sets.
+    pub(crate) fn foreign_system(&self) -> Option<&str> {
+        self.labels.get("kubernetes.io/os").map(String::as_str).filter(|system| *system != "linux")
+    }
+
+    /// Its processor, by the label that every kubelet sets; empty where it is not known.
+    pub(crate) fn processor(&self) -> &str {
+        self.labels.get("kubernetes.io/arch").map_or("", String::as_str)
+    }
+
     /// What commands may be told of it.
     pub(crate) fn facts(&self) -> NodeFacts<'_> {
         let Self { address, provider_id, labels, .. } = self;
@@ -49,6 +62,8 @@ pub(crate) struct Known {
     pub hosts: Vec<String>,
     /// Nodes that are down already.
     pub down: Vec<String>,
+    /// What runs on the nodes and must not be lost.
+    pub occupancy: Occupancy,
     /// Nodes that an earlier step has hit: among equals the others come first, so that steps of one
     /// kind hit one node after the other.
     pub hit: Vec<String>,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::node::{Endpoints, Node};
 use super::refusal::Refusal;
 use crate::experiment::{Count, NodeSelector};
-use crate::timeline::{Component, Endpoint, few, include_labels};
+use crate::timeline::{Component, Endpoint, NodeRole, few, include_labels};
 
 /// The nodes that a selector allows, by name. Those with the most endpoints only where endpoints
 /// are known.
@@ -60,8 +60,15 @@ pub(super) fn names(nodes: &[&Node]) -> String {
 
 pub(super) fn nothing_matches(nodes: &[Node], selector: &NodeSelector) -> Refusal {
     let listed = few(nodes.iter().map(|node| format!("{} ({})", node.name, node.role.name())));
-    Refusal::new(format!("no node matches {}", describe(selector)))
-        .hint(format!("the cluster's nodes are {listed}"))
+    let refused = Refusal::new(format!("no node matches {}", describe(selector)));
+    let planes = |node: &Node| node.role == NodeRole::ControlPlane;
+    match selector.role == Some(NodeRole::ControlPlane) && !nodes.iter().any(planes) {
+        true => refused.hint(format!(
+            "the cluster's control plane is managed: it runs on none of its nodes, and no fault \
+             can hit it ({listed})"
+        )),
+        false => refused.hint(format!("the cluster's nodes are {listed}")),
+    }
 }
 
 /// A selector in the words of the experiment.

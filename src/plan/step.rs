@@ -31,12 +31,17 @@ impl<'a> StepContext<'_, 'a> {
         };
         let hosts = if fault.takes_node() { self.known.hosts.as_slice() } else { &[] };
         let (busy, api_only) = (self.busy(fault), !fault.needs_api_only());
-        let excluded = Excluded { hosts, busy: &busy, api_only };
+        let limits = &self.experiment.blast_radius;
+        let names = self.nodes.iter().map(|node| node.name.as_str());
+        let losses = self.known.occupancy.losses(limits, names);
+        let losses = fault.may_lose_pods().then_some(&losses);
+        let enters = fault.enters_node();
+        let excluded = Excluded { hosts, busy: &busy, api_only, enters, losses };
         let known = Known { under: self.under(), ..self.known.clone() };
         let targets = choose(self.nodes, selector, &known, excluded, seed)?;
         let new = targets.iter().map(|node| ActiveFault { node, fault, step: None });
         let faults: Vec<ActiveFault> = self.active.iter().copied().chain(new).collect();
-        blast_radius::check(&self.experiment.blast_radius, self.nodes, &self.known.down, &faults)?;
+        blast_radius::check(limits, self.nodes, self.known, &faults)?;
         Ok(targets)
     }
 

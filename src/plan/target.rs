@@ -1,5 +1,7 @@
 //! Which node a fault hits, or a probe asks from: pure selection over what is known of the nodes.
 
+use std::collections::BTreeMap;
+
 use super::node::{Endpoints, Known, Node};
 use super::pool::Pool;
 use super::refusal::Refusal;
@@ -7,6 +9,9 @@ use super::selector::{candidates, count_on, names, nothing_matches};
 use crate::experiment::NodeSelector;
 use crate::stats::Random;
 use crate::timeline::{NodeRole, few};
+
+/// The annotation of a node that no fault may hit.
+const PROTECTED: &str = "outage.dev/protected";
 
 /// Nodes that a selector may match, and that a fault must not hit.
 #[derive(Clone, Copy, Default)]
@@ -17,6 +22,10 @@ pub(crate) struct Excluded<'a> {
     pub busy: &'a [String],
     /// The fault needs their machine, and only the API reaches them.
     pub api_only: bool,
+    /// The fault is inside its node, which runs Linux.
+    pub enters: bool,
+    /// Why nodes must not be lost, by their names; `None`: the fault takes no pods.
+    pub losses: Option<&'a BTreeMap<String, Refusal>>,
 }
 
 impl Excluded<'_> {
@@ -24,14 +33,26 @@ impl Excluded<'_> {
     fn why(&self, node: &Node) -> Option<Refusal> {
         const HOST: &str =
             "a probe on a targeted node would measure itself: run it `from` another node";
+        const LINUX: &str =
+            "`nodeDrain`, `nodeTaint`, `command` and faults on objects work on any node";
         const API: &str = "`nodeDrain` and faults on objects need no container";
+        if let Some(system) = node.foreign_system().filter(|_| self.enters) {
+            return Some(Refusal::new(format!("runs {system}, not Linux")).hint(LINUX));
+        }
         match node {
+            _ if node.protected => {
+                let why = format!("is protected by its annotation {PROTECTED}");
+                let name = &node.name;
+                let hint =
+                    format!("`kubectl annotate node {name} {PROTECTED}-` removes the protection");
+                Some(Refusal::new(why).hint(hint))
+            }
             _ if self.api_only && node.api_only => {
                 Some(Refusal::new("runs outside this machine's container engine").hint(API))
             }
             _ if self.hosts.contains(&node.name) => Some(Refusal::new("hosts a probe").hint(HOST)),
             _ if self.busy.contains(&node.name) => Some(Refusal::new("is under another fault")),
-            _ => None,
+            _ => self.losses?.get(&node.name).cloned(),
         }
     }
 }
@@ -117,19 +138,25 @@ fn has_endpoint(free: &[&Node], selector: &NodeSelector, known: &Known) -> Resul
 }
 
 fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, excluded: Excluded) -> Refusal {
-    let whys = allowed.iter().filter_map(|node| excluded.why(node));
-    let Refusal { message: why, hint } =
-        whys.max_by_key(|why| why.hint.is_some()).expect("some are excluded");
+    let whys: Vec<(&str, Refusal)> =
+        allowed.iter().filter_map(|node| Some((node.name.as_str(), excluded.why(node)?))).collect();
+    let best = whys.iter().max_by_key(|(_, why)| why.hint.is_some());
+    let Refusal { message: why, hint } = &best.expect("some are excluded").1;
+    let same = whys.iter().all(|(_, other)| other.message == *why);
     let text = match (wanted, free.len()) {
-        (1, _) | (_, 0) => {
+        (1, _) | (_, 0) if same => {
             format!("every node that matches the target {why}: {}", names(allowed))
+        }
+        (1, _) | (_, 0) => {
+            let each = whys.iter().map(|(node, why)| format!("{node} {}", why.message));
+            format!("no node that matches the target may be hit: {}", few(each))
         }
         (_, left) => format!(
             "{wanted} nodes are to be targeted, but only {left} of {} can be: one {why}",
             names(allowed)
         ),
     };
-    Refusal { message: text, hint }
+    Refusal { hint: hint.clone(), ..Refusal::new(text) }
 }
 
 /// The node that a probe asks from: one that is Ready, else one that no fault may hit, else the one
@@ -146,11 +173,11 @@ pub(crate) fn probe_host<'a>(
         return Err(nothing_matches(nodes, selector));
     }
     let matching = names(&allowed);
-    allowed.retain(|node| !node.api_only);
+    allowed.retain(|node| !node.api_only && node.foreign_system().is_none());
     if allowed.is_empty() {
         return Err(Refusal::new(format!(
-            "a probe can only run in a container of this machine's container engine, and none of \
-             the nodes that match is one: {matching}"
+            "a probe can only run on a Linux node that can be entered, and none of the nodes that \
+             match is one: {matching}"
         )));
     }
     let risk = |node: &Node| {
@@ -178,6 +205,7 @@ pub(crate) mod tests {
             address: None,
             provider_id: None,
             api_only: false,
+            protected: false,
         }
     }
 
@@ -260,6 +288,38 @@ pub(crate) mod tests {
         let (nodes, excluded) = (nodes(), Excluded::default());
         let found = choose(&nodes, &workers(), &known, excluded, &mut Random::new(1));
         assert!(found.is_ok(), "an earlier fault may bring it to a worker");
+    }
+
+    #[test]
+    fn a_managed_control_plane_is_named_as_the_reason() {
+        let workers = &nodes()[1..];
+        let refused =
+            chosen(workers, &role(NodeRole::ControlPlane), Endpoints::new(), &[], 1).unwrap_err();
+        assert!(refused.hint.unwrap().starts_with("the cluster's control plane is managed"));
+    }
+
+    #[test]
+    fn a_node_that_must_not_be_lost_is_left_out_and_named_if_it_is_the_last() {
+        let mut nodes = nodes();
+        let why = Refusal::new(
+            "must not be lost: the only ready replica of Deployment shop/db would be lost",
+        );
+        let losses = [("w1".to_string(), why.hint("pass --allow-last-replica"))].into();
+        let excluded = Excluded { losses: Some(&losses), ..Excluded::default() };
+        let choose = |nodes: &[Node]| {
+            let (known, seed) = (Known::default(), &mut Random::new(1));
+            let chosen = choose(nodes, &role(NodeRole::Worker), &known, excluded, seed);
+            chosen.map(|nodes| nodes.iter().map(|node| node.name.clone()).collect::<Vec<_>>())
+        };
+        assert_eq!(choose(&nodes), Ok(vec!["w2".to_owned()]));
+        nodes[2].protected = true;
+        let refused = choose(&nodes).unwrap_err();
+        assert_eq!(
+            refused.message,
+            "no node that matches the target may be hit: w1 must not be lost: the only ready replica of \
+             Deployment shop/db would be lost, w2 is protected by its annotation outage.dev/protected"
+        );
+        assert!(refused.hint.is_some());
     }
 
     #[test]
@@ -430,6 +490,24 @@ pub(crate) mod tests {
         assert!(
             host(named).unwrap_err().message.ends_with("none of the nodes that match is one: w1")
         );
+    }
+
+    #[test]
+    fn a_node_of_another_system_is_not_entered() {
+        let mut nodes = cluster(1, 2);
+        nodes[1].labels.insert("kubernetes.io/os".into(), "windows".into());
+        let choose = |enters| {
+            let excluded = Excluded { enters, ..Excluded::default() };
+            let all = NodeSelector { count: Count::All, ..role(NodeRole::Worker) };
+            let found =
+                super::choose(&nodes, &all, &Known::default(), excluded, &mut Random::new(1));
+            found.map(|found| found.len())
+        };
+        assert_eq!(choose(false), Ok(2), "a drain needs the API only");
+        let refused = choose(true).unwrap_err();
+        assert!(refused.message.ends_with("can be: one runs windows, not Linux"), "{refused:?}");
+        let windows = NodeSelector { name: Some("w1".into()), ..NodeSelector::default() };
+        assert!(probe_host(&nodes, &windows, &[]).is_err());
     }
 
     #[test]

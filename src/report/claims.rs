@@ -74,10 +74,14 @@ impl DecidedClaim {
 
     /// A claim by runs on the embedded model, which can only agree with itself: it stays open.
     pub fn modelled(claim: &Claim, verdicts: &[&Verdict]) -> Self {
-        let shown = Worst::on(claim, verdicts).map_or(String::new(), |worst| {
-            format!("{}, {}; ", worst.outcome.word(), worst.figures)
-        });
+        let shown = shown(claim, verdicts).map_or(String::new(), |shown| shown + "; ");
         Self::open(claim, &format!("on the embedded model: {shown}only a real cluster decides it"))
+    }
+
+    /// A claim by runs on a cluster with other settings than it is about: it stays open.
+    pub fn inapplicable(claim: &Claim, verdicts: &[&Verdict], why: &str) -> Self {
+        let shown = shown(claim, verdicts).map_or(String::new(), |shown| format!(" ({shown})"));
+        Self::open(claim, &format!("not applicable: {why}{shown}"))
     }
 
     /// A claim of an experiment that was not carried out, for this reason.
@@ -93,6 +97,12 @@ impl DecidedClaim {
             if undecided { format!("{figures}; that alone confirms nothing") } else { figures };
         Self { id, says, source, decision, figures }
     }
+}
+
+/// How a claim's experiment was judged, and by what: `FAIL, detection 9s`.
+fn shown(claim: &Claim, verdicts: &[&Verdict]) -> Option<String> {
+    let worst = Worst::on(claim, verdicts)?;
+    Some(format!("{}, {}", worst.outcome.word(), worst.figures))
 }
 
 /// The worst of several verdicts, and its figures.
@@ -283,6 +293,17 @@ mod tests {
                 "{decided:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_cluster_with_other_settings_decides_no_claim() {
+        let why = "this cluster's node-monitor-grace-period is 50s, not 4s";
+        let decided = DecidedClaim::inapplicable(&claim(PassMeans::Confirmed), &[&mixed()], why);
+        assert_eq!(decided.decision, Decision::Open);
+        assert_eq!(
+            decided.figures,
+            format!("not applicable: {why} (FAIL, detection 9s, within 7s (longer than expected))")
+        );
     }
 
     #[test]

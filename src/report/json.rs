@@ -164,6 +164,7 @@ impl Tuning {
             TuningSource::Cluster => "cluster",
             TuningSource::Defaults => "defaults",
             TuningSource::Config => "config",
+            TuningSource::Kubelets => "kubelets",
         };
         Self {
             node_status_update_frequency: tuning.node_status_update_frequency.map(Seconds::from),

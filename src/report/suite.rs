@@ -187,12 +187,16 @@ impl Row {
         let outcome = gravest.as_ref().map(|gravest| gravest.outcome).filter(|_| refused.is_none());
         let real = runs.iter().filter(|view| !view.is_modelled());
         let real: Vec<&Verdict> = real.map(|view| view.verdict).collect();
+        let other = runs.iter().find_map(|view| view.timeline.header.other_settings());
         let decided = |claim: &Claim| match &part.status {
             ExperimentStatus::NotRun(_, why) => DecidedClaim::open(claim, why),
             ExperimentStatus::Ran(_) if real.is_empty() && !verdicts.is_empty() => {
                 DecidedClaim::modelled(claim, &verdicts)
             }
-            ExperimentStatus::Ran(_) => DecidedClaim::new(claim, &real),
+            ExperimentStatus::Ran(_) => match &other {
+                Some(why) => DecidedClaim::inapplicable(claim, &real, why),
+                None => DecidedClaim::new(claim, &real),
+            },
         };
         let (not_run, figures) = match &part.status {
             ExperimentStatus::NotRun(state, why) => (Some(*state), why.clone()),

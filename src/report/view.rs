@@ -142,8 +142,13 @@ impl<'a> View<'a> {
 
     /// The same, decided.
     pub fn decided(&self) -> Vec<DecidedClaim> {
-        let decide = if self.is_modelled() { DecidedClaim::modelled } else { DecidedClaim::new };
-        self.claims().iter().map(|claim| decide(claim, &[self.verdict])).collect()
+        let other = self.timeline.header.other_settings();
+        let decide = |claim| match &other {
+            _ if self.is_modelled() => DecidedClaim::modelled(claim, &[self.verdict]),
+            Some(why) => DecidedClaim::inapplicable(claim, &[self.verdict], why),
+            None => DecidedClaim::new(claim, &[self.verdict]),
+        };
+        self.claims().iter().map(decide).collect()
     }
 
     /// Whether it ran on the embedded model.

@@ -31,6 +31,9 @@ pub struct Header {
     /// Which of how many runs this is, from 1; `None` for a single one.
     pub repetition: Option<(u32, u32)>,
     pub cluster: ClusterFacts,
+    /// The settings that its claims are about, where it ran in another cluster than its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed_tuning: Option<Tuning>,
     /// The Services and pods of its workload: of each object what a prediction needs to know, in
     /// Kubernetes' own form. Empty in timelines of older programs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -42,6 +45,11 @@ impl Header {
     pub const FORMAT: &'static str = "outage.timeline/v2";
     /// The format of earlier versions, without checksums.
     pub(super) const EARLIER: &'static str = "outage.timeline/v1";
+
+    /// Why its claims are not about this cluster; `None`: they are.
+    pub fn other_settings(&self) -> Option<String> {
+        self.cluster.other_settings(&self.claimed_tuning?)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +83,22 @@ pub struct ClusterFacts {
     /// How it was reached, where it is not the experiment's own cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<ContextFacts>,
+}
+
+impl ClusterFacts {
+    /// How its settings differ from those that claims are about; `None`: they do not, as far as they
+    /// could be read.
+    pub fn other_settings(&self, claimed: &Tuning) -> Option<String> {
+        // What a config does not set is the default of the cluster's version.
+        let unequal = claimed.completed(&self.kubernetes).unequal(&self.tuning);
+        let unequal =
+            unequal.iter().map(|it| format!("{} is {}, not {}", it.name, it.has, it.wanted));
+        let mut all: Vec<String> = unequal.collect();
+        if self.tuning.is_partly_unknown() {
+            all.push("controller manager has unknown settings".into());
+        }
+        (!all.is_empty()).then(|| format!("this cluster's {}", all.join(", its ")))
+    }
 }
 
 /// A context of the user's kubeconfig.

@@ -56,4 +56,4 @@ pub use secret::Secret;
 pub use store::{RunFolder, StoreError, Timeline};
 pub use taint::{Taint, TaintEffect};
 pub(crate) use tuning::defaults;
-pub use tuning::{Tolerations, Tuning, TuningSource, minor_version};
+pub use tuning::{Tolerations, Tuning, TuningSource, Unequal, minor_version};

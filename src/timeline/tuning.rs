@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::go_duration::format_duration;
+
 /// The settings that decide when a dead node is noticed, as the cluster really has them. `None`:
 /// could not be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +25,24 @@ pub struct Tuning {
     pub source: TuningSource,
 }
 
+/// A setting that is not as expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unequal {
+    pub name: &'static str,
+    pub has: String,
+    pub wanted: String,
+}
+
+type Setting = fn(&Tuning) -> Option<Duration>;
+
+const SETTINGS: [(&str, Setting); 5] = [
+    ("nodeStatusUpdateFrequency", |tuning| tuning.node_status_update_frequency),
+    ("nodeStatusReportFrequency", |tuning| tuning.node_status_report_frequency),
+    ("nodeLeaseDurationSeconds", |tuning| tuning.node_lease_duration),
+    ("node-monitor-period", |tuning| tuning.node_monitor_period),
+    ("node-monitor-grace-period", |tuning| tuning.node_monitor_grace_period),
+];
+
 /// Where the settings of failure detection come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -35,6 +55,9 @@ pub enum TuningSource {
     Defaults,
     /// Read from a kind config: asked for, not observed.
     Config,
+    /// The kubelets' as above; the controller manager's cannot be read, as in a cluster whose
+    /// control plane is somebody else's. Those that nobody gives are unknown, whatever the defaults.
+    Kubelets,
 }
 
 /// How long the API server lets pods that say nothing of it stay on a lost node (admission plugin
@@ -95,6 +118,32 @@ impl Tuning {
             node_monitor_period: Some(defaults::PERIOD),
             node_monitor_grace_period: Some(grace),
             source: TuningSource::Defaults,
+        }
+    }
+
+    /// What of these settings the actual ones do not have; what is not set or was not read is taken
+    /// to agree.
+    pub fn unequal(&self, actual: &Tuning) -> Vec<Unequal> {
+        let differing = SETTINGS.iter().filter_map(|(name, setting)| {
+            let (wanted, has) = (setting(self)?, setting(actual)?);
+            let (shown_has, shown) = (format_duration(has), format_duration(wanted));
+            (wanted != has).then_some(Unequal { name, has: shown_has, wanted: shown })
+        });
+        differing.collect()
+    }
+
+    /// Whether the controller manager's settings are unknown: no default may stand for them.
+    pub fn is_partly_unknown(&self) -> bool {
+        self.source == TuningSource::Kubelets
+            && (self.node_monitor_period.is_none() || self.node_monitor_grace_period.is_none())
+    }
+
+    /// Takes those of the controller manager that are unknown from others.
+    pub(crate) fn learn(&mut self, given: Tuning) {
+        if self.is_partly_unknown() {
+            self.node_monitor_period = self.node_monitor_period.or(given.node_monitor_period);
+            let grace = self.node_monitor_grace_period.or(given.node_monitor_grace_period);
+            self.node_monitor_grace_period = grace;
         }
     }
 

@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::Instant;
 
-use super::kind::{CLUSTER, Lab, MINUTE, judged, kubeconfig};
+use super::kind::{CLUSTER, Lab, MINUTE, judged, kubeconfig, kubectl};
 use super::program::Output;
 
 const CONTEXT: &str = "prod-eu";
@@ -90,5 +90,37 @@ pub(crate) fn a_helper_image_that_is_not_there() {
     let began = Instant::now();
     cluster.run(&arguments).exits(3).says("start a helper pod").says("--helper-image");
     assert!(began.elapsed() < 2 * MINUTE, "must be reported immediately, not after the timeout");
+    cluster.lab.assert_clean();
+}
+
+/// A ServiceAccount that has just the printed role can run an experiment with helper pods; without
+/// it, the run is refused before anything is made.
+pub(crate) fn the_printed_role_is_enough() {
+    const NAMESPACE: &str = "ci-of-a-test";
+    let cluster = AnyCluster::new();
+    let experiment = cluster.lab.experiment("kubelet-stop");
+    kubectl(&["create", "namespace", NAMESPACE]);
+    kubectl(&["create", "serviceaccount", "outage", "-n", NAMESPACE]);
+    let token = kubectl(&["create", "token", "outage", "-n", NAMESPACE]);
+    let admin = std::fs::read_to_string(&cluster.kubeconfig).unwrap();
+    let lines = admin.lines().filter(|line| !line.trim_start().starts_with("client-key-data:"));
+    let lines = lines.map(|line| match line.trim_start().starts_with("client-certificate-data:") {
+        true => format!("    token: {}", token.trim()),
+        false => line.to_owned(),
+    });
+    std::fs::write(&cluster.kubeconfig, lines.collect::<Vec<_>>().join("\n")).unwrap();
+    let mut arguments = cluster.arguments(&experiment, IMAGE);
+    arguments.extend(["--allow-context", CONTEXT]);
+    cluster.run(&arguments).exits(4);
+    let account = format!("{NAMESPACE}/outage");
+    let role = cluster.run(&["rbac", "-f", &experiment, "--service-account", &account]);
+    let role = cluster.lab.home.file("role.yaml", &role.exits(0).stdout);
+    kubectl(&["apply", "-f", &role.to_string_lossy()]);
+    let mut preflight = arguments.clone();
+    preflight[0] = "preflight";
+    cluster.run(&preflight).exits(0).prints("ok       rights");
+    judged(&cluster.run(&arguments));
+    kubectl(&["delete", "-f", &role.to_string_lossy()]);
+    kubectl(&["delete", "namespace", NAMESPACE]);
     cluster.lab.assert_clean();
 }

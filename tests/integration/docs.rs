@@ -173,6 +173,7 @@ fn exit_codes_are_those_of_help() {
         (Some("predict"), "### Exit codes of predict"),
         (Some("compare"), "### Exit codes of compare"),
         (Some("lint"), "### Exit codes of lint"),
+        (Some("preflight"), "### Exit codes of preflight"),
         (Some("tune"), "### Exit codes of tune"),
     ] {
         let text = help(command.as_slice());

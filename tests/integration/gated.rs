@@ -184,6 +184,7 @@ fn header() -> Header {
         seed: 1,
         repetition: None,
         cluster,
+        claimed_tuning: None,
         workload: Vec::new(),
     }
 }

@@ -57,6 +57,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("anycluster_kubelet_stop", super::anycluster::kubelet_stop),
         ("anycluster_node_disconnect", super::anycluster::node_disconnect),
         ("anycluster_node_freeze", super::anycluster::node_freeze),
+        ("the_printed_role_is_enough", super::anycluster::the_printed_role_is_enough),
         ("anycluster_recovered_after_a_kill", super::anycluster::recovered_after_a_kill),
         (
             "anycluster_a_helper_image_that_is_not_there",

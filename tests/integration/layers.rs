@@ -24,6 +24,7 @@ const EVERYTHING: &[&str] = &[
     "observe",
     "plan",
     "prediction",
+    "preflight",
     "probe",
     "report",
     "resolver",
@@ -82,6 +83,8 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("fault", &["cluster", "docker", "embedded", "experiment", "node", "timeline"]),
         // What would undo a fault, and how long that may take, are the fault's own to say.
         ("plan", &["experiment", "fault", "stats", "timeline"]),
+        // The rights that an experiment needs, and judgements of a cluster before it runs.
+        ("preflight", &["experiment", "model", "plan", "timeline", "workload"]),
         // Whoever connects by a name resolves it in the same way, without the C library.
         ("resolver", &["timeline"]),
         // The TLS of probes, and of the connection to a cluster.
@@ -109,6 +112,7 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "kind_config",
                 "node",
                 "plan",
+                "preflight",
                 "probe",
                 "stats",
                 "timeline",

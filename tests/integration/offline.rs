@@ -22,6 +22,11 @@ pub(crate) fn tests() -> Vec<Test> {
         test("offline::a_misspelt_name_is_guessed", a_misspelt_name_is_guessed),
         test("offline::no_engine_is_refused_with_a_hint", no_engine_is_refused_with_a_hint),
         test("offline::no_such_context", no_such_context),
+        test("offline::a_role_has_what_an_experiment_needs", a_role_has_what_an_experiment_needs),
+        test(
+            "offline::a_preflight_says_what_stands_in_the_way",
+            a_preflight_says_what_stands_in_the_way,
+        ),
         test(
             "offline::an_unreachable_cluster_is_reported_soon",
             an_unreachable_cluster_is_reported_soon,
@@ -164,6 +169,23 @@ fn no_engine_is_refused_with_a_hint() {
     let output = home.run(&["run", "worker-stop-fast", "--docker-host", "unix:///nowhere.sock"]);
     output.exits(4).says("hint:").says("nowhere.sock");
     home.assert_nothing_recorded();
+}
+
+fn a_role_has_what_an_experiment_needs() {
+    let home = Home::new();
+    let role = home.run(&["rbac", "node-drain", "--service-account", "ci/outage"]);
+    role.exits(0).prints("kind: ClusterRole\nmetadata: {name: outage-node-drain}");
+    role.prints("resources: [pods/eviction]").prints("kind: ServiceAccount, namespace: ci");
+    home.run(&["rbac"]).exits(2).says("no experiment given");
+}
+
+fn a_preflight_says_what_stands_in_the_way() {
+    let home = Home::new();
+    let model = home.run(&["preflight", "worker-stop-fast", "--cluster", "embedded"]);
+    model.exits(0).prints("ok       version").prints("ok       rights").prints("\nready, ");
+    let away = home.run(&["preflight", "worker-stop-fast", "--context", "nowhere", "-o", "json"]);
+    away.exits(4).prints("\"outage.preflight/v1\"").prints("\"check\": \"cluster\"");
+    away.prints("\"level\": \"error\"").prints("nowhere");
 }
 
 fn no_such_context() {

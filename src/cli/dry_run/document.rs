@@ -26,6 +26,9 @@ pub(super) struct Document {
     /// Objects that would be created in a namespace of the run's own: `Deployment/web`.
     pub workload: Vec<String>,
     pub probes: Vec<Probe>,
+    /// The pods through which nodes are entered; `None`: none is, or no pod is needed for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub helpers: Option<Helpers>,
     /// The faults, in the order in which they begin.
     pub steps: Vec<Step>,
     /// How often the experiment would be run.
@@ -56,6 +59,17 @@ pub(super) struct Cluster {
     pub engine: Option<String>,
     /// The node image that it would be made from; `None`: it is there, or it is kind's own.
     pub node_image: Option<String>,
+}
+
+/// Privileged pods in the run's own namespace, one on each node that is entered.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Helpers {
+    pub image: String,
+    /// The nodes; those of candidates get one when they are hit.
+    pub nodes: Vec<String>,
+    /// Whether pods that are chosen later decide about other nodes.
+    pub of_pods: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -189,6 +203,9 @@ impl Document {
         for probe in &self.probes {
             row(if probe.canary.is_some() { "canary" } else { "probe" }, &probe.text());
         }
+        if let Some(helpers) = &self.helpers {
+            row("helpers", &helpers.text());
+        }
         for step in &self.steps {
             row(&format!("step {}", step.step), &step.text());
             step.details().iter().for_each(|detail| row("", detail));
@@ -230,6 +247,19 @@ impl Cluster {
             "{name} ({context}Kubernetes {}, {}), {reached_by}",
             kubernetes.as_deref().unwrap_or("unknown"),
             counted(nodes.unwrap_or_default(), "node")
+        )
+    }
+}
+
+impl Helpers {
+    pub(super) fn text(&self) -> String {
+        let Self { image, nodes, of_pods } = self;
+        let of_pods = of_pods.then(|| "the nodes of the pods that are chosen".to_owned());
+        let on: Vec<String> = nodes.iter().cloned().chain(of_pods).collect();
+        format!(
+            "a privileged pod on each node that is entered, in the run's own namespace: {} (image \
+             {image}, pulled where it is missing)",
+            few(on)
         )
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::command::Command;
 use super::form::Form;
-use super::output::visible;
+use super::output::{complain_lines, visible};
 use super::outputs::Outputs;
 use super::{exit, expected_cluster, failure::Failure, print};
 use crate::canary;
@@ -19,16 +19,17 @@ use crate::engine::backend::real;
 use crate::engine::environment::handle::{ClusterHandle, Found, Nodes};
 use crate::engine::environment::provision::{self, ClusterSpec};
 use crate::engine::error::RunError;
-use crate::engine::leaders;
-use crate::engine::plan::pods;
+use crate::engine::plan::{known, pods};
+use crate::engine::preflight::Preflight;
 use crate::engine::session;
 use crate::experiment::{Ask, Count, Experiment, Fault, From, HttpAsk, Parsed};
 use crate::fault::{self, ObjectFaultRecord};
 use crate::plan::preview::Preview;
-use crate::plan::{self, Endpoints, Known, Node, Plan, PlannedStep, Request, each};
+use crate::plan::{self, Known, Node, Plan, PlannedStep, Request, each};
 use crate::prediction::{ClusterModel, Predicted, Predictions, Quantity, SEED, TRIALS};
-use crate::report::json;
-use crate::timeline::{NodeRole, counted, few};
+use crate::preflight::Level;
+use crate::report::{hang, json};
+use crate::timeline::{FaultKind, NodeRole, counted, few};
 use document::Document;
 
 pub(super) struct DryRun {
@@ -81,6 +82,7 @@ impl DryRun {
         // Last, so that it is seen what would be hit.
         if let Found::ClusterHandle(handle) = &found {
             command.refuse_unnamed(parsed, handle)?;
+            refuse_unready(parsed, handle, command).await?;
         }
         Ok(exit::PASS)
     }
@@ -103,6 +105,24 @@ impl DryRun {
             }
         }
     }
+}
+
+/// What a run looks at first in somebody's cluster: an error refuses it here, too.
+async fn refuse_unready(
+    parsed: &Parsed,
+    handle: &ClusterHandle,
+    command: &Command<'_>,
+) -> Result<(), Failure> {
+    if !matches!(handle.nodes, Nodes::Api(_)) {
+        return Ok(());
+    }
+    let (parsed, runs_dir) = (Some(parsed), command.env.runs_dir.as_path());
+    let found = Preflight { handle, parsed, runs_dir }.of_run().await?;
+    for finding in found.iter().filter(|finding| finding.level == Level::Warning) {
+        let text = format!("{}: {}", finding.check.words(), finding.message);
+        complain_lines(&hang("warning: ", &text, command.env.stderr.width));
+    }
+    Ok(())
 }
 
 fn absent<'a>(parsed: &Parsed, name: &str, image: Option<&str>) -> Result<Target<'a>, Failure> {
@@ -142,41 +162,16 @@ async fn in_cluster<'a>(parsed: &Parsed, handle: &'a ClusterHandle) -> Result<Ta
     };
     let workload = session::fits(handle, parsed).await?.summary();
     let nodes = handle.nodes().await?;
-    let down = nodes.iter().filter(|node| !node.ready).map(|node| node.name.clone()).collect();
     session::look_up(handle, parsed, &nodes).await?;
-    let endpoints = endpoints(&parsed.experiment, handle).await?;
-    let leaders = leaders::now(handle).await?;
+    let known = known::now(handle, &parsed.experiment, &nodes).await?;
     Ok(Target {
         cluster,
         workload,
         nodes: Some(nodes),
-        known: Known { endpoints, leaders, down, ..Known::default() },
+        known,
         handle: Some(handle),
         model: Some(expected_cluster::with_workload(ClusterModel::of_cluster(facts), parsed)),
     })
-}
-
-/// The endpoints of the Services by which targets are chosen, except those that a run creates. As
-/// in a run, those of a Service that has none are not known.
-async fn endpoints(experiment: &Experiment, handle: &ClusterHandle) -> Result<Endpoints, RunError> {
-    let mut known = Endpoints::new();
-    for step in experiment.steps() {
-        let target = step.fault().and_then(|(fault, _)| fault.target());
-        let Some(service) = target.and_then(|target| target.most_endpoints_of.as_ref()) else {
-            continue;
-        };
-        let Some(namespace) = &service.namespace else { continue };
-        let key = service.to_string();
-        if known.contains_key(&key) {
-            continue;
-        }
-        let found = handle.cluster.endpoints(namespace, &service.name).await;
-        let found = found.map_err(RunError::refused_by)?;
-        if !found.is_empty() {
-            known.insert(key, found);
-        }
-    }
-    Ok(known)
 }
 
 async fn planned(
@@ -218,10 +213,28 @@ async fn planned(
         cluster: target.cluster,
         workload: target.workload,
         probes: probes(experiment, &plan, target.nodes.as_deref()),
+        helpers: target.handle.and_then(|handle| helpers(experiment, &plan, handle, &target.nodes)),
         steps,
         repeat,
         at_least_seconds: (plan.length.at_least * repeat).into(),
         at_most_seconds: (plan.length.at_most * repeat).into(),
+    })
+}
+
+fn helpers(
+    experiment: &Experiment,
+    plan: &Plan<'_>,
+    handle: &ClusterHandle,
+    nodes: &Option<Vec<Node>>,
+) -> Option<document::Helpers> {
+    let Nodes::Api(api) = &handle.nodes else { return None };
+    let entered = plan.entered(experiment, nodes.as_ref()?);
+    let from_pod = experiment.probes.iter().any(|probe| matches!(probe.from, From::Pod(_)));
+    let kills = experiment.fault_kinds().contains(&FaultKind::ContainerKill);
+    experiment.works_in_nodes().then(|| document::Helpers {
+        image: api.image(experiment).to_owned(),
+        nodes: entered.into_iter().map(|node| node.name.clone()).collect(),
+        of_pods: from_pod || kills,
     })
 }
 

@@ -74,6 +74,7 @@ fn a_probe_of_each_node_counts_the_nodes_that_it_asks() {
         address: None,
         provider_id: None,
         api_only: false,
+        protected: false,
     };
     let nodes = [
         node(NodeRole::ControlPlane),

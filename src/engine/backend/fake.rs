@@ -16,7 +16,7 @@ use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::experiment::{Count, Fault};
 use crate::fault::{self, NodeTarget, ObjectFaultRecord, ObjectUndo, PodDelete, UndoAfter};
-use crate::plan::Node;
+use crate::plan::{Node, Occupancy};
 use crate::timeline::attempts::AttemptEncoder;
 use crate::timeline::{
     Attempt, Change, Endpoint, Event, FaultPhase, NodeRole, ObjectName, Outcome, Ready, Record,
@@ -181,6 +181,10 @@ impl Backend for FakeBackend {
         unreachable!("there is no cluster behind it")
     }
 
+    async fn occupancy(&self) -> Result<Occupancy, RunError> {
+        Ok(Occupancy::default())
+    }
+
     fn running(&mut self) -> &mut Running {
         unreachable!("there is no cluster behind it")
     }
@@ -203,6 +207,7 @@ impl Backend for FakeBackend {
             address: None,
             provider_id: None,
             api_only: false,
+            protected: false,
         };
         Ok(vec![
             node("cp", NodeRole::ControlPlane),

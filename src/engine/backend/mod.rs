@@ -18,7 +18,7 @@ use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::UndoEntry;
 use crate::experiment::Fault;
 use crate::fault::UndoAfter;
-use crate::plan::Node;
+use crate::plan::{Node, Occupancy};
 use crate::timeline::{FaultPhase, Record};
 
 /// What becomes known while a fault is made or undone: how far it is, and what was seen.
@@ -92,6 +92,10 @@ pub(crate) trait Backend {
     /// The pods on a node that are not this run's, in words; `None`: none, or nobody can tell.
     async fn others_on(&self, _node: &str) -> Option<String> {
         None
+    }
+    /// What runs on the nodes and must not be lost with them.
+    async fn occupancy(&self) -> Result<Occupancy, RunError> {
+        self.scope().occupancy().await
     }
     /// Refuses a planned fault that could not be undone as the backend is now. Nothing is injected
     /// yet.

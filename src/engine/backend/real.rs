@@ -26,12 +26,12 @@ use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::UndoEntry;
 use crate::engine::undo::recover::Tools;
 use crate::engine::undo::uploads::RecordedUploads;
-use crate::experiment::{Experiment, Fault, From, Probe};
+use crate::experiment::{Experiment, Fault};
 use crate::fault::{self, NodeFacts, NodeTarget, PodContainers, UndoAfter};
 use crate::node::NodeAccess;
 use crate::plan::{Node, RunLength};
 use crate::probe::ProbeSpec;
-use crate::timeline::{FaultKind, Impact, NodeRole, ObjectRef, Record, WriteSource};
+use crate::timeline::{NodeRole, ObjectRef, Record, WriteSource};
 
 /// An etcd member's counters of writes, where kubeadm lets it tell its metrics. (A kind node has curl.)
 const ETCD_WRITES: &str = "curl --silent --max-time 2 http://127.0.0.1:2381/metrics | grep -E '^(etcd_(debugging_)?mvcc_(put|delete)_total|process_start_time_seconds) '";
@@ -129,7 +129,7 @@ impl RealBackend<'_> {
     /// Looks at every control-plane node from within.
     async fn observe(&mut self) -> Result<(), RunError> {
         // No pod leads into a node of somebody's cluster that nothing is done to.
-        let is_welcome = self.tools.docker.is_some() || faults_on_nodes(self.scope.experiment);
+        let is_welcome = self.tools.docker.is_some() || self.scope.experiment.faults_on_nodes();
         let (Some(records), true) = (&self.records, is_welcome) else { return Ok(()) };
         let nodes = self.scope.nodes().await?;
         let posts = nodes
@@ -174,7 +174,7 @@ impl RealBackend<'_> {
         Ok(Post {
             access: self.way_in()?,
             node: self.machine(&node.name)?.handle(),
-            processor: processor_of(node),
+            processor: node.processor().to_owned(),
             run: self.scope.run.to_owned(),
             binary: self.binary.clone(),
             grace: self.grace(),
@@ -219,7 +219,8 @@ impl Deployment<'_> {
             Place::Pod { node, uid, .. } => (node.clone(), Some(uid.clone())),
         };
         let node = machine(self.machines, &node)?.handle();
-        let processor = group.node.as_ref().map(processor_of).unwrap_or_default();
+        let processor =
+            group.node.as_ref().map(|node| node.processor().to_owned()).unwrap_or_default();
         let ProberGroup { probes, control, .. } = group;
         let placement = agent::Placement {
             node,
@@ -420,7 +421,7 @@ impl Backend for RealBackend<'_> {
 
 /// Refuses what needs a machine's power switch, where the cluster is reached through its API alone.
 pub(crate) fn refuse_without_engine(experiment: &Experiment) -> Result<(), RunError> {
-    match kinds_of_faults(experiment).find(|kind| kind.traits().needs_engine()) {
+    match experiment.fault_kinds().into_iter().find(|kind| kind.traits().needs_engine()) {
         None => Ok(()),
         Some(kind) => {
             let text = format!(
@@ -432,23 +433,6 @@ pub(crate) fn refuse_without_engine(experiment: &Experiment) -> Result<(), RunEr
             ))
         }
     }
-}
-
-/// Whether something is done inside nodes: a fault, or a probe that asks from there.
-pub(crate) fn works_in_nodes(experiment: &Experiment) -> bool {
-    let asks_inside = |probe: &Probe| probe.from != From::Host && probe.ask.canary().is_none();
-    faults_on_nodes(experiment) || experiment.probes.iter().any(asks_inside)
-}
-
-/// Whether there is a fault after which its node is looked at from inside.
-fn faults_on_nodes(experiment: &Experiment) -> bool {
-    kinds_of_faults(experiment).any(|kind| kind.traits().impact != Impact::Objects)
-}
-
-fn kinds_of_faults(experiment: &Experiment) -> impl Iterator<Item = FaultKind> {
-    let steps = experiment.steps();
-    let kinds: Vec<_> = steps.iter().filter_map(|step| Some(step.fault()?.0.kind())).collect();
-    kinds.into_iter()
 }
 
 /// A kubelet that finds no inotify instances ends again and again: what ends one is not done where
@@ -520,11 +504,6 @@ async fn keeps_its_address(docker: &Docker, target: &NodeTarget) -> Result<(), R
         }
     }
     Ok(())
-}
-
-/// A node's processor, by the label that every kubelet sets; empty where it is not known.
-fn processor_of(node: &Node) -> String {
-    node.labels.get("kubernetes.io/arch").cloned().unwrap_or_default()
 }
 
 /// New connections a second from one place above which a port is used again within the two minutes

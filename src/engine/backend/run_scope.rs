@@ -15,9 +15,10 @@ use crate::engine::clock;
 use crate::engine::error::RunError;
 use crate::engine::plan::canaries::canaries;
 use crate::engine::plan::placement::{Place, Placement};
+use crate::engine::plan::strangers::Strangers;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::experiment::{Ask, Experiment};
-use crate::plan::{self, Node, each};
+use crate::plan::{self, Node, Occupancy, each};
 use crate::probe::{ProbeSpec, control};
 use crate::timeline::leader::SYSTEM_NAMESPACE;
 use crate::timeline::{ClusterFacts, Event, Moment, ObjectRef, ProbeHeader, Record, WriteSource};
@@ -80,6 +81,12 @@ impl RunScope<'_> {
     /// Refused where what exists already and is named is not there.
     pub(crate) async fn look_up(&self, nodes: &[Node]) -> Result<(), RunError> {
         look_up(&self.cluster, self.experiment, nodes).await
+    }
+
+    /// What of other people must not be lost.
+    pub(crate) async fn occupancy(&self) -> Result<Occupancy, RunError> {
+        let strangers = Strangers { facts: self.facts, experiment: self.experiment };
+        strangers.occupancy(&self.cluster, Some(&self.namespace)).await
     }
 
     /// Begins to follow the cluster.

@@ -1,7 +1,7 @@
 //! How an existing cluster differs from the kind config that it should have been made from.
 
 use crate::kind_config::{KindConfig, Kubernetes};
-use crate::timeline::{NodeRole, Tuning, counted, format_duration};
+use crate::timeline::{NodeRole, Tuning, counted};
 
 /// The differences, for people; none where there are none. `kubernetes` is the version that the
 /// cluster really has. What could not be read from the cluster is taken to agree.
@@ -20,40 +20,12 @@ pub(super) fn differences(
         }
     }
     let expected = config.for_kubernetes(Kubernetes::Exactly(kubernetes)).tuning();
-    let settings = unequal(&expected, actual).into_iter();
+    let settings = expected.unequal(actual).into_iter();
     found.extend(
         settings.map(|it| format!("its {} is {}, the file has {}", it.name, it.has, it.wanted)),
     );
     found
 }
-
-/// A setting that is not as expected.
-pub(in crate::engine) struct Unequal {
-    pub name: &'static str,
-    pub has: String,
-    pub wanted: String,
-}
-
-/// What of the expected settings the actual ones do not have; what is not set or was not read is
-/// taken to agree.
-pub(in crate::engine) fn unequal(expected: &Tuning, actual: &Tuning) -> Vec<Unequal> {
-    let differing = SETTINGS.iter().filter_map(|(name, setting)| {
-        let (wanted, has) = (setting(expected)?, setting(actual)?);
-        let (shown_has, shown) = (format_duration(has), format_duration(wanted));
-        (wanted != has).then_some(Unequal { name, has: shown_has, wanted: shown })
-    });
-    differing.collect()
-}
-
-type Setting = fn(&Tuning) -> Option<std::time::Duration>;
-
-const SETTINGS: [(&str, Setting); 5] = [
-    ("nodeStatusUpdateFrequency", |tuning| tuning.node_status_update_frequency),
-    ("nodeStatusReportFrequency", |tuning| tuning.node_status_report_frequency),
-    ("nodeLeaseDurationSeconds", |tuning| tuning.node_lease_duration),
-    ("node-monitor-period", |tuning| tuning.node_monitor_period),
-    ("node-monitor-grace-period", |tuning| tuning.node_monitor_grace_period),
-];
 
 #[cfg(test)]
 mod tests {

@@ -16,7 +16,9 @@ use crate::engine::error::RunError;
 use crate::engine::undo::ledger::Access;
 use crate::engine::undo::recover::HitControlPlanes;
 use crate::engine::undo::settings::SettingsFiles;
+use crate::experiment::{self, Experiment};
 use crate::fault::{CLOSED_WITHIN, NodeTarget};
+use crate::helper;
 use crate::plan::Node;
 use crate::timeline::{ClusterFacts, NodeRole, Ready, Tuning};
 
@@ -129,6 +131,7 @@ impl From<crate::cluster::Node> for Node {
             ready,
             provider_id: node.provider_id,
             api_only: false,
+            protected: node.protected,
         }
     }
 }
@@ -213,6 +216,17 @@ pub(crate) struct EmbeddedNodes {
     pub(in crate::engine) _folder: Option<Folder>,
 }
 
+impl ApiNodes {
+    /// The image of helper pods: the command's, else the file's.
+    pub(crate) fn image<'a>(&'a self, experiment: &'a Experiment) -> &'a str {
+        let of_file = match &experiment.cluster {
+            experiment::Cluster::NamedContext { helper_image, .. } => helper_image.as_deref(),
+            _ => None,
+        };
+        self.helper_image.as_deref().or(of_file).unwrap_or(helper::DEFAULT_IMAGE)
+    }
+}
+
 impl KindNodes {
     pub(crate) fn machines(&self) -> Vec<NodeTarget> {
         self.containers.iter().map(|machine| NodeTarget::new(&machine.name, machine)).collect()
@@ -234,6 +248,7 @@ pub(crate) fn with_machines(mut nodes: Vec<Node>, machines: &[NodeTarget]) -> Ve
         address: machine.addresses.values().flatten().next().map(ToString::to_string),
         provider_id: None,
         api_only: false,
+        protected: false,
     };
     nodes.extend(balancers.map(machine));
     nodes

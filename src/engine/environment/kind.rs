@@ -258,7 +258,8 @@ pub(in crate::engine) async fn look_again(handle: &mut ClusterHandle) -> Result<
     let engine = Some(nodes.docker.describe().to_owned());
     let facts =
         handle.cluster.facts(ClusterKind::Kind, name, engine, &node_containers(&containers)).await;
-    let (facts, warnings) = facts.map_err(RunError::refused_by)?;
+    let (mut facts, warnings) = facts.map_err(RunError::refused_by)?;
+    facts.tuning.learn(handle.facts.tuning);
     nodes.containers = containers;
     handle.facts = ClusterFacts { context: handle.facts.context.take(), ..facts };
     let news = warnings

@@ -9,6 +9,7 @@ use crate::engine::environment::handle::{ClusterHandle, Environment, Found, Say}
 use crate::engine::environment::{context, embedded, kind};
 use crate::engine::error::RunError;
 use crate::kind_config::KindConfig;
+use crate::timeline::Tuning;
 
 /// The cluster to run in. Equal ones are one cluster, except the embedded one: each run has its
 /// own.
@@ -21,6 +22,8 @@ pub(crate) enum ClusterSpec {
         kubeconfig: Vec<PathBuf>,
         /// `None`: the current one.
         context: Option<String>,
+        /// Settings of failure detection, for where they cannot be read.
+        given: Tuning,
     },
     /// The model inside this program, with the nodes and settings of a kind config.
     Embedded { config: KindConfig },
@@ -51,8 +54,11 @@ pub(crate) async fn find(
     let there = |handle| Found::ClusterHandle(Box::new(handle));
     match wanted {
         ClusterSpec::Kind { config } => kind::find(config, environment, say).await,
-        ClusterSpec::Context { kubeconfig, context: name } => {
-            context::find(kubeconfig, name.as_deref(), environment, say).await.map(there)
+        ClusterSpec::Context { kubeconfig, context: name, given } => {
+            let found = context::find(kubeconfig, name.as_deref(), environment, say).await;
+            let mut handle = found?;
+            handle.facts.tuning.learn(*given);
+            Ok(there(handle))
         }
         ClusterSpec::Embedded { config } => {
             embedded::start(config, environment, say).await.map(there)

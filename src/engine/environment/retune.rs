@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::engine::abort::Abort;
-use crate::engine::environment::differences::{Unequal, unequal};
 use crate::engine::environment::handle::{ClusterHandle, Nodes, Preparing, Retuned, Say};
 use crate::engine::environment::kind;
 use crate::engine::environment::restore::{self, After};
@@ -14,7 +13,9 @@ use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::undo::ledger::{Ledger, RunRef, UndoEntry};
 use crate::engine::undo::settings::{self, SettingsFiles};
 use crate::node::NodeHandle;
-use crate::timeline::{NodeRole, Tuning, TuningSource, few, format_duration, format_seconds};
+use crate::timeline::{
+    NodeRole, Tuning, TuningSource, Unequal, few, format_duration, format_seconds,
+};
 
 /// How long the API may take to show what the running components have.
 const SHOWN: Duration = Duration::from_secs(60);
@@ -40,7 +41,7 @@ pub(crate) async fn retune(
         return Err(RunError::refused(format!("{UNREAD}, so they are not changed")));
     }
     let tuning = tuning.completed(&handle.facts.kubernetes);
-    if unequal(&tuning, &handle.facts.tuning).is_empty() {
+    if tuning.unequal(&handle.facts.tuning).is_empty() {
         return Ok(None);
     }
     let begun = Instant::now();
@@ -51,7 +52,7 @@ pub(crate) async fn retune(
     }
     let Nodes::Kind(nodes) = &mut handle.nodes else { return Ok(None) };
     let Some(retuned) = &mut nodes.retuned else { return Ok(None) };
-    let is_original = unequal(&tuning, &retuned.tuning).is_empty();
+    let is_original = tuning.unequal(&retuned.tuning).is_empty();
     let files = match is_original {
         true => retuned.files.clone(),
         false => retuned.files.iter().map(|node| node.with(&tuning)).collect::<Result<_, _>>()?,
@@ -139,7 +140,7 @@ async fn settled(
         handle.warnings.clone_from(&known);
         kind::look_again(handle).await?;
         let others = handle.cluster.kubelets_without(tuning).await.map_err(RunError::failed_by)?;
-        let wrong = match unequal(tuning, &handle.facts.tuning).first() {
+        let wrong = match tuning.unequal(&handle.facts.tuning).first() {
             _ if !is_read(handle) => UNREAD.to_owned(),
             Some(Unequal { name, has, wanted }) => {
                 format!("the nodes have {name} {has} instead of {wanted}")

@@ -267,6 +267,7 @@ spec:
             tainted: false,
             kubelet: String::new(),
             provider_id: None,
+            protected: false,
         };
         let addresses = Addresses { services: vec![web], nodes: vec![node] };
         let pod = From::Pod(Pods::labelled([("app", "x")]));

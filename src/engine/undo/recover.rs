@@ -13,7 +13,6 @@ use crate::agent;
 use crate::cluster::{Cluster, ClusterError, Kind};
 use crate::docker::Docker;
 use crate::engine::backend::Progress;
-use crate::engine::environment::differences::unequal;
 use crate::engine::error::RunError;
 use crate::engine::undo::back_off::BackOff;
 use crate::engine::undo::ledger::{Access, Entry, Ledger, UndoEntry, namespace_of};
@@ -163,7 +162,7 @@ impl Tools {
             before = before.or(now);
             // The slowest of the kubelets says nothing of the others.
             let others = api.kubelets_without(tuning).await.unwrap_or_default();
-            match has.map(|has| (has.source == TuningSource::Cluster, unequal(tuning, &has))) {
+            match has.map(|has| (has.source == TuningSource::Cluster, tuning.unequal(&has))) {
                 Ok((true, wrong)) if wrong.is_empty() && leads && others.is_empty() => {
                     return Ok(());
                 }

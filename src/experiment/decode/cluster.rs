@@ -4,21 +4,27 @@ use serde_json::json;
 
 use super::fields::{Cx, Fields, record};
 use super::scalar::{count, dns_label, flag, path, positive, text};
-use crate::experiment::schema::{BlastRadius, Cluster, TuningRequest};
+use crate::experiment::diagnostic::Span;
+use crate::experiment::image::image;
+use crate::experiment::schema::{BlastRadius, Cluster, MonitorSettings, TuningRequest};
 use crate::experiment::tree::{Node, Value};
 
 /// `spec.cluster`.
 pub(crate) fn cluster(cx: &Cx, node: &Node) -> Option<Cluster> {
     let mut fields = Fields::of(cx, node, "a cluster")?;
     let found = fields.one_of(&[("kind", kind), ("context", context)]);
-    let allowed = fields.optional("allowContext", text);
-    let image = fields.optional("helperImage", text);
-    let named = fields.first_key(&["allowContext", "helperImage"]);
+    let allowed = fields.optional("allowContext", focused_text);
+    let image = fields.optional("helperImage", image);
+    let settings = fields.optional("settings", settings);
+    let named = fields.first_key(&["allowContext", "helperImage", "settings"]);
     fields.finish();
     match (found?, named) {
-        (Cluster::NamedContext { name, .. }, _) => {
-            Some(Cluster::NamedContext { name, allow_context: allowed?, helper_image: image? })
-        }
+        (Cluster::NamedContext { name, .. }, _) => Some(Cluster::NamedContext {
+            allow_context: allowed_as(cx, &name, allowed?)?,
+            helper_image: image?,
+            settings: settings?,
+            name,
+        }),
         (other, None) => Some(other),
         (_, Some((field, key))) => cx.error_hint(
             key,
@@ -26,6 +32,37 @@ pub(crate) fn cluster(cx: &Cx, node: &Node) -> Option<Cluster> {
             format!("write `cluster: {{context: NAME, {field}: ...}}`"),
         ),
     }
+}
+
+fn focused_text(cx: &Cx, node: &Node) -> Option<Spanned> {
+    Some(Spanned { text: text(cx, node)?, span: node.focus() })
+}
+
+/// A text and its place.
+struct Spanned {
+    text: String,
+    span: Span,
+}
+
+/// Another context's name would allow nothing.
+fn allowed_as(cx: &Cx, context: &str, allowed: Option<Spanned>) -> Option<Option<String>> {
+    match allowed {
+        Some(Spanned { text, span }) if text != context => {
+            let message = format!("`allowContext` is {text}, but the context is {context}");
+            let hint =
+                format!("faults are allowed where both are the same: `allowContext: {context}`");
+            cx.error_hint(span, message, hint)
+        }
+        allowed => Some(allowed.map(|allowed| allowed.text)),
+    }
+}
+
+/// Settings that cannot be read from a cluster whose control plane is managed.
+fn settings(cx: &Cx, node: &Node) -> Option<MonitorSettings> {
+    record!(cx, node, "`settings`" => MonitorSettings {
+        node_monitor_period: optional("nodeMonitorPeriod", positive),
+        node_monitor_grace_period: optional("nodeMonitorGracePeriod", positive),
+    })
 }
 
 fn kind(cx: &Cx, node: &Node) -> Option<Cluster> {
@@ -46,6 +83,7 @@ fn context(cx: &Cx, node: &Node) -> Option<Cluster> {
                 name: name.to_owned(),
                 allow_context: None,
                 helper_image: None,
+                settings: None,
             }),
             None => cx.expected(node, "the name of a kubeconfig context"),
         },
@@ -70,6 +108,8 @@ pub(crate) fn blast_radius(cx: &Cx, node: &Node) -> Option<BlastRadius> {
         data_loss: or("dataLoss", default.data_loss, flag),
         namespaces: or("namespaces", default.namespaces, namespaces),
         load_balancer: or("loadBalancer", default.load_balancer, flag),
+        last_replica: or("lastReplica", default.last_replica, flag),
+        exceed_disruption_budgets: or("exceedDisruptionBudgets", default.exceed_disruption_budgets, flag),
     })
 }
 
@@ -105,13 +145,30 @@ mod tests {
                 name: "kind-shop".into(),
                 allow_context,
                 helper_image: None,
+                settings: None,
             })
         };
         assert_eq!(decoded("context: kind-shop", cluster).0, named(None));
         let allowed = decoded("{context: kind-shop, allowContext: kind-shop}", cluster);
         assert_eq!(allowed, (named(Some("kind-shop".into())), String::new()));
+        let wrong = decoded("{context: prod, allowContext: staging}", cluster).1;
+        assert!(wrong.contains("`allowContext` is staging, but the context is prod"), "{wrong}");
+        let wrong = decoded("{context: prod, helperImage: 'Busy box'}", cluster).1;
+        assert!(wrong.contains("is not an image: its name must be lowercase"), "{wrong}");
         let wrong = decoded("{context: {}, allowContext: kind-shop}", cluster).1;
         assert!(wrong.contains("`allowContext` needs a context with a name"), "{wrong}");
+        let given = decoded("{context: a, settings: {nodeMonitorGracePeriod: 40s}}", cluster).0;
+        let settings = MonitorSettings {
+            node_monitor_period: None,
+            node_monitor_grace_period: Some(Duration::from_secs(40)),
+        };
+        let wanted = Cluster::NamedContext {
+            name: "a".into(),
+            allow_context: None,
+            helper_image: None,
+            settings: Some(settings),
+        };
+        assert_eq!(given, Some(wanted));
         let wrong = decoded("context: {name: kind-shop}", cluster).1;
         assert!(wrong.contains("expected the name of a kubeconfig context"), "{wrong}");
     }

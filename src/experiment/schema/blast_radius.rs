@@ -24,19 +24,26 @@ pub struct BlastRadius {
     /// Namespaces besides the run's whose objects may be affected. Default: none.
     #[serde(default)]
     pub namespaces: Vec<String>,
+    /// Whether the last ready replica of a Deployment or StatefulSet outside the experiment may be
+    /// lost. Default: no.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last_replica: bool,
+    /// Whether a fault on a node may take more pods than disruption budgets allow. Default: no.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exceed_disruption_budgets: bool,
 }
 
 impl Default for BlastRadius {
     fn default() -> Self {
-        let (max_workers, max_control_planes) = (1, 0);
-        let (quorum_loss, load_balancer, data_loss) = (false, false, false);
         Self {
-            max_workers,
-            max_control_planes,
-            quorum_loss,
-            load_balancer,
-            data_loss,
+            max_workers: 1,
+            max_control_planes: 0,
+            quorum_loss: false,
+            load_balancer: false,
+            data_loss: false,
             namespaces: Vec::new(),
+            last_replica: false,
+            exceed_disruption_budgets: false,
         }
     }
 }
@@ -143,12 +150,24 @@ fn is_of_kubernetes(namespace: &str) -> bool {
 }
 
 impl Excess {
+    /// What allows the loss of a last replica.
+    pub const LAST_REPLICA: &str = "lastReplica: true";
+
     /// All in one sentence, and what would allow them; `None`: there is none.
     pub fn join(all: &[Excess]) -> Option<(String, String)> {
-        let join =
-            |part: fn(&Excess) -> &str, by: &str| all.iter().map(part).collect::<Vec<_>>().join(by);
-        let hint = format!("to allow it, set `blastRadius: {{{}}}`", join(|one| &one.field, ", "));
-        (!all.is_empty()).then(|| (join(|one| &one.message, "; "), hint))
+        let mut fields: Vec<&str> = Vec::new();
+        for one in all {
+            if !fields.contains(&one.field.as_str()) {
+                fields.push(&one.field);
+            }
+        }
+        let flag = match fields.contains(&Self::LAST_REPLICA) {
+            true => ", or pass --allow-last-replica",
+            false => "",
+        };
+        let hint = format!("to allow it, set `blastRadius: {{{}}}`{flag}", fields.join(", "));
+        let messages: Vec<&str> = all.iter().map(|one| one.message.as_str()).collect();
+        (!all.is_empty()).then(|| (messages.join("; "), hint))
     }
 }
 

@@ -508,9 +508,20 @@ impl Fault {
         self.traits().impact == Impact::Objects
     }
 
+    /// Whether it is injected from inside a node, unless a container engine does it.
+    pub fn enters_node(&self) -> bool {
+        !self.needs_api_only() && !self.traits().by_command
+    }
+
     /// Whether all pods of a node are hit with it.
     pub fn takes_pods(&self) -> bool {
         self.degrades_node() && self.component().is_none()
+    }
+
+    /// Whether pods of a node that it hits are lost, whatever disruption budgets say: with the node,
+    /// or by a taint.
+    pub fn may_lose_pods(&self) -> bool {
+        self.takes_pods() || self.taint().is_some_and(Taint::evicts)
     }
 
     /// Whether the node itself suffers: a drained one is healthy, and so are those whose pods are

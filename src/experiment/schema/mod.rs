@@ -97,7 +97,30 @@ pub enum Cluster {
         /// The image of the pods that lead into its nodes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         helper_image: Option<String>,
+        /// Settings of failure detection, where they cannot be read from it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        settings: Option<MonitorSettings>,
     },
+}
+
+/// Settings of the controller manager.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MonitorSettings {
+    /// `--node-monitor-period`.
+    pub node_monitor_period: Option<Duration>,
+    /// `--node-monitor-grace-period`.
+    pub node_monitor_grace_period: Option<Duration>,
+}
+
+impl std::convert::From<MonitorSettings> for crate::timeline::Tuning {
+    fn from(given: MonitorSettings) -> Self {
+        Self {
+            node_monitor_period: given.node_monitor_period,
+            node_monitor_grace_period: given.node_monitor_grace_period,
+            ..Self::default()
+        }
+    }
 }
 
 /// Settings of failure detection that are asked for. What is absent stays as the kind config has

@@ -1,0 +1,201 @@
+//! `preflight`: whether an experiment could run, and what stands in its way. Changes nothing.
+
+use serde::Serialize;
+
+use super::args::{Execution, LintForm, PreflightArgs, UNDO_TIMER_MARGIN};
+use super::command::Command;
+use super::env::Env;
+use super::execution::listen;
+use super::failure::Failure;
+use super::outputs::Outputs;
+use super::{block_on, exit, load, print};
+use crate::cluster::kubeconfig_paths;
+use crate::engine::environment::handle::Found;
+use crate::engine::environment::provision::{self, ClusterSpec};
+use crate::engine::error::RunError;
+use crate::engine::preflight::{Preflight, PreflightResult, of_error, role_of_missing};
+use crate::experiment::Parsed;
+use crate::preflight::{Check, Finding, Level};
+use crate::report::{json, view};
+use crate::timeline::counted;
+
+const FORMAT: &str = "outage.preflight/v1";
+
+/// What was found for one experiment, as it is printed.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    format: &'static str,
+    /// `None`: only the cluster was looked at.
+    experiment: Option<String>,
+    /// `None`: it could not be reached, or does not exist yet.
+    cluster: Option<String>,
+    /// The worst of the findings.
+    level: Level,
+    findings: Vec<Finding>,
+    /// The rights that are missing, as YAML that can be applied.
+    missing_role: Option<String>,
+}
+
+pub(super) fn preflight(args: &PreflightArgs, env: &Env) -> Result<u8, Failure> {
+    let execution = &Execution {
+        cluster: args.cluster,
+        seed: None,
+        node_image: None,
+        delete_cluster: false,
+        undo_timer_margin: UNDO_TIMER_MARGIN,
+        agent_binary: None,
+        helper_image: args.helper_image.clone(),
+        allow_last_replica: args.allow_last_replica,
+        monitor: args.monitor,
+        access: args.access.clone(),
+    };
+    let mut experiments = match args.experiments.all().is_empty() {
+        true => Vec::new(),
+        false => load::experiments(&args.experiments, execution.place(env), env)?,
+    };
+    experiments.iter_mut().for_each(|parsed| execution.widen(&mut parsed.experiment));
+    let environment = execution.environment(env, true)?;
+    let outputs = &Outputs::new(&[])?;
+    let documents = block_on(async {
+        let abort = &listen()?;
+        let command = Command::new(execution, env, outputs, abort, environment);
+        Ok::<_, Failure>(all(&command, &experiments).await)
+    })?;
+    match args.output {
+        LintForm::Text => {
+            print(&documents.iter().map(Document::text).collect::<Vec<_>>().join("\n"))
+        }
+        LintForm::Json => print(&json::pretty(&documents)),
+        LintForm::Yaml => print(&json::yaml(&documents)),
+    }
+    let refused = documents.iter().any(|document| document.level == Level::Error);
+    Ok(if refused { exit::REFUSED } else { exit::PASS })
+}
+
+async fn all(command: &Command<'_>, experiments: &[Parsed]) -> Vec<Document> {
+    if experiments.is_empty() {
+        return vec![one(command, None).await];
+    }
+    let mut documents = Vec::new();
+    for parsed in experiments {
+        documents.push(one(command, Some(parsed)).await);
+    }
+    documents
+}
+
+async fn one(command: &Command<'_>, parsed: Option<&Parsed>) -> Document {
+    let found = look(command, parsed).await;
+    let (cluster, result) = found.unwrap_or_else(|error| {
+        let findings = vec![of_error(Check::Cluster, &error)];
+        (None, PreflightResult { findings, missing: Vec::new() })
+    });
+    let PreflightResult { findings, missing } = result;
+    Document {
+        format: FORMAT,
+        experiment: parsed.map(|parsed| parsed.experiment.name.clone()),
+        cluster,
+        level: findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok),
+        findings,
+        missing_role: role_of_missing(&missing),
+    }
+}
+
+async fn look(
+    command: &Command<'_>,
+    parsed: Option<&Parsed>,
+) -> Result<(Option<String>, PreflightResult), RunError> {
+    let wanted = match parsed {
+        Some(parsed) => command.wanted(parsed)?,
+        None => current(command),
+    };
+    let handle = match provision::find(&wanted, &command.environment, &mut |_| {}).await? {
+        Found::ClusterHandle(handle) => handle,
+        Found::Absent(name) => {
+            let text = format!("kind cluster {name} does not exist yet: a run creates it");
+            let findings = vec![Finding::ok(Check::Cluster, text)];
+            return Ok((None, PreflightResult { findings, missing: Vec::new() }));
+        }
+    };
+    let preflight = Preflight { handle: &handle, parsed, runs_dir: &command.env.runs_dir };
+    let mut result = preflight.all().await;
+    if let Some(Err(error)) = parsed.map(|parsed| command.refuse_unnamed(parsed, &handle)) {
+        result.findings.push(of_error(Check::Cluster, &error));
+    }
+    Ok((Some(view::cluster(&handle.facts)), result))
+}
+
+/// The cluster of the command line alone.
+fn current(command: &Command<'_>) -> ClusterSpec {
+    let (access, env) = (&command.execution.access, command.env);
+    if command.execution.is_embedded() {
+        return ClusterSpec::Embedded { config: super::cluster::default_config() };
+    }
+    let kubeconfig = kubeconfig_paths(
+        access.kubeconfig.as_deref(),
+        env.kubeconfig.as_deref(),
+        env.home.as_deref(),
+    );
+    let given = command.execution.given_settings(None);
+    ClusterSpec::Context { kubeconfig, context: access.context.clone(), given }
+}
+
+impl Document {
+    fn text(&self) -> String {
+        let of = self.experiment.as_ref().map_or(String::new(), |name| format!(" of {name}"));
+        let on = self.cluster.as_ref().map_or(String::new(), |cluster| format!(" on {cluster}"));
+        let mut text = format!("preflight{of}{on}\n\n");
+        for Finding { check, level, message, hint } in &self.findings {
+            text += &format!("  {:<8} {:<13} {message}\n", level.word(), check.words());
+            text += &hint.as_ref().map_or(String::new(), |hint| format!("{:25}hint: {hint}\n", ""));
+        }
+        if let Some(role) = &self.missing_role {
+            text += &format!("\nthe missing rights, to be bound to your user:\n\n{role}");
+        }
+        let count = |level| self.findings.iter().filter(|it| it.level == level).count();
+        let (errors, warnings) = (count(Level::Error), count(Level::Warning));
+        let (warnings, errors) = (counted(warnings, "warning"), counted(errors, "error"));
+        text + &match self.level {
+            Level::Error => format!("\n{errors}, {warnings}: a run would be refused\n"),
+            _ => format!("\nready, {warnings}\n"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_are_listed_with_their_hints_and_the_missing_role() {
+        let document = Document {
+            format: FORMAT,
+            experiment: Some("worker-stop".into()),
+            cluster: Some("context prod".into()),
+            level: Level::Error,
+            findings: vec![
+                Finding::ok(Check::Version, "Kubernetes v1.34.4"),
+                Finding::error(Check::Rights, "may not list nodes").hint("ask for it"),
+            ],
+            missing_role: Some("kind: ClusterRole\n".into()),
+        };
+        assert_eq!(
+            document.text(),
+            "preflight of worker-stop on context prod
+
+  ok       version       Kubernetes v1.34.4
+  error    rights        may not list nodes
+                         hint: ask for it
+
+the missing rights, to be bound to your user:
+
+kind: ClusterRole
+
+1 error, 0 warnings: a run would be refused
+"
+        );
+        let json: serde_json::Value = serde_json::from_str(&json::pretty(&[document])).unwrap();
+        assert_eq!(json[0]["findings"][1]["level"], "error");
+        assert_eq!(json[0]["format"], "outage.preflight/v1");
+    }
+}

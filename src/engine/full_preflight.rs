@@ -1,0 +1,175 @@
+//! All that a preflight looks at before anybody asks for a run: more than a run does itself.
+
+use std::time::Duration;
+
+use crate::agent::check_binary;
+use crate::cluster::{HelperPod, PodHost};
+use crate::engine::environment::handle::{ApiNodes, Nodes};
+use crate::engine::error::RunError;
+use crate::engine::plan::known;
+use crate::engine::preflight::{Preflight, PreflightResult, of_error};
+use crate::engine::session;
+use crate::experiment::{Experiment, Parsed, full_image};
+use crate::helper;
+use crate::plan::{self, Node, Request};
+use crate::preflight::{Check, Finding, judge};
+use crate::timeline::few;
+
+impl Preflight<'_> {
+    pub(crate) async fn all(self) -> PreflightResult {
+        let Self { handle, .. } = self;
+        let server = format!("the API server answers: {}", handle.cluster.server());
+        let mut found = vec![Finding::ok(Check::Cluster, server)];
+        found.push(judge::version(&handle.facts.kubernetes));
+        let nodes = match handle.nodes().await {
+            Ok(nodes) => nodes,
+            Err(error) => {
+                found.push(of_error(Check::Nodes, &error));
+                return PreflightResult { findings: found, missing: Vec::new() };
+            }
+        };
+        found.push(judge::nodes(&nodes));
+        let rights = self.rights().await;
+        found.extend(rights.findings);
+        found.push(self.leftovers().await);
+        found.extend(handle.warnings.iter().map(|text| Finding::warning(Check::Settings, text)));
+        found.extend(judge::heartbeats(&handle.facts));
+        found.extend(self.claims());
+        if !handle.is_model() {
+            found.push(match handle.cluster.heartbeat_ages().await {
+                Ok(ages) => judge::clocks(&ages),
+                Err(error) => {
+                    Finding::warning(Check::Clocks, format!("cannot be compared: {error}"))
+                }
+            });
+        }
+        found.extend(judge::quorum(&nodes));
+        if let Some(parsed) = self.parsed {
+            found.extend(self.objects_and_targets(parsed, &nodes).await);
+        }
+        found.push(self.disk());
+        PreflightResult { findings: found, missing: rights.missing }
+    }
+
+    /// What the experiment names, and whom it would hit.
+    async fn objects_and_targets(&self, parsed: &Parsed, nodes: &[Node]) -> Vec<Finding> {
+        let objects = async {
+            let parsed = session::resolved(self.handle, parsed).await?;
+            session::fits(self.handle, &parsed).await?;
+            session::look_up(self.handle, &parsed, nodes).await?;
+            Ok(parsed)
+        };
+        let resolved: Result<Parsed, RunError> = objects.await;
+        let (parsed, mut found) = match &resolved {
+            Ok(parsed) => (parsed, vec![Finding::ok(Check::Objects, "all that is named is there")]),
+            Err(error) => (parsed, vec![of_error(Check::Objects, error)]),
+        };
+        let experiment = &parsed.experiment;
+        let known = match known::now(self.handle, experiment, nodes).await {
+            Ok(known) => known,
+            Err(error) => {
+                found.push(of_error(Check::Targets, &error));
+                return found;
+            }
+        };
+        let names = nodes.iter().map(|node| node.name.as_str());
+        let losses = known.occupancy.losses(&experiment.blast_radius, names);
+        found.extend(losses.into_iter().map(|(node, why)| {
+            Finding::note(Check::BlastRadius, format!("{node} {}", why.message))
+                .maybe_hint(why.hint)
+        }));
+        let margin = Default::default();
+        let all = nodes;
+        let (nodes, seed, undo_timer_margin) = (plan::Nodes::Running(all), None, margin);
+        let plan = plan::plan(Request { experiment, nodes, known, seed, undo_timer_margin });
+        if let Nodes::Api(api) = &self.handle.nodes
+            && experiment.works_in_nodes()
+        {
+            let entered = plan.entered(experiment, all);
+            found.extend(self.helpers(api, experiment, &entered).await);
+        }
+        if plan.refused.is_empty() {
+            let candidates =
+                plan.steps.iter().flat_map(|step| step.candidates.iter().map(|node| &node.name));
+            let mut candidates: Vec<&String> = candidates.collect();
+            candidates.sort();
+            candidates.dedup();
+            let text = match candidates.is_empty() {
+                true => "no node is targeted".to_owned(),
+                false => format!("one of {}", few(candidates)),
+            };
+            found.push(Finding::ok(Check::Targets, text));
+        }
+        found.extend(plan.refused.into_iter().map(|refused| {
+            Finding::error(Check::Targets, refused.why.message).maybe_hint(refused.why.hint)
+        }));
+        found
+    }
+    /// Whether helper pods would be admitted, and run.
+    async fn helpers(
+        &self,
+        api: &ApiNodes,
+        experiment: &Experiment,
+        entered: &[&Node],
+    ) -> Vec<Finding> {
+        let (cluster, image) = (&self.handle.cluster, api.image(experiment));
+        let mut found = match cluster.hosts().await {
+            Ok(hosts) => on_hosts(entered, &hosts, image),
+            Err(error) => vec![Finding::warning(Check::Helpers, format!("not checked: {error}"))],
+        };
+        for node in entered {
+            if let Err(why) = check_binary(&api.binary, node.processor()) {
+                let text = format!("this program cannot run on node {}: {why}", node.name);
+                let hint = "give a Linux build for it with --agent-binary";
+                found.push(Finding::error(Check::Helpers, text).hint(hint));
+            }
+        }
+        let Some(node) = entered.first() else { return found };
+        let (namespace, run, node) = ("default", "preflight", node.name.as_str());
+        let lasts = Duration::from_secs(60);
+        let helper = HelperPod { namespace, run, node, image, lasts };
+        match cluster.refusal_of_helper(&helper).await {
+            Ok(None) => {}
+            Ok(Some(why)) => found.push(
+                Finding::error(
+                    Check::Helpers,
+                    format!("the cluster refuses a privileged pod: {why}"),
+                )
+                .hint(helper::WITHOUT_PODS),
+            ),
+            Err(error) => {
+                found.push(Finding::warning(Check::Helpers, format!("not checked: {error}")));
+            }
+        }
+        found
+    }
+}
+
+/// What helper pods would meet on the nodes that a run enters.
+fn on_hosts(entered: &[&Node], hosts: &[PodHost], image: &str) -> Vec<Finding> {
+    let full = full_image(image);
+    let hosts = hosts.iter().filter(|host| entered.iter().any(|node| node.name == host.name));
+    let (mut missing, mut findings) = (Vec::new(), Vec::new());
+    for PodHost { name, images, pressure } in hosts {
+        if let Some(pressure) = pressure {
+            let text = format!("node {name} has {pressure}: its kubelet starts no pod");
+            findings.push(
+                Finding::error(Check::Helpers, text)
+                    .hint(format!("`kubectl describe node {name}` shows what is short")),
+            );
+        }
+        if !images.contains(&full) {
+            missing.push(name);
+        }
+    }
+    findings.push(match (missing.is_empty(), entered.is_empty()) {
+        (_, true) => Finding::note(Check::Helpers, "on the nodes of the pods that are chosen"),
+        (true, _) => Finding::ok(Check::Helpers, format!("every node has the image {image}")),
+        (false, _) => Finding::note(
+            Check::Helpers,
+            format!("the image {image} is not listed by {}: it is pulled there", few(missing)),
+        )
+        .hint("where nodes cannot pull it, name an image that they have with --helper-image"),
+    });
+    findings
+}

@@ -2,8 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::comparison::Change;
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::sample::Sample;
+
+/// Something that differs in how runs were made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// What: `Kubernetes`, `node-monitor-period`, or a field of the experiment's file: `method[0].for`.
+    pub name: String,
+    /// Before; several where runs differ, none where it was not set.
+    pub before: BTreeSet<String>,
+    /// After.
+    pub after: BTreeSet<String>,
+}
 
 /// The order of an experiment's fields in its file.
 const FIELDS: [&str; 7] =

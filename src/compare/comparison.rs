@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::changes::{changes, mixed};
+use super::changes::{Change, changes, mixed};
 use super::difference::{Difference, Verdict};
 use super::floor::Floor;
 use super::sample::{LeftOut, Recorded, Sample};
@@ -68,19 +68,6 @@ pub struct Side {
     pub failed: u32,
     /// The runs of which nothing counts.
     pub left_out: Vec<LeftOut>,
-}
-
-/// Something that differs in how runs were made.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct Change {
-    /// What: `Kubernetes`, `node-monitor-period`, or a field of the experiment's file: `method[0].for`.
-    pub name: String,
-    /// Before; several where runs differ, none where it was not set.
-    pub before: BTreeSet<String>,
-    /// After.
-    pub after: BTreeSet<String>,
 }
 
 /// A sample, and what it is called.

@@ -20,7 +20,8 @@ mod sample;
 mod tests;
 
 pub use baseline::{Baseline, Saved};
-pub use comparison::{Change, Comparison, Comparisons, FORMAT, Named, Pair, Side, pair};
+pub use changes::Change;
+pub use comparison::{Comparison, Comparisons, FORMAT, Named, Pair, Side, pair};
 pub use difference::{Difference, Spread, Verdict};
 pub use floor::{Floor, FloorPart};
 pub use key::Key;

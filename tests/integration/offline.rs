@@ -185,7 +185,7 @@ fn a_preflight_says_what_stands_in_the_way() {
     model.exits(0).prints("ok       version").prints("ok       rights").prints("\nready, ");
     let away = home.run(&["preflight", "worker-stop-fast", "--context", "nowhere", "-o", "json"]);
     away.exits(4).prints("\"outage.preflight/v1\"").prints("\"check\": \"cluster\"");
-    away.prints("\"level\": \"error\"").prints("nowhere");
+    away.prints("\"level\": \"error\"").prints("no kubeconfig");
 }
 
 fn no_such_context() {

@@ -29,7 +29,7 @@ use crate::plan::{self, Known, Node, Plan, PlannedStep, Request, each};
 use crate::prediction::{ClusterModel, Predicted, Predictions, Quantity, SEED, TRIALS};
 use crate::preflight::Level;
 use crate::report::{hang, json};
-use crate::timeline::{FaultKind, NodeRole, counted, few};
+use crate::timeline::{Impact, NodeRole, counted, few};
 use document::Document;
 
 pub(super) struct DryRun {
@@ -230,7 +230,8 @@ fn helpers(
     let Nodes::Api(api) = &handle.nodes else { return None };
     let entered = plan.entered(experiment, nodes.as_ref()?);
     let from_pod = experiment.probes.iter().any(|probe| matches!(probe.from, From::Pod(_)));
-    let kills = experiment.fault_kinds().contains(&FaultKind::ContainerKill);
+    let kinds = experiment.fault_kinds();
+    let kills = kinds.iter().any(|kind| kind.traits().impact == Impact::Containers);
     experiment.works_in_nodes().then(|| document::Helpers {
         image: api.image(experiment).to_owned(),
         nodes: entered.into_iter().map(|node| node.name.clone()).collect(),

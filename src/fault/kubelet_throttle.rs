@@ -14,8 +14,7 @@ use super::record::Machine;
 use super::undo_timer::UndoTimer;
 use crate::experiment::Fault;
 
-/// Takes exactly our limit away: a kubelet that had one before is not hit. The file is what systemd
-/// keeps of a property that was set.
+/// Takes the limit away. The file is what systemd keeps of a property that was set.
 const RELEASE: &str = "systemctl set-property --runtime kubelet.service CPUQuota= || exit 1
 rm -f /run/systemd/system.control/kubelet.service.d/50-CPUQuota.conf
 rmdir /run/systemd/system.control/kubelet.service.d 2>/dev/null
@@ -59,11 +58,13 @@ impl NodeFault for KubeletThrottle {
             );
         }
         let property = format!("CPUQuota={}%", self.cpu_percent);
-        let throttle = format!("systemctl set-property --runtime kubelet.service {property}");
+        let witness = self.witness();
+        let throttle =
+            format!(": >{witness} && systemctl set-property --runtime kubelet.service {property}");
         let scripts = Scripts {
             what: "throttle the kubelet",
             inject: &throttle,
-            undo: RELEASE,
+            undo: &self.release(),
             tools: &[],
             request: format!("systemctl set-property kubelet {property}"),
             returned: "systemd has set the property",
@@ -82,14 +83,14 @@ impl NodeFault for KubeletThrottle {
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         let what = "remove the CPU limit of the kubelet";
-        let undone = kubelet::undo(context, &self.timer, what, RELEASE).await?;
+        let undone = kubelet::undo(context, &self.timer, what, &self.release()).await?;
         match limit(context).await {
-            Ok(Some(percent)) => {
+            Ok(Some(percent)) if percent == self.cpu_percent => {
                 let output = format!("it may still use only {percent}% of one CPU");
                 Err(FaultError::Command { node: context.node(), what, output })
             }
-            // Without a process there is nothing that could be limited.
-            Ok(None) | Err(FaultError::Command { .. }) => Ok(undone),
+            // Another limit is somebody else's. Without a process there is nothing to be limited.
+            Ok(_) | Err(FaultError::Command { .. }) => Ok(undone),
             Err(error) => Err(error),
         }
     }
@@ -100,6 +101,19 @@ impl NodeFault for KubeletThrottle {
 
     fn by_hand(&self, machine: Machine<'_>) -> String {
         machine.typed("systemctl set-property --runtime kubelet.service CPUQuota=")
+    }
+}
+
+impl KubeletThrottle {
+    /// There from before our limit is set until it is taken away: an undo follows a refusal, too, and
+    /// must leave a limit that somebody else has set. Like the limit it goes with a restart.
+    fn witness(&self) -> String {
+        format!("/run/{}.throttled", self.timer.mark)
+    }
+
+    fn release(&self) -> String {
+        let witness = self.witness();
+        format!("if [ -e {witness} ]; then\n{RELEASE} || exit 1\nrm -f {witness}\nfi")
     }
 }
 
@@ -128,7 +142,7 @@ mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
     use crate::fault::kubelet::PROCESS;
-    use crate::fault::{inject, samples, undo};
+    use crate::fault::{NodeFaultRecord, inject, samples, undo};
     use crate::timeline::{FaultKind, FaultPhase};
 
     /// A node whose systemd obeys; its kubelet's limit at first.
@@ -198,6 +212,40 @@ mod tests {
         let docker = engine.connect().await;
         let error = undo(&plan, &docker, &mut |_, _| {}).await.unwrap_err().to_string();
         assert!(error.ends_with("it may still use only 1% of one CPU"), "{error}");
+    }
+
+    /// After a refusal, too, the undo runs.
+    #[tokio::test]
+    async fn a_limit_of_somebody_else_does_not_keep_the_undo_from_ending() {
+        let engine = node("200000 100000");
+        engine.with(|state| {
+            state.script = Box::new(|_, argv| match argv.join(" ") {
+                text if text.contains("cpu.max") => (0, "200000 100000".into()),
+                _ => (0, "7 S".into()),
+            })
+        });
+        let plan = samples::plan_of(&samples::fault(FaultKind::KubeletThrottle)).unwrap();
+        undo(&plan, &engine.connect().await, &mut |_, _| {}).await.unwrap();
+    }
+
+    #[test]
+    fn what_we_did_not_set_is_not_removed() {
+        let plan = samples::plan_of(&samples::fault(FaultKind::KubeletThrottle)).unwrap();
+        let NodeFaultRecord::KubeletThrottle(fault) = &plan.fault else { panic!("{plan:?}") };
+        let folder = tempfile::tempdir().unwrap();
+        let run = format!("{}/", folder.path().display());
+        let witness = fault.witness().replace("/run/", &run);
+        let called = |code: i32| {
+            let script = fault.release().replace("/run/", &run);
+            let script = format!("systemctl() {{ echo \"$1\"; return {code}; }}\n{script}");
+            let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+            (output.status.success(), String::from_utf8(output.stdout).unwrap())
+        };
+        assert_eq!(called(0), (true, String::new()));
+        std::fs::write(&witness, "").unwrap();
+        assert_eq!(called(1), (false, "set-property\n".into()));
+        assert_eq!(called(0), (true, "set-property\ndaemon-reload\n".into()));
+        assert!(!std::path::Path::new(&witness).exists());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A node reboots while the fault is observed: in order, or as after a power loss. Through its
+//! A node reboots while the fault is observed: gracefully, or as after a power loss. Through its
 //! container engine that is `docker stop` or `docker kill`, then `docker start`. Where there is no
 //! container, the node does it itself; that it died is seen by its silence, and that it came back by
 //! its boot id.
@@ -35,7 +35,7 @@ const SILENT_LOOKS: u32 = 3;
 /// The code of a script that must not reboot what it runs on.
 const IN_CONTAINER: i64 = 76;
 const ORDERLY: &str = "systemctl reboot";
-/// The kernel reboots at once: nothing is written to disks, nothing is told.
+/// The kernel reboots immediately: no disk is synced and no service is stopped.
 ///
 /// /proc/sysrq-trigger is the machine's own in a container, too, where it would reboot the machine
 /// that the container runs on. So it is written only in the first namespace of processes, which
@@ -72,6 +72,14 @@ impl From<Option<Recorded>> for NodeReboot {
 struct Boot {
     id: String,
     at: String,
+}
+
+impl Boot {
+    /// Runs a script in this boot and in no later one: a command that got no answer may be sent
+    /// again, or arrive late.
+    fn alone(&self, script: &str) -> String {
+        format!("case \"$({BOOT})\" in '{} '*) ;; *) exit 0 ;; esac\n{script}", self.id)
+    }
 }
 
 impl NodeFault for NodeReboot {
@@ -170,10 +178,12 @@ impl NodeReboot {
             (ORDERLY, ORDERLY)
         };
         context.report(FaultPhase::Requested, what);
-        match context.run_within(ANSWER * 5, &["sh", "-c", script]).await {
+        let script = before.alone(script);
+        match context.run_within(ANSWER * 5, &["sh", "-c", &script]).await {
             Ok(output) if output.code == IN_CONTAINER => {
                 return Err(context.refused(
-                    "it is a container: a hard reboot would reboot the machine that it runs on",
+                    "it is a container, or systemd-detect-virt cannot tell: in a container, a hard \
+                     reboot would reboot the machine that it runs on",
                 ));
             }
             Ok(output) if output.code != 0 => {
@@ -346,6 +356,22 @@ mod tests {
         assert!(at.parse::<jiff::Timestamp>().unwrap() < jiff::Timestamp::now(), "{at}");
     }
 
+    #[test]
+    fn a_reboot_that_is_asked_for_again_after_it_does_nothing() {
+        let sh = |script: &str| {
+            let output = std::process::Command::new("sh").args(["-c", script]).output().unwrap();
+            (output.status.success(), String::from_utf8(output.stdout).unwrap().trim().to_owned())
+        };
+        let (_, now) = sh(BOOT);
+        let (id, at) = now.split_once(' ').unwrap();
+        let mut boot = Boot { id: id.to_owned(), at: at.to_owned() };
+        assert_eq!(sh(&boot.alone("echo reboots")), (true, "reboots".into()));
+        for before in [format!("{id}0"), id[..id.len() - 1].to_owned(), "a-3".into()] {
+            boot.id = before;
+            assert_eq!(sh(&boot.alone("echo reboots")), (true, String::new()), "{}", boot.id);
+        }
+    }
+
     /// What a node through its kubelet says of a reboot: silent for so many commands after it was
     /// asked for, and then up again.
     async fn rebooted(
@@ -355,8 +381,8 @@ mod tests {
         let (mut asked, mut silent, mut said) = (false, 0, Vec::new());
         let node = ThroughKubelet::new(|command| {
             match command.strip_prefix("sh -c ").unwrap_or(command) {
-                ORDERLY if !hard => asked = true,
-                HARD if hard => {
+                text if !hard && text.ends_with(ORDERLY) => asked = true,
+                text if hard && text.ends_with(HARD) => {
                     asked = true;
                     return Err(AccessErrorKind::Away);
                 }

@@ -121,7 +121,7 @@ pub(super) async fn undo(
 fn text(seen: Seen) -> &'static str {
     match seen {
         Seen::Up => "its container is up",
-        Seen::ShuttingDown => "its container is still shutting down",
+        Seen::ShuttingDown => "it is still shutting down",
         Seen::Silent | Seen::Slow => "its systemd does not answer",
         Seen::Paused => "its container is still paused",
         Seen::Down => "its container exits after each start",

@@ -123,7 +123,8 @@ fn misspelt(argument: &str) -> Option<(&str, String)> {
 
 /// A line's words as a shell would see them; `None`: it needs a shell.
 fn words(line: &str) -> Option<Vec<String>> {
-    if line.contains(['|', '&', ';', '<', '>', '$', '`', '*', '?']) {
+    let line = line.trim_end();
+    if line.contains(['|', '&', ';', '<', '>', '$', '`', '*', '?', '(', ')', '\n']) {
         None
     } else {
         shlex::split(line)
@@ -139,6 +140,8 @@ fn flow_list(words: &[String]) -> String {
     };
     let word = |word: &String| match plain(word) {
         true => word.clone(),
+        // Between single quotes a line break would be read as a blank.
+        false if word.contains('\n') => json!(word).to_string(),
         false => format!("'{}'", word.replace('\'', "''")),
     };
     format!("[{}]", words.iter().map(word).collect::<Vec<_>>().join(", "))
@@ -155,6 +158,7 @@ fn text_needs_no_quotes(word: &str) -> bool {
 mod tests {
     use super::super::fields::tests::decoded;
     use super::super::method::step;
+    use super::{flow_list, words};
     use crate::experiment::schema::{Fault, Step};
     use crate::timeline::{CommandEffect, FaultName, Impact};
 
@@ -178,6 +182,15 @@ mod tests {
         assert_eq!(commands.confirm_undone.argv, ["docker", "top", "{node}"]);
         assert_eq!(fault.name(), FaultName::Command(CommandEffect::NodeDown));
         assert!(fault.takes_node() && fault.traits().impact == Impact::MachineOff);
+    }
+
+    #[test]
+    fn several_lines_and_parentheses_need_a_shell() {
+        for line in ["a x\nsleep 5\n", "(a x)", "a x)"] {
+            assert_eq!(words(line), None, "{line}");
+        }
+        assert_eq!(words("a x\n").unwrap(), ["a", "x"]);
+        assert_eq!(flow_list(&["sh".into(), "a\nb".into()]), r#"[sh, "a\nb"]"#);
     }
 
     #[test]

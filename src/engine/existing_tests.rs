@@ -15,7 +15,7 @@ use crate::timeline::{Event, Timeline};
 use crate::workload::Manifest;
 
 const CONFIG: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\nnodes: [{role: control-plane}, {role: worker}, {role: worker}]\n";
-const APPLICATION: &str = "apiVersion: apps/v1
+pub(super) const APPLICATION: &str = "apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web}
 spec:
@@ -31,7 +31,7 @@ metadata: {name: web}
 spec: {selector: {app: web}, ports: [{port: 8080}]}
 ";
 /// Two Services `web`, of which only that of `shop` loses a pod.
-const EXPERIMENT: &str = "apiVersion: outage/v1alpha1
+pub(super) const EXPERIMENT: &str = "apiVersion: outage/v1alpha1
 kind: Experiment
 metadata: {name: existing}
 spec:

@@ -1,9 +1,9 @@
 //! One run on a prepared handle: its id, its folder, its backend.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -356,6 +356,7 @@ impl<'o> Once<'o> {
             workload,
             helpers: matches!(access, Access::Api { .. }) && experiment.works_in_nodes(),
             access,
+            pods: OnceLock::new(),
             running: Running::default(),
         }
     }
@@ -391,38 +392,30 @@ impl<'o> Once<'o> {
         let job = Job { run_ref, experiment, tuning, seed, workload, undo_timer_margin, arm };
         let carried_out = run::carry_out(&job, &mut backend, &recorder, &mut ledger, self.abort);
         let end = watchdog::beating(&handle.state, carried_out).await;
+        let pods = backend.scope().pods.get().cloned();
         drop((backend, recorder));
         recording.finish().await;
-        self.keep_workload(&ledger, &end).await?;
+        self.keep_workload(&ledger, &end, pods);
         Ok(Ended { folder: path, end })
     }
 
-    /// What has stayed of the workload is for the next run; it is removed where its pods are not those
-    /// that this run found.
-    async fn keep_workload(self, ledger: &Ledger, end: &RunEnd) -> Result<(), RunError> {
+    /// What has stayed of the workload is for the next run; `pods`: its pods when it was ready.
+    fn keep_workload(self, ledger: &Ledger, end: &RunEnd, pods: Option<BTreeSet<String>>) {
         let (handle, earlier) = (self.handle, self.taken_over);
         let is_pending = |id: u64| ledger.pending().iter().any(|entry| entry.id == id);
         if earlier.as_ref().is_some_and(|earlier| is_pending(earlier.entry)) {
             // It could not be taken over, and still stands there.
-            return Ok(());
+            return;
         }
-        handle.workload.set(None);
         let is_its = |entry: &&Entry| matches!(&entry.undo, UndoEntry::Namespace { name, .. } if *name == self.namespace);
         let stayed = ledger.pending().iter().find(is_its).filter(|_| end.not_undone.is_empty());
-        let Some(entry) = stayed.map(|entry| entry.id) else { return Ok(()) };
-        let pods = shared_workload::pods(handle, &self.namespace).await;
-        let is_same = match earlier {
-            Some(earlier) => pods.as_ref() == Some(&earlier.pods),
-            None => pods.is_some(),
-        };
-        handle.workload.set(Some(Kept {
-            namespace: self.namespace,
+        handle.workload.set(stayed.map(|entry| Kept {
+            namespace: self.namespace.clone(),
             run: self.id,
-            entry,
+            entry: entry.id,
             objects: shared_workload::objects(&self.session.parsed.workload),
-            pods: pods.unwrap_or_default(),
+            pods: earlier.map(|earlier| earlier.pods).or(pods).unwrap_or_default(),
         }));
-        if is_same { Ok(()) } else { shared_workload::release(handle, &mut |_| {}).await }
     }
 
     fn header(&self) -> Header {

@@ -2,6 +2,7 @@
 //! every backend; only how a prober is started differs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -16,6 +17,7 @@ use crate::engine::error::RunError;
 use crate::engine::plan::canaries::canaries;
 use crate::engine::plan::placement::{Place, Placement};
 use crate::engine::plan::strangers::Strangers;
+use crate::engine::shared_workload;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::experiment::{Ask, Experiment};
 use crate::plan::{self, Node, Occupancy, each};
@@ -47,6 +49,8 @@ pub(crate) struct RunScope<'a> {
     pub access: Access,
     /// Whether its namespace has pods that lead into nodes.
     pub helpers: bool,
+    /// The pods of its workload and their nodes, when it was first ready.
+    pub pods: OnceLock<BTreeSet<String>>,
     pub running: Running,
 }
 
@@ -160,7 +164,13 @@ impl RunScope<'_> {
     }
 
     pub(crate) async fn workload_readiness(&self) -> Result<Readiness, RunError> {
-        self.cluster.readiness(&self.namespace).await.map_err(RunError::failed_by)
+        let found = self.cluster.readiness(&self.namespace).await.map_err(RunError::failed_by)?;
+        if found.ready
+            && let Some(pods) = shared_workload::pods(&self.cluster, &self.namespace).await
+        {
+            let _ = self.pods.set(pods);
+        }
+        Ok(found)
     }
 
     pub(crate) async fn pod_problems(&self, since: Timestamp) -> Vec<PodProblem> {

@@ -17,7 +17,7 @@ pub(in crate::engine) struct Kept {
     pub entry: u64,
     /// What was asked for.
     pub objects: Vec<serde_json::Value>,
-    /// The pods that it came to, and where they are.
+    /// Its pods when it was first ready, and where they were.
     pub pods: BTreeSet<String>,
 }
 

@@ -137,7 +137,7 @@ impl FaultTraits {
     /// objects nor containers.
     pub fn leaves_pods(&self) -> bool {
         let on_node = self.impact.whole_node()
-            || matches!(self.impact, Impact::SomeNetwork | Impact::Kubelet);
+            || matches!(self.impact, Impact::SomeNetwork | Impact::Kubelet | Impact::KubeletSlow);
         on_node && !self.by_command
     }
 
@@ -519,6 +519,14 @@ mod tests {
     fn only_a_stopped_part_is_held_down() {
         let held = FaultKind::ALL.into_iter().filter(|kind| kind.traits().holds_down());
         assert_eq!(held.collect::<Vec<_>>(), [FaultKind::ComponentStop]);
+    }
+
+    #[test]
+    fn faults_on_a_kubelet_leave_its_pods() {
+        for kind in FaultKind::ALL.into_iter().filter(|kind| kind.name().starts_with("kubelet")) {
+            assert!(kind.traits().leaves_pods(), "{kind}");
+        }
+        assert!(!FaultKind::NodeDrain.traits().leaves_pods());
     }
 
     #[test]

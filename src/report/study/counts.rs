@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::analysis::{Findings, WritesFinding};
+use crate::analysis::{FaultFinding, Findings, WritesFinding};
 use crate::model::Distribution;
 use crate::stats::{Interval, interval_of_count, interval_of_share};
+use crate::timeline::Impact;
 
 /// What may follow when a node is taken for dead, rightly or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -31,9 +32,15 @@ impl Consequence {
         ["node NotReady", "endpoint removed", "pod evicted"][self as usize]
     }
 
-    /// The consequences of a run's faults; `None`: none of them hit a node whose state is known.
+    /// The consequences of a run's faults; `None`: none of them hit a Ready node. Those on a component
+    /// or on objects of the API leave the node's heartbeats alone.
     pub(super) fn of(findings: &Findings) -> Option<Vec<Self>> {
-        let faults = || findings.faults.iter().filter(|it| it.node.ready_before == Some(true));
+        let hits_node = |fault: &&FaultFinding| {
+            fault.node.ready_before == Some(true)
+                && fault.component.is_none()
+                && fault.kind.traits().impact != Impact::Objects
+        };
+        let faults = || findings.faults.iter().filter(hits_node);
         faults().next()?;
         let not_ready = faults().any(|fault| fault.node.detected.is_some());
         let mut hit = faults().flat_map(|fault| &fault.services).flat_map(|it| &it.hit);
@@ -124,7 +131,7 @@ pub struct MeasuredWrites {
     pub seconds: f64,
     /// The number of nodes: the largest of the runs.
     pub nodes: u32,
-    /// The number of API servers whose counters are added up: the least of the runs.
+    /// The number of API servers whose counters are added up, in each of the runs.
     pub api_servers: u32,
     /// The number of control-plane nodes, each with an API server; 0: not known.
     pub control_planes: u32,
@@ -145,13 +152,15 @@ pub struct MeasuredWrites {
 }
 
 impl MeasuredWrites {
-    /// Of the runs of a cell together; `None`: no API server was read. `nodes`: for how many the
-    /// heartbeats are extrapolated.
+    /// Of the runs of a cell together, but for those in which fewer API servers were read than in
+    /// others; `None`: no API server was read. `nodes`: for how many the heartbeats are extrapolated.
     pub(super) fn new<'a>(
         runs: impl Iterator<Item = &'a WritesFinding>,
         nodes: u32,
     ) -> Option<Self> {
-        let runs: Vec<&WritesFinding> = runs.filter(|run| run.api_servers > 0).collect();
+        let mut runs: Vec<&WritesFinding> = runs.filter(|run| run.api_servers > 0).collect();
+        let api_servers = runs.iter().map(|run| run.api_servers).max()?;
+        runs.retain(|run| run.api_servers == api_servers);
         let sum = |of: &dyn Fn(&WritesFinding) -> u64| runs.iter().map(|run| of(run)).sum::<u64>();
         // Of runs on different numbers of nodes, heartbeats go with the time of all nodes together.
         let time = |of: &dyn Fn(&WritesFinding) -> f64| {
@@ -176,7 +185,7 @@ impl MeasuredWrites {
             runs: runs.len() as u32,
             seconds: f64::midpoint(own_time.least, own_time.most),
             nodes: runs.iter().map(|run| run.nodes).max()?,
-            api_servers: runs.iter().map(|run| run.api_servers).min()?,
+            api_servers,
             control_planes: runs.iter().map(|run| run.control_planes).max()?,
             all: rate(&|run| run.total() - run.own)?,
             node_status: rate(&|run| run.node_status)?,
@@ -192,8 +201,10 @@ impl MeasuredWrites {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::Counted;
+    use crate::analysis::testing::Run;
+    use crate::analysis::{Counted, analyse};
     use crate::stats::{Between, Seconds};
+    use crate::timeline::{Change, Component, Event, FaultPhase, Ready};
 
     fn quiet(least: f64, most: f64, status: u64, leases: u64) -> WritesFinding {
         let seconds = Between::new(Seconds::from_f64(least), Seconds::from_f64(most));
@@ -229,6 +240,31 @@ mod tests {
         assert_eq!(writes.requests["PUT leases"], 16);
         let unread = WritesFinding { unread: vec!["403".into()], ..WritesFinding::default() };
         assert_eq!(MeasuredWrites::new([unread].iter(), 1000), None);
+    }
+
+    #[test]
+    fn a_run_in_which_an_api_server_was_not_read_lowers_nothing() {
+        let all = WritesFinding { api_servers: 3, ..quiet(9.8, 10.2, 30, 3) };
+        let one_away = WritesFinding { api_servers: 2, ..quiet(9.8, 10.2, 20, 2) };
+        let writes = MeasuredWrites::new([&one_away, &all].into_iter(), 1000).unwrap();
+        assert_eq!(writes, MeasuredWrites::new([&all].into_iter(), 1000).unwrap());
+        assert_eq!((writes.runs, writes.api_servers), (1, 3));
+    }
+
+    #[test]
+    fn only_faults_that_may_stop_heartbeats_say_whether_a_node_becomes_not_ready() {
+        let of = |kind: &str, of: Option<Component>| {
+            let ready = Run::new().node(-9000, Change::Baseline, Ready::True, "KubeletReady");
+            let mut run = ready.fault_phase(0, kind, FaultPhase::Requested, "");
+            if let Event::Fault { component, .. } = &mut run.0.records[1].event {
+                *component = of;
+            }
+            Consequence::of(&analyse(&run.ended(9000).build()))
+        };
+        assert_eq!(of("nodeKill", None), Some(vec![]));
+        assert_eq!(of("kubeletThrottle", None), Some(vec![]));
+        assert_eq!(of("nodeDrain", None), None);
+        assert_eq!(of("componentStop", Some(Component::Scheduler)), None);
     }
 
     #[test]

@@ -95,7 +95,8 @@ pub(super) fn verify(
             let number = number as u32 + 1;
             complain!("run {number} of {all}: {} settings", cell.name);
             let seed = seed.wrapping_add(u64::from(number));
-            match once(&command, cell, shared.as_mut(), seed).await {
+            let more_follow = (number as usize) < all;
+            match once(&command, cell, shared.as_mut(), seed, more_follow).await {
                 Ok(code) => codes.push(code),
                 Err(failure) => codes.push(failure.report()),
             }
@@ -175,6 +176,7 @@ async fn once(
     cell: &mut Cell,
     shared: Option<&mut Shared>,
     seed: u64,
+    more_follow: bool,
 ) -> Result<u8, Failure> {
     let handle = match (shared, &cell.parsed.kind_config) {
         (Some(Shared { spec, handle }), Some(config)) => {
@@ -190,7 +192,9 @@ async fn once(
     };
     let (parsed, env) = (&cell.parsed, command.env);
     let session = Session { parsed, runs_dir: &env.runs_dir, environment: &command.environment };
-    let (code, judged) = command.once(&session, handle, Start::now(seed, None)).await?;
+    let mut start = Start::now(seed, None);
+    start.more_follow = more_follow;
+    let (code, judged) = command.once(&session, handle, start).await?;
     cell.runs.extend(judged);
     Ok(code)
 }

@@ -42,11 +42,9 @@ pub(super) fn changes(before: &Sample, after: &Sample) -> Vec<Change> {
     }
     let mut fields: BTreeMap<String, [Parts<'_>; 2]> = BTreeMap::new();
     for (side, sample) in [before, after].into_iter().enumerate() {
-        for (name, values) in &sample.conditions {
-            if !name.starts_with(SAID_BY_THE_CLUSTER) {
-                let Place { field, part } = place(name);
-                fields.entry(field).or_default()[side].insert(part.unwrap_or_default(), values);
-            }
+        for (name, values) in conditions(sample) {
+            let Place { field, part } = place(name);
+            fields.entry(field).or_default()[side].insert(part.unwrap_or_default(), values);
         }
     }
     let differs = |parts: &[Parts<'_>; 2]| {
@@ -62,9 +60,14 @@ pub(super) fn changes(before: &Sample, after: &Sample) -> Vec<Change> {
     changes
 }
 
+/// What a sample was made of, each thing once.
+fn conditions(sample: &Sample) -> impl Iterator<Item = (&String, &BTreeSet<String>)> {
+    sample.conditions.iter().filter(|(name, _)| !name.starts_with(SAID_BY_THE_CLUSTER))
+}
+
 /// The fields in which the runs of a sample differ among themselves.
 pub(super) fn mixed(sample: &Sample) -> BTreeSet<String> {
-    let mixed = sample.conditions.iter().filter(|(_, values)| values.len() > 1);
+    let mixed = conditions(sample).filter(|(_, values)| values.len() > 1);
     mixed.map(|(name, _)| place(name).field).collect()
 }
 
@@ -161,6 +164,18 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), BTreeSet::from([(*value).to_owned()])));
         Sample { runs: vec!["a".into()], conditions: conditions.collect(), ..Sample::default() }
+    }
+
+    #[test]
+    fn a_setting_that_differs_within_a_sample_is_named_once() {
+        let mut sample = sample(&[
+            ("cluster.kind.tuning.nodeMonitorGracePeriod", "3s"),
+            ("node-monitor-grace-period", "3s"),
+        ]);
+        for values in sample.conditions.values_mut() {
+            values.insert("2s".into());
+        }
+        assert_eq!(mixed(&sample), BTreeSet::from(["node-monitor-grace-period".to_owned()]));
     }
 
     #[test]

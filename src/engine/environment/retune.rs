@@ -166,7 +166,7 @@ fn is_read(handle: &ClusterHandle) -> bool {
 fn words(tuning: &Tuning) -> String {
     let text = |value: Option<Duration>| value.map_or_else(|| "default".into(), format_duration);
     format!(
-        "nodeStatusUpdateFrequency {}, nodeLeaseDuration {}, node-monitor-period {}, node-monitor-grace-period {}",
+        "nodeStatusUpdateFrequency {}, nodeLeaseDurationSeconds {}, node-monitor-period {}, node-monitor-grace-period {}",
         text(tuning.node_status_update_frequency),
         text(tuning.node_lease_duration),
         text(tuning.node_monitor_period),

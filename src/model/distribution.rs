@@ -54,6 +54,14 @@ pub struct Summary {
     pub max: Option<f64>,
 }
 
+impl Summary {
+    /// In which share of the trials it came about; `None`: there were none.
+    pub fn chance(&self) -> Option<f64> {
+        let all = self.n + self.never;
+        (all > 0).then(|| f64::from(self.n) / f64::from(all))
+    }
+}
+
 /// A column of a histogram.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
@@ -185,6 +193,10 @@ mod tests {
         let summary = none.summary();
         assert_eq!((summary.n, summary.never, summary.median, summary.max), (0, 1, None, None));
         assert!(none.bins(1.0).is_empty());
+        assert_eq!(
+            (summary.chance(), Distribution::default().summary().chance()),
+            (Some(0.0), None)
+        );
     }
 
     #[test]

@@ -280,8 +280,7 @@ fn detection(predictions: &Predictions) -> Option<Between> {
 
 /// Of its first fault.
 fn not_ready(predictions: &Predictions) -> Option<f64> {
-    let detection = &predictions.tried().ok()?.first()?.forecast.detection;
-    Some(f64::from(detection.n()) / f64::from((detection.n() + detection.never()).max(1)))
+    predictions.tried().ok()?.first()?.forecast.detection.summary().chance()
 }
 
 impl Document {

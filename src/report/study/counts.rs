@@ -76,9 +76,7 @@ impl Occurrence {
     /// Of each consequence; empty where no run says anything of it.
     pub(super) fn all(runs: &[Vec<Consequence>], detection: Option<&Distribution>) -> Vec<Self> {
         let of = runs.len() as u64;
-        let trials = detection.map(|it| (it.n(), it.n() + it.never()));
-        let predicted = trials.filter(|(_, all)| *all > 0);
-        let predicted = predicted.map(|(seen, all)| f64::from(seen) / f64::from(all));
+        let predicted = detection.and_then(|it| it.summary().chance());
         let one = |what: Consequence| {
             let seen = runs.iter().filter(|run| run.contains(&what)).count() as u64;
             let predicted = predicted.filter(|_| what == Consequence::NotReady);

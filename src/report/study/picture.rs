@@ -305,7 +305,7 @@ impl Distributions {
             (*from, *width) = (*from - wider.max(0.0) / 2.0, width.max(NARROWEST_DENSITY));
         }
         // What seldom comes about at all is low.
-        let part = f64::from(predicted.n) / f64::from((predicted.n + predicted.never).max(1));
+        let part = predicted.chance().unwrap_or_default();
         let highest = columns.iter().map(|column| column.2).fold(0.0, f64::max) / part;
         let mut outline = String::new();
         for (from, width, high) in columns {
@@ -431,7 +431,7 @@ pub(in crate::report) fn share(seen: &Occurrence) -> Drawn {
         (interval(across_of(low), across_of(high), 9.0))
         @if let Some(predicted) = predicted {
             @let at = percent(across_of(predicted));
-            line class="expected" x1=(at) x2=(at) y1="2" y2="28" { title { "predicted: " (format!("{:.1}%", predicted * 100.0)) } }
+            line class="expected" x1=(at) x2=(at) y1="2" y2="28" { title { "predicted: " (super::tables::share(predicted)) } }
         }
     };
     Drawn { height: SHARE, body }
@@ -459,7 +459,7 @@ pub(in crate::report) fn share_axis() -> Drawn {
 
 /// What the bar shows, in words.
 pub(in crate::report) fn share_words(seen: &Occurrence) -> Vec<String> {
-    let predicted = seen.predicted.map(|it| format!("predicted {:.1}%", it * 100.0));
+    let predicted = seen.predicted.map(|it| format!("predicted {}", super::tables::share(it)));
     std::iter::once(super::tables::occurrence(seen)).chain(predicted).collect()
 }
 

@@ -167,16 +167,19 @@ impl Measure {
 
     /// What is predicted of it, in words.
     pub fn predicted_words(self, predicted: &model::Summary) -> String {
-        let model::Summary { n, never, min, median, max, .. } = *predicted;
+        let model::Summary { min, median, max, .. } = *predicted;
         let words = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |it| self.words(it));
         let (least, most) = (words(min), words(max));
         let between = match least == most {
             true => format!("always {least}"),
             false => format!("{least} to {most}, median {}", words(median)),
         };
-        let part = f64::from(n) / f64::from((n + never).max(1));
-        let trials = format!(", in {:.1}% of the trials", part * 100.0);
-        between + if never > 0 { &trials } else { "" }
+        match predicted.chance() {
+            Some(chance) if chance < 1.0 => {
+                format!("{between}, in {:.1}% of the trials", chance * 100.0)
+            }
+            _ => between,
+        }
     }
 
     fn predicted(self, forecast: &FaultForecast) -> Option<&Distribution> {

@@ -241,7 +241,7 @@ pub(super) fn occurrence(seen: &Occurrence) -> String {
     format!("{runs} of {of}: {part} ({} to {})", share(low), share(high))
 }
 
-fn share(part: f64) -> String {
+pub(super) fn share(part: f64) -> String {
     format!("{:.1}%", part * 100.0)
 }
 

@@ -36,7 +36,7 @@ impl<'a> Reading<'a> {
             return Err(why.clone());
         }
         if self.started != later.started {
-            return Err("another process answered the second time".into());
+            return Err("the two readings came from different processes".into());
         }
         let since = |name: &String| self.counts.get(name).copied().unwrap_or_default();
         let grown = later.counts.iter().map(|(name, count)| (name, count.checked_sub(since(name))));
@@ -44,7 +44,7 @@ impl<'a> Reading<'a> {
             .filter(|(_, count)| *count != Some(0))
             .map(|(name, count)| Some((name.clone(), count?)))
             .collect::<Option<_>>()
-            .ok_or_else(|| "its counters went back".to_owned())
+            .ok_or_else(|| "its counters decreased".to_owned())
     }
 
     /// From somewhere in this reading to somewhere in a later one.
@@ -198,7 +198,10 @@ mod tests {
         assert_eq!((writes.api_servers, writes.total(), writes.etcd), (0, 0, None));
         assert_eq!(
             writes.unread,
-            ["API server a: another process answered the second time", "etcd on a: 403 Forbidden"]
+            [
+                "API server a: the two readings came from different processes",
+                "etcd on a: 403 Forbidden"
+            ]
         );
         assert_eq!(found(|run| run), None, "nobody was asked twice");
     }

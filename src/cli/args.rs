@@ -57,7 +57,7 @@ pub(super) enum Command {
     Validate(Validate),
     /// Check whether experiments could run in their cluster; changes nothing
     Preflight(PreflightArgs),
-    /// Print the least ClusterRole and Roles that experiments need
+    /// Print the minimal ClusterRole and Roles that experiments need
     Rbac(Rbac),
     /// Check the failure-detection settings of kind configs or a running cluster
     Lint(Lint),
@@ -267,7 +267,7 @@ pub(super) struct Init {
 /// How long an overdue fault is left to its run.
 pub(super) const UNDO_TIMER_MARGIN: Duration = Duration::from_secs(60);
 
-const HELPER_IMAGE: &str = "Image of the helper pods in a cluster that is not a kind cluster of this machine; it needs sh, nsenter and gzip [env: OUTAGE_HELPER_IMAGE] [default: busybox]";
+const HELPER_IMAGE: &str = "Image of the helper pods in a cluster that is not a kind cluster of this machine; it needs sh, nsenter and gzip [env: OUTAGE_HELPER_IMAGE] [default: docker.io/library/busybox:1.37]";
 const ALLOW_LAST_REPLICA: &str = "Allow node faults that take the last ready replica of a Deployment or StatefulSet outside the experiment";
 const FOR_SERVICE: &str = "Write an experiment for this existing Service (NAMESPACE/NAME) and run it; \
                            EXPERIMENT is then a fault, such as worker-stop";

@@ -150,7 +150,9 @@ impl Document {
             text += &hint.as_ref().map_or(String::new(), |hint| format!("{:25}hint: {hint}\n", ""));
         }
         if let Some(role) = &self.missing_role {
-            text += &format!("\nthe missing rights, to be bound to your user:\n\n{role}");
+            text += &format!(
+                "\nMissing permissions. Have a cluster administrator apply these roles and bind them to your user:\n\n{role}"
+            );
         }
         let count = |level| self.findings.iter().filter(|it| it.level == level).count();
         let (errors, warnings) = (count(Level::Error), count(Level::Warning));
@@ -175,7 +177,7 @@ mod tests {
             level: Level::Error,
             findings: vec![
                 Finding::ok(Check::Version, "Kubernetes v1.34.4"),
-                Finding::error(Check::Rights, "may not list nodes").hint("ask for it"),
+                Finding::error(Check::Rights, "the user cannot list nodes").hint("ask for it"),
             ],
             missing_role: Some("kind: ClusterRole\n".into()),
         };
@@ -184,10 +186,10 @@ mod tests {
             "preflight of worker-stop on context prod
 
   ok       version       Kubernetes v1.34.4
-  error    rights        may not list nodes
+  error    permissions   the user cannot list nodes
                          hint: ask for it
 
-the missing rights, to be bound to your user:
+Missing permissions. Have a cluster administrator apply these roles and bind them to your user:
 
 kind: ClusterRole
 

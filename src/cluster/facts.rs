@@ -228,8 +228,8 @@ fn combine(
         }
         None => {
             warnings.push(
-                "the controller manager's settings cannot be read: they are unknown unless \
-                 --node-monitor-period and --node-monitor-grace-period give them"
+                "the controller manager's settings cannot be read: detection is predicted only with \
+                 --node-monitor-period and --node-monitor-grace-period, or `settings` in the file"
                     .to_owned(),
             );
             (tuning.node_monitor_period, tuning.node_monitor_grace_period) = (None, None);
@@ -336,6 +336,6 @@ mod tests {
         assert_eq!((managed.node_monitor_grace_period, managed.node_monitor_period), (None, None));
         assert!(managed.is_partly_unknown());
         assert_eq!(warnings.len(), 1);
-        assert!(warnings[0].contains("are unknown"), "{warnings:?}");
+        assert!(warnings[0].contains("cannot be read"), "{warnings:?}");
     }
 }

@@ -61,7 +61,9 @@ impl Preflight<'_> {
         };
         let resolved: Result<Parsed, RunError> = objects.await;
         let (parsed, mut found) = match &resolved {
-            Ok(parsed) => (parsed, vec![Finding::ok(Check::Objects, "all that is named is there")]),
+            Ok(parsed) => {
+                (parsed, vec![Finding::ok(Check::Objects, "all referenced objects exist")])
+            }
             Err(error) => (parsed, vec![of_error(Check::Objects, error)]),
         };
         let experiment = &parsed.experiment;
@@ -152,7 +154,7 @@ fn on_hosts(entered: &[&Node], hosts: &[PodHost], image: &str) -> Vec<Finding> {
     let (mut missing, mut findings) = (Vec::new(), Vec::new());
     for PodHost { name, images, pressure } in hosts {
         if let Some(pressure) = pressure {
-            let text = format!("node {name} has {pressure}: its kubelet starts no pod");
+            let text = format!("node {name} has {pressure}: its kubelet admits no new pods");
             findings.push(
                 Finding::error(Check::Helpers, text)
                     .hint(format!("`kubectl describe node {name}` shows what is short")),
@@ -163,13 +165,16 @@ fn on_hosts(entered: &[&Node], hosts: &[PodHost], image: &str) -> Vec<Finding> {
         }
     }
     findings.push(match (missing.is_empty(), entered.is_empty()) {
-        (_, true) => Finding::note(Check::Helpers, "on the nodes of the pods that are chosen"),
+        (_, true) => Finding::note(
+            Check::Helpers,
+            "not checked: their nodes are known only when the run has selected its pods",
+        ),
         (true, _) => Finding::ok(Check::Helpers, format!("every node has the image {image}")),
         (false, _) => Finding::note(
             Check::Helpers,
-            format!("the image {image} is not listed by {}: it is pulled there", few(missing)),
+            format!("image {image} is not present on {}: the kubelet will pull it", few(missing)),
         )
-        .hint("where nodes cannot pull it, name an image that they have with --helper-image"),
+        .hint("if a node cannot pull it, pass --helper-image with an image that it has"),
     });
     findings
 }

@@ -82,7 +82,7 @@ impl Preflight<'_> {
                 Ok(true) => {}
                 Ok(false) => missing.push(right),
                 Err(error) => {
-                    let text = format!("rights cannot be checked: {error}");
+                    let text = format!("cannot be checked: {error}");
                     let findings = vec![Finding::warning(Check::Rights, text)];
                     return PreflightResult { findings, missing: Vec::new() };
                 }
@@ -136,20 +136,23 @@ pub(crate) fn of_error(check: Check, error: &RunError) -> Finding {
 }
 
 fn of_missing(missing: &[Right], count: usize) -> Vec<Finding> {
-    let hint = "`kubectl outage rbac` prints a role with all that the experiment needs";
+    let hint = "`kubectl outage rbac -f FILE` prints the roles that the experiment needs";
     let (optional, needed): (Vec<&Right>, Vec<&Right>) =
         missing.iter().partition(|right| right.without.is_some());
     let mut found = Vec::new();
     if !needed.is_empty() {
-        let text = format!("may not {}", few(needed.iter().map(|right| &right.of)));
+        let text = format!("the user cannot {}", few(needed.iter().map(|right| &right.of)));
         found.push(Finding::error(Check::Rights, text).hint(hint));
     }
     for right in optional {
-        let text = format!("may not {}: {}", right.of, right.without.unwrap_or_default());
+        let text = format!("the user cannot {}: {}", right.of, right.without.unwrap_or_default());
         found.push(Finding::warning(Check::Rights, text).hint(hint));
     }
     if found.is_empty() {
-        found.push(Finding::ok(Check::Rights, format!("all {count} that are needed")));
+        found.push(Finding::ok(
+            Check::Rights,
+            format!("all {count} required permissions are granted"),
+        ));
     }
     found
 }

@@ -41,7 +41,8 @@ struct Nowhere;
 
 impl Nowhere {
     fn away<'a, T>() -> Access<'a, T> {
-        let message = "reach the node: there is no way into it".into();
+        let message =
+            "reach the node: neither its container engine nor its cluster can be reached".into();
         Box::pin(async { Err(AccessError { kind: AccessErrorKind::Down, message, hint: None }) })
     }
 }

@@ -173,7 +173,7 @@ impl NodeReboot {
     async fn reboot_itself(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
         let before = boot(context).await?;
         let (script, what) = if self.hard {
-            (HARD, "sysrq b (the kernel reboots at once)")
+            (HARD, "sysrq b (the kernel reboots immediately)")
         } else {
             (ORDERLY, ORDERLY)
         };
@@ -212,7 +212,7 @@ impl NodeReboot {
                 Ok(Ok(now)) if now.id != before.id => {
                     let (Boot { id, at }, was) = (now, &before.id);
                     let seen = format!(
-                        "it has rebooted: boot {id}, since {at} by its own clock; before, boot {was}"
+                        "the node rebooted: boot ID {was} before, {id} after, up since {at} by its own clock"
                     );
                     context.report(FaultPhase::Confirmed, seen);
                     return Ok(());
@@ -224,7 +224,7 @@ impl NodeReboot {
             if silent >= SILENT_LOOKS {
                 let last = format_seconds(answered - asked);
                 let seen = format!(
-                    "no command runs in it any more, the last did {last} after the request (boot {})",
+                    "the node stopped answering; its last answer came {last} after the request (boot ID {})",
                     before.id
                 );
                 context.report(FaultPhase::Confirmed, seen);
@@ -415,7 +415,7 @@ mod tests {
             result.unwrap();
             let confirmed = said.iter().find(|(phase, _)| *phase == FaultPhase::Confirmed).unwrap();
             assert!(
-                confirmed.1.starts_with("no command runs in it any more, the last"),
+                confirmed.1.starts_with("the node stopped answering; its last answer"),
                 "{said:?}"
             );
             assert!(confirmed.1.ends_with("(boot a-3)"), "{said:?}");
@@ -430,7 +430,7 @@ mod tests {
     async fn a_reboot_that_was_too_fast_to_be_seen_is_told_by_the_boot_id() {
         let (said, result) = rebooted(false, 1).await;
         result.unwrap();
-        let seen = "it has rebooted: boot b-9, since 2026-11-30T12:00:00Z by its own clock; before, boot a-3";
+        let seen = "the node rebooted: boot ID a-3 before, b-9 after, up since 2026-11-30T12:00:00Z by its own clock";
         assert!(said.contains(&(FaultPhase::Confirmed, seen.to_owned())), "{said:?}");
     }
 

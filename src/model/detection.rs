@@ -186,8 +186,8 @@ pub enum Unpredictable {
     )]
     Flapping { interval: Seconds, grace: Seconds },
     #[error(
-        "the controller manager's settings cannot be read: --node-monitor-period and \
-         --node-monitor-grace-period give them"
+        "the controller manager's settings cannot be read: pass --node-monitor-period and \
+         --node-monitor-grace-period"
     )]
     Unread,
     #[error("the monitor period is zero")]

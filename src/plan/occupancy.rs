@@ -44,7 +44,7 @@ impl Occupancy {
     ) -> BTreeMap<String, Refusal> {
         let loss = |node: &'n str| {
             let (message, hint) = Excess::join(&self.excess(limits, &[node]))?;
-            let refusal = Refusal::new(format!("must not be lost: {message}")).hint(hint);
+            let refusal = Refusal::new(format!("is excluded: {message}")).hint(hint);
             Some((node.to_owned(), refusal))
         };
         nodes.into_iter().filter_map(loss).collect()

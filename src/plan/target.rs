@@ -176,8 +176,8 @@ pub(crate) fn probe_host<'a>(
     allowed.retain(|node| !node.api_only && node.foreign_system().is_none());
     if allowed.is_empty() {
         return Err(Refusal::new(format!(
-            "a probe can only run on a Linux node that can be entered, and none of the nodes that \
-             match is one: {matching}"
+            "no matching node can run a probe: it needs Linux, and this program must be able to run \
+             commands there: {matching}"
         )));
     }
     let risk = |node: &Node| {
@@ -301,9 +301,8 @@ pub(crate) mod tests {
     #[test]
     fn a_node_that_must_not_be_lost_is_left_out_and_named_if_it_is_the_last() {
         let mut nodes = nodes();
-        let why = Refusal::new(
-            "must not be lost: the only ready replica of Deployment shop/db would be lost",
-        );
+        let why =
+            Refusal::new("is excluded: the only ready replica of Deployment shop/db would be lost");
         let losses = [("w1".to_string(), why.hint("pass --allow-last-replica"))].into();
         let excluded = Excluded { losses: Some(&losses), ..Excluded::default() };
         let choose = |nodes: &[Node]| {
@@ -316,7 +315,7 @@ pub(crate) mod tests {
         let refused = choose(&nodes).unwrap_err();
         assert_eq!(
             refused.message,
-            "no node that matches the target may be hit: w1 must not be lost: the only ready replica of \
+            "no node that matches the target may be hit: w1 is excluded: the only ready replica of \
              Deployment shop/db would be lost, w2 is protected by its annotation outage.dev/protected"
         );
         assert!(refused.hint.is_some());

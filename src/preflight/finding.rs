@@ -28,7 +28,7 @@ impl Check {
             Check::Cluster => "cluster",
             Check::Version => "version",
             Check::Nodes => "nodes",
-            Check::Rights => "rights",
+            Check::Rights => "permissions",
             Check::Leftovers => "leftovers",
             Check::Settings => "settings",
             Check::Heartbeats => "heartbeats",

@@ -31,7 +31,7 @@ pub(crate) fn version(kubernetes: &str) -> Finding {
     match minor_version(kubernetes) {
         None => Finding::warning(
             Check::Version,
-            format!("the version {kubernetes:?} of the API server is not understood"),
+            format!("cannot parse the API server's version {kubernetes:?}"),
         ),
         Some(minor) if minor < *oldest => than("older", oldest),
         Some(minor) if minor > *newest => than("newer", newest),
@@ -65,7 +65,7 @@ pub(crate) fn quorum(nodes: &[Node]) -> Option<Finding> {
             Check::Quorum,
             format!("only {ready} of {planes} are Ready: etcd has no quorum"),
         )
-        .hint("bring the control plane back before an experiment"),
+        .hint("`kubectl get nodes -l node-role.kubernetes.io/control-plane` shows which are not Ready"),
         (_, Some(0)) => Finding::warning(
             Check::Quorum,
             format!("{ready} of {planes} are Ready: etcd cannot lose another member"),
@@ -109,8 +109,8 @@ const LATE: SignedDuration = SignedDuration::from_secs(40);
 
 /// What heartbeats say of the clocks of their nodes.
 pub(crate) fn clocks(ages: &BTreeMap<String, SignedDuration>) -> Finding {
-    const EXACT: &str = "a run measures the clocks of the nodes that its probes run on, and every \
-         time says how exact it is; chrony or systemd-timesyncd keeps clocks together";
+    const EXACT: &str = "`timedatectl` on the node shows whether its clock is synchronized; \
+         `kubectl describe leases -n kube-node-lease` shows each Renew Time";
     let wrong = ages.iter().filter_map(|(node, age)| {
         let off = format!("{:.1}s", age.abs().as_secs_f64());
         match age {
@@ -126,16 +126,13 @@ pub(crate) fn clocks(ages: &BTreeMap<String, SignedDuration>) -> Finding {
         return Finding::warning(Check::Clocks, few(wrong)).hint(EXACT);
     }
     let oldest = ages.values().max().map_or(0.0, SignedDuration::as_secs_f64);
-    Finding::ok(
-        Check::Clocks,
-        format!("none is ahead; the oldest heartbeat is of {oldest:.1}s ago"),
-    )
+    Finding::ok(Check::Clocks, format!("none is ahead; the oldest heartbeat is {oldest:.1}s old"))
 }
 
 /// Whether the cluster has the settings that an experiment's claims are about.
 pub(crate) fn claims(claimed: &Tuning, facts: &ClusterFacts) -> Option<Finding> {
     let other = facts.other_settings(claimed)?;
-    let text = format!("the experiment's claims stay open: {other}");
+    let text = format!("the experiment's claims do not apply here, and stay open: {other}");
     Some(Finding::warning(Check::Settings, text).hint(
         "claims are decided on the kind cluster that the experiment names: run it without --context",
     ))
@@ -168,7 +165,7 @@ mod tests {
             clocks(&ages.iter().map(age).collect())
         };
         let fine = found(&[("a", 9_800), ("b", -100)]);
-        assert_eq!(fine.message, "none is ahead; the oldest heartbeat is of 9.8s ago");
+        assert_eq!(fine.message, "none is ahead; the oldest heartbeat is 9.8s old");
         let wrong = found(&[("a", 90_000), ("b", -3_000)]);
         assert_eq!(wrong.level, Level::Warning);
         assert_eq!(

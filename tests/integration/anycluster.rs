@@ -118,7 +118,7 @@ pub(crate) fn the_printed_role_is_enough() {
     kubectl(&["apply", "-f", &role.to_string_lossy()]);
     let mut preflight = arguments.clone();
     preflight[0] = "preflight";
-    cluster.run(&preflight).exits(0).prints("ok       rights");
+    cluster.run(&preflight).exits(0).prints("ok       permissions");
     judged(&cluster.run(&arguments));
     kubectl(&["delete", "-f", &role.to_string_lossy()]);
     kubectl(&["delete", "namespace", NAMESPACE]);

@@ -182,7 +182,7 @@ fn a_role_has_what_an_experiment_needs() {
 fn a_preflight_says_what_stands_in_the_way() {
     let home = Home::new();
     let model = home.run(&["preflight", "worker-stop-fast", "--cluster", "embedded"]);
-    model.exits(0).prints("ok       version").prints("ok       rights").prints("\nready, ");
+    model.exits(0).prints("ok       version").prints("ok       permissions").prints("\nready, ");
     let away = home.run(&["preflight", "worker-stop-fast", "--context", "nowhere", "-o", "json"]);
     away.exits(4).prints("\"outage.preflight/v1\"").prints("\"check\": \"cluster\"");
     away.prints("\"level\": \"error\"").prints("no kubeconfig");

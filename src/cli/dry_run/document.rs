@@ -257,8 +257,8 @@ impl Helpers {
         let of_pods = of_pods.then(|| "the nodes of the pods that are chosen".to_owned());
         let on: Vec<String> = nodes.iter().cloned().chain(of_pods).collect();
         format!(
-            "a privileged pod on each node that is entered, in the run's own namespace: {} (image \
-             {image}, pulled where it is missing)",
+            "a privileged pod on each node where commands run, in the run's own namespace: {} (image \
+             {image}, pulled if not present)",
             few(on)
         )
     }

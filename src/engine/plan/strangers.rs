@@ -35,7 +35,7 @@ impl Strangers<'_> {
         }
         let found = cluster.ready_pods().await.map_err(|error| {
             RunError::refused("cannot check what else a fault would hit").because(&error).hint(
-                "`kubectl outage rbac` prints the rights that are needed; to run without this \
+                "`kubectl outage rbac -f FILE` prints the roles that are needed; to run without this \
                  check, set `blastRadius: {lastReplica: true, exceedDisruptionBudgets: true}`",
             )
         })?;

@@ -190,7 +190,7 @@ impl Tools {
     async fn works(&self, undo: &fault::Undo) -> Result<String, RunError> {
         if undo.is_by_command() && self.way().is_err() {
             return Ok(
-                "its commands say so; the cluster cannot be reached to check the node".into()
+                "`confirmUndone` succeeded; the node was not checked, because the cluster cannot be reached".into()
             );
         }
         let runs = match fault::stays_up(undo, self.way()?).await {

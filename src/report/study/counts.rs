@@ -12,7 +12,7 @@ use crate::model::Distribution;
 use crate::stats::{Interval, interval_of_count, interval_of_share};
 use crate::timeline::Impact;
 
-/// What may follow when a node is taken for dead, rightly or not.
+/// What may follow when a node is considered dead, rightly or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]

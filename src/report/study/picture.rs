@@ -387,7 +387,7 @@ fn anchor(at: f64) -> &'static str {
 pub(in crate::report) fn how_to_read_cost(report: &StudyReport) -> String {
     let measured = match report.cells.iter().any(|cell| cell.measured_writes.is_some()) {
         true => {
-            "The numbers stand at the cost that the model predicts; a line across shows what was measured, from end to end of its 95% interval."
+            "Each number is at the predicted cost; the horizontal line is the 95% interval of the measured cost."
         }
         false => "The cost is predicted by the model; it was not measured.",
     };

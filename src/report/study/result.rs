@@ -84,7 +84,7 @@ pub struct CellReport {
     /// Whether the measured detection is of the predicted distribution; `None`: it was measured in
     /// fewer than 8 runs, or nothing is predicted.
     pub detection_agrees: Option<Agreement>,
-    /// In how many runs the node was taken for dead, and what followed; empty: no fault hit a node whose
+    /// In how many runs the node was considered dead, and what followed; empty: no fault hit a node whose
     /// state is known.
     #[serde(default)]
     pub occurrences: Vec<Occurrence>,

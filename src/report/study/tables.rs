@@ -272,8 +272,8 @@ pub(in crate::report) fn writes(report: &StudyReport) -> Option<Table> {
     let mut columns =
         header(&["CELL", "COUNTED", "ALL (95%)", "NODE STATUS", "NODE LEASES", "OTHER", "ETCD"]);
     columns.extend([format!("HEARTBEATS, {nodes} (95%)"), "PREDICTED".into()]);
-    let title = "Writes a second, measured in the quiet time before each fault; and heartbeats \
-                 extrapolated, beside the prediction";
+    let title = "Writes per second, measured before each fault; heartbeats extrapolated and predicted \
+                 for the study's number of nodes";
     (!rows.is_empty()).then(|| Table { title: title.into(), header: columns, rows })
 }
 
@@ -324,7 +324,9 @@ fn writes_notes(report: &StudyReport) -> Vec<String> {
 fn servers(writes: &MeasuredWrites) -> String {
     let MeasuredWrites { api_servers, control_planes, .. } = *writes;
     match (api_servers, control_planes) {
-        (some, all) if some < all => format!("{some} of {all} API servers (too few writes)"),
+        (some, all) if some < all => {
+            format!("{some} of {all} API servers (the others' writes are missing)")
+        }
         (one, 0) if one < 2 => "the API server that answers at the cluster's address".to_owned(),
         (1, _) => "the API server".to_owned(),
         (all, _) => format!("all {all} API servers, added up"),

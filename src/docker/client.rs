@@ -33,7 +33,7 @@ struct About {
 }
 
 /// How the engine's clock stands to ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EngineClock {
     /// The engine's wall clock less ours, now.
     pub offset: jiff::SignedDuration,

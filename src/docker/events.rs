@@ -102,19 +102,22 @@ impl Follower {
     /// The engine's time is asked for first: the stream is opened from then on, so that nothing
     /// falls between.
     async fn connect(&mut self) {
-        let engine = match self.docker.clock().await {
-            Ok(clock) => {
-                jiff::Timestamp::now() + clock.map_or(jiff::SignedDuration::ZERO, |c| c.offset)
-            }
+        let clock = match self.docker.clock().await {
+            Ok(clock) => clock.unwrap_or_default(),
             Err(error) => {
                 self.lose(Moment::now(), error.to_string());
                 tokio::time::sleep(RETRY).await;
                 return;
             }
         };
-        let now_ns = i64::try_from(engine.as_nanosecond()).unwrap_or(i64::MAX);
-        let from_ns = self.last_ns.map_or(now_ns, |last| last - OVERLAP_NS);
-        self.last_ns.get_or_insert(now_ns);
+        let nanoseconds =
+            |at: jiff::Timestamp| i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX);
+        let engine = jiff::Timestamp::now() + clock.offset;
+        let now_ns = nanoseconds(engine);
+        // An estimate that is late would leave out what happens next.
+        let earliest_ns = nanoseconds(engine - clock.uncertainty);
+        let from_ns = self.last_ns.map_or(earliest_ns, |last| last - OVERLAP_NS);
+        self.last_ns.get_or_insert(earliest_ns);
         let options = EventsOptions {
             since: Some(format!(
                 "{}.{:09}",

@@ -418,7 +418,7 @@ mod tests {
                 confirmed.1.starts_with("the node stopped answering; its last answer"),
                 "{said:?}"
             );
-            assert!(confirmed.1.ends_with("(boot a-3)"), "{said:?}");
+            assert!(confirmed.1.ends_with("(boot ID a-3)"), "{said:?}");
             let back = "the node runs: boot b-9, since 2026-11-30T12:00:00Z by its own clock";
             assert_eq!(said.last().unwrap(), &(FaultPhase::Reverted, back.to_owned()));
             let returned = said.iter().any(|(phase, _)| *phase == FaultPhase::Returned);

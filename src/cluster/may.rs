@@ -1,7 +1,7 @@
 //! What the user of this connection may do, as the API server says it.
 
 use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+    NonResourceAttributes, ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::api::{Api, PostParams};
 
@@ -13,7 +13,7 @@ use super::error::ClusterError;
 pub(crate) struct AccessRequest<'a> {
     pub verb: &'a str,
     pub group: &'a str,
-    /// With its subresource: `pods/eviction`.
+    /// With its subresource: `pods/eviction`; or a path of the server: `/metrics`.
     pub resource: &'a str,
     /// `None`: in all namespaces.
     pub namespace: Option<&'a str>,
@@ -21,30 +21,42 @@ pub(crate) struct AccessRequest<'a> {
     pub name: Option<&'a str>,
 }
 
+impl AccessRequest<'_> {
+    fn attributes(&self) -> ResourceAttributes {
+        let (resource, subresource) = match self.resource.split_once('/') {
+            Some((resource, sub)) => (resource, Some(sub.to_owned())),
+            None => (self.resource, None),
+        };
+        ResourceAttributes {
+            group: Some(self.group.to_owned()),
+            resource: Some(resource.to_owned()),
+            subresource,
+            verb: Some(self.verb.to_owned()),
+            namespace: self.namespace.map(str::to_owned),
+            name: self.name.map(str::to_owned),
+            ..ResourceAttributes::default()
+        }
+    }
+}
+
 impl Cluster {
     /// Whether the user may do it (a SelfSubjectAccessReview, which every authenticated user may
     /// ask for).
     pub(crate) async fn may(&self, request: AccessRequest<'_>) -> Result<bool, ClusterError> {
-        let (resource, subresource) = match request.resource.split_once('/') {
-            Some((resource, sub)) => (resource, Some(sub.to_owned())),
-            None => (request.resource, None),
-        };
-        let attributes = ResourceAttributes {
-            group: Some(request.group.to_owned()),
-            resource: Some(resource.to_owned()),
-            subresource,
-            verb: Some(request.verb.to_owned()),
-            namespace: request.namespace.map(str::to_owned),
-            name: request.name.map(str::to_owned),
-            ..ResourceAttributes::default()
-        };
-        let review = SelfSubjectAccessReview {
-            spec: SelfSubjectAccessReviewSpec {
-                resource_attributes: Some(attributes),
+        let spec = match request.resource.starts_with('/') {
+            true => SelfSubjectAccessReviewSpec {
+                non_resource_attributes: Some(NonResourceAttributes {
+                    path: Some(request.resource.to_owned()),
+                    verb: Some(request.verb.to_owned()),
+                }),
                 ..SelfSubjectAccessReviewSpec::default()
             },
-            ..SelfSubjectAccessReview::default()
+            false => SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(request.attributes()),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
         };
+        let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
         let api: Api<SelfSubjectAccessReview> = Api::all(self.client());
         let params = PostParams::default();
         let answer = self.call("review the user's rights", api.create(&params, &review));
@@ -65,7 +77,9 @@ mod tests {
         let cluster = Cluster::of_service(|request: http::Request<Body>| async move {
             let asked: Value = serde_json::from_slice(&request.into_body().collect_bytes().await?)?;
             let of = &asked["spec"]["resourceAttributes"];
-            let allowed = of["resource"] == "pods" && of["subresource"] == "eviction";
+            let path = &asked["spec"]["nonResourceAttributes"];
+            let allowed = of["resource"] == "pods" && of["subresource"] == "eviction"
+                || of.is_null() && *path == json!({"path": "/metrics", "verb": "create"});
             let answer = json!({"metadata": {}, "spec": {}, "status": {"allowed": allowed}});
             Ok(Response::builder().body(Body::from(answer.to_string().into_bytes()))?)
         });
@@ -78,5 +92,6 @@ mod tests {
         };
         assert!(cluster.may(request("pods/eviction")).await.unwrap());
         assert!(!cluster.may(request("pods")).await.unwrap());
+        assert!(cluster.may(request("/metrics")).await.unwrap());
     }
 }

@@ -28,6 +28,9 @@ use crate::plan::{
 };
 use crate::timeline::{Event, FaultPhase, Moment, NodeRole, Ready, few, format_seconds};
 
+/// A fault must not be late because the API is away.
+const LOOK: Duration = Duration::from_secs(3);
+
 /// The state in which the method began, and when its last fault was over.
 pub(super) struct MethodEnd {
     pub before: Live,
@@ -252,8 +255,9 @@ impl<'a, W: Backend> Method<'a, W> {
             return Ok(planned.into_iter().map(|undo| PlannedFault { on: None, undo }).collect());
         }
         // While the API is away, what was there before is what there is.
-        if !self.is_untouched()
-            && let Ok(now) = self.backend.occupancy().await
+        if fault.may_lose_pods()
+            && !self.is_untouched()
+            && let Ok(Ok(now)) = tokio::time::timeout(LOOK, self.backend.occupancy()).await
         {
             self.occupancy.replace(now);
         }

@@ -35,13 +35,23 @@ spec:
   blastRadius: {namespaces: [shop]}
 ";
 
-/// A request as RBAC names it. `None`: it is not about a resource, and every user may make it.
+/// A request as RBAC names it. `None`: it asks for the API's version or kinds, as every user may.
 fn operation(request: &http::request::Parts) -> Option<Operation> {
     let (path, query) = (request.uri.path(), request.uri.query().unwrap_or_default());
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let (group, rest) = match &parts[..] {
         ["api", _, rest @ ..] => ("", rest),
         ["apis", group, _, rest @ ..] => (*group, rest),
+        ["metrics"] => {
+            let (resource, verb) = (path.to_owned(), "get".to_owned());
+            return Some(Operation {
+                namespace: None,
+                group: String::new(),
+                resource,
+                name: None,
+                verb,
+            });
+        }
         _ => return None,
     };
     let (namespace, rest) = match rest {

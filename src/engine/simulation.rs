@@ -337,6 +337,16 @@ async fn faults_overlap_and_each_ends_in_its_own_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fault_does_not_wait_for_an_api_that_is_away() {
+    let mut backend = FakeBackend::new(None);
+    backend.no_occupancy = true;
+    let run = simulate_method(overlapping(10), backend, None, 1);
+    let run = tokio::time::timeout(Duration::from_secs(600), run).await.expect("it ends");
+    assert!(run.end.stop.is_none(), "{:?}", run.end);
+    run.assert_nothing_is_lost("nobody says what is on the nodes");
+}
+
+#[tokio::test(start_paused = true)]
 async fn overlapping_faults_are_undone_whatever_goes_wrong() {
     let backend = || FakeBackend::new(None);
     let calls = simulate_method(overlapping(10), backend(), None, 1)

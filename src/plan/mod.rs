@@ -31,6 +31,7 @@ pub(crate) use occupancy::{LossLimit, Occupancy, PodGroup};
 pub(crate) use refusal::Refusal;
 pub(crate) use selector::{candidates, count_on, describe, who_leads};
 pub(crate) use step::StepContext;
+use target::Excluded;
 pub(crate) use target::{placement_node, probe_host};
 
 use crate::experiment::{
@@ -315,12 +316,9 @@ fn possible<'a>(
         Some(leader) => nodes.iter().filter(|node| node.name == *leader).collect(),
         None => candidates(nodes, target, &Endpoints::new()),
     };
-    possible.retain(|node| (fault.needs_api_only() || !node.api_only) && !node.protected);
-    if fault.may_lose_pods() {
-        let names = nodes.iter().map(|node| node.name.as_str());
-        let losses = known.occupancy.losses(limits, names);
-        possible.retain(|node| !losses.contains_key(&node.name));
-    }
+    let losses = known.losses(fault, limits, nodes);
+    let excluded = Excluded::by(fault, losses.as_ref());
+    possible.retain(|node| excluded.why(node).is_none());
     possible
 }
 

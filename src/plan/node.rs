@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::occupancy::Occupancy;
+use super::refusal::Refusal;
+use crate::experiment::{BlastRadius, Fault};
 use crate::fault::NodeFacts;
 use crate::timeline::{Component, Endpoint, NodeRole};
 
@@ -69,4 +71,17 @@ pub(crate) struct Known {
     pub hit: Vec<String>,
     /// Nodes under the fault of a step, by the step's name.
     pub under: BTreeMap<String, Vec<String>>,
+}
+
+impl Known {
+    /// Why a fault must not take these nodes, where it must not; `None`: it takes no pods.
+    pub(super) fn losses(
+        &self,
+        fault: &Fault,
+        limits: &BlastRadius,
+        nodes: &[Node],
+    ) -> Option<BTreeMap<String, Refusal>> {
+        let names = nodes.iter().map(|node| node.name.as_str());
+        fault.may_lose_pods().then(|| self.occupancy.losses(limits, names))
+    }
 }

@@ -54,11 +54,14 @@ impl Occupancy {
 impl PodGroup {
     fn excess(&self, limits: &BlastRadius, nodes: &[&str]) -> Option<Excess> {
         let lost: u32 = nodes.iter().filter_map(|node| self.ready.get(*node)).sum();
+        if lost == 0 {
+            return None;
+        }
         let name = &self.name;
         let (message, field) = match self.limit {
             LossLimit::AllButOne => {
                 let all: u32 = self.ready.values().sum();
-                if limits.last_replica || lost == 0 || lost < all {
+                if limits.last_replica || lost < all {
                     return None;
                 }
                 let replicas = match all {

@@ -30,13 +30,9 @@ impl<'a> StepContext<'_, 'a> {
             return self.has_placement_node(fault).map(|()| Vec::new());
         };
         let hosts = if fault.takes_node() { self.known.hosts.as_slice() } else { &[] };
-        let (busy, api_only) = (self.busy(fault), !fault.needs_api_only());
         let limits = &self.experiment.blast_radius;
-        let names = self.nodes.iter().map(|node| node.name.as_str());
-        let losses = self.known.occupancy.losses(limits, names);
-        let losses = fault.may_lose_pods().then_some(&losses);
-        let enters = fault.enters_node();
-        let excluded = Excluded { hosts, busy: &busy, api_only, enters, losses };
+        let (busy, losses) = (self.busy(fault), self.known.losses(fault, limits, self.nodes));
+        let excluded = Excluded { hosts, busy: &busy, ..Excluded::by(fault, losses.as_ref()) };
         let known = Known { under: self.under(), ..self.known.clone() };
         let targets = choose(self.nodes, selector, &known, excluded, seed)?;
         let new = targets.iter().map(|node| ActiveFault { node, fault, step: None });

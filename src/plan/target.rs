@@ -6,7 +6,7 @@ use super::node::{Endpoints, Known, Node};
 use super::pool::Pool;
 use super::refusal::Refusal;
 use super::selector::{candidates, count_on, names, nothing_matches};
-use crate::experiment::NodeSelector;
+use crate::experiment::{Fault, NodeSelector};
 use crate::stats::Random;
 use crate::timeline::{NodeRole, few};
 
@@ -28,9 +28,15 @@ pub(crate) struct Excluded<'a> {
     pub losses: Option<&'a BTreeMap<String, Refusal>>,
 }
 
-impl Excluded<'_> {
+impl<'a> Excluded<'a> {
+    /// What a fault must never hit, whatever else is under way. `losses` is what it must not take.
+    pub(super) fn by(fault: &Fault, losses: Option<&'a BTreeMap<String, Refusal>>) -> Self {
+        let (api_only, enters) = (!fault.needs_api_only(), fault.enters_node());
+        Self { api_only, enters, losses, ..Self::default() }
+    }
+
     /// Why a node must not be hit, and what would help.
-    fn why(&self, node: &Node) -> Option<Refusal> {
+    pub(super) fn why(&self, node: &Node) -> Option<Refusal> {
         const HOST: &str =
             "a probe on a targeted node would measure itself: run it `from` another node";
         const LINUX: &str =

@@ -232,3 +232,25 @@ fn without_a_control_plane_a_probe_runs_where_the_fault_is_not_needed() {
     };
     assert_eq!([host(0), host(1)].map(|name| name.starts_with('w')), [true, false]);
 }
+
+#[test]
+fn a_node_of_another_system_is_not_among_those_that_a_fault_inside_may_hit() {
+    let mut nodes = cluster(1, 3);
+    nodes[1].labels.insert("kubernetes.io/os".into(), "windows".into());
+    let may_hit = |fault_on: Fault| {
+        let method = vec![fault(fault_on, Vec::new())];
+        let experiment = Experiment { method, probes: Vec::new(), ..experiment() };
+        let planned = plan(Request {
+            experiment: &experiment,
+            nodes: Nodes::Running(&nodes),
+            known: Known::default(),
+            seed: None,
+            undo_timer_margin: Duration::ZERO,
+        });
+        let candidates = planned.steps[0].candidates.iter();
+        candidates.map(|node| node.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(may_hit(Fault::KubeletStop { target: role(NodeRole::Worker) }), ["w2", "w3"]);
+    let drain = Fault::NodeDrain { target: role(NodeRole::Worker), options: Default::default() };
+    assert_eq!(may_hit(drain), ["w1", "w2", "w3"], "a drain needs the API only");
+}

@@ -24,7 +24,7 @@ pub(crate) struct Operation {
     pub namespace: Option<String>,
     /// Empty: the core group.
     pub group: String,
-    /// With its subresource: `pods/eviction`.
+    /// With its subresource: `pods/eviction`. A path of the server is one as it is: `/metrics`.
     pub resource: String,
     /// The one object; `None`: any.
     pub name: Option<String>,
@@ -84,6 +84,7 @@ const CLUSTER: &[Row] = &[
     row("", "nodes", "list watch"),
     row("", "nodes/proxy", "get").or("the settings of the kubelets are unknown"),
     row("", "namespaces", "list").or("what earlier runs left behind is not looked for"),
+    row("", "/metrics", "get").or("the API servers' writes are not counted"),
 ];
 /// The same in these namespaces.
 const SYSTEM: &[(&str, Row)] = &[
@@ -119,11 +120,11 @@ const WORKLOAD: &[Row] = &[
     row("batch", "jobs", "list"),
     row("", "services", "list"),
 ];
-/// What else is on a node that a fault hits, and whether it may be lost.
-const ON_NODES: &[Row] = &[
-    row("", "pods", "list").or("what else a fault hits is unknown"),
-    row("policy", "poddisruptionbudgets", "list").or("what else a fault hits is unknown"),
-];
+/// What else is on a node that a fault hits.
+const ON_NODES: &[Row] = &[row("", "pods", "list").or("what else a fault hits is unknown")];
+/// Whether that may be lost: a run is refused where nobody can tell.
+const MAY_BE_LOST: &[Row] =
+    &[row("", "pods", "list"), row("policy", "poddisruptionbudgets", "list")];
 /// A helper pod is started on a node, and commands run through it. Exec is asked for with `get`, and
 /// checked as `create`, too, from Kubernetes 1.35.
 const HELPER_PODS: &[Row] = &[
@@ -188,15 +189,16 @@ impl Rights {
         *known = known.and(without);
     }
 
-    /// Each right once: what another one covers is left out.
+    /// Each right once: what another one covers is left out. What is needed stays beside an optional
+    /// one, which need not be granted.
     fn least(self) -> Vec<Right> {
         let all: Vec<(Operation, Option<&'static str>)> = self.0.into_iter().collect();
-        let covered = |one: &Operation| all.iter().any(|(it, _)| it != one && it.covers(one));
-        let kept = all.iter().filter(|(one, _)| !covered(one)).map(|(one, without)| {
-            let needed = all.iter().any(|(it, without)| one.covers(it) && without.is_none());
-            Right { of: one.clone(), without: if needed { None } else { *without } }
-        });
-        kept.collect()
+        let covered = |one: &Operation, is_optional: bool| {
+            let mut others = all.iter().filter(|(it, _)| it != one);
+            others.any(|(it, without)| it.covers(one) && (is_optional || without.is_none()))
+        };
+        let kept = all.iter().filter(|(one, without)| !covered(one, without.is_some()));
+        kept.map(|(one, without)| Right { of: one.clone(), without: *without }).collect()
     }
 }
 
@@ -251,7 +253,8 @@ fn of_experiment(experiment: &Experiment, workload: &Manifest, rights: &mut Righ
         of_fault(fault, experiment, rights);
     }
     if experiment.expect.contains(&Expectation::ObjectsKept) {
-        rights.add_one(None, ("*", "*"), None, "list", None);
+        let unread = "`objectsKept` is inconclusive if a kind cannot be listed";
+        rights.add_one(None, ("*", "*"), None, "list", Some(unread));
     }
 }
 
@@ -353,6 +356,9 @@ fn of_fault(fault: &Fault, experiment: &Experiment, rights: &mut Rights) {
         }
         _ => {}
     }
+    if fault.may_lose_pods() && !experiment.blast_radius.allows_any_loss() {
+        rights.add(None, MAY_BE_LOST);
+    }
 }
 
 fn change_node(name: Option<&str>, rights: &mut Rights) {
@@ -423,12 +429,42 @@ mod tests {
             !deleted.contains(&"watch pods in namespace shop".to_owned()),
             "watched everywhere"
         );
-        let mut rights = Rights::default();
-        rights.add(Some("shop"), &[row("", "pods", "list")]);
-        rights.add(None, &[row("", "pods", "list").or("nothing")]);
-        let least = rights.least();
-        assert_eq!(least.len(), 1);
-        assert_eq!(least[0].without, None, "it is needed in one namespace");
+        let least = |everywhere: Row, shop: Row| {
+            let mut rights = Rights::default();
+            rights.add(None, &[everywhere]);
+            rights.add(Some("shop"), &[shop]);
+            let kept = rights.least().into_iter();
+            kept.map(|right| (right.of.namespace, right.without)).collect::<Vec<_>>()
+        };
+        let (needed, optional) = (row("", "pods", "list"), row("", "pods", "list").or("x"));
+        let shop = Some("shop".to_owned());
+        assert_eq!(least(optional, needed), [(None, Some("x")), (shop, None)]);
+        assert_eq!(least(needed, optional), [(None, None)]);
+        assert_eq!(least(needed, needed), [(None, None)]);
+        assert_eq!(least(optional, optional), [(None, Some("x"))]);
+    }
+
+    #[test]
+    fn an_optional_right_stays_optional() {
+        let of = |spec: &str| -> BTreeMap<String, Option<&str>> {
+            let text = format!(
+                "apiVersion: outage/v1alpha1\nkind: Experiment\nmetadata: {{name: a}}\nspec:\n  \
+                 probes: [{{name: web, tcp: {{address: 'a:80'}}, from: host}}]\n  \
+                 method: [{{fault: {{kubeletStop: {{target: {{role: worker}}}}}}, for: 1s}}]\n  {spec}\n"
+            );
+            let parsed = parse(Source::from_text("x.yaml", &text, "."));
+            let parsed = parsed.unwrap_or_else(|problems| panic!("{problems}"));
+            let rights = super::of([(&parsed.experiment, &parsed.workload)], WayIn::Engine);
+            rights.into_iter().map(|it| (it.of.to_string(), it.without)).collect()
+        };
+        let budgets = "list poddisruptionbudgets.policy";
+        let rights = of("expect: [{objectsKept: {}}]");
+        assert!(rights["list *.*"].is_some(), "a kind that cannot be listed is reported");
+        assert_eq!(rights["list nodes"], None, "it is needed all the same");
+        assert_eq!(rights[budgets], None, "a run that cannot read them is refused");
+        assert!(rights["get /metrics"].is_some());
+        let any = of("blastRadius: {lastReplica: true, exceedDisruptionBudgets: true}");
+        assert_eq!(any.get(budgets), None, "they are not read");
     }
 
     #[test]

@@ -47,20 +47,25 @@ fn rules(rights: &[&Right]) -> String {
         let scope = (*without, of.group.as_str(), of.name.as_deref());
         verbs.entry((scope, &of.resource)).or_default().insert(&of.verb);
     }
-    let mut rules: BTreeMap<(Scope<'_>, BTreeSet<&str>), BTreeSet<&str>> = BTreeMap::new();
+    // A path of the server is not in a rule with resources.
+    let mut rules: BTreeMap<(Scope<'_>, BTreeSet<&str>, bool), BTreeSet<&str>> = BTreeMap::new();
     for ((scope, resource), verbs) in verbs {
-        rules.entry((scope, verbs)).or_default().insert(resource);
+        rules.entry((scope, verbs, resource.starts_with('/'))).or_default().insert(resource);
     }
     let list = |words: &BTreeSet<&str>| {
         words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(", ")
     };
     let mut text = String::new();
-    for (((without, group, name), verbs), resources) in &rules {
+    for (((without, group, name), verbs, are_paths), resources) in &rules {
         if let Some(without) = without {
             let _ = writeln!(text, "# Optional. Without it, {without}.");
         }
-        let _ = writeln!(text, "- apiGroups: [{}]", quoted(group));
-        let _ = writeln!(text, "  resources: [{}]", list(resources));
+        if *are_paths {
+            let _ = writeln!(text, "- nonResourceURLs: [{}]", list(resources));
+        } else {
+            let _ = writeln!(text, "- apiGroups: [{}]", quoted(group));
+            let _ = writeln!(text, "  resources: [{}]", list(resources));
+        }
         if let Some(name) = name {
             let _ = writeln!(text, "  resourceNames: [{}]", quoted(name));
         }
@@ -105,6 +110,8 @@ mod tests {
             right(None, "nodes", None, "list"),
             right(None, "nodes", None, "watch"),
             right(None, "pods", None, "watch"),
+            right(None, "/metrics", None, "list"),
+            right(None, "/metrics", None, "watch"),
             optional,
             right(Some("shop"), "secrets", Some("tls1"), "get"),
         ];
@@ -116,6 +123,8 @@ metadata: {name: outage-a}
 rules:
 - apiGroups: [\"\"]
   resources: [nodes, pods]
+  verbs: [list, watch]
+- nonResourceURLs: [\"/metrics\"]
   verbs: [list, watch]
 # Optional. Without it, settings are unknown.
 - apiGroups: [\"\"]

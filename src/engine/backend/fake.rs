@@ -55,6 +55,8 @@ pub(crate) struct FakeBackend {
     pub broken: Option<&'static str>,
     /// A node that could not be brought back as it was.
     pub moves: Option<&'static str>,
+    /// Whether nobody says, after the first fault, what runs on the nodes.
+    pub no_occupancy: bool,
     /// What is answered, after the rehearsal, to who asks for the objects of a fault.
     pub no_objects: Option<RunError>,
     /// A node whose fault takes so long to be confirmed.
@@ -76,6 +78,7 @@ impl FakeBackend {
             undo_mishap: None,
             broken: None,
             moves: None,
+            no_occupancy: false,
             no_objects: None,
             slow: None,
             slow_timer: Duration::ZERO,
@@ -182,6 +185,9 @@ impl Backend for FakeBackend {
     }
 
     async fn occupancy(&self) -> Result<Occupancy, RunError> {
+        if self.no_occupancy && !self.truth.lock().unwrap().timers.is_empty() {
+            std::future::pending::<()>().await;
+        }
         Ok(Occupancy::default())
     }
 

@@ -17,10 +17,9 @@ impl Strangers<'_> {
     /// Whether anything limits its faults on nodes: a cluster that the experiment's own config
     /// describes has no strangers in it.
     fn matter(self) -> bool {
-        let limits = &self.experiment.blast_radius;
         let steps = self.experiment.steps();
         self.facts.context.is_some()
-            && !(limits.last_replica && limits.exceed_disruption_budgets)
+            && !self.experiment.blast_radius.allows_any_loss()
             && steps.iter().filter_map(|step| step.fault()).any(|(fault, _)| fault.may_lose_pods())
     }
 

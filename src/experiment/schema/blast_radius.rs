@@ -48,6 +48,13 @@ impl Default for BlastRadius {
     }
 }
 
+impl BlastRadius {
+    /// Whether faults on nodes may take whatever pods are there.
+    pub fn allows_any_loss(&self) -> bool {
+        self.last_replica && self.exceed_disruption_budgets
+    }
+}
+
 /// What would be affected at the same time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Affected {

@@ -269,7 +269,7 @@ mod tests {
     async fn a_fault_that_closes_the_way_in_is_confirmed_by_that_and_its_timer_runs_from_then_on() {
         let (phases, result, ran) = stopped(3).await;
         assert_eq!(phases, [FaultPhase::Requested, FaultPhase::Returned, FaultPhase::Confirmed]);
-        assert!(result.is_ok() && ran[2].contains("-confirmed"), "{result:?} {ran:?}");
+        assert!(result.is_ok() && ran[2].contains("-injected"), "{result:?} {ran:?}");
         let (phases, result, _) = stopped(2).await;
         assert_eq!(phases, [FaultPhase::Requested, FaultPhase::Confirmed], "its answer was lost");
         assert!(result.is_ok());

@@ -217,8 +217,8 @@ pub(crate) const CLOSED_WITHIN: Duration = CLOSING.saturating_add(CLOSED_LIMIT);
 pub(crate) async fn set_timer_anew(undo: &Undo, way: impl Into<Way<'_>>) -> bool {
     let way: Way<'_> = way.into();
     let Some(timer) = undo.fault.undo_timer() else { return false };
-    // It was set with the injection: the way in may be closed by now.
-    if way.docker.is_none() {
+    // It was set with the injection: the way in is closed by now.
+    if way.docker.is_none() && closes_way_in(undo) {
         return true;
     }
     let mut quiet = |_, _| {};

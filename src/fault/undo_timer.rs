@@ -121,17 +121,22 @@ impl UndoTimer {
     /// The fault is there: from now on only its own time is waited for. What has been undone
     /// meanwhile stays so.
     pub(super) async fn confirm(&self, context: &FaultContext<'_, '_>) -> Result<(), FaultError> {
-        let mark = &self.mark;
-        let script = format!(
-            "{}\nsystemctl is-active --quiet {mark}.timer || exit 0\n{}",
-            SHORT.lock(),
-            self.set_confirmed(self.times.confirmed),
-        );
-        let output = context.run(&["sh", "-c", &script]).await?;
+        let output = context.run(&["sh", "-c", &self.set_anew()]).await?;
         match output.code {
             0 => Ok(()),
             _ => Err(context.command_failed("reset the node's undo timer", &output)),
         }
+    }
+
+    fn set_anew(&self) -> String {
+        let mark = &self.mark;
+        // Where one counts from the injection, it goes when the other is there.
+        format!(
+            "{}\nsystemctl is-active --quiet {mark}.timer || exit 0\n({}) || exit 1\n\
+             systemctl stop {mark}-injected.timer 2>/dev/null\nexit 0",
+            SHORT.lock(),
+            self.set_second("confirmed", self.times.confirmed),
+        )
     }
 
     /// How long after its injection, or its confirmation, the fault is undone. Where it closes the
@@ -145,10 +150,10 @@ impl UndoTimer {
         }
     }
 
-    /// Sets the timer that counts from the confirmation.
-    fn set_confirmed(&self, after: Duration) -> String {
+    /// Sets a second timer, which counts from the confirmation or from the injection.
+    fn set_second(&self, from: &str, after: Duration) -> String {
         let mark = &self.mark;
-        let timer = set_timer(&format!("{mark}-confirmed"), after);
+        let timer = set_timer(&format!("{mark}-{from}"), after);
         format!("{timer} systemctl start --no-block {mark}.service")
     }
 
@@ -161,10 +166,13 @@ impl UndoTimer {
         script: &str,
     ) -> Result<(), FaultError> {
         // Where the way in leads through the kubelet it may be closed as soon as the fault is there:
-        // its own time counts from its injection.
+        // its own time counts from its injection, until it is set anew.
         let confirmed = match context.docker {
             Some(_) => String::new(),
-            None => format!("({})\n", self.set_confirmed(self.after(context.closes_way_in))),
+            None => {
+                let after = self.after(context.closes_way_in);
+                format!("({})\n", self.set_second("injected", after))
+            }
         };
         let script = format!(
             "{}\nsystemctl is-active --quiet {}.timer || exit {NO_TICKET}\n{confirmed}{script}",
@@ -186,7 +194,8 @@ impl UndoTimer {
         // Its own service must not stop itself before it is done: only the timers are stopped.
         let (lock, mark) = (limits.lock(), &self.mark);
         format!(
-            "{lock}\n{script}\nsystemctl stop {mark}.timer {mark}-confirmed.timer 2>/dev/null\nexit 0"
+            "{lock}\n{script}\nsystemctl stop {mark}.timer {mark}-injected.timer {mark}-confirmed.timer \
+             2>/dev/null\nexit 0"
         )
     }
 
@@ -418,6 +427,53 @@ mod tests {
         assert_eq!(*set.lock().unwrap(), wanted[..1], "other targets may not be confirmed yet");
         assert!(crate::fault::set_timer_anew(&plan, &docker).await);
         assert_eq!(*set.lock().unwrap(), wanted);
+    }
+
+    /// Its hold counts from the confirmation: a timer that counts from before would end it early.
+    #[tokio::test]
+    async fn a_fault_that_keeps_the_way_in_open_has_its_timer_set_anew_through_the_api_too() {
+        for (kind, sent) in [(FaultKind::KubeletThrottle, 1), (FaultKind::KubeletStop, 0)] {
+            let mut scripts = Vec::new();
+            let plan = plan_of(&fault(kind)).unwrap();
+            {
+                let node = crate::fault::samples::ThroughKubelet::new(|command| {
+                    scripts.push(command.to_owned());
+                    Ok("")
+                });
+                assert!(crate::fault::set_timer_anew(&plan, node.way()).await);
+            }
+            assert_eq!(scripts.len(), sent, "{kind}: {scripts:?}");
+            for script in scripts {
+                let set = script.find("--unit=outage-r-0-confirmed").unwrap();
+                let stopped = script.find("systemctl stop outage-r-0-injected.timer").unwrap();
+                assert!(set < stopped, "{script}");
+            }
+        }
+    }
+
+    /// The timer that counts from the injection is not stopped for one that could not be set.
+    #[test]
+    fn the_earlier_timer_goes_when_the_later_is_set() {
+        use std::os::unix::fs::PermissionsExt;
+        let timer =
+            UndoTimer { mark: "outage-r-0".into(), times: UndoAfter::both(Duration::from_secs(9)) };
+        let folder = tempfile::tempdir().unwrap();
+        let called = |code: i32| {
+            for tool in ["systemctl", "systemd-run"] {
+                let code = if tool == "systemctl" { 0 } else { code };
+                let path = folder.path().join(tool);
+                std::fs::write(&path, format!("#!/bin/sh\necho {tool} $1\nexit {code}\n")).unwrap();
+                std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+            }
+            let script = timer.set_anew();
+            let (_, script) = script.split_once('\n').expect("the lock is a line");
+            let script = format!("PATH={}:$PATH\n{script}", folder.path().display());
+            let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+            (output.status.success(), String::from_utf8(output.stdout).unwrap())
+        };
+        let (active, set) = ("systemctl is-active\n", "systemd-run --quiet\n");
+        assert_eq!(called(0), (true, format!("{active}{set}systemctl stop\n")));
+        assert_eq!(called(1), (false, format!("{active}{set}")));
     }
 
     #[tokio::test]

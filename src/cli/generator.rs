@@ -10,6 +10,7 @@ use crate::kind_config::is_dns_label;
 use crate::timeline::{
     Component, Endpoint, FaultKind, NodeRole, ProbeHeader, Ready, counted, format_duration,
 };
+use crate::yaml::json::needs_no_quotes;
 use crate::yaml::suggest;
 
 /// Attempts a second.
@@ -471,15 +472,10 @@ impl Request<'_> {
 
 /// A text as a YAML scalar.
 fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./@:".contains(c);
-    let is_plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
-        && text.chars().all(plain)
-        && !text.ends_with(':')
-        && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
-            .contains(&text.to_ascii_lowercase().as_str())
-        // `inf`, `nan`
-        && text.parse::<f64>().is_err();
-    if is_plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+    match needs_no_quotes(text) {
+        true => text.to_owned(),
+        false => serde_json::Value::from(text).to_string(),
+    }
 }
 
 #[cfg(test)]

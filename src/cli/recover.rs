@@ -12,7 +12,7 @@ use crate::engine::environment::embedded_folder;
 use crate::engine::environment::kind::find_kind_program;
 use crate::engine::environment::state_dir::StateDir;
 use crate::engine::error::{RunError, RunErrorKind};
-use crate::engine::undo::ledger::{Entry, Ledger};
+use crate::engine::undo::ledger::{Entry, Ledger, UndoEntry};
 use crate::engine::undo::recover::{self, HitControlPlanes, Tools, UndoProgress};
 use crate::engine::undo::{uploads, watchdog};
 use crate::timeline::format_seconds;
@@ -167,7 +167,13 @@ async fn knowing(
 pub(super) async fn tools(entry: &Entry, env: &EngineEnv, path: &OsStr) -> Result<Tools, RunError> {
     match &entry.access {
         Some(_) => Tools::of_entry(entry).await,
-        None => on_engine(&entry.engine, env, path).await,
+        None => match (on_engine(&entry.engine, env, path).await, &entry.undo) {
+            // A command needs no engine: where that is away, only the node is not looked at.
+            (Err(_), UndoEntry::Fault(undo)) if undo.is_by_command() => {
+                Ok(Tools::through_the_api(None, None))
+            }
+            (tools, _) => tools,
+        },
     }
 }
 
@@ -188,7 +194,9 @@ async fn on_engine(engine: &str, env: &EngineEnv, path: &OsStr) -> Result<Tools,
 mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
-    use crate::engine::undo::ledger::{RunRef, UndoEntry};
+    use crate::engine::undo::ledger::RunRef;
+    use crate::fault::samples;
+    use crate::timeline::FaultKind;
 
     #[test]
     fn what_a_living_run_has_recorded_is_not_left_behind() {
@@ -204,6 +212,22 @@ mod tests {
         let lines = listing(&state, &ledger);
         assert_eq!(lines[0], "cluster c on unix:///d.sock:");
         assert!(lines[1].starts_with("  delete the partially created kind cluster c (run r, "));
+    }
+
+    #[tokio::test]
+    async fn a_command_is_undone_without_the_engine() {
+        let root = tempfile::tempdir().unwrap();
+        let engine = format!("unix://{}/away.sock", root.path().display());
+        let mut ledger = Ledger::open(&root.path().join("ledger")).unwrap();
+        let run_ref = RunRef { run: "r", engine: &engine, access: None };
+        for kind in [FaultKind::Command, FaultKind::KubeletStop] {
+            let undo = samples::plan_of(&samples::fault(kind)).unwrap();
+            ledger.record(run_ref, UndoEntry::Fault(undo)).unwrap();
+        }
+        let (env, path) = (EngineEnv::default(), OsStr::new(""));
+        let [command, kubelet] = ledger.pending() else { panic!("{:?}", ledger.pending()) };
+        assert!(tools(command, &env, path).await.is_ok_and(|tools| tools.docker.is_none()));
+        assert!(tools(kubelet, &env, path).await.is_err());
     }
 
     #[tokio::test]

@@ -37,6 +37,17 @@ pub(crate) fn plain(text: &str) -> Value {
     integer(&digits).or_else(|| float(&digits)).map_or_else(|| text.into(), Value::Number)
 }
 
+/// Whether a text without quotes is read as this text, in a list on one line, too. With more care
+/// than [`plain`]: other readers take `.inf` for a number.
+pub(crate) fn needs_no_quotes(text: &str) -> bool {
+    let begin = text.trim_start_matches(['-', '/', '.']);
+    begin.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./@=+:".contains(c))
+        && !text.ends_with(':')
+        && plain(&text.to_ascii_lowercase()).is_string()
+        && text.trim_start_matches(['-', '.']).parse::<f64>().is_err()
+}
+
 /// `0x1f`, `0b11`, `0o17`, `017` (octal as well), `17`.
 fn integer(text: &str) -> Option<Number> {
     let (negative, digits) = match text.as_bytes().first()? {
@@ -89,6 +100,23 @@ mod tests {
             json!({"old": 420, "new": 420, "item": 256, "hex": 31, "big": 1000, "low": -8,
                 "on": [true, false, true, false, true, false, true]})
         );
+    }
+
+    #[test]
+    fn what_is_read_as_a_text_needs_no_quotes() {
+        for text in ["web", "/healthz", "--ids", "a:b", "shop/web", "-n", "x=1", "1a", "a b"] {
+            let is_text = !["1a", "a b"].contains(&text);
+            assert_eq!(needs_no_quotes(text), is_text, "{text}");
+            if is_text {
+                assert_eq!(of_node(&tree(&format!("[{text}, b]"))), json!([text, "b"]));
+            }
+        }
+        for text in [
+            "", "y", "No", "oFF", "TRUE", "null", "nan", ".inf", "-.INF", "a:", "-", "-1", "a,b",
+            "#a", "a\nb", "'a'", "{a}",
+        ] {
+            assert!(!needs_no_quotes(text), "{text}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::scalar::{choice, positive, text};
 use crate::experiment::schema::{Check, Commands, Placeholder, fill};
 use crate::experiment::tree::{Node, Value};
 use crate::timeline::CommandEffect;
+use crate::yaml::json::needs_no_quotes;
 use crate::yaml::suggest;
 
 /// For one that talks to a cloud.
@@ -133,25 +134,13 @@ fn words(line: &str) -> Option<Vec<String>> {
 
 /// A list as YAML writes it on one line.
 fn flow_list(words: &[String]) -> String {
-    let plain = |word: &str| {
-        word.trim_start_matches(['-', '/', '.']).starts_with(|c: char| c.is_ascii_alphabetic())
-            && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=@+".contains(c))
-            && text_needs_no_quotes(word)
-    };
-    let word = |word: &String| match plain(word) {
+    let word = |word: &String| match needs_no_quotes(word) {
         true => word.clone(),
         // Between single quotes a line break would be read as a blank.
         false if word.contains('\n') => json!(word).to_string(),
         false => format!("'{}'", word.replace('\'', "''")),
     };
     format!("[{}]", words.iter().map(word).collect::<Vec<_>>().join(", "))
-}
-
-/// Whether YAML reads a plain word as a text: `true` and `.inf` are something else.
-fn text_needs_no_quotes(word: &str) -> bool {
-    let lower = word.to_ascii_lowercase();
-    !["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&lower.as_str())
-        && lower.trim_start_matches(['-', '+', '.']).parse::<f64>().is_err()
 }
 
 #[cfg(test)]

@@ -47,10 +47,11 @@ pub(crate) fn tests() -> Vec<Test> {
         ("a_second_run_is_refused", a_second_run_is_refused),
         ("sigint_during_the_stop", || interrupted("INT", "nodeStop requested")),
         ("sigkill_during_the_stop", || killed("worker-stop-fast", "nodeStop requested")),
-        // Without etcd the API server answers nothing, and etcd is down and up much faster.
-        ("sigkill_while_the_api_is_down", || killed("etcd-down", "componentStop confirmed")),
+        // These two show what ails the control plane, too: before it is hit hard.
         ("an_image_that_is_not_there", an_image_that_is_not_there),
         ("a_workload_that_never_becomes_ready", a_workload_that_never_becomes_ready),
+        // Without etcd the API server answers nothing, and etcd is down and up much faster.
+        ("sigkill_while_the_api_is_down", || killed("etcd-down", "componentStop confirmed")),
         ("dry_run_changes_nothing", dry_run_changes_nothing),
         ("other_settings_are_refused", other_settings_are_refused),
         ("a_probe_on_the_target_is_refused", a_probe_on_the_target_is_refused),

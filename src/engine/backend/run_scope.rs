@@ -163,7 +163,11 @@ impl RunScope<'_> {
         self.cluster.apply(&self.workload, &self.namespace).await.map_err(RunError::failed_by)
     }
 
+    /// Without a workload nothing is read, and no right to read is needed.
     pub(crate) async fn workload_readiness(&self) -> Result<Readiness, RunError> {
+        if self.workload.is_empty() {
+            return Ok(Readiness { ready: true, ..Readiness::default() });
+        }
         let found = self.cluster.readiness(&self.namespace).await.map_err(RunError::failed_by)?;
         if found.ready
             && let Some(pods) = shared_workload::pods(&self.cluster, &self.namespace).await

@@ -127,17 +127,20 @@ pub(crate) struct Secret {
 }
 
 impl Secret {
-    /// Makes it. Errors when something is there.
+    /// Makes it: whoever sees it sees all of it. Errors when something is there.
     pub(crate) fn write(path: &Path, text: &str) -> std::io::Result<Self> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let draft = path.with_file_name(format!(".{name}.{}", std::process::id()));
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
         let meta = file.metadata()?;
-        let secret = Self {
+        let made = file.write_all(text.as_bytes()).and_then(|()| std::fs::hard_link(&draft, path));
+        std::fs::remove_file(&draft)?;
+        made?;
+        Ok(Self {
             path: path.to_owned(),
             made: Some((meta.dev(), meta.ino())),
             text: text.to_owned(),
-        };
-        file.write_all(text.as_bytes())?;
-        Ok(secret)
+        })
     }
 
     /// Leaves it to whoever removes what is around it.

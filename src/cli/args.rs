@@ -302,6 +302,9 @@ pub(super) struct PreflightArgs {
     /// Which cluster: the experiment's own kind cluster, or an embedded model of it
     #[arg(long, value_enum, value_name = "KIND", conflicts_with = "context")]
     pub cluster: Option<ClusterChoice>,
+    /// Linux build of this program to run in the nodes, if this machine has another OS or architecture
+    #[arg(long, value_name = "FILE")]
+    pub agent_binary: Option<PathBuf>,
     #[arg(long, value_name = "IMAGE", value_parser = typed_image, help = HELPER_IMAGE)]
     pub helper_image: Option<String>,
     #[arg(long, help = ALLOW_LAST_REPLICA)]
@@ -755,6 +758,14 @@ pub(super) mod tests {
             Command::Predict(args) => args,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// A preflight's hint names it.
+    #[test]
+    fn a_preflight_takes_a_build_for_the_nodes() {
+        let typed = Cli::try_parse_from(["outage", "preflight", "--agent-binary", "it"]);
+        let Command::Preflight(args) = typed.unwrap().command else { panic!() };
+        assert_eq!(args.agent_binary, Some("it".into()));
     }
 
     /// clap gives a group's heading to all that follows it.

@@ -23,10 +23,14 @@ impl Execution {
         experiment.blast_radius.last_replica |= self.allow_last_replica;
     }
 
-    /// The controller manager's settings, for where they cannot be read: the flags', else the file's.
+    /// The controller manager's settings, for where they cannot be read: the flags', else the file's,
+    /// which are those of the context that the file names.
     pub(super) fn given_settings(&self, cluster: Option<&Cluster>) -> Tuning {
+        let used = |name: &String| self.access.context.as_ref().is_none_or(|flag| flag == name);
         let of_file = match cluster {
-            Some(Cluster::NamedContext { settings: Some(settings), .. }) => *settings,
+            Some(Cluster::NamedContext { name, settings: Some(settings), .. }) if used(name) => {
+                *settings
+            }
             _ => MonitorSettings::default(),
         };
         let grace = self.monitor.node_monitor_grace_period;
@@ -167,6 +171,25 @@ fn complain_beside(text: String) {
 mod tests {
     use super::*;
     use crate::cli::args::tests::run;
+
+    #[test]
+    fn the_settings_in_a_file_are_those_of_its_own_context() {
+        let period = Some(Duration::from_secs(7));
+        let cluster = Cluster::NamedContext {
+            name: "prod".into(),
+            allow_context: None,
+            helper_image: None,
+            settings: Some(MonitorSettings {
+                node_monitor_period: period,
+                node_monitor_grace_period: None,
+            }),
+        };
+        let of = |typed: &[&str]| run(typed).execution.given_settings(Some(&cluster));
+        let given = of(&["run"]);
+        assert_ne!(given, MonitorSettings::default().into());
+        assert_eq!(of(&["run", "--context", "prod"]), given);
+        assert_eq!(of(&["run", "--context", "test"]), MonitorSettings::default().into());
+    }
 
     #[test]
     fn the_own_kind_config_is_for_the_image_of_the_command() {

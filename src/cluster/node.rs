@@ -9,9 +9,6 @@ use crate::timeline::{NodeRole, Ready};
 const CONTROL_PLANE_LABELS: [&str; 2] =
     [NodeRole::CONTROL_PLANE_LABEL, "node-role.kubernetes.io/master"];
 
-/// The annotation of a node that no fault may hit; `false` is as good as none.
-const PROTECTED: &str = "outage.dev/protected";
-
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
     pub name: String,
@@ -34,7 +31,7 @@ pub(crate) struct Node {
 
 pub(super) fn read_node(node: objects::Node) -> Node {
     let ready = node_ready(&node);
-    let protected = node.metadata.annotations.as_ref().and_then(|all| all.get(PROTECTED));
+    let protected = node.metadata.annotations.as_ref().and_then(|all| all.get(NodeRole::PROTECTED));
     let protected = protected.is_some_and(|value| value != "false");
     let labels = node.metadata.labels.unwrap_or_default();
     let status = node.status.unwrap_or_default();

@@ -1,5 +1,6 @@
 //! All that a preflight looks at before anybody asks for a run: more than a run does itself.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::agent::check_binary;
@@ -89,6 +90,7 @@ impl Preflight<'_> {
         {
             let entered = plan.entered(experiment, all);
             found.extend(self.helpers(api, experiment, &entered).await);
+            found.extend(cannot_run(&api.binary, plan.hosts.iter().map(|host| host.node)));
         }
         if plan.refused.is_empty() {
             let candidates =
@@ -119,13 +121,6 @@ impl Preflight<'_> {
             Ok(hosts) => on_hosts(entered, &hosts, image),
             Err(error) => vec![Finding::warning(Check::Helpers, format!("not checked: {error}"))],
         };
-        for node in entered {
-            if let Err(why) = check_binary(&api.binary, node.processor()) {
-                let text = format!("this program cannot run on node {}: {why}", node.name);
-                let hint = "give a Linux build for it with --agent-binary";
-                found.push(Finding::error(Check::Helpers, text).hint(hint));
-            }
-        }
         let Some(node) = entered.first() else { return found };
         let (namespace, run, node) = ("default", "preflight", node.name.as_str());
         let lasts = Duration::from_secs(60);
@@ -145,6 +140,19 @@ impl Preflight<'_> {
         }
         found
     }
+}
+
+/// The nodes that this program cannot probe from. Faults do not need it in their nodes.
+fn cannot_run<'n>(binary: &[u8], hosts: impl IntoIterator<Item = &'n Node>) -> Vec<Finding> {
+    let hosts: BTreeMap<&str, &Node> =
+        hosts.into_iter().map(|node| (node.name.as_str(), node)).collect();
+    let refused = hosts.into_iter().filter_map(|(name, node)| {
+        let why = check_binary(binary, node.processor()).err()?;
+        let text = format!("this program cannot run on node {name}: {why}");
+        let hint = "give a Linux build for it with --agent-binary";
+        Some(Finding::error(Check::Helpers, text).hint(hint))
+    });
+    refused.collect()
 }
 
 /// What helper pods would meet on the nodes that a run enters.
@@ -177,4 +185,28 @@ fn on_hosts(entered: &[&Node], hosts: &[PodHost], image: &str) -> Vec<Finding> {
         .hint("if a node cannot pull it, pass --helper-image with an image that it has"),
     });
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timeline::NodeRole;
+
+    #[test]
+    fn the_program_must_run_where_probes_do() {
+        let node = Node {
+            name: "w1".into(),
+            role: NodeRole::Worker,
+            labels: Default::default(),
+            ready: true,
+            address: None,
+            provider_id: None,
+            api_only: true,
+            protected: false,
+        };
+        let found = cannot_run(b"#!", [&node, &node]);
+        assert_eq!(found.len(), 1, "once, however many probes it hosts");
+        assert!(found[0].message.starts_with("this program cannot run on node w1: "));
+        assert_eq!(cannot_run(b"#!", []).len(), 0, "a fault does not need it");
+    }
 }

@@ -111,9 +111,7 @@ impl Preflight<'_> {
                     left.join(" ")
                 ))
             }
-            Err(error) => {
-                Finding::warning(Check::Leftovers, format!("cannot be looked for: {error}"))
-            }
+            Err(error) => Finding::note(Check::Leftovers, format!("cannot be looked for: {error}")),
         }
     }
 

@@ -10,9 +10,6 @@ use crate::experiment::{Fault, NodeSelector};
 use crate::stats::Random;
 use crate::timeline::{NodeRole, few};
 
-/// The annotation of a node that no fault may hit.
-const PROTECTED: &str = "outage.dev/protected";
-
 /// Nodes that a selector may match, and that a fault must not hit.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Excluded<'a> {
@@ -47,10 +44,10 @@ impl<'a> Excluded<'a> {
         }
         match node {
             _ if node.protected => {
-                let why = format!("is protected by its annotation {PROTECTED}");
-                let name = &node.name;
+                let (annotation, name) = (NodeRole::PROTECTED, &node.name);
+                let why = format!("is protected by its annotation {annotation}");
                 let hint =
-                    format!("`kubectl annotate node {name} {PROTECTED}-` removes the protection");
+                    format!("`kubectl annotate node {name} {annotation}-` removes the protection");
                 Some(Refusal::new(why).hint(hint))
             }
             _ if self.api_only && node.api_only => {

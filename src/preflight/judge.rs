@@ -116,7 +116,7 @@ pub(crate) fn clocks(ages: &BTreeMap<String, SignedDuration>) -> Finding {
         match age {
             _ if *age < AHEAD => Some(format!("the clock of {node} is at least {off} ahead")),
             _ if *age > LATE => {
-                Some(format!("{node} sent no heartbeat for {off}, or its clock is behind"))
+                Some(format!("{node} sent no heartbeat for {off} (or its clock is behind)"))
             }
             _ => None,
         }
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(wrong.level, Level::Warning);
         assert_eq!(
             wrong.message,
-            "a sent no heartbeat for 90.0s, or its clock is behind, the clock of b is at least 3.0s ahead"
+            "a sent no heartbeat for 90.0s (or its clock is behind), the clock of b is at least 3.0s ahead"
         );
     }
 

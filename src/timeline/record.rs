@@ -52,6 +52,8 @@ pub enum NodeRole {
 impl NodeRole {
     /// The label and the taint of a control-plane node; their value is empty.
     pub const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
+    /// The annotation of a node that no fault may hit; `false` is as good as none.
+    pub const PROTECTED: &str = "outage.dev/protected";
 
     /// The role as kind and experiments write it: `control-plane`.
     pub fn name(self) -> &'static str {

@@ -1,10 +1,11 @@
 //! A cluster that the program knows through a kubeconfig alone: no container engine can be reached,
 //! and the context's name says nothing of kind.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-use super::kind::{CLUSTER, Lab, MINUTE, judged, kubeconfig, kubectl};
+use super::kind::{CLUSTER, Lab, MINUTE, asked, judged, kubeconfig, kubectl};
 use super::program::Output;
 
 const CONTEXT: &str = "prod-eu";
@@ -93,12 +94,29 @@ pub(crate) fn a_helper_image_that_is_not_there() {
     cluster.lab.assert_clean();
 }
 
+/// Deleted however the test ends: the cluster is shared.
+struct Account {
+    namespace: &'static str,
+    /// The file of its role.
+    role: Option<PathBuf>,
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        if let Some(role) = &self.role {
+            let _ = asked(&["delete", "--ignore-not-found", "-f", &role.to_string_lossy()]);
+        }
+        let _ = asked(&["delete", "--ignore-not-found", "namespace", self.namespace]);
+    }
+}
+
 /// A ServiceAccount that has just the printed role can run an experiment with helper pods; without
 /// it, the run is refused before anything is made.
 pub(crate) fn the_printed_role_is_enough() {
     const NAMESPACE: &str = "ci-of-a-test";
     let cluster = AnyCluster::new();
     let experiment = cluster.lab.experiment("kubelet-stop");
+    let mut made = Account { namespace: NAMESPACE, role: None };
     kubectl(&["create", "namespace", NAMESPACE]);
     kubectl(&["create", "serviceaccount", "outage", "-n", NAMESPACE]);
     let token = kubectl(&["create", "token", "outage", "-n", NAMESPACE]);
@@ -115,12 +133,12 @@ pub(crate) fn the_printed_role_is_enough() {
     let account = format!("{NAMESPACE}/outage");
     let role = cluster.run(&["rbac", "-f", &experiment, "--service-account", &account]);
     let role = cluster.lab.home.file("role.yaml", &role.exits(0).stdout);
+    made.role = Some(role.clone());
     kubectl(&["apply", "-f", &role.to_string_lossy()]);
     let mut preflight = arguments.clone();
     preflight[0] = "preflight";
     cluster.run(&preflight).exits(0).prints("ok       permissions");
     judged(&cluster.run(&arguments));
-    kubectl(&["delete", "-f", &role.to_string_lossy()]);
-    kubectl(&["delete", "namespace", NAMESPACE]);
+    drop(made);
     cluster.lab.assert_clean();
 }

@@ -4,7 +4,7 @@ use crate::cluster::{Cluster, ReadyPods};
 use crate::engine::error::RunError;
 use crate::experiment::Experiment;
 use crate::plan::{LossLimit, Occupancy, PodGroup};
-use crate::timeline::ClusterFacts;
+use crate::timeline::{ClusterFacts, ClusterKind};
 
 /// An experiment in a cluster that others may use.
 #[derive(Clone, Copy)]
@@ -14,11 +14,11 @@ pub(crate) struct Strangers<'a> {
 }
 
 impl Strangers<'_> {
-    /// Whether anything limits its faults on nodes: a cluster that the experiment's own config
-    /// describes has no strangers in it.
+    /// Whether anything limits its faults on nodes: a kind cluster of this machine, like the model,
+    /// has no strangers in it.
     fn matter(self) -> bool {
         let steps = self.experiment.steps();
-        self.facts.context.is_some()
+        self.facts.kind == ClusterKind::Context
             && !self.experiment.blast_radius.allows_any_loss()
             && steps.iter().filter_map(|step| step.fault()).any(|(fault, _)| fault.may_lose_pods())
     }

@@ -203,7 +203,11 @@ impl Progress {
                 self.chain(*sent, &format!("errors: {probe} fails ({class})"))
             }
             Observation::Answering { probe, sent } => {
-                self.chain(*sent, &format!("healed: last failed request of {probe} sent"))
+                let text = format!("healed: last failed request of {probe} sent");
+                match self.zero.is_some_and(|zero| *sent < zero) {
+                    true => self.line("   ", &format!("{text} before the fault")),
+                    false => self.chain(*sent, &text),
+                }
             }
             Observation::Attempts { .. }
             | Observation::ToUndo { .. }

@@ -204,6 +204,17 @@ pub(super) struct Execution {
     /// Grace period before an overdue fault is undone by the undo timer in its node, or by the watchdog
     #[arg(long, alias = "dead-man-margin", value_name = "DURATION", value_parser = setting, default_value = "60s")]
     pub undo_timer_margin: Duration,
+    #[command(flatten)]
+    pub nodes: NodeFlags,
+    #[command(flatten)]
+    pub monitor: MonitorFlags,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// What is run in nodes, and which may be hit.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct NodeFlags {
     /// Linux build of this program to run in the nodes, if this machine has another OS or architecture
     #[arg(long, value_name = "FILE")]
     pub agent_binary: Option<PathBuf>,
@@ -211,10 +222,6 @@ pub(super) struct Execution {
     pub helper_image: Option<String>,
     #[arg(long, help = ALLOW_LAST_REPLICA)]
     pub allow_last_replica: bool,
-    #[command(flatten)]
-    pub monitor: MonitorFlags,
-    #[command(flatten)]
-    pub access: Access,
 }
 
 /// Settings of the controller manager, for where they cannot be read.
@@ -302,13 +309,8 @@ pub(super) struct PreflightArgs {
     /// Which cluster: the experiment's own kind cluster, or an embedded model of it
     #[arg(long, value_enum, value_name = "KIND", conflicts_with = "context")]
     pub cluster: Option<ClusterChoice>,
-    /// Linux build of this program to run in the nodes, if this machine has another OS or architecture
-    #[arg(long, value_name = "FILE")]
-    pub agent_binary: Option<PathBuf>,
-    #[arg(long, value_name = "IMAGE", value_parser = typed_image, help = HELPER_IMAGE)]
-    pub helper_image: Option<String>,
-    #[arg(long, help = ALLOW_LAST_REPLICA)]
-    pub allow_last_replica: bool,
+    #[command(flatten)]
+    pub nodes: NodeFlags,
     /// Output format
     #[arg(short, long, value_enum, default_value_t = LintForm::Text, value_name = "FORMAT")]
     pub output: LintForm,
@@ -765,7 +767,7 @@ pub(super) mod tests {
     fn a_preflight_takes_a_build_for_the_nodes() {
         let typed = Cli::try_parse_from(["outage", "preflight", "--agent-binary", "it"]);
         let Command::Preflight(args) = typed.unwrap().command else { panic!() };
-        assert_eq!(args.agent_binary, Some("it".into()));
+        assert_eq!(args.nodes.agent_binary, Some("it".into()));
     }
 
     /// clap gives a group's heading to all that follows it.

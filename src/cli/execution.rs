@@ -20,7 +20,7 @@ impl Execution {
 
     /// Allows what a flag allows beside the file.
     pub(super) fn widen(&self, experiment: &mut Experiment) {
-        experiment.blast_radius.last_replica |= self.allow_last_replica;
+        experiment.blast_radius.last_replica |= self.nodes.allow_last_replica;
     }
 
     /// The controller manager's settings, for where they cannot be read: the flags', else the file's,
@@ -82,11 +82,11 @@ impl Execution {
                 .map_err(RunError::refused_by),
             path: &env.path,
             program: std::env::current_exe().map_err(cannot)?,
-            agent_binary: self.agent_binary.as_deref(),
+            agent_binary: self.nodes.agent_binary.as_deref(),
             state_dir: &env.state_dir,
             node_image: self.image(env),
             allow_context: self.access.allow_context.as_deref(),
-            helper_image: self.helper_image.as_deref().or(env.helper_image.as_deref()),
+            helper_image: self.nodes.helper_image.as_deref().or(env.helper_image.as_deref()),
             connected: None,
             only_look,
             undo_timer_margin: self.undo_timer_margin,
@@ -117,7 +117,7 @@ impl Execution {
         let ignored = [
             ("--node-image", self.node_image.is_some(), "the model has no node images"),
             ("--delete-cluster", self.delete_cluster, "the model always ends with the run"),
-            ("--agent-binary", self.agent_binary.is_some(), "probes run in this process"),
+            ("--agent-binary", self.nodes.agent_binary.is_some(), "probes run in this process"),
             ("--kubeconfig", self.access.kubeconfig.is_some(), "the model has its own API server"),
             (
                 "--docker-host",

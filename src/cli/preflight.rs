@@ -44,9 +44,7 @@ pub(super) fn preflight(args: &PreflightArgs, env: &Env) -> Result<u8, Failure> 
         node_image: None,
         delete_cluster: false,
         undo_timer_margin: UNDO_TIMER_MARGIN,
-        agent_binary: args.agent_binary.clone(),
-        helper_image: args.helper_image.clone(),
-        allow_last_replica: args.allow_last_replica,
+        nodes: args.nodes.clone(),
         monitor: args.monitor,
         access: args.access.clone(),
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::args::{Access, Execution, Tune, UNDO_TIMER_MARGIN, Verification};
+use super::args::{Access, Execution, NodeFlags, Tune, UNDO_TIMER_MARGIN, Verification};
 use super::command::Command;
 use super::env::Env;
 use super::judge::Judged;
@@ -245,9 +245,7 @@ fn execution_of(args: &Tune) -> Execution {
         node_image,
         delete_cluster: !keep_clusters,
         undo_timer_margin: UNDO_TIMER_MARGIN,
-        agent_binary,
-        helper_image: None,
-        allow_last_replica: false,
+        nodes: NodeFlags { agent_binary, ..NodeFlags::default() },
         monitor: Default::default(),
         access: Access { docker_host, ..Access::default() },
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::rights::Right;
+use crate::yaml::json::needs_no_quotes;
 
 /// What a rule is about: why it is optional, the API group, and the one object.
 type Scope<'a> = (Option<&'a str>, &'a str, Option<&'a str>);
@@ -76,10 +77,8 @@ fn rules(rights: &[&Right]) -> String {
 
 /// As YAML takes it for a text.
 fn quoted(word: &str) -> String {
-    const NOT_TEXT: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '/' || c == '.' || c == '-';
     let begins = word.starts_with(|c: char| c.is_ascii_alphabetic());
-    match begins && word.chars().all(plain) && !NOT_TEXT.contains(&word) {
+    match begins && needs_no_quotes(word) {
         true => word.to_owned(),
         false => format!("\"{word}\""),
     }

@@ -84,7 +84,7 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         // What would undo a fault, and how long that may take, are the fault's own to say.
         ("plan", &["experiment", "fault", "stats", "timeline"]),
         // The rights that an experiment needs, and judgements of a cluster before it runs.
-        ("preflight", &["experiment", "model", "plan", "timeline", "workload"]),
+        ("preflight", &["experiment", "model", "plan", "timeline", "workload", "yaml"]),
         // Whoever connects by a name resolves it in the same way, without the C library.
         ("resolver", &["timeline"]),
         // The TLS of probes, and of the connection to a cluster.

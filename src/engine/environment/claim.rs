@@ -4,17 +4,11 @@ use std::time::Duration;
 
 use crate::docker::Endpoint;
 use crate::engine::environment::handle::Environment;
-use crate::engine::environment::state_dir::{Lock, StateDir};
+use crate::engine::environment::state_dir::{Claim, StateDir};
 use crate::engine::error::RunError;
 use crate::engine::undo::ledger::{Entry, Ledger};
 use crate::engine::undo::watchdog;
 use crate::timeline::format_seconds;
-
-/// A cluster's state directory, and its lock.
-pub(in crate::engine) struct Claim {
-    pub state: StateDir,
-    pub lock: Lock,
-}
 
 /// Takes the lock of a kind cluster. Refused while another run has it.
 pub(in crate::engine) fn claim(

@@ -60,19 +60,10 @@ async fn through_the_api(
     let claimed = lock(environment, state)?;
     refuse_pending(&claimed.state)?;
     let facts = cluster.facts(ClusterKind::Context, &context, None, &[]).await;
-    let (mut facts, warnings) = facts.map_err(RunError::refused_by)?;
-    facts.context = Some(cluster.context_facts());
+    let mut facts = facts.map_err(RunError::refused_by)?;
+    facts.0.context = Some(cluster.context_facts());
     let helper_image = environment.helper_image.map(str::to_owned);
     let binary = kind::binary(environment)?;
     let nodes = Nodes::Api(ApiNodes { kubeconfig, identity, helper_image, binary });
-    let (state, lock) = (claimed.state, claimed.lock);
-    Ok(ClusterHandle {
-        cluster,
-        facts,
-        warnings,
-        state,
-        nodes,
-        workload: Default::default(),
-        _lock: lock,
-    })
+    Ok(ClusterHandle::new(cluster, facts, claimed, nodes))
 }

@@ -8,7 +8,7 @@ use crate::engine::environment::embedded_folder::{Folder, Made, NAME};
 use crate::engine::environment::handle::{
     ClusterHandle, EmbeddedNodes, Environment, Nodes, Preparing, Say,
 };
-use crate::engine::environment::state_dir::StateDir;
+use crate::engine::environment::state_dir::{Claim, StateDir};
 use crate::engine::error::RunError;
 use crate::kind_config::{KindConfig, KindNode};
 use crate::timeline::ClusterKind;
@@ -40,13 +40,13 @@ pub(crate) async fn start(
     environment: &Environment<'_>,
     say: Say<'_>,
 ) -> Result<ClusterHandle, RunError> {
-    let (folder, state, lock) = if environment.only_look {
+    let (folder, claim) = if environment.only_look {
         let state = StateDir::nameless(&Path::new(environment.state_dir).join(NAME), NAME);
         let lock = state.look()?;
-        (None, state, lock)
+        (None, Claim { state, lock })
     } else {
         let Made { folder, state, lock } = Folder::make(environment.state_dir)?;
-        (Some(folder), state, lock)
+        (Some(folder), Claim { state, lock })
     };
     let embedded = Embedded::start(spec(config)).map_err(RunError::refused_by)?;
     let (wanted, given) = (HTTP, embedded.port(HTTP, &[HTTP]));
@@ -65,20 +65,12 @@ pub(crate) async fn start(
     }
     let cluster =
         Cluster::from_kubeconfig(embedded.kubeconfig()).await.map_err(RunError::refused_by)?;
-    let (facts, warnings) = cluster
+    let facts = cluster
         .facts(ClusterKind::Embedded, NAME, None, &[])
         .await
         .map_err(RunError::refused_by)?;
     let nodes = Nodes::Embedded(EmbeddedNodes { embedded, _folder: folder });
-    Ok(ClusterHandle {
-        cluster,
-        facts,
-        warnings,
-        state,
-        nodes,
-        workload: Default::default(),
-        _lock: lock,
-    })
+    Ok(ClusterHandle::new(cluster, facts, claim, nodes))
 }
 
 #[cfg(test)]

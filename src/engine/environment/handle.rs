@@ -11,7 +11,7 @@ use crate::docker::{Container, Docker, Endpoint};
 use crate::embedded::Embedded;
 use crate::engine::environment::embedded_folder::Folder;
 use crate::engine::environment::kept_workload::KeptWorkload;
-use crate::engine::environment::state_dir::{Lock, StateDir};
+use crate::engine::environment::state_dir::{Claim, Lock, StateDir};
 use crate::engine::error::RunError;
 use crate::engine::undo::ledger::Access;
 use crate::engine::undo::recover::HitControlPlanes;
@@ -71,10 +71,21 @@ pub(crate) struct ClusterHandle {
     pub nodes: Nodes,
     /// The workload that stays between two runs.
     pub(in crate::engine) workload: KeptWorkload,
-    pub(in crate::engine) _lock: Lock,
+    _lock: Lock,
 }
 
 impl ClusterHandle {
+    /// `facts`: with what a reader should know of them.
+    pub(in crate::engine) fn new(
+        cluster: Cluster,
+        (facts, warnings): (ClusterFacts, Vec<String>),
+        Claim { state, lock }: Claim,
+        nodes: Nodes,
+    ) -> Self {
+        let workload = KeptWorkload::default();
+        Self { cluster, facts, warnings, state, nodes, workload, _lock: lock }
+    }
+
     /// Whether it is the model inside this program.
     pub(crate) fn is_model(&self) -> bool {
         matches!(self.nodes, Nodes::Embedded(_))

@@ -9,12 +9,13 @@ use crate::cluster::{Cluster, Kind, KindCreate, KindError, NodeContainer};
 use crate::docker::{Container, Docker, Endpoint};
 use crate::engine::abort::Abort;
 use crate::engine::diagnosis::{described, out_of_inotify};
-use crate::engine::environment::claim::{Claim, claim, refuse_pending, refuse_pending_but};
+use crate::engine::environment::claim::{claim, refuse_pending, refuse_pending_but};
 use crate::engine::environment::differences::differences;
 use crate::engine::environment::handle::{
     ClusterHandle, Environment, Found, KindNodes, Nodes, Preparing, Say,
 };
 use crate::engine::environment::kind_addresses::refuse_moved;
+use crate::engine::environment::state_dir::Claim;
 use crate::engine::environment::{inotify, left_behind};
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::undo::ledger::{Access, Ledger, RunRef, UndoEntry};
@@ -302,13 +303,13 @@ async fn handle(
     cluster: Cluster,
     access: Access,
     containers: Vec<Container>,
-    Claim { state, lock }: Claim,
+    claim: Claim,
     environment: &Environment<'_>,
 ) -> Result<ClusterHandle, RunError> {
     let described = Some(docker.describe().to_owned());
     let facts =
         cluster.facts(ClusterKind::Kind, name, described, &node_containers(&containers)).await;
-    let (facts, warnings) = facts.map_err(RunError::refused_by)?;
+    let facts = facts.map_err(RunError::refused_by)?;
     let kind = kind_program(environment, &docker);
     let engine = environment.engine()?.docker_host().to_owned();
     let nodes = KindNodes {
@@ -322,15 +323,7 @@ async fn handle(
         hit: HitControlPlanes::default(),
         retuned: None,
     };
-    Ok(ClusterHandle {
-        cluster,
-        facts,
-        warnings,
-        state,
-        nodes: Nodes::Kind(Box::new(nodes)),
-        workload: Default::default(),
-        _lock: lock,
-    })
+    Ok(ClusterHandle::new(cluster, facts, claim, Nodes::Kind(Box::new(nodes))))
 }
 
 /// This program for the nodes.

@@ -183,7 +183,7 @@ mod tests {
     use crate::cluster::fake::FakeApi;
     use crate::docker::fake::FakeEngine;
     use crate::engine::environment::handle::KindNodes;
-    use crate::engine::environment::state_dir::StateDir;
+    use crate::engine::environment::state_dir::{Claim, StateDir};
     use crate::engine::undo::ledger::Access;
     use crate::engine::undo::recover::HitControlPlanes;
     use crate::engine::undo::settings::tests::{api, cluster, files, show, tuning};
@@ -192,7 +192,7 @@ mod tests {
     async fn found(root: &Path, engine: &FakeEngine, api: &FakeApi) -> ClusterHandle {
         let (docker, cluster) = (engine.connect().await, api.cluster());
         settings::write(&docker, &[files(true), files(false)]).await.unwrap();
-        let (facts, warnings) = cluster.facts(ClusterKind::Kind, "c", None, &[]).await.unwrap();
+        let facts = cluster.facts(ClusterKind::Kind, "c", None, &[]).await.unwrap();
         let state = StateDir::of_kind(root, "c", "e").make().unwrap();
         let nodes = KindNodes {
             containers: docker.kind_nodes("c").await.unwrap(),
@@ -205,16 +205,8 @@ mod tests {
             hit: HitControlPlanes::default(),
             retuned: None,
         };
-        let (_lock, nodes) = (state.lock().unwrap(), Nodes::Kind(Box::new(nodes)));
-        ClusterHandle {
-            cluster,
-            facts,
-            warnings,
-            state,
-            nodes,
-            workload: Default::default(),
-            _lock,
-        }
+        let claim = Claim { lock: state.lock().unwrap(), state };
+        ClusterHandle::new(cluster, facts, claim, Nodes::Kind(Box::new(nodes)))
     }
 
     /// Calls for the kubelets' settings are refused, so many times.

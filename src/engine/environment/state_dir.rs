@@ -19,6 +19,12 @@ pub(crate) struct StateDir {
     cluster: String,
 }
 
+/// A cluster's state directory, and its lock.
+pub(in crate::engine) struct Claim {
+    pub state: StateDir,
+    pub lock: Lock,
+}
+
 impl StateDir {
     /// The directory of a kind cluster below the program's state directory `root`.
     pub(crate) fn of_kind(root: &Path, cluster: &str, engine: &str) -> Self {

@@ -77,10 +77,17 @@ pub(super) enum Command {
     Recover(Recover),
     /// Start an embedded cluster (a simulated Kubernetes with a real API) and keep it until Ctrl-C
     Cluster(Cluster),
+    /// Explain the fields of experiments and studies
+    Explain(Explain),
     /// Print a JSON schema: of reports (`-o json`), of comparisons, or of files
     Schema(Schema),
     /// Generate shell completions
     Completion(Completion),
+    /// Print the version of this program, and with --context that of a cluster
+    Version(Version),
+    /// What may follow these words, for kubectl's completion
+    #[command(name = "__complete", hide = true)]
+    Complete(Complete),
     /// The prober inside a node
     #[command(hide = true)]
     Agent(Agent),
@@ -569,6 +576,16 @@ pub(super) struct Schema {
     pub of: SchemaOf,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// Field by its path, such as spec.method.fault.nodeStop, study.spec.matrix or just nodeStop [default: list the kinds]
+    #[arg(value_name = "FIELD")]
+    pub path: Option<String>,
+    /// List the names of all fields below it
+    #[arg(long)]
+    pub recursive: bool,
+}
+
 /// What has a JSON schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum SchemaOf {
@@ -707,7 +724,47 @@ pub(super) struct Cluster {
 pub(super) struct Completion {
     /// The shell
     #[arg(value_enum)]
-    pub shell: clap_complete::Shell,
+    pub shell: CompletionFor,
+}
+
+/// What completes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum CompletionFor {
+    /// Bash, for kubectl-outage
+    Bash,
+    /// Elvish, for kubectl-outage
+    Elvish,
+    /// Fish, for kubectl-outage
+    Fish,
+    /// PowerShell, for kubectl-outage
+    Powershell,
+    /// Zsh, for kubectl-outage
+    Zsh,
+    /// kubectl itself, in any shell: the program kubectl_complete-outage
+    Kubectl,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Version {
+    /// Never connect to a cluster
+    #[arg(long)]
+    pub client: bool,
+    /// Also print the version of this kubeconfig context's server
+    #[arg(long, value_name = "NAME", value_parser = context_name)]
+    pub context: Option<String>,
+    /// Path to the kubeconfig file
+    #[arg(long, value_name = "FILE", requires = "context")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t = LintForm::Text, value_name = "FORMAT")]
+    pub output: LintForm,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Complete {
+    /// The words after `kubectl outage`; the last is to be completed
+    #[arg(last = true)]
+    pub words: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -170,7 +170,12 @@ impl ChosenFault {
     /// All names, each with what happens.
     pub(super) fn described() -> impl Iterator<Item = String> {
         let widest = Self::names().map(str::len).max().unwrap_or_default();
-        FAULTS.iter().map(move |fault| format!("{:widest$}  {}", fault.name, fault.what))
+        Self::all().map(move |(name, what)| format!("{name:widest$}  {what}"))
+    }
+
+    /// All names, and what happens.
+    pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+        FAULTS.iter().map(|fault| (fault.name, fault.what))
     }
 
     /// All names, for people.
@@ -181,6 +186,18 @@ impl ChosenFault {
     pub(super) fn names() -> impl Iterator<Item = &'static str> {
         FAULTS.iter().map(|fault| fault.name)
     }
+}
+
+/// How a file names its schema to editors: where a release publishes it, else a file beside it.
+fn for_editors() -> String {
+    option_env!("OUTAGE_SCHEMAS").map_or_else(
+        || {
+            "# For editors: kubectl outage schema experiment >experiment.schema.json\n\
+             # yaml-language-server: $schema=experiment.schema.json\n"
+                .to_owned()
+        },
+        |url| format!("# yaml-language-server: $schema={url}/experiment.json\n"),
+    )
 }
 
 fn ready(application: &Application) -> impl Iterator<Item = &Endpoint> {
@@ -436,8 +453,10 @@ impl Request<'_> {
                  # - latency: {{probe: {probe}, quantile: p99, atMost: 100ms, during: after}}\n"
             ),
         };
+        let editors = for_editors();
         Ok(format!(
-            "# Written by kubectl outage; edit it as you like.\n\
+            "{editors}\
+             # Written by kubectl outage; edit it as you like.\n\
              apiVersion: outage/v1alpha1\n\
              kind: Experiment\n\
              metadata: {{name: {name}}}\n\

@@ -11,6 +11,7 @@ mod args;
 mod cluster;
 mod command;
 mod compare;
+mod complete;
 mod completion;
 mod describe;
 pub mod diagnostics;
@@ -19,6 +20,7 @@ mod env;
 mod execution;
 mod exit;
 mod expected_cluster;
+mod explain;
 mod failure;
 mod form;
 mod generator;
@@ -46,6 +48,7 @@ mod suite;
 mod tune;
 mod validate;
 mod verify;
+mod version;
 mod watch_lanes;
 mod watchdog;
 
@@ -111,8 +114,11 @@ fn dispatch(Cli { global, command }: Cli) -> Result<u8, Failure> {
         Command::Compare(args) => compare::compare(&args, &env()?),
         Command::Recover(args) => recover::recover(&args, &env()?),
         Command::Cluster(args) => cluster::cluster(&args, &env()?),
+        Command::Explain(args) => explain::explain(&args, &env()?),
         Command::Schema(args) => schema::schema(&args),
         Command::Completion(args) => completion::completion(&args),
+        Command::Version(args) => version::version(&args, &env()?),
+        Command::Complete(args) => complete::complete(&args, &env()?),
         Command::Agent(args) => agent::agent(&args),
         Command::Watchdog(args) => watchdog::watchdog(&args),
     }

@@ -38,6 +38,12 @@ pub(crate) fn kubeconfig_paths(
     home.map(|home| home.join(".kube").join("config")).into_iter().collect()
 }
 
+/// The names of the contexts in these files; none of files that cannot be read.
+pub(crate) fn context_names(paths: &[PathBuf]) -> Vec<String> {
+    let contexts = read_files(paths).map_or(Vec::new(), |config| config.contexts);
+    contexts.into_iter().map(|context| context.name).collect()
+}
+
 /// Reads and merges kubeconfig files as kubectl does: the first to say something wins, files that
 /// are not there are skipped.
 pub(super) fn read_files(paths: &[PathBuf]) -> Result<Kubeconfig, ClusterError> {

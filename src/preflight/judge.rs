@@ -13,6 +13,11 @@ use crate::timeline::{ClusterFacts, NodeRole, Tuning, counted, few, minor_versio
 
 /// The versions with which this program is tested: 1.31 to 1.36.
 const TESTED: std::ops::RangeInclusive<u32> = 31..=36;
+
+/// The oldest and the newest of them: `1.31` and `1.36`.
+pub(crate) fn tested() -> [String; 2] {
+    [TESTED.start(), TESTED.end()].map(|minor| format!("1.{minor}"))
+}
 /// Of an attempt in the timeline's folder, with room for the events.
 const BYTES_OF_ATTEMPT: f64 = 32.0;
 /// What a run writes besides its attempts.

@@ -9,9 +9,6 @@ use super::text::{count, hang, judged, pad, width};
 use crate::compare::{Change, Comparison, Comparisons, Difference, Side, Spread, Verdict};
 use crate::verdict::Outcome;
 
-/// The JSON schema of [`Comparisons`]. A test writes it and holds it against the types.
-pub const JSON_SCHEMA: &str = include_str!("compare.schema.json");
-
 /// What is listed of a setup that differs in everything.
 const MOST_CHANGES: usize = 12;
 
@@ -181,15 +178,4 @@ pub fn markdown(compared: &Comparisons) -> String {
         let _ = writeln!(out, "{}", method(compared));
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::current_schema;
-    use super::*;
-
-    #[test]
-    fn json_is_what_its_schema_says() {
-        current_schema::<Comparisons>("src/report/compare.schema.json", JSON_SCHEMA);
-    }
 }

@@ -41,6 +41,3 @@ impl Document {
         }
     }
 }
-
-/// The JSON schema of [`Document`]. A test writes it and holds it against the types.
-pub const JSON_SCHEMA: &str = include_str!("schema.json");

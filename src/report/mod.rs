@@ -54,7 +54,7 @@ mod text;
 pub mod view;
 mod warnings;
 
-pub use document::{Document, JSON_SCHEMA};
+pub use document::Document;
 pub use ground::ground;
 pub use ink::Ink;
 pub use printable::{is_unprintable, printable};

@@ -202,11 +202,13 @@ fn a_token_stays_in_its_file() {
     let ask = || home.run(&["lint", "--context", &context, "--kubeconfig", &copy]);
     let found = ask();
     assert!(found.stdout.contains("Kubernetes") && found.code != 4, "{found:?}");
+    let version = home.run(&["version", "--context", &context, "--kubeconfig", &copy]);
+    version.exits(0).prints("Server Version: v1.").prints(&format!("(context {context})"));
     running.signal("INT");
     let ended = running.finish();
     let gone = ask();
     gone.exits(4).says("cannot be reached");
-    for output in [found, ended, gone] {
+    for output in [found, version, ended, gone] {
         let text = format!("{}{}", output.stdout, output.stderr);
         assert!(token.len() > 20 && !text.contains(&token), "{text}");
     }

@@ -38,6 +38,10 @@ pub(crate) fn tests() -> Vec<Test> {
         ),
         test("offline::the_environment_is_a_default", the_environment_is_a_default),
         test("offline::completions_and_schema", completions_and_schema),
+        test(
+            "offline::the_version_is_printed_without_a_server",
+            the_version_is_printed_without_a_server,
+        ),
         test("offline::recorded_runs_are_judged_again", recorded_runs_are_judged_again),
         test("offline::a_cut_timeline_is_read", a_cut_timeline_is_read),
         test(
@@ -258,6 +262,31 @@ fn completions_and_schema() {
         Some(4),
         "a run, several, a suite, a study: {schema:#}"
     );
+    home.run(&["completion", "kubectl"]).exits(0).prints("__complete -- \"$@\"");
+    let values = home.run(&["__complete", "--", "run", "--cluster", "e"]);
+    let lines: Vec<&str> = values.exits(0).stdout.lines().collect();
+    assert!(lines[0].starts_with("embedded\t") && lines[1..] == [":4"], "{lines:?}");
+    home.run(&["explain", "nodeStop"])
+        .exits(0)
+        .prints("FIELD: spec.method.fault.nodeStop <Object>");
+    home.run(&["explain"]).exits(0).prints("study");
+    home.run(&["explain", "nodeStpo"]).exits(2).says("did you mean `spec.method.fault.nodeStop`?");
+}
+
+fn the_version_is_printed_without_a_server() {
+    let home = Home::new();
+    let version = concat!("v", env!("CARGO_PKG_VERSION"));
+    let printed = format!("Client Version: {version}\n");
+    home.run(&["version"]).exits(0).prints(&printed);
+    let json = home.run(&["version", "--client", "-o", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json.exits(0).stdout).unwrap();
+    assert_eq!(json["clientVersion"]["version"], version);
+    assert!(json["clientVersion"]["target"].as_str().unwrap().contains(std::env::consts::ARCH));
+    assert_eq!(json["clientVersion"]["kubernetes"].as_array().unwrap().len(), 2);
+    assert!(json.get("serverVersion").is_none());
+    let kubeconfig = home.file("config", "apiVersion: v1\nkind: Config\n");
+    let unknown = ["version", "--context", "x", "--kubeconfig", kubeconfig.to_str().unwrap()];
+    home.run(&unknown).exits(4).prints(&printed).says("error: ");
 }
 
 /// Real runs, recorded on kind (tests/recorded/README.md says where and how).

@@ -24,18 +24,17 @@ pub(super) fn applied_object(fields: &mut Fields) -> Option<Box<AppliedObject>> 
         ("object", |cx, node| inline(cx, node).map(Box::new).map(From::Here)),
         ("file", |cx, node| path(cx, node).map(From::File)),
     ]);
-    let in_effect = fields.optional("inEffect", sign);
-    let undone = fields.optional("undone", sign);
-    let timeout = fields.or("timeout", TIMEOUT, positive);
-    fields.about_field("object", &["The object, as kubectl takes it."]);
-    fields.about_field("file", &["A file with the object, relative to the experiment."]);
-    fields.about_field("inEffect", &["What shows that it is in effect. Default: that it exists."]);
-    fields
-        .about_field("undone", &["What shows that its effect is gone. Default: that it is gone."]);
-    fields.about_field(
-        "timeout",
-        &["Limit for the injection, and again for the undo. Default: 60s."],
-    );
+    fields.about_field("object", "The object, as kubectl takes it.");
+    fields.about_field("file", "A file with the object, relative to the experiment.");
+    let in_effect = fields
+        .doc("What shows that it is in effect. Default: that it exists.")
+        .optional("inEffect", sign);
+    let undone = fields
+        .doc("What shows that its effect is gone. Default: that the object is gone.")
+        .optional("undone", sign);
+    let timeout = fields
+        .doc("Limit for the injection, and again for the undo.")
+        .or("timeout", TIMEOUT, positive);
     let read = match from? {
         From::Here(read) => *read,
         // Its file is read with the others (`files.rs`).
@@ -85,9 +84,14 @@ impl AppliedObject {
 /// `condition: {type, status}`, or `path` and `value`.
 fn sign(cx: &Cx, node: &Node) -> Option<Sign> {
     let mut fields = Fields::of(cx, node, "an expected state")?;
-    let condition = fields.optional("condition", condition);
-    let path = fields.optional("path", json_path);
-    let value = fields.optional("value", any_text);
+    fields.about("A state of the object: a `condition`, or a `path` and a `value`.");
+    let condition = fields
+        .doc("An entry of the object's `status.conditions`.")
+        .optional("condition", condition);
+    let path = fields
+        .doc("The path of a field, such as `.status.phase` or `.status.conditions[0].status`.")
+        .optional("path", json_path);
+    let value = fields.doc("The value of that field.").optional("value", any_text);
     let (at_condition, at_path) =
         (fields.key("condition"), fields.key("path").or(fields.key("value")));
     if at_condition.is_none() {
@@ -113,8 +117,8 @@ fn sign(cx: &Cx, node: &Node) -> Option<Sign> {
 
 fn condition(cx: &Cx, node: &Node) -> Option<Sign> {
     let mut fields = Fields::of(cx, node, "a condition of an object")?;
-    let type_ = fields.required("type", sentence);
-    let status = fields.or("status", "True".to_owned(), any_text);
+    let type_ = fields.doc("The condition's type.").required("type", sentence);
+    let status = fields.doc("The condition's status.").or("status", "True".to_owned(), any_text);
     fields.finish();
     Some(Sign::Condition { type_: type_?, status: status? })
 }

@@ -33,6 +33,10 @@ const TCP_TARGETS: [(&str, Decode<Whom>); 3] =
 
 fn tcp(cx: &Cx, node: &Node) -> Option<Ask> {
     let mut fields = Fields::of(cx, node, "a `tcp` probe")?;
+    fields.about(
+        "A TCP connection, opened and closed. With `connection: reused` it is kept, and checked to \
+         be still open.",
+    );
     let asked = target(&mut fields, &TCP_TARGETS);
     fields.finish();
     Some(Ask::Tcp { target: asked?.0 })
@@ -40,6 +44,7 @@ fn tcp(cx: &Cx, node: &Node) -> Option<Ask> {
 
 fn tls(cx: &Cx, node: &Node) -> Option<Ask> {
     let mut fields = Fields::of(cx, node, "a `tls` probe")?;
+    fields.about("A TLS connection, opened and closed. Success: the handshake completes.");
     let asked = target(&mut fields, &TCP_TARGETS);
     let settings = tls_settings(&mut fields);
     fields.finish();
@@ -49,8 +54,17 @@ fn tls(cx: &Cx, node: &Node) -> Option<Ask> {
 fn api(cx: &Cx, node: &Node) -> Option<Ask> {
     let mut fields =
         Fields::of_or(cx, node, "an `api` probe", |text| format!("api: {{verb: {text}}}"))?;
-    let verb = fields.required("verb", |cx, node| choice(cx, node, "verb", &VERBS));
-    let server = fields.or("server", ApiServer::Balancer, server);
+    fields.about(
+        "The API server, from this machine, with the kubeconfig's credentials. Success: 2xx.",
+    );
+    let verb = fields
+        .doc("Reads or changes a small object. `read` and `write` go through etcd; `readCached` does not.")
+        .required("verb", |cx, node| choice(cx, node, "verb", &VERBS));
+    let server = fields
+        .doc(
+            "The server of the kubeconfig, or each API server at its own address, as a probe each.",
+        )
+        .or("server", ApiServer::Balancer, server);
     fields.finish();
     Some(Ask::Api { verb: verb?, server: server? })
 }
@@ -63,12 +77,19 @@ fn server(cx: &Cx, node: &Node) -> Option<ApiServer> {
 fn dns(cx: &Cx, node: &Node) -> Option<Ask> {
     let mut fields =
         Fields::of_or(cx, node, "a `dns` probe", |text| format!("dns: {{service: {text}}}"))?;
+    fields.about("The cluster's DNS. Success: an answer with an address.");
     let name = fields.one_of(&[
         ("service", |cx, node| reference::service(cx, node).map(DnsName::Service)),
         ("name", full),
     ]);
-    let namespace = fields.optional("namespace", dns_label);
-    let cached = fields.or("cached", false, flag);
+    fields.about_field("service", "The Service whose name is looked up.");
+    fields.about_field("name", "A DNS name in full: no search domain is tried.");
+    let namespace = fields
+        .doc("The namespace of the Service, if it is not before its name.")
+        .optional("namespace", dns_label);
+    let cached = fields
+        .doc("Whether an answer is used again until its TTL ends, as a client with a cache does.")
+        .or("cached", false, flag);
     let name = match name {
         Some(DnsName::Service(service)) => {
             Some(DnsName::Service(fields.joined(service, namespace?)?))

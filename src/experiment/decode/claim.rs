@@ -7,13 +7,28 @@ use crate::experiment::tree::{Node, quoted};
 
 pub(crate) fn claim(cx: &Cx, node: &Node) -> Option<Claim> {
     let mut fields = Fields::of(cx, node, "a claim")?;
-    let id = fields.required("id", id);
-    let says = fields.required("says", sentence);
-    let source = fields.optional("source", sentence);
-    let pass_means = fields.or("passMeans", PassMeans::default(), pass_means);
+    fields.about("A published claim that the experiment tests.");
+    let id = fields.doc("A short ID for tables, such as `B3`.").required("id", id);
+    let says = fields.doc("What is claimed.").required("says", sentence);
+    let source = fields.doc("Who claims it.").optional("source", sentence);
+    let pass_means = fields.doc("What a pass means for the claim.").or(
+        "passMeans",
+        PassMeans::default(),
+        pass_means,
+    );
     let pass = pass_means.unwrap_or_default();
-    let fail_means = fields.optional("failMeans", |cx, node| fail_means(cx, node, pass));
-    let by = fields.or("by", Vec::new(), by);
+    let fail_means = fields
+        .doc(
+            "What a fail means for the claim. Default: `refuted` if a pass confirms it, `open` if \
+             a pass refutes it.",
+        )
+        .optional("failMeans", |cx, node| fail_means(cx, node, pass));
+    let by = fields
+        .doc(
+            "The expectations that decide it, such as `noErrors/web`, or `noErrors` for all of \
+             that kind. Default: the whole verdict.",
+        )
+        .or("by", Vec::new(), by);
     fields.finish();
     Some(Claim {
         id: id?,

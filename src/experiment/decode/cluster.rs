@@ -12,10 +12,21 @@ use crate::experiment::tree::{Node, Value};
 /// `spec.cluster`.
 pub(crate) fn cluster(cx: &Cx, node: &Node) -> Option<Cluster> {
     let mut fields = Fields::of(cx, node, "a cluster")?;
+    fields.about("The cluster that the experiment runs on.");
     let found = fields.one_of(&[("kind", kind), ("context", context)]);
-    let allowed = fields.optional("allowContext", focused_text);
-    let image = fields.optional("helperImage", image);
-    let settings = fields.optional("settings", settings);
+    fields.about_field(
+        "context",
+        "A kubeconfig context by its name, or `{}`: that of `--context`, else the current one.",
+    );
+    let allowed = fields
+        .doc("The same context again: allows faults there although it is not a kind cluster.")
+        .optional("allowContext", focused_text);
+    let image = fields
+        .doc("The image of the helper pods that lead into the nodes.")
+        .optional("helperImage", image);
+    let settings = fields
+        .doc("Settings of the controller manager, where they cannot be read from the cluster.")
+        .optional("settings", settings);
     let named = fields.first_key(&["allowContext", "helperImage", "settings"]);
     fields.finish();
     match (found?, named) {
@@ -60,14 +71,21 @@ fn allowed_as(cx: &Cx, context: &str, allowed: Option<Spanned>) -> Option<Option
 /// Settings that cannot be read from a cluster whose control plane is managed.
 fn settings(cx: &Cx, node: &Node) -> Option<MonitorSettings> {
     record!(cx, node, "`settings`" => MonitorSettings {
+        /// The controller manager's `--node-monitor-period`.
         node_monitor_period: optional("nodeMonitorPeriod", positive),
+        /// The controller manager's `--node-monitor-grace-period`.
         node_monitor_grace_period: optional("nodeMonitorGracePeriod", positive),
     })
 }
 
 fn kind(cx: &Cx, node: &Node) -> Option<Cluster> {
-    record!(cx, node, "a kind cluster" => Cluster::Kind {
+    record!(
+        /// A kind cluster. It is created if no cluster of its name exists, and kept.
+        cx, node, "a kind cluster" => Cluster::Kind {
+        /// The kind config, which must have a `name`.
         config: required("config", path),
+        /// Settings of failure detection that replace those of the config. They become part of the
+        /// cluster's name.
         tuning: optional("tuning", tuning),
     })
 }
@@ -92,8 +110,11 @@ fn context(cx: &Cx, node: &Node) -> Option<Cluster> {
 
 fn tuning(cx: &Cx, node: &Node) -> Option<TuningRequest> {
     record!(cx, node, "`tuning`" => TuningRequest {
+        /// The kubelet's `nodeStatusUpdateFrequency`.
         node_status_update_frequency: optional("nodeStatusUpdateFrequency", positive),
+        /// The controller manager's `--node-monitor-period`.
         node_monitor_period: optional("nodeMonitorPeriod", positive),
+        /// The controller manager's `--node-monitor-grace-period`.
         node_monitor_grace_period: optional("nodeMonitorGracePeriod", positive),
     })
 }
@@ -102,13 +123,22 @@ fn tuning(cx: &Cx, node: &Node) -> Option<TuningRequest> {
 pub(crate) fn blast_radius(cx: &Cx, node: &Node) -> Option<BlastRadius> {
     let default = BlastRadius::default();
     record!(cx, node, "`blastRadius`" => BlastRadius {
+        /// Workers that may be down at the same time.
         max_workers: or("maxWorkers", default.max_workers, count),
+        /// Control-plane nodes that may be down, lack a component or be drained at the same time.
         max_control_planes: or("maxControlPlanes", default.max_control_planes, count),
+        /// Whether etcd may lose its quorum.
         quorum_loss: or("quorumLoss", default.quorum_loss, flag),
+        /// Whether the cluster's data may be unavailable for a while.
         data_loss: or("dataLoss", default.data_loss, flag),
+        /// Namespaces, besides the run's and the experiment's own, whose objects may be affected.
         namespaces: or("namespaces", default.namespaces, namespaces),
+        /// Whether the load balancer in front of the API servers may be lost.
         load_balancer: or("loadBalancer", default.load_balancer, flag),
+        /// Whether the last ready replica of a Deployment or StatefulSet of another application may
+        /// be lost.
         last_replica: or("lastReplica", default.last_replica, flag),
+        /// Whether a fault on a node may take more pods than their disruption budgets allow.
         exceed_disruption_budgets: or("exceedDisruptionBudgets", default.exceed_disruption_budgets, flag),
     })
 }

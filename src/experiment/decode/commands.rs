@@ -17,29 +17,29 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The commands, beside their `target`.
 pub(super) fn commands(fields: &mut Fields) -> Option<Box<Commands>> {
-    let effect = fields.required("effect", |cx, node| {
-        choice(cx, node, "effect of a command", &CommandEffect::ALL)
-    });
-    let (inject, confirm) = (fields.required("inject", argv), fields.required("confirm", check));
-    let (undo, confirm_undone) =
-        (fields.required("undo", argv), fields.required("confirmUndone", check));
-    let timeout = fields.or("timeout", TIMEOUT, positive);
-    fields.about_field(
-        "effect",
-        &["What the commands do to the node. Blast radius, expectations and analysis depend on it."],
-    );
-    fields.about_field(
-        "inject",
-        &["The command that injects the fault: a list of arguments, run without a shell."],
-    );
-    fields.about_field("confirm", &["Shows that the fault is in effect; repeated until it does."]);
-    fields
-        .about_field("undo", &["The command that undoes the fault. It may be run several times."]);
-    fields.about_field("confirmUndone", &["Shows that the fault is gone; repeated until it does."]);
-    fields.about_field(
-        "timeout",
-        &["Limit for each command, and for repeating each check. Default: 60s."],
-    );
+    let effect = fields
+        .doc(
+            "What the commands do to the node. Blast radius, expectations and analysis depend on \
+             it.",
+        )
+        .required("effect", |cx, node| {
+            choice(cx, node, "effect of a command", &CommandEffect::ALL)
+        });
+    let inject = fields
+        .doc("The command that injects the fault: a list of arguments, run without a shell.")
+        .required("inject", argv);
+    let confirm = fields
+        .doc("Shows that the fault is in effect; repeated until it does.")
+        .required("confirm", check);
+    let undo = fields
+        .doc("The command that undoes the fault. It may be run several times.")
+        .required("undo", argv);
+    let confirm_undone = fields
+        .doc("Shows that the fault is gone; repeated until it does.")
+        .required("confirmUndone", check);
+    let timeout = fields
+        .doc("Limit for each command, and for repeating each check.")
+        .or("timeout", TIMEOUT, positive);
     Some(Box::new(Commands {
         effect: effect?,
         inject: inject?,
@@ -54,8 +54,12 @@ pub(super) fn commands(fields: &mut Fields) -> Option<Box<Commands>> {
 fn check(cx: &Cx, node: &Node) -> Option<Check> {
     let printing = |node: &Node| {
         let mut fields = Fields::of(cx, node, "a check")?;
-        let argv = fields.required("argv", argv);
-        let prints = fields.optional("prints", text);
+        fields
+            .about("A command that exits with 0 if something is so: a list of arguments, or this.");
+        let argv = fields.doc("The command and its arguments.").required("argv", argv);
+        let prints = fields
+            .doc("What it must also print, apart from spaces around it. Default: anything.")
+            .optional("prints", text);
         fields.finish();
         Some(Check { argv: argv?, prints: prints?.map(|text| text.trim().to_owned()) })
     };

@@ -10,14 +10,15 @@ pub(super) struct Description {
     open: Vec<Mapping>,
     /// What the last reader would read.
     last: Json,
-    /// The mappings that contain themselves, by name.
+    /// What is referred to by name: mappings that contain themselves, and values that many fields
+    /// read.
     definitions: Map<String, Json>,
 }
 
 struct Mapping {
     /// What it is: `a probe`.
     what: String,
-    about: String,
+    about: &'static str,
     properties: Map<String, Json>,
     required: Vec<&'static str>,
     /// Fields of which there must be exactly one.
@@ -35,7 +36,7 @@ impl Description {
         }
         self.open.push(Mapping {
             what: what.to_owned(),
-            about: String::new(),
+            about: "",
             properties: Map::new(),
             required: Vec::new(),
             choices: Vec::new(),
@@ -72,17 +73,17 @@ impl Description {
     }
 
     /// Says what the innermost mapping is for.
-    pub(super) fn about(&mut self, about: String) {
+    pub(super) fn about(&mut self, about: &'static str) {
         if let Some(mapping) = self.open.last_mut() {
             mapping.about = about;
         }
     }
 
-    /// Says what a field of the innermost mapping is for.
-    pub(super) fn about_field(&mut self, key: &str, about: String) {
+    /// Says something of a field of the innermost mapping.
+    pub(super) fn of_field(&mut self, key: &str, keyword: &str, what: Option<Json>) {
         let field = self.open.last_mut().and_then(|mapping| mapping.properties.get_mut(key));
-        if let (Some(Json::Object(field)), false) = (field, about.is_empty()) {
-            field.insert("description".into(), about.into());
+        if let (Some(Json::Object(field)), Some(what)) = (field, what) {
+            field.insert(keyword.into(), what);
         }
     }
 
@@ -96,6 +97,12 @@ impl Description {
 
     pub(super) fn say(&mut self, schema: Json) {
         self.last = schema;
+    }
+
+    /// The same of what many fields read: a reference.
+    pub(super) fn define(&mut self, name: &str, schema: Json) {
+        self.definitions.insert(name.to_owned(), schema);
+        self.last = reference(name);
     }
 
     /// Adds what the last reader would read as a field of the innermost mapping.
@@ -135,14 +142,4 @@ fn reference(what: &str) -> Json {
 fn name(what: &str) -> &str {
     let what = what.trim_matches('`');
     ["a ", "an ", "the "].iter().find_map(|article| what.strip_prefix(article)).unwrap_or(what)
-}
-
-/// The text of doc comments, from the tokens of their attributes (`doc = r" ..."`).
-pub(super) fn text_of_docs(attributes: &[&str]) -> String {
-    let line = |attribute: &&str| {
-        let quoted = attribute.strip_prefix("doc = ")?;
-        let (start, end) = (quoted.find('"')? + 1, quoted.rfind('"')?);
-        Some(quoted.get(start..end)?.trim().replace("\\\"", "\""))
-    };
-    attributes.iter().filter_map(line).collect::<Vec<_>>().join(" ")
 }

@@ -18,9 +18,10 @@ use crate::yaml::suggest;
 
 macro_rules! readers {
     ($(
-        $(#[$doc:meta])*
+        $(#[doc = $about:literal])*
         $kind:ident $name:literal $($bare:literal)? $({
-            $($(#[$field_doc:meta])* $field:ident: $type:ty = $how:ident($key:literal, $($read:expr),+),)*
+            $($(#[doc = $doc:literal])* $(#[serde $_serde:tt])*
+                $field:ident: $type:ty = $how:ident($key:literal, $($read:expr),+),)*
         })?
     )*) => {
         const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[$(($name, |cx, node| {
@@ -32,10 +33,10 @@ macro_rules! readers {
                 })?,
                 None => Fields::of(cx, node, &what)?,
             };
-            fields.about(&[$(stringify!($doc)),*]);
+            fields.about(concat!($($about),*));
             $($(
-                let $field: Option<$type> = fields.$how($key, $($read),+);
-                fields.about_field($key, &[$(stringify!($field_doc)),*]);
+                let $field: Option<$type> =
+                    fields.doc(concat!($($doc),*)).$how($key, $($read),+);
             )*)?
             fields.finish();
             possible(cx, node, Expectation::$kind $({ $($field: $field?),* })?)

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
-use super::description::{Description, Presence, text_of_docs};
+use super::description::{Description, Presence};
+use super::written::Written;
 use crate::experiment::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
 use crate::experiment::tree::{Node, Value};
 use crate::yaml::suggest;
@@ -45,6 +46,13 @@ impl<'f> Cx<'f> {
         None
     }
 
+    /// The same for what many fields read: the schema has it once, under this name.
+    pub(crate) fn reads_as(&self, name: &'static str, schema: impl FnOnce() -> Json) -> Option<()> {
+        let Some(description) = &self.description else { return Some(()) };
+        description.borrow_mut().define(name, schema());
+        None
+    }
+
     /// The same for what may also be read by `other`.
     pub(crate) fn reads_also<T>(
         &self,
@@ -61,6 +69,12 @@ impl<'f> Cx<'f> {
         drop(field);
         if let Some(description) = &self.description {
             description.borrow_mut().add(key, presence);
+        }
+    }
+
+    fn describes_more(&self, key: &str, keyword: &str, what: impl FnOnce() -> Option<Json>) {
+        if let Some(description) = &self.description {
+            description.borrow_mut().of_field(key, keyword, what());
         }
     }
 
@@ -147,13 +161,15 @@ impl<'f> Cx<'f> {
     }
 }
 
-/// Reads a mapping into a struct, or into a variant of an enum: each field stands once.
+/// Reads a mapping into a struct, or into a variant of an enum: each field stands once. Doc comments
+/// say what the mapping and its fields are for.
 macro_rules! record {
-    ($cx:ident, $node:ident, $what:expr => $type:ident $(::$variant:ident)? {
-        $($field:ident: $how:ident($key:literal, $($read:expr),+)),* $(,)?
+    ($(#[doc = $about:literal])* $cx:ident, $node:ident, $what:expr => $type:ident $(::$variant:ident)? {
+        $($(#[doc = $doc:literal])* $field:ident: $how:ident($key:literal, $($read:expr),+)),* $(,)?
     }) => {{
         let mut fields = Fields::of($cx, $node, $what)?;
-        $(let $field = fields.$how($key, $($read),+);)*
+        fields.about(concat!($($about),*));
+        $(let $field = fields.doc(concat!($($doc),*)).$how($key, $($read),+);)*
         fields.finish();
         Some($type $(::$variant)? { $($field: $field?),* })
     }};
@@ -170,6 +186,8 @@ pub(crate) struct Fields<'t, 'f> {
     known: Vec<&'static str>,
     /// What is missing: each entry one field, or several of which one is wanted.
     missing: Vec<Vec<&'static str>>,
+    /// What the field that is read next is for.
+    doc: &'static str,
 }
 
 impl<'t, 'f> Fields<'t, 'f> {
@@ -181,7 +199,7 @@ impl<'t, 'f> Fields<'t, 'f> {
         if !node.is_null() && !matches!(node.value, Value::Map(_)) {
             return cx.expected(node, &format!("{what} (a mapping)"));
         }
-        Some(Self { cx, node, what, known: Vec::new(), missing: Vec::new() })
+        Some(Self { cx, node, what, known: Vec::new(), missing: Vec::new(), doc: "" })
     }
 
     /// The same, with what to write in the place of a text.
@@ -201,14 +219,20 @@ impl<'t, 'f> Fields<'t, 'f> {
         }
     }
 
+    /// Says what the field that is read next is for: a sentence for people and their editors. (Its
+    /// default is added to that.)
+    pub(crate) fn doc(&mut self, doc: &'static str) -> &mut Self {
+        self.doc = doc;
+        self
+    }
+
     pub(crate) fn required<T>(
         &mut self,
         key: &'static str,
         decode: impl FnOnce(&Cx, &Node) -> Option<T>,
     ) -> Option<T> {
         if self.cx.description.is_some() {
-            self.cx.describes(key, Presence::Required, decode(self.cx, self.node));
-            return None;
+            return self.described(key, Presence::Required, decode);
         }
         if let Some(node) = self.present(key) {
             return decode(self.cx, node);
@@ -228,8 +252,7 @@ impl<'t, 'f> Fields<'t, 'f> {
         decode: impl FnOnce(&Cx, &Node) -> Option<T>,
     ) -> Option<Option<T>> {
         if self.cx.description.is_some() {
-            self.cx.describes(key, Presence::Optional, decode(self.cx, self.node));
-            return None;
+            return self.described(key, Presence::Optional, decode);
         }
         match self.present(key) {
             Some(node) => decode(self.cx, node).map(Some),
@@ -237,16 +260,18 @@ impl<'t, 'f> Fields<'t, 'f> {
         }
     }
 
-    pub(crate) fn or<T>(
+    pub(crate) fn or<T: Written>(
         &mut self,
         key: &'static str,
         default: T,
         decode: impl FnOnce(&Cx, &Node) -> Option<T>,
     ) -> Option<T> {
-        self.optional(key, decode).map(|found| found.unwrap_or(default))
+        let found = self.optional(key, decode);
+        self.cx.describes_more(key, "default", || default.written());
+        found.map(|found| found.unwrap_or(default))
     }
 
-    pub(crate) fn or_default<T: Default>(
+    pub(crate) fn or_default<T: Default + Written>(
         &mut self,
         key: &'static str,
         decode: impl FnOnce(&Cx, &Node) -> Option<T>,
@@ -262,7 +287,7 @@ impl<'t, 'f> Fields<'t, 'f> {
     pub(crate) fn one_of<T>(&mut self, members: &[(&'static str, Decode<T>)]) -> Option<T> {
         if self.cx.description.is_some() {
             for (name, decode) in members {
-                self.cx.describes(name, Presence::Choice, decode(self.cx, self.node));
+                self.described::<_, T>(name, Presence::Choice, decode);
             }
             return None;
         }
@@ -293,17 +318,29 @@ impl<'t, 'f> Fields<'t, 'f> {
         }
     }
 
-    /// Says what the mapping is for: the attributes of its doc comment.
-    pub(crate) fn about(&self, docs: &[&str]) {
+    /// Says what the mapping is for.
+    pub(crate) fn about(&self, about: &'static str) {
         if let Some(description) = &self.cx.description {
-            description.borrow_mut().about(text_of_docs(docs));
+            description.borrow_mut().about(about.trim());
         }
     }
 
-    pub(crate) fn about_field(&self, key: &str, docs: &[&str]) {
-        if let Some(description) = &self.cx.description {
-            description.borrow_mut().about_field(key, text_of_docs(docs));
-        }
+    /// Says what a field is for that was read.
+    pub(crate) fn about_field(&self, key: &str, doc: &'static str) {
+        let doc = Some(doc.trim()).filter(|doc| !doc.is_empty());
+        self.cx.describes_more(key, "description", || doc.map(Json::from));
+    }
+
+    fn described<T, N>(
+        &mut self,
+        key: &'static str,
+        presence: Presence,
+        decode: impl FnOnce(&Cx, &Node) -> Option<T>,
+    ) -> Option<N> {
+        let doc = std::mem::take(&mut self.doc);
+        self.cx.describes(key, presence, decode(self.cx, self.node));
+        self.about_field(key, doc);
+        None
     }
 
     pub(crate) fn cx(&self) -> &'t Cx<'f> {

@@ -22,10 +22,15 @@ pub(super) fn grpc(cx: &Cx, node: &Node) -> Option<Ask> {
             ("pod", target::pod),
         ],
     );
-    let host = fields.optional("host", target::host);
-    let tls = fields.or("tls", false, flag);
-    let health_service = fields.or("healthService", String::new(), health_service);
-    let backend_header = fields.optional("backendHeader", header_name);
+    fields.about(
+        "The health of a gRPC server (`grpc.health.v1.Health/Check`). Success: it is SERVING.",
+    );
+    let host = fields.doc(target::HOST).optional("host", target::host);
+    let tls = fields.doc("Whether it is probed over TLS.").or("tls", false, flag);
+    let health_service = fields
+        .doc("The gRPC service whose health is checked. Default: the server as a whole.")
+        .or("healthService", String::new(), health_service);
+    let backend_header = fields.doc(target::BACKEND_HEADER).optional("backendHeader", header_name);
     let settings = tls_settings(&mut fields);
     let (host_key, of_tls) = (fields.key("host"), fields.first_key(&super::tls::FIELDS));
     fields.finish();

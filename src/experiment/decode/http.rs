@@ -29,18 +29,36 @@ pub(super) fn http(cx: &Cx, node: &Node) -> Option<Ask> {
             ("pod", target::pod),
         ],
     );
-    let host = fields.optional("host", target::host);
-    let tls = fields.or("tls", false, flag);
-    let http2 = fields.or("version", false, version);
-    let method = fields.or("method", Method::Get, method);
-    let path = fields.optional("path", path);
-    let paths = fields.optional("paths", paths);
-    let headers = fields.or("headers", BTreeMap::new(), headers);
-    let body = fields.optional("body", body);
-    let success = fields.or("success", StatusRange::default(), status_range);
-    let body_contains = fields.optional("bodyContains", sentence);
-    let body_json = fields.optional("bodyJson", body_json);
-    let backend_header = fields.optional("backendHeader", header_name);
+    fields.about("An HTTP request. Redirects are not followed.");
+    let host = fields.doc(target::HOST).optional("host", target::host);
+    let tls = fields
+        .doc("Whether a Service, pod or Ingress is probed over HTTPS.")
+        .or("tls", false, flag);
+    let http2 = fields
+        .doc("The version of HTTP: `1.1` or `2`. Default: `1.1`.")
+        .optional("version", version);
+    let method = fields.doc("The method.").or("method", Method::Get, method);
+    let path = fields
+        .doc("The path and query. Default: that of the `url` or of the Ingress's rule, else `/`.")
+        .optional("path", path);
+    let paths = fields.doc("Several paths, which are requested in turn.").optional("paths", paths);
+    let headers = fields
+        .doc("Headers to send, besides `Host`. `$(unique)` in a value differs in each request.")
+        .or("headers", BTreeMap::new(), headers);
+    let body = fields
+        .doc("The body to send: a text, or `{file: FILE}`. `$(unique)` differs in each request.")
+        .optional("body", body);
+    let success = fields.doc("Statuses that are success: a range such as `200-399`, or one.").or(
+        "success",
+        StatusRange::default(),
+        status_range,
+    );
+    let body_contains = fields
+        .doc("A text that the response's body must contain.")
+        .optional("bodyContains", sentence);
+    let body_json =
+        fields.doc("What the response's body must have, as JSON.").optional("bodyJson", body_json);
+    let backend_header = fields.doc(target::BACKEND_HEADER).optional("backendHeader", header_name);
     let settings = tls_settings(&mut fields);
     let keys = Keys::of(&fields);
     fields.finish();
@@ -76,7 +94,7 @@ pub(super) fn http(cx: &Cx, node: &Node) -> Option<Ask> {
     }
     paths.truncate(if paths.len() > 1 { usize::MAX } else { 0 });
     let ask = HttpAsk {
-        http2: http2?,
+        http2: http2?.unwrap_or_default(),
         method,
         path,
         paths,
@@ -238,7 +256,9 @@ fn warn_of_slips(cx: &Cx, node: &Node, text: &str) {
 
 fn body_json(cx: &Cx, node: &Node) -> Option<BodyJson> {
     record!(cx, node, "a JSON expectation" => BodyJson {
+        /// A JSONPath (RFC 9535), such as `$.status`. It must select at least one value.
         path: required("path", json_path),
+        /// What every value that it selects must be: a string, a number or a boolean.
         equals: required("equals", scalar),
     })
 }

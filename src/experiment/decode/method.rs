@@ -19,19 +19,18 @@ use crate::timeline::{Component, FaultKind, NodeRole, ObjectRef, Taint, TaintEff
 
 macro_rules! readers {
     ($(
-        $(#[$doc:meta])*
+        $(#[doc = $about:literal])*
         $fault:ident {
-            $($(#[$field_doc:meta])* $field:ident: $type:ty = $read:expr,)*
+            $($(#[doc = $doc:literal])* $(#[serde $_serde:tt])* $field:ident: $type:ty = $read:expr,)*
         }
     )*) => {
         const FAULTS: &[(&str, Decode<Fault>)] = &[$((FaultKind::$fault.name(), |cx, node| {
             let what = format!("`{}`", FaultKind::$fault);
             let mut fields = Fields::of(cx, node, &what)?;
-            fields.about(&[$(stringify!($doc)),*]);
+            fields.about(concat!($($about),*));
             $(
                 let read: fn(&mut Fields) -> Option<$type> = $read;
-                let $field = read(&mut fields);
-                fields.about_field(stringify!($field), &[$(stringify!($field_doc)),*]);
+                let $field = read(fields.doc(concat!($($doc),*)));
             )*
             fields.finish();
             Some(Fault::$fault { $($field: $field?),* })
@@ -55,25 +54,38 @@ fn control_plane(fields: &mut Fields) -> Option<NodeSelector> {
 
 /// `component`: a part of the control plane.
 fn part(fields: &mut Fields) -> Option<Component> {
-    fields.required("component", component)
+    fields.doc("Which component of the control plane.").required("component", component)
 }
 
 /// Which pods, and how many of them.
 fn pods(fields: &mut Fields) -> Option<PodSelector> {
     let pods = super::reference::pods(fields);
-    let count = fields.or("count", Count::default(), node::count);
+    let count = fields.doc("How many of these pods, chosen at random by the seed.").or(
+        "count",
+        Count::default(),
+        node::count,
+    );
     Some(PodSelector { pods: pods?, count: count? })
 }
 
 /// The flags of `kubectl drain`, beside its `target`.
 fn drain_options(fields: &mut Fields) -> Option<Box<DrainOptions>> {
     let default = DrainOptions::default();
-    let timeout = fields.or("timeout", default.timeout, positive);
-    let grace_period = fields.optional("gracePeriod", duration);
-    let delete_empty_dir_data =
-        fields.or("deleteEmptyDirData", default.delete_empty_dir_data, flag);
-    let force = fields.or("force", default.force, flag);
-    let ignore_daemon_sets = fields.or("ignoreDaemonSets", default.ignore_daemon_sets, flag);
+    let timeout = fields
+        .doc("How long an eviction is retried that a disruption budget refuses.")
+        .or("timeout", default.timeout, positive);
+    let grace_period = fields
+        .doc("How long each pod may take to terminate. Default: the pod's own grace period.")
+        .optional("gracePeriod", duration);
+    let delete_empty_dir_data = fields
+        .doc("Whether pods with an emptyDir volume are evicted. If not, they make the drain fail.")
+        .or("deleteEmptyDirData", default.delete_empty_dir_data, flag);
+    let force = fields
+        .doc("Whether pods without a controller are evicted. If not, they make the drain fail.")
+        .or("force", default.force, flag);
+    let ignore_daemon_sets = fields
+        .doc("Whether pods of DaemonSets are left in place. If not, they make the drain fail.")
+        .or("ignoreDaemonSets", default.ignore_daemon_sets, flag);
     Some(Box::new(DrainOptions {
         timeout: timeout?,
         grace_period: grace_period?,
@@ -85,10 +97,12 @@ fn drain_options(fields: &mut Fields) -> Option<Box<DrainOptions>> {
 
 /// A taint, beside its `target`.
 fn taint(fields: &mut Fields) -> Option<Box<Taint>> {
-    let key = fields.required("key", qualified_name);
-    let value = fields.or("value", String::new(), label_value);
-    let effect =
-        fields.required("effect", |cx, node| choice(cx, node, "taint effect", &TaintEffect::ALL));
+    let key = fields.doc("The taint's key.").required("key", qualified_name);
+    let value =
+        fields.doc("The taint's value. Default: none.").or("value", String::new(), label_value);
+    let effect = fields
+        .doc("The taint's effect. `NoExecute` evicts pods that do not tolerate it.")
+        .required("effect", |cx, node| choice(cx, node, "taint effect", &TaintEffect::ALL));
     Some(Box::new(Taint { key: key?, value: value?, effect: effect? }))
 }
 
@@ -109,14 +123,23 @@ enum Action {
 /// One item of `method`.
 pub(crate) fn step(cx: &Cx, node: &Node) -> Option<Step> {
     let mut fields = Fields::of(cx, node, "a step")?;
+    fields.about("A step of the method: a fault, or a pause.");
     let action = fields.one_of(&[("fault", inject), ("pause", pause)]);
+    fields.about_field("fault", "The fault that is injected.");
+    fields.about_field("pause", "Nothing is done for this long.");
     let pauses = node.get("pause").is_some();
-    let hold = fields.optional("for", positive);
+    let hold = fields
+        .doc("How long the fault lasts, from its confirmation to its undo. Required with `fault`.")
+        .optional("for", positive);
     if !pauses && fields.key("for").is_none() {
         fields.misses("for");
     }
-    let name = fields.optional("name", dns_label);
-    let meanwhile = fields.or("meanwhile", Vec::new(), meanwhile);
+    let name = fields
+        .doc("By what other steps, expectations and claims name this step.")
+        .optional("name", dns_label);
+    let meanwhile = fields
+        .doc("Steps that are done during this fault, one after the other from its confirmation on.")
+        .or("meanwhile", Vec::new(), meanwhile);
     let for_key = fields.key("for");
     let idle_key = fields.key("name").or(fields.key("meanwhile"));
     fields.finish();

@@ -22,6 +22,7 @@ pub(super) mod study;
 mod target;
 mod tls;
 pub(super) mod url;
+mod written;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -113,10 +114,14 @@ pub(super) fn known<T>(items: &[Option<T>]) -> impl Iterator<Item = (usize, &T)>
 pub(super) fn experiment(cx: &Cx, node: &Node) -> Option<Draft> {
     another_kind(cx, node, KIND, "an experiment")?;
     let mut fields = Fields::of(cx, node, "an experiment")?;
-    fields.required("apiVersion", api_version);
-    fields.required("kind", |cx, _| cx.reads(|| json!({"const": KIND})));
-    let name = fields.required("metadata", metadata);
-    let spec = fields.required("spec", spec);
+    fields.about(
+        "An experiment: probes send requests at a fixed rate while faults are injected and undone, \
+         and expectations judge what was measured.",
+    );
+    fields.doc("The version of this format.").required("apiVersion", api_version);
+    fields.doc("What this file is.").required("kind", |cx, _| cx.reads(|| json!({"const": KIND})));
+    let name = fields.doc("What names it.").required("metadata", metadata);
+    let spec = fields.doc("What is done and expected.").required("spec", spec);
     fields.finish();
     Some(Draft { name, ..spec? })
 }
@@ -145,8 +150,14 @@ pub(crate) fn json_schema() -> Json {
     let mut schema = schema_of(experiment, "an outage experiment");
     for key in matrix::LISTS_OF_STEPS {
         let setting = &mut schema["$defs"]["step"]["properties"][key];
+        let doc = setting.as_object_mut().and_then(|setting| setting.shift_remove("description"));
+        let doc = format!(
+            "{} A list makes one experiment of each item.",
+            doc.as_ref().and_then(Json::as_str).unwrap_or_default()
+        );
         let one = setting.take();
-        *setting = json!({"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]});
+        let list = json!({"type": "array", "items": one, "minItems": 1});
+        *setting = json!({"description": doc, "anyOf": [one, list]});
     }
     schema
 }
@@ -177,7 +188,9 @@ fn api_version(cx: &Cx, node: &Node) -> Option<()> {
 
 fn metadata(cx: &Cx, node: &Node) -> Option<String> {
     let mut fields = Fields::of(cx, node, "metadata")?;
-    let name = fields.required("name", scalar::dns_label);
+    let name = fields
+        .doc("Its name in reports and in the names of what a run creates.")
+        .required("name", scalar::dns_label);
     fields.finish();
     name
 }
@@ -185,21 +198,60 @@ fn metadata(cx: &Cx, node: &Node) -> Option<String> {
 fn spec(cx: &Cx, node: &Node) -> Option<Draft> {
     let mut draft = Draft::default();
     let mut fields = Fields::of(cx, node, "the spec")?;
-    draft.question = fields.optional("question", scalar::sentence).flatten();
-    draft.claims = fields.or("claims", Vec::new(), list(claim::claim)).unwrap_or(vec![None]);
-    draft.cluster = fields.or("cluster", Cluster::Context, cluster::cluster);
-    draft.namespace = fields.optional("namespace", scalar::dns_label).flatten();
-    draft.workload = fields.or("workload", Vec::new(), list(scalar::path)).unwrap_or(vec![None]);
-    draft.workload_timeout =
-        fields.or("workloadTimeout", DEFAULT_WORKLOAD_TIMEOUT, scalar::positive);
-    draft.probes = fields.required("probes", list(probe::probe)).unwrap_or(vec![None]);
-    draft.steady_state =
-        fields.or("steadyState", Vec::new(), list(steady::condition)).unwrap_or(vec![None]);
-    draft.steady_state_timeout =
-        fields.or("steadyStateTimeout", DEFAULT_STEADY_STATE_TIMEOUT, scalar::positive);
-    draft.method = fields.required("method", list(method::step)).unwrap_or(vec![None]);
-    draft.expect = fields.or("expect", Vec::new(), list(expect::expectation)).unwrap_or(vec![None]);
-    draft.blast_radius = fields.or("blastRadius", BlastRadius::default(), cluster::blast_radius);
+    draft.question = fields
+        .doc("The question that it answers, in a sentence. Reports print it.")
+        .optional("question", scalar::sentence)
+        .flatten();
+    draft.claims = fields
+        .doc("Published claims that the verdict, or some of the expectations, confirm or refute.")
+        .or("claims", Vec::new(), list(claim::claim))
+        .unwrap_or(vec![None]);
+    draft.cluster = fields
+        .doc(
+            "The cluster that it runs on. Default: that of `--context`, else the current context \
+             (without faults only).",
+        )
+        .or("cluster", Cluster::Context, cluster::cluster);
+    draft.namespace = fields
+        .doc(
+            "The namespace of objects that are named without one and that the workload does not \
+             define; `-n` replaces it. Default: `default` where there is no workload.",
+        )
+        .optional("namespace", scalar::dns_label)
+        .flatten();
+    draft.workload = fields
+        .doc("Manifests to apply to a new namespace, which is deleted after the run.")
+        .or("workload", Vec::new(), list(scalar::path))
+        .unwrap_or(vec![None]);
+    draft.workload_timeout = fields.doc("How long the workload may take to become ready.").or(
+        "workloadTimeout",
+        DEFAULT_WORKLOAD_TIMEOUT,
+        scalar::positive,
+    );
+    draft.probes = fields
+        .doc("What is probed throughout the run, from where, and how often.")
+        .required("probes", list(probe::probe))
+        .unwrap_or(vec![None]);
+    draft.steady_state = fields
+        .doc("What must be met before the first fault, and again after the last undo.")
+        .or("steadyState", Vec::new(), list(steady::condition))
+        .unwrap_or(vec![None]);
+    draft.steady_state_timeout = fields
+        .doc("How long the steady state may take to be reached.")
+        .or("steadyStateTimeout", DEFAULT_STEADY_STATE_TIMEOUT, scalar::positive);
+    draft.method = fields
+        .doc("Faults and pauses, one after the other.")
+        .required("method", list(method::step))
+        .unwrap_or(vec![None]);
+    draft.expect = fields
+        .doc("What must be met for the run to pass. Default: nothing, the run only measures.")
+        .or("expect", Vec::new(), list(expect::expectation))
+        .unwrap_or(vec![None]);
+    draft.blast_radius = fields.doc("How much may be affected at the same time.").or(
+        "blastRadius",
+        BlastRadius::default(),
+        cluster::blast_radius,
+    );
     fields.finish();
     Some(draft)
 }

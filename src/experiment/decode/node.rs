@@ -11,6 +11,8 @@ use crate::experiment::tree::{Node, Value, quoted};
 use crate::timeline::{Component, NodeRole};
 use crate::yaml::suggest;
 
+const COUNT: &str = "How many of the nodes that fit, chosen at random by the seed.";
+
 /// The parts of a control plane of which one leads and the others follow.
 const LED: [Component; 3] = [Component::ControllerManager, Component::Scheduler, Component::Etcd];
 
@@ -23,6 +25,7 @@ const ROLES: [(&str, NodeRole); 3] = [
 /// A selector that names at least one thing.
 pub(crate) fn selector(cx: &Cx, node: &Node) -> Option<NodeSelector> {
     let mut fields = Fields::of_or(cx, node, "a node selector", one)?;
+    fields.about("Which node. All that is given must fit.");
     let selector = common(&mut fields);
     fields.finish();
     something(cx, node, selector?)
@@ -35,11 +38,16 @@ pub(crate) fn target(cx: &Cx, node: &Node) -> Option<NodeSelector> {
         word => format!("target: {}", one(word)),
     };
     let mut fields = Fields::of_or(cx, node, "a target", whom)?;
+    fields.about("Which nodes are hit. All that is given must fit.");
     let selector = common(&mut fields);
+    fields.doc("The node on which this component leads.");
     let leader = led(cx, node, &mut fields, "leader");
+    fields.doc("Nodes on which this component runs and does not lead.");
     let followers = led(cx, node, &mut fields, "followers");
-    let of = fields.optional("of", dns_label);
-    let count = fields.or("count", Count::default(), count);
+    let of = fields
+        .doc("The nodes that the step of this name hits, for as long as it hits them.")
+        .optional("of", dns_label);
+    let count = fields.doc(COUNT).or("count", Count::default(), count);
     fields.finish();
     let mut selector =
         NodeSelector { leader: leader?, followers: followers?, of: of?, ..selector? };
@@ -61,8 +69,9 @@ fn one(word: &str) -> String {
 /// Where pods are to go: by what nodes are, and one or more.
 pub(crate) fn ground(cx: &Cx, node: &Node) -> Option<NodeSelector> {
     let mut fields = Fields::of_or(cx, node, "a node selector", one)?;
+    fields.about("Which nodes. All that is given must fit.");
     let selector = alike(&mut fields);
-    let count = fields.or("count", Count::default(), count);
+    let count = fields.doc(COUNT).or("count", Count::default(), count);
     fields.finish();
     let selector = something(cx, node, selector?)?;
     Some(NodeSelector { count: count?, ..selector })
@@ -70,7 +79,9 @@ pub(crate) fn ground(cx: &Cx, node: &Node) -> Option<NodeSelector> {
 
 fn common(fields: &mut Fields) -> Option<NodeSelector> {
     let selector = alike(fields);
-    let most_endpoints_of = fields.optional("mostEndpointsOf", service);
+    let most_endpoints_of = fields
+        .doc("Nodes with the most ready endpoints of this Service.")
+        .optional("mostEndpointsOf", service);
     Some(NodeSelector { most_endpoints_of: most_endpoints_of?, ..selector? })
 }
 
@@ -93,9 +104,9 @@ fn one_name(cx: &Cx, node: &Node) -> Option<String> {
 }
 
 fn alike(fields: &mut Fields) -> Option<NodeSelector> {
-    let name = fields.optional("name", one_name);
-    let role = fields.optional("role", role);
-    let labels = fields.optional("labels", labels);
+    let name = fields.doc("The name of one node.").optional("name", one_name);
+    let role = fields.doc("The role of the nodes.").optional("role", role);
+    let labels = fields.doc("Labels that the nodes have.").optional("labels", labels);
     Some(NodeSelector {
         name: name?,
         role: role?,

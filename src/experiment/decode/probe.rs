@@ -41,14 +41,35 @@ impl Defaults {
 
 pub(crate) fn probe(cx: &Cx, node: &Node) -> Option<Probe> {
     let mut fields = Fields::of(cx, node, "a probe")?;
-    let name = fields.required("name", dns_label);
+    fields.about("Attempts at a fixed rate throughout the run.");
+    let name = fields
+        .doc("Its name, by which conditions and expectations refer to it.")
+        .required("name", dns_label);
     let ask = fields.one_of(&KINDS);
+    fields.about_field(
+        "canary",
+        "Work for the control plane, each time anew: a pod to schedule, a Deployment to scale, or \
+         an autoscaler to bring back to its minimum.",
+    );
     let is_canary = fields.key("canary").is_some();
     let defaults = Defaults::of(ask.as_ref(), is_canary);
-    let from = fields.or("from", defaults.from, from);
-    let connection = fields.or("connection", Connection::New, connection);
-    let rate = fields.or("rate", defaults.rate, |cx, node| rate(cx, node, defaults.rates));
-    let timeout = fields.or("timeout", defaults.timeout, positive);
+    let from = fields
+        .doc(
+            "Where the attempts come from: `host` (this machine), a node or a pod. Default: a node \
+             that no fault hits.",
+        )
+        .or("from", defaults.from, from);
+    let connection = fields
+        .doc("Whether each attempt opens a connection, or uses one that is open and idle.")
+        .or("connection", Connection::New, connection);
+    let rate = fields.doc("How many attempts are sent. A canary has its own default.").or(
+        "rate",
+        defaults.rate,
+        |cx, node| rate(cx, node, defaults.rates),
+    );
+    let timeout = fields
+        .doc("How long the whole of an attempt may take. A canary has its own default.")
+        .or("timeout", defaults.timeout, positive);
     if is_canary {
         refuse_place_of_canary(cx, &fields);
     } else if let (Some(Ask::Api { .. }), Some(From::Node(_) | From::Pod { .. }), Some(key)) =
@@ -124,6 +145,7 @@ fn from_pod(cx: &Cx, node: &Node) -> Option<From> {
 }
 
 fn from_host(cx: &Cx, node: &Node) -> Option<From> {
+    cx.reads(|| false.into())?;
     cx.error_hint(node.key.unwrap_or(node.span), "the host has no settings", "write `from: host`")
 }
 

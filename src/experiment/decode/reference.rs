@@ -1,6 +1,6 @@
 //! Names of objects: `web`, `shop/web`, or `web` with a `namespace` beside it.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::fields::{Cx, Decode, Fields};
 use super::scalar::{dns_label, is_dns_name, labels};
@@ -31,11 +31,16 @@ const HINT: &str =
     "a name has only a-z, 0-9 and `-`, and may begin with a namespace, as in `shop/web`";
 
 fn read(cx: &Cx, node: &Node, what: &str, valid: fn(&str) -> bool) -> Option<ObjectRef> {
-    cx.reads(|| json!({"type": "string", "pattern": PATTERN}))?;
+    cx.reads_as("objectName", as_schema)?;
     if let Some(right) = node.text().and_then(|text| parsed(text, valid)) {
         return Some(right);
     }
     cx.error_hint(node.focus(), format!("expected {what}, found {}", node.described()), HINT)
+}
+
+fn as_schema() -> Json {
+    let about = "The name of an object, with or without its namespace: `web` or `shop/web`.";
+    json!({"type": "string", "pattern": PATTERN, "description": about})
 }
 
 fn parsed(text: &str, valid: fn(&str) -> bool) -> Option<ObjectRef> {
@@ -53,7 +58,7 @@ impl Fields<'_, '_> {
         read: Decode<ObjectRef>,
     ) -> Option<ObjectRef> {
         let found = self.required(key, read);
-        let beside = self.optional("namespace", dns_label);
+        let beside = self.doc(BESIDE).optional("namespace", dns_label);
         let (found, beside) = (found?, beside?);
         self.joined(found, beside)
     }
@@ -67,7 +72,8 @@ impl Fields<'_, '_> {
         match self.key(key).or(self.key("namespace")) {
             Some(_) => self.named(key, read).map(Some),
             None => {
-                self.optional(key, read).zip(self.optional("namespace", dns_label)).map(|_| None)
+                let found = self.optional(key, read);
+                found.zip(self.doc(BESIDE).optional("namespace", dns_label)).map(|_| None)
             }
         }
     }
@@ -93,6 +99,8 @@ impl Fields<'_, '_> {
     }
 }
 
+const BESIDE: &str = "Its namespace, if it is not before its name.";
+
 /// What chooses pods, and the namespace before its name.
 type Chosen = (PodsBy, Option<String>);
 
@@ -107,7 +115,13 @@ pub(crate) fn pods(fields: &mut Fields) -> Option<Pods> {
         ("deployment", |cx, node| named(cx, node, PodsBy::Deployment)),
         ("statefulSet", |cx, node| named(cx, node, PodsBy::StatefulSet)),
     ]);
-    let beside = fields.optional("namespace", dns_label);
+    fields.about_field("labels", "Labels that all of the pods have.");
+    fields.about_field("name", "The name of one pod.");
+    fields.about_field("deployment", "The Deployment whose pods they are.");
+    fields.about_field("statefulSet", "The StatefulSet whose pods they are.");
+    let beside = fields
+        .doc("Their namespace, if it is not before the name. Default: the experiment's.")
+        .optional("namespace", dns_label);
     let ((by, within), beside) = (chosen?, beside?);
     Some(Pods { namespace: fields.agreed(within, beside)?, by })
 }
@@ -116,11 +130,12 @@ pub(crate) fn pods(fields: &mut Fields) -> Option<Pods> {
 pub(crate) fn pods_or_name(cx: &Cx, node: &Node) -> Option<Pods> {
     let mapping = || {
         let mut fields = Fields::of(cx, node, "a pod selector")?;
+        fields.about("Pods of one namespace.");
         let pods = pods(&mut fields);
         fields.finish();
         pods
     };
-    cx.reads_also(|| json!({"type": "string", "pattern": PATTERN}), mapping)?;
+    cx.reads_also(as_schema, mapping)?;
     if node.text().is_none() {
         return mapping();
     }

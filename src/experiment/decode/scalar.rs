@@ -45,7 +45,7 @@ pub(crate) fn sentence(cx: &Cx, node: &Node) -> Option<String> {
 /// A DNS label, as Kubernetes wants names: at most 63 of `a-z`, `0-9` and `-`, none of them `-` at
 /// either end.
 pub(crate) fn dns_label(cx: &Cx, node: &Node) -> Option<String> {
-    name(cx, node, 63, is_dns_label)
+    name(cx, node, LABEL, is_dns_label)
 }
 
 pub(crate) fn node_name(cx: &Cx, node: &Node) -> Option<String> {
@@ -79,8 +79,14 @@ pub(crate) fn label_value(cx: &Cx, node: &Node) -> Option<String> {
     }
 }
 
+/// The characters of a DNS label.
+const LABEL: usize = 63;
+
 fn name(cx: &Cx, node: &Node, longest: usize, valid: fn(&str) -> bool) -> Option<String> {
-    cx.reads(|| json!({"type": "string", "pattern": "^[a-z0-9.-]+$", "maxLength": longest}))?;
+    cx.reads_as(if longest > LABEL { "nodeName" } else { "name" }, || {
+        let about = format!("A name: a-z, 0-9 and `-`, {longest} characters at most.");
+        json!({"type": "string", "pattern": "^[a-z0-9.-]+$", "maxLength": longest, "description": about})
+    })?;
     let Some(text) = node.text() else { return cx.expected(node, "a name") };
     if valid(text) && text.len() <= longest {
         return Some(text.to_owned());
@@ -102,7 +108,7 @@ pub(crate) fn typed_namespace(text: &str) -> Result<String, String> {
     match is_dns_label(text) {
         true => Ok(text.to_owned()),
         false => {
-            let (message, hint) = not_a_name(text, 63);
+            let (message, hint) = not_a_name(text, LABEL);
             Err(format!("{message} ({hint})"))
         }
     }
@@ -110,7 +116,10 @@ pub(crate) fn typed_namespace(text: &str) -> Result<String, String> {
 
 /// A duration; 0 is one.
 pub(crate) fn duration(cx: &Cx, node: &Node) -> Option<Duration> {
-    cx.reads(|| json!({"type": "string", "pattern": "^([0-9.]+(ms|s|m|h))+$"}))?;
+    cx.reads_as("duration", || {
+        let about = "A duration from 1ms to 24h: `200ms`, `1.5s`, `1m30s`.";
+        json!({"type": "string", "pattern": "^([0-9.]+(ms|s|m|h))+$", "description": about})
+    })?;
     let Some(text) = node.text() else { return cx.expected(node, "a duration such as `15s`") };
     duration::duration(text)
         .or_else(|error| cx.error_hint(node.focus(), error.message, error.hint).ok_or(()))
@@ -127,7 +136,11 @@ pub(crate) fn positive(cx: &Cx, node: &Node) -> Option<Duration> {
 
 /// A rate among those that are allowed, in attempts a second.
 pub(crate) fn rate(cx: &Cx, node: &Node, rates: duration::Rates) -> Option<f64> {
-    cx.reads(|| json!({"type": "string", "pattern": "^[0-9.]+ */ *(s|m|min)$"}))?;
+    cx.reads_as("rate", || {
+        let about = "Attempts per second or minute: `50/s`, `3/min`. From 1/s to 1000/s; a \
+                     canary's from 0.01/s to 5/s.";
+        json!({"type": "string", "pattern": "^[0-9.]+ */ *(s|m|min)$", "description": about})
+    })?;
     let Some(text) = node.text() else { return cx.expected(node, "a rate such as `50/s`") };
     duration::rate_of(text, rates)
         .or_else(|error| cx.error_hint(node.focus(), error.message, error.hint).ok_or(()))
@@ -136,9 +149,11 @@ pub(crate) fn rate(cx: &Cx, node: &Node, rates: duration::Rates) -> Option<f64> 
 
 /// A share, as `5%` or as a number from 0 to 1.
 pub(crate) fn share(cx: &Cx, node: &Node) -> Option<f64> {
-    cx.reads(|| {
+    cx.reads_as("share", || {
         let percent = json!({"type": "string", "pattern": "^[0-9.]+ *%$"});
-        json!({"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, percent]})
+        let number = json!({"type": "number", "minimum": 0, "maximum": 1});
+        let about = "A share: percents such as `5%`, or a number from 0 to 1.";
+        json!({"description": about, "anyOf": [number, percent]})
     })?;
     let text = node.text().unwrap_or_default();
     let read = |number: &str| number.trim().parse::<f64>().ok();
@@ -159,7 +174,10 @@ const SHARE: &str = "a share such as `5%`, or a number from 0 to 1";
 
 /// Whole percents, 1 to 100.
 pub(crate) fn percent(cx: &Cx, node: &Node) -> Option<u32> {
-    cx.reads(|| json!({"type": "string", "pattern": "^([1-9][0-9]?|100)%$"}))?;
+    cx.reads_as("percent", || {
+        let about = "Whole percents, from `1%` to `100%`.";
+        json!({"type": "string", "pattern": "^([1-9][0-9]?|100)%$", "description": about})
+    })?;
     let text = node.text().unwrap_or_default();
     let found = text.strip_suffix('%').and_then(|number| number.parse().ok());
     match found.filter(|percent| (1..=100).contains(percent)) {
@@ -234,7 +252,7 @@ pub(crate) fn named_file(cx: &Cx, node: &Node) -> Option<PathBuf> {
         return cx.error_hint(node.focus(), message, hint);
     }
     let mut fields = Fields::of(cx, node, WHAT)?;
-    let file = fields.required("file", path);
+    let file = fields.doc("The file.").required("file", path);
     fields.finish();
     file
 }
@@ -286,6 +304,10 @@ pub(crate) fn choice<T: Copy>(
 }
 
 pub(crate) fn path(cx: &Cx, node: &Node) -> Option<PathBuf> {
+    cx.reads_as("file", || {
+        let about = "A path, relative to the file that names it.";
+        json!({"type": "string", "description": about})
+    })?;
     match sentence(cx, node)? {
         url if url.contains("://") => cx.error_hint(
             node.focus(),

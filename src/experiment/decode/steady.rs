@@ -17,7 +17,10 @@ pub(crate) fn condition(cx: &Cx, node: &Node) -> Option<Condition> {
 }
 
 fn nodes_ready(cx: &Cx, node: &Node) -> Option<Condition> {
-    cx.reads(|| json!({"anyOf": [{"const": "all"}, {"type": "integer", "minimum": 1}]}))?;
+    cx.reads(|| {
+        let about = "So many nodes are Ready, or all.";
+        json!({"description": about, "anyOf": [{"const": "all"}, {"type": "integer", "minimum": 1}]})
+    })?;
     let quantity = match node.text() {
         Some("all") => Quantity::All,
         Some(number) if number.parse::<u32>().is_ok() => Quantity::AtLeast(at_least_one(cx, node)?),
@@ -27,16 +30,25 @@ fn nodes_ready(cx: &Cx, node: &Node) -> Option<Condition> {
 }
 
 fn endpoints_ready(cx: &Cx, node: &Node) -> Option<Condition> {
-    record!(cx, node, "`endpointsReady`" => Condition::EndpointsReady {
+    record!(
+        /// A Service has at least so many ready endpoints.
+        cx, node, "`endpointsReady`" => Condition::EndpointsReady {
+        /// The Service.
         service: named("service", service),
+        /// The lowest number of ready endpoints.
         at_least: required("atLeast", at_least_one),
     })
 }
 
 fn probe_succeeds(cx: &Cx, node: &Node) -> Option<Condition> {
-    record!(cx, node, "a condition on a probe" => Condition::Probe {
+    record!(
+        /// A probe succeeds.
+        cx, node, "a condition on a probe" => Condition::Probe {
+        /// The probe.
         name: required("name", dns_label),
+        /// The lowest share of its attempts that succeed.
         success_ratio: required("successRatio", share),
+        /// For how long.
         hold: required("for", positive),
     })
 }

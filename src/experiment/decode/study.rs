@@ -76,44 +76,76 @@ pub(in crate::experiment) struct ExcludedValue {
 pub(in crate::experiment) fn study(cx: &Cx, node: &Node) -> Option<Draft> {
     another_kind(cx, node, STUDY, "a study")?;
     let mut fields = Fields::of(cx, node, "a study")?;
-    fields.required("apiVersion", api_version);
-    fields.required("kind", |cx, _| cx.reads(|| json!({"const": STUDY})));
-    let name = fields.required("metadata", metadata);
-    let spec = fields.required("spec", spec);
+    fields.about("A study: an experiment in several variants, each run many times.");
+    fields.doc("The version of this format.").required("apiVersion", api_version);
+    fields.doc("What this file is.").required("kind", |cx, _| cx.reads(|| json!({"const": STUDY})));
+    let name = fields.doc("What names it.").required("metadata", metadata);
+    let spec = fields.doc("The experiment, and what is varied.").required("spec", spec);
     fields.finish();
     Some(Draft { name, ..spec? })
 }
 
 pub(crate) fn json_schema() -> Json {
-    schema_of(study, "an outage study")
+    let mut schema = schema_of(study, "an outage study");
+    relax(&mut schema["properties"]["spec"]["properties"]["experiment"]);
+    relax(&mut schema["$defs"]["step"]);
+    schema
+}
+
+/// What an experiment lacks, the matrix may put in.
+fn relax(schema: &mut Json) {
+    match schema {
+        Json::Object(keywords) => {
+            keywords.retain(|name, _| !["required", "oneOf"].contains(&name.as_str()));
+            keywords.values_mut().for_each(relax);
+        }
+        Json::Array(items) => items.iter_mut().for_each(relax),
+        _ => {}
+    }
 }
 
 fn spec(cx: &Cx, node: &Node) -> Option<Draft> {
     let mut fields = Fields::of(cx, node, "the spec of a study")?;
     let draft = Draft {
         name: None,
-        question: fields.optional("question", scalar::sentence).flatten(),
-        base: fields.required("experiment", base),
-        repeat: fields.or("repeat", DEFAULT_REPEAT, |cx, node| whole(cx, node, MOST_REPEATS)),
-        rounds: fields.optional("rounds", |cx, node| whole(cx, node, MOST_REPEATS)),
-        seed: fields.optional("seed", count),
-        nodes: fields.or("nodes", DEFAULT_NODES, |cx, node| whole(cx, node, MOST_NODES)),
-        matrix: fields.or("matrix", Vec::new(), matrix),
-        exclude: fields.or("exclude", Vec::new(), list(exclusion)).unwrap_or_default(),
+        question: fields
+            .doc("The question that it answers, in a sentence.")
+            .optional("question", scalar::sentence)
+            .flatten(),
+        base: fields
+            .doc("The experiment: a built-in one by its name, a file, or its `spec`.")
+            .required("experiment", base),
+        repeat: fields.doc("How often each cell is run.").or(
+            "repeat",
+            DEFAULT_REPEAT,
+            |cx, node| whole(cx, node, MOST_REPEATS),
+        ),
+        rounds: fields
+            .doc(
+                "In each round, every cluster is visited once and every cell gets its share of the \
+                 repetitions, both in random order. Default: as many rounds as repetitions.",
+            )
+            .optional("rounds", |cx, node| whole(cx, node, MOST_REPEATS)),
+        seed: fields
+            .doc("The seed of the order and of the runs. Default: a new one, which is recorded.")
+            .optional("seed", count),
+        nodes: fields.doc("The number of nodes for which the load of heartbeats is predicted.").or(
+            "nodes",
+            DEFAULT_NODES,
+            |cx, node| whole(cx, node, MOST_NODES),
+        ),
+        matrix: fields
+            .doc(
+                "What is varied: axes with their values. A value with `name` and `set` sets these \
+                 fields of the experiment; any other value replaces the field that the axis is \
+                 named after. Fields are named by their path below `spec`: `method[0].for`.",
+            )
+            .or("matrix", Vec::new(), matrix),
+        exclude: fields
+            .doc("Combinations that are left out: a value, or several, for each of some axes.")
+            .or("exclude", Vec::new(), list(exclusion))
+            .unwrap_or_default(),
     };
-    fields.about_field("experiment", &[r#"doc = "The experiment: the name of a built-in one, a file, relative to the study file, or its `spec`""#]);
-    fields.about_field("repeat", &[r#"doc = "How often each cell is run. Default: 10""#]);
-    fields.about_field("rounds", &[r#"doc = "In each round, every cluster is visited once and every cell gets its share of the repetitions, both in random order. Default: as many rounds as repetitions""#]);
-    fields.about_field("seed", &[r#"doc = "The seed of the order and of the runs. Default: a new one, which is recorded""#]);
-    fields.about_field(
-        "nodes",
-        &[r#"doc = "For how many nodes the load of heartbeats is predicted. Default: 1000""#],
-    );
-    fields.about_field("matrix", &[r#"doc = "What is varied: an axis each, with its values. A value with `name` and `set` puts these fields into the experiment; any other value replaces the field that the axis is named after. Fields are named by their path below `spec`: `method[0].for`""#]);
-    fields.about_field(
-        "exclude",
-        &[r#"doc = "Combinations that are left out: a value, or several, for each of some axes""#],
-    );
     fields.finish();
     Some(draft)
 }

@@ -11,6 +11,12 @@ use crate::timeline::ObjectRef;
 const VIA: [(&str, Via); 2] =
     [(Via::NodePort.name(), Via::NodePort), (Via::LoadBalancer.name(), Via::LoadBalancer)];
 
+/// What fields are for that several kinds of probes have.
+pub(super) const HOST: &str =
+    "The host of the Ingress's rule. Default: the rule's, if it has only one, else the address.";
+pub(super) const BACKEND_HEADER: &str = "The response header that names the backend. Default: \
+                                         `x-backend`. Without it, the backend is unknown.";
+
 /// Whom a probe asks, before `namespace` and `port` have joined it.
 pub(super) enum Whom {
     Service(ObjectRef),
@@ -20,16 +26,39 @@ pub(super) enum Whom {
     Url(url::Url),
 }
 
+/// What each of the members is, where it is not a mapping that says so itself.
+const WHOM: [(&str, &str); 4] = [
+    ("service", "A Service."),
+    ("ingress", "An Ingress: it is probed at the address of its load balancer."),
+    ("address", "An address, `HOST:PORT`."),
+    ("url", "A URL."),
+];
+
 /// The target, and of a URL its path.
 pub(super) fn target(
     fields: &mut Fields,
     members: &[(&'static str, Decode<Whom>)],
 ) -> Option<(Target, Option<String>)> {
     let whom = fields.one_of(members);
-    let namespace = fields.optional("namespace", dns_label);
-    let port = fields.optional("port", port);
-    let via = fields.optional("via", |cx, node| choice(cx, node, "value of `via`", &VIA));
-    let each = fields.optional("on", |cx, node| choice(cx, node, "value of `on`", &[("each", ())]));
+    for (name, about) in WHOM {
+        fields.about_field(name, about);
+    }
+    let namespace = fields
+        .doc("The namespace of the object, if it is not before its name.")
+        .optional("namespace", dns_label);
+    let port = fields.doc("The port of the Service. Default: its only one.").optional("port", port);
+    let via = fields
+        .doc(
+            "Reach the Service from outside of the cluster, by a node's port or by its load \
+             balancer. Default: by its ClusterIP.",
+        )
+        .optional("via", |cx, node| choice(cx, node, "value of `via`", &VIA));
+    let each = fields
+        .doc(
+            "With `via: nodePort`: probe each node, as a probe each. Default: a node that no fault \
+             hits.",
+        )
+        .optional("on", |cx, node| choice(cx, node, "value of `on`", &[("each", ())]));
     if let Some(key) = fields.key("on").filter(|_| via != Some(Some(Via::NodePort))) {
         return fields.cx().error(key, "`on` is for `via: nodePort` only");
     }
@@ -92,8 +121,9 @@ pub(super) fn host(cx: &Cx, node: &Node) -> Option<String> {
 
 pub(super) fn pod(cx: &Cx, node: &Node) -> Option<Whom> {
     let mut fields = Fields::of(cx, node, "a pod selector")?;
+    fields.about("A pod, directly: the first by name of those that are selected.");
     let pods = reference::pods(&mut fields);
-    let port = fields.required("port", port);
+    let port = fields.doc("The pod's port.").required("port", port);
     fields.finish();
     Some(Whom::Pod(pods?, port?))
 }

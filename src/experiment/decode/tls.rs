@@ -26,11 +26,20 @@ enum Place {
 
 pub(super) fn tls_settings(fields: &mut Fields) -> Option<TlsSettings> {
     let [insecure, server_name, ca, certificate, key] = FIELDS;
-    let is_insecure = fields.or(insecure, false, flag);
-    let server_name = fields.optional(server_name, name_in_certificate);
-    let authority = fields.optional(ca, |cx, node| place(cx, node, Some(CA_KEY)));
-    let chain = fields.optional(certificate, |cx, node| place(cx, node, None));
-    let key_file = fields.optional(key, named_file);
+    let is_insecure = fields.doc("Accept any certificate of the server.").or(insecure, false, flag);
+    let server_name = fields
+        .doc("The name that the server's certificate must have. Default: that of the target.")
+        .optional(server_name, name_in_certificate);
+    let authority = fields
+        .doc(
+            "The certificate authorities to trust, as PEM: a text, a file or a Secret. Default: \
+             those of the public web.",
+        )
+        .optional(ca, |cx, node| place(cx, node, Some(CA_KEY)));
+    let chain = fields
+        .doc("The client's certificate, as PEM: a text, a file, or a Secret that also has the key.")
+        .optional(certificate, |cx, node| place(cx, node, None));
+    let key_file = fields.doc("The client's private key, as PEM.").optional(key, named_file);
     match (fields.key(certificate), fields.key(key), &chain) {
         (Some(_), Some(at), Some(Some(Place::Secret(_)))) => {
             let message = "`clientKey` is in the Secret of `clientCertificate`";
@@ -72,9 +81,15 @@ fn place(cx: &Cx, node: &Node, default: Option<&str>) -> Option<Place> {
     let named = || {
         let mut fields = Fields::of(cx, node, "a certificate")?;
         let found = fields.one_of(&[("file", file), ("secret", secret)]);
-        let namespace = fields.optional("namespace", dns_label);
+        fields.about_field("file", "A file, relative to the experiment.");
+        fields.about_field("secret", "A Secret of the cluster. It is read when the probes start.");
+        let namespace = fields
+            .doc("The namespace of the Secret, if it is not before its name.")
+            .optional("namespace", dns_label);
         let key = match default {
-            Some(default) => fields.or("key", default.to_owned(), sentence),
+            Some(default) => {
+                fields.doc("The key in the Secret.").or("key", default.to_owned(), sentence)
+            }
             None => Some(String::new()),
         };
         let stray = fields.first_key(&OF_SECRETS);

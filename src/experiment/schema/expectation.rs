@@ -126,43 +126,50 @@ macro_rules! every_expectation {
             /// How long a probe's clients see errors between the fault and its undo, from the first
             /// error to the last. Needs at least one bound.
             ErrorWindow "errorWindow" "probe" {
+                /// The probe that is judged.
                 probe: String = required("probe", dns_label),
                 /// At most this long (judged by the upper end of the measured range).
                 at_most: Option<Bound> = optional("atMost", limit),
                 /// At least this long (judged by the lower end of the measured range).
                 #[serde(default)]
                 at_least: Option<Duration> = optional("atLeast", positive),
-                /// What `atMost` counts. Default: firstToLast.
+                /// What `atMost` counts: all the time from the first failure to the last, or the
+                /// bursts of errors alone, added up.
                 #[serde(default, skip_serializing_if = "ErrorTime::is_default")]
                 counts: ErrorTime = or("counts", ErrorTime::default(), error_time),
             }
             /// The highest share of a probe's attempts that fail in any period of one length, from
             /// the first fault to the end of the run.
             ErrorRate "errorRate" "probe" {
+                /// The probe that is judged.
                 probe: String = required("probe", dns_label),
-                /// The length of the rolling window. Default: 10s.
+                /// The length of the rolling window.
                 window: Duration = or("window", DEFAULT_WINDOW, positive),
                 /// At most this share, 0% to 100%.
                 at_most: f64 = required("atMost", share),
             }
             /// The share of a probe's attempts that fail during the fault and the recovery.
             FailedShare "failedShare" "probe" {
+                /// The probe that is judged.
                 probe: String = required("probe", dns_label),
                 /// At most this share, 0% to 100%.
                 at_most: f64 = required("atMost", share),
             }
             /// No attempt fails.
             NoErrors "noErrors" "probe" {
+                /// The probe that is judged.
                 probe: String = required("probe", dns_label),
             }
             /// A control-plane component gets a new leader after a fault hits the old one.
             LeaderChange "leaderChange" "component" {
+                /// The component.
                 component: Component = required("component", led),
                 /// At most this long after the fault was requested.
                 within: Duration = required("within", positive),
             }
             /// The longest time that a control-plane component has no leader.
             LeaderGap "leaderGap" "component" {
+                /// The component.
                 component: Component = required("component", led),
                 /// The upper bound.
                 at_most: Duration = required("atMost", positive),
@@ -173,6 +180,7 @@ macro_rules! every_expectation {
             /// A leader that was frozen, and replaced in that time, stops leading once it is
             /// unfrozen.
             OldLeader "oldLeader" "component" {
+                /// The component.
                 component: Component = required("component", led),
                 /// It runs alongside the new leader for at most this long.
                 at_most: Duration = required("atMost", positive),
@@ -183,6 +191,7 @@ macro_rules! every_expectation {
             /// No attempt succeeds that is sent after the fault is confirmed and answered before it
             /// is undone.
             NoSuccess "noSuccess" "probe" {
+                /// The probe that is judged.
                 probe: String = required("probe", dns_label),
                 /// The step with the fault. Default: every fault of the method.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,14 +200,15 @@ macro_rules! every_expectation {
             /// How long a probe's attempts take, from sending a request to the end of its answer. One
             /// that fails counts as slower than any answer.
             Latency "latency" "probe" {
+                /// The probe that is judged.
                 probe: String = required("probe", dns_label),
-                /// `p50`, `p90`, `p95`, `p99`, `p99.9` or `max`. Default: `p99`.
+                /// The quantile that is judged.
                 #[serde(default)]
                 quantile: Quantile = or_default("quantile", quantile),
                 /// At most this long. It should be shorter than the probe's timeout.
                 at_most: Duration = required("atMost", latency),
-                /// `before`, `fault` or `after`, or the name of a step with a fault. Default:
-                /// `fault`, which is every fault of the method.
+                /// `before`, `fault` (every fault of the method) or `after`, or the name of a step
+                /// with a fault.
                 #[serde(default)]
                 during: During = or_default("during", during),
             }
@@ -210,6 +220,7 @@ macro_rules! every_expectation {
             /// The Service has as many new ready backends on other nodes as it had on the nodes
             /// that were hit.
             Rescheduled "rescheduled" "service" {
+                /// The Service.
                 service: ObjectRef = named("service", service),
                 /// At most this long after the fault was requested.
                 within: Duration = required("within", positive),

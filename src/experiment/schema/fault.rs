@@ -19,8 +19,7 @@ macro_rules! every_fault {
             /// An orderly shutdown (`docker stop`).
             NodeStop {
                 target: NodeSelector = node,
-                /// How long the node may take to shut down before it is killed. Default: 10 s, as
-                /// in Docker.
+                /// How long the node may take to shut down before it is killed.
                 grace: Duration = |fields| fields.or("grace", Duration::from_secs(10), duration),
             }
             /// Power loss (`docker kill`).
@@ -30,7 +29,7 @@ macro_rules! every_fault {
             /// The node shuts down and starts again immediately.
             NodeReboot {
                 target: NodeSelector = node,
-                /// Whether it reboots without a shutdown, as after a power loss. Default: false.
+                /// Whether it reboots without a shutdown, as after a power loss.
                 #[serde(default)]
                 hard: bool = |fields| fields.or("hard", false, flag),
             }
@@ -82,9 +81,9 @@ macro_rules! every_fault {
             /// it.
             Partition {
                 target: NodeSelector = node,
-                /// What the node is cut off from. Default: all.
+                /// What the node is cut off from.
                 from: Side = |fields| fields.or("from", Side::default(), side),
-                /// Which packets are dropped, as the node sees them. Default: both.
+                /// Which packets are dropped, as the node sees them.
                 direction: Direction =
                     |fields| fields.or("direction", Direction::default(), direction),
             }

@@ -8,6 +8,7 @@ mod anycluster;
 mod apps;
 mod cases;
 mod chain;
+mod ci;
 mod dependencies;
 mod docs;
 mod embedded;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         offline::tests(),
         docs::tests(),
         dependencies::tests(),
+        ci::tests(),
         kubeconfig::tests(),
         agent::tests(),
         page::tests(),

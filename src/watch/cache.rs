@@ -1,6 +1,6 @@
 //! What a watch has reported last, so that only what is new is reported.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 
 use kube::Resource;
@@ -69,6 +69,21 @@ impl Row {
     }
 }
 
+/// An object as far as a watch keeps it: of a large cluster whole objects would be too much.
+pub(super) struct Seen {
+    id: String,
+    /// `None`: the server has not said.
+    version: Option<u64>,
+    rows: Vec<Row>,
+}
+
+impl Seen {
+    pub(super) fn new<W: Watched>(object: &W::Object) -> Self {
+        let version = object.meta().resource_version.as_deref().and_then(version_of);
+        Self { id: id_of(object), version, rows: W::rows(object) }
+    }
+}
+
 /// The rows that were reported last.
 pub(super) struct WatchCache<W: Watched> {
     /// By key, each with the objects that have it.
@@ -96,29 +111,32 @@ impl<W: Watched> WatchCache<W> {
 
     /// Takes an object as it is now and gives what that changes.
     pub(super) fn put(&mut self, object: &W::Object, change: Change) -> Vec<Event> {
-        let id = id_of(object);
-        if !self.is_news(&id, object, false) {
+        self.put_seen(Seen::new::<W>(object), change)
+    }
+
+    fn put_seen(&mut self, seen: Seen, change: Change) -> Vec<Event> {
+        if !self.is_news(&seen, false) {
             return Vec::new();
         }
-        self.update(&id, W::rows(object), change)
+        self.update(&seen.id, seen.rows, change)
     }
 
     pub(super) fn remove(&mut self, object: &W::Object) -> Vec<Event> {
-        let id = id_of(object);
-        if !self.is_news(&id, object, true) {
+        let seen = Seen::new::<W>(object);
+        if !self.is_news(&seen, true) {
             return Vec::new();
         }
-        self.update(&id, Vec::new(), Change::Deleted)
+        self.update(&seen.id, Vec::new(), Change::Deleted)
     }
 
     /// Whether an object is newer than what was seen of it. Its end may have the version of its
     /// last change. One without a version is.
-    fn is_news(&mut self, id: &str, object: &W::Object, ends: bool) -> bool {
-        let version = object.meta().resource_version.as_deref().and_then(version_of);
-        let (Some(version), known) = (version, self.versions.get(id).copied()) else { return true };
+    fn is_news(&mut self, seen: &Seen, ends: bool) -> bool {
+        let Some(version) = seen.version else { return true };
+        let known = self.versions.get(&seen.id).copied();
         let newer = known.is_none_or(|known| version > known || (ends && version == known));
         if newer {
-            self.versions.insert(id.to_owned(), version);
+            self.versions.insert(seen.id.clone(), version);
         }
         newer
     }
@@ -127,18 +145,18 @@ impl<W: Watched> WatchCache<W> {
     /// cache has and the list has not is deleted, unless the cache's is newer.
     pub(super) fn replace(
         &mut self,
-        objects: &[W::Object],
+        objects: Vec<Seen>,
         at: Option<u64>,
         change: Change,
     ) -> Vec<Event> {
-        let ids: std::collections::HashSet<String> = objects.iter().map(id_of).collect();
+        let ids: HashSet<String> = objects.iter().map(|seen| seen.id.clone()).collect();
         let older =
             |id: &String| self.versions.get(id).zip(at).is_none_or(|(known, at)| *known <= at);
         let gone: Vec<String> =
             self.keys.keys().filter(|id| !ids.contains(*id) && older(id)).cloned().collect();
         // New objects first: an endpoint that moved from one slice to another never left.
         let mut events: Vec<Event> =
-            objects.iter().flat_map(|object| self.put(object, change)).collect();
+            objects.into_iter().flat_map(|seen| self.put_seen(seen, change)).collect();
         for id in gone {
             self.versions.extend(at.map(|at| (id.clone(), at)));
             events.extend(self.update(&id, Vec::new(), Change::Deleted));
@@ -226,6 +244,10 @@ mod tests {
         json!({"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "name": pod}, "nodeName": "n", "conditions": {"ready": ready}})
     }
 
+    fn listed<const N: usize>(slices: [EndpointSlice; N]) -> Vec<Seen> {
+        slices.iter().map(Seen::new::<Slices>).collect()
+    }
+
     fn changes(events: Vec<Event>) -> Vec<(String, Change, bool)> {
         let read = |event| match event {
             Event::Endpoint { change, endpoint, .. } => {
@@ -278,17 +300,20 @@ mod tests {
     fn what_two_servers_tell_is_reported_once_by_the_first() {
         let mut cache = WatchCache::<Slices>::new();
         let ready = |version, ready| at_version(version, "s", json!([endpoint("a", ready)]));
-        assert_eq!(changes(cache.replace(&[ready(5, true)], Some(6), Change::Baseline)).len(), 1);
+        assert_eq!(
+            changes(cache.replace(listed([ready(5, true)]), Some(6), Change::Baseline)).len(),
+            1
+        );
         assert_eq!(
             changes(cache.put(&ready(8, false), Change::Changed)),
             [("a".into(), Change::Changed, false)]
         );
         // The other server is late: its list and its stream tell what is known.
-        assert!(cache.replace(&[ready(5, true)], Some(7), Change::Changed).is_empty());
+        assert!(cache.replace(listed([ready(5, true)]), Some(7), Change::Changed).is_empty());
         assert!(cache.put(&ready(8, false), Change::Changed).is_empty());
         // An object that the late one has not seen yet did not go.
         cache.put(&at_version(12, "t", json!([endpoint("b", true)])), Change::Changed);
-        assert!(cache.replace(&[ready(8, false)], Some(11), Change::Changed).is_empty());
+        assert!(cache.replace(listed([ready(8, false)]), Some(11), Change::Changed).is_empty());
         // One that is gone does not come back with an old word, but with a new one.
         assert_eq!(
             changes(cache.remove(&ready(15, false))),
@@ -302,7 +327,7 @@ mod tests {
         );
         // A list that is as new as what is known is believed where it has nothing.
         assert_eq!(
-            changes(cache.replace(&[ready(20, true)], Some(21), Change::Changed)),
+            changes(cache.replace(listed([ready(20, true)]), Some(21), Change::Changed)),
             [("b".into(), Change::Deleted, true)]
         );
         assert!(
@@ -318,7 +343,7 @@ mod tests {
         cache.put(&at_version(90, "s", json!([endpoint("a", true)])), Change::Baseline);
         cache.forget_versions();
         let back = cache.replace(
-            &[at_version(40, "s", json!([endpoint("a", false)]))],
+            listed([at_version(40, "s", json!([endpoint("a", false)]))]),
             Some(41),
             Change::Changed,
         );
@@ -330,7 +355,7 @@ mod tests {
         let mut cache = WatchCache::<Slices>::new();
         cache.put(&slice("s", json!([endpoint("a", true), endpoint("b", true)])), Change::Baseline);
         let again = cache.replace(
-            &[slice("t", json!([endpoint("a", false), endpoint("c", true)]))],
+            listed([slice("t", json!([endpoint("a", false), endpoint("c", true)]))]),
             None,
             Change::Changed,
         );

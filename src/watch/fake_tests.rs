@@ -20,6 +20,8 @@ struct State {
     /// Counted up to end all connections.
     cuts: u32,
     old: bool,
+    /// Whether a list of nodes has a second page, with another node.
+    paged: bool,
     lists: u32,
 }
 
@@ -34,6 +36,7 @@ impl Server {
             frozen: false,
             cuts: 0,
             old,
+            paged: false,
             lists: 0,
         })));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -90,12 +93,15 @@ impl Server {
         request: &str,
         out: &mut (impl AsyncWriteExt + Unpin),
     ) -> std::io::Result<()> {
-        let (version, node, old) = self.set(|state| {
+        let (version, node, old, paged) = self.set(|state| {
             state.lists += u32::from(request.contains("/nodes"));
-            (state.version, node(state), state.old)
+            (state.version, node(state), state.old, state.paged && request.contains("/nodes"))
         });
+        let is_last = request.contains("continue=next");
+        let node = if is_last { node.replace("\"w\"", "\"x\"") } else { node };
+        let next = if paged && !is_last { r#","continue":"next""# } else { "" };
         let list = |items: &str| {
-            format!(r#"{{"metadata":{{"resourceVersion":"{version}"}},"items":[{items}]}}"#)
+            format!(r#"{{"metadata":{{"resourceVersion":"{version}"{next}}},"items":[{items}]}}"#)
         };
         let namespace = if request.contains("/namespaces/db/") { "db" } else { "run" };
         let endpoints = ["web", "other"].map(|name| {
@@ -210,7 +216,6 @@ async fn a_change_is_said_as_it_comes_and_streams_follow_one_another_without_a_g
     // Long enough for two streams to end as they were asked to.
     sleep(Duration::from_millis(4500)).await;
     server.node("True");
-    let is_gap = |event: &Event| matches!(event, Event::WatchGap { .. });
     let next = seen
         .next(|record| {
             (is_gap(&record.event) || matches!(record.event, Event::Node { .. }))
@@ -223,6 +228,21 @@ async fn a_change_is_said_as_it_comes_and_streams_follow_one_another_without_a_g
     while let Some(record) = seen.0.recv().await {
         assert!(!is_gap(&record.event), "{record:?}");
     }
+}
+
+#[tokio::test]
+async fn all_pages_of_a_list_are_taken() {
+    let (server, cluster) = Server::start(false).await;
+    server.set(|state| state.paged = true);
+    let (out, records) = unbounded_channel();
+    let _watches = start(std::slice::from_ref(&cluster), "run", out);
+    let mut seen = SourceHealth(records);
+    let name = |record: Record| match record.event {
+        Event::Node { node, .. } => node,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([name(seen.node().await.0), name(seen.node().await.0)], ["w", "x"]);
+    assert_eq!(server.set(|state| state.lists), 2);
 }
 
 #[tokio::test]
@@ -248,13 +268,42 @@ async fn a_frozen_server_is_a_gap_within_seconds_and_what_happened_in_it_has_its
     assert_eq!(seen.node().await.0.since, None);
 }
 
+fn is_gap(event: &Event) -> bool {
+    matches!(event, Event::WatchGap { .. })
+}
+
 #[tokio::test]
-async fn a_cut_connection_is_a_gap_that_ends_with_the_next_list() {
+async fn a_cut_connection_goes_on_from_its_place() {
+    let (server, mut seen, watches) = watched(false).await;
+    seen.node().await;
+    sleep(Duration::from_millis(300)).await;
+    let cut = Moment::now();
+    server.set(|state| {
+        (state.version, state.ready) = (8, "False");
+        state.cuts += 1;
+    });
+    let (record, ready, _) = seen.node().await;
+    assert_eq!(ready, Ready::False);
+    assert!(record.since.is_some_and(|since| since <= cut), "it may have happened meanwhile");
+    sleep(Duration::from_secs(1)).await;
+    server.node("True");
+    assert_eq!(seen.node().await.1, Ready::True);
+    watches.stop().await;
+    while let Some(record) = seen.0.recv().await {
+        assert!(!is_gap(&record.event), "{record:?}");
+    }
+}
+
+/// A stream from a later version than the store's shows nothing.
+#[tokio::test]
+async fn a_store_that_went_back_while_the_connection_was_cut_is_a_gap() {
     let (server, mut seen, _watches) = watched(false).await;
     seen.node().await;
     sleep(Duration::from_millis(300)).await;
-    server.node("False");
-    server.set(|state| state.cuts += 1);
+    server.set(|state| {
+        (state.version, state.ready) = (3, "False");
+        state.cuts += 1;
+    });
     let gap = seen.gap(false).await;
     let end = seen.gap(true).await;
     assert!(end.at.since(gap.at) < Duration::from_secs(2), "{:?}", end.at.since(gap.at));

@@ -6,6 +6,9 @@
 //! from the same place without losing anything; a stream that neither sends nor ends is lost since
 //! its last response.
 //!
+//! A stream that was cut by something else than its server (a proxy, a load balancer) goes on from
+//! the same place, too, if the server answers immediately and its store has not gone back.
+//!
 //! With several API servers each watch looks through more than one of them. The first to report a
 //! change counts, later reports of it are dropped, and there is a gap only while all of them are
 //! lost.
@@ -22,7 +25,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::cache::{WatchCache, Watched, version_of};
+use super::cache::{Seen, WatchCache, Watched, version_of};
 use super::health::WatchHealth;
 use crate::timeline::{Change, Event, Moment, Record, format_seconds};
 
@@ -32,6 +35,11 @@ const STREAM: Duration = Duration::from_secs(2);
 const SLACK: Duration = Duration::from_millis(1500);
 /// The server answers a watch's request immediately.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
+/// A stream that was cut goes on only so soon after its last response: a quiet one lives for
+/// [`STREAM`].
+const CUT: Duration = Duration::from_millis(2500);
+/// And only if the server says so soon which version it has.
+const VERSION_TIMEOUT: Duration = Duration::from_millis(500);
 /// One page of a list.
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 const PAGE: u32 = 500;
@@ -39,6 +47,8 @@ const PAGE: u32 = 500;
 const EARLY: Duration = Duration::from_millis(500);
 /// What arrives so soon after a stream was opened may have happened between it and the one before.
 const BACKLOG: Duration = Duration::from_millis(50);
+/// The same where the stream before was cut: connections are made anew.
+const BACKLOG_OF_CUT: Duration = Duration::from_millis(500);
 /// A server that went silent is noticed after so long, at most: a stream's whole time, and the
 /// opening of the next.
 pub(crate) const SILENCE: Duration = Duration::from_millis(5500);
@@ -105,6 +115,8 @@ impl Pauses {
 enum Stream {
     /// As asked.
     Done,
+    /// Its connection ended too early: the server may have everything that came since.
+    Cut(String),
     /// It is not known what happened since the place's last sign of life.
     Broken(String),
     NoReceiver,
@@ -161,20 +173,24 @@ impl Follow {
         events.into_iter().all(|event| self.send(Record { at, since, event }))
     }
 
-    /// A whole list, page by page, and the version at which it holds.
-    async fn list<K>(&self, api: &Api<K>) -> kube::Result<(Vec<K>, String)>
-    where
-        K: Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
-    {
-        let mut params = ListParams::default().limit(PAGE);
+    fn list_params(&self, limit: u32) -> ListParams {
+        let mut params = ListParams::default().limit(limit);
         params.field_selector = self.fields.map(str::to_owned);
         params.label_selector.clone_from(&self.labels);
+        params
+    }
+
+    /// A whole list, page by page, and the version at which it holds. No more than a page of whole
+    /// objects is kept.
+    async fn list<W: Watched>(&self, api: &Api<W::Object>) -> kube::Result<(Vec<Seen>, String)> {
+        let mut params = self.list_params(PAGE);
         let mut all = Vec::new();
         loop {
             let page = timeout(LIST_TIMEOUT, api.list(&params))
                 .await
                 .map_err(|_| silent("list", LIST_TIMEOUT))??;
-            all.extend(page.items.into_iter().filter(|object| self.wants(object)));
+            let wanted = page.items.iter().filter(|object| self.wants(*object));
+            all.extend(wanted.map(Seen::new::<W>));
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
                 return Ok((all, page.metadata.resource_version.unwrap_or_default()));
@@ -188,7 +204,7 @@ impl<W: Watched> Source<'_, W> {
         let mut pauses = Pauses(FIRST_PAUSE);
         let mut alive = Moment::now();
         loop {
-            let (objects, version) = match self.follow.list(self.api).await {
+            let (objects, version) = match self.follow.list::<W>(self.api).await {
                 Ok(listed) => listed,
                 Err(kube::Error::Api(status)) if status.is_not_found() && !self.shared().listed => {
                     return Ended::NotServed;
@@ -201,7 +217,7 @@ impl<W: Watched> Source<'_, W> {
             };
             let listed = Instant::now();
             let mut place = Place { version, alive: Moment::now() };
-            if !self.listed(&objects, &place) {
+            if !self.listed(objects, &place) {
                 return Ended::NoReceiver;
             }
             let Stream::Broken(reason) = self.stream_on(&mut place).await else {
@@ -234,7 +250,7 @@ impl<W: Watched> Source<'_, W> {
 
     /// Reports what a list shows: the baseline, or what happened in the gap. Whether somebody received
     /// it.
-    fn listed(&self, objects: &[W::Object], place: &Place) -> bool {
+    fn listed(&self, objects: Vec<Seen>, place: &Place) -> bool {
         let follow = self.follow;
         let at = Moment::now();
         let mut shared = self.shared();
@@ -263,28 +279,59 @@ impl<W: Watched> Source<'_, W> {
         let mut params = WatchParams::default().timeout(STREAM.as_secs() as u32);
         params.field_selector = self.follow.fields.map(str::to_owned);
         params.label_selector.clone_from(&self.follow.labels);
+        let mut backlog = BACKLOG;
         loop {
-            match self.stream(&params, place).await {
-                Stream::Done => self.shared().health.alive(self.number, place.alive),
+            let began = Instant::now();
+            match self.stream(&params, place, backlog).await {
+                Stream::Done => {
+                    backlog = BACKLOG;
+                    self.shared().health.alive(self.number, place.alive);
+                }
+                Stream::Cut(reason) => {
+                    // What is cut again and again is given time.
+                    if backlog > BACKLOG && began.elapsed() < EARLY {
+                        sleep(FIRST_PAUSE).await;
+                    }
+                    backlog = BACKLOG_OF_CUT;
+                    if !self.can_resume(place).await {
+                        return Stream::Broken(reason);
+                    }
+                }
                 other => return other,
             }
         }
     }
 
-    async fn stream(&self, params: &WatchParams, place: &mut Place) -> Stream {
+    /// Whether a stream that was cut can go on from its place, without a list. Of a store that has
+    /// gone back (a backup was restored) a stream from a later version shows nothing.
+    async fn can_resume(&self, place: &Place) -> bool {
+        if Moment::now().since(place.alive) > CUT {
+            return false;
+        }
+        let params = self.follow.list_params(1);
+        let now = timeout(VERSION_TIMEOUT, self.api.list(&params)).await;
+        let Ok(Ok(now)) = now else { return false };
+        let now = now.metadata.resource_version.as_deref().and_then(version_of);
+        now.zip(version_of(&place.version)).is_some_and(|(now, place)| now >= place)
+    }
+
+    async fn stream(&self, params: &WatchParams, place: &mut Place, backlog: Duration) -> Stream {
         let (began, before) = (Instant::now(), place.alive);
+        let silent_for = Moment::now().since(before);
+        let until = began + (STREAM + SLACK).min(SILENCE.saturating_sub(silent_for));
         let opened = timeout(OPEN_TIMEOUT, self.api.watch(params, &place.version)).await;
         let mut stream = match opened.unwrap_or_else(|_| Err(silent("watch", OPEN_TIMEOUT))) {
             Ok(stream) => std::pin::pin!(stream),
-            Err(error) => return Stream::Broken(brief(&error)),
+            Err(error @ kube::Error::Api(_)) => return Stream::Broken(brief(&error)),
+            Err(error) => return Stream::Cut(brief(&error)),
         };
         // That it was opened is not a sign of life yet: what happened since the last stream is not
         // here before the first word.
-        let backlog = Moment::now().plus(BACKLOG);
+        let backlog = Moment::now().plus(backlog);
         loop {
-            let answer = match timeout_at(began + STREAM + SLACK, stream.next()).await {
+            let answer = match timeout_at(until, stream.next()).await {
                 Ok(Some(Ok(answer))) => answer,
-                Ok(Some(Err(error))) => return Stream::Broken(brief(&error)),
+                Ok(Some(Err(error))) => return Stream::Cut(brief(&error)),
                 Ok(None) => return place.ended(began.elapsed()),
                 Err(_) => return Stream::Broken("no response from the API server".to_owned()),
             };
@@ -311,7 +358,7 @@ impl Place {
     /// A stream that lasted as long as it was asked to was ended by a server that is alive.
     fn ended(&mut self, lived: Duration) -> Stream {
         if lived + EARLY < STREAM {
-            return Stream::Broken("the API server closed the watch".to_owned());
+            return Stream::Cut("the API server closed the watch".to_owned());
         }
         self.alive = Moment::now();
         Stream::Done

@@ -38,4 +38,6 @@ mod client_tests;
 #[cfg(test)]
 mod list_watch_tests;
 #[cfg(test)]
+mod proxy_tests;
+#[cfg(test)]
 mod testing;

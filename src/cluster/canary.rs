@@ -90,7 +90,8 @@ impl CanaryClient {
     /// A place on a server that is not there.
     #[cfg(test)]
     pub(crate) fn of_nothing(probe: &str) -> Self {
-        let cluster = Cluster::of_service(|_| async { Err("no server".into()) });
+        let cluster =
+            Cluster::of_service(|_| async { Err::<http::Response<String>, _>("no server".into()) });
         Self { cluster, namespace: "n".into(), probe: probe.into(), image: "pause".into() }
     }
 

@@ -161,11 +161,14 @@ impl Cluster {
 
     /// A cluster whose API server is a function.
     #[cfg(test)]
-    pub(super) fn of_service<
-        A: Future<Output = Result<http::Response<Body>, BoxError>> + Send + 'static,
-    >(
+    pub(super) fn of_service<A, B>(
         answer: impl FnMut(http::Request<Body>) -> A + Clone + Send + 'static,
-    ) -> Self {
+    ) -> Self
+    where
+        A: Future<Output = Result<http::Response<B>, BoxError>> + Send + 'static,
+        B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
         let client = kube::Client::new(tower::service_fn(answer), "default");
         let config = Arc::new(kube::Config::new("https://fake".parse().expect("is a URL")));
         Self {

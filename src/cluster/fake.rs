@@ -1,16 +1,23 @@
 //! An API server for tests: objects by their paths, read, created, deleted, and patched as a real one
-//! does it: only as they were read, where the patch says so.
+//! does it: only as they were read, where the patch says so. A watch of a path brings the changes at
+//! `PATH?watch`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use http::{Method, Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
 use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::Cluster;
 
 type Objects = BTreeMap<String, Value>;
+type Answer = UnsyncBoxBody<Bytes, tower::BoxError>;
 /// What happens right before a call such as `PATCH /api/v1/nodes/w` is answered; a code refuses it.
 type Before = Box<dyn FnMut(&mut Objects, &str) -> Option<u16> + Send>;
 
@@ -54,14 +61,25 @@ impl FakeApi {
         })
     }
 
-    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, tower::BoxError> {
+    async fn answer(&self, request: Request<Body>) -> Result<Response<Answer>, tower::BoxError> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        if request.uri().query().is_some_and(|query| query.contains("watch=true")) {
+            return Ok(Response::new(changes(&self.object(&format!("{path}?watch")))));
+        }
         let body = request.into_body().collect_bytes().await?;
         let sent = [Method::PATCH, Method::POST].contains(&method);
         let sent = sent.then(|| serde_json::from_slice::<Value>(&body)).transpose()?;
         let (code, value) = self.state.lock().unwrap().answer(&method, &path, sent);
-        Ok(Response::builder().status(code).body(Body::from(value.to_string().into_bytes()))?)
+        let body = Full::from(value.to_string()).map_err(Into::into).boxed_unsync();
+        Ok(Response::builder().status(code).body(body)?)
     }
+}
+
+/// A stream of changes that stays open.
+fn changes(lines: &Value) -> Answer {
+    let lines = lines.as_array().cloned().unwrap_or_default().into_iter();
+    let lines = lines.map(|line| Ok::<_, tower::BoxError>(Frame::data(format!("{line}\n").into())));
+    StreamBody::new(stream::iter(lines).chain(stream::pending())).boxed_unsync()
 }
 
 impl State {

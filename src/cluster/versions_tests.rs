@@ -2,23 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Cluster;
 use super::fake::FakeApi;
 use crate::timeline::{ClusterKind, Component, Ready, TuningSource};
 
-/// The answers of a version, by path.
-pub(crate) fn answers(version: &str) -> BTreeMap<String, Value> {
+/// An API server of this version, with its answers by path.
+pub(crate) fn cluster(version: &str) -> Cluster {
     let text = match version {
         "v1.31" => include_str!("testdata/v1.31.json"),
         _ => include_str!("testdata/v1.36.json"),
     };
-    serde_json::from_str(text).unwrap()
+    answering(serde_json::from_str(text).unwrap())
 }
 
-fn cluster(version: &str) -> Cluster {
-    let mut answers = answers(version).into_iter();
+fn answering(answers: BTreeMap<String, Value>) -> Cluster {
+    let mut answers = answers.into_iter();
     let (path, answer) = answers.next().unwrap();
     let api = FakeApi::with(&path, answer);
     answers.for_each(|(path, answer)| api.put(&path, answer));
@@ -29,6 +29,7 @@ fn cluster(version: &str) -> Cluster {
 async fn an_older_and_a_newer_kubernetes_are_read_alike() {
     for version in ["v1.31", "v1.36"] {
         let cluster = cluster(version);
+        cluster.ping().await.unwrap();
         let nodes = cluster.nodes().await.unwrap();
         let states: Vec<_> =
             nodes.iter().map(|node| (node.name.as_str(), node.ready, node.protected)).collect();
@@ -69,5 +70,59 @@ async fn an_older_and_a_newer_kubernetes_are_read_alike() {
             ("PodDisruptionBudget shop/web", Some(0)),
         ];
         assert_eq!(names, wanted, "{version}");
+
+        let ages = cluster.heartbeat_ages().await.unwrap();
+        assert_eq!(ages.into_keys().collect::<Vec<_>>(), ["cp", "w1", "w2"], "{version}");
+        let mut kinds = cluster.inventory().await.unwrap();
+        assert_eq!(kinds.unread, [], "{version}");
+        kinds.objects.dedup_by(|a, b| a.kind == b.kind);
+        let kinds: Vec<_> = kinds.objects.iter().map(|object| object.kind.as_str()).collect();
+        assert_eq!(kinds, ["Node", "Pod", "PodDisruptionBudget.policy"], "{version}");
     }
+}
+
+/// What a version to come may say, and what a server may leave out.
+#[tokio::test]
+async fn unknown_values_and_missing_fields_are_read() {
+    let named = |name: &str| json!({"name": name, "namespace": "shop"});
+    let ready = |status: &str| json!({"conditions": [{"type": "Ready", "status": status}]});
+    let taint = json!({"key": "example.com/k", "effect": "NoAdmit", "scope": "zone"});
+    let list = |items: Value| json!({"metadata": {}, "items": items});
+    let cluster = answering(
+        [
+            ("/api/v1/nodes", list(json!([
+                {"metadata": named("bare")},
+                {"metadata": named("later"), "spec": {"taints": [taint]}, "status": ready("Paused")},
+                {"metadata": named("null"), "spec": null, "status": {"conditions": null, "addresses": null}},
+            ]))),
+            ("/api/v1/namespaces/shop/pods", list(json!([
+                {"metadata": named("bare")},
+                {"metadata": named("later"), "spec": {"containers": null}, "status": {"phase": "Suspended", "podIP": ""}},
+            ]))),
+            ("/api/v1/pods", list(json!(null))),
+            ("/apis/policy/v1/poddisruptionbudgets", list(json!([{"metadata": named("bare")}]))),
+            ("/apis/coordination.k8s.io/v1/namespaces/kube-system/leases", list(json!([
+                {"metadata": {"name": "kube-scheduler"}},
+                {"metadata": {"name": "kube-controller-manager"}, "spec": {"holderIdentity": "cp_1", "strategy": "Fairest"}},
+            ]))),
+            ("/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices", list(json!([
+                {"metadata": named("none"), "addressType": "IPv7", "endpoints": null, "ports": null},
+                {"metadata": named("some"), "addressType": "IPv7", "endpoints": [{"addresses": ["x"], "weight": 3}]},
+            ]))),
+            ("/api/v1/namespaces/shop/services/web", json!({"metadata": named("web"), "spec": {"type": "Mesh", "ports": null}})),
+        ]
+        .map(|(path, answer)| (path.to_owned(), answer))
+        .into(),
+    );
+    let nodes = cluster.nodes().await.unwrap();
+    assert!(nodes.iter().all(|node| node.ready == Ready::Unknown), "{nodes:?}");
+    let pods = cluster.pods("shop", &BTreeMap::new()).await.unwrap();
+    assert!(pods.len() == 2 && pods.iter().all(|pod| !pod.ready && pod.ip.is_none()), "{pods:?}");
+    assert_eq!(cluster.ready_pods().await.unwrap(), []);
+    let leaders = cluster.leaders().await.unwrap();
+    assert_eq!(leaders, [(Component::ControllerManager, "cp".to_owned())].into());
+    let endpoints = cluster.endpoints("shop", "web").await.unwrap();
+    assert!(endpoints.len() == 1 && endpoints[0].ready, "{endpoints:?}");
+    let service = cluster.service("shop", "web").await.unwrap();
+    assert!(service.ports.is_empty() && service.cluster_ip.is_none(), "{service:?}");
 }

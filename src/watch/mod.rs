@@ -168,3 +168,5 @@ async fn endpoints_of<New, Old>(
 mod fake_tests;
 #[cfg(test)]
 mod real_tests;
+#[cfg(test)]
+mod versions_tests;

@@ -37,33 +37,6 @@ mod tests {
     use crate::timeline::Ready;
 
     #[test]
-    fn an_older_and_a_newer_kubernetes_are_followed_alike() {
-        use crate::watch::endpoint_slice::Slices;
-        use crate::watch::pod::Pods;
-        fn events<W: Watched>(version: &str, path: &str) -> Vec<serde_json::Value> {
-            let answers = crate::cluster::versions_tests::answers(version);
-            let items = answers[path]["items"].as_array().unwrap().clone();
-            let objects = items.into_iter().map(|item| serde_json::from_value(item).unwrap());
-            let rows = objects.flat_map(|object: W::Object| W::rows(&object));
-            rows.map(|row| serde_json::to_value(row.event).unwrap()).collect()
-        }
-        let all = |version: &str| {
-            [
-                events::<Nodes>(version, "/api/v1/nodes"),
-                events::<Pods>(version, "/api/v1/namespaces/shop/pods"),
-                events::<Slices>(
-                    version,
-                    "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices",
-                ),
-            ]
-            .concat()
-        };
-        let (older, newer) = (all("v1.31"), all("v1.36"));
-        assert_eq!(older, newer);
-        assert_eq!(older.len(), 8, "3 nodes, 3 pods, 2 endpoints");
-    }
-
-    #[test]
     fn a_node_that_is_not_heard_of_is_unknown() {
         let node = serde_json::from_value(serde_json::json!({
             "metadata": {"name": "w"},

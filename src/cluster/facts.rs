@@ -13,10 +13,14 @@ use super::kind_nodes::{NodeContainer, container_of};
 use super::node::Node;
 use super::objects::{Container, Pod};
 use crate::timeline::leader::SYSTEM_NAMESPACE;
-use crate::timeline::{ClusterFacts, ClusterKind, NodeFacts, Tolerations, Tuning, TuningSource};
+use crate::timeline::{
+    ClusterFacts, ClusterKind, NodeFacts, NodeRole, Tolerations, Tuning, TuningSource,
+};
 use crate::timeline::{few, format_duration, parse_duration};
 
 const API_SERVER: &str = "kube-apiserver";
+/// Of so many kubelets the settings are read: of many more that would take minutes.
+const MOST_KUBELETS: usize = 32;
 
 impl Cluster {
     /// What this cluster is, and what a reader should know of it (settings that could not be read
@@ -52,7 +56,15 @@ impl Cluster {
     /// The settings of failure detection as the running components have them. Where the kubelets'
     /// can't be read, the version's defaults; the controller manager's are unknown then.
     async fn tuning(&self, nodes: &[Node], managers: &[Pod], warnings: &mut Vec<String>) -> Tuning {
-        let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
+        let mut names = interleaved(nodes);
+        if names.len() > MOST_KUBELETS {
+            names.truncate(MOST_KUBELETS);
+            warnings.push(format!(
+                "the settings of {MOST_KUBELETS} of {} kubelets were read, some of each role and \
+                 version: the others are assumed to have the same",
+                nodes.len()
+            ));
+        }
         let kubelets = slowest(self.kubelet_settings(&names).await, warnings);
         let monitor = monitor_of(managers, warnings);
         combine(kubelets, monitor, &Tuning::defaults(self.version()), warnings)
@@ -88,6 +100,20 @@ fn node_facts(node: Node, containers: &[NodeContainer]) -> NodeFacts {
     }
 }
 
+/// The names of all nodes, of each role and version of the kubelet one after the other.
+fn interleaved(nodes: &[Node]) -> Vec<String> {
+    let mut before: BTreeMap<(bool, &str), usize> = BTreeMap::new();
+    let mut numbered: Vec<(usize, &str)> = Vec::new();
+    for node in nodes {
+        let kind = (node.role == NodeRole::Worker, node.kubelet.as_str());
+        let number = before.entry(kind).or_default();
+        numbered.push((*number, &node.name));
+        *number += 1;
+    }
+    numbered.sort();
+    numbered.into_iter().map(|(_, name)| name.to_owned()).collect()
+}
+
 /// The slowest of each setting over all kubelets that answered; `None` when none did.
 fn slowest(
     answers: Vec<(String, Result<KubeletSettings, ClusterError>)>,
@@ -95,14 +121,23 @@ fn slowest(
 ) -> Option<KubeletSettings> {
     let mut by_settings: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut slowest: Option<KubeletSettings> = None;
+    let mut unread: Vec<(String, ClusterError)> = Vec::new();
     for (node, answer) in answers {
         match answer {
-            Err(error) => warnings.push(error.to_string()),
+            Err(error) => unread.push((node, error)),
             Ok(settings) => {
                 by_settings.entry(say(&settings)).or_default().push(node);
                 slowest = Some(slower(slowest.unwrap_or(settings), settings));
             }
         }
+    }
+    if let Some((_, error)) = unread.first() {
+        let others = few(unread.iter().skip(1).map(|(node, _)| node));
+        let others = match unread.len() {
+            1 => String::new(),
+            _ => format!("; nor could those of {others} be read"),
+        };
+        warnings.push(format!("{error}{others}"));
     }
     if by_settings.len() > 1 {
         let groups: Vec<String> = by_settings
@@ -246,6 +281,7 @@ fn combine(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::node::read_node;
 
     fn seconds(seconds: u64) -> Option<Duration> {
         Some(Duration::from_secs(seconds))
@@ -314,6 +350,38 @@ mod tests {
             [
                 "the kubelets differ, the slowest counts: b: status every 10s, report every 10s, lease 40s; a: status every 1s, report every 1s, lease 40s"
             ]
+        );
+    }
+
+    #[test]
+    fn of_a_large_cluster_each_role_and_version_is_asked_and_failures_are_one_warning() {
+        let node = |name: String, kubelet: &str, labels: serde_json::Value| {
+            let node = serde_json::json!({"metadata": {"name": name, "labels": labels},
+                "status": {"nodeInfo": {"kubeletVersion": kubelet}}});
+            read_node(serde_json::from_value(node).unwrap())
+        };
+        let control_plane = serde_json::json!({NodeRole::CONTROL_PLANE_LABEL: ""});
+        let many = (0..1000).map(|n| node(format!("a{n:04}"), "v1.34.4", serde_json::json!({})));
+        let others = [
+            node("b".into(), "v1.33.1", serde_json::json!({})),
+            node("c".into(), "v1.34.4", control_plane),
+        ];
+        let nodes: Vec<Node> = many.chain(others).collect();
+        assert_eq!(interleaved(&nodes)[..4], ["a0000", "b", "c", "a0001"]);
+        assert_eq!(interleaved(&nodes).len(), nodes.len());
+        let mut warnings = Vec::new();
+        let silent = |name: &str| {
+            let within = Duration::from_secs(3);
+            let what = format!("read the settings of the kubelet of {name}");
+            (name.to_owned(), Err(ClusterError::Timeout { what, server: "s".into(), within }))
+        };
+        let names: Vec<String> = (1..9).map(|n| format!("n{n}")).collect();
+        let answers = names.iter().map(|name| silent(name)).collect();
+        assert_eq!(slowest(answers, &mut warnings), None);
+        let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+        assert!(
+            warning.ends_with("; nor could those of n2, n3, n4 and 4 more be read"),
+            "{warning}"
         );
     }
 

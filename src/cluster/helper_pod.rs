@@ -137,11 +137,16 @@ impl Cluster {
         found.is_ok_and(|pod| has_ended(pod.as_ref()))
     }
 
-    /// What nodes say of the pods that they could take.
-    pub(crate) async fn hosts(&self) -> Result<Vec<PodHost>, ClusterError> {
+    /// What these nodes say of the pods that they could take.
+    pub(crate) async fn hosts(&self, names: &[&str]) -> Result<Vec<PodHost>, ClusterError> {
         let api: Api<objects::NodeImages> = Api::all(self.client());
-        let found = self.list_all("list the images on the nodes", api, ListParams::default());
-        Ok(found.await?.into_iter().map(PodHost::of).collect())
+        let mut hosts = Vec::new();
+        self.each_page("list the images on the nodes", api, ListParams::default(), |page| {
+            let named = page.into_iter().filter(|node| names.contains(&node.name_any().as_str()));
+            hosts.extend(named.map(PodHost::of));
+        })
+        .await?;
+        Ok(hosts)
     }
 
     /// Has the server check a helper pod without creating it; why it would be refused. What Pod

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use k8s_openapi::api::{apps, batch, core, networking};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::workload::IngressSpec;
@@ -15,12 +15,17 @@ use crate::workload::IngressSpec;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(bound(deserialize = "Spec: Deserialize<'de>, Status: Deserialize<'de>"))]
 pub(crate) struct Part<K, Spec, Status> {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "without_managed_fields")]
     pub metadata: ObjectMeta,
     pub spec: Option<Spec>,
     pub status: Option<Status>,
     #[serde(skip)]
     kind: PhantomData<K>,
+}
+
+/// They are as large as all the rest of an object.
+fn without_managed_fields<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> {
+    Ok(ObjectMeta { managed_fields: None, ..ObjectMeta::deserialize(from)? })
 }
 
 impl<K: k8s_openapi::Resource, Spec, Status> k8s_openapi::Resource for Part<K, Spec, Status> {

@@ -12,9 +12,12 @@ use crate::engine::preflight::{Preflight, PreflightResult, of_error};
 use crate::engine::session;
 use crate::experiment::{Experiment, Parsed, full_image};
 use crate::helper;
-use crate::plan::{self, Node, Request};
+use crate::plan::{self, Node, Refusal, Request};
 use crate::preflight::{Check, Finding, judge};
 use crate::timeline::few;
+
+/// Of more nodes that are excluded one finding says it.
+const MOST_EXCLUDED: usize = 8;
 
 impl Preflight<'_> {
     pub(crate) async fn all(self) -> PreflightResult {
@@ -76,11 +79,7 @@ impl Preflight<'_> {
             }
         };
         let names = nodes.iter().map(|node| node.name.as_str());
-        let losses = known.occupancy.losses(&experiment.blast_radius, names);
-        found.extend(losses.into_iter().map(|(node, why)| {
-            Finding::note(Check::BlastRadius, format!("{node} {}", why.message))
-                .maybe_hint(why.hint)
-        }));
+        found.extend(excluded(known.occupancy.losses(&experiment.blast_radius, names)));
         let margin = Default::default();
         let all = nodes;
         let (nodes, seed, undo_timer_margin) = (plan::Nodes::Running(all), None, margin);
@@ -117,7 +116,8 @@ impl Preflight<'_> {
         entered: &[&Node],
     ) -> Vec<Finding> {
         let (cluster, image) = (&self.handle.cluster, api.image(experiment));
-        let mut found = match cluster.hosts().await {
+        let names: Vec<&str> = entered.iter().map(|node| node.name.as_str()).collect();
+        let mut found = match cluster.hosts(&names).await {
             Ok(hosts) => on_hosts(entered, &hosts, image),
             Err(error) => vec![Finding::warning(Check::Helpers, format!("not checked: {error}"))],
         };
@@ -142,6 +142,24 @@ impl Preflight<'_> {
     }
 }
 
+/// The nodes that no fault may hit, for what would be lost with them.
+fn excluded(losses: BTreeMap<String, Refusal>) -> Vec<Finding> {
+    let note = |text, hint| Finding::note(Check::BlastRadius, text).maybe_hint(hint);
+    let (count, names) = (losses.len(), few(losses.keys()));
+    let mut each = losses.into_iter();
+    match each.next() {
+        Some((node, why)) if count > MOST_EXCLUDED => {
+            let text = format!("{count} nodes cannot be targets ({names}); {node} {}", why.message);
+            vec![note(text, why.hint)]
+        }
+        first => first
+            .into_iter()
+            .chain(each)
+            .map(|(node, why)| note(format!("{node} {}", why.message), why.hint))
+            .collect(),
+    }
+}
+
 /// The nodes that this program cannot probe from. Faults do not need it in their nodes.
 fn cannot_run<'n>(binary: &[u8], hosts: impl IntoIterator<Item = &'n Node>) -> Vec<Finding> {
     let hosts: BTreeMap<&str, &Node> =
@@ -158,7 +176,6 @@ fn cannot_run<'n>(binary: &[u8], hosts: impl IntoIterator<Item = &'n Node>) -> V
 /// What helper pods would meet on the nodes that a run enters.
 fn on_hosts(entered: &[&Node], hosts: &[PodHost], image: &str) -> Vec<Finding> {
     let full = full_image(image);
-    let hosts = hosts.iter().filter(|host| entered.iter().any(|node| node.name == host.name));
     let (mut missing, mut findings) = (Vec::new(), Vec::new());
     for PodHost { name, images, pressure } in hosts {
         if let Some(pressure) = pressure {
@@ -191,6 +208,23 @@ fn on_hosts(entered: &[&Node], hosts: &[PodHost], image: &str) -> Vec<Finding> {
 mod tests {
     use super::*;
     use crate::timeline::NodeRole;
+
+    #[test]
+    fn of_many_nodes_that_are_excluded_one_finding_says_it() {
+        let losses = |count: usize| {
+            let message = "is excluded: the only ready replica of Deployment shop/db would be lost";
+            let why = Refusal { message: message.into(), hint: None };
+            (0..count).map(|n| (format!("w{n:03}"), why.clone())).collect()
+        };
+        assert_eq!(excluded(losses(8)).len(), 8);
+        let [found] = &excluded(losses(900))[..] else { panic!("one") };
+        assert_eq!(
+            found.message,
+            "900 nodes cannot be targets (w000, w001, w002 and 897 more); w000 is excluded: the only \
+             ready replica of Deployment shop/db would be lost"
+        );
+        assert!(excluded(losses(0)).is_empty());
+    }
 
     #[test]
     fn the_program_must_run_where_probes_do() {

@@ -1,14 +1,17 @@
 //! The cluster that a prediction starts from: nodes, settings, and where the backends are.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::experiment::{Count, NodeSelector};
+use crate::experiment::{Count, Experiment, From, NodeSelector};
 use crate::kind_config::{KindConfig, KindNode};
 use crate::model::{Controller, NodeId, NodeSpec, PodSpec, Routing, Spread, Tolerates, Topology};
 use crate::timeline::{ClusterFacts, Header, NodeRole, Tolerations, Tuning, include_labels};
 use crate::workload::Manifest;
 
+/// As many nodes are modelled: what becomes of one does not depend on hundreds of others. More than
+/// fifty are a large zone to Kubernetes.
+const MOST_NODES: usize = 64;
 /// More pods than a kind cluster can hold (110 a node): a typo must not use up the memory.
 const MOST_REPLICAS: usize = 10_000;
 
@@ -137,6 +140,39 @@ impl ClusterModel {
             let unknown = || Backends { pod: pod.clone(), ..Backends::default() };
             self.services.entry(service.to_owned()).or_insert_with(unknown).nodes = nodes;
         }
+        self
+    }
+
+    /// The same, of a large cluster without the nodes that do not matter to an experiment: all but the
+    /// control plane's, those with backends, those that it hits or probes from, and some others.
+    pub(super) fn of_nodes_that_matter(mut self, experiment: &Experiment) -> Self {
+        if self.topology.nodes.len() <= MOST_NODES {
+            return self;
+        }
+        let mut kept: BTreeSet<NodeId> = self.topology.with_role(NodeRole::ControlPlane).collect();
+        for backends in self.services.values() {
+            kept.extend(backends.nodes.iter().chain(&backends.pod.pinned));
+        }
+        for step in experiment.steps() {
+            let target = step.fault().and_then(|(fault, _)| fault.target());
+            kept.extend(target.into_iter().flat_map(|target| self.hit_by(step.number, target)));
+        }
+        for probe in &experiment.probes {
+            if let From::Node(selector) = &probe.from {
+                kept.extend(self.matching(selector, &[]).into_iter().take(2));
+            }
+        }
+        let others: Vec<NodeId> = self.topology.ids().filter(|node| !kept.contains(node)).collect();
+        kept.extend(others.into_iter().take(MOST_NODES.saturating_sub(kept.len())));
+        let kept: Vec<NodeId> = kept.into_iter().collect();
+        let renumbered = |node: &NodeId| kept.binary_search(node).ok().map(NodeId);
+        for Backends { nodes, pod, .. } in self.services.values_mut() {
+            for known in [nodes, &mut pod.only_on] {
+                *known = known.iter().filter_map(renumbered).collect();
+            }
+            pod.pinned = pod.pinned.as_ref().and_then(renumbered);
+        }
+        self.topology.nodes = kept.iter().map(|node| self.topology.nodes[node.0].clone()).collect();
         self
     }
 

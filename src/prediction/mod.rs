@@ -144,6 +144,10 @@ impl Predictions {
         trials: u32,
         seed: u64,
     ) -> Self {
+        let cluster = match &experiment {
+            Some(experiment) => cluster.of_nodes_that_matter(experiment),
+            None => cluster,
+        };
         let method = experiment.as_ref().map(Experiment::steps).unwrap_or_default();
         let steps = method.iter().filter_map(|step| Some((step, step.fault()?.0)));
         let steps = steps.map(|(step, fault)| {

@@ -56,6 +56,23 @@ fn a_workload_is_spread_over_the_workers_and_one_of_them_is_hit() {
     assert_eq!(tried.forecast.rescheduling.n(), 0, "pods tolerate an unreachable node for 300 s");
 }
 
+#[test]
+fn of_a_large_cluster_only_nodes_that_matter_are_modelled() {
+    let parsed = parsed("worker-stop-fast");
+    let nodes = Topology::kind("k", 1, 1000).nodes.into_iter().map(|node| (node.name, node.role));
+    let seen = ["k-worker900", "k-worker901"].map(|node| Seen { service: "web", node, count: 1 });
+    let cluster = ClusterModel::new(nodes, tuned(), "v1.34.4")
+        .with_workload(&parsed.workload)
+        .with_endpoints(seen);
+    let predictions = Predictions::new(Some(parsed.experiment), cluster, 50, 1);
+    assert_eq!(predictions.cluster.topology.nodes.len(), 64);
+    let tried = &predictions.tried().unwrap()[0];
+    let hit = (tried.endpoints_hit, tried.endpoints, tried.node.as_str());
+    assert_eq!(hit, (1, 2, "k-worker900"));
+    let detection = predictions.between(Quantity::Detection, 0).unwrap();
+    assert!(detection.least.as_f64() > 2.5 && detection.most.as_f64() < 20.0, "{detection:?}");
+}
+
 /// The pod of a StatefulSet is ready elsewhere when the taint has let it go; the taint itself is
 /// part of the fault's forecast.
 #[test]

@@ -52,11 +52,15 @@ fn write(view: &View<'_>, out: &mut String) -> fmt::Result {
 
 fn nodes(view: &View<'_>, out: &mut String) -> fmt::Result {
     writeln!(out, "Nodes:")?;
-    for node in &view.timeline.header.cluster.nodes {
+    let nodes = view.nodes();
+    for node in nodes.shown {
         let address = node.address.as_deref().unwrap_or("<none>");
         writeln!(out, "  {} {} {address} kubelet {}", node.name, node.role.name(), node.kubelet)?;
     }
-    Ok(())
+    match nodes.left {
+        0 => Ok(()),
+        left => writeln!(out, "  and {left} more; `-o json` lists all"),
+    }
 }
 
 fn predictions(view: &View<'_>, out: &mut String) -> fmt::Result {

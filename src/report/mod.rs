@@ -34,6 +34,7 @@ pub mod log;
 pub mod markdown;
 mod markdown_row;
 mod measured;
+mod nodes;
 pub mod not_run;
 mod paths;
 mod picture;

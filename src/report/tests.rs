@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::summary::Summary;
 use super::*;
-use crate::analysis::testing::{Prober, Run, article, attempt, file, pods_wait, span};
+use crate::analysis::testing::{Prober, Run, article, at, attempt, file, pods_wait, span};
 use crate::analysis::{Findings, analyse};
 use crate::experiment::*;
 use crate::prediction::{self, Predictions};
@@ -1182,5 +1182,50 @@ fn a_page_has_all_that_the_text_has() {
     }
     for probe in &view.findings.probes {
         assert!(page.contains(&text(&terminal::counts(probe))), "{}", probe.name);
+    }
+}
+
+/// As many nodes as a large cluster has, each of which sends its heartbeats too rarely.
+#[test]
+fn a_run_in_a_cluster_of_a_thousand_nodes_has_a_report_of_the_same_length() {
+    let of_nodes = |count: usize| {
+        let mut run = article();
+        run.0.header.cluster.tuning.node_status_report_frequency = Some(Duration::from_secs(300));
+        let run = (0..count).fold(run, |mut run, number| {
+            let name = format!("node-{number:04}");
+            run.0.header.cluster.nodes.push(NodeFacts {
+                name: name.clone(),
+                role: NodeRole::Worker,
+                ..run.0.header.cluster.nodes[0].clone()
+            });
+            [-20_000, -10_000].into_iter().fold(run, |run, ms| {
+                let renewed = Some(Run::new().0.header.anchor.wall_of(at(ms)));
+                let (namespace, name, change) =
+                    ("kube-node-lease".into(), name.clone(), Change::Changed);
+                let (holder, transitions, lasts_s) = Default::default();
+                let event =
+                    Event::Lease { namespace, name, change, holder, renewed, transitions, lasts_s };
+                run.event(ms, event)
+            })
+        });
+        let judged = Judged::new(run, experiment());
+        let view = judged.view();
+        assert_eq!(
+            view.nodes().left,
+            (judged.timeline.header.cluster.nodes.len()).saturating_sub(24)
+        );
+        let page = html::render(&part(judged.view()));
+        [
+            terminal(&judged, 100).lines().count(),
+            describe::render(&view, 100).lines().count(),
+            markdown::render(&part(judged.view())).lines().count(),
+            page.matches("<tr>").count(),
+            view.warnings().len(),
+        ]
+    };
+    let (few, many) = (of_nodes(3), of_nodes(1000));
+    assert_eq!((few[4], many[4]), (3, 1), "warnings");
+    for (few, many) in few.into_iter().zip(many) {
+        assert!(many < few + 40, "{few} lines with 6 nodes, {many} with 1003");
     }
 }

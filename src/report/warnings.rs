@@ -5,7 +5,10 @@ use super::view::View;
 use crate::analysis::findings::{WarningText, from_to};
 use crate::analysis::{FaultFinding, Warning};
 use crate::stats::Seconds;
-use crate::timeline::{Component, Impact, NodeRole};
+use crate::timeline::{Component, Impact, NodeRole, counted};
+
+/// Nodes with slow heartbeats that have a line each.
+const MOST_SLOW: usize = 4;
 
 impl View<'_> {
     /// What makes its numbers less reliable: a sentence each, with why it matters and what to try.
@@ -13,7 +16,9 @@ impl View<'_> {
         let warnings = self.findings.warnings.iter();
         let (gaps, others): (Vec<&Warning>, Vec<&Warning>) =
             warnings.partition(|warning| matches!(warning, Warning::WatchGap { .. }));
-        let others = others.into_iter().map(with_advice);
+        let (slow, others): (Vec<&Warning>, Vec<&Warning>) =
+            others.into_iter().partition(|it| matches!(it, Warning::SlowHeartbeats { .. }));
+        let others = others.into_iter().map(with_advice).chain(slow_heartbeats(&slow));
         others.chain(simultaneous(gaps).into_iter().map(|gaps| of_gaps(self, &gaps))).collect()
     }
 }
@@ -21,6 +26,16 @@ impl View<'_> {
 fn with_advice(warning: &Warning) -> String {
     let WarningText { seen, matters, advice } = warning.text();
     format!("{seen} ({matters}). Try: {advice}")
+}
+
+/// In a large cluster they are those of all nodes.
+fn slow_heartbeats(slow: &[&Warning]) -> Vec<String> {
+    if slow.len() <= MOST_SLOW {
+        return slow.iter().map(|warning| with_advice(warning)).collect();
+    }
+    let WarningText { seen, matters, advice } = slow[0].text();
+    let others = counted(slow.len() - 1, "other node");
+    vec![format!("{seen}, and {others} are too slow, too ({matters}). Try: {advice}")]
 }
 
 /// From when and until when a watch was blind.

@@ -343,6 +343,9 @@ async fn step_of(
     }))
 }
 
+/// Of so many candidates it is shown what they would lose: each is a call.
+const MOST_LOOKED_AT: usize = 8;
+
 /// The pods on nodes, for people, each node listed once; `None`: it has none.
 type PodsOnNodes = BTreeMap<String, Option<String>>;
 
@@ -372,7 +375,8 @@ async fn now(
         });
     }
     let namespaces = &experiment.namespaces();
-    for node in candidates {
+    let looked_at = candidates.iter().take(MOST_LOOKED_AT);
+    for node in looked_at {
         if let Some(record) = ObjectFaultRecord::plan_on_node(fault, &node.name, namespaces) {
             lines.extend(record.outlook(cluster).await.map_err(RunError::refused_by)?);
         } else if fault.takes_pods() && node.role != NodeRole::ExternalLoadBalancer {
@@ -383,6 +387,10 @@ async fn now(
             let pods = on_nodes[&node.name].as_ref();
             lines.extend(pods.map(|pods| format!("also on {}: {pods}", node.name)));
         }
+    }
+    if candidates.len() > MOST_LOOKED_AT && !lines.is_empty() {
+        let left = counted(candidates.len() - MOST_LOOKED_AT, "more candidate");
+        lines.push(format!("what is on {left} was not looked at"));
     }
     if matches!(fault, Fault::NodeDrain { .. }) && !experiment.workload.is_empty() {
         lines.push(format!("will evict pods in {OWN}"));

@@ -316,7 +316,7 @@ fn judged(view: &View<'_>) -> Markup {
 }
 
 fn details(view: &View<'_>) -> Markup {
-    let facts = &view.timeline.header.cluster;
+    let (facts, nodes) = (&view.timeline.header.cluster, view.nodes());
     html! {
         h2 { "Probes" }
         @for probe in &view.findings.probes {
@@ -331,9 +331,10 @@ fn details(view: &View<'_>) -> Markup {
         table class="settings" {
             tbody {
                 tr { th { "failure detection" } td { (view.settings()) } }
-                @for node in &facts.nodes {
+                @for node in nodes.shown {
                     tr { th { (node.name) } td { (node.role.name()) ", kubelet " (node.kubelet) } }
                 }
+                @if nodes.left > 0 { tr { th { (nodes.left) " more nodes" } td {} } }
                 @if let Some(engine) = &facts.engine { tr { th { "engine" } td { (engine) } } }
                 tr { th { "program" } td { (view.timeline.header.program) ", seed " (view.timeline.header.seed) } }
             }

@@ -21,10 +21,13 @@ pub(super) fn warnings(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec
         warnings.push(Warning::RunDied);
     }
     warnings.extend(timeline.damage.iter().map(|damage| damaged(damage, zero)));
-    // What was cut short, or still goes on, had no time to be seen.
+    // What was cut short, or still goes on, had no time to be seen; of what failed, its error says why.
     let has_time = !matches!(
         found.completion,
-        Completion::Interrupted { .. } | Completion::Died | Completion::Running
+        Completion::Interrupted { .. }
+            | Completion::Died
+            | Completion::Running
+            | Completion::Failed { .. }
     );
     let unseen = found.faults.iter().filter(|fault| has_time && fault.seen().is_none());
     let not_confirmed = |fault: &FaultFinding| Warning::FaultNotConfirmed {

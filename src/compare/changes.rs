@@ -89,10 +89,13 @@ fn place(name: &str) -> Place<'_> {
     }
     let (path, part) = match name.split_once(".fault.fault") {
         Some((step, rest)) => (format!("{step}.fault"), Some(rest.trim_start_matches('.'))),
-        None => (name.replace(".fault.", "."), None),
+        None => (name.to_owned(), None),
     };
     let mut field = String::new();
-    let path = path.replace(".ask.", ".").replace(".target.service.name", ".service");
+    let path = path
+        .replace(".fault.", ".")
+        .replace(".ask.", ".")
+        .replace(".target.service.name", ".service");
     for segment in path.split('.') {
         match segment {
             _ if field.is_empty() => field += segment,
@@ -192,6 +195,9 @@ mod tests {
             (&kill, "web"),
             (&role, "worker"),
             ("method.0.fault.hold", "7s"),
+            ("method.0.fault.name", "kill"),
+            ("method.0.fault.meanwhile.0.fault.fault.podDelete.pods.app", "a"),
+            ("method.0.fault.meanwhile.0.fault.hold", "2s"),
             ("steadyState.1.probe.success_ratio", "1.0"),
             ("probes.web.ask.http.target.service.name", "a"),
             ("probes.web.rate", "50.0"),
@@ -202,6 +208,9 @@ mod tests {
             (&pause, "1"),
             (&paused, "worker"),
             ("method.0.fault.hold", "6s"),
+            ("method.0.fault.name", "pause"),
+            ("method.0.fault.meanwhile.0.fault.fault.podDelete.pods.app", "b"),
+            ("method.0.fault.meanwhile.0.fault.hold", "3s"),
             ("steadyState.1.probe.success_ratio", "0.9"),
             ("probes.web.ask.http.target.service.name", "b"),
             ("probes.web.rate", "10.0"),
@@ -222,6 +231,9 @@ mod tests {
                 "steadyState[1].probe.successRatio: 1.0 -> 0.9",
                 "method[0].fault: nodeKill: {target: {mostEndpointsOf: web, role: worker}} -> nodePause: {target: {role: worker}}",
                 "method[0].for: 7s -> 6s",
+                "method[0].meanwhile[0].fault: podDelete: {pods: {app: a}} -> podDelete: {pods: {app: b}}",
+                "method[0].meanwhile[0].for: 2s -> 3s",
+                "method[0].name: kill -> pause",
             ]
         );
     }

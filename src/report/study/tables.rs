@@ -327,7 +327,11 @@ fn servers(writes: &MeasuredWrites) -> String {
         (some, all) if some < all => {
             format!("{some} of {all} API servers (the others' writes are missing)")
         }
-        (one, 0) if one < 2 => "the API server that answers at the cluster's address".to_owned(),
+        (one, 0) if one < 2 => {
+            "the API server that answers at the cluster's address (the writes of \
+             others behind it are missing)"
+                .to_owned()
+        }
         (1, _) => "the API server".to_owned(),
         (all, _) => format!("all {all} API servers, added up"),
     }

@@ -195,6 +195,7 @@ fn header() -> Header {
         source: String::new(),
         seed: 1,
         repetition: None,
+        retry: None,
         claimed_tuning: None,
         workload: Vec::new(),
         cluster: ClusterFacts {

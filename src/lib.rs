@@ -27,6 +27,7 @@ mod preflight;
 pub mod probe;
 pub mod report;
 mod resolver;
+mod series;
 pub mod stats;
 mod study;
 pub mod timeline;

@@ -211,6 +211,7 @@ impl Run {
             source: String::new(),
             seed: 1,
             repetition: None,
+            retry: None,
             cluster,
             claimed_tuning: None,
             workload: Vec::new(),

@@ -22,8 +22,6 @@ use crate::report::view;
 
 pub(super) struct Command<'a> {
     pub execution: &'a Execution,
-    /// How often each experiment is run.
-    pub repeat: u32,
     pub env: &'a Env,
     pub outputs: &'a Outputs,
     pub abort: &'a Abort,
@@ -31,12 +29,10 @@ pub(super) struct Command<'a> {
     pub warned: Warned,
     /// Whether lanes are drawn while a run goes on.
     pub watch: bool,
-    /// Whether settings of failure detection may be changed in the nodes of a running cluster.
-    pub retunes: bool,
 }
 
 impl<'a> Command<'a> {
-    /// One that runs each experiment once, without lanes.
+    /// One without lanes.
     pub(super) fn new(
         execution: &'a Execution,
         env: &'a Env,
@@ -44,8 +40,8 @@ impl<'a> Command<'a> {
         abort: &'a Abort,
         environment: Environment<'a>,
     ) -> Self {
-        let (repeat, warned, watch, retunes) = (1, Warned::default(), false, true);
-        Self { execution, repeat, env, outputs, abort, environment, warned, watch, retunes }
+        let (warned, watch) = (Warned::default(), false);
+        Self { execution, env, outputs, abort, environment, warned, watch }
     }
 
     pub(super) fn wanted(&self, parsed: &Parsed) -> Result<ClusterSpec, RunError> {

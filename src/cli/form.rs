@@ -74,7 +74,8 @@ impl Form {
 /// experiments end with their table, and so does one that was not carried out.
 fn text(parts: &[Part<View<'_>>], form: Form, style: &Style) -> String {
     let runs = || parts.iter().flat_map(Part::runs);
-    let spreads = parts.iter().filter_map(Part::spread).filter(|spread| spread.runs.len() > 1);
+    let several = parts.iter().filter(|part| part.decisive().nth(1).is_some());
+    let spreads = several.filter_map(Part::spread);
     let described =
         runs().filter(|_| form == Form::Wide).map(|view| describe::render(view, style.width));
     let table = (parts.len() > 1 || runs().next().is_none())

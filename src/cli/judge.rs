@@ -41,12 +41,7 @@ pub(super) fn judge(folder: &Path) -> Result<Judged, Failure> {
 impl Judged {
     /// The exit code that its verdict asks for.
     pub(super) fn code(&self) -> u8 {
-        match self.verdict.outcome {
-            _ if self.view().is_refused() => exit::REFUSED,
-            Outcome::Pass | Outcome::Measured => exit::PASS,
-            Outcome::Fail => exit::FAIL,
-            Outcome::Inconclusive => exit::INCONCLUSIVE,
-        }
+        code(&self.view())
     }
 
     /// Whether it came to its own end.
@@ -81,6 +76,16 @@ impl Judged {
     /// All that it recorded, for people.
     pub(super) fn describe(&self, columns: usize) -> String {
         describe::render(&self.view(), columns)
+    }
+}
+
+/// The exit code that a run's verdict asks for.
+pub(super) fn code(view: &View<'_>) -> u8 {
+    match view.verdict.outcome {
+        _ if view.is_refused() => exit::REFUSED,
+        Outcome::Pass | Outcome::Measured => exit::PASS,
+        Outcome::Fail => exit::FAIL,
+        Outcome::Inconclusive => exit::INCONCLUSIVE,
     }
 }
 

@@ -110,25 +110,34 @@ fn study(name: &str, runs_dir: &Path) -> Result<Option<journal::Recorded>, Failu
     }
 }
 
-/// All runs of the `--repeat` that a run is of, beside it: their seeds and numbers count up.
+/// All runs of the `--repeat` that a run is of, beside it: their seeds and numbers count up. A retry
+/// is where its first try is.
 fn siblings(run: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let series = |header: &Header| {
-        let (number, of) = header.repetition?;
-        Some((header.name.clone(), of, header.seed.wrapping_sub(u64::from(number))))
+        let (number, of) = header.repetition.unwrap_or((0, 0));
+        (header.name.clone(), of, header.seed.wrapping_sub(u64::from(number)))
     };
-    let wanted = series(&header_of(run)?);
-    if wanted.is_none() {
-        return Ok(vec![run.to_owned()]);
-    }
     let run = run.canonicalize().unwrap_or_else(|_| run.to_owned());
+    let beside = run.parent().unwrap_or(Path::new(".")).to_owned();
+    let header = header_of(&run)?;
+    let run = header.retry.map_or(run, |retry| beside.join(retry.of));
+    let header = header_of(&run)?;
+    let wanted = series(&header);
     // Runs are listed by time. The same seed again is another command: its numbers begin anew.
     let mut commands: Vec<Vec<PathBuf>> = Vec::new();
     let mut last = u32::MAX;
-    for path in store::list(run.parent().unwrap_or(Path::new(".")))? {
+    for path in store::list(&beside)? {
         let Ok(header) = header_of(&path) else { continue };
-        let Some((number, _)) = header.repetition.filter(|_| series(&header) == wanted) else {
+        if let Some(retry) = &header.retry {
+            let is_first = |path: &PathBuf| path.ends_with(&retry.of);
+            let of = commands.iter_mut().find(|all| all.iter().any(is_first));
+            of.into_iter().for_each(|all| all.push(path.clone()));
             continue;
-        };
+        }
+        let number = header.repetition.map_or(0, |(number, _)| number);
+        if series(&header) != wanted {
+            continue;
+        }
         if number <= last {
             commands.push(Vec::new());
         }

@@ -5,6 +5,7 @@ use super::env::Env;
 use super::named::Found;
 use super::outputs::Outputs;
 use super::{exit, failure::Failure, judge, study};
+use crate::report::suite::Part;
 use crate::study::journal::Recorded;
 use crate::timeline::Timeline;
 
@@ -28,7 +29,8 @@ pub(super) fn report(args: &Report, env: &Env) -> Result<u8, Failure> {
     }
     let runs = found.folders.iter().map(|folder| judge::judge(folder));
     let runs = runs.collect::<Result<Vec<_>, _>>()?;
-    let written = outputs.report(&judge::parts(&runs), env);
-    let judged = runs.iter().filter(|_| args.exit_code).map(judge::Judged::code);
-    Ok(exit::gravest(judged.chain([written])))
+    let parts = judge::parts(&runs);
+    let written = outputs.report(&parts, env);
+    let decisive = parts.iter().filter(|_| args.exit_code).flat_map(Part::decisive);
+    Ok(exit::gravest(decisive.map(judge::code).chain([written])))
 }

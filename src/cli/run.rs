@@ -1,5 +1,5 @@
-//! `run`: carries experiments out and reports. `suite.rs` has their order, `repeat.rs` what is done
-//! with one.
+//! `run`: carries experiments out and reports. `suite.rs` has their order and reports, `series/`
+//! the runs.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use super::init::{self, Wish};
 use super::load::Place;
 use super::output::complain_lines;
 use super::outputs::Outputs;
-use super::suite::Suite;
+use super::suite::{self, Times};
 use super::{block_on, exit, live, load};
 use crate::cluster::Cluster;
 use crate::engine::environment::handle::{Environment, Found};
@@ -86,9 +86,9 @@ async fn carry_out(
 ) -> Result<u8, Failure> {
     let (execution, abort) = (&args.execution, listen()?);
     let environment = Environment { connected, ..execution.environment(env, args.dry_run)? };
-    let (repeat, watch) = (args.repeat, args.watch && env.stderr.live);
+    let watch = args.watch && env.stderr.live;
     let command = Command::new(execution, env, outputs, &abort, environment);
-    let command = Command { repeat, watch, ..command };
+    let command = Command { watch, ..command };
     if args.watch && !watch {
         let why = "--watch needs a terminal that can redraw (not CI, not TERM=dumb); progress is \
                    shown as plain lines";
@@ -97,10 +97,11 @@ async fn carry_out(
     execution.warn(experiments, env);
     refuse_open(&command, experiments).await?;
     if args.dry_run {
-        return Ok(dry_run(&command, experiments).await);
+        return Ok(dry_run(&command, experiments, args.repeat).await);
     }
     session::refuse_unwritable(&env.runs_dir)?;
-    Ok(Suite::new(&command, history, experiments).carry_out().await)
+    let times = Times { repeat: args.repeat, retries: args.retries };
+    Ok(suite::carry_out(&command, history, experiments, times).await)
 }
 
 /// The experiments that were named, where they could not be read.
@@ -158,8 +159,8 @@ async fn about(
     Ok(Loaded { experiments, connected: Some(cluster) })
 }
 
-async fn dry_run(command: &Command<'_>, experiments: &[Parsed]) -> u8 {
-    let (mut codes, mut plans) = (Vec::new(), DryRun::new(command.env.width));
+async fn dry_run(command: &Command<'_>, experiments: &[Parsed], repeat: u32) -> u8 {
+    let (mut codes, mut plans) = (Vec::new(), DryRun::new(command.env.width, repeat));
     for parsed in experiments {
         let shown = match command.wanted(parsed) {
             Ok(wanted) => plans.add(parsed, &wanted, command).await,

@@ -1,61 +1,85 @@
-//! Several experiments: those of one cluster after one another, the cluster whole again before
-//! each, and one table at the end.
+//! `run`: experiments one after the other, those of one cluster in a row, and one table at the end.
+
+use std::time::Duration;
 
 use super::command::Command;
 use super::compare::History;
 use super::judge::{self, Judged};
 use super::outputs::print_report;
+use super::series::clusters::Clusters;
+use super::series::{Cell, Ends, Keeper, Over, Runs, Series};
 use super::{exit, failure::Failure, print};
 use crate::compare::Comparisons;
-use crate::engine::environment::handle::ClusterHandle;
-use crate::engine::environment::provision::ClusterSpec;
-use crate::engine::session;
+use crate::engine::seed;
 use crate::experiment::Parsed;
 use crate::report::not_run::NotRun;
 use crate::report::suite::{self, ExperimentStatus, Part, SuiteReport};
+use crate::series::order::{self, Slot};
 
-pub(super) struct Suite<'a> {
+struct Suite<'a> {
     command: &'a Command<'a>,
     history: &'a History,
-    groups: Vec<Group<'a>>,
-    all: usize,
+    experiments: Vec<Experiment<'a>>,
     parts: Vec<Part<Judged>>,
     codes: Vec<u8>,
 }
 
-/// Experiments that run on one cluster.
-struct Group<'a> {
-    wanted: Result<ClusterSpec, Failure>,
-    experiments: Vec<&'a Parsed>,
+/// One of the suite, and its runs so far.
+struct Experiment<'a> {
+    parsed: &'a Parsed,
+    /// The seed of its first run; those of the others count up from it.
+    seed: u64,
+    runs: Vec<Judged>,
 }
 
-impl<'a> Suite<'a> {
-    /// Puts experiments into their order: as they are given, but those of one cluster follow the
-    /// first of them.
-    pub(super) fn new(
-        command: &'a Command<'a>,
-        history: &'a History,
-        experiments: &'a [Parsed],
-    ) -> Self {
-        let mut groups: Vec<Group<'a>> = Vec::new();
-        for parsed in experiments {
-            let wanted = command.wanted(parsed).map_err(Failure::from);
-            let same = |group: &&mut Group<'_>| matches!((&group.wanted, &wanted), (Ok(a), Ok(b)) if a == b);
-            match groups.iter_mut().find(same) {
-                Some(group) => group.experiments.push(parsed),
-                None => groups.push(Group { wanted, experiments: vec![parsed] }),
-            }
-        }
-        let all = experiments.len();
-        Self { command, history, groups, all, parts: Vec::new(), codes: Vec::new() }
-    }
+/// How often each experiment is run, and how often an inconclusive run is made again.
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    pub repeat: u32,
+    pub retries: u32,
+}
 
-    /// Carries them out, prints the report, and returns the gravest code.
-    pub(super) async fn carry_out(mut self) -> u8 {
-        for group in std::mem::take(&mut self.groups) {
-            self.group(group).await;
+/// Carries experiments out, prints the report, and returns the gravest code.
+pub(super) async fn carry_out(
+    command: &Command<'_>,
+    history: &History,
+    experiments: &[Parsed],
+    Times { repeat, retries }: Times,
+) -> u8 {
+    let mut suite =
+        Suite { command, history, experiments: Vec::new(), parts: Vec::new(), codes: Vec::new() };
+    let mut wanted = Vec::new();
+    for parsed in experiments {
+        match command.wanted(parsed) {
+            Ok(spec) => {
+                let seed = command.execution.seed.unwrap_or_else(|| seed::fresh() >> 32);
+                suite.experiments.push(Experiment { parsed, seed, runs: Vec::new() });
+                wanted.push(spec);
+            }
+            Err(error) => suite.refuse(parsed, &error.into()),
         }
-        self.command.warned.tell_repeated();
+    }
+    let clusters = Clusters::new(wanted, false);
+    let runs = Runs {
+        cells: suite
+            .experiments
+            .iter()
+            .map(|one| Cell { name: &one.parsed.experiment.name, parsed: one.parsed })
+            .collect(),
+        order: order::in_turn(&clusters.of, repeat),
+        clusters: &clusters,
+        repeat,
+        retries,
+        ends: Ends::Cell,
+    };
+    let ended = Series::new(command, runs).carry_out(&mut suite).await;
+    suite.codes.extend(ended.codes);
+    suite.finish()
+}
+
+impl Suite<'_> {
+    /// Prints the report; the gravest code.
+    fn finish(mut self) -> u8 {
         self.codes.push(self.report());
         let runs = self.parts.iter().flat_map(Part::runs).map(Judged::recorded).collect::<Vec<_>>();
         let mut compared = self.parts.iter().filter_map(|part| part.baseline.as_ref());
@@ -74,111 +98,18 @@ impl<'a> Suite<'a> {
     fn report(&self) -> u8 {
         let Command { outputs, env, .. } = self.command;
         let views = judge::views(&self.parts);
-        if outputs.stdout.is_for_people() && self.all > 1 {
+        if outputs.stdout.is_for_people() && views.len() > 1 {
             // Each run's report has been printed at its end.
             print(&format!("\n{}", suite::render(&SuiteReport::new(&views), &env.style())));
         }
         outputs.write_for_programs(&views, env)
     }
 
-    async fn group(&mut self, group: Group<'a>) {
-        let wanted = match group.wanted {
-            Ok(wanted) => wanted,
-            Err(failure) => return self.refuse(&group.experiments, failure),
-        };
-        let mut handle = None;
-        for (index, parsed) in group.experiments.iter().enumerate() {
-            if self.command.abort.signal().is_some() {
-                self.not_started(parsed);
-                continue;
-            }
-            self.announce(parsed);
-            match self.command.ready(&mut handle, &wanted).await {
-                Ok(ready) => self.one(parsed, ready).await,
-                // What keeps one from its cluster keeps the others from it.
-                Err(failure) => {
-                    self.refuse(&group.experiments[index..], failure);
-                    break;
-                }
-            }
-        }
-        if let Some(handle) =
-            handle.filter(|handle| self.command.execution.delete_cluster && handle.is_made_here())
-        {
-            self.codes
-                .extend(self.command.delete(&handle).await.err().map(|failure| failure.report()));
-        }
-    }
-
-    fn announce(&self, parsed: &Parsed) {
-        if self.all > 1 {
-            let (number, all, name) = (self.parts.len() + 1, self.all, &parsed.experiment.name);
-            let ink = self.command.env.stderr.colour;
-            let bold = |code: &str| ink.map_or(String::new(), |ink| ink.colour(code));
-            let (on, off) = (bold("\x1b[1m"), bold("\x1b[0m"));
-            complain!("\n{on}experiment {number} of {all}: {name}{off}");
-        }
-    }
-
-    async fn one(&mut self, parsed: &Parsed, handle: &ClusterHandle) {
-        if let Some(why) = self.unfit(parsed, handle).await {
-            return self.part(parsed, ExperimentStatus::NotRun(NotRun::Skipped, why), 0);
-        }
-        if let Err(error) = self.command.refuse_unnamed(parsed, handle) {
-            return self.refuse(&[parsed], error.into());
-        }
-        let repeated = self.command.repeat(parsed, handle).await;
-        self.codes.push(repeated.code);
-        let status = match (repeated.runs, repeated.why) {
-            (runs, None) => ExperimentStatus::Ran(runs),
-            (runs, Some(_)) if !runs.is_empty() => ExperimentStatus::Ran(runs),
-            (_, Some(why)) => ExperimentStatus::NotRun(NotRun::Refused, why),
-        };
-        self.part(parsed, status, repeated.not_started);
-        let Command { outputs, env, .. } = self.command;
-        let part = judge::views(&self.parts[self.parts.len() - 1..]);
-        if outputs.stdout.is_for_people() && !part[0].runs().is_empty() {
-            print_report(&part, outputs.stdout, env);
-        }
-        repeated.cut_short.iter().for_each(|text| complain!("{text}"));
-    }
-
-    /// Why the model can't show this experiment.
-    async fn unfit(&self, parsed: &Parsed, handle: &ClusterHandle) -> Option<String> {
-        if !handle.is_model() {
-            return None;
-        }
-        let failure = Failure::from(session::fits(handle, parsed).await.err()?);
-        let why = failure.line();
-        match self.all {
-            1 => _ = failure.report(),
-            _ => complain!("   skipped: {why}"),
-        }
-        Some(why)
-    }
-
-    /// None of these can be carried out.
-    fn refuse(&mut self, experiments: &[&Parsed], failure: Failure) {
-        let why = failure.line();
-        let (code, state) = match failure.code {
-            exit::INTERRUPTED => (exit::INTERRUPTED, NotRun::NotStarted),
-            code => (code, NotRun::Refused),
-        };
-        self.codes.push(code);
-        failure.report();
-        experiments
-            .iter()
-            .for_each(|parsed| self.part(parsed, ExperimentStatus::NotRun(state, why.clone()), 0));
-    }
-
-    /// What was never begun has not passed.
-    fn not_started(&mut self, parsed: &Parsed) {
-        self.codes.push(exit::INTERRUPTED);
-        self.part(
-            parsed,
-            ExperimentStatus::NotRun(NotRun::NotStarted, "the suite was interrupted".into()),
-            0,
-        );
+    /// It cannot be carried out.
+    fn refuse(&mut self, parsed: &Parsed, failure: &Failure) {
+        self.codes.push(failure.report());
+        let status = ExperimentStatus::NotRun(NotRun::Refused, failure.line());
+        self.part(parsed, status, 0);
     }
 
     fn part(&mut self, parsed: &Parsed, status: ExperimentStatus<Judged>, not_started: u32) {
@@ -191,5 +122,46 @@ impl<'a> Suite<'a> {
         let baseline = self.history.compare(runs).filter(|_| !runs.is_empty());
         self.codes.extend(baseline.iter().filter(|all| all.is_worse()).map(|_| exit::FAIL));
         self.parts.push(Part { experiment, claims, status, not_started, baseline });
+    }
+}
+
+impl Keeper for Suite<'_> {
+    fn seed(&self, Slot { cell, repetition }: Slot, retries: u32) -> u64 {
+        let seed = self.experiments[cell].seed.wrapping_add(u64::from(repetition - 1));
+        match retries {
+            0 => seed,
+            retries => order::seed_of_retry(seed, retries),
+        }
+    }
+
+    fn ended(
+        &mut self,
+        slot: Slot,
+        _run: &str,
+        judged: Option<Judged>,
+        _took: Duration,
+    ) -> Result<(), Failure> {
+        self.experiments[slot.cell].runs.extend(judged);
+        Ok(())
+    }
+
+    /// Its report is printed at once.
+    fn over(&mut self, cell: usize, Over { why, not_started }: Over) {
+        let Experiment { parsed, ref mut runs, .. } = self.experiments[cell];
+        let runs = std::mem::take(runs);
+        let has_run = !runs.is_empty();
+        let status = match why {
+            Some((state, why)) if !has_run => ExperimentStatus::NotRun(state, why),
+            _ => ExperimentStatus::Ran(runs),
+        };
+        self.part(parsed, status, not_started);
+        let Command { outputs, env, .. } = self.command;
+        let part = judge::views(&self.parts[self.parts.len() - 1..]);
+        if outputs.stdout.is_for_people() && has_run {
+            print_report(&part, outputs.stdout, env);
+        }
+        if not_started > 0 {
+            complain!("{}", suite::not_started(not_started));
+        }
     }
 }

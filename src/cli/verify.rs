@@ -10,17 +10,17 @@ use super::command::Command;
 use super::env::Env;
 use super::judge::Judged;
 use super::outputs::Outputs;
+use super::series::clusters::Clusters;
+use super::series::{Cell, Ends, Keeper, Runs, Series};
 use super::{block_on, execution, exit, failure::Failure, load};
-use crate::engine::environment::handle::ClusterHandle;
-use crate::engine::environment::provision::ClusterSpec;
 use crate::engine::seed;
-use crate::engine::session::{Session, Start};
 use crate::experiment::{Parsed, Source};
 use crate::kind_config::KindConfig;
 use crate::report::Summary;
 use crate::report::spread::SpreadReport;
 use crate::report::table;
-use crate::stats::{Between, Random, Seconds, Spread};
+use crate::series::order::{Plan, Slot};
+use crate::stats::{Between, Seconds, Spread};
 use crate::timeline::format_duration;
 use crate::tune::{Choice, Tuned};
 use crate::verdict::Outcome;
@@ -51,17 +51,15 @@ pub(super) struct Measured {
     pub spread: SpreadReport,
 }
 
-/// Settings that are to be measured, and their cluster once it is there.
-struct Cell {
+/// Settings that are to be measured.
+struct Setting {
     name: &'static str,
     choice: Choice,
     parsed: Parsed,
-    handle: Option<ClusterHandle>,
-    runs: Vec<Judged>,
 }
 
-/// Measures each settings N times. Clusters that were made for it are deleted, unless they are to be
-/// kept.
+/// Measures each settings N times, in an order that hits both alike. Clusters that were made for it
+/// are deleted, unless they are to be kept.
 pub(super) fn verify(
     times: u32,
     tuned: &Tuned,
@@ -70,66 +68,74 @@ pub(super) fn verify(
     env: &Env,
 ) -> Result<Verified, Failure> {
     let seed = args.verification.seed.unwrap_or_else(|| seed::fresh() >> 32);
-    let mut cells = Vec::new();
+    let mut settings = Vec::new();
     let recommended = tuned.recommendation.as_ref().map(|found| ("recommended", &found.choice));
     let present = tuned.present.as_ref().map(|present| ("current", present));
     for (name, choice) in recommended.into_iter().chain(present) {
-        if cells.iter().all(|cell: &Cell| cell.choice != *choice) {
-            cells.push(cell(name, choice, config, env)?);
+        if settings.iter().all(|one: &Setting| one.choice != *choice) {
+            settings.push(setting(name, choice, config, env)?);
         }
     }
     let execution = execution_of(args);
     let outputs = Outputs::new(&[])?;
-    let codes = block_on(async {
+    let (codes, runs) = block_on(async {
         let abort = execution::listen()?;
         let environment = execution.environment(env, false)?;
         let command = Command::new(&execution, env, &outputs, &abort, environment);
-        let mut codes = Vec::new();
-        let mut shared = Shared::new(&cells, &execution);
-        for (number, index) in order(cells.len(), times, seed).into_iter().enumerate() {
-            if abort.signal().is_some() {
-                codes.push(exit::INTERRUPTED);
-                break;
-            }
-            let (all, cell) = (times as usize * cells.len(), &mut cells[index]);
-            let number = number as u32 + 1;
-            complain!("run {number} of {all}: {} settings", cell.name);
-            let seed = seed.wrapping_add(u64::from(number));
-            let more_follow = (number as usize) < all;
-            match once(&command, cell, shared.as_mut(), seed, more_follow).await {
-                Ok(code) => codes.push(code),
-                Err(failure) => codes.push(failure.report()),
-            }
-            if codes.last().is_some_and(|code| exit::ends_series(*code)) {
-                break;
-            }
-        }
-        let handles = cells.iter_mut().filter_map(|cell| cell.handle.as_mut());
-        for handle in handles.chain(shared.iter_mut().filter_map(|shared| shared.handle.as_mut())) {
-            // Settings need not be restored in a cluster that is deleted.
-            let deletes = handle.is_made_here() && !args.verification.keep_clusters;
-            let left = match deletes {
-                true => command.delete(handle).await,
-                false => command.give_back(handle).await,
-            };
-            codes.extend(left.err().map(|failure| failure.report()));
-        }
-        command.warned.tell_repeated();
-        Ok::<_, Failure>(codes)
+        let wanted = settings.iter().map(|one| command.wanted(&one.parsed));
+        let clusters = Clusters::new(wanted.collect::<Result<_, _>>()?, true);
+        let (of, hosts) = (&clusters.of, &clusters.hosts);
+        let plan = Plan { clusters: of, hosts, repeat: times, rounds: times, seed };
+        let cells = settings.iter().map(|one| Cell { name: one.name, parsed: &one.parsed });
+        let runs = Runs {
+            cells: cells.collect(),
+            clusters: &clusters,
+            order: plan.order(),
+            repeat: times,
+            retries: 0,
+            ends: Ends::Series,
+        };
+        let mut series = Series::new(&command, runs);
+        series.name = "tune".into();
+        let runs = settings.iter().map(|_| Vec::new()).collect();
+        let mut measured = Measurements { plan, runs };
+        let ended = series.carry_out(&mut measured).await;
+        Ok::<_, Failure>((ended.codes, measured.runs))
     })?;
-    let settings: Vec<Measured> = cells
-        .into_iter()
-        .map(|cell| Measured {
-            name: cell.name,
-            spread: SpreadReport::new(cell.runs.iter().map(Judged::summary).collect()),
-            choice: cell.choice,
-        })
-        .collect();
+    let measured = |(one, runs): (Setting, Vec<Judged>)| Measured {
+        name: one.name,
+        spread: SpreadReport::new(runs.iter().map(Judged::summary).collect()),
+        choice: one.choice,
+    };
+    let settings: Vec<Measured> = settings.into_iter().zip(runs).map(measured).collect();
     let outside =
         settings.iter().any(|one| one.spread.runs.iter().any(|run| is_outside(run, &one.choice)));
     let code = exit::gravest(codes.into_iter().chain(outside.then_some(exit::FAIL)));
     let cluster = if execution.is_embedded() { "embedded" } else { "kind" };
     Ok(Verified { seed, cluster, settings, code })
+}
+
+/// The runs of each settings.
+struct Measurements<'a> {
+    plan: Plan<'a>,
+    runs: Vec<Vec<Judged>>,
+}
+
+impl Keeper for Measurements<'_> {
+    fn seed(&self, slot: Slot, retries: u32) -> u64 {
+        self.plan.run_seed(slot, retries)
+    }
+
+    fn ended(
+        &mut self,
+        slot: Slot,
+        _run: &str,
+        judged: Option<Judged>,
+        _took: Duration,
+    ) -> Result<(), Failure> {
+        self.runs[slot.cell].extend(judged);
+        Ok(())
+    }
 }
 
 /// Whether a node was detected earlier or later than predicted, or not at all while it was frozen.
@@ -142,70 +148,13 @@ fn is_outside(run: &Summary, choice: &Choice) -> bool {
     }
 }
 
-/// In turn, but who is first is drawn each time: a machine that gets slower hits both alike.
-fn order(cells: usize, times: u32, seed: u64) -> Vec<usize> {
-    let mut random = Random::new(seed);
-    let pair = |_| {
-        let first = random.below(cells as u64) as usize;
-        (0..cells).map(move |index| (first + index) % cells)
-    };
-    (0..times).flat_map(pair).collect()
-}
-
-/// One kind cluster for all settings, which are changed in its nodes.
-struct Shared {
-    spec: ClusterSpec,
-    handle: Option<ClusterHandle>,
-}
-
-impl Shared {
-    /// `None`: they need a cluster each.
-    fn new(cells: &[Cell], execution: &Execution) -> Option<Self> {
-        let configs: Option<Vec<_>> =
-            cells.iter().map(|cell| cell.parsed.kind_config.as_ref()).collect();
-        let (last, others) = configs.as_ref()?.split_last()?;
-        let differ_only = others.iter().all(|config| config.differs_only_in_settings(last));
-        let spec = ClusterSpec::Kind { config: (*last).clone() };
-        let shares = differ_only && !others.is_empty() && !execution.is_embedded();
-        shares.then_some(Self { spec, handle: None })
-    }
-}
-
-async fn once(
-    command: &Command<'_>,
-    cell: &mut Cell,
-    shared: Option<&mut Shared>,
-    seed: u64,
-    more_follow: bool,
-) -> Result<u8, Failure> {
-    let handle = match (shared, &cell.parsed.kind_config) {
-        (Some(Shared { spec, handle }), Some(config)) => {
-            command.ready(handle, spec).await?;
-            let handle = handle.as_mut().expect("is ready");
-            command.retune(handle, config, "tune").await?;
-            &*handle
-        }
-        _ => {
-            let wanted = command.wanted(&cell.parsed)?;
-            command.ready(&mut cell.handle, &wanted).await?
-        }
-    };
-    let (parsed, env) = (&cell.parsed, command.env);
-    let session = Session { parsed, runs_dir: &env.runs_dir, environment: &command.environment };
-    let mut start = Start::now(seed, None);
-    start.more_follow = more_follow;
-    let (code, judged) = command.once(&session, handle, start).await?;
-    cell.runs.extend(judged);
-    Ok(code)
-}
-
 /// The experiment that measures these settings: a worker is frozen until after its detection.
-fn cell(
+fn setting(
     name: &'static str,
     choice: &Choice,
     config: &KindConfig,
     env: &Env,
-) -> Result<Cell, Failure> {
+) -> Result<Setting, Failure> {
     let hold = choice.detection.max.as_f64().ceil() as u64 + AFTER_DETECTION.as_secs();
     let text = format!(
         "apiVersion: outage/v1alpha1
@@ -232,7 +181,7 @@ spec:
     let mut parsed = load::written(source, crate::experiment::Place::Other, env)?.swap_remove(0);
     let config = config.with_tuning(&choice.tuning);
     parsed.kind_config = Some(config.map_err(|problems| load::unusable(&problems, env))?);
-    Ok(Cell { name, choice: choice.clone(), parsed, handle: None, runs: Vec::new() })
+    Ok(Setting { name, choice: choice.clone(), parsed })
 }
 
 /// The flags of `run` that these have too.
@@ -286,19 +235,4 @@ pub(super) fn render(verified: &Verified, width: usize) -> String {
         verified.seed
     );
     format!("{}\n{}", crate::report::hang("verified: ", &title, width), table(width, header, rows))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_have_their_turn_in_an_order_that_the_seed_draws() {
-        let all = order(2, 50, 7);
-        assert_eq!(all, order(2, 50, 7));
-        assert!(all.chunks(2).all(|pair| pair[0] != pair[1]), "{all:?}");
-        let first = all.chunks(2).filter(|pair| pair[0] == 0).count();
-        assert!((10..40).contains(&first), "{first}");
-        assert_eq!(order(1, 3, 7), [0, 0, 0]);
-    }
 }

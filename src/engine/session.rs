@@ -36,7 +36,7 @@ use crate::fault::NodeTarget;
 use crate::helper::{HelperPods, HelperSpec};
 use crate::plan::{Node, RunLength, each};
 use crate::preflight::{Finding, Level};
-use crate::timeline::{Anchor, Event, Header, NodeRole, RunFolder, StoreError};
+use crate::timeline::{Anchor, Event, Header, NodeRole, Retry, RunFolder, StoreError};
 
 /// What all runs of an experiment share.
 pub(crate) struct Session<'a> {
@@ -55,6 +55,8 @@ pub(crate) struct Start {
     anchor: Anchor,
     seed: u64,
     repetition: Option<(u32, u32)>,
+    /// The run that it makes again.
+    pub retry: Option<Retry>,
     /// Whether another run of the series follows, which may take over the workload.
     pub more_follow: bool,
 }
@@ -68,6 +70,7 @@ impl Start {
             anchor,
             seed,
             repetition,
+            retry: None,
             more_follow: false,
         }
     }
@@ -189,6 +192,7 @@ struct Once<'a> {
     anchor: Anchor,
     seed: u64,
     repetition: Option<(u32, u32)>,
+    retry: Option<Retry>,
     taken_over: Option<Kept>,
     more_follow: bool,
     follower: Follower,
@@ -210,7 +214,7 @@ impl Session<'_> {
         let preflight = Preflight { handle, parsed: Some(parsed), runs_dir: self.runs_dir };
         let findings = preflight.of_run().await?;
         let workload = workload(handle, parsed).await?;
-        let Start { id, anchor, seed, repetition, more_follow } = start;
+        let Start { id, anchor, seed, repetition, retry, more_follow } = start;
         let taken_over = shared_workload::take_over(handle, parsed).await?;
         let namespace =
             taken_over.as_ref().map_or_else(|| namespace_of(&id), |kept| kept.namespace.clone());
@@ -222,6 +226,7 @@ impl Session<'_> {
             anchor,
             seed,
             repetition,
+            retry,
             taken_over,
             more_follow,
             follower,
@@ -430,6 +435,7 @@ impl<'o> Once<'o> {
             source: parsed.source.text().to_owned(),
             seed: self.seed,
             repetition: self.repetition,
+            retry: self.retry.clone(),
             cluster: self.handle.facts.clone(),
             claimed_tuning: parsed.claimed_tuning(),
             workload: parsed.workload.for_prediction(),

@@ -8,6 +8,7 @@ use super::json::Report;
 use super::spread::SpreadReport;
 use super::study::StudyReport;
 use super::suite::{Part, SuiteReport};
+use super::summary::Summary;
 use super::view::View;
 
 /// A document. `format` says which one; several runs are a list.
@@ -28,16 +29,17 @@ pub enum Document {
 impl Document {
     /// The document of these experiments.
     pub fn of(parts: &[Part<View<'_>>]) -> Self {
-        match parts {
-            [part] if part.not_started == 0 && part.runs().len() == 1 => {
-                let report = Report::new(&part.runs()[0]);
-                Document::Run(Box::new(Report { baseline: part.baseline.clone(), ..report }))
-            }
-            [part] => part.spread().map_or_else(
-                || Document::Suite(SuiteReport::new(parts)),
-                |spread| Document::Spreads(vec![spread]),
-            ),
-            _ => Document::Suite(SuiteReport::new(parts)),
+        let [part] = parts else { return Document::Suite(SuiteReport::new(parts)) };
+        if let Some(view) = part.only_run() {
+            return Document::Run(Box::new(Report {
+                baseline: part.baseline.clone(),
+                earlier_tries: part.tries_before(view).map(Summary::new).collect(),
+                ..Report::new(view)
+            }));
+        }
+        match part.spread() {
+            Some(spread) => Document::Spreads(vec![spread]),
+            None => Document::Suite(SuiteReport::new(parts)),
         }
     }
 }

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::claims::DecidedClaim;
 use super::comparison::Comparison;
 use super::printable::data;
+use super::summary::Summary;
 use super::view::View;
 use crate::analysis::Findings;
 use crate::compare::Comparisons;
 use crate::prediction::StepPrediction;
 use crate::stats::Seconds;
-use crate::timeline::{ClusterKind, TuningSource};
+use crate::timeline::{ClusterKind, Retry, TuningSource};
 use crate::verdict::Verdict;
 
 /// The version of the form.
@@ -35,13 +36,19 @@ pub struct Report {
     pub question: Option<String>,
     /// Which of how many runs this is, from 1.
     pub repetition: Option<(u32, u32)>,
+    /// The run that it makes again; absent: it is the first try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// The tries before it, which were inconclusive.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_tries: Vec<Summary>,
     /// The seed of every random choice.
     pub seed: u64,
     /// What it ran on.
     pub cluster: Cluster,
     /// How it was judged.
     pub verdict: Verdict,
-    /// How it stands in a word: `refused`, `running`, `unfinished`, else the verdict's outcome.
+    /// How it stands in a word: `refused`, `running`, `unfinished`, `flaky` (it passed as a retry), else the verdict's outcome.
     #[serde(default)]
     pub state: String,
     /// The claims that it decides.
@@ -121,6 +128,8 @@ impl Report {
             question: crate::prediction::experiment(header)
                 .and_then(|experiment| experiment.question),
             repetition: header.repetition,
+            retry: header.retry.clone(),
+            earlier_tries: Vec::new(),
             seed: header.seed,
             cluster: Cluster::new(&header.cluster),
             verdict: view.verdict.clone(),

@@ -1,12 +1,12 @@
 //! Runs as JUnit: a suite a run, a case an assertion. A failed assertion is a failure, an
 //! inconclusive one an error, and so is what went wrong with the run itself. What was measured is in
 //! the suite's properties. An experiment that did not run is a suite of one case, and so are the
-//! runs that were not started.
+//! runs that were not started. The tries before a run are in its cases.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
 use super::compare;
 use super::measured::{self, Measured};
@@ -26,14 +26,15 @@ pub fn render(parts: &[Part<View<'_>>]) -> String {
 fn suites(part: &Part<View<'_>>) -> Vec<TestSuite> {
     let name = part.experiment.as_str();
     // Of several, each is a suite of its own, and the first is `run 1` however many there are.
-    let several = part.runs().len() as u64 + u64::from(part.not_started) > 1;
+    let several = part.decisive().count() as u64 + u64::from(part.not_started) > 1;
     let of_run = |number: usize| match several {
         true => format!("{name} (run {number})"),
         false => name.to_owned(),
     };
     let mut suites: Vec<TestSuite> = match &part.status {
-        ExperimentStatus::Ran(runs) => {
-            (1..).zip(runs).map(|(number, view)| run(&of_run(number), view)).collect()
+        ExperimentStatus::Ran(_) => {
+            let suite = |(number, view)| run(&of_run(number), view, part.tries_before(view));
+            (1..).zip(part.decisive()).map(suite).collect()
         }
         ExperimentStatus::NotRun(state, why) => vec![not_run(name, *state, why)],
     };
@@ -89,11 +90,19 @@ fn of_comparisons(compared: &Comparisons) -> Vec<TestSuite> {
     suites.chain(left).collect()
 }
 
-fn run(name: &str, view: &View<'_>) -> TestSuite {
-    let ended = view.failures().into_iter().map(|Failure { what, why }| {
-        case("carried out", non_success(NonSuccessKind::Error, what, &why, &why), &why)
-    });
-    let mut suite = suite(name, cases(view.verdict).into_iter().chain(ended).collect());
+/// A run, and the tries before it, of which each case has what they were.
+fn run<'v, 'd: 'v>(
+    name: &str,
+    view: &View<'_>,
+    before: impl Iterator<Item = &'v View<'d>>,
+) -> TestSuite {
+    let mut all = cases_of(view);
+    let mut tries = Vec::new();
+    for earlier in before {
+        tries.push((format!("try {}", tries.len() + 1), earlier.timeline.header.run.clone()));
+        cases_of(earlier).iter().for_each(|one| add_rerun(&mut all, one));
+    }
+    let mut suite = suite(name, all);
     let warnings = view.warnings();
     if !warnings.is_empty() {
         let lines: Vec<String> =
@@ -113,13 +122,38 @@ fn run(name: &str, view: &View<'_>) -> TestSuite {
         ("+0".to_owned(), view.findings.origin.wall.clone()),
         ("verdict".to_owned(), view.state()),
     ];
+    let ran = ran.into_iter().chain(tries);
     let measured = measured::values(view).into_iter();
     let measured = measured.map(|Measured { name, value }| (format!("measured {name}"), value));
     let decided = view.decided().into_iter();
     let claims =
         decided.map(|claim| (format!("claim {}", claim.id), claim.decision.word().to_owned()));
-    suite.add_properties(ran.into_iter().chain(folder).chain(measured).chain(claims));
+    suite.add_properties(ran.chain(folder).chain(measured).chain(claims));
     suite
+}
+
+/// One for each assertion, and one for each thing that went wrong with the run itself.
+fn cases_of(view: &View<'_>) -> Vec<TestCase> {
+    let ended = view.failures().into_iter().map(|Failure { what, why }| {
+        case("carried out", non_success(NonSuccessKind::Error, what, &why, &why), &why)
+    });
+    cases(view.verdict).into_iter().chain(ended).collect()
+}
+
+/// Adds to a case what it was in an earlier try, as Surefire does: `flakyError` where it passes now,
+/// `rerunError` where it does not.
+fn add_rerun(cases: &mut Vec<TestCase>, earlier: &TestCase) {
+    let TestCaseStatus::NonSuccess { kind, message, ty, description, .. } = &earlier.status else {
+        return;
+    };
+    let mut rerun = TestRerun::new(*kind);
+    (rerun.message, rerun.ty, rerun.description) =
+        (message.clone(), ty.clone(), description.clone());
+    if cases.iter().all(|one| one.name != earlier.name) {
+        cases.push(TestCase::new(earlier.name.clone(), TestCaseStatus::success()));
+    }
+    let same = cases.iter_mut().find(|one| one.name == earlier.name);
+    same.into_iter().for_each(|one| _ = one.status.add_rerun(rerun.clone()));
 }
 
 /// What was skipped on purpose is skipped; whatever else did not run is an error.

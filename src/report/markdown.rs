@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::compare;
 use super::markdown_row::{cell, write_row};
 use super::measured::{self, Measured};
-use super::suite::{Part, Row, SuiteReport};
+use super::suite::{Part, Row, SuiteReport, not_started};
 use super::view::{Failure, View};
 
 /// The claims, if any are decided; what each run measured, and how it ended if it was cut short; and
@@ -54,7 +54,7 @@ fn runs(parts: &[Part<View<'_>>], report: &SuiteReport, out: &mut String) {
             let mut add = |what: &str, result: &str, measured: &str| {
                 write_row(out, [&name, run, what, result, measured]);
             };
-            add("verdict", &view.state(), &view.verdict.summary);
+            add("verdict", &part.state(view), &view.verdict.summary);
             for Failure { what, why } in view.failures() {
                 add("run", what, &why);
             }
@@ -79,7 +79,8 @@ fn runs(parts: &[Part<View<'_>>], report: &SuiteReport, out: &mut String) {
         if part.runs().is_empty() {
             let word = row.not_run.map_or("not run".into(), |state| state.word().to_lowercase());
             write_row(out, [&name, "", "", &word, &measured(row, &row.figures)]);
-        } else if let Some(left) = row.left() {
+        } else if part.not_started > 0 {
+            let left = not_started(part.not_started);
             write_row(out, [&name, "", "", "not started", &left]);
         }
     }
@@ -118,7 +119,7 @@ fn warnings(report: &SuiteReport, out: &mut String) {
 
 fn measured(row: &Row, figures: &str) -> String {
     let figures = if row.outcome.is_none() { not_run(row) } else { figures.to_owned() };
-    [Some(figures), row.left()].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    [Some(figures), row.notes()].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn not_run(row: &Row) -> String {

@@ -11,9 +11,11 @@ use super::style::Style;
 use super::summary::Summary;
 use super::table::table;
 use super::text::{count, hang, judged};
+use super::view::FLAKY;
 use crate::analysis::ErrorRate;
 use crate::compare::Comparisons;
 use crate::stats::{Between, Interval, Seconds, Spread, interval_of_quantile, quantile};
+use crate::timeline::Retry;
 use crate::verdict::Outcome;
 
 /// The version of the form.
@@ -28,7 +30,7 @@ pub struct SpreadReport {
     pub format: String,
     /// The experiment's name.
     pub experiment: String,
-    /// The worst outcome of the runs.
+    /// The worst outcome of the runs, of each the last try.
     pub outcome: Outcome,
     /// Each run.
     pub runs: Vec<Summary>,
@@ -115,13 +117,18 @@ impl RateSpread {
     }
 }
 
-fn is_zero(count: &usize) -> bool {
+pub(super) fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
 impl SpreadReport {
     /// Puts runs together; they should be of one experiment on one cluster.
-    pub fn new(runs: Vec<Summary>) -> Self {
+    pub fn new(mut runs: Vec<Summary>) -> Self {
+        let retries: Vec<Retry> = runs.iter().filter_map(|run| run.retry.clone()).collect();
+        for run in &mut runs {
+            run.retried = retries.iter().any(|later| later.replaces(&run.run, run.retry.as_ref()));
+        }
+        let decisive = runs.iter().filter(|run| !run.retried);
         let counted = || runs.iter().filter(|run| run.counts());
         let most = |value: fn(&Summary) -> Option<Between>| {
             Spread::of(counted().filter_map(|run| Some(value(run)?.most)))
@@ -137,7 +144,7 @@ impl SpreadReport {
         Self {
             format: FORMAT.into(),
             experiment: runs.first().map(|run| run.experiment.clone()).unwrap_or_default(),
-            outcome: runs.iter().map(|run| run.outcome).max().unwrap_or(Outcome::Inconclusive),
+            outcome: decisive.map(|run| run.outcome).max().unwrap_or(Outcome::Inconclusive),
             left_out: runs.len() - counted().count(),
             still_failing: open().count(),
             failing_at_least: open().filter_map(|run| Some(run.error_window?.least)).max(),
@@ -168,7 +175,10 @@ pub fn render(report: &SpreadReport, style: &Style) -> String {
     };
     let title =
         format!("{}: {}{left}   ", report.experiment, count(report.runs.len() as u64, "run"));
-    let _ = writeln!(out, "{title}{}\n", judged(report.outcome.word(), report.outcome, style));
+    let is_flaky =
+        report.outcome == Outcome::Pass && report.runs.iter().any(|run| run.word() == FLAKY);
+    let word = if is_flaky { FLAKY } else { report.outcome.word() };
+    let _ = writeln!(out, "{title}{}\n", judged(word, report.outcome, style));
     let cell = |value: Option<String>| value.unwrap_or_else(|| "-".into());
     let rows = report.runs.iter().map(|run| {
         vec![
@@ -178,7 +188,7 @@ pub fn render(report: &SpreadReport, style: &Style) -> String {
             cell(run.unready()),
             cell(run.recovery.map(|r| r.to_string())),
             format!("{}/{}", run.failed, run.attempts),
-            run.word(),
+            format!("{}{}", run.word(), if run.retried { ", retried" } else { "" }),
         ]
     });
     out.push_str(&table(

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::causes;
 use super::claims::{self, DecidedClaim, Decision, Worst};
 use super::not_run::NotRun;
-use super::spread::SpreadReport;
+use super::spread::{SpreadReport, is_zero};
 use super::style::Style;
 use super::summary::Summary;
 use super::table::{Columns, NARROW};
 use super::text::{count, hang, judged, width};
-use super::view::View;
+use super::view::{FLAKY, View};
 use crate::compare::Comparisons;
 use crate::experiment::Claim;
 use crate::stats::Seconds;
@@ -88,6 +88,39 @@ impl<'a> Part<View<'a>> {
         parts
     }
 
+    /// The runs that decide: of those that were retried, the last try.
+    pub fn decisive(&self) -> impl Iterator<Item = &View<'a>> + Clone {
+        self.runs().iter().filter(|view| !self.is_retried(view))
+    }
+
+    /// The only run that was asked for.
+    pub fn only_run(&self) -> Option<&View<'a>> {
+        let mut decisive = self.decisive();
+        decisive.next().filter(|_| self.not_started == 0 && decisive.next().is_none())
+    }
+
+    /// Whether a later try took the place of a run.
+    pub fn is_retried(&self, view: &View<'_>) -> bool {
+        let (run, retry) = (&view.timeline.header.run, view.timeline.header.retry.as_ref());
+        let retries = self.runs().iter();
+        let mut retries = retries.filter_map(|view| view.timeline.header.retry.as_ref());
+        retries.any(|later| later.replaces(run, retry))
+    }
+
+    /// The tries whose place a run took.
+    pub fn tries_before(&self, view: &View<'_>) -> impl Iterator<Item = &View<'a>> {
+        let retry = view.timeline.header.retry.clone();
+        self.runs().iter().filter(move |earlier| {
+            let header = &earlier.timeline.header;
+            retry.as_ref().is_some_and(|it| it.replaces(&header.run, header.retry.as_ref()))
+        })
+    }
+
+    /// How a run stands in a word, and whether it was retried.
+    pub(super) fn state(&self, view: &View<'_>) -> String {
+        format!("{}{}", view.state(), if self.is_retried(view) { ", retried" } else { "" })
+    }
+
     /// Its runs and their spread; `None`: there are no runs.
     pub fn spread(&self) -> Option<SpreadReport> {
         let runs: Vec<Summary> = self.runs().iter().map(Summary::new).collect();
@@ -121,8 +154,14 @@ pub struct SuiteReport {
 pub struct Row {
     /// Its name.
     pub experiment: String,
-    /// The worst outcome of its runs. `None`: it did not run.
+    /// The worst outcome of its runs, of each the last try. `None`: it did not run.
     pub outcome: Option<Outcome>,
+    /// Whether it passed, but a run only as a retry.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flaky: bool,
+    /// How often inconclusive runs were retried.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: usize,
     /// Why it was not run, in a word.
     pub not_run: Option<NotRun>,
     /// The figures that decide it; if it was not run, why not.
@@ -178,12 +217,12 @@ fn ground(view: &View<'_>) -> String {
 
 impl Row {
     fn new(part: &Part<View<'_>>) -> Self {
-        let runs = part.runs();
+        let (all, runs) = (part.runs(), part.decisive().collect::<Vec<_>>());
         let verdicts: Vec<&Verdict> = runs.iter().map(|view| view.verdict).collect();
         let gravest = Worst::of(verdicts.iter().copied());
         // A run that was refused after its start is reported like one that was refused before.
-        let refused =
-            runs.last().and_then(View::refused).filter(|_| runs.iter().all(View::is_refused));
+        let refused = runs.last().and_then(|view| view.refused());
+        let refused = refused.filter(|_| runs.iter().all(|view| view.is_refused()));
         let outcome = gravest.as_ref().map(|gravest| gravest.outcome).filter(|_| refused.is_none());
         let real = runs.iter().filter(|view| !view.is_modelled());
         let real: Vec<&Verdict> = real.map(|view| view.verdict).collect();
@@ -207,15 +246,17 @@ impl Row {
                 (None, gravest.map_or(String::new(), |gravest| gravest.figures))
             }
         };
-        let took = runs.iter().map(View::took).reduce(|a, b| a + b);
+        let took = all.iter().map(View::took).reduce(|a, b| a + b);
         Self {
             experiment: part.experiment.clone(),
             outcome,
+            flaky: outcome == Some(Outcome::Pass) && runs.iter().any(|view| view.word() == FLAKY),
+            retries: all.len() - runs.len(),
             not_run,
             causes: runs
                 .iter()
                 .max_by_key(|view| view.verdict.outcome)
-                .map(causes::of_run)
+                .map(|view| causes::of_run(view))
                 .unwrap_or_default(),
             claims: part.claims.iter().map(decided).collect(),
             took,
@@ -225,14 +266,22 @@ impl Row {
         }
     }
 
-    /// What was left out after its runs: `17 more runs were not started`.
-    pub(super) fn left(&self) -> Option<String> {
-        (self.not_started > 0).then(|| not_started(self.not_started))
+    /// What was made beside its runs, and what of them was not: `1 inconclusive run was retried; 17 more
+    /// runs were not started`.
+    pub(super) fn notes(&self) -> Option<String> {
+        let retried = (self.retries > 0).then(|| {
+            let was = if self.retries == 1 { "was" } else { "were" };
+            format!("{} {was} retried", count(self.retries as u64, "inconclusive run"))
+        });
+        let left = (self.not_started > 0).then(|| not_started(self.not_started));
+        let notes: Vec<String> = retried.into_iter().chain(left).collect();
+        (!notes.is_empty()).then(|| notes.join("; "))
     }
 
     /// Its verdict in a word, or why it has none.
     pub(super) fn word(&self) -> &'static str {
         match (self.outcome, self.not_run) {
+            (Some(_), _) if self.flaky => FLAKY,
             (Some(outcome), _) => outcome.word(),
             (None, Some(state)) => state.word(),
             (None, None) => "NOT RUN",
@@ -250,7 +299,7 @@ impl Row {
 }
 
 /// The runs that were never started. Out of how many is not stated: a run that is refused before it has a folder is not listed.
-pub(super) fn not_started(left: u32) -> String {
+pub fn not_started(left: u32) -> String {
     format!(
         "{} {} not started",
         count(left.into(), "more run"),
@@ -281,7 +330,7 @@ pub fn render(report: &SuiteReport, style: &Style) -> String {
         };
         out.push_str(&line.replacen(&format!(" {} ", cells[2]), &format!(" {word} "), 1));
         out.push_str(&hang("    ", &row.figures, style.width));
-        row.left().iter().for_each(|left| out.push_str(&hang("    ", left, style.width)));
+        row.notes().iter().for_each(|notes| out.push_str(&hang("    ", notes, style.width)));
     }
     out.push_str(&hang("", &total(report), style.width));
     out
@@ -293,7 +342,7 @@ pub(super) fn total(report: &SuiteReport) -> String {
     let time = time.map_or(String::new(), |time| format!(" in {}", time.rounded().to_minutes()));
     let outcomes = [Outcome::Pass, Outcome::Fail, Outcome::Inconclusive, Outcome::Measured];
     let not_run = [NotRun::Refused, NotRun::Skipped, NotRun::NotStarted].map(NotRun::word);
-    let usual = [&outcomes.map(Outcome::word)[..], &not_run].concat();
+    let usual = [&outcomes.map(Outcome::word)[..], &[FLAKY], &not_run].concat();
     let rows = counted(&usual, report.experiments.iter().map(Row::word));
     let decisions = [Decision::Confirmed, Decision::Refuted, Decision::Open].map(Decision::word);
     let claims = report.claims();

@@ -11,6 +11,7 @@ use crate::analysis::{
 };
 use crate::compare::Recorded;
 use crate::stats::{Between, Seconds};
+use crate::timeline::Retry;
 use crate::verdict::Outcome;
 
 /// A run in a few numbers.
@@ -20,6 +21,12 @@ use crate::verdict::Outcome;
 pub struct Summary {
     /// The run's id.
     pub run: String,
+    /// The run that it makes again; absent: it is the first try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Whether it was inconclusive, and a later try took its place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retried: bool,
     /// The experiment's name.
     pub experiment: String,
     /// What it ran on, for people.
@@ -30,7 +37,7 @@ pub struct Summary {
     pub started: String,
     /// How it was judged.
     pub outcome: Outcome,
-    /// How it stands in a word: `refused`, `running`, `unfinished`, else its outcome.
+    /// How it stands in a word: `refused`, `running`, `unfinished`, `flaky` (it passed as a retry), else its outcome.
     #[serde(default)]
     pub state: String,
     /// Why, in a sentence.
@@ -99,6 +106,8 @@ impl Summary {
         let recorded = Recorded { timeline: view.timeline, findings: found, verdict: view.verdict };
         Self {
             run: header.run.clone(),
+            retry: header.retry.clone(),
+            retried: false,
             experiment: header.name.clone(),
             cluster: header.cluster.name.clone(),
             kubernetes: header.cluster.kubernetes.clone(),
@@ -136,7 +145,7 @@ impl Summary {
 
     /// Its verdict in a word; of one that was refused, or that still goes on, that.
     pub fn word(&self) -> String {
-        word(&self.completion, self.outcome).to_owned()
+        word(&self.completion, self.outcome, self.retry.is_some()).to_owned()
     }
 
     /// The removal for people, in seconds with so many decimals.

@@ -10,9 +10,10 @@ use crate::analysis::{Findings, analyse};
 use crate::experiment::*;
 use crate::prediction::{self, Predictions};
 use crate::timeline::{
-    Change, ClusterKind, Event, FaultPhase, NodeFacts, NodeRole, Outcome as Answer, Ready, Timeline,
+    Change, ClusterKind, Event, FaultPhase, NodeFacts, NodeRole, Outcome as Answer, Ready, Retry,
+    Timeline,
 };
-use crate::verdict::{Verdict, judge};
+use crate::verdict::{Outcome, Verdict, judge};
 
 /// The experiment of the article's run.
 fn experiment() -> Experiment {
@@ -659,6 +660,57 @@ fn a_run_that_goes_on_has_no_verdict_yet() {
     assert_eq!((summary.state.as_str(), summary.word().as_str()), ("running", "RUNNING"));
 }
 
+/// An inconclusive run, and the retry that passed.
+#[test]
+fn every_try_is_in_every_form_and_a_pass_after_a_retry_is_flaky() {
+    let (mut first, mut again) = (Judged::article(), Judged::article());
+    let mut assertions = first.verdict.assertions.clone();
+    (assertions[0].outcome, assertions[0].why) =
+        (Outcome::Inconclusive, Some("the prober was late".into()));
+    first.verdict = Verdict::new(None, assertions);
+    first.timeline.header.run = "first".into();
+    again.timeline.header.run = "again".into();
+    again.timeline.header.retry = Some(Retry { of: "first".into(), number: 1 });
+    let parts = suite::Part::of_runs(vec![first.view(), again.view()]);
+    let text = terminal(&again, 120);
+    assert!(text.lines().next().unwrap().ends_with("FLAKY"), "{text}");
+    assert!(text.contains("run again, retry 1 of first, which was inconclusive"), "{text}");
+    let table = suite::render(&suite::SuiteReport::new(&parts), &Style::default());
+    for said in [" FLAKY ", "1 inconclusive run was retried", "1 FLAKY"] {
+        assert!(table.contains(said), "{said}: {table}");
+    }
+    let Document::Run(report) = Document::of(&parts) else { panic!("one run was asked for") };
+    assert_eq!((report.run.as_str(), report.state.as_str()), ("again", "flaky"));
+    assert_eq!((report.earlier_tries.len(), report.earlier_tries[0].run.as_str()), (1, "first"));
+    let junit = junit::render(&parts);
+    let cases = first.verdict.assertions.len();
+    let counts = format!(r#"tests="{cases}" failures="0" errors="0""#);
+    for said in [&counts, r#"<flakyError message="the prober was late""#, r#"value="flaky""#] {
+        assert!(junit.contains(said), "{said}: {junit}");
+    }
+    assert!(junit.contains(r#"<property name="try 1" value="first"/>"#), "{junit}");
+    let markdown = markdown::render(&parts);
+    for said in ["| first | verdict | inconclusive, retried |", "| again | verdict | flaky |"] {
+        assert!(markdown.contains(said), "{said}: {markdown}");
+    }
+    let html = html::render(&parts);
+    for said in [r#"class="verdict flaky""#, "INCONCLUSIVE</span> retried", "run=first"] {
+        assert!(html.contains(said), "{said}");
+    }
+    let spread = spread::SpreadReport::new(vec![
+        Summary::new(&first.view()),
+        Summary::new(&again.view()),
+        Summary::new(&Judged::article().view()),
+    ]);
+    assert_eq!(spread.outcome, Outcome::Pass, "the last try decides");
+    assert_eq!(spread.runs.iter().map(|run| run.retried).collect::<Vec<_>>(), [true, false, false]);
+    let text = spread::render(&spread, &Style::default());
+    assert!(text.contains("3 runs   FLAKY") && text.contains("INCONCLUSIVE, "), "{text}");
+    // Without a try after it, it is what it was.
+    let alone = suite::Part::of_runs(vec![first.view()]);
+    assert_eq!(suite::SuiteReport::new(&alone).outcome, Some(Outcome::Inconclusive));
+}
+
 /// The gone-wrong run, and those of its repetitions that were never begun.
 #[test]
 fn what_was_not_started_is_in_every_form() {
@@ -720,10 +772,10 @@ fn what_was_not_started_after_a_refusal_is_in_every_form() {
     let value = serde_json::to_value(Document::of(&parts)).unwrap();
     assert_eq!(value["experiments"][0]["notStarted"], 19);
     assert_eq!(
-        suite::SuiteReport::new(&[part(1)]).experiments[0].left().unwrap(),
+        suite::SuiteReport::new(&[part(1)]).experiments[0].notes().unwrap(),
         "1 more run was not started"
     );
-    assert_eq!(suite::SuiteReport::new(&[part(0)]).experiments[0].left(), None);
+    assert_eq!(suite::SuiteReport::new(&[part(0)]).experiments[0].notes(), None);
 }
 
 #[test]

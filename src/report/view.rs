@@ -13,7 +13,9 @@ use crate::experiment::Claim;
 use crate::model::{Heartbeat, Prediction, heartbeat};
 use crate::prediction::{Predictions, experiment};
 use crate::stats::Seconds;
-use crate::timeline::{ClusterFacts, ClusterKind, Component, NodeRole, Timeline, format_duration};
+use crate::timeline::{
+    ClusterFacts, ClusterKind, Component, NodeRole, Retry, Timeline, format_duration,
+};
 use crate::verdict::{Outcome, Verdict};
 
 /// Something that went wrong with a run itself, whatever it measured.
@@ -112,10 +114,11 @@ impl<'a> View<'a> {
 
     /// Its verdict in a word; of one that was refused, or that still goes on, that.
     pub fn word(&self) -> &'static str {
-        word(&self.findings.completion, self.verdict.outcome)
+        let header = &self.timeline.header;
+        word(&self.findings.completion, self.verdict.outcome, header.retry.is_some())
     }
 
-    /// How it stands in a word: `refused`, `running`, `unfinished`, else its verdict.
+    /// How it stands in a word: `refused`, `running`, `unfinished`, `flaky`, else its verdict.
     pub fn state(&self) -> String {
         match self.findings.completion {
             Completion::Died => "unfinished".into(),
@@ -186,8 +189,12 @@ impl<'a> View<'a> {
     pub fn subtitle(&self) -> String {
         let header = &self.timeline.header;
         let of = header.repetition.map_or(String::new(), |(n, of)| format!(" ({n} of {of})"));
+        let retry = header.retry.as_ref();
+        let retry = retry.map_or(String::new(), |Retry { of, number }| {
+            format!(", retry {number} of {of}, which was inconclusive")
+        });
         format!(
-            "run {}{of}, +0 is {}; {}",
+            "run {}{of}{retry}, +0 is {}; {}",
             header.run,
             wall(&self.findings.origin.wall),
             self.settings()
@@ -247,11 +254,15 @@ impl<'a> View<'a> {
     }
 }
 
+/// What passed, but only after it had been inconclusive.
+pub const FLAKY: &str = "FLAKY";
+
 /// A run's verdict in a word; of one that was refused, or that still goes on, that.
-pub(super) fn word(completion: &Completion, outcome: Outcome) -> &'static str {
-    match completion {
-        Completion::Refused { .. } => "REFUSED",
-        Completion::Running => "RUNNING",
+pub(super) fn word(completion: &Completion, outcome: Outcome, is_retry: bool) -> &'static str {
+    match (completion, outcome) {
+        (Completion::Refused { .. }, _) => "REFUSED",
+        (Completion::Running, _) => "RUNNING",
+        (_, Outcome::Pass) if is_retry => FLAKY,
         _ => outcome.word(),
     }
 }

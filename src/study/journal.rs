@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::plan::Slot;
 use crate::experiment::Choice;
+use crate::series::order::Slot;
 use crate::stats::Seconds;
 
 const FILE: &str = "study.jsonl";

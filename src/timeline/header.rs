@@ -30,6 +30,9 @@ pub struct Header {
     pub seed: u64,
     /// Which of how many runs this is, from 1; `None` for a single one.
     pub repetition: Option<(u32, u32)>,
+    /// The run that it makes again; `None`: it is the first try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
     pub cluster: ClusterFacts,
     /// The settings that its claims are about, where it ran in another cluster than its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,6 +52,25 @@ impl Header {
     /// Why its claims are not about this cluster; `None`: they are.
     pub fn other_settings(&self) -> Option<String> {
         self.cluster.other_settings(&self.claimed_tuning?)
+    }
+}
+
+/// A run that was made because an equal one was inconclusive (`run --retries`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Retry {
+    /// The id of the first try.
+    pub of: String,
+    /// Which retry it is, from 1.
+    pub number: u32,
+}
+
+impl Retry {
+    /// Whether a later try took the place of a run, which is a retry itself or has none.
+    pub fn replaces(&self, run: &str, retry: Option<&Self>) -> bool {
+        let (first, number) = retry.map_or((run, 0), |retry| (retry.of.as_str(), retry.number));
+        self.of == first && self.number > number
     }
 }
 

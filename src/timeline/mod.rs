@@ -41,7 +41,9 @@ pub use fault_kind::{
 };
 pub(crate) use go_duration::format_seconds;
 pub use go_duration::{format_duration, parse_duration};
-pub use header::{ClusterFacts, ClusterKind, ContextFacts, Header, Needs, NodeFacts, ProbeHeader};
+pub use header::{
+    ClusterFacts, ClusterKind, ContextFacts, Header, Needs, NodeFacts, ProbeHeader, Retry,
+};
 pub(crate) use labels::include_labels;
 pub use object_ref::{ObjectRef, watch_of};
 pub use outcome::{Outcome, Phase, TlsCause};

@@ -183,6 +183,7 @@ fn header() -> Header {
         source: String::new(),
         seed: 1,
         repetition: None,
+        retry: None,
         cluster,
         claimed_tuning: None,
         workload: Vec::new(),

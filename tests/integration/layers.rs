@@ -28,6 +28,7 @@ const EVERYTHING: &[&str] = &[
     "probe",
     "report",
     "resolver",
+    "series",
     "stats",
     "study",
     "timeline",
@@ -73,7 +74,8 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         // Its choices are described as lint describes settings, and printed as reports are.
         ("tune", &["lint", "model", "report", "stats", "timeline"]),
         // A journal keeps each cell's choices as the experiment's reader has them.
-        ("study", &["experiment", "stats"]),
+        ("study", &["experiment", "series", "stats"]),
+        ("series", &["stats"]),
         ("node", &[]),
         ("docker", &["node", "timeline"]),
         ("cluster", &["docker", "resolver", "timeline", "tls", "workload", "yaml"]),

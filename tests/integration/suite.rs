@@ -15,6 +15,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test("suite::a_matrix_is_an_experiment_each", a_matrix_is_an_experiment_each),
         test("suite::where_nothing_fits_nothing_passes", where_nothing_fits_nothing_passes),
         test("suite::a_signal_ends_all", a_signal_ends_all),
+        test("suite::an_inconclusive_run_is_retried", an_inconclusive_run_is_retried),
         test(
             "suite::a_machine_that_stalls_is_not_a_cluster_that_fails",
             a_machine_that_stalls_is_not_a_cluster_that_fails,
@@ -100,7 +101,9 @@ fn parts_of_the_models_control_plane() {
         .file("experiments/worker-stop-from-pod.yaml", &std::fs::read_to_string(root).unwrap());
     let output = folder.run(&["-o", "json"]);
     let suite = document(&output);
-    output.says("experiment 3 of 5").says("skipped: probe web runs in a pod");
+    output
+        .says("run 3 of 5: kube-controller-manager-componentpause")
+        .says("skipped: probe web runs in a pod");
     let rows = suite["experiments"].as_array().unwrap();
     let inconclusive = rows.iter().any(is_undecided_by_the_machine);
     output.exits(if inconclusive { 3 } else { 0 });
@@ -185,10 +188,7 @@ fn a_matrix_is_an_experiment_each() {
         "[1s, 2s]",
     );
     let output = folder.run(&[]);
-    output
-        .exits(0)
-        .says("experiment 2 of 2: away[for=2s]")
-        .prints("away[for=1s] on the EMBEDDED MODEL");
+    output.exits(0).says("run 2 of 2: away[for=2s]").prints("away[for=1s] on the EMBEDDED MODEL");
     let table = output.stdout.split("EXPERIMENT").nth(1).expect("a table at the end");
     for line in [
         "\naway[for=1s]   B1       PASS",
@@ -227,24 +227,40 @@ fn a_signal_ends_all() {
     run.signal("INT");
     let output = run.finish();
     output.exits(130).says("undone").prints("NOT STARTED").prints("1 INCONCLUSIVE, 1 NOT STARTED");
-    assert!(!output.stderr.contains("experiment 2 of 2"), "{}", output.stderr);
+    assert!(!output.stderr.contains("run 2 of 2"), "{}", output.stderr);
 }
 
-fn a_machine_that_stalls_is_not_a_cluster_that_fails() {
-    let folder = Folder::new();
+/// Runs an experiment on a machine that stops for a second in the middle of its fault.
+fn stalled(folder: &Folder, more: &[&str]) -> Output {
     let (kind, component) = ("componentStop", "kube-scheduler");
     let target = "target: {role: control-plane}";
     folder.add("stalled", &format!("{{{kind}: {{component: {component}, {target}}}}}"), "8s");
     let file = folder.home.path().join("experiments/stalled.yaml");
-    let mut run =
-        folder.home.start(&["run", "-f", &file.to_string_lossy(), "--cluster", "embedded"]);
+    let arguments = ["run", "-f", &file.to_string_lossy(), "--cluster", "embedded"];
+    let mut run = folder.home.start(&[&arguments[..], more].concat());
     run.wait_for("componentStop confirmed", Duration::from_secs(120));
     std::thread::sleep(Duration::from_secs(2));
     // Prober and model alike get no time.
     run.signal("STOP");
     std::thread::sleep(Duration::from_secs(1));
     run.signal("CONT");
-    let output = run.finish();
+    run.finish()
+}
+
+/// On a busy machine, more than once.
+fn an_inconclusive_run_is_retried() {
+    let folder = Folder::new();
+    let output = stalled(&folder, &["--retries", "5", "-o", "junit"]);
+    output.exits(0).says("INCONCLUSIVE: ").says("retry 1 of 5");
+    output.prints("<flakyError").prints(r#"<property name="try 1""#);
+    assert_eq!(output.stdout.matches("<testsuite ").count(), 1, "{}", output.stdout);
+    let all = folder.home.run(&["report", "latest+", "--exit-code", "-o", "markdown"]);
+    all.exits(0).prints("| verdict | inconclusive, retried |").prints("| verdict | flaky |");
+}
+
+fn a_machine_that_stalls_is_not_a_cluster_that_fails() {
+    let folder = Folder::new();
+    let output = stalled(&folder, &[]);
     output.exits(3).prints("INCONCLUSIVE").prints("prober");
     assert!(!output.stdout.contains("FAIL"), "{}", output.stdout);
 }

@@ -34,6 +34,7 @@ use document::Document;
 
 pub(super) struct DryRun {
     width: usize,
+    repeat: u32,
     documents: Vec<Document>,
 }
 
@@ -48,8 +49,9 @@ struct Target<'a> {
 }
 
 impl DryRun {
-    pub(super) fn new(width: usize) -> Self {
-        Self { width, documents: Vec::new() }
+    /// `repeat`: how often each experiment is to be run.
+    pub(super) fn new(width: usize, repeat: u32) -> Self {
+        Self { width, repeat, documents: Vec::new() }
     }
 
     /// Plans one experiment, and prints the plan where it is for people.
@@ -74,7 +76,7 @@ impl DryRun {
             Found::ClusterHandle(handle) => handle.undo_timer_margin(margin),
             Found::Absent(_) => margin,
         };
-        let document = planned(parsed, target, margin, command.repeat, TRIALS).await?;
+        let document = planned(parsed, target, margin, self.repeat, TRIALS).await?;
         if command.outputs.stdout.is_for_people() {
             print(&document.text(self.width));
         }

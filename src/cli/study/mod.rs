@@ -1,18 +1,17 @@
 //! `study`: one experiment in many variants, again and again, until its numbers are known.
 //!
 //! ```text
-//! file -> Study (experiment/study.rs) -> planned.rs (clusters, order, dry run) -> runner.rs (runs, journal) -> result.rs (report)
+//! file -> Study (experiment/study.rs) -> planned.rs (clusters, order, dry run) -> runs.rs (journal) -> result.rs (report)
 //! ```
 
 pub(super) mod planned;
 pub(super) mod result;
-mod runner;
+mod runs;
 
 use std::time::Instant;
 
 use planned::Planned;
 use result::StudyRuns;
-use runner::Runner;
 
 use super::args::{self, ClusterChoice, Execution};
 use super::command::Command;
@@ -60,9 +59,8 @@ pub(super) fn study(args: &args::Study, env: &Env) -> Result<u8, Failure> {
         let abort = listen()?;
         let environment = execution.environment(env, args.dry_run)?;
         let command = Command::new(execution, env, &outputs, &abort, environment);
-        let command = Command { repeat: study.repeat, retunes: !args.no_retune, ..command };
         execution.warn(study.cells.iter().map(|cell| &cell.parsed), env);
-        let planned = Planned::new(&study, &command)?;
+        let planned = Planned::new(&study, &command, !args.no_retune)?;
         let header = header(&planned, &file, execution);
         let goes_on = goes_on(args, &planned, &header, resumed, env)?;
         if args.dry_run {
@@ -74,8 +72,7 @@ pub(super) fn study(args: &args::Study, env: &Env) -> Result<u8, Failure> {
             None => begin(header, env)?,
         };
         let until = args.budget.map(|budget| Instant::now() + budget);
-        let ended = Runner::new(&command, &planned, journal, until).carry_out().await;
-        command.warned.tell_repeated();
+        let ended = runs::carry_out(&command, &planned, journal, until).await;
         let result = StudyRuns::read(&Recorded::read(&ended.folder)?);
         let written = result.write(&outputs, env);
         Ok(exit::gravest(ended.codes.into_iter().chain([result.code(), written])))

@@ -12,26 +12,22 @@ use crate::cli::expected_cluster;
 use crate::cli::failure::Failure;
 use crate::cli::form::Form;
 use crate::cli::output::{print, visible};
+use crate::cli::series::clusters::Clusters;
 use crate::engine::environment::provision::ClusterSpec;
 use crate::experiment::{Cell, Choice, Cluster, Study};
-use crate::kind_config::{DEFAULT_KUBERNETES, KindConfig, Kubernetes};
+use crate::kind_config::{DEFAULT_KUBERNETES, Kubernetes};
 use crate::plan::RunLength;
 use crate::prediction::{Predictions, SEED, TRIALS};
 use crate::report::{hang, json, table};
+use crate::series::order::Plan;
 use crate::stats::{Between, Seconds};
 use crate::study::journal::{CellRecord, Ground, Recorded};
-use crate::study::plan::Plan;
 use crate::timeline::counted;
 
 /// A study with the clusters of its cells.
 pub(super) struct Planned<'a> {
     pub study: &'a Study,
-    /// Each cluster once.
-    pub specs: Vec<ClusterSpec>,
-    /// The cluster of each cell.
-    pub clusters: Vec<usize>,
-    /// The cluster that stands for each: itself, or one whose settings are changed in its nodes.
-    pub hosts: Vec<usize>,
+    pub clusters: Clusters,
 }
 
 /// What `--dry-run` prints.
@@ -75,22 +71,15 @@ struct PlannedCell {
 const FORMAT: &str = "outage.study-plan/v1";
 
 impl<'a> Planned<'a> {
-    pub(super) fn new(study: &'a Study, command: &Command<'_>) -> Result<Self, Failure> {
-        let (mut specs, mut clusters) = (Vec::new(), Vec::new());
-        for cell in &study.cells {
-            let wanted = command.wanted(&cell.parsed)?;
-            let at = specs.iter().position(|spec| *spec == wanted).unwrap_or_else(|| {
-                specs.push(wanted);
-                specs.len() - 1
-            });
-            clusters.push(at);
-        }
-        let retunes = command.retunes;
-        let hosts = specs.iter().enumerate().map(|(at, spec)| {
-            specs[..at].iter().position(|one| retunes && is_retuned(one, spec)).unwrap_or(at)
-        });
-        let hosts = hosts.collect();
-        let planned = Self { study, specs, clusters, hosts };
+    /// `retunes`: whether settings may be changed in the nodes of a running cluster.
+    pub(super) fn new(
+        study: &'a Study,
+        command: &Command<'_>,
+        retunes: bool,
+    ) -> Result<Self, Failure> {
+        let wanted = study.cells.iter().map(|cell| command.wanted(&cell.parsed));
+        let clusters = Clusters::new(wanted.collect::<Result<_, _>>()?, retunes);
+        let planned = Self { study, clusters };
         planned.refuse_settings(command)?;
         planned.refuse_image(command)?;
         Ok(planned)
@@ -138,7 +127,7 @@ impl<'a> Planned<'a> {
 
     pub(super) fn order(&self, seed: u64) -> Plan<'_> {
         let Study { repeat, rounds, .. } = *self.study;
-        Plan { clusters: &self.clusters, hosts: &self.hosts, repeat, rounds, seed }
+        Plan { clusters: &self.clusters.of, hosts: &self.clusters.hosts, repeat, rounds, seed }
     }
 
     /// The shortest time that a run of a cell takes.
@@ -152,17 +141,6 @@ impl<'a> Planned<'a> {
             Cluster::Kind { .. } => Ground::Kind,
             Cluster::Context => Ground::Context { name: None },
             Cluster::NamedContext { name, .. } => Ground::Context { name: Some(name.clone()) },
-        }
-    }
-
-    /// The settings that the cluster of a cell is to have, where they are changed in its nodes.
-    pub(super) fn retuned(&self, cluster: usize) -> Option<&KindConfig> {
-        let host = self.hosts[cluster];
-        match &self.specs[cluster] {
-            ClusterSpec::Kind { config } => {
-                (self.hosts.iter().filter(|it| **it == host).count() > 1).then_some(config)
-            }
-            _ => None,
         }
     }
 
@@ -186,7 +164,7 @@ impl<'a> Planned<'a> {
             experiment: serde_json::to_value(&cell.parsed.experiment).expect("is plain data"),
             kind_config: cell.parsed.kind_config.as_ref().map(|config| config.text().to_owned()),
         };
-        self.study.cells.iter().zip(&self.clusters).map(record).collect()
+        self.study.cells.iter().zip(&self.clusters.of).map(record).collect()
     }
 
     /// Prints the plan, less the runs of a study that would go on.
@@ -208,14 +186,14 @@ impl<'a> Planned<'a> {
         };
         let left = |cell: usize| self.study.repeat.saturating_sub(done(cell));
         let study = self.study;
-        let cells = study.cells.iter().zip(&self.clusters).enumerate();
-        let cell = |(at, (cell, cluster)): (usize, (&Cell, &usize))| {
+        let (clusters, cells) = (&self.clusters, study.cells.iter().enumerate());
+        let cell = |(at, cell): (usize, &Cell)| {
             let predictions = predictions(cell);
             PlannedCell {
                 cell: cell.name.clone(),
                 choices: cell.choices.clone(),
-                cluster: name(&self.specs[self.hosts[*cluster]]),
-                settings_are_changed: self.retuned(*cluster).is_some(),
+                cluster: name(&clusters.specs[clusters.host(at)]),
+                settings_are_changed: clusters.retuned(at).is_some(),
                 runs: left(at),
                 run_at_least_seconds: self.lasts(at).into(),
                 predicted_detection: predictions.as_ref().and_then(detection),
@@ -223,7 +201,7 @@ impl<'a> Planned<'a> {
             }
         };
         let all: Duration = (0..study.cells.len()).map(|cell| self.lasts(cell) * left(cell)).sum();
-        let hosts: BTreeSet<usize> = self.hosts.iter().copied().collect();
+        let hosts: BTreeSet<usize> = clusters.hosts.iter().copied().collect();
         Document {
             format: FORMAT,
             study: study.name.clone(),
@@ -241,20 +219,10 @@ impl<'a> Planned<'a> {
             runs: (0..study.cells.len()).map(left).sum(),
             rounds: study.rounds,
             seed: goes_on.map(|study| study.header.seed).or(command.execution.seed).or(study.seed),
-            clusters: hosts.into_iter().map(|host| name(&self.specs[host])).collect(),
+            clusters: hosts.into_iter().map(|host| name(&clusters.specs[host])).collect(),
             at_least_seconds: all.into(),
             cells: cells.map(cell).collect(),
         }
-    }
-}
-
-/// Whether one kind cluster is the other with other settings of failure detection.
-fn is_retuned(one: &ClusterSpec, other: &ClusterSpec) -> bool {
-    match (one, other) {
-        (ClusterSpec::Kind { config: one }, ClusterSpec::Kind { config: other }) => {
-            one.differs_only_in_settings(other)
-        }
-        _ => false,
     }
 }
 

@@ -112,7 +112,7 @@ fn index_row(part: &Part<View<'_>>, row: &Row) -> Markup {
         tr {
             th scope="row" { (row.experiment) }
             td { (run::verdict(row.word())) }
-            td { (row.figures) @if let Some(left) = row.left() { "; " (left) } }
+            td { (row.figures) @if let Some(notes) = row.notes() { "; " (notes) } }
             td { (row.claim_ids()) }
             td { (row.time()) }
             td { @if let [one] = runs { (link(one)) } }
@@ -121,7 +121,7 @@ fn index_row(part: &Part<View<'_>>, row: &Row) -> Markup {
             @for view in runs {
                 tr class="of-many" {
                     td {}
-                    td { (run::verdict(view.word())) }
+                    td { (run::verdict(view.word())) @if part.is_retried(view) { " retried" } }
                     td { (run::figures_text(view)) }
                     td {}
                     td { (view.took().rounded().to_minutes()) }
@@ -137,7 +137,7 @@ fn link(view: &View<'_>) -> Markup {
 }
 
 fn spread_of(part: &Part<View<'_>>) -> Markup {
-    let spread = part.spread().filter(|spread| spread.runs.len() > 1);
+    let spread = part.spread().filter(|_| part.decisive().nth(1).is_some());
     html! {
         @if let Some(spread) = spread {
             section class="spread" {

@@ -1,10 +1,11 @@
-//! The order of a study's runs.
+//! The order of several runs.
 //!
-//! Drift (a machine that gets warm, a neighbour's load) should hit all cells alike, so their order is
-//! random. But a cluster is not changed in no time, so it is random in blocks: in each round every
-//! cluster is visited once, and on each visit every cell of it gets its share of the repetitions. The
-//! order of the clusters in a round, and of the runs in a visit, are drawn from the study's seed: a
-//! randomized block design (Fisher, 1926), split by cluster.
+//! Those of a suite, and of `--repeat`, are made in the order in which they are asked for. A study
+//! compares its cells: drift (a machine that gets warm, a neighbour's load) should hit all of them
+//! alike, so their order is random. But a cluster is not changed in no time, so it is random in
+//! blocks: in each round every cluster is visited once, and on each visit every cell of it gets its
+//! share of the repetitions. The order of the clusters in a round, and of the runs in a visit, are
+//! drawn from the study's seed: a randomized block design (Fisher, 1926), split by cluster.
 
 use crate::stats::Random;
 
@@ -17,7 +18,21 @@ pub(crate) struct Slot {
     pub repetition: u32,
 }
 
-/// What an order is made from.
+/// As they are asked for: all runs of a cell, then those of the next. The cells of one cluster follow
+/// the first of them.
+pub(crate) fn in_turn(clusters: &[usize], repeat: u32) -> Vec<Slot> {
+    let runs = |cell| (1..=repeat).map(move |repetition| Slot { cell, repetition });
+    let mut all: Vec<Slot> = (0..clusters.len()).flat_map(runs).collect();
+    all.sort_by_key(|slot| clusters[slot.cell]);
+    all
+}
+
+/// The seed of a run that is made again: what the first choice has met, another may not.
+pub(crate) fn seed_of_retry(seed: u64, retries: u32) -> u64 {
+    Random::new(seed.wrapping_add(u64::from(retries) << 32)).draw() >> 32
+}
+
+/// What a random order is made from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan<'a> {
     /// The settings of each cell: what has to be changed between two runs that differ in it.
@@ -100,6 +115,13 @@ mod tests {
                 .collect();
             assert_eq!(all, wanted, "{rounds} rounds");
         }
+    }
+
+    #[test]
+    fn those_of_one_cluster_follow_each_other() {
+        let slot = |cell, repetition| Slot { cell, repetition };
+        let all = [slot(0, 1), slot(0, 2), slot(2, 1), slot(2, 2), slot(1, 1), slot(1, 2)];
+        assert_eq!(in_turn(&[0, 1, 0], 2), all);
     }
 
     #[test]

@@ -1,0 +1,65 @@
+//! One run: shown while it goes on, and judged.
+
+use crate::cli::command::Command;
+use crate::cli::exit;
+use crate::cli::failure::{self, Failure};
+use crate::cli::judge::{self, Judged};
+use crate::cli::progress::Progress;
+use crate::cli::watch_lanes::Lanes;
+use crate::engine::environment::handle::ClusterHandle;
+use crate::engine::error::RunErrorKind;
+use crate::engine::follower::Follower;
+use crate::engine::run::Stop;
+use crate::engine::session::{Ended, Session, Start};
+use crate::experiment::{Experiment, Step};
+use crate::timeline::Moment;
+
+/// Errors when nothing was done, or what was done cannot be read.
+pub(super) async fn run(
+    command: &Command<'_>,
+    session: &Session<'_>,
+    handle: &ClusterHandle,
+    start: Start,
+) -> Result<(u8, Judged), Failure> {
+    let (follower, seen) = Follower::new();
+    let Experiment { name, method, .. } = &session.parsed.experiment;
+    let method = method.iter().map(Step::lasts).sum();
+    let lanes = command.watch.then(|| Lanes::new(name, method, Moment::now()));
+    let progress = Progress::of_run(command.env.stderr, &command.warned, lanes);
+    // A thread of its own: a terminal that stands still (Ctrl-S) must not hold the run.
+    let shown = std::thread::spawn(move || progress.follow(seen));
+    let ended = session.run(handle, start, follower, command.abort).await;
+    let _ = shown.join();
+    let ended = ended?;
+    tell(&ended);
+    let judged = judge::judge(&ended.folder);
+    let verdict = judged.as_ref().map_or(exit::INCONCLUSIVE, Judged::code);
+    let code = code(&ended, verdict);
+    judged.map(|judged| (code, judged)).map_err(|failure| Failure { code, ..failure })
+}
+
+/// Prints what went wrong.
+fn tell(ended: &Ended) {
+    if let Some(Stop::RunError(error)) = &ended.end.stop {
+        complain!("{}", failure::text_of(error));
+    }
+    for not_undone in &ended.end.not_undone {
+        let by_hand = not_undone.by_hand.as_ref();
+        let by_hand = by_hand.map_or(String::new(), |command| format!("; by hand: {command}"));
+        let why = failure::text_of(&not_undone.why);
+        complain!(
+            "NOT UNDONE: {}\n{why}\n\nhint: `kubectl outage recover` retries{by_hand}",
+            not_undone.what
+        );
+    }
+}
+
+fn code(ended: &Ended, verdict: u8) -> u8 {
+    match &ended.end.stop {
+        _ if !ended.end.not_undone.is_empty() => exit::NOT_UNDONE,
+        Some(Stop::Interrupted(_)) => exit::INTERRUPTED,
+        Some(Stop::RunError(error)) if error.kind == RunErrorKind::Refused => exit::REFUSED,
+        Some(Stop::RunError(_)) => exit::INCONCLUSIVE,
+        None => verdict,
+    }
+}

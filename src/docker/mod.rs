@@ -1,11 +1,12 @@
-//! The Docker adapter: the only place that names bollard. Podman's socket speaks the same API.
+//! The Docker adapter. Podman's socket speaks the same API.
 //!
 //! ```text
 //! endpoint (which engine) -> client (connect, bounds on time) -> container | power | exec | upload | events
-//!                                                                 access (the way into a node)
+//!                            api (HTTP)                          access (the way into a node)
 //! ```
 
 mod access;
+mod api;
 mod client;
 mod container;
 mod endpoint;

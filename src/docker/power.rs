@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use bollard::query_parameters::{
-    KillContainerOptions, StartContainerOptions, StopContainerOptions,
-};
+use serde_json::Value;
 
 use super::client::{Docker, bounded};
 use super::error::DockerError;
@@ -19,47 +17,41 @@ impl Docker {
     /// When the future is dropped, the engine goes on stopping.
     pub(crate) async fn stop(&self, container: &str, grace: Duration) -> Result<(), DockerError> {
         let seconds = i32::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
-        let options = StopContainerOptions { t: Some(seconds), signal: None };
-        let call = self.bollard.stop_container(container, Some(options));
-        bounded(&format!("stop container {container}"), grace + SWITCH, call).await
+        let query = format!("?t={seconds}");
+        self.switch(container, "stop", &query, grace + SWITCH).await
     }
 
     /// Power loss: SIGKILL. Errors with `NotRunning` when it does not run.
     pub(crate) async fn kill(&self, container: &str) -> Result<(), DockerError> {
-        let options = KillContainerOptions { signal: "SIGKILL".into() };
-        bounded(
-            &format!("kill container {container}"),
-            SWITCH,
-            self.bollard.kill_container(container, Some(options)),
-        )
-        .await
+        self.switch(container, "kill", "?signal=SIGKILL", SWITCH).await
     }
 
     /// A freeze. Errors when it is paused already, or not running.
     pub(crate) async fn pause(&self, container: &str) -> Result<(), DockerError> {
-        bounded(
-            &format!("pause container {container}"),
-            SWITCH,
-            self.bollard.pause_container(container),
-        )
-        .await
+        self.switch(container, "pause", "", SWITCH).await
     }
 
     /// Ends a freeze. Errors when it is not paused.
     pub(crate) async fn unpause(&self, container: &str) -> Result<(), DockerError> {
-        bounded(
-            &format!("unpause container {container}"),
-            SWITCH,
-            self.bollard.unpause_container(container),
-        )
-        .await
+        self.switch(container, "unpause", "", SWITCH).await
     }
 
     /// Starts it. One that runs is not an error, **even if it is just being stopped**: look again
     /// afterwards.
     pub(crate) async fn start(&self, container: &str) -> Result<(), DockerError> {
-        let call = self.bollard.start_container(container, None::<StartContainerOptions>);
-        bounded(&format!("start container {container}"), SWITCH, call).await
+        self.switch(container, "start", "", SWITCH).await
+    }
+
+    async fn switch(
+        &self,
+        container: &str,
+        action: &str,
+        query: &str,
+        limit: Duration,
+    ) -> Result<(), DockerError> {
+        let path = format!("/containers/{container}/{action}{query}");
+        let call = self.api.post(&path, Value::Null);
+        bounded(&format!("{action} container {container}"), limit, call).await.map(drop)
     }
 }
 

@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use k8s_openapi::api::core;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::connect::Cluster;
 use super::error::{ClusterError, causes};
-use super::objects::{Deployment, Nothing, Part, Pod};
+use super::objects::{Deployment, NodeImages, Pod};
 use super::query::any;
 use crate::timeline::{NodeRole, Outcome, Phase, TlsCause};
 
@@ -23,19 +21,6 @@ pub(crate) const CANARY_PREFIX: &str = "outage-canary-";
 const NO_SCHEDULER: &str = "outage.none";
 /// Where no node lists its images (the embedded cluster's don't), none is pulled either.
 const ANY_IMAGE: &str = "registry.k8s.io/pause";
-
-/// A node, as far as its images go.
-type NodeOfImages = Part<core::v1::Node, Nothing, Images>;
-
-#[derive(Clone, Debug, Default, Deserialize)]
-struct Images {
-    images: Option<Vec<Image>>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-struct Image {
-    names: Option<Vec<String>>,
-}
 
 /// A canary's place: its objects are named after the probe.
 #[derive(Clone, Debug)]
@@ -54,10 +39,10 @@ impl Cluster {
         namespace: &str,
         probe: &str,
     ) -> Result<CanaryClient, ClusterError> {
-        let nodes: Vec<NodeOfImages> = self
+        let nodes: Vec<NodeImages> = self
             .list_all("list the nodes' images", Api::all(self.client()), ListParams::default())
             .await?;
-        let named = |node: NodeOfImages| -> BTreeSet<String> {
+        let named = |node: NodeImages| -> BTreeSet<String> {
             let images = node.status.and_then(|status| status.images).unwrap_or_default();
             images.into_iter().flat_map(|image| image.names.unwrap_or_default()).collect()
         };

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -12,7 +11,8 @@ use super::connect::Cluster;
 use super::error::ClusterError;
 use super::labels::RUN_LABEL;
 use super::namespace::MANAGED_BY;
-use super::objects;
+use super::objects::{self, Pod};
+use super::query::any;
 use super::readiness::HOPELESS;
 use crate::timeline::format_duration;
 
@@ -53,12 +53,14 @@ impl HelperPod<'_> {
         ClusterError::HelperPod { node: self.node.to_owned(), image: self.image.to_owned(), why }
     }
 
-    fn manifest(&self) -> Pod {
+    fn manifest(&self) -> DynamicObject {
         // Kubernetes makes `$$` of it.
         let script = format!(
             "echo $$$$ >{HELPER_PROCESS}; trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
         );
         serde_json::from_value(json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
             "metadata": {
                 "name": self.name(),
                 "labels": {MANAGED_BY.0: MANAGED_BY.1, RUN_LABEL: self.run},
@@ -98,8 +100,9 @@ impl Cluster {
         let (name, what) = (helper.name(), helper.what());
         let deadline = Instant::now() + STARTS;
         loop {
+            let pods = self.any_pods(helper.namespace);
             let created =
-                self.call(&*what, api.create(&PostParams::default(), &helper.manifest())).await;
+                self.call(&*what, pods.create(&PostParams::default(), &helper.manifest())).await;
             let is_ours = match created {
                 Ok(_) => true,
                 Err(ClusterError::AlreadyExists { .. }) => false,
@@ -155,7 +158,7 @@ impl Cluster {
         &self,
         helper: &HelperPod<'_>,
     ) -> Result<Option<String>, ClusterError> {
-        let api: Api<Pod> = Api::namespaced(self.client(), helper.namespace);
+        let api = self.any_pods(helper.namespace);
         let (params, pod) = (PostParams { dry_run: true, ..Default::default() }, helper.manifest());
         let check = async {
             match api.create(&params, &pod).await {
@@ -167,6 +170,11 @@ impl Cluster {
         };
         let refused = self.call("check a helper pod", check).await?;
         Ok(refused.filter(|why| !why.contains(POD_SECURITY_SAYS)))
+    }
+
+    /// All of what is sent of a pod, of which this program reads only parts.
+    fn any_pods(&self, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client(), namespace, &any("", "v1", "Pod"))
     }
 
     /// What tells a node from another of its name, made later; `None`: it does not exist.
@@ -336,12 +344,9 @@ mod tests {
         let image = "busybox";
         let lasts = Duration::from_secs(90);
         let helper = HelperPod { namespace: "n", run: "r", node: "w", image, lasts };
-        let spec = helper.manifest().spec.unwrap();
-        assert_eq!(
-            (spec.node_name.as_deref(), spec.active_deadline_seconds),
-            (Some("w"), Some(90))
-        );
-        assert_eq!(spec.automount_service_account_token, Some(false));
-        assert_eq!(spec.containers[0].image_pull_policy.as_deref(), Some("IfNotPresent"));
+        let spec = &helper.manifest().data["spec"];
+        assert_eq!((&spec["nodeName"], &spec["activeDeadlineSeconds"]), (&json!("w"), &json!(90)));
+        assert_eq!(spec["automountServiceAccountToken"], false);
+        assert_eq!(spec["containers"][0]["imagePullPolicy"], "IfNotPresent");
     }
 }

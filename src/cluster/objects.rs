@@ -184,6 +184,8 @@ pub(crate) struct Waiting {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Terminated {
     pub exit_code: i32,
+    pub reason: Option<String>,
+    pub message: Option<String>,
     pub finished_at: Option<Time>,
 }
 

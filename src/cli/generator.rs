@@ -10,7 +10,7 @@ use crate::kind_config::is_dns_label;
 use crate::timeline::{
     Component, Endpoint, FaultKind, NodeRole, ProbeHeader, Ready, counted, format_duration,
 };
-use crate::yaml::json::needs_no_quotes;
+use crate::yaml::json::written;
 use crate::yaml::suggest;
 
 /// Attempts a second.
@@ -359,13 +359,13 @@ impl Request<'_> {
         let port = self.port()?;
         let Application { namespace, service, selector, .. } = self.application;
         let ChosenFault { kind, hits, what, .. } = self.fault;
-        let full = quoted(&format!("{namespace}/{service}"));
+        let full = written(&format!("{namespace}/{service}"));
         let (name, probe, namespace) =
-            (quoted(&self.name()), quoted(self.probe()), quoted(namespace));
+            (written(&self.name()), written(self.probe()), written(namespace));
         let context = match self.context {
             Some(context) => format!(
                 "  # `--context NAME` replaces it.\n  cluster: {{context: {}}}\n",
-                quoted(context)
+                written(context)
             ),
             None => "  # Runs in the cluster of `--context NAME`.\n".into(),
         };
@@ -376,13 +376,13 @@ impl Request<'_> {
                     name => format!(
                         "grpc: {{service: {full}, port: {}, healthService: {}}}",
                         port.port,
-                        quoted(name)
+                        written(name)
                     ),
                 },
                 "The health check is that of the pods' readiness probe.",
             ),
             Some(ReadinessProbe::Http(path)) => (
-                format!("http: {{service: {full}, port: {}, path: {}}}", port.port, quoted(path)),
+                format!("http: {{service: {full}, port: {}, path: {}}}", port.port, written(path)),
                 "The path is that of the pods' readiness probe.",
             ),
             None => (
@@ -397,7 +397,7 @@ impl Request<'_> {
         };
         let labels: Vec<String> = selector
             .iter()
-            .map(|(key, value)| format!("{}: {}", quoted(key), quoted(value)))
+            .map(|(key, value)| format!("{}: {}", written(key), written(value)))
             .collect();
         let (target, radius) = match hits {
             Hits::Node => {
@@ -486,14 +486,6 @@ impl Request<'_> {
             ready = self.ready().count(),
             hold = format_duration(hold),
         ))
-    }
-}
-
-/// A text as a YAML scalar.
-fn quoted(text: &str) -> String {
-    match needs_no_quotes(text) {
-        true => text.to_owned(),
-        false => serde_json::Value::from(text).to_string(),
     }
 }
 

@@ -27,6 +27,7 @@ use tower::BoxError;
 use super::process_group::ProcessGroup;
 use crate::timeline::bounded::io_problem;
 use crate::timeline::{format_duration, readable};
+use crate::yaml;
 
 /// After which it is reported what is waited for.
 const SLOW: Duration = Duration::from_secs(5);
@@ -145,9 +146,11 @@ impl ExecPlugin {
 
     /// Nothing of what it printed is quoted: it may be a secret.
     fn read(&self, printed: &[u8]) -> Result<Credentials, PluginError> {
-        let status = serde_saphyr::from_slice(printed)
+        let yaml = || yaml::json::read(std::str::from_utf8(printed).ok()?).ok();
+        let status = serde_json::from_slice::<Value>(printed)
             .ok()
-            .and_then(|printed: Value| ExecCredential::deserialize(printed).ok())
+            .or_else(yaml)
+            .and_then(|printed| ExecCredential::deserialize(printed).ok())
             .and_then(|printed| printed.status)
             .ok_or_else(|| self.error("printed no ExecCredential with a `status`"))?;
         let expires = status.expiration_timestamp.map(|text| text.parse()).transpose();

@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use kube::config::{
     AuthInfo, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext,
@@ -15,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::error::{ClusterError, kubeconfig_problem};
 use crate::timeline::bounded::{self, ReadError};
 use crate::yaml::tree::Node;
-use crate::yaml::{self, Diagnostics, SourceFile, Span, json};
+use crate::yaml::{self, json};
 
 /// Where kubectl would look: the explicit file alone; else the files of a `KUBECONFIG` list; else
 /// `~/.kube/config`.
@@ -73,18 +72,11 @@ pub(super) fn read_text(text: &str) -> Result<Kubeconfig, ClusterError> {
 /// Reads a kubeconfig as kubectl does. Errors with what is wrong with its text, and where. Nothing
 /// of it is quoted.
 fn parse(text: &str) -> Result<Kubeconfig, String> {
-    let at = |span: Span, what: &str| format!("line {}, column {}: {what}", span.line, span.column);
-    let file = Arc::new(SourceFile { name: String::new(), text: text.to_owned() });
-    let mut problems = Diagnostics::default();
-    let documents = yaml::parse(&file, &mut problems);
-    if let Some(problem) = problems.iter().find(|problem| problem.is_error()) {
-        let place = problem.at.as_ref();
-        return Err(place.map_or(problem.message.clone(), |place| at(place.span, &problem.message)));
-    }
     let mut merged = Kubeconfig::default();
-    for document in documents.unwrap_or_default().iter().filter(|document| !document.is_null()) {
+    for document in yaml::documents(text)?.iter().filter(|document| !document.is_null()) {
         let read = Kubeconfig::deserialize(json::of_node(document)).map_err(|_| {
-            at(misfit(document).focus(), "a field is missing or has a value of the wrong type")
+            let place = misfit(document).focus().place();
+            format!("{place}: a field is missing or has a value of the wrong type")
         })?;
         merged = merged.merge(read).map_err(|error| kubeconfig_problem(&error))?;
     }

@@ -11,7 +11,7 @@ use super::values::{integer, truth};
 use super::{KindConfig, Kubernetes, read};
 use crate::timeline::{NodeRole, Tuning, format_duration};
 use crate::yaml::tree::{Node, Value, quoted};
-use crate::yaml::{Diagnostics, SourceFile};
+use crate::yaml::{Diagnostics, SourceFile, json as yaml_json};
 
 impl KindConfig {
     /// The config with other settings: those of `tuning` that are set replace the file's. The
@@ -144,7 +144,7 @@ fn drop_settings(of: &mut Json) {
         return;
     };
     let rest = patches.iter().filter_map(|patch| {
-        let Ok(mut parsed) = serde_saphyr::from_str::<Json>(patch.as_str()?) else {
+        let Ok(mut parsed) = yaml_json::read(patch.as_str()?) else {
             return Some(patch.clone());
         };
         drop_fields(&mut parsed);

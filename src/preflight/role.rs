@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::rights::Right;
-use crate::yaml::json::needs_no_quotes;
+use crate::yaml::json::written;
 
 /// What a rule is about: why it is optional, the API group, and the one object.
 type Scope<'a> = (Option<&'a str>, &'a str, Option<&'a str>);
@@ -19,7 +19,7 @@ pub(crate) fn yaml(name: &str, rights: &[Right], account: Option<(&str, &str)>) 
     let documents = by_namespace.into_iter().map(|(namespace, rights)| {
         let (kind, place) = match namespace {
             None => ("ClusterRole", String::new()),
-            Some(namespace) => ("Role", format!(", namespace: {}", quoted(namespace))),
+            Some(namespace) => ("Role", format!(", namespace: {}", written(namespace))),
         };
         let metadata = format!("metadata: {{name: {name}{place}}}");
         let head = |kind: &str| {
@@ -32,8 +32,8 @@ pub(crate) fn yaml(name: &str, rights: &[Right], account: Option<(&str, &str)>) 
                 "---\n{}roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {kind}, name: {name}}}\n\
                  subjects:\n- {{kind: ServiceAccount, namespace: {}, name: {}}}\n",
                 head(&format!("{kind}Binding")),
-                quoted(namespace),
-                quoted(account)
+                written(namespace),
+                written(account)
             );
         }
         text
@@ -54,7 +54,7 @@ fn rules(rights: &[&Right]) -> String {
         rules.entry((scope, verbs, resource.starts_with('/'))).or_default().insert(resource);
     }
     let list = |words: &BTreeSet<&str>| {
-        words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(", ")
+        words.iter().map(|word| written(word)).collect::<Vec<_>>().join(", ")
     };
     let mut text = String::new();
     for (((without, group, name), verbs, are_paths), resources) in &rules {
@@ -64,24 +64,15 @@ fn rules(rights: &[&Right]) -> String {
         if *are_paths {
             let _ = writeln!(text, "- nonResourceURLs: [{}]", list(resources));
         } else {
-            let _ = writeln!(text, "- apiGroups: [{}]", quoted(group));
+            let _ = writeln!(text, "- apiGroups: [{}]", written(group));
             let _ = writeln!(text, "  resources: [{}]", list(resources));
         }
         if let Some(name) = name {
-            let _ = writeln!(text, "  resourceNames: [{}]", quoted(name));
+            let _ = writeln!(text, "  resourceNames: [{}]", written(name));
         }
         let _ = writeln!(text, "  verbs: [{}]", list(verbs));
     }
     text
-}
-
-/// As YAML takes it for a text.
-fn quoted(word: &str) -> String {
-    let begins = word.starts_with(|c: char| c.is_ascii_alphabetic());
-    match begins && needs_no_quotes(word) {
-        true => word.to_owned(),
-        false => format!("\"{word}\""),
-    }
 }
 
 #[cfg(test)]
@@ -123,7 +114,7 @@ rules:
 - apiGroups: [\"\"]
   resources: [nodes, pods]
   verbs: [list, watch]
-- nonResourceURLs: [\"/metrics\"]
+- nonResourceURLs: [/metrics]
   verbs: [list, watch]
 # Optional. Without it, settings are unknown.
 - apiGroups: [\"\"]

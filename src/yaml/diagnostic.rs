@@ -57,6 +57,11 @@ impl Span {
         let line = 1 + text[..line_start].matches('\n').count();
         Self { start, end, line, column: 1 + text[line_start..start].chars().count() }
     }
+
+    /// `line 3, column 7`
+    pub(crate) fn place(self) -> String {
+        format!("line {}, column {}", self.line, self.column)
+    }
 }
 
 fn floor_char(text: &str, at: usize) -> usize {

@@ -18,6 +18,15 @@ pub(crate) fn of_node(node: &Node) -> Value {
     }
 }
 
+/// The one document of a text; an empty text is null. Errors say where it is wrong, and what.
+pub(crate) fn read(text: &str) -> Result<Value, String> {
+    match super::documents(text)?.as_slice() {
+        [] => Ok(Value::Null),
+        [document] => Ok(of_node(document)),
+        [..] => Err("it has several documents".into()),
+    }
+}
+
 /// A scalar without quotes. Sexagesimal numbers (`1:30`) and dates are texts.
 pub(crate) fn plain(text: &str) -> Value {
     match text {
@@ -37,9 +46,21 @@ pub(crate) fn plain(text: &str) -> Value {
     integer(&digits).or_else(|| float(&digits)).map_or_else(|| text.into(), Value::Number)
 }
 
-/// Whether a text without quotes is read as this text, in a list on one line, too. With more care
-/// than [`plain`]: other readers take `.inf` for a number.
-pub(crate) fn needs_no_quotes(text: &str) -> bool {
+/// A text as YAML reads it, in a list on one line, too.
+pub(crate) fn written(text: &str) -> String {
+    match needs_no_quotes(text) {
+        true => text.to_owned(),
+        // Escapes are hard to read, and between single quotes a line break is read as a blank.
+        false if text.contains(['"', '\\']) && !text.contains(char::is_control) => {
+            format!("'{}'", text.replace('\'', "''"))
+        }
+        false => Value::from(text).to_string(),
+    }
+}
+
+/// Whether a text without quotes is read as this text. With more care than [`plain`]: other readers
+/// take `.inf` for a number.
+fn needs_no_quotes(text: &str) -> bool {
     let begin = text.trim_start_matches(['-', '/', '.']);
     begin.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./@=+:".contains(c))

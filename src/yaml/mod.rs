@@ -10,7 +10,7 @@ pub(crate) mod suggest;
 pub(crate) mod tree;
 
 pub(crate) use diagnostic::{Diagnostic, Diagnostics, Location, Severity, SourceFile, Span};
-pub(crate) use parse::parse;
+pub(crate) use parse::{documents, parse};
 
 #[cfg(test)]
 pub(crate) use parse::tests;

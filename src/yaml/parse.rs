@@ -30,6 +30,20 @@ pub(crate) fn parse(file: &Arc<SourceFile>, problems: &mut Diagnostics) -> Optio
     }
 }
 
+/// The same of a text of nobody's file. Errors say where it is wrong, and what.
+pub(crate) fn documents(text: &str) -> Result<Vec<Node>, String> {
+    let file = Arc::new(SourceFile { name: String::new(), text: text.to_owned() });
+    let mut problems = Diagnostics::default();
+    let documents = parse(&file, &mut problems);
+    match problems.iter().find(|problem| problem.is_error()) {
+        Some(Diagnostic { message, at: Some(place), .. }) => {
+            Err(format!("{}: {message}", place.span.place()))
+        }
+        Some(Diagnostic { message, .. }) => Err(message.clone()),
+        None => Ok(documents.unwrap_or_default()),
+    }
+}
+
 /// A collection that is not closed yet.
 struct Open {
     start: Span,

@@ -6,6 +6,7 @@ use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::{ApiError, protobuf};
+use crate::yaml::json;
 
 /// Kubernetes' own limit.
 const LARGEST: usize = 3 * 1024 * 1024;
@@ -30,7 +31,7 @@ pub(super) fn read(content_type: &str, bytes: &[u8]) -> Result<Value, ApiError> 
         }
         "application/yaml" | "application/apply-patch+yaml" => {
             let text = std::str::from_utf8(bytes).map_err(|error| not_understood(&error))?;
-            serde_saphyr::from_str(text).map_err(|error| not_understood(&error))
+            json::read(text).map_err(|error| not_understood(&error))
         }
         "application/vnd.kubernetes.protobuf" => protobuf::read(bytes),
         other => {

@@ -9,7 +9,7 @@ use super::scalar::{choice, positive, text};
 use crate::experiment::schema::{Check, Commands, Placeholder, fill};
 use crate::experiment::tree::{Node, Value};
 use crate::timeline::CommandEffect;
-use crate::yaml::json::needs_no_quotes;
+use crate::yaml::json::written;
 use crate::yaml::suggest;
 
 /// For one that talks to a cloud.
@@ -138,13 +138,7 @@ fn words(line: &str) -> Option<Vec<String>> {
 
 /// A list as YAML writes it on one line.
 fn flow_list(words: &[String]) -> String {
-    let word = |word: &String| match needs_no_quotes(word) {
-        true => word.clone(),
-        // Between single quotes a line break would be read as a blank.
-        false if word.contains('\n') => json!(word).to_string(),
-        false => format!("'{}'", word.replace('\'', "''")),
-    };
-    format!("[{}]", words.iter().map(word).collect::<Vec<_>>().join(", "))
+    format!("[{}]", words.iter().map(|word| written(word)).collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]

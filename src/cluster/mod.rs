@@ -76,8 +76,6 @@ pub(crate) use readiness::Readiness;
 pub(crate) use workload::Workload;
 
 #[cfg(test)]
-mod real_tests;
-#[cfg(test)]
 pub(crate) mod versions_tests;
 
 #[cfg(test)]

@@ -37,8 +37,6 @@ mod partition;
 mod power_off;
 mod power_on;
 mod program;
-#[cfg(test)]
-mod real_tests;
 mod record;
 mod registry;
 #[cfg(test)]

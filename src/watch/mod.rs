@@ -167,6 +167,4 @@ async fn endpoints_of<New, Old>(
 #[cfg(test)]
 mod fake_tests;
 #[cfg(test)]
-mod real_tests;
-#[cfg(test)]
 mod versions_tests;

@@ -52,6 +52,7 @@ mod version;
 mod watch_lanes;
 mod watchdog;
 
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -125,6 +126,13 @@ fn dispatch(Cli { global, command }: Cli) -> Result<u8, Failure> {
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let mut result = None;
+    drive(Box::pin(async { result = Some(work.await) }));
+    result.expect("it was driven to its end")
+}
+
+/// Not generic: a runtime's loop is compiled anew for each kind of future.
+fn drive(work: Pin<Box<dyn Future<Output = ()> + '_>>) {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

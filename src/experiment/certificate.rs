@@ -1,8 +1,6 @@
 //! Certificates and keys, as PEM.
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use rustls::RootCertStore;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -112,8 +110,8 @@ impl<'a> Element<'a> {
             UTC_TIME => format!("19{text}"),
             _ => text.to_owned(),
         };
-        let time = DateTime::strptime("%Y%m%d%H%M%SZ", text).ok()?;
-        time.to_zoned(TimeZone::UTC).ok().map(|time| time.timestamp())
+        let (day, time) = text.split_at_checked(8)?;
+        format!("{day}T{time}").parse().ok()
     }
 }
 

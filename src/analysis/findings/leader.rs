@@ -127,9 +127,4 @@ impl LeaderFinding {
             .iter()
             .find_map(|term| Some((term, term.from.filter(|from| from.latest > moment)?)))
     }
-
-    pub fn changed_after(&self, moment: Seconds) -> bool {
-        let gap = self.gaps.iter().any(|gap| gap.until.is_none_or(|until| until.latest > moment));
-        gap || self.next_after(moment).is_some() || !self.old.is_empty()
-    }
 }

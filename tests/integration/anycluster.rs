@@ -48,16 +48,16 @@ fn carried_out(name: &str) {
     let mut arguments = cluster.arguments(&experiment, IMAGE);
     cluster.run(&arguments).exits(4).says("must be allowed");
     arguments.extend(["--allow-context", CONTEXT]);
-    let output = cluster.run(&arguments);
+    is_carried_out(&cluster, &arguments);
+    cluster.lab.assert_clean();
+}
+
+fn is_carried_out(cluster: &AnyCluster, arguments: &[&str]) {
+    let output = cluster.run(arguments);
     judged(&output);
     output.says("reached through its API alone");
     output.prints(&format!("on context {CONTEXT}")).prints("(server https://");
     super::chain::assert_order(&cluster.lab.report("latest"));
-    cluster.lab.assert_clean();
-}
-
-pub(crate) fn kubelet_stop() {
-    carried_out("kubelet-stop");
 }
 
 pub(crate) fn node_disconnect() {
@@ -138,7 +138,7 @@ pub(crate) fn the_printed_role_is_enough() {
     let mut preflight = arguments.clone();
     preflight[0] = "preflight";
     cluster.run(&preflight).exits(0).prints("ok       permissions");
-    judged(&cluster.run(&arguments));
+    is_carried_out(&cluster, &arguments);
     drop(made);
     cluster.lab.assert_clean();
 }

@@ -55,7 +55,6 @@ pub(crate) fn tests() -> Vec<Test> {
         ("dry_run_changes_nothing", dry_run_changes_nothing),
         ("other_settings_are_refused", other_settings_are_refused),
         ("a_probe_on_the_target_is_refused", a_probe_on_the_target_is_refused),
-        ("anycluster_kubelet_stop", super::anycluster::kubelet_stop),
         ("anycluster_node_disconnect", super::anycluster::node_disconnect),
         ("anycluster_node_freeze", super::anycluster::node_freeze),
         ("the_printed_role_is_enough", super::anycluster::the_printed_role_is_enough),

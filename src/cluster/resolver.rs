@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -35,11 +35,39 @@ impl Service<Name> for Resolver {
 
     fn call(&mut self, name: Name) -> Self::Future {
         let names = self.clone();
-        Box::pin(async move {
-            let found = resolve(&names.names, name.as_str()).await?;
-            // The connector puts the port in.
-            let found: Vec<_> = found.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect();
-            Ok(found.into_iter())
-        })
+        Box::pin(async move { Ok(names.resolve(name.as_str()).await?.into_iter()) })
+    }
+}
+
+impl Resolver {
+    async fn resolve(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
+        let found: Vec<IpAddr> = if name.trim_end_matches('.').eq_ignore_ascii_case("localhost") {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        } else {
+            resolve(&self.names, name).await.map_err(|error| {
+                io::Error::other(format!("the name {name} cannot be resolved: {error}"))
+            })?
+        };
+        // The connector puts the port in.
+        Ok(found.into_iter().map(|address| SocketAddr::new(address, 0)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn localhost_needs_no_name_server() {
+        let server = "127.0.0.1:9".parse().unwrap();
+        let mut names = NameService::of_server(server);
+        names.attempts = 1;
+        let names = Resolver { names: Arc::new(names) };
+        assert_eq!(
+            names.resolve("LocalHost").await.unwrap()[0].ip(),
+            IpAddr::from(Ipv4Addr::LOCALHOST)
+        );
+        let error = names.resolve("api.example").await.unwrap_err();
+        assert!(error.to_string().contains("the name api.example cannot be resolved"), "{error}");
     }
 }

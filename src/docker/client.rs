@@ -4,22 +4,23 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use bollard::{API_DEFAULT_VERSION, Docker as Bollard};
 
-use super::api::Api;
 use super::endpoint::Endpoint;
-use super::error::{CallError, DockerError};
+use super::error::{DockerError, Unreachable};
 use crate::timeline::Moment;
 
 /// The bound on calls that only ask.
 pub(super) const ASK: Duration = Duration::from_secs(10);
+/// bollard's own bound on an answer's first byte: out of the way, since each call here has its own.
+const NEVER: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Docker 20.10 speaks this.
 const OLDEST_API: (u32, u32) = (1, 41);
 
 /// A connection to a container engine. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Docker {
-    pub(super) api: Api,
+    pub(super) bollard: Bollard,
     about: Arc<About>,
 }
 
@@ -51,13 +52,14 @@ impl Docker {
             "connect to the container engine at {} ({})",
             endpoint.address, endpoint.origin
         );
-        let api = Api::new(&endpoint.address);
-        let about = About::of(&bounded(&what, ASK, api.get("/version")).await?);
-        match api_number(&about.api) {
-            Some(api) if api < OLDEST_API => Err(DockerError::TooOld { engine: about.describe() }),
-            Some(_) => Ok(Self { api, about: Arc::new(about) }),
-            None => Err(DockerError::of(&what, CallError::Unreadable("no API version".into()))),
+        let bollard = open(endpoint).map_err(|error| socket_error(&what, endpoint, error))?;
+        let bollard = bounded(&what, ASK, bollard.negotiate_version()).await?;
+        let version = bounded(&what, ASK, bollard.version()).await?;
+        let about = About::of(version);
+        if api_number(&about.api).is_some_and(|api| api < OLDEST_API) {
+            return Err(DockerError::TooOld { engine: about.describe() });
         }
+        Ok(Self { bollard, about: Arc::new(about) })
     }
 
     /// The engine, for people: `Docker 28.2.2 (API 1.50)`, `Podman 5.4.0 (API 1.41)`.
@@ -72,18 +74,18 @@ impl Docker {
 
     /// Whether the engine answers, within `limit`.
     pub(crate) async fn ping(&self, limit: Duration) -> Result<(), DockerError> {
-        bounded("ping the container engine", limit, self.api.bytes("/_ping")).await.map(drop)
+        bounded("ping the container engine", limit, self.bollard.ping()).await.map(drop)
     }
 
     /// Measures the engine's clock against ours: half the call's time is its bound. `None` where
     /// the engine does not tell its time.
     pub(crate) async fn clock(&self) -> Result<Option<EngineClock>, DockerError> {
         let before = Moment::now();
-        let info = bounded("read the container engine's clock", ASK, self.api.get("/info")).await?;
+        let info = bounded("read the container engine's clock", ASK, self.bollard.info()).await?;
         let took = Moment::now().since(before);
-        let engine =
-            info["SystemTime"].as_str().and_then(|time| time.parse::<jiff::Timestamp>().ok());
-        let Some(engine) = engine else { return Ok(None) };
+        let Some(engine) = info.system_time.and_then(|t| t.parse::<jiff::Timestamp>().ok()) else {
+            return Ok(None);
+        };
         let half = took / 2;
         let middle =
             jiff::Timestamp::now() - jiff::SignedDuration::try_from(half).unwrap_or_default();
@@ -91,16 +93,63 @@ impl Docker {
     }
 }
 
-/// Awaits a call for at most `limit`, and puts its error into our words. Futures of calls are large,
-/// and ours would hold many: a box costs nothing beside a call.
+/// An answer as plain JSON: bollard refuses one that has a word which it does not know, such as
+/// Podman's state `stopped`, and then gives what came.
+pub(super) async fn bounded_json<T: serde::Serialize>(
+    what: &str,
+    limit: Duration,
+    call: impl Future<Output = Result<T, bollard::errors::Error>>,
+) -> Result<serde_json::Value, DockerError> {
+    let call = async {
+        match call.await {
+            Ok(answer) => Ok(serde_json::to_value(answer)?),
+            Err(bollard::errors::Error::JsonDataError { contents, .. }) => {
+                Ok(serde_json::from_str(&contents)?)
+            }
+            Err(error) => Err(error),
+        }
+    };
+    bounded(what, limit, call).await
+}
+
+/// Awaits a call for at most `limit`, and puts its error into our words. bollard's futures are
+/// large, and ours would hold many: a box costs nothing beside a call.
 pub(super) async fn bounded<T>(
     what: &str,
     limit: Duration,
-    call: impl Future<Output = Result<T, CallError>>,
+    call: impl Future<Output = Result<T, bollard::errors::Error>>,
 ) -> Result<T, DockerError> {
     match tokio::time::timeout(limit, Box::pin(call)).await {
         Ok(result) => result.map_err(|error| DockerError::of(what, error)),
         Err(_) => Err(DockerError::Timeout { what: what.into(), after: limit }),
+    }
+}
+
+fn open(endpoint: &Endpoint) -> Result<Bollard, bollard::errors::Error> {
+    match endpoint.socket() {
+        #[cfg(unix)]
+        Some(_) => {
+            Bollard::connect_with_unix(&endpoint.address, NEVER.as_secs(), API_DEFAULT_VERSION)
+        }
+        #[cfg(not(unix))]
+        Some(_) => {
+            Err(bollard::errors::Error::UnsupportedURISchemeError { uri: endpoint.address.clone() })
+        }
+        None => Bollard::connect_with_http(&endpoint.address, NEVER.as_secs(), API_DEFAULT_VERSION),
+    }
+}
+
+/// A socket in a directory that we may not enter looks as if it were not there.
+fn socket_error(what: &str, endpoint: &Endpoint, error: bollard::errors::Error) -> DockerError {
+    let forbidden = endpoint
+        .socket()
+        .and_then(|path| std::fs::metadata(path).err())
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
+    match DockerError::of(what, error) {
+        DockerError::Unreachable { what, detail, .. } if forbidden => {
+            DockerError::Unreachable { what, why: Unreachable::Forbidden, detail }
+        }
+        other => other,
     }
 }
 
@@ -110,16 +159,16 @@ fn api_number(api: &str) -> Option<(u32, u32)> {
 }
 
 impl About {
-    fn of(version: &Value) -> Self {
-        let text = |field: &str| version[field].as_str().map(str::to_owned);
-        let parts = version["Components"].as_array().into_iter().flatten();
-        let podman = parts
-            .filter_map(|part| part["Name"].as_str())
-            .any(|name| name.to_lowercase().contains("podman"));
+    fn of(version: bollard::models::SystemVersion) -> Self {
+        let podman = version
+            .components
+            .iter()
+            .flatten()
+            .any(|part| part.name.to_lowercase().contains("podman"));
         Self {
             engine: if podman { "Podman" } else { "Docker" }.into(),
-            version: text("Version").unwrap_or_else(|| "of unknown version".into()),
-            api: text("ApiVersion").unwrap_or_default(),
+            version: version.version.unwrap_or_else(|| "of unknown version".into()),
+            api: version.api_version.unwrap_or_default(),
             podman,
         }
     }
@@ -132,7 +181,6 @@ impl About {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::docker::error::Unreachable;
     use crate::docker::fake::FakeEngine;
 
     #[tokio::test]

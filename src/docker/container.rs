@@ -1,14 +1,14 @@
 //! kind's node containers, and the state of one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use serde_json::{Value, json};
+use bollard::query_parameters::{ListContainersOptions, LogsOptions};
+use futures_util::TryStreamExt;
+use serde_json::Value;
 
-use super::api::encoded;
-use super::client::{ASK, Docker, bounded};
+use super::client::{ASK, Docker, bounded, bounded_json};
 use super::error::DockerError;
-use super::exec::without_headers;
 use crate::timeline::{NodeRole, readable};
 
 const CLUSTER: &str = "io.x-k8s.kind.cluster";
@@ -86,8 +86,8 @@ impl Docker {
     /// exist.
     pub(crate) async fn inspect(&self, container: &str) -> Result<ContainerState, DockerError> {
         let what = format!("inspect container {container}");
-        let path = format!("/containers/{container}/json");
-        Ok(state(&bounded(&what, ASK, self.api.get(&path)).await?))
+        let found = bounded_json(&what, ASK, self.bollard.inspect_container(container, None));
+        Ok(state(&found.await?))
     }
 
     /// The last lines that a container wrote, without colours and empty ones: why it ended, often.
@@ -97,9 +97,20 @@ impl Docker {
         lines: usize,
     ) -> Result<Vec<String>, DockerError> {
         let what = format!("read the log of container {container}");
-        let tail = lines * 2;
-        let path = format!("/containers/{container}/logs?stdout=true&stderr=true&tail={tail}");
-        let all = without_headers(&bounded(&what, ASK, self.api.bytes(&path)).await?);
+        let options = LogsOptions {
+            stdout: true,
+            stderr: true,
+            tail: (lines * 2).to_string(),
+            ..Default::default()
+        };
+        let read = self.bollard.logs(container, Some(options)).try_fold(
+            Vec::new(),
+            async |mut all, piece| {
+                all.extend_from_slice(piece.as_ref());
+                Ok(all)
+            },
+        );
+        let all = bounded(&what, ASK, read).await?;
         let text = String::from_utf8_lossy(&all);
         let read: Vec<String> =
             text.lines().map(readable).filter(|line| !line.is_empty()).collect();
@@ -107,9 +118,10 @@ impl Docker {
     }
 
     async fn labelled(&self, what: &str, label: String) -> Result<Vec<Value>, DockerError> {
-        let filters = encoded(&json!({"label": [label]}).to_string());
-        let path = format!("/containers/json?all=true&filters={filters}");
-        match bounded(what, ASK, self.api.get(&path)).await? {
+        let filters = HashMap::from([("label".to_owned(), vec![label])]);
+        let options =
+            ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+        match bounded_json(what, ASK, self.bollard.list_containers(Some(options))).await? {
             Value::Array(containers) => Ok(containers),
             _ => Ok(Vec::new()),
         }

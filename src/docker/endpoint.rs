@@ -123,6 +123,10 @@ impl Endpoint {
         let place = address.split_once("://").map_or(address, |(_, place)| place);
         fs::canonicalize(place).map_or(place.to_owned(), |path| path.display().to_string())
     }
+
+    pub(crate) fn socket(&self) -> Option<&Path> {
+        self.address.strip_prefix("unix://").map(Path::new)
+    }
 }
 
 /// A bare path is a socket: docker does not take it, people type it.

@@ -1,39 +1,11 @@
 //! What can go wrong with an engine, in words for people.
 
-use std::error::Error;
+use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
 use crate::timeline::format_duration;
-
-/// Why a call gave nothing, as the system, HTTP or the engine says it.
-#[derive(Debug)]
-pub(super) enum CallError {
-    /// The engine's own words.
-    Refused { status: u16, message: String },
-    /// Its answer is not what it should be.
-    Unreadable(String),
-    /// It can't be reached, or broke off.
-    Away(Box<dyn Error + Send + Sync>),
-}
-
-impl From<io::Error> for CallError {
-    fn from(error: io::Error) -> Self {
-        Self::Away(error.into())
-    }
-}
-
-impl From<hyper::Error> for CallError {
-    fn from(error: hyper::Error) -> Self {
-        Self::Away(error.into())
-    }
-}
-
-impl From<serde_json::Error> for CallError {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Unreadable(error.to_string())
-    }
-}
+use bollard::errors::Error as Bollard;
 
 /// Why an engine can't be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,18 +99,28 @@ impl DockerError {
         })
     }
 
-    pub(super) fn of(what: &str, error: CallError) -> Self {
+    pub(super) fn of(what: &str, error: Bollard) -> Self {
         match error {
-            CallError::Refused { status, message } => Self::of_answer(what, status, message),
-            CallError::Unreadable(why) => Self::Refused {
+            Bollard::DockerResponseServerError { status_code, message } => {
+                Self::of_answer(what, status_code, message)
+            }
+            Bollard::SocketNotFoundError(path) => Self::Unreachable {
+                what: what.into(),
+                why: Unreachable::NotThere,
+                detail: format!("no socket at {path}"),
+            },
+            Bollard::JsonDataError { .. }
+            | Bollard::JsonSerdeError { .. }
+            | Bollard::APIVersionParseError {} => Self::Refused {
                 what: what.into(),
                 status: 0,
-                message: format!("unexpected response: {why}"),
+                message: format!("unexpected response: {}", deepest(&error)),
             },
-            CallError::Away(error) => {
-                let detail = deepest(&*error).to_string();
-                Self::Unreachable { what: what.into(), why: why_unreachable(&*error), detail }
-            }
+            other => Self::Unreachable {
+                what: what.into(),
+                why: why_unreachable(&other),
+                detail: deepest(&other),
+            },
         }
     }
 
@@ -158,11 +140,22 @@ impl DockerError {
     }
 }
 
-/// hyper wraps the system's error.
-fn why_unreachable(error: &(dyn Error + 'static)) -> Unreachable {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    let mut system = causes.filter_map(|error| error.downcast_ref::<io::Error>());
-    system.find_map(why_of).unwrap_or(Unreachable::Broken)
+/// bollard wraps hyper, which wraps the system's error: the innermost says what happened.
+fn why_unreachable(error: &Bollard) -> Unreachable {
+    // Its own source is that of the system's error: it would be skipped.
+    if let Bollard::IOError { err } = error
+        && let Some(why) = why_of(err)
+    {
+        return why;
+    }
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(why) = error.downcast_ref::<io::Error>().and_then(why_of) {
+            return why;
+        }
+        cause = error.source();
+    }
+    Unreachable::Broken
 }
 
 fn why_of(error: &io::Error) -> Option<Unreachable> {
@@ -174,9 +167,14 @@ fn why_of(error: &io::Error) -> Option<Unreachable> {
     }
 }
 
-/// The innermost says what happened.
-pub(super) fn deepest<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    std::iter::successors(Some(error), |&error| error.source()).last().unwrap_or(error)
+fn deepest(error: &Bollard) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = error.to_string();
+        cause = error.source();
+    }
+    text
 }
 
 #[cfg(test)]
@@ -187,7 +185,7 @@ mod tests {
     #[test]
     fn an_engine_that_cannot_be_asked_is_named() {
         let cut = |kind: io::ErrorKind| {
-            DockerError::of("inspect container c", io::Error::from(kind).into())
+            DockerError::of("inspect container c", Bollard::IOError { err: kind.into() })
         };
         assert_eq!(
             cut(io::ErrorKind::NotFound).to_string(),

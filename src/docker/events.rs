@@ -1,15 +1,15 @@
 //! Docker's own word on a cluster's containers, as records: when one died, by the engine's clock.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::time::Duration;
 
+use bollard::errors::Error as Bollard;
+use bollard::models::EventMessage;
+use bollard::query_parameters::EventsOptions;
 use futures_util::{Stream, StreamExt, stream};
-use serde_json::{Value, json};
 
-use super::api::encoded;
 use super::client::Docker;
-use super::error::{CallError, DockerError};
 use crate::timeline::{Event, Moment, Record};
 
 /// What the watch is called in records.
@@ -57,7 +57,7 @@ impl Docker {
     }
 }
 
-type Live = Pin<Box<dyn Stream<Item = Result<Value, CallError>> + Send>>;
+type Live = Pin<Box<dyn Stream<Item = Result<EventMessage, Bollard>> + Send>>;
 
 struct Follower {
     docker: Docker,
@@ -83,11 +83,8 @@ impl Follower {
             match &mut self.live {
                 None => self.connect().await,
                 Some(live) => match tokio::time::timeout(PULSE, live.next()).await {
-                    Ok(Some(Ok(message))) => self.take(&message),
-                    Ok(Some(Err(error))) => {
-                        let error = DockerError::of("follow the container engine's events", error);
-                        self.lose(Moment::now(), error.to_string());
-                    }
+                    Ok(Some(Ok(message))) => self.take(message),
+                    Ok(Some(Err(error))) => self.lose(Moment::now(), error.to_string()),
                     Ok(None) => self.lose(Moment::now(), "the engine closed the stream".into()),
                     Err(_) => self.check().await,
                 },
@@ -121,14 +118,20 @@ impl Follower {
         let earliest_ns = nanoseconds(engine - clock.uncertainty);
         let from_ns = self.last_ns.map_or(earliest_ns, |last| last - OVERLAP_NS);
         self.last_ns.get_or_insert(earliest_ns);
-        let filters = encoded(&json!({"type": ["container"], "label": [self.label]}).to_string());
-        let path = format!(
-            "/events?since={}.{:09}&filters={filters}",
-            from_ns.div_euclid(1_000_000_000),
-            from_ns.rem_euclid(1_000_000_000)
-        );
+        let options = EventsOptions {
+            since: Some(format!(
+                "{}.{:09}",
+                from_ns.div_euclid(1_000_000_000),
+                from_ns.rem_euclid(1_000_000_000)
+            )),
+            until: None,
+            filters: Some(HashMap::from([
+                ("type".to_owned(), vec!["container".to_owned()]),
+                ("label".to_owned(), vec![self.label.clone()]),
+            ])),
+        };
         self.heard = Moment::now();
-        self.live = Some(Box::pin(self.docker.api.lines(path)));
+        self.live = Some(Box::pin(self.docker.bollard.events(Some(options))));
         if let Some(since) = self.blind_since.take() {
             self.replay = Some((now_ns, since));
             self.gap(since, Some(Moment::now()), "the engine answers again".into());
@@ -149,17 +152,21 @@ impl Follower {
         self.ready.push_back(Record { since: Some(since), ..Record::now(event) });
     }
 
-    fn take(&mut self, message: &Value) {
+    fn take(&mut self, message: EventMessage) {
         self.heard = Moment::now();
-        let action = message["Action"].as_str().map(plain).filter(|a| ACTIONS.contains(a));
-        let Some(action) = action.map(str::to_owned) else { return };
-        let actor = &message["Actor"];
-        let attribute = |name: &str| actor["Attributes"][name].as_str();
+        let Some(action) =
+            message.action.as_deref().map(plain).filter(|a| ACTIONS.contains(a)).map(str::to_owned)
+        else {
+            return;
+        };
+        let actor = message.actor.unwrap_or_default();
+        let mut attributes = actor.attributes.unwrap_or_default();
         // Podman has another name for it.
-        let exit_code =
-            ["exitCode", "containerExitCode"].iter().find_map(|name| attribute(name)?.parse().ok());
-        let container = attribute("name").or(actor["ID"].as_str()).unwrap_or_default().to_owned();
-        let ns = message["timeNano"].as_i64().unwrap_or(0);
+        let exit_code = ["exitCode", "containerExitCode"]
+            .iter()
+            .find_map(|name| attributes.remove(*name)?.parse().ok());
+        let container = attributes.remove("name").or(actor.id).unwrap_or_default();
+        let ns = message.time_nano.unwrap_or(0);
         let delivered = (ns, container.clone(), action.clone());
         if self.delivered.contains(&delivered) {
             return;

@@ -1,15 +1,15 @@
 //! Running a command in a container: to its end, or as a stream.
 
-use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt, stream};
-use serde_json::json;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use bollard::container::LogOutput;
+use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
+use futures_util::{Stream, StreamExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::client::{ASK, Docker, bounded};
-use super::error::{DockerError, Unreachable, deepest};
+use super::error::{DockerError, Unreachable};
 use crate::node::Output;
 
 /// The bound on a command that is waited for.
@@ -45,9 +45,8 @@ pub(crate) struct ExecHandle {
 impl ExecHandle {
     /// Its exit code; `None` while it runs.
     pub(crate) async fn code(&self) -> Result<Option<i64>, DockerError> {
-        let path = format!("/exec/{}/json", self.id);
-        let found = bounded(&self.what, ASK, self.docker.api.get(&path)).await?;
-        Ok(if found["Running"] == true { None } else { found["ExitCode"].as_i64() })
+        let found = bounded(&self.what, ASK, self.docker.bollard.inspect_exec(&self.id)).await?;
+        Ok(if found.running.unwrap_or(false) { None } else { found.exit_code })
     }
 
     /// The output ends a little before the engine has taken note of the exit.
@@ -134,70 +133,37 @@ impl Docker {
         stdin: bool,
     ) -> Result<ExecStream, DockerError> {
         let what = what(container, argv);
-        let asked = json!({
-            "AttachStdin": stdin, "AttachStdout": true, "AttachStderr": true, "Cmd": argv,
-        });
-        let path = format!("/containers/{container}/exec");
-        let created = bounded(&what, ASK, self.api.post(&path, asked)).await?;
-        let id = created["Id"].as_str().unwrap_or_default().to_owned();
-        let start = format!("/exec/{id}/start");
-        let attached = self.api.attach(&start, json!({"Detach": false, "Tty": false}));
-        let (output, stdin) = tokio::io::split(bounded(&what, ASK, attached).await?);
+        let options = CreateExecOptions {
+            attach_stdin: Some(stdin),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(argv.to_vec()),
+            ..Default::default()
+        };
+        let id = bounded(&what, ASK, self.bollard.create_exec(container, options)).await?.id;
+        let started =
+            bounded(&what, ASK, self.bollard.start_exec(&id, None::<StartExecOptions>)).await?;
+        let StartExecResults::Attached { output, input } = started else {
+            unreachable!("asked to be attached")
+        };
         let handle = ExecHandle { docker: self.clone(), id, what: what.clone() };
-        let output = chunks(BufReader::new(output))
-            .map(move |chunk| chunk.map_err(|error| broken(&what, &error)));
-        Ok(ExecStream { stdin: Box::pin(stdin), output: Box::pin(output), handle })
+        let output =
+            output.map(move |chunk| chunk.map(of_log).map_err(|error| broken(&what, &error)));
+        Ok(ExecStream { stdin: input, output: Box::pin(output), handle })
     }
 }
 
-/// A chunk has a header: which stream it is of, three bytes of nothing, and its length.
-const HEADER: usize = 8;
-
-fn length(header: &[u8; HEADER]) -> u32 {
-    let [.., a, b, c, d] = *header;
-    u32::from_be_bytes([a, b, c, d])
+fn of_log(chunk: LogOutput) -> ExecChunk {
+    let stderr = matches!(chunk, LogOutput::StdErr { .. });
+    let bytes = chunk.into_bytes().into();
+    if stderr { ExecChunk::Stderr(bytes) } else { ExecChunk::Stdout(bytes) }
 }
 
-fn chunks(
-    output: impl AsyncRead + Send + Unpin,
-) -> impl Stream<Item = io::Result<ExecChunk>> + Send {
-    stream::try_unfold(output, |mut output| async move {
-        let mut header = [0; HEADER];
-        if output.read(&mut header[..1]).await? == 0 {
-            return Ok(None);
-        }
-        output.read_exact(&mut header[1..]).await?;
-        let (mut bytes, length) = (Vec::new(), length(&header));
-        (&mut output).take(length.into()).read_to_end(&mut bytes).await?;
-        if bytes.len() < length as usize {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let chunk =
-            if header[0] == 2 { ExecChunk::Stderr(bytes) } else { ExecChunk::Stdout(bytes) };
-        Ok(Some((chunk, output)))
-    })
-}
-
-/// All that a container wrote. Where it wrote to a terminal, as kind's nodes do, there are no
-/// headers.
-pub(super) fn without_headers(mut written: &[u8]) -> Vec<u8> {
-    let mut all = Vec::new();
-    while let Some((header, rest)) = written.split_first_chunk::<HEADER>()
-        && header[0] <= 2
-    {
-        let (chunk, rest) = rest.split_at(rest.len().min(length(header) as usize));
-        all.extend_from_slice(chunk);
-        written = rest;
-    }
-    all.extend_from_slice(written);
-    all
-}
-
-fn broken(what: &str, error: &io::Error) -> DockerError {
+fn broken(what: &str, error: &bollard::errors::Error) -> DockerError {
     DockerError::Unreachable {
         what: what.into(),
         why: Unreachable::Broken,
-        detail: deepest(error).to_string(),
+        detail: error.to_string(),
     }
 }
 
@@ -251,12 +217,5 @@ mod tests {
         stream.stdin.shutdown().await.unwrap();
         assert!(stream.output.next().await.is_none());
         assert_eq!(stream.handle.wait().await.unwrap(), 0);
-    }
-
-    #[test]
-    fn what_was_written_to_a_terminal_has_no_headers() {
-        assert_eq!(without_headers(b"plain\r\n"), b"plain\r\n");
-        let framed = b"\x01\0\0\0\0\0\0\x03one\x02\0\0\0\0\0\0\x03two";
-        assert_eq!(without_headers(framed), b"onetwo");
     }
 }

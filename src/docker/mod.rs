@@ -1,12 +1,11 @@
-//! The Docker adapter. Podman's socket speaks the same API.
+//! The Docker adapter: the only place that names bollard. Podman's socket speaks the same API.
 //!
 //! ```text
 //! endpoint (which engine) -> client (connect, bounds on time) -> container | power | exec | upload | events
-//!                            api (HTTP)                          access (the way into a node)
+//!                                                                 access (the way into a node)
 //! ```
 
 mod access;
-mod api;
 mod client;
 mod container;
 mod endpoint;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use serde_json::Value;
+use bollard::models::NetworkInspect;
 
 use super::client::{ASK, Docker, bounded};
 use super::error::DockerError;
@@ -17,20 +17,24 @@ impl Docker {
         address: Ipv4Addr,
     ) -> Result<Option<Ipv4Addr>, DockerError> {
         let what = format!("inspect network {network}");
-        let found = bounded(&what, ASK, self.api.get(&format!("/networks/{network}"))).await?;
+        let found = bounded(&what, ASK, self.bollard.inspect_network(network, None)).await?;
         Ok(lowest_free(&found, address))
     }
 }
 
-fn lowest_free(network: &Value, below: Ipv4Addr) -> Option<Ipv4Addr> {
-    let configs = || network["IPAM"]["Config"].as_array().into_iter().flatten();
-    let containers = network["Containers"].as_object().into_iter().flat_map(|all| all.values());
-    let plain = |value: &Value| value.as_str()?.split('/').next()?.parse::<Ipv4Addr>().ok();
-    let gateways = configs().filter_map(|config| plain(&config["Gateway"]));
-    let ends = containers.filter_map(|end| plain(&end["IPv4Address"]));
-    let used: BTreeSet<u32> = ends.chain(gateways).map(u32::from).collect();
+fn lowest_free(network: &NetworkInspect, below: Ipv4Addr) -> Option<Ipv4Addr> {
+    let configs = || network.ipam.iter().flat_map(|ipam| ipam.config.iter().flatten());
+    let containers = network.containers.iter().flat_map(|all| all.values());
+    let plain =
+        |text: &str| text.split('/').next().and_then(|address| address.parse::<Ipv4Addr>().ok());
+    let gateways = configs().filter_map(|config| plain(config.gateway.as_deref()?));
+    let used: BTreeSet<u32> = containers
+        .filter_map(|end| plain(end.ipv4_address.as_deref()?))
+        .chain(gateways)
+        .map(u32::from)
+        .collect();
     let first = configs()
-        .filter_map(|config| plain(&config["IPRange"]).or_else(|| plain(&config["Subnet"])))
+        .filter_map(|config| plain(config.ip_range.as_deref().or(config.subnet.as_deref())?))
         .map(u32::from);
     // The first address is the network's own name.
     let first = first.filter(|first| *first < u32::from(below)).max()? + 1;
@@ -52,7 +56,10 @@ mod tests {
             let containers: serde_json::Map<String, serde_json::Value> =
                 addresses.iter().map(container).collect();
             let config = json!([{"Subnet": "fc00::/64", "Gateway": "fc00::1"}, {"Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1"}]);
-            json!({"Name": "kind", "IPAM": {"Config": config}, "Containers": containers})
+            serde_json::from_value(
+                json!({"Name": "kind", "IPAM": {"Config": config}, "Containers": containers}),
+            )
+            .unwrap()
         };
         let free = |addresses: &[&str], below: &str| {
             lowest_free(&network(addresses), below.parse().unwrap()).map(|a| a.to_string())

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use bollard::query_parameters::{
+    KillContainerOptions, StartContainerOptions, StopContainerOptions,
+};
 
 use super::client::{Docker, bounded};
 use super::error::DockerError;
@@ -17,41 +19,47 @@ impl Docker {
     /// When the future is dropped, the engine goes on stopping.
     pub(crate) async fn stop(&self, container: &str, grace: Duration) -> Result<(), DockerError> {
         let seconds = i32::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
-        let query = format!("?t={seconds}");
-        self.switch(container, "stop", &query, grace + SWITCH).await
+        let options = StopContainerOptions { t: Some(seconds), signal: None };
+        let call = self.bollard.stop_container(container, Some(options));
+        bounded(&format!("stop container {container}"), grace + SWITCH, call).await
     }
 
     /// Power loss: SIGKILL. Errors with `NotRunning` when it does not run.
     pub(crate) async fn kill(&self, container: &str) -> Result<(), DockerError> {
-        self.switch(container, "kill", "?signal=SIGKILL", SWITCH).await
+        let options = KillContainerOptions { signal: "SIGKILL".into() };
+        bounded(
+            &format!("kill container {container}"),
+            SWITCH,
+            self.bollard.kill_container(container, Some(options)),
+        )
+        .await
     }
 
     /// A freeze. Errors when it is paused already, or not running.
     pub(crate) async fn pause(&self, container: &str) -> Result<(), DockerError> {
-        self.switch(container, "pause", "", SWITCH).await
+        bounded(
+            &format!("pause container {container}"),
+            SWITCH,
+            self.bollard.pause_container(container),
+        )
+        .await
     }
 
     /// Ends a freeze. Errors when it is not paused.
     pub(crate) async fn unpause(&self, container: &str) -> Result<(), DockerError> {
-        self.switch(container, "unpause", "", SWITCH).await
+        bounded(
+            &format!("unpause container {container}"),
+            SWITCH,
+            self.bollard.unpause_container(container),
+        )
+        .await
     }
 
     /// Starts it. One that runs is not an error, **even if it is just being stopped**: look again
     /// afterwards.
     pub(crate) async fn start(&self, container: &str) -> Result<(), DockerError> {
-        self.switch(container, "start", "", SWITCH).await
-    }
-
-    async fn switch(
-        &self,
-        container: &str,
-        action: &str,
-        query: &str,
-        limit: Duration,
-    ) -> Result<(), DockerError> {
-        let path = format!("/containers/{container}/{action}{query}");
-        let call = self.api.post(&path, Value::Null);
-        bounded(&format!("{action} container {container}"), limit, call).await.map(drop)
+        let call = self.bollard.start_container(container, None::<StartContainerOptions>);
+        bounded(&format!("start container {container}"), SWITCH, call).await
     }
 }
 

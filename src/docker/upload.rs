@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::api::encoded;
+use bollard::query_parameters::UploadToContainerOptions;
+
 use super::client::{Docker, bounded};
 use super::error::DockerError;
 use crate::node::NodeFile;
@@ -31,9 +32,13 @@ impl Docker {
         };
         let archive =
             archive(Path::new(name), mode, &bytes).map_err(|error| broken(error.to_string()))?;
-        let directory = encoded(&directory.display().to_string());
-        let path = format!("/containers/{container}/archive?path={directory}");
-        bounded(&what, UPLOAD, self.api.put_archive(&path, archive)).await
+        let options = UploadToContainerOptions {
+            path: directory.display().to_string(),
+            ..Default::default()
+        };
+        let body = bollard::body_full(archive.into());
+        bounded(&what, UPLOAD, self.bollard.upload_to_container(container, Some(options), body))
+            .await
     }
 }
 

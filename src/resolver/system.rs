@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
@@ -17,14 +17,6 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// All addresses of a name: by the system's hosts file, or of the first name server that answers.
 pub(crate) async fn resolve(names: &NameService, name: &str) -> io::Result<Vec<IpAddr>> {
-    if name.trim_end_matches('.').eq_ignore_ascii_case("localhost") {
-        return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
-    }
-    let found = look_up(names, name).await;
-    found.map_err(|why| io::Error::other(format!("the name {name} cannot be resolved: {why}")))
-}
-
-async fn look_up(names: &NameService, name: &str) -> io::Result<Vec<IpAddr>> {
     if let Some(address) = names.known(name) {
         return Ok(vec![address]);
     }
@@ -83,12 +75,7 @@ mod tests {
         let mut names = NameService::of_server(gone);
         names.attempts = 1;
         let error = resolve(&names, "api.example").await.unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the name api.example cannot be resolved: the name servers have no address for it"
-        );
-        let localhost = resolve(&names, "LocalHost").await.unwrap();
-        assert_eq!(localhost[0], IpAddr::from(Ipv4Addr::LOCALHOST));
+        assert_eq!(error.to_string(), "the name servers have no address for it");
         let names = NameService::parse("", "192.0.2.7 api.example\n");
         assert_eq!(resolve(&names, "API.example").await.unwrap(), wanted_of("192.0.2.7"));
     }

@@ -77,7 +77,7 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("study", &["experiment", "series", "stats"]),
         ("series", &["stats"]),
         ("node", &[]),
-        ("docker", &["node", "resolver", "timeline"]),
+        ("docker", &["node", "timeline"]),
         ("cluster", &["docker", "resolver", "timeline", "tls", "workload", "yaml"]),
         // The pods that lead into the nodes of any cluster.
         ("helper", &["cluster", "node"]),
@@ -99,7 +99,7 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("agent", &["probe", "observe", "node", "resolver", "timeline"]),
         // It asks through the cluster, sees through a watch, and tells what probers tell.
         ("canary", &["agent", "cluster", "experiment", "timeline", "watch"]),
-        ("embedded", &["http2", "model", "stats", "timeline", "workload", "yaml"]),
+        ("embedded", &["http2", "model", "stats", "timeline", "workload"]),
         (
             "engine",
             &[
@@ -128,9 +128,10 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
 
 /// Crates that only these modules may name.
 const CRATES: &[(&str, &[&str])] = &[
+    ("bollard", &["docker"]),
     ("kube", &["cluster", "watch"]),
     ("k8s_openapi", &["cluster", "watch"]),
-    ("hyper", &["docker", "embedded"]),
+    ("hyper", &["embedded"]),
     ("clap", &["cli"]),
     ("anyhow", &["cli"]),
     ("indicatif", &["cli"]),

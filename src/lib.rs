@@ -3,6 +3,10 @@
 //!
 //! `src/README.md` is the architecture; the first line of each module says its job.
 
+// A command is one future of many, each inside the next: the layout of `run` is deeper than the 128
+// that the compiler allows by default.
+#![recursion_limit = "256"]
+
 pub mod agent;
 pub mod analysis;
 mod canary;

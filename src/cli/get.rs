@@ -28,7 +28,7 @@ fn runs(form: ListForm, env: &Env) -> Result<u8, Failure> {
     let (runs, unreadable) = judged(&env.runs_dir)?;
     let table = |wide| {
         if runs.is_empty() && unreadable.is_empty() {
-            return complain!("no runs in {}", env.runs_dir.display());
+            return nothing("runs", &env.runs_dir);
         }
         let summaries: Vec<_> = runs.iter().map(Judged::summary).collect();
         let now = jiff::Timestamp::now();
@@ -40,6 +40,12 @@ fn runs(form: ListForm, env: &Env) -> Result<u8, Failure> {
         ListForm::Json | ListForm::Yaml => judge::print_list(&runs, form),
     }
     Ok(code(runs.is_empty(), &unreadable))
+}
+
+/// Says that nothing is recorded.
+fn nothing(what: &str, dir: &Path) {
+    let absent = if dir.exists() { "" } else { ": there is no such directory" };
+    complain!("no {what} in {}{absent}", dir.display());
 }
 
 fn code(is_empty: bool, unreadable: &[Failure]) -> u8 {
@@ -60,7 +66,7 @@ fn studies(form: ListForm, env: &Env) -> Result<u8, Failure> {
         && unreadable.is_empty()
         && !matches!(form, ListForm::Json | ListForm::Yaml)
     {
-        true => complain!("no studies in {}", env.runs_dir.display()),
+        true => nothing("studies", &env.runs_dir),
         false => print(&list_of(&studies, form, env.width)),
     }
     Ok(code(studies.is_empty(), &unreadable))

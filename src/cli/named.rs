@@ -104,10 +104,28 @@ impl Found {
 /// `None`: there is no such study.
 fn study(name: &str, runs_dir: &Path) -> Result<Option<journal::Recorded>, Failure> {
     match journal::Recorded::find(runs_dir, name) {
-        Ok(study) => Ok(Some(study)),
+        Ok(study) => {
+            unfinished(&study, runs_dir).iter().for_each(|text| complain!("note: {text}"));
+            Ok(Some(study))
+        }
         Err(JournalError::NoSuchStudy { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// That a study has only some of its runs, and which earlier one of its name has all. `None`: it has
+/// all.
+fn unfinished(study: &journal::Recorded, runs_dir: &Path) -> Option<String> {
+    if study.finished {
+        return None;
+    }
+    let journal::Header { cells, repeat, name, .. } = &study.header;
+    let all = journal::Recorded::all(runs_dir).read;
+    let whole = all.iter().rev().find(|one| one.finished && one.header.name == *name);
+    let whole = whole.map_or(String::new(), |it| format!("; the last finished one is {}", it.id()));
+    let (id, state, done) = (study.id(), study.state(), study.done());
+    let runs = cells.len() * *repeat as usize;
+    Some(format!("study {id} is {state}: {done} of {runs} runs are done{whole}"))
 }
 
 /// All runs of the `--repeat` that a run is of, beside it: their seeds and numbers count up. A retry
@@ -156,5 +174,28 @@ mod tests {
         let mut found = Found::default();
         ["b", "a", "b"].into_iter().for_each(|run| found.run(PathBuf::from(run)));
         assert_eq!(found.folders, ["b", "a"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_study_without_all_of_its_runs_is_named_beside_one_that_has_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let create = |started: &str| {
+            let header = serde_json::json!({
+                "format": journal::FORMAT, "name": "s", "question": null, "file": "s.yaml",
+                "started": started, "on": journal::Ground::Embedded, "seed": 7, "repeat": 3,
+                "rounds": 3, "nodes": 1, "cells": [], "files": {},
+            });
+            journal::Journal::create(dir.path(), serde_json::from_value(header).unwrap()).unwrap()
+        };
+        let mut first = create("2026-01-01T00:00:00Z");
+        first.finish("2026-01-01T01:00:00Z".parse().unwrap()).unwrap();
+        let id = first.id();
+        drop((first, create("2026-01-02T00:00:00Z")));
+        let note = |name: &str| unfinished(&study(name, dir.path()).unwrap().unwrap(), dir.path());
+        assert_eq!(note(&id), None);
+        let wanted = format!(
+            "study s-20260102-000000 is unfinished: 0 of 0 runs are done; the last finished one is {id}"
+        );
+        assert_eq!(note("s"), Some(wanted));
     }
 }

@@ -96,7 +96,7 @@ impl Comparison {
         let modelled = before.is_modelled() || after.is_modelled();
         if modelled && (before.is_real() || after.is_real()) {
             return Err(format!(
-                "{name} was run on the embedded model and on a real cluster: these cannot be compared"
+                "{name}: runs on the embedded model cannot be compared with runs on a real cluster"
             ));
         }
         let changes = changes(before, after);

@@ -65,7 +65,7 @@ fn limit(cx: &Cx, node: &Node) -> Option<Bound> {
 }
 
 fn error_time(cx: &Cx, node: &Node) -> Option<ErrorTime> {
-    choice(cx, node, "value of `counts`", &ErrorTime::ALL)
+    choice(cx, node, "`counts` value", &ErrorTime::ALL)
 }
 
 fn quantile(cx: &Cx, node: &Node) -> Option<Quantile> {
@@ -342,7 +342,7 @@ mod tests {
         );
         assert!(
             wrong("errorWindow: {probe: web, atMost: 3s, counts: failing}")
-                .contains("unknown value of `counts` `failing`")
+                .contains("unknown `counts` value `failing`")
         );
         assert!(
             wrong("errorWindow: {probe: web, atMost: 3s, atLeast: 4s}")

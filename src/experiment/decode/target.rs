@@ -52,13 +52,13 @@ pub(super) fn target(
             "Reach the Service from outside of the cluster, by a node's port or by its load \
              balancer. Default: by its ClusterIP.",
         )
-        .optional("via", |cx, node| choice(cx, node, "value of `via`", &VIA));
+        .optional("via", |cx, node| choice(cx, node, "`via` value", &VIA));
     let each = fields
         .doc(
             "With `via: nodePort`: probe each node, as a probe each. Default: a node that no fault \
              hits.",
         )
-        .optional("on", |cx, node| choice(cx, node, "value of `on`", &[("each", ())]));
+        .optional("on", |cx, node| choice(cx, node, "`on` value", &[("each", ())]));
     if let Some(key) = fields.key("on").filter(|_| via != Some(Some(Via::NodePort))) {
         return fields.cx().error(key, "`on` is for `via: nodePort` only");
     }

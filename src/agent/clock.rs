@@ -119,6 +119,11 @@ impl Offset {
     }
 }
 
+/// This machine's wall clock, in nanoseconds since 1970.
+pub(super) fn wall_ns() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default()
+}
+
 /// The offset that several exchanges tell. Where the boot ids agree and no exchange speaks against
 /// it, both clocks are one.
 pub(crate) fn settle(same_boot: bool, exchanges: &[Offset]) -> Offset {

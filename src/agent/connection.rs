@@ -9,6 +9,7 @@ use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::clock::wall_ns;
 use super::outbox::Outbox;
 use super::protocol::{AttachPoint, Frames, FromAgent, Hello, Message, ToAgent};
 use super::socket;
@@ -136,7 +137,8 @@ impl Channels {
         let now = Moment::now();
         while let Some(message) = frames.message::<ToAgent>().map_err(|error| error.to_string())? {
             if let ToAgent::Ping { at, received } = message {
-                self.outbox.reply(id, &FromAgent::Pong { ping: at, agent: now });
+                let wall_ns = wall_ns();
+                self.outbox.reply(id, &FromAgent::Pong { ping: at, agent: now, wall_ns });
                 self.outbox.acknowledge(id, received);
             }
             if self.outbox.is_current(id) {

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::clock::Offset;
 use super::link::{Link, WRITE_TIMEOUT};
 use super::protocol::{AttachPoint, Start};
 use super::pump::{Pump, WayBack};
@@ -58,34 +59,76 @@ pub(crate) async fn deploy(
     program: &Arc<[u8]>,
     messages: UnboundedSender<AgentMessage>,
 ) -> Result<AgentHandle, AgentError> {
-    let Placement { node, processor, .. } = &placement;
-    let (node, name) = (node.clone(), node.name.clone());
+    let Placement { node, processor, run, .. } = &placement;
+    let node = node.clone();
     check_binary(program, processor)
-        .map_err(|why| AgentError::Binary { node: name.clone(), why })?;
-    let prefix =
-        file_prefix(&placement.run).map_err(|why| AgentError::Agent { node: name.clone(), why })?;
+        .map_err(|why| AgentError::Binary { node: node.name.clone(), why })?;
+    let work = async |link, path: &str| {
+        let point = AttachPoint {
+            name: path.rsplit('/').next().unwrap_or_default().to_owned(),
+            token: random(16),
+        };
+        begin(link, access.clone(), point, placement.clone(), messages).await
+    };
+    brought(access, &node, run, program, work).await
+}
+
+/// What a node's clocks were measured to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NodeClocks {
+    /// How far off moments are that an agent there measures.
+    pub moments_within: Duration,
+    /// Its wall clock.
+    pub wall: Offset,
+}
+
+/// Uploads `program`, measures the node's clocks as [`deploy`] does, and lets it end.
+pub(crate) async fn measure_clocks(
+    access: &Arc<dyn NodeAccess>,
+    node: &NodeHandle,
+    run: &str,
+    program: &Arc<[u8]>,
+) -> Result<NodeClocks, AgentError> {
+    let measure = async |mut link: Link, _: &str| {
+        let within = HANDSHAKE_TIMEOUT;
+        let silent = |_| AgentError::Silent { what: "start", node: node.name.clone(), within };
+        let failed = |why| AgentError::Agent { node: node.name.clone(), why };
+        let measured = timeout_at(Instant::now() + within, link.clocks()).await;
+        let (_, clock, wall) = measured.map_err(silent)?.map_err(failed)?;
+        let moments_within = Duration::from_nanos(clock.offset().uncertainty_ns);
+        Ok(NodeClocks { moments_within, wall })
+    };
+    brought(access, node, run, program, measure).await
+}
+
+/// Uploads `program`, starts it, and does something with it.
+async fn brought<T>(
+    access: &Arc<dyn NodeAccess>,
+    node: &NodeHandle,
+    run: &str,
+    program: &Arc<[u8]>,
+    work: impl AsyncFnOnce(Link, &str) -> Result<T, AgentError>,
+) -> Result<T, AgentError> {
+    let name = &node.name;
+    let prefix = file_prefix(run).map_err(|why| AgentError::Agent { node: name.clone(), why })?;
     let path = format!("{prefix}{}", random(8));
     let refused = |what| {
         let node = name.clone();
         move |source| AgentError::Access { what, node, source }
     };
     let file = NodeFile { path: &path, mode: 0o755, bytes: program.clone() };
-    access.upload(&node, file).await.map_err(refused("upload"))?;
-    let begun = async {
+    access.upload(node, file).await.map_err(refused("upload"))?;
+    let done = async {
         let argv = [&path, "agent", "--unlink", &path];
-        let stream = access.open(&node, &argv).await.map_err(refused("start"))?;
-        let point = AttachPoint {
-            name: path.rsplit('/').next().unwrap_or_default().to_owned(),
-            token: random(16),
-        };
-        begin(Link::new(stream), access.clone(), point, placement, messages).await
+        let stream = access.open(node, &argv).await.map_err(refused("start"))?;
+        work(Link::new(stream), &path).await
     };
-    let begun = begun.await;
-    if begun.is_err() {
+    let done = done.await;
+    if done.is_err() {
         // It may work and not be heard, or not have come to removing its file.
-        let _ = access.run(&node, WRITE_TIMEOUT, &["sh", "-c", &ending(&path, &path)]).await;
+        let _ = access.run(node, WRITE_TIMEOUT, &["sh", "-c", &ending(&path, &path)]).await;
     }
-    begun
+    done
 }
 
 /// So many bytes that nobody can guess, in hexadecimal.

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use super::clock::{Clock, EXCHANGES, Offset};
+use super::clock::{Clock, EXCHANGES, Offset, settle, wall_ns};
 use super::protocol::{AttachPoint, Frames, FromAgent, Hello, Message, Start, ToAgent, VERSION};
 use crate::node::{ProcessInput, ProcessOutput, ProcessStream};
 use crate::timeline::Moment;
@@ -90,14 +90,22 @@ impl Link {
         }
     }
 
-    /// From hello until the first probe has begun.
-    pub(super) async fn start(&mut self, start: Start) -> Result<Begun, String> {
+    /// Its hello, and its clocks: that of its moments, and how far its wall clock is ahead.
+    pub(super) async fn clocks(&mut self) -> Result<(Hello, Clock, Offset), String> {
         let hello = self.hello().await?;
-        let mut exchanges = Vec::new();
+        let (mut exchanges, mut walls) = (Vec::new(), Vec::new());
         for _ in 0..EXCHANGES {
-            exchanges.push(self.exchange().await?);
+            let (exchange, wall) = self.exchange().await?;
+            exchanges.push(exchange);
+            walls.push(wall);
         }
         let clock = Clock::new(&hello.boot_id, &exchanges);
+        Ok((hello, clock, settle(false, &walls)))
+    }
+
+    /// From hello until the first probe has begun.
+    pub(super) async fn start(&mut self, start: Start) -> Result<Begun, String> {
+        let (hello, clock, _) = self.clocks().await?;
         self.send(&ToAgent::Start(Box::new(start))).await?;
         match self.receive().await? {
             FromAgent::Bye { error } => {
@@ -109,10 +117,14 @@ impl Link {
         }
     }
 
-    async fn exchange(&mut self) -> Result<Offset, String> {
+    async fn exchange(&mut self) -> Result<(Offset, Offset), String> {
+        let before = Moment(wall_ns());
         self.ping().await?;
         match self.receive().await? {
-            FromAgent::Pong { ping, agent } => Ok(Offset::of_exchange(ping, agent, Moment::now())),
+            FromAgent::Pong { ping, agent, wall_ns: there } => {
+                let wall = Offset::of_exchange(before, Moment(there), Moment(wall_ns()));
+                Ok((Offset::of_exchange(ping, agent, Moment::now()), wall))
+            }
             FromAgent::Bye { error } => {
                 Err(error.unwrap_or_else(|| "it exited immediately".into()))
             }

@@ -39,7 +39,7 @@ use crate::probe::ProbeSpec;
 use crate::timeline::{Moment, ProbeHeader, ProbeSpan, Record};
 
 pub(crate) use binary::check_binary;
-pub(crate) use deploy::{GRACE, Placement, deploy, sweep};
+pub(crate) use deploy::{GRACE, NodeClocks, Placement, deploy, measure_clocks, sweep};
 
 /// An agent that was asked to stop has this long to hand over what it found.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);

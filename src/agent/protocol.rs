@@ -22,7 +22,7 @@ use crate::probe::ProbeSpec;
 use crate::timeline::{Moment, ProbeHeader, ProbeSpan, Record};
 
 /// The protocol's version: runner and agent must have the same.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 /// No frame is longer.
 const MAX_FRAME: usize = 16 << 20;
 const JSON: u8 = b'J';
@@ -107,6 +107,8 @@ pub enum FromAgent {
     Pong {
         ping: Moment,
         agent: Moment,
+        /// Its wall clock, in nanoseconds since 1970.
+        wall_ns: u64,
     },
     /// A probe has begun; its start is on the agent's clock.
     Span(ProbeSpan),
@@ -296,7 +298,7 @@ mod tests {
     fn messages() -> Vec<FromAgent> {
         vec![
             FromAgent::Hello(Hello::here("", 0)),
-            FromAgent::Pong { ping: Moment(1), agent: Moment(u64::MAX) },
+            FromAgent::Pong { ping: Moment(1), agent: Moment(u64::MAX), wall_ns: 1 },
             FromAgent::Attempts { probe: "web".into(), records: vec![0, 1, 255] },
             FromAgent::ObservedUntil(Moment(7)),
             FromAgent::Record(Record { at: Moment(9), since: Some(Moment(8)), event: gone() }),

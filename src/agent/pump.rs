@@ -207,7 +207,7 @@ impl Pump {
                 AgentMessage::ObservedUntil(self.clock.offset().to_runner(at))
             }
             FromAgent::Note { warning, text } => AgentMessage::Note { warning, text },
-            FromAgent::Pong { ping, agent } => {
+            FromAgent::Pong { ping, agent, .. } => {
                 self.clock.exchanged(Offset::of_exchange(ping, agent, Moment::now()));
                 self.note_break();
                 if self.burst > 0 {

@@ -210,6 +210,16 @@ fn placement(probes: Vec<ProbeSpec>) -> Placement {
     }
 }
 
+#[tokio::test]
+async fn a_nodes_clocks_are_measured_and_the_agent_ends() {
+    let pair = pair(Manner::Serve);
+    let access: Arc<dyn NodeAccess> = pair.clone();
+    let clocks = measure_clocks(&access, &node_handle(), "r-1", &program()).await.unwrap();
+    assert_eq!(clocks.moments_within, Duration::ZERO, "one boot is one clock");
+    let off = clocks.wall.ahead_ns.unsigned_abs();
+    assert!(off <= u128::from(clocks.wall.uncertainty_ns), "{clocks:?}");
+}
+
 /// Everything until the end.
 async fn drain(mut inbox: UnboundedReceiver<AgentMessage>) -> Vec<AgentMessage> {
     let mut all = Vec::new();

@@ -321,6 +321,9 @@ pub(super) struct PreflightArgs {
     pub cluster: Option<ClusterChoice>,
     #[command(flatten)]
     pub nodes: NodeFlags,
+    /// Also enter the nodes as a run does, and measure their clocks: start the helper pods and the prober, and remove them again
+    #[arg(long)]
+    pub enter_nodes: bool,
     /// Output format
     #[arg(short, long, value_enum, default_value_t = LintForm::Text, value_name = "FORMAT")]
     pub output: LintForm,
@@ -335,8 +338,29 @@ pub(super) struct Rbac {
     #[command(flatten)]
     pub experiments: Experiments,
     /// Also print bindings of the roles to this ServiceAccount: NAMESPACE/NAME
-    #[arg(long, value_name = "ACCOUNT", value_parser = typed_service)]
-    pub service_account: Option<ObjectRef>,
+    #[arg(long, value_name = "ACCOUNT", value_parser = typed_account)]
+    pub service_account: Option<Account>,
+    /// Context of a cluster that knows the custom resources of the experiments [default: the experiment's, else the current one]
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Path to the kubeconfig file
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// A ServiceAccount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Account {
+    pub namespace: String,
+    pub name: String,
+}
+
+/// Bindings in a namespace that nobody has named would be for another account.
+fn typed_account(text: &str) -> Result<Account, String> {
+    let found =
+        typed_service(text).ok().and_then(|account| Some((account.namespace?, account.name)));
+    let (namespace, name) = found.ok_or("expected NAMESPACE/NAME, such as `ci/outage`")?;
+    Ok(Account { namespace, name })
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ use crate::engine::environment::handle::{ClusterHandle, Environment, Nodes, Prep
 use crate::engine::environment::provision::{self, ClusterSpec};
 use crate::engine::environment::{restore, retune};
 use crate::engine::error::RunError;
+use crate::engine::preflight::Preflight;
 use crate::engine::shared_workload;
 use crate::experiment::{Cluster, Parsed};
 use crate::kind_config::{KindConfig, Kubernetes};
@@ -113,6 +114,16 @@ impl<'a> Command<'a> {
         )))
     }
 
+    /// A look at a cluster and at this machine before a run.
+    pub(super) fn preflight<'p>(
+        &'p self,
+        handle: &'p ClusterHandle,
+        parsed: Option<&'p Parsed>,
+    ) -> Preflight<'p> {
+        let (runs_dir, granted) = (self.env.runs_dir.as_path(), &self.environment.granted);
+        Preflight { handle, parsed, runs_dir, granted }
+    }
+
     async fn prepare(&self, wanted: &ClusterSpec) -> Result<ClusterHandle, Failure> {
         let mut progress = Progress::new(self.env.stderr);
         let prepared = provision::prepare(wanted, &self.environment, self.abort, &mut |news| {
@@ -121,6 +132,7 @@ impl<'a> Command<'a> {
         .await;
         let handle = self.shown(progress, prepared)?;
         complain!("   {}", on(&handle));
+        self.execution.warn_of_margin(&handle);
         Ok(handle)
     }
 

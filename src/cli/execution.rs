@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::args::{ClusterChoice, Execution};
+use super::args::{ClusterChoice, Execution, UNDO_TIMER_MARGIN};
 use super::env::Env;
 use super::load::Place;
 use crate::docker::Endpoint;
 use crate::engine::abort::Abort;
-use crate::engine::environment::handle::Environment;
+use crate::engine::environment::handle::{ClusterHandle, Environment};
 use crate::engine::error::RunError;
 use crate::experiment::{Cluster, Experiment, MonitorSettings, Parsed, typed_image};
 use crate::kind_config::{DEFAULT_KUBERNETES, Kubernetes, version_of_image};
@@ -90,6 +90,7 @@ impl Execution {
             connected: None,
             only_look,
             undo_timer_margin: self.undo_timer_margin,
+            granted: Default::default(),
         })
     }
 
@@ -110,6 +111,17 @@ impl Execution {
             );
         }
         self.warn_of_guess(env);
+    }
+
+    /// Warns of a grace period that this cluster's undo timers do not have.
+    pub(super) fn warn_of_margin(&self, handle: &ClusterHandle) {
+        let margin = self.undo_timer_margin;
+        if margin != UNDO_TIMER_MARGIN && handle.undo_timer_margin(margin) != margin {
+            complain!(
+                "warning: --undo-timer-margin has no effect through the Kubernetes API: a timer in \
+                 the node undoes each fault on time"
+            );
+        }
     }
 
     /// Flags about machines, which a model has none of.

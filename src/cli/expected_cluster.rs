@@ -57,6 +57,7 @@ pub(super) fn nodes(parsed: &Parsed) -> Option<Vec<Node>> {
         ready: true,
         address: None,
         provider_id: None,
+        platform: Default::default(),
         api_only: false,
         protected: false,
     };

@@ -101,10 +101,17 @@ const FAULTS: &[ChosenFault] = &[
     fault("worker-kill", FaultKind::NodeKill, Hits::Node, "a worker loses power"),
     fault("worker-reboot", FaultKind::NodeReboot, Hits::Node, "a worker is rebooted"),
     fault("worker-pause", FaultKind::NodePause, Hits::Node, "a worker freezes"),
+    fault("worker-freeze", FaultKind::NodeFreeze, Hits::Node, "all processes of a worker freeze"),
     fault("worker-disconnect", FaultKind::NodeDisconnect, Hits::Node, "a worker loses its network"),
     fault("worker-drain", FaultKind::NodeDrain, Hits::Drain, "a worker is drained"),
     fault("kubelet-stop", FaultKind::KubeletStop, Hits::Node, "a worker's kubelet stops"),
     fault("kubelet-pause", FaultKind::KubeletPause, Hits::Node, "a worker's kubelet freezes"),
+    fault(
+        "kubelet-throttle",
+        FaultKind::KubeletThrottle,
+        Hits::Node,
+        "a worker's kubelet has 1% of one CPU",
+    ),
     fault(
         "worker-partition",
         FaultKind::Partition,
@@ -401,7 +408,9 @@ impl Request<'_> {
             .collect();
         let (target, radius) = match hits {
             Hits::Node => {
-                (format!("{{target: {{role: worker, mostEndpointsOf: {full}}}}}"), String::new())
+                let more = if kind == FaultKind::KubeletThrottle { ", cpu: 1%" } else { "" };
+                let target = format!("{{role: worker, mostEndpointsOf: {full}}}");
+                (format!("{{target: {target}{more}}}"), String::new())
             }
             Hits::Drain => (
                 format!("{{target: {{role: worker, mostEndpointsOf: {full}}}}}"),
@@ -530,6 +539,8 @@ mod tests {
             tainted: false,
             kubelet: String::new(),
             provider_id: None,
+            system: String::new(),
+            processor: String::new(),
             protected: false,
         };
         let planes = (1..=planes).map(|n| node(format!("cp{n}"), NodeRole::ControlPlane));

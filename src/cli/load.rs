@@ -10,7 +10,7 @@ use super::generator::ChosenFault;
 use super::{diagnostics, expected_cluster, failure::Failure};
 use crate::experiment::{self, Cluster, Diagnostic, Diagnostics, Parsed, Source, Study};
 pub(super) use crate::experiment::{Place, Setting};
-use crate::kind_config::{self, KindConfig, KindNode, Kubernetes};
+use crate::kind_config::{self, KindConfig, Kubernetes};
 use crate::lint;
 use crate::model::About;
 use crate::plan::{self, Known, Nodes, Request};
@@ -252,7 +252,7 @@ fn warnings(experiments: &[Parsed]) -> Vec<Diagnostic> {
     all.into_iter().map(with_count).collect()
 }
 
-fn show(problems: &[Diagnostic], env: &Env) {
+pub(super) fn show(problems: &[Diagnostic], env: &Env) {
     if !problems.is_empty() {
         complain!(
             "{}",
@@ -303,28 +303,35 @@ fn harmful_settings(parsed: &Parsed) -> Vec<Diagnostic> {
 const LABELS_OF_KUBERNETES: &[&str] =
     &["kubernetes.io/arch", "beta.kubernetes.io/", "node.kubernetes.io/"];
 
-/// Warnings of labels by which no node of the kind config is chosen: someone must add them first.
+/// Warnings of labels by which no node of the kind config is chosen, or which none has for a command:
+/// someone must add them first.
 fn unlabelled(parsed: &Parsed) -> Vec<Diagnostic> {
     let Some(config) = &parsed.kind_config else { return Vec::new() };
-    let steps = parsed.experiment.steps();
-    let missing = steps.iter().filter_map(|step| {
-        let (fault, _) = step.fault()?;
-        let labels = &fault.target()?.labels;
-        let is_known = |(name, _): (&String, &String)| {
-            !LABELS_OF_KUBERNETES.iter().any(|own| name.starts_with(own))
-        };
-        let have = |node: &KindNode| include_labels(&node.labels, labels);
-        if !labels.iter().all(is_known) || config.nodes.iter().any(have) {
-            return None;
-        }
-        let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        let message = format!("no node of {} has the label {}", config.path(), labels.join(", "));
-        let place = format!("{}.fault.{}.target.labels", step.place, fault.kind());
-        Some(parsed.warning(&place, message).hint(
+    let warning = |place: &str, labels: &str| {
+        let message = format!("no node of {} has the label {labels}", config.path());
+        parsed.warning(place, message).hint(
             "set it in the node's `labels` in the kind config; a run that finds no node is refused",
-        ))
-    });
-    missing.collect()
+        )
+    };
+    let is_known = |name: &str| !LABELS_OF_KUBERNETES.iter().any(|own| name.starts_with(own));
+    let mut found = Vec::new();
+    for step in parsed.experiment.steps() {
+        let Some((fault, _)) = step.fault() else { continue };
+        let place = format!("{}.fault.{}", step.place, fault.kind());
+        let labels = fault.target().map(|target| &target.labels);
+        if let Some(labels) = labels.filter(|all| all.keys().all(|name| is_known(name)))
+            && !config.nodes.iter().any(|node| include_labels(&node.labels, labels))
+        {
+            let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            found.push(warning(&format!("{place}.target.labels"), &labels.join(", ")));
+        }
+        for (field, label) in fault.labels_in_commands() {
+            if is_known(&label) && !config.nodes.iter().any(|it| it.labels.contains_key(&label)) {
+                found.push(warning(&format!("{place}.{field}"), &label));
+            }
+        }
+    }
+    found
 }
 
 /// What a run would refuse, at its places.

@@ -1,5 +1,7 @@
 //! `preflight`: whether an experiment could run, and what stands in its way. Changes nothing.
 
+use std::cmp::Reverse;
+
 use serde::Serialize;
 
 use super::args::{Execution, LintForm, PreflightArgs, UNDO_TIMER_MARGIN};
@@ -10,10 +12,11 @@ use super::failure::Failure;
 use super::outputs::Outputs;
 use super::{block_on, exit, load, print};
 use crate::cluster::kubeconfig_paths;
+use crate::engine::abort::Abort;
 use crate::engine::environment::handle::Found;
 use crate::engine::environment::provision::{self, ClusterSpec};
 use crate::engine::error::RunError;
-use crate::engine::preflight::{Preflight, PreflightResult, of_error, role_of_missing};
+use crate::engine::preflight::{PreflightResult, of_error, programs, role_of_missing};
 use crate::experiment::Parsed;
 use crate::preflight::{Check, Finding, Level};
 use crate::report::{json, view};
@@ -53,12 +56,13 @@ pub(super) fn preflight(args: &PreflightArgs, env: &Env) -> Result<u8, Failure> 
         false => load::experiments(&args.experiments, execution.place(env), env)?,
     };
     experiments.iter_mut().for_each(|parsed| execution.widen(&mut parsed.experiment));
-    let environment = execution.environment(env, true)?;
+    let environment = execution.environment(env, !args.enter_nodes)?;
     let outputs = &Outputs::new(&[])?;
     let documents = block_on(async {
         let abort = &listen()?;
         let command = Command::new(execution, env, outputs, abort, environment);
-        Ok::<_, Failure>(all(&command, &experiments).await)
+        let enters = args.enter_nodes.then_some(abort);
+        Ok::<_, Failure>(all(&command, &experiments, enters).await)
     })?;
     match args.output {
         LintForm::Text => {
@@ -71,24 +75,29 @@ pub(super) fn preflight(args: &PreflightArgs, env: &Env) -> Result<u8, Failure> 
     Ok(if refused { exit::REFUSED } else { exit::PASS })
 }
 
-async fn all(command: &Command<'_>, experiments: &[Parsed]) -> Vec<Document> {
+async fn all(
+    command: &Command<'_>,
+    experiments: &[Parsed],
+    enters: Option<&Abort>,
+) -> Vec<Document> {
     if experiments.is_empty() {
-        return vec![one(command, None).await];
+        return vec![one(command, None, enters).await];
     }
     let mut documents = Vec::new();
     for parsed in experiments {
-        documents.push(one(command, Some(parsed)).await);
+        documents.push(one(command, Some(parsed), enters).await);
     }
     documents
 }
 
-async fn one(command: &Command<'_>, parsed: Option<&Parsed>) -> Document {
-    let found = look(command, parsed).await;
+async fn one(command: &Command<'_>, parsed: Option<&Parsed>, enters: Option<&Abort>) -> Document {
+    let found = look(command, parsed, enters).await;
     let (cluster, result) = found.unwrap_or_else(|error| {
         let findings = vec![of_error(Check::Cluster, &error)];
         (None, PreflightResult { findings, missing: Vec::new() })
     });
-    let PreflightResult { findings, missing } = result;
+    let PreflightResult { mut findings, missing } = result;
+    findings.sort_by_key(order);
     Document {
         format: FORMAT,
         experiment: parsed.map(|parsed| parsed.experiment.name.clone()),
@@ -99,9 +108,15 @@ async fn one(command: &Command<'_>, parsed: Option<&Parsed>) -> Document {
     }
 }
 
+/// The cluster first, then the worst.
+fn order(finding: &Finding) -> impl Ord + use<> {
+    (finding.check != Check::Cluster, Reverse(finding.level))
+}
+
 async fn look(
     command: &Command<'_>,
     parsed: Option<&Parsed>,
+    enters: Option<&Abort>,
 ) -> Result<(Option<String>, PreflightResult), RunError> {
     let wanted = match parsed {
         Some(parsed) => command.wanted(parsed)?,
@@ -111,15 +126,18 @@ async fn look(
         Found::ClusterHandle(handle) => handle,
         Found::Absent(name) => {
             let text = format!("kind cluster {name} does not exist yet: a run creates it");
-            let findings = vec![Finding::ok(Check::Cluster, text)];
+            let mut findings = vec![Finding::ok(Check::Cluster, text)];
+            if let Some(parsed) = parsed {
+                findings.extend(programs(&parsed.experiment).await);
+            }
             return Ok((None, PreflightResult { findings, missing: Vec::new() }));
         }
     };
-    let preflight = Preflight { handle: &handle, parsed, runs_dir: &command.env.runs_dir };
-    let mut result = preflight.all().await;
-    if let Some(Err(error)) = parsed.map(|parsed| command.refuse_unnamed(parsed, &handle)) {
-        result.findings.push(of_error(Check::Cluster, &error));
-    }
+    // Who may not inject a fault there has not been asked for privileged pods either.
+    let named = parsed.map_or(Ok(()), |parsed| command.refuse_unnamed(parsed, &handle));
+    let enters = enters.filter(|_| named.is_ok());
+    let mut result = command.preflight(&handle, parsed).all(enters).await;
+    result.findings.extend(named.err().map(|error| of_error(Check::Cluster, &error)));
     Ok((Some(view::cluster(&handle.facts)), result))
 }
 
@@ -165,6 +183,20 @@ impl Document {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_cluster_comes_first_and_then_the_worst() {
+        let mut all = [
+            Finding::ok(Check::Disk, ""),
+            Finding::note(Check::Helpers, ""),
+            Finding::error(Check::Rights, ""),
+            Finding::ok(Check::Cluster, ""),
+            Finding::warning(Check::Version, ""),
+        ];
+        all.sort_by_key(order);
+        let order = [Check::Cluster, Check::Rights, Check::Version, Check::Helpers, Check::Disk];
+        assert_eq!(all.map(|finding| finding.check), order);
+    }
 
     #[test]
     fn findings_are_listed_with_their_hints_and_the_missing_role() {

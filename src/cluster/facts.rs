@@ -33,7 +33,18 @@ impl Cluster {
         engine: Option<String>,
         containers: &[NodeContainer],
     ) -> Result<(ClusterFacts, Vec<String>), ClusterError> {
-        let nodes = self.nodes().await?;
+        Ok(self.facts_of(self.nodes().await?, kind, name, engine, containers).await)
+    }
+
+    /// The same with these nodes.
+    pub(crate) async fn facts_of(
+        &self,
+        nodes: Vec<Node>,
+        kind: ClusterKind,
+        name: &str,
+        engine: Option<String>,
+        containers: &[NodeContainer],
+    ) -> (ClusterFacts, Vec<String>) {
         let mut warnings = Vec::new();
         let (servers, managers): (Vec<Pod>, Vec<Pod>) =
             self.control_plane(&mut warnings).await.into_iter().partition(is_api_server);
@@ -50,7 +61,7 @@ impl Cluster {
             tolerations,
             context: None,
         };
-        Ok((facts, warnings))
+        (facts, warnings)
     }
 
     /// The settings of failure detection as the running components have them. Where the kubelets'

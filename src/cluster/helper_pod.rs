@@ -193,22 +193,35 @@ fn has_ended(pod: Option<&Pod>) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PodHost {
     pub name: String,
-    /// The names of the images that it has, the first fifty.
+    /// The names of the images that its kubelet lists.
     pub images: Vec<String>,
+    /// Whether it may have others.
+    pub has_more: bool,
     /// Why its kubelet would not start a pod: `DiskPressure`.
     pub pressure: Option<String>,
 }
 
+/// A kubelet lists its largest images, by default so many (`nodeStatusMaxImages`).
+const LISTED_IMAGES: usize = 50;
+
 impl PodHost {
+    /// Whether it has an image; `None`: its kubelet does not list all.
+    pub(crate) fn has(&self, image: &str) -> Option<bool> {
+        let is_listed = self.images.iter().any(|name| name == image);
+        (is_listed || !self.has_more).then_some(is_listed)
+    }
+
     fn of(node: objects::NodeImages) -> Self {
         let name = node.name_any();
         let status = node.status.unwrap_or_default();
-        let images = status.images.into_iter().flatten().flat_map(|it| it.names).flatten();
+        let listed = status.images.unwrap_or_default();
+        let has_more = listed.len() >= LISTED_IMAGES;
+        let images = listed.into_iter().filter_map(|it| it.names).flatten().collect();
         let presses = |it: &objects::Condition| {
             ["DiskPressure", "PIDPressure"].contains(&it.type_.as_str()) && it.status == "True"
         };
         let pressure = status.conditions.into_iter().flatten().find(presses);
-        Self { name, images: images.collect(), pressure: pressure.map(|it| it.type_) }
+        Self { name, images, has_more, pressure: pressure.map(|it| it.type_) }
     }
 }
 
@@ -326,6 +339,16 @@ mod tests {
         let host = PodHost::of(serde_json::from_value(node).unwrap());
         assert_eq!(host.images, ["docker.io/library/busybox:1.37"]);
         assert_eq!(host.pressure.as_deref(), Some("DiskPressure"));
+        assert_eq!(host.has("docker.io/library/busybox:1.37"), Some(true));
+        assert_eq!(host.has("debian"), Some(false));
+    }
+
+    #[test]
+    fn an_image_that_a_kubelet_does_not_list_may_be_there() {
+        let images: Vec<_> = (0..50).map(|n| json!({"names": [format!("large:{n}")]})).collect();
+        let node = json!({"metadata": {"name": "w"}, "status": {"images": images}});
+        let host = PodHost::of(serde_json::from_value(node).unwrap());
+        assert_eq!((host.has("large:7"), host.has("busybox")), (Some(true), None));
     }
 
     #[test]

@@ -67,6 +67,8 @@ mod tests {
             tainted: false,
             kubelet: String::new(),
             provider_id: None,
+            system: String::new(),
+            processor: String::new(),
             protected: false,
         }
     }

@@ -25,6 +25,10 @@ pub(crate) struct Node {
     pub kubelet: String,
     /// `spec.providerID`: what its cloud calls it.
     pub provider_id: Option<String>,
+    /// Its operating system, as its kubelet says: `linux`. Empty where that is not known.
+    pub system: String,
+    /// The same of its processor: `amd64`.
+    pub processor: String,
     /// Whether its owner says that no fault may hit it: by the annotation `outage.dev/protected`.
     pub protected: bool,
 }
@@ -37,6 +41,7 @@ pub(super) fn read_node(node: objects::Node) -> Node {
     let status = node.status.unwrap_or_default();
     let control_plane = CONTROL_PLANE_LABELS.iter().any(|label| labels.contains_key(*label));
     let addresses = status.addresses.unwrap_or_default();
+    let info = status.node_info.unwrap_or_default();
     let spec = node.spec.unwrap_or_default();
     let keeps_off = |taint: &objects::Taint| {
         CONTROL_PLANE_LABELS.contains(&taint.key.as_str()) && taint.effect == "NoSchedule"
@@ -55,8 +60,10 @@ pub(super) fn read_node(node: objects::Node) -> Node {
         unschedulable: spec.unschedulable.unwrap_or(false),
         tainted: spec.taints.iter().flatten().any(keeps_off),
         protected,
-        kubelet: status.node_info.map(|info| info.kubelet_version).unwrap_or_default(),
+        kubelet: info.kubelet_version,
         provider_id: spec.provider_id,
+        system: info.operating_system.unwrap_or_default(),
+        processor: info.architecture.unwrap_or_default(),
     }
 }
 
@@ -99,5 +106,29 @@ mod tests {
             (NodeRole::ControlPlane, Ready::False, true)
         );
         assert_eq!(node.addresses, ["172.18.0.2"]);
+        assert_eq!((node.system.as_str(), node.processor.as_str()), ("", ""));
+    }
+
+    /// As EKS and GKE show a Graviton node and one with Windows.
+    #[test]
+    fn what_a_node_runs_is_what_its_kubelet_says() {
+        let platform = |info: serde_json::Value| {
+            let status = json!({"nodeInfo": info});
+            let node = json!({"metadata": {"name": "a"}, "spec": {}, "status": status});
+            let node = read_node(serde_json::from_value(node).unwrap());
+            (node.kubelet, node.system, node.processor)
+        };
+        let graviton = platform(json!({
+            "architecture": "arm64", "bootID": "b", "containerRuntimeVersion": "containerd://1.7.27",
+            "kernelVersion": "6.1.134-152.225.amzn2023.aarch64", "kubeProxyVersion": "v1.32.3-eks-473151a",
+            "kubeletVersion": "v1.32.3-eks-473151a", "machineID": "m", "operatingSystem": "linux",
+            "osImage": "Amazon Linux 2023.7.20250414", "systemUUID": "s",
+        }));
+        assert_eq!(graviton, ("v1.32.3-eks-473151a".into(), "linux".into(), "arm64".into()));
+        let windows = platform(json!({
+            "architecture": "amd64", "kernelVersion": "10.0.20348.3328", "kubeletVersion": "v1.32.2-gke.1297002",
+            "operatingSystem": "windows", "osImage": "Windows Server 2022 Datacenter",
+        }));
+        assert_eq!((windows.1.as_str(), windows.2.as_str()), ("windows", "amd64"));
     }
 }

@@ -124,6 +124,8 @@ pub(crate) struct NodeAddress {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NodeInfo {
     pub kubelet_version: String,
+    pub operating_system: Option<String>,
+    pub architecture: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -56,7 +56,7 @@ pub(super) fn parsed(experiment: &str) -> Parsed {
     parsed.unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-fn environment(root: &Path) -> Environment<'_> {
+pub(in crate::engine) fn environment(root: &Path) -> Environment<'_> {
     Environment {
         engine: Err(RunError::refused("no engine")),
         path: std::ffi::OsStr::new(""),
@@ -69,6 +69,7 @@ fn environment(root: &Path) -> Environment<'_> {
         connected: None,
         only_look: false,
         undo_timer_margin: Default::default(),
+        granted: Default::default(),
     }
 }
 

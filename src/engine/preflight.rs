@@ -1,15 +1,21 @@
 //! What is looked at before an experiment runs: asks the cluster, and `preflight/` judges.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 
-use crate::cluster::AccessRequest;
+use tokio::time::Instant;
+
+use crate::cluster::{AccessRequest, Cluster, ClusterError};
 use crate::engine::environment::handle::{ClusterHandle, Nodes};
 use crate::engine::error::RunError;
-use crate::experiment::Parsed;
+use crate::experiment::{Experiment, Parsed};
+use crate::fault;
 use crate::plan::RunLength;
-use crate::preflight::rights::{self, Operation, WayIn};
+use crate::preflight::rights::{self, ObjectKind, Operation, ResourceNames, WayIn};
 use crate::preflight::{Check, Finding, Level, Right, judge, role};
 use crate::timeline::few;
 
@@ -23,6 +29,29 @@ pub(crate) struct Preflight<'a> {
     pub parsed: Option<&'a Parsed>,
     /// Where runs are recorded.
     pub runs_dir: &'a Path,
+    pub granted: &'a Granted,
+}
+
+/// After so long the user's rights are asked for again.
+const GRANTED: Duration = Duration::from_secs(15 * 60);
+
+/// The rights that a command has found its users to have, and when: they are not asked for again
+/// before each of many runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Granted(Arc<Mutex<BTreeMap<Grant, Instant>>>);
+
+/// A server, the context that says who the user is there, and what the user may do.
+type Grant = (String, String, Operation);
+
+impl Granted {
+    fn has(&self, grant: &Grant) -> bool {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(grant).is_some_and(|at| at.elapsed() < GRANTED)
+    }
+
+    fn add(&self, grant: Grant) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(grant, Instant::now());
+    }
 }
 
 /// What was found, and the rights that the user lacks.
@@ -43,35 +72,21 @@ impl Preflight<'_> {
         }
         found.findings.extend(self.claims());
         found.findings.push(self.leftovers().await);
-        let findings = found.findings;
-        if findings.iter().all(|finding| finding.level != Level::Error) {
-            return Ok(findings);
+        if let Some(parsed) = self.parsed {
+            found.findings.extend(programs(&parsed.experiment).await);
         }
-        let errors = findings.iter().filter(|finding| finding.level == Level::Error);
-        let refused = RunError::refused("the preflight found errors")
-            .caused_by_all(errors.clone().map(|finding| finding.message.clone()));
-        Err(refused.maybe_hint(errors.filter_map(|finding| finding.hint.clone()).next()))
+        found.findings.extend(self.platforms().await);
+        without_errors(found.findings)
     }
 
     /// Whether the user may do all that the experiment needs.
     pub(super) async fn rights(&self) -> PreflightResult {
-        let needed = self.parsed.map_or_else(rights::of_any, |parsed| {
-            let way = match self.handle.nodes {
-                Nodes::Api(_) => WayIn::HelperPods,
-                _ => WayIn::Engine,
-            };
-            rights::of([(&parsed.experiment, &parsed.workload)], way)
-        });
+        let needed = match self.needed().await {
+            Ok(needed) => needed,
+            Err(error) => return unchecked(&error),
+        };
         let may = needed.into_iter().map(async |right| {
-            let Operation { namespace, group, resource, name, verb } = &right.of;
-            let request = AccessRequest {
-                verb,
-                group,
-                resource,
-                namespace: namespace.as_deref(),
-                name: name.as_deref(),
-            };
-            let may = self.handle.cluster.may(request).await;
+            let may = self.may(&right.of).await;
             (right, may)
         });
         let answers: Vec<_> = stream::iter(may).buffered(AT_ONCE).collect().await;
@@ -81,14 +96,37 @@ impl Preflight<'_> {
             match may {
                 Ok(true) => {}
                 Ok(false) => missing.push(right),
-                Err(error) => {
-                    let text = format!("cannot be checked: {error}");
-                    let findings = vec![Finding::warning(Check::Rights, text)];
-                    return PreflightResult { findings, missing: Vec::new() };
-                }
+                Err(error) => return unchecked(&error),
             }
         }
         PreflightResult { findings: of_missing(&missing, count), missing }
+    }
+
+    async fn needed(&self) -> Result<Vec<Right>, ClusterError> {
+        let Some(parsed) = self.parsed else { return Ok(rights::of_any()) };
+        let way = match self.handle.nodes {
+            Nodes::Api(_) => WayIn::HelperPods,
+            _ => WayIn::Engine,
+        };
+        let with_workload = [(&parsed.experiment, &parsed.workload)];
+        let custom = rights::custom_kinds(with_workload);
+        let names = resource_names(&self.handle.cluster, &custom).await?;
+        Ok(rights::of(with_workload, way, &names))
+    }
+
+    async fn may(&self, operation: &Operation) -> Result<bool, ClusterError> {
+        let cluster = &self.handle.cluster;
+        let grant = (cluster.server().to_owned(), cluster.context().to_owned(), operation.clone());
+        if self.granted.has(&grant) {
+            return Ok(true);
+        }
+        let Operation { namespace, group, resource, name, verb } = operation;
+        let (namespace, name) = (namespace.as_deref(), name.as_deref());
+        let may = cluster.may(AccessRequest { verb, group, resource, namespace, name }).await?;
+        if may {
+            self.granted.add(grant);
+        }
+        Ok(may)
     }
 
     pub(super) fn claims(&self) -> Option<Finding> {
@@ -127,6 +165,52 @@ impl Preflight<'_> {
     }
 }
 
+/// What a server calls the resources of custom kinds, as far as it has them.
+pub(crate) async fn resource_names(
+    cluster: &Cluster,
+    kinds: &BTreeSet<ObjectKind>,
+) -> Result<ResourceNames, ClusterError> {
+    let mut names = BTreeMap::new();
+    for (version, kind) in kinds {
+        if let Some(served) = cluster.served_kind(version, kind).await? {
+            names.insert((version.clone(), kind.clone()), served.plural);
+        }
+    }
+    Ok(ResourceNames(names))
+}
+
+fn unchecked(error: &ClusterError) -> PreflightResult {
+    let text = format!("cannot be checked: {error}");
+    PreflightResult { findings: vec![Finding::warning(Check::Rights, text)], missing: Vec::new() }
+}
+
+/// Whether this machine has the programs of `command` faults. Nothing where there is no such fault.
+pub(crate) async fn programs(experiment: &Experiment) -> Vec<Finding> {
+    if !experiment.fault_kinds().iter().any(|kind| kind.traits().by_command) {
+        return Vec::new();
+    }
+    let missing = fault::missing_programs(experiment).await;
+    if missing.is_empty() {
+        return vec![Finding::ok(Check::Programs, "the programs of all commands are on PATH")];
+    }
+    let error = |it: fault::MissingProgram| {
+        let text = format!("{} is not on PATH ({})", it.program, it.place);
+        Finding::error(Check::Programs, text).hint(it.hint())
+    };
+    missing.into_iter().map(error).collect()
+}
+
+/// Refuses where there are errors.
+pub(crate) fn without_errors(findings: Vec<Finding>) -> Result<Vec<Finding>, RunError> {
+    if findings.iter().all(|finding| finding.level != Level::Error) {
+        return Ok(findings);
+    }
+    let errors = findings.iter().filter(|finding| finding.level == Level::Error);
+    let refused = RunError::refused("the preflight found errors")
+        .caused_by_all(errors.clone().map(|finding| finding.message.clone()));
+    Err(refused.maybe_hint(errors.filter_map(|finding| finding.hint.clone()).next()))
+}
+
 /// What a cluster that cannot be used says of itself.
 pub(crate) fn of_error(check: Check, error: &RunError) -> Finding {
     let message = [std::slice::from_ref(&error.message), &error.causes[..]].concat().join(": ");
@@ -158,4 +242,30 @@ fn of_missing(missing: &[Right], count: usize) -> Vec<Finding> {
 /// The rights that are missing, as a role to apply; `None`: none is.
 pub(crate) fn role_of_missing(missing: &[Right]) -> Option<String> {
     (!missing.is_empty()).then(|| role::yaml("outage-missing", missing, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::error::RunErrorKind;
+    use crate::engine::existing_tests::parsed;
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_refuses_the_run() {
+        let of = async |undo: &str| {
+            let text = format!(
+                "apiVersion: outage/v1alpha1\nkind: Experiment\nmetadata: {{name: a}}\nspec:\n  \
+                 probes: [{{name: web, tcp: {{address: 'a:80'}}, from: host}}]\n  method:\n  - fault: \
+                 {{command: {{target: {{name: w1}}, effect: nodeDown, inject: [sh], confirm: [sh], \
+                 undo: [{undo}], confirmUndone: [sh]}}}}\n    for: 1s\n"
+            );
+            without_errors(programs(&parsed(&text).experiment).await)
+        };
+        let found = of("sh").await.unwrap();
+        assert_eq!((found.len(), found[0].level), (1, Level::Ok));
+        let refused = of("no-such-program").await.unwrap_err();
+        assert_eq!(refused.kind, RunErrorKind::Refused);
+        let why = "no-such-program is not on PATH (spec.method[0].fault.command.undo)";
+        assert_eq!(refused.causes, [why]);
+    }
 }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use http::Method;
 
 use super::existing_tests::{parsed, run, with_applications};
-use crate::preflight::rights::{self, Operation, WayIn};
+use super::preflight::{Granted, Preflight};
+use crate::preflight::rights::{self, Operation, ResourceNames, WayIn};
 
 /// A workload, canaries, and one fault of each kind that the API or the model can have.
 const EXPERIMENT: &str = "apiVersion: outage/v1alpha1
@@ -90,6 +91,26 @@ fn operation(request: &http::request::Parts) -> Option<Operation> {
 }
 
 #[tokio::test]
+async fn rights_that_were_granted_are_not_asked_for_again() {
+    let root = tempfile::tempdir().unwrap();
+    let mut handle = with_applications(root.path()).await;
+    let asked: Arc<Mutex<usize>> = Arc::default();
+    let seen = asked.clone();
+    handle.cluster = handle.cluster.clone().recorded(move |request| {
+        let is_review = request.uri.path().ends_with("selfsubjectaccessreviews");
+        *seen.lock().unwrap() += usize::from(is_review);
+    });
+    let granted = Granted::default();
+    let preflight =
+        Preflight { handle: &handle, parsed: None, runs_dir: root.path(), granted: &granted };
+    preflight.of_run().await.unwrap();
+    let once = *asked.lock().unwrap();
+    assert!(once > 1, "{once}");
+    preflight.of_run().await.unwrap();
+    assert_eq!(*asked.lock().unwrap(), once);
+}
+
+#[tokio::test]
 async fn every_request_of_a_run_is_allowed_by_the_printed_role() {
     let root = tempfile::tempdir().unwrap();
     let mut handle = with_applications(root.path()).await;
@@ -101,7 +122,8 @@ async fn every_request_of_a_run_is_allowed_by_the_printed_role() {
     let ended = run(&handle, EXPERIMENT, root.path()).await;
     assert_eq!(ended.end.stop, None);
     let parsed = parsed(EXPERIMENT);
-    let rights = rights::of([(&parsed.experiment, &parsed.workload)], WayIn::Engine);
+    let with = [(&parsed.experiment, &parsed.workload)];
+    let rights = rights::of(with, WayIn::Engine, &ResourceNames::default());
     let made = requests.lock().unwrap();
     // Every authenticated user may review their own rights.
     let reviews = |it: &&Operation| it.group != "authorization.k8s.io";

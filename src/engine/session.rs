@@ -1,15 +1,15 @@
 //! One run on a prepared handle: its id, its folder, its backend.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::ready;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use crate::cluster::{self, Cluster, ClusterError, Workload};
+use crate::cluster::{Cluster, ClusterError, Workload};
 use crate::engine::abort::Abort;
 use crate::engine::backend::Backend;
 use crate::engine::backend::embedded::{self, EmbeddedBackend};
@@ -22,6 +22,7 @@ use crate::engine::environment::kept_workload::Kept;
 use crate::engine::error::RunError;
 use crate::engine::follower::Follower;
 use crate::engine::job::{Arm, Job, WorkloadOf};
+use crate::engine::node_tools::NodeTools;
 use crate::engine::plan::behind;
 use crate::engine::preflight::Preflight;
 use crate::engine::recorder::Recorder;
@@ -29,14 +30,11 @@ use crate::engine::run::{self, RunEnd};
 use crate::engine::seed;
 use crate::engine::shared_workload::{self, leaves_workload};
 use crate::engine::undo::ledger::{Access, Entry, Ledger, RunRef, UndoEntry, namespace_of};
-use crate::engine::undo::recover::{HitControlPlanes, Tools};
 use crate::engine::undo::watchdog;
 use crate::experiment::{ApiServer, Ask, Diagnostic, Experiment, Parsed};
-use crate::fault::NodeTarget;
-use crate::helper::{HelperPods, HelperSpec};
-use crate::plan::{Node, RunLength, each};
+use crate::plan::{Node, each};
 use crate::preflight::{Finding, Level};
-use crate::timeline::{Anchor, Event, Header, NodeRole, Retry, RunFolder, StoreError};
+use crate::timeline::{Anchor, Event, Header, Retry, RunFolder, StoreError};
 
 /// What all runs of an experiment share.
 pub(crate) struct Session<'a> {
@@ -165,24 +163,6 @@ async fn refuse_unreachable(experiment: &Experiment, cluster: &Cluster) -> Resul
     Ok(())
 }
 
-/// What stands for a container engine's address in the ledger of a cluster that is reached through
-/// its API alone.
-const API: &str = "api";
-
-/// How much longer than its run a helper pod may run.
-const HELPER_MARGIN: Duration = Duration::from_secs(900);
-
-/// What a real cluster's nodes are reached by.
-struct Ground<'a> {
-    tools: Tools,
-    machines: Vec<NodeTarget>,
-    /// This program for the nodes.
-    binary: Arc<[u8]>,
-    /// How a later process reaches the cluster.
-    access: &'a Access,
-    engine: &'a str,
-}
-
 /// One run of a session.
 struct Once<'a> {
     session: &'a Session<'a>,
@@ -211,7 +191,8 @@ impl Session<'_> {
         abort: &Abort,
     ) -> Result<Ended, RunError> {
         let parsed = &resolved(handle, self.parsed).await?;
-        let preflight = Preflight { handle, parsed: Some(parsed), runs_dir: self.runs_dir };
+        let (runs_dir, granted) = (self.runs_dir, &self.environment.granted);
+        let preflight = Preflight { handle, parsed: Some(parsed), runs_dir, granted };
         let findings = preflight.of_run().await?;
         let workload = workload(handle, parsed).await?;
         let Start { id, anchor, seed, repetition, retry, more_follow } = start;
@@ -243,16 +224,9 @@ impl Session<'_> {
 
 impl<'o> Once<'o> {
     async fn on_kind(self, nodes: &KindNodes, workload: Workload) -> Result<Ended, RunError> {
-        let (docker, kind) = (Some(nodes.docker.clone()), nodes.kind.clone());
-        let (cluster, hit) = (Some(self.handle.cluster.clone()), HitControlPlanes::default());
-        let ground = Ground {
-            tools: Tools { docker, helpers: None, kind, cluster, hit: hit.clone() },
-            machines: nodes_of(self.handle, nodes.machines()),
-            binary: nodes.binary.clone(),
-            access: &nodes.access,
-            engine: &nodes.engine,
-        };
-        let ended = self.on_real(ground, workload).await;
+        let reached = NodeTools::of_kind(self.handle, nodes);
+        let hit = reached.tools.hit.clone();
+        let ended = self.on_real(reached, workload).await;
         nodes.hit.add(&hit);
         ended
     }
@@ -262,53 +236,19 @@ impl<'o> Once<'o> {
         nodes: &ApiNodes,
         workload: Workload,
     ) -> Result<Ended, RunError> {
-        let (experiment, cluster) = (&self.session.parsed.experiment, self.handle.cluster.clone());
-        let image = nodes.image(experiment).to_owned();
-        let access = Access::Api {
-            kubeconfig: nodes.kubeconfig.clone(),
-            context: cluster.context().to_owned(),
-            identity: nodes.identity.clone(),
-            helper_image: image.clone(),
-        };
-        let helpers = experiment.works_in_nodes().then(|| {
-            HelperPods::new(HelperSpec {
-                cluster: cluster.clone(),
-                namespace: self.namespace.clone(),
-                run: self.id.clone(),
-                image,
-                lasts: RunLength::of(experiment).at_most + HELPER_MARGIN,
-            })
-        });
-        let machine = |node: cluster::Node| {
-            let addresses = node.addresses.iter().filter_map(|it| it.parse().ok()).collect();
-            NodeTarget {
-                node: node.name.clone(),
-                container_id: node.uid,
-                container_name: node.name,
-                role: node.role,
-                addresses: BTreeMap::from([(String::new(), addresses)]),
-                cluster: String::new(),
-            }
-        };
-        let machines = cluster.nodes().await.map_err(RunError::refused_by)?;
-        let ground = Ground {
-            tools: Tools::through_the_api(Some(cluster), helpers),
-            machines: machines.into_iter().map(machine).collect(),
-            binary: nodes.binary.clone(),
-            access: &access,
-            engine: API,
-        };
-        self.on_real(ground, workload).await
+        let (experiment, run) = (&self.session.parsed.experiment, (&*self.id, &*self.namespace));
+        let reached = NodeTools::through_the_api(self.handle, nodes, experiment, run).await?;
+        self.on_real(reached, workload).await
     }
 
-    async fn on_real(self, ground: Ground<'_>, workload: Workload) -> Result<Ended, RunError> {
-        let Ground { tools, machines, binary, access, engine } = ground;
+    async fn on_real(self, reached: NodeTools, workload: Workload) -> Result<Ended, RunError> {
+        let NodeTools { tools, machines, binary, access, engine } = reached;
         let experiment =
             &each::spelled_out(&self.session.parsed.experiment, &self.handle.facts.nodes);
         refuse_unreachable(experiment, &self.handle.cluster).await?;
         let id = self.id.clone();
         let backend = RealBackend {
-            scope: self.scope(experiment, &id, workload, access.clone()),
+            scope: self.scope(experiment, &id, workload, access),
             machines,
             binary,
             tools,
@@ -317,8 +257,8 @@ impl<'o> Once<'o> {
             observers: None,
             records: None,
         };
-        let arm = |after| arm(self.session.environment, self.handle, &id, engine, after);
-        self.carry_out(backend, experiment, engine, &arm).await
+        let arm = |after| arm(self.session.environment, self.handle, &id, &engine, after);
+        self.carry_out(backend, experiment, &engine, &arm).await
     }
 
     async fn on_embedded(
@@ -460,15 +400,4 @@ fn arm(
     let (program, arguments) =
         (environment.program.clone(), arguments.map(|(flag, value)| format!("{flag}={value}")));
     async move { watchdog::start(&program, &arguments).await }.boxed_local()
-}
-
-/// The containers that are the cluster's nodes: by label, and by an address that agrees with the
-/// Node's; and the load balancer that the label gives them. Nothing else is touched.
-fn nodes_of(handle: &ClusterHandle, mut machines: Vec<NodeTarget>) -> Vec<NodeTarget> {
-    let nodes = &handle.facts.nodes;
-    machines.retain(|machine| {
-        machine.role == NodeRole::ExternalLoadBalancer
-            || nodes.iter().any(|node| node.container.as_ref() == Some(&machine.container_id))
-    });
-    machines
 }

@@ -117,10 +117,17 @@ impl Experiment {
         self.fault_kinds().iter().any(|kind| kind.traits().impact != Impact::Objects)
     }
 
+    /// Whether there is a fault that is injected from inside its node, unless a container engine does
+    /// it.
+    pub fn enters_nodes(&self) -> bool {
+        let steps = self.steps();
+        steps.iter().any(|step| step.fault().is_some_and(|(fault, _)| fault.enters_node()))
+    }
+
     /// Whether something is done inside nodes: a fault, or a probe from there.
     pub fn works_in_nodes(&self) -> bool {
         let asks_inside = |probe: &Probe| probe.from != From::Host && probe.ask.canary().is_none();
-        self.faults_on_nodes() || self.probes.iter().any(asks_inside)
+        self.enters_nodes() || self.probes.iter().any(asks_inside)
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::decode::KIND;
 use super::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use super::schema::API_VERSION;
+use super::study::is_study;
 use super::tree::Node;
 use super::{builtin, suggest, yaml};
 use crate::timeline::bounded::{io_problem, read_text, read_text_from};
@@ -66,12 +67,20 @@ impl Source {
         if WAS_READ.swap(true, Ordering::Relaxed) {
             return Err(Diagnostic::error("standard input (`-`) was given twice").into());
         }
-        let text = read_text_from(io::stdin().lock())
-            .map_err(|why| Diagnostic::error(format!("cannot read standard input: {why}")))?;
-        if text.trim().is_empty() {
-            return Err(Diagnostic::error("standard input is empty").into());
+        Self::peek_stdin()
+    }
+
+    /// The same, which can still be loaded afterwards.
+    fn peek_stdin() -> Result<Self, Diagnostics> {
+        static TEXT: OnceLock<Result<String, String>> = OnceLock::new();
+        let read = || read_text_from(io::stdin().lock()).map_err(|why| why.to_string());
+        match TEXT.get_or_init(read) {
+            Err(why) => Err(Diagnostic::error(format!("cannot read standard input: {why}")).into()),
+            Ok(text) if text.trim().is_empty() => {
+                Err(Diagnostic::error("standard input is empty").into())
+            }
+            Ok(text) => Ok(Self::from_text(STDIN_NAME, text.as_str(), "")),
         }
-        Ok(Self::from_text(STDIN_NAME, text, ""))
     }
 
     fn from_file(path: &Path) -> Result<Self, Diagnostics> {
@@ -192,6 +201,16 @@ pub(crate) fn built_in_names() -> Vec<&'static str> {
 
 pub(crate) fn built_in_studies() -> Vec<&'static str> {
     builtin::names(builtin::STUDIES).collect()
+}
+
+/// A file, the name of what is built in, or standard input, where it is a study. It can still be
+/// loaded as an experiment.
+pub(crate) fn as_study(path_or_name: &str) -> Option<Source> {
+    let source = match path_or_name {
+        STDIN => Source::peek_stdin(),
+        _ => load_study(path_or_name),
+    };
+    source.ok().filter(is_study)
 }
 
 /// Loads a study: a path, the name of a built-in one, or `-` for standard input.

@@ -11,10 +11,10 @@ use tokio::time::{Instant, sleep};
 use super::context::FaultContext;
 use super::error::FaultError;
 use super::node_fault::{NodeFault, Undone};
-use super::node_plan::Plan;
+use super::node_plan::{NodeFacts, Plan};
 use super::program::{Surroundings, end_left, shown};
 use super::record::{Machine, mark};
-use crate::experiment::{self, Check, Commands, Fault, Placeholder, typed};
+use crate::experiment::{self, Check, Commands, Experiment, Fault, Placeholder, typed};
 use crate::timeline::{CommandEffect, FaultPhase};
 
 /// Between two looks whether something is so: a cloud limits how often it is asked.
@@ -62,10 +62,16 @@ impl NodeFault for Command {
 
     fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
         let Fault::Command { commands, .. } = plan.fault else { return Err(plan.another_fault()) };
+        let node = &plan.target.node;
+        let lacks = |lacking: Lacking| {
+            let what = format!("`{{{}}}` cannot be filled in", lacking.placeholder);
+            plan.impossible(format!("{what}: node {node} has no {}", lacking.what), Some(SHOWN_BY))
+        };
         let filled = |argv: &[String]| {
             argv.iter()
-                .map(|argument| experiment::fill(argument, |name| value(plan, name)))
+                .map(|argument| experiment::fill(argument, |name| value(node, plan.facts, name)))
                 .collect::<Result<Vec<_>, _>>()
+                .map_err(lacks)
         };
         let check = |check: &Check| {
             Ok::<_, FaultError>(Check { argv: filled(&check.argv)?, prints: check.prints.clone() })
@@ -200,20 +206,68 @@ fn timeout_of(fault: &Fault) -> Duration {
     if let Fault::Command { commands, .. } = fault { commands.timeout } else { UNSAID }
 }
 
+/// A program of `command` faults that this machine does not have.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct MissingProgram {
+    /// The field whose command is the first that needs it: `spec.method[0].fault.command.undo`.
+    pub place: String,
+    pub program: String,
+}
+
+impl MissingProgram {
+    pub(crate) fn hint(&self) -> &'static str {
+        "commands run on this machine: install the program here, or name it by its path"
+    }
+}
+
+/// The programs of an experiment that this machine does not have, each once.
+pub(crate) async fn missing_programs(experiment: &Experiment) -> Vec<MissingProgram> {
+    let here = Surroundings { directory: None, environment: BTreeMap::new() };
+    let mut missing: Vec<MissingProgram> = Vec::new();
+    for step in experiment.steps() {
+        let Some((Fault::Command { commands, .. }, _)) = step.fault() else { continue };
+        for (field, argv) in commands.argvs() {
+            let program = &argv[0];
+            let depends_on_node = experiment::fill(program, |_| Err(())).is_err();
+            let is_known = missing.iter().any(|one| one.program == *program);
+            if !depends_on_node && !is_known && here.find(argv, FIRST_LOOK).await.is_err() {
+                let place = format!("{}.fault.command.{field}", step.place);
+                missing.push(MissingProgram { place, program: program.clone() });
+            }
+        }
+    }
+    missing
+}
+
+/// A placeholder for which a node has no value.
+#[derive(Debug)]
+struct Lacking {
+    placeholder: String,
+    /// `label zone`
+    what: String,
+}
+
+/// Where a person finds what a node has.
+pub(crate) const SHOWN_BY: &str = "`kubectl get node -o yaml` shows what it has";
+
+/// What a node does not have and the commands of a fault need: ``no label zone, which `{label:zone}`
+/// needs``.
+pub(crate) fn lacks(fault: &Fault, node: &str, facts: NodeFacts<'_>) -> Option<String> {
+    let Fault::Command { commands, .. } = fault else { return None };
+    let arguments = commands.argvs().into_iter().flat_map(|(_, argv)| argv);
+    let lacking = arguments
+        .filter_map(|argument| experiment::fill(argument, |name| value(node, facts, name)).err());
+    lacking.map(|it| format!("no {}, which `{{{}}}` needs", it.what, it.placeholder)).next()
+}
+
 /// What a placeholder stands for.
-fn value(plan: &Plan<'_>, name: &str) -> Result<String, FaultError> {
-    let node = &plan.target.node;
-    let lacks = |what: String| {
-        plan.impossible(
-            format!("`{{{name}}}` cannot be filled in: node {node} has no {what}"),
-            Some("`kubectl get node -o yaml` shows what it has"),
-        )
-    };
-    let provider_id = || plan.facts.provider_id.ok_or_else(|| lacks("spec.providerID".into()));
+fn value(node: &str, facts: NodeFacts<'_>, name: &str) -> Result<String, Lacking> {
+    let lacks = |what: String| Lacking { placeholder: name.to_owned(), what };
+    let provider_id = || facts.provider_id.ok_or_else(|| lacks("spec.providerID".into()));
     Ok(match Placeholder::named(name) {
         Some(Placeholder::Node) => node,
         Some(Placeholder::Address) => {
-            plan.facts.address.ok_or_else(|| lacks("internal address".into()))?
+            facts.address.ok_or_else(|| lacks("internal address".into()))?
         }
         Some(Placeholder::ProviderId) => provider_id()?,
         Some(Placeholder::InstanceId) => {
@@ -221,10 +275,10 @@ fn value(plan: &Plan<'_>, name: &str) -> Result<String, FaultError> {
             id.rsplit('/').next().unwrap_or(id)
         }
         Some(Placeholder::Label(key)) => {
-            let label = plan.facts.labels.and_then(|labels| labels.get(key));
+            let label = facts.labels.and_then(|labels| labels.get(key));
             label.ok_or_else(|| lacks(format!("label {key}")))?
         }
-        None => return Err(plan.impossible(format!("there is no placeholder `{{{name}}}`"), None)),
+        None => return Err(lacks("such fact".into())),
     }
     .to_owned())
 }
@@ -361,6 +415,22 @@ mod tests {
             "[ -e {folder}/asked ] || {{ touch {folder}/asked; exit 1; }}; echo on > {folder}/$1"
         ));
         assert!(undone(twice).await.unwrap().ends_with("prints `on`"));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_this_machine_does_not_have_is_named_once() {
+        let missing = || vec!["no-such-program".to_owned(), "{node}".into()];
+        let mut commands = Machine::new().commands();
+        commands.confirm.argv = missing();
+        commands.undo = missing();
+        commands.inject = vec!["{node}-tool".into()];
+        let fault = Fault::Command { target: NodeSelector::default(), commands: commands.into() };
+        let hold = Duration::from_secs(1);
+        let step = experiment::Step::Fault { name: None, fault, hold, meanwhile: Vec::new() };
+        let base = experiment::parse(experiment::load("worker-stop-fast").unwrap()).unwrap();
+        let found = missing_programs(&Experiment { method: vec![step], ..base.experiment }).await;
+        let place = "spec.method[0].fault.command.confirm".to_owned();
+        assert_eq!(found, [MissingProgram { place, program: "no-such-program".into() }]);
     }
 
     #[test]

@@ -51,6 +51,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) use back_off::end_back_off;
+pub(crate) use command::{MissingProgram, SHOWN_BY, lacks, missing_programs};
 pub(crate) use error::FaultError;
 pub(crate) use modelled::{ModelNode, Modelled};
 pub(crate) use node_plan::{NodeFacts, Plan, PodContainers};

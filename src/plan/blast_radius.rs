@@ -89,6 +89,7 @@ mod tests {
             ready: true,
             address: None,
             provider_id: None,
+            platform: Default::default(),
             api_only: false,
             protected: false,
         };

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 pub(crate) use blast_radius::{ActiveFault, check_components};
 pub(crate) use duration::{RunLength, undo_after};
-pub(crate) use node::{Endpoints, Known, Node};
+pub(crate) use node::{Endpoints, Known, Node, Platform};
 pub(crate) use occupancy::{LossLimit, Occupancy, PodGroup};
 pub(crate) use refusal::Refusal;
 pub(crate) use selector::{candidates, count_on, describe, who_leads};
@@ -125,7 +125,7 @@ impl<'a> Plan<'a> {
     /// The nodes that are entered, as far as they are known: those that probes run on, those that a
     /// fault may hit from inside, and with such a fault the control plane's, which are observed.
     pub(crate) fn entered(&self, experiment: &Experiment, nodes: &'a [Node]) -> Vec<&'a Node> {
-        let observes = experiment.faults_on_nodes();
+        let observes = experiment.enters_nodes();
         let inside =
             |step: &&PlannedStep| step.step.fault().is_some_and(|(fault, _)| fault.enters_node());
         let hit = self.steps.iter().filter(inside).flat_map(|step| &step.candidates);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::occupancy::Occupancy;
 use super::refusal::Refusal;
 use crate::experiment::{BlastRadius, Fault};
-use crate::fault::NodeFacts;
+use crate::fault::{self, NodeFacts};
 use crate::timeline::{Component, Endpoint, NodeRole};
 
 /// A node as selection knows it.
@@ -19,6 +19,8 @@ pub(crate) struct Node {
     pub address: Option<String>,
     /// What its cloud calls it: `aws:///eu-west-1a/i-0abc`.
     pub provider_id: Option<String>,
+    /// What a program must be built for to run there.
+    pub platform: Platform,
     /// Whether it can be reached through the API only: it is not a container of this machine's
     /// engine.
     pub api_only: bool,
@@ -26,15 +28,27 @@ pub(crate) struct Node {
     pub protected: bool,
 }
 
+/// A node's operating system and processor, in Go's words. Empty where they are not known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Platform {
+    /// `linux`, `windows`
+    pub system: String,
+    /// `amd64`, `arm64`
+    pub processor: String,
+}
+
 impl Node {
-    /// Whether it runs something else than Linux, by the label that every kubelet sets.
+    /// Its operating system, where that is not Linux.
     pub(crate) fn foreign_system(&self) -> Option<&str> {
-        self.labels.get("kubernetes.io/os").map(String::as_str).filter(|system| *system != "linux")
+        let system = self.platform.system.as_str();
+        (!system.is_empty() && system != "linux").then_some(system)
     }
 
-    /// Its processor, by the label that every kubelet sets; empty where it is not known.
-    pub(crate) fn processor(&self) -> &str {
-        self.labels.get("kubernetes.io/arch").map_or("", String::as_str)
+    /// What it does not have and a fault's commands need. Nothing is known yet of a node that kind
+    /// would create.
+    pub(super) fn lacks(&self, fault: &Fault) -> Option<String> {
+        self.address.as_ref()?;
+        fault::lacks(fault, &self.name, self.facts())
     }
 
     /// What commands may be told of it.

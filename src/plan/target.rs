@@ -7,6 +7,7 @@ use super::pool::Pool;
 use super::refusal::Refusal;
 use super::selector::{candidates, count_on, names, nothing_matches};
 use crate::experiment::{Fault, NodeSelector};
+use crate::fault;
 use crate::stats::Random;
 use crate::timeline::{NodeRole, few};
 
@@ -21,15 +22,17 @@ pub(crate) struct Excluded<'a> {
     pub api_only: bool,
     /// The fault is inside its node, which runs Linux.
     pub enters: bool,
+    /// The fault, whose commands may need what a node does not have.
+    pub fault: Option<&'a Fault>,
     /// Why nodes must not be lost, by their names; `None`: the fault takes no pods.
     pub losses: Option<&'a BTreeMap<String, Refusal>>,
 }
 
 impl<'a> Excluded<'a> {
     /// What a fault must never hit, whatever else is under way. `losses` is what it must not take.
-    pub(super) fn by(fault: &Fault, losses: Option<&'a BTreeMap<String, Refusal>>) -> Self {
+    pub(super) fn by(fault: &'a Fault, losses: Option<&'a BTreeMap<String, Refusal>>) -> Self {
         let (api_only, enters) = (!fault.needs_api_only(), fault.enters_node());
-        Self { api_only, enters, losses, ..Self::default() }
+        Self { api_only, enters, fault: Some(fault), losses, ..Self::default() }
     }
 
     /// Why a node must not be hit, and what would help.
@@ -41,6 +44,9 @@ impl<'a> Excluded<'a> {
         const API: &str = "`nodeDrain` and faults on objects need no container";
         if let Some(system) = node.foreign_system().filter(|_| self.enters) {
             return Some(Refusal::new(format!("runs {system}, not Linux")).hint(LINUX));
+        }
+        if let Some(what) = self.fault.and_then(|fault| node.lacks(fault)) {
+            return Some(Refusal::new(format!("has {what}")).hint(fault::SHOWN_BY));
         }
         match node {
             _ if node.protected => {
@@ -207,6 +213,7 @@ pub(crate) mod tests {
             ready: true,
             address: None,
             provider_id: None,
+            platform: Default::default(),
             api_only: false,
             protected: false,
         }
@@ -495,7 +502,7 @@ pub(crate) mod tests {
     #[test]
     fn a_node_of_another_system_is_not_entered() {
         let mut nodes = cluster(1, 2);
-        nodes[1].labels.insert("kubernetes.io/os".into(), "windows".into());
+        nodes[1].platform.system = "windows".into();
         let choose = |enters| {
             let excluded = Excluded { enters, ..Excluded::default() };
             let all = NodeSelector { count: Count::All, ..role(NodeRole::Worker) };

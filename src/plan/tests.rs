@@ -236,7 +236,7 @@ fn without_a_control_plane_a_probe_runs_where_the_fault_is_not_needed() {
 #[test]
 fn a_node_of_another_system_is_not_among_those_that_a_fault_inside_may_hit() {
     let mut nodes = cluster(1, 3);
-    nodes[1].labels.insert("kubernetes.io/os".into(), "windows".into());
+    nodes[1].platform.system = "windows".into();
     let may_hit = |fault_on: Fault| {
         let method = vec![fault(fault_on, Vec::new())];
         let experiment = Experiment { method, probes: Vec::new(), ..experiment() };
@@ -253,4 +253,42 @@ fn a_node_of_another_system_is_not_among_those_that_a_fault_inside_may_hit() {
     assert_eq!(may_hit(Fault::KubeletStop { target: role(NodeRole::Worker) }), ["w2", "w3"]);
     let drain = Fault::NodeDrain { target: role(NodeRole::Worker), options: Default::default() };
     assert_eq!(may_hit(drain), ["w1", "w2", "w3"], "a drain needs the API only");
+}
+
+#[test]
+fn a_node_without_a_label_that_a_command_needs_is_not_hit() {
+    let argv = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let check = || experiment::Check { argv: argv(&["state", "{node}"]), prints: None };
+    let commands = experiment::Commands {
+        effect: crate::timeline::CommandEffect::NodeDown,
+        inject: argv(&["stop", "{node}"]),
+        confirm: check(),
+        undo: argv(&["start", "{node}", "--zone={label:zone}"]),
+        confirm_undone: check(),
+        timeout: Duration::from_secs(60),
+    };
+    let target = role(NodeRole::Worker);
+    let command = Fault::Command { target, commands: Box::new(commands) };
+    let method = vec![fault(command, Vec::new())];
+    let experiment = Experiment { method, probes: Vec::new(), ..experiment() };
+    let planned = |nodes: &[Node]| {
+        let planned = plan(Request {
+            experiment: &experiment,
+            nodes: Nodes::Running(nodes),
+            known: Known::default(),
+            seed: None,
+            undo_timer_margin: Duration::ZERO,
+        });
+        let candidates = planned.steps.iter().flat_map(|step| &step.candidates);
+        let names = candidates.map(|node| node.name.clone()).collect::<Vec<_>>();
+        (names, planned.refused.into_iter().map(|it| it.why.message).collect::<Vec<_>>())
+    };
+    let mut nodes = cluster(1, 2);
+    assert_eq!(planned(&nodes).0, ["w1", "w2"], "nothing is known yet of a node to be created");
+    nodes.iter_mut().for_each(|node| node.address = Some("10.0.0.1".into()));
+    let none =
+        "every node that matches the target has no label zone, which `{label:zone}` needs: w1, w2";
+    assert_eq!(planned(&nodes), (vec![], vec![none.to_owned()]));
+    nodes[2].labels.insert("zone".into(), "a".into());
+    assert_eq!(planned(&nodes), (vec!["w2".to_owned()], vec![]));
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Check {
     Cluster,
+    Engine,
     Version,
     Nodes,
     Rights,
@@ -15,6 +16,7 @@ pub(crate) enum Check {
     Heartbeats,
     Clocks,
     Helpers,
+    Programs,
     Quorum,
     Targets,
     BlastRadius,
@@ -26,6 +28,7 @@ impl Check {
     pub(crate) fn words(self) -> &'static str {
         match self {
             Check::Cluster => "cluster",
+            Check::Engine => "engine",
             Check::Version => "version",
             Check::Nodes => "nodes",
             Check::Rights => "permissions",
@@ -34,6 +37,7 @@ impl Check {
             Check::Heartbeats => "heartbeats",
             Check::Clocks => "clocks",
             Check::Helpers => "helper pods",
+            Check::Programs => "programs",
             Check::Quorum => "etcd quorum",
             Check::Targets => "targets",
             Check::BlastRadius => "blast radius",

@@ -1,14 +1,14 @@
 //! What an experiment asks of a cluster's API, as RBAC names it. The one table: `rbac` prints it as
 //! a role, and a preflight asks whether the user has each of these rights.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::experiment::{
-    ApiVerb, Ask, Canary, Expectation, Experiment, Fault, From, Named, Target,
+    ApiVerb, AppliedObject, Ask, Canary, Expectation, Experiment, Fault, From, Named, Target,
 };
 use crate::timeline::ObjectRef;
 use crate::timeline::leader::{LEADER_LEASES, NODE_LEASES, SYSTEM_NAMESPACE};
-use crate::workload::Manifest;
+use crate::workload::{Manifest, resource_name};
 
 /// The right to do one thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,14 +210,48 @@ pub(crate) enum WayIn {
     HelperPods,
 }
 
-/// The rights that experiments need in a cluster, each with its workload.
+/// A kind of objects: its API version and its name.
+pub(crate) type ObjectKind = (String, String);
+
+/// What RBAC calls the kinds of objects: `deployments`. Those of custom resources are what a server
+/// says.
+#[derive(Debug, Default)]
+pub(crate) struct ResourceNames(pub BTreeMap<ObjectKind, String>);
+
+impl ResourceNames {
+    /// `None`: the server does not have it.
+    pub(crate) fn of(&self, api_version: &str, kind: &str) -> Option<String> {
+        let custom = || self.0.get(&(api_version.to_owned(), kind.to_owned())).cloned();
+        resource_name(api_version, kind).or_else(custom)
+    }
+}
+
+/// The kinds of objects in experiments that are not Kubernetes' own.
+pub(crate) fn custom_kinds<'a>(
+    experiments: impl IntoIterator<Item = (&'a Experiment, &'a Manifest)>,
+) -> BTreeSet<ObjectKind> {
+    let mut kinds = BTreeSet::new();
+    for (experiment, workload) in experiments {
+        let objects = workload.objects().iter().map(|it| (it.api_version(), it.kind()));
+        kinds.extend(objects.map(|(version, kind)| (version.to_owned(), kind.to_owned())));
+        let steps = experiment.steps();
+        let applied = steps.iter().filter_map(|step| step.fault()?.0.applied());
+        kinds.extend(applied.map(|it| (it.api_version().to_owned(), it.kind().to_owned())));
+    }
+    kinds.retain(|(version, kind)| resource_name(version, kind).is_none());
+    kinds
+}
+
+/// The rights that experiments need in a cluster, each with its workload. What a server does not
+/// have needs none.
 pub(crate) fn of<'a>(
     experiments: impl IntoIterator<Item = (&'a Experiment, &'a Manifest)>,
     way: WayIn,
+    names: &ResourceNames,
 ) -> Vec<Right> {
     let mut rights = Rights::of_any();
     for (experiment, workload) in experiments {
-        of_experiment(experiment, workload, &mut rights);
+        of_experiment(experiment, workload, names, &mut rights);
         if way == WayIn::HelperPods && experiment.works_in_nodes() {
             rights.add(None, NAMESPACE);
             rights.add(None, HELPER_PODS);
@@ -231,7 +265,12 @@ pub(crate) fn of_any() -> Vec<Right> {
     Rights::of_any().least()
 }
 
-fn of_experiment(experiment: &Experiment, workload: &Manifest, rights: &mut Rights) {
+fn of_experiment(
+    experiment: &Experiment,
+    workload: &Manifest,
+    names: &ResourceNames,
+    rights: &mut Rights,
+) {
     for (namespace, services) in experiment.elsewhere() {
         rights.add(Some(&namespace), WATCHED);
         if !services.is_empty() {
@@ -243,14 +282,16 @@ fn of_experiment(experiment: &Experiment, workload: &Manifest, rights: &mut Righ
         rights.add(None, WORKLOAD);
     }
     for object in workload.objects() {
-        let (group, resource) = (group_of(object.api_version()), plural(object.kind()));
-        rights.add_one(None, (group, &resource), None, "create", None);
+        let (version, kind) = (object.api_version(), object.kind());
+        if let Some(resource) = names.of(version, kind) {
+            rights.add_one(None, (group_of(version), &resource), None, "create", None);
+        }
     }
     named(experiment, rights);
     probes(experiment, rights);
     let steps = experiment.steps();
     for (fault, _) in steps.iter().filter_map(|step| step.fault()) {
-        of_fault(fault, experiment, rights);
+        of_fault(fault, experiment, names, rights);
     }
     if experiment.expect.contains(&Expectation::ObjectsKept) {
         let unread = "`objectsKept` is inconclusive if a kind cannot be listed";
@@ -310,7 +351,7 @@ fn probes(experiment: &Experiment, rights: &mut Rights) {
     }
 }
 
-fn of_fault(fault: &Fault, experiment: &Experiment, rights: &mut Rights) {
+fn of_fault(fault: &Fault, experiment: &Experiment, names: &ResourceNames, rights: &mut Rights) {
     let namespace = fault.foreign_namespace();
     if let Some(deployment) = fault.deployment() {
         let name = Some(deployment.name.as_str());
@@ -319,8 +360,8 @@ fn of_fault(fault: &Fault, experiment: &Experiment, rights: &mut Rights) {
             rights.add(namespace, &[row("", "pods", "list")]);
         }
     }
-    if let Some(applied) = fault.applied() {
-        let resource = plural(applied.kind());
+    let resource = |it: &AppliedObject| names.of(it.api_version(), it.kind());
+    if let Some((applied, resource)) = fault.applied().and_then(|it| Some((it, resource(it)?))) {
         let kind = (group_of(applied.api_version()), resource.as_str());
         rights.add_one(namespace, kind, None, "create", None);
         let name = Some(applied.object.name.as_str());
@@ -370,26 +411,14 @@ fn group_of(api_version: &str) -> &str {
     api_version.split_once('/').map_or("", |(group, _)| group)
 }
 
-/// A kind as a resource is called, by the rules that Kubernetes' own names and those of custom
-/// resources follow.
-fn plural(kind: &str) -> String {
-    let kind = kind.to_lowercase();
-    let before_y = kind.strip_suffix('y').filter(|rest| !rest.ends_with(['a', 'e', 'i', 'o', 'u']));
-    match before_y {
-        // Chaos Mesh's kinds have no other plural.
-        _ if kind == "endpoints" || kind.ends_with("chaos") => kind,
-        Some(rest) => format!("{rest}ies"),
-        None if ["s", "x", "z", "ch", "sh"].iter().any(|end| kind.ends_with(end)) => {
-            format!("{kind}es")
-        }
-        None => format!("{kind}s"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::experiment::{Source, parse};
+
+    fn chaos() -> ObjectKind {
+        ("chaos-mesh.org/v1alpha1".into(), "NetworkChaos".into())
+    }
 
     fn of_method(method: &str) -> Vec<String> {
         let text = format!(
@@ -398,7 +427,8 @@ mod tests {
         );
         let parsed = parse(Source::from_text("x.yaml", &text, "."));
         let parsed = parsed.unwrap_or_else(|problems| panic!("{problems}"));
-        let rights = of([(&parsed.experiment, &parsed.workload)], WayIn::HelperPods);
+        let names = ResourceNames([(chaos(), "networkchaos".to_owned())].into());
+        let rights = of([(&parsed.experiment, &parsed.workload)], WayIn::HelperPods, &names);
         rights.into_iter().map(|right| right.of.to_string()).collect()
     }
 
@@ -420,6 +450,27 @@ mod tests {
         assert!(has(&stopped, "list poddisruptionbudgets.policy"));
         assert!(has(&stopped, "create pods/exec") && has(&stopped, "delete namespaces"));
         assert!(!has(&drained, "create pods/exec"), "no node is entered");
+        let command = of_method(
+            "command: {target: {name: w1}, effect: nodeDown, inject: [a], confirm: [b], undo: [c], confirmUndone: [d]}",
+        );
+        assert!(has(&command, "get leases.coordination.k8s.io in namespace kube-node-lease"));
+        assert!(!has(&command, "create pods/exec"), "a command runs on this machine");
+    }
+
+    #[test]
+    fn a_custom_resource_has_the_name_that_its_server_says() {
+        let (version, kind) = chaos();
+        let object =
+            |name: &str| format!("{{apiVersion: {version}, kind: {name}, metadata: {{name: a}}}}");
+        let applied = |name: &str| {
+            let effect = "inEffect: {condition: {type: AllInjected}}";
+            of_method(&format!("manifest: {{object: {}, {effect}}}", object(name)))
+        };
+        let rights = applied(&kind);
+        let create = "create networkchaos.chaos-mesh.org in namespace shop".to_owned();
+        assert!(rights.contains(&create), "{rights:#?}");
+        let unserved = applied("OtherChaos");
+        assert!(!unserved.iter().any(|it| it.contains("chaos-mesh.org")), "{unserved:#?}");
     }
 
     #[test]
@@ -454,7 +505,8 @@ mod tests {
             );
             let parsed = parse(Source::from_text("x.yaml", &text, "."));
             let parsed = parsed.unwrap_or_else(|problems| panic!("{problems}"));
-            let rights = super::of([(&parsed.experiment, &parsed.workload)], WayIn::Engine);
+            let with = [(&parsed.experiment, &parsed.workload)];
+            let rights = super::of(with, WayIn::Engine, &ResourceNames::default());
             rights.into_iter().map(|it| (it.of.to_string(), it.without)).collect()
         };
         let budgets = "list poddisruptionbudgets.policy";
@@ -465,19 +517,5 @@ mod tests {
         assert!(rights["get /metrics"].is_some());
         let any = of("blastRadius: {lastReplica: true, exceedDisruptionBudgets: true}");
         assert_eq!(any.get(budgets), None, "they are not read");
-    }
-
-    #[test]
-    fn kinds_have_plurals() {
-        for (kind, resource) in [
-            ("Deployment", "deployments"),
-            ("Ingress", "ingresses"),
-            ("NetworkPolicy", "networkpolicies"),
-            ("Gateway", "gateways"),
-            ("Endpoints", "endpoints"),
-            ("PodChaos", "podchaos"),
-        ] {
-            assert_eq!(plural(kind), resource);
-        }
     }
 }

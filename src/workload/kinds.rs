@@ -107,6 +107,22 @@ pub(super) fn is_cluster_scoped(name: &str) -> bool {
     KINDS.iter().any(|kind| kind.name == name && kind.scope == Cluster)
 }
 
+/// What a kind of Kubernetes' own is called as a resource: `Ingress` is `ingresses`. `None`: it is
+/// not one, and only its server knows.
+pub(crate) fn resource_name(api_version: &str, name: &str) -> Option<String> {
+    let kind = KINDS.iter().find(|kind| kind.name == name)?;
+    if kind.versions.iter().all(|version| group(version) != group(api_version)) {
+        return None;
+    }
+    let kind = name.to_lowercase();
+    Some(match kind.strip_suffix('y') {
+        _ if kind == "endpoints" => kind,
+        Some(rest) => format!("{rest}ies"),
+        None if kind.ends_with('s') => format!("{kind}es"),
+        None => format!("{kind}s"),
+    })
+}
+
 /// What is wrong with an object's type; `None`: nothing, or it may be a custom resource's.
 pub(super) fn unserved(api_version: &str, name: &str) -> Option<Unserved> {
     let named = KINDS.iter().find(|kind| kind.name == name);
@@ -140,6 +156,24 @@ mod tests {
     fn every_kind_stands_once() {
         for (index, kind) in KINDS.iter().enumerate() {
             assert!(KINDS[..index].iter().all(|other| other.name != kind.name), "{}", kind.name);
+        }
+    }
+
+    #[test]
+    fn only_kubernetes_own_kinds_have_known_names() {
+        for (version, kind, resource) in [
+            ("apps/v1", "Deployment", "deployments"),
+            ("networking.k8s.io/v1beta1", "Ingress", "ingresses"),
+            ("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+            ("v1", "Endpoints", "endpoints"),
+            ("v1", "ComponentStatus", "componentstatuses"),
+        ] {
+            assert_eq!(resource_name(version, kind).as_deref(), Some(resource));
+        }
+        for (version, kind) in
+            [("serving.knative.dev/v1", "Service"), ("chaos-mesh.org/v1alpha1", "PodChaos")]
+        {
+            assert_eq!(resource_name(version, kind), None, "{kind}");
         }
     }
 

@@ -11,6 +11,7 @@ mod service;
 
 pub(crate) use crate::model::Controller;
 pub(crate) use ingress::{IngressSpec, Route};
+pub(crate) use kinds::resource_name;
 pub(crate) use manifest::Manifest;
 pub(crate) use object::{Object, with_article};
 pub(crate) use pods::{container_ports, target_port};

@@ -89,7 +89,7 @@ pub(crate) fn a_helper_image_that_is_not_there() {
     let mut arguments = cluster.arguments(&experiment, "registry.invalid/no/such:1");
     arguments.extend(["--allow-context", CONTEXT]);
     let began = Instant::now();
-    cluster.run(&arguments).exits(3).says("start a helper pod").says("--helper-image");
+    cluster.run(&arguments).exits(4).says("start a helper pod").says("--helper-image");
     assert!(began.elapsed() < 2 * MINUTE, "must be reported immediately, not after the timeout");
     cluster.lab.assert_clean();
 }
@@ -137,7 +137,11 @@ pub(crate) fn the_printed_role_is_enough() {
     kubectl(&["apply", "-f", &role.to_string_lossy()]);
     let mut preflight = arguments.clone();
     preflight[0] = "preflight";
-    cluster.run(&preflight).exits(0).prints("ok       permissions");
+    preflight.push("--enter-nodes");
+    let ready = cluster.run(&preflight);
+    ready.exits(0).prints("ok       permissions").prints("a helper pod ran on each of");
+    ready.prints("wall clocks are within ");
+    cluster.lab.assert_clean();
     is_carried_out(&cluster, &arguments);
     drop(made);
     cluster.lab.assert_clean();

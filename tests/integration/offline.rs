@@ -17,6 +17,10 @@ pub(crate) fn tests() -> Vec<Test> {
             an_experiment_comes_from_standard_input,
         ),
         test("offline::every_built_in_experiment_is_valid", every_built_in_experiment_is_valid),
+        test(
+            "offline::a_program_that_is_not_there_is_a_warning",
+            a_program_that_is_not_there_is_a_warning,
+        ),
         test("offline::all_mistakes_are_reported_together", all_mistakes_are_reported_together),
         test("offline::a_bare_leader_is_one_of_three", a_bare_leader_is_one_of_three),
         test("offline::a_misspelt_name_is_guessed", a_misspelt_name_is_guessed),
@@ -101,17 +105,28 @@ fn bad_usage_is_2() {
 
 fn an_experiment_comes_from_standard_input() {
     let home = Home::new();
-    let validate = |folder: &str| {
-        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let experiment = File::open(project.join("experiments/worker-stop-fast.yaml")).unwrap();
-        home.finish(
-            home.command(&["validate", "-f", "-"])
-                .current_dir(project.join(folder))
-                .stdin(experiment),
-        )
+    let validate = |file: &str, folder: &str| {
+        let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+        let file = File::open(project.join(file)).unwrap();
+        let mut command = home.command(&["validate", "-f", "-"]);
+        home.finish(command.current_dir(project.join(folder)).stdin(file))
     };
-    validate("experiments").exits(0).prints("<stdin>: valid");
-    validate("src").exits(2).says("paths are relative to the working directory");
+    validate("worker-stop-fast.yaml", ".").exits(0).prints("<stdin>: valid");
+    let elsewhere = validate("worker-stop-fast.yaml", "../src");
+    elsewhere.exits(2).says("paths are relative to the working directory");
+    let study = validate("studies/node-monitor.yaml", "studies");
+    study.exits(0).prints("<stdin>: valid (node-monitor: 4 cells");
+}
+
+fn a_program_that_is_not_there_is_a_warning() {
+    let home = Home::new();
+    home.copy(&["experiments", "experiments/workloads", "kind-configs"], |text| {
+        text.replace("[docker, ", "[no-such-tool, ")
+    });
+    let file = home.path().join("experiments/machine-command.yaml");
+    let file = file.to_string_lossy();
+    let valid = home.run(&["validate", "-f", &file]);
+    valid.exits(0).says("warning: `no-such-tool` is not on PATH").says("install the program here");
 }
 
 fn every_built_in_experiment_is_valid() {
@@ -177,6 +192,10 @@ fn no_engine_is_refused_with_a_hint() {
 
 fn a_role_has_what_an_experiment_needs() {
     let home = Home::new();
+    let nowhere = home.run(&["rbac", "node-drain", "--service-account", "outage"]);
+    nowhere.exits(2).says("expected NAMESPACE/NAME");
+    let chaos = home.run(&["rbac", "-f", "experiments/chaos-mesh/pod-failure.yaml"]);
+    chaos.exits(4).says("cannot look up the resource name of PodChaos").says("--context NAME");
     let role = home.run(&["rbac", "node-drain", "--service-account", "ci/outage"]);
     role.exits(0).prints("kind: ClusterRole\nmetadata: {name: outage-node-drain}");
     role.prints("pods/eviction]").prints("kind: ServiceAccount, namespace: ci");
@@ -218,6 +237,8 @@ fn an_unreachable_cluster_is_reported_soon() {
 fn nothing_recorded_nothing_pending() {
     let home = Home::new();
     home.run(&["get", "runs"]).exits(0).says("no runs");
+    let nowhere = home.run(&["get", "runs", "--runs-dir", "/no/such/directory"]);
+    nowhere.exits(0).says("no runs in /no/such/directory: there is no such directory");
     home.run(&["report"]).exits(2).says("get runs");
     home.run(&["describe", "run", "x"]).exits(2);
     home.run(&["recover"]).exits(0).prints("nothing to undo");
@@ -813,7 +834,7 @@ fn recorded_runs_are_compared() {
     let model = |text: String| text.replacen(r#""kind":"kind""#, r#""kind":"embedded""#, 1);
     let events = home.runs().join("20261103-000000-0001/events.jsonl");
     std::fs::write(&events, model(std::fs::read_to_string(&events).unwrap())).unwrap();
-    home.run(&["compare", old, "node-pause"]).exits(4).says("the embedded model and on a real");
+    home.run(&["compare", old, "node-pause"]).exits(4).says("cannot be compared with runs on a");
 }
 
 fn a_regression_fails() {

@@ -20,7 +20,7 @@ use crate::engine::environment::handle::{ClusterHandle, Found, Nodes};
 use crate::engine::environment::provision::{self, ClusterSpec};
 use crate::engine::error::RunError;
 use crate::engine::plan::{known, pods};
-use crate::engine::preflight::Preflight;
+use crate::engine::preflight::{programs, without_errors};
 use crate::engine::session;
 use crate::experiment::{Ask, Count, Experiment, Fault, From, HttpAsk, Parsed};
 use crate::fault::{self, ObjectFaultRecord};
@@ -73,7 +73,10 @@ impl DryRun {
         };
         let margin = command.execution.undo_timer_margin;
         let margin = match &found {
-            Found::ClusterHandle(handle) => handle.undo_timer_margin(margin),
+            Found::ClusterHandle(handle) => {
+                command.execution.warn_of_margin(handle);
+                handle.undo_timer_margin(margin)
+            }
             Found::Absent(_) => margin,
         };
         let document = planned(parsed, target, margin, self.repeat, TRIALS).await?;
@@ -82,10 +85,12 @@ impl DryRun {
         }
         self.documents.push(document);
         // Last, so that it is seen what would be hit.
-        if let Found::ClusterHandle(handle) = &found {
-            command.refuse_unnamed(parsed, handle)?;
-            refuse_unready(parsed, handle, command).await?;
-        }
+        let handle = match &found {
+            Found::ClusterHandle(handle) => Some(&**handle),
+            Found::Absent(_) => None,
+        };
+        handle.map_or(Ok(()), |handle| command.refuse_unnamed(parsed, handle))?;
+        refuse_unready(parsed, handle, command).await?;
         Ok(exit::PASS)
     }
 
@@ -109,17 +114,17 @@ impl DryRun {
     }
 }
 
-/// What a run looks at first in somebody's cluster: an error refuses it here, too.
+/// What a run looks at first on this machine and in somebody's cluster: an error refuses it here,
+/// too.
 async fn refuse_unready(
     parsed: &Parsed,
-    handle: &ClusterHandle,
+    handle: Option<&ClusterHandle>,
     command: &Command<'_>,
 ) -> Result<(), Failure> {
-    if !matches!(handle.nodes, Nodes::Api(_)) {
-        return Ok(());
-    }
-    let (parsed, runs_dir) = (Some(parsed), command.env.runs_dir.as_path());
-    let found = Preflight { handle, parsed, runs_dir }.of_run().await?;
+    let found = match handle.filter(|handle| matches!(handle.nodes, Nodes::Api(_))) {
+        Some(handle) => command.preflight(handle, Some(parsed)).of_run().await?,
+        None => without_errors(programs(&parsed.experiment).await)?,
+    };
     for finding in found.iter().filter(|finding| finding.level == Level::Warning) {
         let text = format!("{}: {}", finding.check.words(), finding.message);
         complain_lines(&hang("warning: ", &text, command.env.stderr.width));

@@ -73,6 +73,7 @@ fn a_probe_of_each_node_counts_the_nodes_that_it_asks() {
         ready: true,
         address: None,
         provider_id: None,
+        platform: Default::default(),
         api_only: false,
         protected: false,
     };

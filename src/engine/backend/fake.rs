@@ -212,6 +212,7 @@ impl Backend for FakeBackend {
             ready: true,
             address: None,
             provider_id: None,
+            platform: Default::default(),
             api_only: false,
             protected: false,
         };

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::agent::{self, AgentHandle, AgentMessage};
+use crate::agent::{self, AgentError, AgentHandle, AgentMessage};
 use crate::cluster::{Pod, PodOnNode, WriteCounters};
 use crate::docker::Docker;
 use crate::engine::backend::run_scope::{self, ProberGroup, RunScope, Running};
@@ -20,15 +20,16 @@ use crate::engine::environment::handle::{KindNodes, with_machines};
 use crate::engine::environment::inotify;
 use crate::engine::environment::kind::running_nodes;
 use crate::engine::error::RunError;
+use crate::engine::node_preflight::cannot_run;
+use crate::engine::node_tools::machine;
 use crate::engine::observers::{Observers, Post};
 use crate::engine::plan::placement::Place;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::UndoEntry;
 use crate::engine::undo::recover::Tools;
-use crate::engine::undo::uploads::RecordedUploads;
 use crate::experiment::{Experiment, Fault};
 use crate::fault::{self, NodeFacts, NodeTarget, PodContainers, UndoAfter};
-use crate::node::NodeAccess;
+use crate::node::{AccessErrorKind, NodeAccess};
 use crate::plan::{Node, RunLength};
 use crate::probe::ProbeSpec;
 use crate::timeline::{NodeRole, ObjectRef, Record, WriteSource};
@@ -111,13 +112,8 @@ impl RealBackend<'_> {
         }
     }
 
-    /// The way into the nodes for what is uploaded.
     fn way_in(&self) -> Result<Arc<dyn NodeAccess>, RunError> {
-        if let Some(helpers) = &self.tools.helpers {
-            return Ok(Arc::new(helpers.clone()));
-        }
-        let docker = self.tools.docker()?.clone();
-        Ok(Arc::new(RecordedUploads::new(docker, self.uploads.clone())))
+        self.tools.way_in(&self.uploads)
     }
 
     fn machine(&self, node: &str) -> Result<&NodeTarget, RunError> {
@@ -129,7 +125,7 @@ impl RealBackend<'_> {
     /// Looks at every control-plane node from within.
     async fn observe(&mut self) -> Result<(), RunError> {
         // No pod leads into a node of somebody's cluster that nothing is done to.
-        let is_welcome = self.tools.docker.is_some() || self.scope.experiment.faults_on_nodes();
+        let is_welcome = self.tools.docker.is_some() || self.scope.experiment.enters_nodes();
         let (Some(records), true) = (&self.records, is_welcome) else { return Ok(()) };
         let nodes = self.scope.nodes().await?;
         let posts = nodes
@@ -174,7 +170,7 @@ impl RealBackend<'_> {
         Ok(Post {
             access: self.way_in()?,
             node: self.machine(&node.name)?.handle(),
-            processor: node.processor().to_owned(),
+            processor: node.platform.processor.clone(),
             run: self.scope.run.to_owned(),
             binary: self.binary.clone(),
             grace: self.grace(),
@@ -187,12 +183,6 @@ struct PlannedStep<'a> {
     fault: &'a Fault,
     step: u32,
     undo_after: UndoAfter,
-}
-
-fn machine<'m>(machines: &'m [NodeTarget], node: &str) -> Result<&'m NodeTarget, RunError> {
-    machines.iter().find(|machine| machine.node == node).ok_or_else(|| {
-        RunError::refused(format!("node {node} matches no container on this Docker host"))
-    })
 }
 
 /// What a prober's start needs.
@@ -219,9 +209,11 @@ impl Deployment<'_> {
             Place::Pod { node, uid, .. } => (node.clone(), Some(uid.clone())),
         };
         let node = machine(self.machines, &node)?.handle();
-        let processor =
-            group.node.as_ref().map(|node| node.processor().to_owned()).unwrap_or_default();
-        let ProberGroup { probes, control, .. } = group;
+        let ProberGroup { probes, control, node: on, .. } = group;
+        if let Some(refused) = on.as_ref().and_then(|on| cannot_run(self.binary, on)) {
+            return Err(refused);
+        }
+        let processor = on.map(|on| on.platform.processor).unwrap_or_default();
         let placement = agent::Placement {
             node,
             processor,
@@ -233,9 +225,17 @@ impl Deployment<'_> {
             grace: self.grace,
         };
         let access = self.access.as_ref().map_err(Clone::clone)?;
-        agent::deploy(access, placement, self.binary, self.out.clone())
-            .await
-            .map_err(RunError::failed_by)
+        agent::deploy(access, placement, self.binary, self.out.clone()).await.map_err(not_started)
+    }
+}
+
+/// A prober starts before any fault: what another run would meet, too, is a reason to refuse it. A
+/// helper pod's image that cannot be pulled is one.
+fn not_started(error: AgentError) -> RunError {
+    let is_refused = matches!(&error, AgentError::Access { source, .. } if source.kind == AccessErrorKind::Refused);
+    match is_refused {
+        true => RunError::refused_by(error),
+        false => RunError::failed_by(error),
     }
 }
 
@@ -362,6 +362,9 @@ impl Backend for RealBackend<'_> {
 
     async fn vet(&self, undo: &UndoEntry) -> Result<(), RunError> {
         let UndoEntry::Fault(undo) = undo else { return Ok(()) };
+        if self.tools.is_outside(undo) {
+            return Ok(());
+        }
         if let Some(helpers) = &self.tools.helpers {
             let started = helpers.start(&undo.target.handle()).await;
             return started.map_err(RunError::refused_by);
@@ -381,7 +384,7 @@ impl Backend for RealBackend<'_> {
         match undo {
             UndoEntry::Fault(undo) => {
                 self.tools.hit.note(undo);
-                let way = self.tools.way()?;
+                let way = self.tools.way_of(undo)?;
                 fault::inject(undo, way, progress).await.map_err(RunError::failed_by)
             }
             UndoEntry::Object { undo, .. } => {

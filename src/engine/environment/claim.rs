@@ -141,6 +141,7 @@ mod tests {
                 connected: None,
                 only_look: false,
                 undo_timer_margin: Duration::ZERO,
+                granted: Default::default(),
             };
             claim(&environment, "c").map(drop)
         };

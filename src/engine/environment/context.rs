@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ClusterError};
 use crate::engine::environment::claim::{lock, refuse_pending};
 use crate::engine::environment::handle::{
     ApiNodes, ClusterHandle, Environment, Nodes, Preparing, Say,
@@ -29,20 +29,24 @@ pub(super) async fn find(
     };
     // A later process may be started in another directory.
     let kubeconfig: Vec<PathBuf> = kubeconfig.iter().map(|path| absolute(path)).collect();
-    match kind::connect(environment).await {
+    let no_engine = match kind::connect(environment).await {
         Ok(docker) => {
             let found = kind::of_context(&cluster, &kubeconfig, &docker, environment, say).await?;
             if let Some(handle) = found {
                 return Ok(handle);
             }
+            None
         }
-        Err(error) => say(Preparing::Step(&format!(
-            "the container engine cannot be used, so context {} is reached through its API alone: {}",
-            cluster.context(),
-            error.line()
-        ))),
-    }
-    through_the_api(cluster, kubeconfig, environment).await
+        Err(error) => {
+            let context = cluster.context();
+            say(Preparing::Step(&format!(
+                "the container engine cannot be used, so context {context} is reached through its API alone: {}",
+                error.line()
+            )));
+            Some(error)
+        }
+    };
+    through_the_api(cluster, kubeconfig, no_engine, environment).await
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -52,6 +56,7 @@ fn absolute(path: &Path) -> PathBuf {
 async fn through_the_api(
     cluster: Cluster,
     kubeconfig: Vec<PathBuf>,
+    no_engine: Option<RunError>,
     environment: &Environment<'_>,
 ) -> Result<ClusterHandle, RunError> {
     let context = cluster.context().to_owned();
@@ -59,11 +64,57 @@ async fn through_the_api(
     let state = StateDir::of_identity(environment.state_dir, &context, &identity);
     let claimed = lock(environment, state)?;
     refuse_pending(&claimed.state)?;
-    let facts = cluster.facts(ClusterKind::Context, &context, None, &[]).await;
-    let mut facts = facts.map_err(RunError::refused_by)?;
+    let nodes = match cluster.nodes().await {
+        // The preflight refuses the run, and lists all that the user may not do.
+        Err(ClusterError::Forbidden { .. }) => Vec::new(),
+        nodes => nodes.map_err(RunError::refused_by)?,
+    };
+    let mut facts = cluster.facts_of(nodes, ClusterKind::Context, &context, None, &[]).await;
     facts.0.context = Some(cluster.context_facts());
     let helper_image = environment.helper_image.map(str::to_owned);
     let binary = kind::binary(environment)?;
-    let nodes = Nodes::Api(ApiNodes { kubeconfig, identity, helper_image, binary });
+    let nodes = Nodes::Api(ApiNodes { kubeconfig, identity, helper_image, binary, no_engine });
     Ok(ClusterHandle::new(cluster, facts, claimed, nodes))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::fake::FakeApi;
+    use crate::engine::existing_tests;
+    use crate::engine::preflight::{Granted, Preflight, role_of_missing};
+    use crate::preflight::{Check, Level};
+
+    #[tokio::test]
+    async fn whoever_may_not_list_the_nodes_is_told_all_else() {
+        let root = tempfile::tempdir().unwrap();
+        let api = FakeApi::with("/nothing", json!({}));
+        api.before_each(|objects, call| {
+            // Each review is another object without a name.
+            objects.retain(|path, _| !path.contains("reviews"));
+            (!call.contains("reviews")).then_some(403)
+        });
+        let program = std::env::current_exe().unwrap();
+        let environment =
+            Environment { program, only_look: true, ..existing_tests::environment(root.path()) };
+        let away = RunError::refused("no engine");
+        let handle = through_the_api(api.cluster(), Vec::new(), Some(away), &environment).await;
+        let (handle, granted) = (handle.unwrap(), Granted::default());
+        let (parsed, runs_dir) = (None, root.path());
+        let preflight = Preflight { handle: &handle, parsed, runs_dir, granted: &granted };
+        let found = preflight.all(None).await;
+        let levels = |check: Check| -> Vec<Level> {
+            found.findings.iter().filter(|it| it.check == check).map(|it| it.level).collect()
+        };
+        assert_eq!(levels(Check::Nodes), [Level::Error]);
+        assert_eq!(levels(Check::Engine), [Level::Warning], "it may be a kind cluster");
+        assert!(levels(Check::Rights).contains(&Level::Error));
+        assert_eq!(levels(Check::Disk), [Level::Ok]);
+        let role = role_of_missing(&found.missing).unwrap();
+        assert!(role.contains("kind: ClusterRole\n"), "{role}");
+        let missing: Vec<String> = found.missing.iter().map(|it| it.of.to_string()).collect();
+        assert!(missing.contains(&"list nodes".to_owned()), "{missing:?}");
+    }
 }

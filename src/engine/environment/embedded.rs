@@ -95,6 +95,7 @@ mod tests {
             connected: None,
             only_look: true,
             undo_timer_margin: Default::default(),
+            granted: Default::default(),
         };
         let handle = start(&config, &environment, &mut |_| {}).await.unwrap();
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);

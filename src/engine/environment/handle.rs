@@ -13,13 +13,14 @@ use crate::engine::environment::embedded_folder::Folder;
 use crate::engine::environment::kept_workload::KeptWorkload;
 use crate::engine::environment::state_dir::{Claim, Lock, StateDir};
 use crate::engine::error::RunError;
+use crate::engine::preflight::Granted;
 use crate::engine::undo::ledger::Access;
 use crate::engine::undo::recover::HitControlPlanes;
 use crate::engine::undo::settings::SettingsFiles;
 use crate::experiment::{self, Experiment};
 use crate::fault::{CLOSED_WITHIN, NodeTarget};
 use crate::helper;
-use crate::plan::Node;
+use crate::plan::{Node, Platform};
 use crate::timeline::{ClusterFacts, NodeRole, Ready, Tuning};
 
 /// The margin of a timer that undoes a fault itself, and not only when its run has died. The timer
@@ -51,6 +52,8 @@ pub(crate) struct Environment<'a> {
     pub only_look: bool,
     /// Grace period before the watchdog undoes an overdue fault.
     pub undo_timer_margin: Duration,
+    /// What the user was found to be allowed.
+    pub granted: Granted,
 }
 
 impl Environment<'_> {
@@ -141,6 +144,7 @@ impl From<crate::cluster::Node> for Node {
             labels: node.labels,
             ready,
             provider_id: node.provider_id,
+            platform: Platform { system: node.system, processor: node.processor },
             api_only: false,
             protected: node.protected,
         }
@@ -217,6 +221,8 @@ pub(crate) struct ApiNodes {
     pub helper_image: Option<String>,
     /// This program for the nodes.
     pub binary: Arc<[u8]>,
+    /// Why nobody could tell whether it is a kind cluster of this machine; `None`: it is not.
+    pub no_engine: Option<RunError>,
 }
 
 /// Nodes that are in the model alone.
@@ -225,6 +231,17 @@ pub(crate) struct EmbeddedNodes {
     pub embedded: Embedded,
     /// `None` where nothing may be written.
     pub(in crate::engine) _folder: Option<Folder>,
+}
+
+impl Nodes {
+    /// This program for the nodes; `None`: nothing runs in a model's.
+    pub(crate) fn binary(&self) -> Option<&[u8]> {
+        match self {
+            Nodes::Kind(nodes) => Some(&nodes.binary),
+            Nodes::Api(nodes) => Some(&nodes.binary),
+            Nodes::Embedded(_) => None,
+        }
+    }
 }
 
 impl ApiNodes {
@@ -258,6 +275,7 @@ pub(crate) fn with_machines(mut nodes: Vec<Node>, machines: &[NodeTarget]) -> Ve
         ready: true,
         address: machine.addresses.values().flatten().next().map(ToString::to_string),
         provider_id: None,
+        platform: Platform::default(),
         api_only: false,
         protected: false,
     };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cluster::{Cluster, Kind, KindCreate, KindError, NodeContainer};
+use crate::cluster::{Cluster, ClusterError, Kind, KindCreate, KindError, NodeContainer};
 use crate::docker::{Container, Docker, Endpoint};
 use crate::engine::abort::Abort;
 use crate::engine::diagnosis::{described, out_of_inotify};
@@ -35,7 +35,7 @@ pub(crate) async fn find(
     say: Say<'_>,
 ) -> Result<Found, RunError> {
     let name = config.name.as_str();
-    let docker = connect(environment).await?;
+    let docker = connect(environment).await.map_err(|error| without_engine(error, name))?;
     let kind = kind_program(environment, &docker)?;
     let claimed = take(name, &docker, &Ok(kind.clone()), environment, say).await?;
     let clusters = kind.clusters().await.map_err(RunError::refused_by)?;
@@ -94,6 +94,16 @@ pub(crate) async fn running_nodes(docker: &Docker) -> Result<Vec<NodeRole>, RunE
 
 pub(super) async fn connect(environment: &Environment<'_>) -> Result<Docker, RunError> {
     Docker::connect(environment.engine()?).await.map_err(RunError::refused_by)
+}
+
+/// With what can be done without an engine, where the cluster exists.
+fn without_engine(error: RunError, name: &str) -> RunError {
+    let through_api = format!(
+        "if the cluster is running, `--context kind-{name} --allow-context kind-{name}` uses it \
+         through its API alone, without nodeStop, nodeKill and nodePause"
+    );
+    let hint = error.hint.iter().cloned().chain([through_api]).collect::<Vec<_>>().join("; ");
+    error.hint(hint)
 }
 
 fn kind_program(environment: &Environment<'_>, docker: &Docker) -> Result<Kind, RunError> {
@@ -374,9 +384,12 @@ pub(super) async fn of_context(
     for name in docker.kind_clusters().await.map_err(RunError::refused_by)? {
         all.extend(docker.kind_nodes(&name).await.map_err(RunError::refused_by)?);
     }
-    let kind_cluster =
-        cluster.kind_cluster(&node_containers(&all)).await.map_err(RunError::refused_by)?;
-    let Some(name) = kind_cluster else { return Ok(None) };
+    let name = match cluster.kind_cluster(&node_containers(&all)).await {
+        Ok(Some(name)) => name,
+        // Whoever may not list the nodes is refused later, with all that is not allowed.
+        Ok(None) | Err(ClusterError::Forbidden { .. }) => return Ok(None),
+        Err(error) => return Err(RunError::refused_by(error)),
+    };
     let containers: Vec<Container> =
         all.into_iter().filter(|container| container.cluster == name).collect();
     let access = Access::Context {

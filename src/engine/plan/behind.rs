@@ -267,6 +267,8 @@ spec:
             tainted: false,
             kubelet: String::new(),
             provider_id: None,
+            system: String::new(),
+            processor: String::new(),
             protected: false,
         };
         let addresses = Addresses { services: vec![web], nodes: vec![node] };

@@ -188,10 +188,8 @@ impl Tools {
     }
 
     async fn works(&self, undo: &fault::Undo) -> Result<String, RunError> {
-        if undo.is_by_command() && self.way().is_err() {
-            return Ok(
-                "`confirmUndone` succeeded; the node was not checked, because the cluster cannot be reached".into()
-            );
+        if self.is_outside(undo) {
+            return self.works_outside(undo).await;
         }
         let runs = match fault::stays_up(undo, self.way()?).await {
             Ok(fault::Found::Runs(runs)) => runs,
@@ -214,17 +212,25 @@ impl Tools {
         Ok(format!("{runs} and sends heartbeats"))
     }
 
+    /// The same of a node that only commands have hit.
+    async fn works_outside(&self, undo: &fault::Undo) -> Result<String, RunError> {
+        let Some(cluster) = &self.cluster else {
+            return Ok(
+                "`confirmUndone` succeeded; the node was not checked, because the cluster cannot be reached".into()
+            );
+        };
+        let heard = fault::sends_heartbeat(undo, Way::NOWHERE, cluster, Instant::now()).await;
+        heard.map_err(RunError::failed_by)?;
+        Ok("`confirmUndone` succeeded, and the node sends heartbeats".into())
+    }
+
     async fn fault(&self, undo: &fault::Undo, progress: Progress<'_>) -> Result<(), RunError> {
         let mut not_undone = None;
         let mut heard = |phase: FaultPhase, detail: String| match phase {
             FaultPhase::NotUndone => not_undone = Some(detail),
             _ => progress(phase, detail),
         };
-        let way = match self.way() {
-            Err(_) if undo.is_by_command() => Way::NOWHERE,
-            way => way?,
-        };
-        let result = fault::undo(undo, way, &mut heard).await;
+        let result = fault::undo(undo, self.way_of(undo)?, &mut heard).await;
         match (result, not_undone) {
             // A container that is gone needs no undo: somebody deleted the cluster.
             (Err(error), _) if error.is_gone() => {
@@ -445,6 +451,17 @@ impl Tools {
                 "this cluster is reached through its API alone, not through a container engine",
             )
         })
+    }
+
+    /// Whether a fault is injected and undone by commands, and nothing else leads to its node: no
+    /// helper pod is started for them.
+    pub(crate) fn is_outside(&self, undo: &fault::Undo) -> bool {
+        undo.is_by_command() && self.docker.is_none()
+    }
+
+    /// The way to the node of a fault.
+    pub(crate) fn way_of(&self, undo: &fault::Undo) -> Result<Way<'_>, RunError> {
+        if self.is_outside(undo) { Ok(Way::NOWHERE) } else { self.way() }
     }
 
     /// The way to the nodes.

@@ -30,6 +30,36 @@ pub struct Check {
 }
 
 impl Commands {
+    /// Each command, with its field.
+    pub(crate) fn argvs(&self) -> [(&'static str, &[String]); 4] {
+        [
+            ("inject", &self.inject),
+            ("confirm", &self.confirm.argv),
+            ("undo", &self.undo),
+            ("confirmUndone", &self.confirm_undone.argv),
+        ]
+    }
+
+    /// The labels of the target that the commands need, each once, with the first field that does.
+    pub(crate) fn labels(&self) -> Vec<(&'static str, String)> {
+        let mut found: Vec<(&str, String)> = Vec::new();
+        for (field, argument) in self
+            .argvs()
+            .into_iter()
+            .flat_map(|(field, argv)| argv.iter().map(move |it| (field, it)))
+        {
+            let _ = fill(argument, |name| {
+                if let Some(Placeholder::Label(label)) = Placeholder::named(name)
+                    && found.iter().all(|(_, known)| known != label)
+                {
+                    found.push((field, label.to_owned()));
+                }
+                Ok::<_, ()>(String::new())
+            });
+        }
+        found
+    }
+
     /// All but the undo, a line each, for people.
     pub(crate) fn lines(&self) -> Vec<String> {
         let check = |check: &Check| {

@@ -302,6 +302,19 @@ impl Expectation {
         }
     }
 
+    /// The shortest time with which it compares moments that were measured inside nodes.
+    pub(crate) fn shortest_in_nodes(&self) -> Option<Duration> {
+        let fixed =
+            |bound: &Bound| if let Bound::Fixed(length) = bound { Some(*length) } else { None };
+        match self {
+            Expectation::ErrorWindow { at_most, at_least, .. } => {
+                at_most.as_ref().and_then(fixed).into_iter().chain(*at_least).min()
+            }
+            Expectation::Recovery { within } => fixed(within),
+            _ => None,
+        }
+    }
+
     /// Whether it judges how long attempts took.
     pub fn is_latency(&self) -> bool {
         matches!(self, Expectation::Latency { .. })

@@ -512,6 +512,11 @@ impl Fault {
         !self.needs_api_only() && !self.traits().by_command
     }
 
+    /// The labels of its target that its commands need, with their fields.
+    pub(crate) fn labels_in_commands(&self) -> Vec<(&'static str, String)> {
+        if let Fault::Command { commands, .. } = self { commands.labels() } else { Vec::new() }
+    }
+
     /// Whether all pods of a node are hit with it.
     pub fn takes_pods(&self) -> bool {
         self.degrades_node() && self.component().is_none()

@@ -166,7 +166,7 @@ impl Cluster {
     ) -> Self
     where
         A: Future<Output = Result<http::Response<B>, BoxError>> + Send + 'static,
-        B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
+        B: http_body_util::BodyExt<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let client = kube::Client::new(tower::service_fn(answer), "default");

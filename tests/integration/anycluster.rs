@@ -68,6 +68,7 @@ pub(crate) fn node_freeze() {
     carried_out("node-freeze");
 }
 
+/// The cluster has one lock and what is left to undo is found, whichever way in is used.
 pub(crate) fn recovered_after_a_kill() {
     let cluster = AnyCluster::new();
     let experiment = cluster.lab.experiment("kubelet-stop");
@@ -75,9 +76,12 @@ pub(crate) fn recovered_after_a_kill() {
     arguments.extend(["--allow-context", CONTEXT]);
     let mut run = cluster.lab.home.start_with(&arguments, |command| _ = nowhere(command));
     run.wait_for("kubeletStop confirmed", 4 * MINUTE);
+    let by_engine = || cluster.lab.home.run(&["run", "-f", &experiment]);
+    by_engine().exits(4).says("another run, or the undo of one, is in progress");
     run.signal("KILL");
     run.finish();
     cluster.run(&arguments).exits(4).says("recover");
+    by_engine().exits(4).says("left something to undo");
     cluster.run(&["recover"]).exits(0);
     cluster.lab.assert_clean();
     cluster.run(&["recover"]).exits(0).prints("nothing");

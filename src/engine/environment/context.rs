@@ -4,12 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::cluster::{Cluster, ClusterError};
-use crate::engine::environment::claim::{lock, refuse_pending};
+use crate::engine::environment::claim::claim_identity;
 use crate::engine::environment::handle::{
     ApiNodes, ClusterHandle, Environment, Nodes, Preparing, Say,
 };
 use crate::engine::environment::kind;
-use crate::engine::environment::state_dir::StateDir;
 use crate::engine::error::RunError;
 use crate::timeline::ClusterKind;
 
@@ -61,9 +60,7 @@ async fn through_the_api(
 ) -> Result<ClusterHandle, RunError> {
     let context = cluster.context().to_owned();
     let identity = cluster.identity().await.map_err(RunError::refused_by)?;
-    let state = StateDir::of_identity(environment.state_dir, &context, &identity);
-    let claimed = lock(environment, state)?;
-    refuse_pending(&claimed.state)?;
+    let claimed = claim_identity(environment, (&context, &identity), None)?;
     let nodes = match cluster.nodes().await {
         // The preflight refuses the run, and lists all that the user may not do.
         Err(ClusterError::Forbidden { .. }) => Vec::new(),

@@ -9,7 +9,9 @@ use crate::cluster::{Cluster, ClusterError, Kind, KindCreate, KindError, NodeCon
 use crate::docker::{Container, Docker, Endpoint};
 use crate::engine::abort::Abort;
 use crate::engine::diagnosis::{described, out_of_inotify};
-use crate::engine::environment::claim::{claim, refuse_pending, refuse_pending_but};
+use crate::engine::environment::claim::{
+    claim, claim_identity, refuse_pending, refuse_pending_but,
+};
 use crate::engine::environment::differences::differences;
 use crate::engine::environment::handle::{
     ClusterHandle, Environment, Found, KindNodes, Nodes, Preparing, Say,
@@ -316,6 +318,8 @@ async fn handle(
     claim: Claim,
     environment: &Environment<'_>,
 ) -> Result<ClusterHandle, RunError> {
+    let identity = cluster.identity().await.map_err(RunError::refused_by)?;
+    let claim = claim_identity(environment, (name, &identity), Some(claim))?;
     let described = Some(docker.describe().to_owned());
     let facts =
         cluster.facts(ClusterKind::Kind, name, described, &node_containers(&containers)).await;

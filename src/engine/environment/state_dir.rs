@@ -1,8 +1,14 @@
 //! The state directory of a cluster: its lock and its undo ledger, in one place whatever the runs
 //! directory is. Clusters of one name on two container engines are two clusters.
+//!
+//! A kind cluster has a directory by its name and engine, which exists before the cluster does, and
+//! is found while its API server is down. Beside it, every cluster has a directory by its identity.
+//! Whoever uses a cluster holds the lock of the latter, whichever way leads to it, and finds the
+//! cluster's other directories there, as symbolic links.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::docker::Endpoint;
@@ -33,11 +39,33 @@ impl StateDir {
         Self { path: root.join(CLUSTERS).join(name), cluster: cluster.to_owned() }
     }
 
-    /// The directory of a cluster that is reached through its API alone: one, whatever context
-    /// leads to it.
-    pub(crate) fn of_identity(root: &Path, context: &str, identity: &str) -> Self {
+    /// The directory of a cluster whatever leads to it: its containers, or any context. Where it is
+    /// reached through its API alone, its only one. `name`: what people call it.
+    pub(crate) fn of_identity(root: &Path, name: &str, identity: &str) -> Self {
         let path = root.join(CLUSTERS).join(format!("api@{}", plain(identity)));
-        Self { path, cluster: context.to_owned() }
+        Self { path, cluster: name.to_owned() }
+    }
+
+    /// Records, synced, that a cluster with this identity also has another directory.
+    pub(crate) fn link(&self, other: &Self) -> Result<(), RunError> {
+        let Some(name) = other.path.file_name() else { return Ok(()) };
+        let linked = match symlink(Path::new("..").join(name), self.path.join(name)) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+            linked => linked.and_then(|()| File::open(&self.path)?.sync_all()),
+        };
+        linked.map_err(|e| {
+            let path = self.path.display();
+            RunError::refused(format!("cannot write to the state directory {path}"))
+                .because(&e)
+                .hint(what_helps(&e))
+        })
+    }
+
+    /// The other directories of a cluster with this identity.
+    pub(crate) fn linked(&self) -> Vec<Self> {
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let links = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
+        links.map(|link| Self { path: link.path(), cluster: self.cluster.clone() }).collect()
     }
 
     /// Where earlier versions kept it, whatever the engine; `None` when they did not.
@@ -99,7 +127,7 @@ impl StateDir {
     /// Takes the lock where there is one, and makes nothing: for who only looks. Refused when a run
     /// has it.
     pub(crate) fn look(&self) -> Result<Lock, RunError> {
-        if self.path.join(LOCK).exists() { self.lock() } else { Ok(Lock { _file: None }) }
+        if self.path.join(LOCK).exists() { self.lock() } else { Ok(Lock { files: Vec::new() }) }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -170,7 +198,7 @@ impl StateDir {
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| write!(file, "{}{}", std::process::id(), holder.mark()));
-        Ok(Lock { _file: Some(file) })
+        Ok(Lock { files: vec![file] })
     }
 
     fn taken(&self, file: &mut File) -> RunError {
@@ -240,8 +268,16 @@ pub(in crate::engine) fn what_helps(error: &std::io::Error) -> &'static str {
 /// The lock of a cluster, held as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    /// `None` where there was nothing to be locked.
-    _file: Option<File>,
+    /// None where there was nothing to be locked.
+    files: Vec<File>,
+}
+
+impl Lock {
+    /// Both.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.files.extend(other.files);
+        self
+    }
 }
 
 #[cfg(test)]

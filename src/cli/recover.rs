@@ -12,7 +12,7 @@ use crate::engine::environment::embedded_folder;
 use crate::engine::environment::kind::find_kind_program;
 use crate::engine::environment::state_dir::StateDir;
 use crate::engine::error::{RunError, RunErrorKind};
-use crate::engine::undo::ledger::{Entry, Ledger, UndoEntry};
+use crate::engine::undo::ledger::{Access, Entry, Ledger, UndoEntry};
 use crate::engine::undo::recover::{self, HitControlPlanes, Tools, UndoProgress};
 use crate::engine::undo::{uploads, watchdog};
 use crate::timeline::format_seconds;
@@ -108,8 +108,11 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
     let mut ledger = Ledger::open(&state.ledger())?;
     let tools_of = async |entry: &Entry| match docker_host {
         Some(other) if entry.access.is_none() && other != entry.engine => {
-            let tools = on_engine(other, &env.engine, &env.path).await?;
-            knowing(tools, state.cluster(), other, &entry.engine).await
+            let tools = async {
+                let tools = on_engine(other, &env.engine, &env.path).await?;
+                knowing(tools, state.cluster(), other, &entry.engine).await
+            };
+            or_none(entry, tools.await)
         }
         _ => tools(entry, &env.engine, &env.path).await,
     };
@@ -117,6 +120,7 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
         UndoProgress::Begins => {
             complain!("undoing: {}", entry.undo.describe())
         }
+        UndoProgress::Waits(what) => complain!("   waiting: {what}"),
         UndoProgress::GoesOn(long) => {
             complain!("   still waiting after {}: {}", format_seconds(long), entry.undo.describe())
         }
@@ -126,8 +130,16 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
                 .undo
                 .by_hand()
                 .map_or(String::new(), |command| format!("\nhint: by hand: {command}"));
+            // Nobody can tell a cluster that is gone from one that cannot be reached.
+            let forget = match &entry.access {
+                Some(Access::Api { .. }) => format!(
+                    "\nhint: if this cluster no longer exists, delete {}",
+                    state.path().display()
+                ),
+                _ => String::new(),
+            };
             complain!(
-                "not undone: {}\n{}{by_hand}",
+                "not undone: {}\n{}{by_hand}{forget}",
                 entry.undo.describe(),
                 failure::text_of(error)
             );
@@ -167,13 +179,17 @@ async fn knowing(
 pub(super) async fn tools(entry: &Entry, env: &EngineEnv, path: &OsStr) -> Result<Tools, RunError> {
     match &entry.access {
         Some(_) => Tools::of_entry(entry).await,
-        None => match (on_engine(&entry.engine, env, path).await, &entry.undo) {
-            // A command needs no engine: where that is away, only the node is not looked at.
-            (Err(_), UndoEntry::Fault(undo)) if undo.is_by_command() => {
-                Ok(Tools::through_the_api(None, None))
-            }
-            (tools, _) => tools,
-        },
+        None => or_none(entry, on_engine(&entry.engine, env, path).await),
+    }
+}
+
+/// A command needs no engine: where that is away, only the node is not looked at.
+fn or_none(entry: &Entry, tools: Result<Tools, RunError>) -> Result<Tools, RunError> {
+    match (tools, &entry.undo) {
+        (Err(_), UndoEntry::Fault(undo)) if undo.is_by_command() => {
+            Ok(Tools::through_the_api(None, None))
+        }
+        (tools, _) => tools,
     }
 }
 

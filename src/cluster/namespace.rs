@@ -22,6 +22,8 @@ pub(super) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "ou
 /// The label that says which pods a namespace takes.
 const POD_SECURITY: &str = "pod-security.kubernetes.io/enforce";
 const POLL: Duration = Duration::from_millis(300);
+/// Between two looks whether a namespace is still there.
+const WATCHED: Duration = Duration::from_secs(2);
 /// The controller manager makes the account within a second, if it lives.
 const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a pod of ours may take to end by itself.
@@ -108,6 +110,28 @@ impl Cluster {
         let label = json!({"metadata": {"labels": {RUN_LABEL: to}}});
         let (params, patch) = (PatchParams::default(), Patch::Merge(&label));
         self.call(what(), api.patch(name, &params, &patch)).await.map(drop)
+    }
+
+    /// Ends when somebody deletes a namespace, once it is there. A server that does not answer says
+    /// nothing of it, and neither does one whose etcd has lost its data.
+    pub(crate) async fn until_deleted(&self, name: &str) {
+        let api: Api<Namespace> = Api::all(self.client());
+        let what = format!("look for the namespace {name}");
+        let mut was: Option<(Option<String>, String)> = None;
+        loop {
+            if let Ok(found) = self.call(what.clone(), api.get_opt(name)).await {
+                let stays = found.filter(|found| found.metadata.deletion_timestamp.is_none());
+                let uid = stays.and_then(|found| found.metadata.uid);
+                if let Some((before, cluster)) = &was {
+                    if uid != *before && self.is(cluster).await.is_ok_and(|is_it| is_it) {
+                        return;
+                    }
+                } else if uid.is_some() {
+                    was = self.identity().await.ok().map(|cluster| (uid, cluster));
+                }
+            }
+            sleep(WATCHED).await;
+        }
     }
 
     /// The namespaces that runs have made and that are not being deleted.
@@ -280,6 +304,8 @@ mod tests {
     struct Server {
         namespace: Arc<Mutex<Option<Value>>>,
         calls: Arc<Mutex<Vec<String>>>,
+        /// The uid of its namespace kube-system.
+        system: Arc<Mutex<&'static str>>,
         /// It answers only so many calls.
         answers: Option<usize>,
     }
@@ -321,6 +347,9 @@ mod tests {
                 (&Method::DELETE, ..) => (200, json!({"kind": "Status", "status": "Success"})),
                 _ if path.ends_with("/serviceaccounts/default") => {
                     (200, json!({"metadata": {"name": "default"}}))
+                }
+                _ if path.ends_with("/kube-system") => {
+                    (200, json!({"metadata": {"uid": *self.system.lock().unwrap()}}))
                 }
                 (_, _, Some(namespace)) => (200, namespace.clone()),
                 _ => (404, missing),
@@ -379,6 +408,29 @@ mod tests {
                 ["GET /api/v1/namespaces/outage-7f3a"],
                 "{labels}"
             );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_that_was_there_is_lost_where_its_cluster_has_not_lost_everything() {
+        let terminating =
+            json!({"metadata": {"uid": "u1", "deletionTimestamp": "2026-11-22T08:54:23Z"}});
+        for left in [None, Some(terminating)] {
+            let server = Server::with(json!({}));
+            let cluster = server.cluster();
+            let lost = tokio::spawn(async move { cluster.until_deleted("outage-7f3a").await });
+            let is = async |namespace: Option<Value>, system: &'static str| {
+                *server.namespace.lock().unwrap() = namespace;
+                *server.system.lock().unwrap() = system;
+                sleep(WATCHED * 2).await;
+                lost.is_finished()
+            };
+            let ours = server.namespace.lock().unwrap().clone();
+            assert!(!is(None, "s").await, "it is yet to be made");
+            assert!(!is(ours.clone(), "s").await);
+            assert!(!is(None, "of an empty store").await);
+            assert!(!is(ours, "s").await, "the data is back");
+            assert!(is(left, "s").await);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::engine::clock;
 use crate::engine::recorder::Recorder;
-use crate::timeline::{Component, Event, FaultName, FaultPhase};
+use crate::timeline::{Component, Event, FaultName, FaultPhase, Moment, Record};
 
 /// Records how far one fault has come.
 pub(crate) struct FaultReporter<'a> {
@@ -18,19 +18,17 @@ pub(crate) struct FaultReporter<'a> {
 
 impl FaultReporter<'_> {
     pub(crate) fn report(&self, phase: FaultPhase, detail: String) {
+        self.report_since(None, phase, detail);
+    }
+
+    /// The same of what may have been so since then.
+    pub(crate) fn report_since(&self, since: Option<Moment>, phase: FaultPhase, detail: String) {
         let (step, name, component) = (self.step, self.name.map(str::to_owned), self.component);
         let Some(fault) = self.kind.clone() else {
             return self.recorder.event(Event::Note { warning: false, text: detail });
         };
         let target = self.target.to_owned();
-        self.recorder.record(clock::record(Event::Fault {
-            step,
-            name,
-            fault,
-            target,
-            component,
-            phase,
-            detail,
-        }));
+        let event = Event::Fault { step, name, fault, target, component, phase, detail };
+        self.recorder.record(Record { since, ..clock::record(event) });
     }
 }

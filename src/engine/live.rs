@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::plan::Endpoints;
 use crate::timeline::leader::{LEADER_LEASES, NODE_LEASES, node_of};
 use crate::timeline::{
-    Change, Component, Endpoint, Event, Moment, Outcome, ProbeSpan, ProcessState, Ready, Record,
+    Change, Component, Endpoint, Event, FaultPhase, Moment, Outcome, ProbeSpan, ProcessState,
+    Ready, Record,
 };
 
 /// How far back attempts are kept for the steady state: no condition may ask for longer.
@@ -34,11 +35,16 @@ pub(crate) struct Live {
     /// Who leads, as far as is known: a lease's holder, or the etcd member that says so; by the
     /// part, the node.
     pub leaders: BTreeMap<Component, String>,
+    /// When each fault was requested, and whether its undo waits, or has waited.
+    faults: BTreeMap<FaultKey, (Moment, bool)>,
     /// Why the timeline can't be written any more.
     pub broken: Option<String>,
     /// Probes that ended by themselves, and why.
     pub dead_probes: BTreeMap<String, String>,
 }
+
+/// A fault: its step, its target, and the part of the control plane that it hits.
+type FaultKey = (u32, String, Option<Component>);
 
 /// A node's Ready condition.
 #[derive(Clone, Copy, Debug)]
@@ -87,11 +93,30 @@ impl Live {
             Event::WatchGap { watch, until: Some(_), .. } => {
                 self.blind.remove(watch);
             }
+            Event::Fault { step, target, component, phase, .. } => {
+                let key = (*step, target.clone(), *component);
+                match phase {
+                    FaultPhase::Requested => drop(self.faults.insert(key, (record.at, false))),
+                    FaultPhase::Waits => {
+                        self.faults.entry(key).and_modify(|(_, waits)| *waits = true);
+                    }
+                    _ => {}
+                }
+            }
             Event::ProbeStopped { probe, error: Some(error) } => {
                 self.dead_probes.insert(probe.clone(), error.clone());
             }
             _ => {}
         }
+    }
+
+    /// When a fault was requested whose undo waits, or has waited.
+    pub(crate) fn requested_and_waits(
+        &self,
+        (step, target, component): (u32, &str, Option<Component>),
+    ) -> Option<Moment> {
+        let (at, waits) = self.faults.get(&(step, target.to_owned(), component))?;
+        waits.then_some(*at)
     }
 
     fn lead(&mut self, component: Option<Component>, node: Option<&str>) {

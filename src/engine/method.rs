@@ -207,10 +207,7 @@ impl<'a, W: Backend> Method<'a, W> {
             (self.job.arm)(undo_after.requested).await?;
             pending
         };
-        // Whatever is refused after the first fault is no longer refused before any fault.
-        begun.await.map_err(|error| {
-            if is_first { error } else { RunError { kind: RunErrorKind::Failed, ..error } }
-        })
+        begun.await.map_err(|error| refused(error, is_first))
     }
 
     /// When a step's fault is undone if this run has died.
@@ -358,13 +355,26 @@ impl<'a, W: Backend> Method<'a, W> {
                 reporter.report(FaultPhase::AlsoHits, others);
             }
         };
-        self.backend.inject(&pending.undo, &mut progress).await?;
+        if let Err(error) = self.backend.inject(&pending.undo, &mut progress).await {
+            return Err(self.not_injected(pending.id, error)?);
+        }
         lasts_from.filter(|_| confirmed).ok_or_else(|| {
             RunError::failed(format!(
                 "the fault on {} was injected but never confirmed",
                 reporter.target
             ))
         })
+    }
+
+    /// Why a fault was not injected. What was refused is not undone: it would change what somebody
+    /// else has done.
+    fn not_injected(&self, id: u64, error: RunError) -> Result<RunError, RunError> {
+        if error.kind != RunErrorKind::Refused {
+            return Ok(error);
+        }
+        self.ledger.borrow_mut().settle(id)?;
+        self.state.borrow_mut().active.retain(|(other, _)| *other != id);
+        Ok(refused(error, self.is_untouched()))
     }
 
     /// Waits until a step's faults have lasted for so long since the last was confirmed. Meanwhile
@@ -530,6 +540,11 @@ impl<'a, W: Backend> Method<'a, W> {
         };
         probed_services(self.job.experiment).iter().map(share).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// Whatever is refused after the first fault is no longer refused before any fault.
+fn refused(error: RunError, is_first: bool) -> RunError {
+    if is_first { error } else { RunError { kind: RunErrorKind::Failed, ..error } }
 }
 
 fn endpoints_missing(service: &str, before: &Live, now: &Live) -> Option<String> {

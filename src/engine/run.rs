@@ -116,11 +116,13 @@ async fn forward_until_stopped(
     ledger: &mut Ledger,
     abort: &Abort,
 ) -> Result<(), Stop> {
+    let lost = backend.namespace_lost();
     let forward = AssertUnwindSafe(forward(job, backend, recorder, ledger)).catch_unwind();
     tokio::select! {
         biased;
         signal = abort.interrupted() => Err(Stop::Interrupted(signal)),
         error = broken(recorder) => Err(Stop::RunError(error)),
+        error = lost => Err(Stop::RunError(error)),
         ended = forward => match ended {
             Ok(result) => result.map_err(Stop::RunError),
             Err(panic) => Err(Stop::RunError(RunError::panicked(panic.as_ref()))),

@@ -627,6 +627,67 @@ async fn what_a_later_step_could_not_undo_is_refused_before_the_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fault_that_was_refused_is_not_undone() {
+    let named =
+        |name: &str| NodeSelector { name: Some(name.to_owned()), ..NodeSelector::default() };
+    let kill = |name| fault(Fault::NodeKill { target: named(name) }, 1, Vec::new());
+    for (method, hit, kind) in [
+        (vec![kill("w2")], vec![], RunErrorKind::Refused),
+        (vec![kill("w1"), kill("w2")], vec!["w1"], RunErrorKind::Failed),
+    ] {
+        let mut backend = FakeBackend::new(None);
+        backend.taken = Some("w2");
+        let run = simulate_method(Experiment { method, ..experiment() }, backend, None, 1).await;
+        let Some(Stop::RunError(error)) = &run.end.stop else { panic!("{:?}", run.end) };
+        assert_eq!((error.kind, error.message.as_str()), (kind, "it is not running"));
+        let undone = run.timeline.records.iter().filter_map(|record| match &record.event {
+            Event::Fault { phase: FaultPhase::UndoRequested, target, .. } => Some(target.as_str()),
+            _ => None,
+        });
+        assert_eq!(undone.collect::<Vec<_>>(), hit);
+        let down = run.backend.truth.lock().unwrap().down.keys().cloned().collect::<Vec<_>>();
+        assert_eq!((down, run.pending), (vec!["w2".to_owned()], 0), "somebody else's stays");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_somebody_deletes_ends_the_run_and_all_is_undone() {
+    for tenths in (0..120).step_by(8) {
+        let mut backend = FakeBackend::new(None);
+        backend.namespace_lost = Some(Duration::from_millis(tenths * 100 + 7));
+        let run = simulate(backend, None, tenths).await;
+        let Some(Stop::RunError(error)) = &run.end.stop else { panic!("{tenths}: {:?}", run.end) };
+        let (kind, message) = (error.kind, error.message.as_str());
+        assert_eq!((kind, message), (RunErrorKind::Failed, "its namespace was deleted"));
+        run.assert_nothing_is_lost(&format!("deleted after {tenths} tenths of a second"));
+    }
+}
+
+/// A node into which no command comes is undone by its own timer, here about two minutes after the
+/// request.
+#[tokio::test(start_paused = true)]
+async fn what_the_nodes_own_timer_undid_was_gone_at_some_time_since_it_was_due() {
+    let target = NodeSelector { name: Some("w1".into()), ..NodeSelector::default() };
+    let method = vec![fault(Fault::KubeletStop { target }, 5, Vec::new())];
+    for (waits, is_by_timer) in [(0, false), (20, false), (300, true)] {
+        let mut backend = FakeBackend::new(None);
+        backend.undo_waits = Duration::from_secs(waits);
+        let experiment = Experiment { method: method.clone(), ..experiment() };
+        let run = simulate_method(experiment, backend, None, 1).await;
+        let of = |wanted| {
+            let mut records = run.timeline.records.iter();
+            records.find(
+                |record| matches!(&record.event, Event::Fault { phase, .. } if *phase == wanted),
+            )
+        };
+        let (asked, gone) = (of(FaultPhase::Requested).unwrap(), of(FaultPhase::Reverted).unwrap());
+        let due = gone.since.map(|since| since.seconds_since(asked.at));
+        assert_eq!(due.is_some(), is_by_timer, "{waits}: {due:?}");
+        assert!(due.is_none_or(|due| (60.0..200.0).contains(&due)), "{due:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_interruption_at_any_time_is_undone() {
     for tenths in 0..200u64 {
         let run =

@@ -26,7 +26,8 @@ pub(crate) enum FaultError {
     /// The container no longer exists, so that nothing is left to be undone.
     #[error("find {machine}: it no longer exists")]
     Gone { machine: String },
-    /// The node is not as it must be before the fault; nothing was injected.
+    /// The node is not as it must be before the fault; nothing was changed, and nothing is to be
+    /// undone.
     #[error("inject the fault on node {node}: {why}")]
     Refused { node: String, why: String },
     /// The call came back, and its effect is not there.
@@ -106,6 +107,11 @@ impl FaultError {
             *log = lines;
         }
         self
+    }
+
+    /// Whether an injection ended before it had changed anything.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
     }
 
     /// Whether the target no longer exists, so that nothing is left to be undone.

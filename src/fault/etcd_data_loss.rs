@@ -72,8 +72,17 @@ impl NodeFault for EtcdDataLoss {
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
         let (timer, part, mark) = (&self.0, etcd(&self.0), &self.0.mark);
         part.must_run(context).await?;
-        let snapshot = take_snapshot(context, mark).await?;
-        timer.arm(context, &["readlink", "grep"], &undo_script(timer)).await?;
+        let prepared = async {
+            let snapshot = take_snapshot(context, mark).await?;
+            timer.arm(context, &["readlink", "grep"], &undo_script(timer)).await?;
+            Ok(snapshot)
+        };
+        let prepared: Result<String, FaultError> = prepared.await;
+        // After a refusal no undo removes what there is of a snapshot.
+        if prepared.as_ref().is_err_and(FaultError::is_refusal) {
+            context.run(&["sh", "-c", &discarding(mark)]).await?;
+        }
+        let snapshot = prepared?;
         context.report(FaultPhase::Requested, format!("stop etcd and move {DATA}/member away"));
         timer.inject(LONG, context, "move the data away", &losing(mark)).await?;
         context.report(FaultPhase::Returned, "its data is moved away");
@@ -258,7 +267,11 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+    use crate::docker::fake::FakeEngine;
+    use crate::fault::inject;
+    use crate::fault::samples::{fault, plan_of};
     use crate::fault::undo_timer::UndoAfter;
+    use crate::timeline::FaultKind;
 
     fn timer(mark: &str) -> UndoTimer {
         UndoTimer { mark: mark.into(), times: UndoAfter::both(Duration::from_secs(60)) }
@@ -453,6 +466,30 @@ mod tests {
         assert_eq!(run(root.path(), &snapshotting("m")), (true, String::new()));
         with_etcdctl(root.path(), Some("#!/bin/sh\nexit 4"));
         assert!(!run(root.path(), &snapshotting("m")).0);
+    }
+
+    #[tokio::test]
+    async fn what_there_is_of_a_snapshot_is_removed_where_the_fault_is_refused() {
+        let engine = FakeEngine::start();
+        engine.with(|state| {
+            state.script = Box::new(|node, argv| {
+                let text = argv.join(" ");
+                let (code, says) = match () {
+                    () if text.contains("echo end") => (0, "now 7 70 S\nend"),
+                    () if text.contains("snapshot save") => (1, "its disk has no room for one"),
+                    () => {
+                        node.inside.insert("ran".into(), text);
+                        (0, "")
+                    }
+                };
+                (code, says.into())
+            })
+        });
+        let (plan, docker) = (plan_of(&fault(FaultKind::EtcdDataLoss)).unwrap(), engine.connect());
+        let error = inject(&plan, &docker.await, &mut |_, _| {}).await.unwrap_err();
+        assert!(error.is_refusal() && error.to_string().ends_with("no room for one"), "{error}");
+        let ran = engine.worker(|c| c.inside["ran"].clone());
+        assert_eq!(ran, format!("sh -c {}", discarding("outage-r-0")));
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl NodeFault for KubeletThrottle {
 }
 
 impl KubeletThrottle {
-    /// There from before our limit is set until it is taken away: an undo follows a refusal, too, and
+    /// There from before our limit is set until it is taken away: an undo that follows no injection
     /// must leave a limit that somebody else has set. Like the limit it goes with a restart.
     fn witness(&self) -> String {
         format!("/run/{}.throttled", self.timer.mark)

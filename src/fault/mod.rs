@@ -8,6 +8,7 @@
 //! API, an [`ObjectUndo`] what it needs beside that.
 
 mod back_off;
+mod closed_way;
 mod command;
 mod component;
 mod component_kill;
@@ -78,9 +79,8 @@ use crate::cluster::Cluster;
 use crate::embedded::NodeId;
 use crate::experiment::Fault;
 use crate::node::{AccessError, AccessErrorKind};
-use crate::timeline::{
-    Component, FaultKind, FaultName, FaultPhase, Impact, NodeRole, format_duration,
-};
+use crate::timeline::{Component, FaultKind, FaultName, FaultPhase, Impact, NodeRole};
+use closed_way::ClosedWay;
 pub(crate) use context::Way;
 use context::{CLOSING, COMMAND, FaultContext};
 use node_fault::{NodeFault, Undone};
@@ -152,8 +152,8 @@ pub(crate) fn planned(
 ///
 /// Reports `Requested` right before the call that injects (what is needed first is done by then),
 /// `Returned` when it comes back, and `Confirmed` when its effect was seen, the last two in either
-/// order. On an error, or when the future is dropped, the fault may have been injected or be on its
-/// way: call [`undo`].
+/// order. On an error that is no refusal, or when the future is dropped, the fault may have been
+/// injected or be on its way: call [`undo`].
 pub(crate) async fn inject(
     undo: &Undo,
     way: impl Into<Way<'_>>,
@@ -224,6 +224,12 @@ pub(crate) async fn set_timer_anew(undo: &Undo, way: impl Into<Way<'_>>) -> bool
     timer.confirm(&FaultContext::new(way, &undo.target, &mut quiet)).await.is_ok()
 }
 
+/// How long after its injection, at least, the node's own timer undoes a fault, where the way in
+/// leads through its kubelet; `None`: it has no timer.
+pub(crate) fn undoes_itself_after(undo: &Undo) -> Option<Duration> {
+    undo.fault.undo_timer().map(|timer| timer.after(closes_way_in(undo)))
+}
+
 /// Undoes a fault, and ends when its effect was seen to be gone. May be called any number of times,
 /// also for a fault that was never injected, and by another process.
 ///
@@ -241,20 +247,19 @@ pub(crate) async fn undo(
     context.report(FaultPhase::UndoRequested, undo.describe());
     // The node's own timer opens a way in that the fault has closed.
     let timer = undo.fault.undo_timer().filter(|_| context.docker.is_none());
-    let mut waits = timer.map(|timer| {
-        format!(
-            "no command can be run in the node; its own timer undoes the fault {} after the injection",
-            format_duration(timer.after(closes_way_in(undo)))
-        )
-    });
+    let mut closed = timer.map(|timer| ClosedWay::new(timer.after(closes_way_in(undo))));
     let until = Instant::now() + timer.map_or(AWAY, |timer| AWAY + timer.times.confirmed);
     let result = loop {
         match undo.fault.undo(&context).await {
             // Whatever the engine or the node answers: a start that was refused may succeed next.
-            Err(FaultError::Access(AccessError { kind, .. }))
-                if kind != AccessErrorKind::Down && Instant::now() < until =>
-            {
-                if let Some(waits) = waits.take() {
+            Err(FaultError::Access(error)) if error.kind != AccessErrorKind::Down => {
+                if Instant::now() >= until {
+                    break Err(FaultError::Access(match closed {
+                        Some(closed) => closed.in_the_end(error),
+                        None => error,
+                    }));
+                }
+                if let Some(waits) = closed.as_mut().and_then(|closed| closed.news(&error)) {
                     context.report(FaultPhase::Waits, waits);
                 }
                 tokio::time::sleep(RETRY).await;

@@ -181,10 +181,13 @@ impl NodeReboot {
         let script = before.alone(script);
         match context.run_within(ANSWER * 5, &["sh", "-c", &script]).await {
             Ok(output) if output.code == IN_CONTAINER => {
-                return Err(context.refused(
-                    "it is a container, or systemd-detect-virt cannot tell: in a container, a hard \
-                     reboot would reboot the machine that it runs on",
-                ));
+                return Err(FaultError::Command {
+                    node: context.node(),
+                    what: "reboot the node",
+                    output: "it is a container, or systemd-detect-virt cannot tell: in a \
+                        container, a hard reboot would reboot the machine that it runs on"
+                        .into(),
+                });
             }
             Ok(output) if output.code != 0 => {
                 return Err(context.command_failed("reboot the node", &output));
@@ -241,7 +244,9 @@ impl NodeReboot {
 /// Whether a node did not answer, which it does not while it is down.
 fn is_silence(error: &FaultError) -> bool {
     match error {
-        FaultError::Access(error) => error.kind != AccessErrorKind::NotSent,
+        FaultError::Access(error) => {
+            !matches!(error.kind, AccessErrorKind::NotSent | AccessErrorKind::NotAllowed)
+        }
         FaultError::Gone { .. } => true,
         _ => false,
     }

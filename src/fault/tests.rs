@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::samples::{component_faults, fault, in_experiments, object_faults, plan_of};
 use super::*;
+use crate::docker::fake::{FakeContainer, FakeEngine};
 use crate::embedded::Action;
 use crate::experiment::NodeSelector;
 
@@ -125,6 +126,37 @@ fn a_fault_that_waits_is_given_its_time() {
     assert!(undo_timeout(&part) >= component::START);
     let loss = injection_timeout(&Fault::EtcdDataLoss { target: target() });
     assert!(loss >= Duration::from_secs(60 + 220 + 120), "{loss:?}");
+}
+
+/// What somebody else has done is found before anything is changed: an undo would undo that.
+#[tokio::test]
+async fn a_node_that_somebody_has_hit_is_refused_untouched() {
+    let hits: [fn(&mut FakeContainer); 2] =
+        [|node| node.paused = true, |node| node.running = false];
+    // Its programs know nothing of containers.
+    let kinds = FaultKind::ALL.into_iter().filter(|kind| *kind != FaultKind::Command);
+    for undo in kinds.filter_map(|kind| plan_of(&fault(kind)).ok()) {
+        let (kind, engine, mut said) = (undo.fault.kind(), FakeEngine::start(), Vec::new());
+        let docker = engine.connect().await;
+        for hit in hits {
+            engine.worker(hit);
+            let error = inject(&undo, &docker, &mut |phase, _| said.push(phase)).await.unwrap_err();
+            assert!(error.is_refusal() && said.is_empty(), "{kind}: {error} {said:?}");
+        }
+    }
+    let kinds = [FaultKind::KubeletStop, FaultKind::KubeletPause, FaultKind::KubeletThrottle];
+    for kind in kinds {
+        let (engine, undo) = (FakeEngine::start(), plan_of(&fault(kind)).unwrap());
+        engine.with(|state| {
+            state.script = Box::new(|_, argv| match argv.join(" ").as_str() {
+                "systemctl is-active kubelet" => (3, "inactive".into()),
+                _ => (1, "is not asked for".into()),
+            });
+        });
+        let docker = engine.connect().await;
+        let error = inject(&undo, &docker, &mut |_, _| {}).await.unwrap_err();
+        assert!(error.is_refusal(), "{kind}: {error}");
+    }
 }
 
 #[test]

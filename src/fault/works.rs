@@ -196,6 +196,7 @@ fn passing(error: FaultError) -> Result<Look, FaultError> {
                     | AccessErrorKind::Refused
                     | AccessErrorKind::Away
                     | AccessErrorKind::NotSent
+                    | AccessErrorKind::NotAllowed
             ) =>
         {
             Ok(Look::NotYet(access.message))

@@ -179,7 +179,7 @@ impl NodeAccess for HelperPods {
         argv: &'a [&'a str],
     ) -> Access<'a, Output> {
         async move {
-            let RunningHelper { pod, .. } = self.pod(node).await?;
+            let RunningHelper { pod, .. } = self.pod(node).await.map_err(not_its_node)?;
             let entered = self.exec(&pod, limit, &[&ENTER[..], argv].concat(), None).await;
             let is_over = match entered.as_ref().map_err(|error| error.kind) {
                 Err(AccessErrorKind::Gone | AccessErrorKind::Refused) => true,
@@ -194,8 +194,11 @@ impl NodeAccess for HelperPods {
             if is_over {
                 // Somebody deleted the pod, or its node has been restarted: another is made.
                 self.0.pods.lock().await.remove(&node.name);
-                let RunningHelper { pod, .. } = self.pod(node).await?;
-                return self.exec(&pod, limit, &[&ENTER[..], argv].concat(), None).await;
+                let again = async {
+                    let RunningHelper { pod, .. } = self.pod(node).await?;
+                    self.exec(&pod, limit, &[&ENTER[..], argv].concat(), None).await
+                };
+                return again.await.map_err(not_its_node);
             }
             entered
         }
@@ -253,8 +256,20 @@ fn in_pod(root: &str, path: &str) -> String {
     }
 }
 
+/// A helper pod that is gone, with its namespace perhaps, says nothing of its node: what was done
+/// there is still to be undone.
+fn not_its_node(error: AccessError) -> AccessError {
+    match error.kind {
+        AccessErrorKind::Gone => AccessError { kind: AccessErrorKind::Refused, ..error },
+        _ => error,
+    }
+}
+
 fn of_cluster(error: ClusterError) -> AccessError {
     let kind = match &error {
+        ClusterError::Unauthorized { .. }
+        | ClusterError::Forbidden { .. }
+        | ClusterError::Plugin(_) => AccessErrorKind::NotAllowed,
         ClusterError::NotFound { .. } => AccessErrorKind::Gone,
         ClusterError::Timeout { .. } => AccessErrorKind::Timeout,
         error if error.is_unreachable() => AccessErrorKind::Away,
@@ -300,7 +315,9 @@ mod tests {
         assert_eq!(of_api.kind, AccessErrorKind::Away);
         assert!(of_api.message.starts_with("run a command: refused"), "{}", of_api.message);
         let gone = ClusterError::NotFound { what: what(), why: "no pod".into() };
-        assert_eq!(of_cluster(gone).kind, AccessErrorKind::Gone);
+        let gone = of_cluster(gone);
+        assert_eq!(gone.kind, AccessErrorKind::Gone);
+        assert_eq!(not_its_node(gone).kind, AccessErrorKind::Refused);
         let image = ClusterError::HelperPod {
             node: "w".into(),
             image: "a".into(),

@@ -82,6 +82,8 @@ pub(crate) enum AccessErrorKind {
     Away,
     /// The same, and nothing was sent: its socket is absent, forbidden, or nobody listens there.
     NotSent,
+    /// Whoever leads into the node does not let this user in, or does not accept the credentials.
+    NotAllowed,
     Refused,
 }
 

@@ -77,6 +77,10 @@ pub(crate) fn tests() -> Vec<Test> {
     }
     let with_kubectl = [
         test("embedded::a_real_kubectl_sees_the_node_go", a_real_kubectl_sees_the_node_go),
+        test(
+            "embedded::a_namespace_that_somebody_deletes_ends_the_run",
+            a_namespace_that_somebody_deletes_ends_the_run,
+        ),
         test("embedded::kubectl_reads", kubectl_reads),
         test("embedded::kubectl_writes", kubectl_writes),
         test("embedded::kubectl_is_refused_plainly", kubectl_is_refused_plainly),
@@ -656,23 +660,8 @@ fn a_real_kubectl_sees_the_node_go() {
     let experiment = short(&home, "node-kill");
     let mut run = start(&home, &["run", "-f", &experiment, "--cluster", "embedded"]);
     run.wait_for("steady state reached", 2 * MINUTE);
-    let said = run.said();
-    let kubeconfig = said
-        .split_whitespace()
-        .skip_while(|word| *word != "--kubeconfig")
-        .nth(1)
-        .unwrap()
-        .to_owned();
     let seen = home.path().join("seen");
-    let command = |arguments: &[&str]| {
-        let mut command = Command::new(kubectl_program().unwrap());
-        command
-            .args(["--kubeconfig", &kubeconfig])
-            .args(arguments)
-            .env("HOME", home.path())
-            .stdin(Stdio::null());
-        command
-    };
+    let command = kubectl_of(&home, &run.said());
     let listed =
         command(&["get", "nodes,pods,endpointslices", "-A", "-o", "wide"]).output().unwrap();
     let text = String::from_utf8_lossy(&listed.stdout).into_owned()
@@ -705,6 +694,34 @@ fn a_real_kubectl_sees_the_node_go() {
     drop(watching);
     let output = run.finish();
     assert_completed(&home, &output);
+    assert_clean(&home);
+}
+
+/// kubectl with the kubeconfig that a run on the embedded cluster has named.
+fn kubectl_of(home: &Home, said: &str) -> impl Fn(&[&str]) -> Command + use<> {
+    let mut named = said.split_whitespace().skip_while(|word| *word != "--kubeconfig");
+    let (kubeconfig, home) = (named.nth(1).unwrap().to_owned(), home.path().to_owned());
+    move |arguments| {
+        let mut command = Command::new(kubectl_program().unwrap());
+        command.args(["--kubeconfig", &kubeconfig]).args(arguments);
+        command.env("HOME", &home).stdin(Stdio::null());
+        command
+    }
+}
+
+fn a_namespace_that_somebody_deletes_ends_the_run() {
+    let home = Home::new();
+    let experiment = short(&home, "node-kill");
+    let mut run = start(&home, &["run", "-f", &experiment, "--cluster", "embedded"]);
+    run.wait_for("nodeKill confirmed", 2 * MINUTE);
+    let kubectl = kubectl_of(&home, &run.said());
+    let names = kubectl(&["get", "namespaces", "-o", "name"]).output().unwrap();
+    let names = String::from_utf8(names.stdout).unwrap();
+    let name = names.lines().find(|name| name.contains("/outage-")).unwrap();
+    let deleted = kubectl(&["delete", name, "--wait=false"]).output().unwrap();
+    assert!(deleted.status.success(), "{}", String::from_utf8_lossy(&deleted.stderr));
+    let output = run.finish();
+    output.exits(3).says("of this run was deleted, with all that was in it").prints("node started");
     assert_clean(&home);
 }
 

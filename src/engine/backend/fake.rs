@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, pending};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
@@ -51,8 +53,14 @@ pub(crate) struct FakeBackend {
     pub mishap: Option<(usize, Failure)>,
     /// What undoing does instead of succeeding.
     pub undo_mishap: Option<Failure>,
+    /// How long the undo of a fault on a node waits for the node's own timer.
+    pub undo_waits: Duration,
     /// A node that does not work after its undo.
     pub broken: Option<&'static str>,
+    /// After how long somebody deletes the run's namespace.
+    pub namespace_lost: Option<Duration>,
+    /// A node that somebody else takes down right before its fault.
+    pub taken: Option<&'static str>,
     /// A node that could not be brought back as it was.
     pub moves: Option<&'static str>,
     /// Whether nobody says, after the first fault, what runs on the nodes.
@@ -76,7 +84,10 @@ impl FakeBackend {
             truth: Default::default(),
             mishap,
             undo_mishap: None,
+            undo_waits: Duration::ZERO,
             broken: None,
+            namespace_lost: None,
+            taken: None,
             moves: None,
             no_occupancy: false,
             no_objects: None,
@@ -381,6 +392,18 @@ impl Backend for FakeBackend {
         Ok(Inventory { objects: vec![web], unread: Vec::new() })
     }
 
+    fn namespace_lost(&self) -> BoxFuture<'static, RunError> {
+        let after = self.namespace_lost;
+        async move {
+            match after {
+                Some(after) => tokio::time::sleep(after).await,
+                None => pending().await,
+            }
+            RunError::failed("its namespace was deleted")
+        }
+        .boxed()
+    }
+
     async fn inject(&self, fault: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
         let UndoEntry::Fault(undo) = fault else {
             self.api()?;
@@ -391,8 +414,12 @@ impl Backend for FakeBackend {
             progress(FaultPhase::Confirmed, String::new());
             return Ok(());
         };
-        // Half of the fault is injected when the call goes wrong: the hardest case for the undo.
         let node = undo.target.node.clone();
+        if self.taken == Some(node.as_str()) {
+            self.truth.lock().unwrap().down.insert(node, ());
+            return Err(RunError::refused("it is not running"));
+        }
+        // Half of the fault is injected when the call goes wrong: the hardest case for the undo.
         progress(FaultPhase::Requested, String::new());
         self.truth.lock().unwrap().down.insert(node.clone(), ());
         self.call("inject").await?;
@@ -428,6 +455,10 @@ impl Backend for FakeBackend {
             UndoEntry::Fault(undo) => {
                 let node = &undo.target.node;
                 progress(FaultPhase::UndoRequested, String::new());
+                if !self.undo_waits.is_zero() {
+                    progress(FaultPhase::Waits, String::new());
+                    tokio::time::sleep(self.undo_waits).await;
+                }
                 self.truth.lock().unwrap().down.remove(node);
                 progress(FaultPhase::Reverted, String::new());
                 self.tell_return(node);

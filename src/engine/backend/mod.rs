@@ -7,6 +7,7 @@ pub(in crate::engine) mod fake;
 pub(crate) mod real;
 pub(crate) mod run_scope;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::agent::AgentMessage;
@@ -115,7 +116,12 @@ pub(crate) trait Backend {
     async fn inventory(&self) -> Result<Inventory, RunError> {
         self.scope().inventory().await
     }
-    /// Makes a fault; ends when it is confirmed.
+    /// Ends when somebody deletes what the run has made for itself.
+    fn namespace_lost(&self) -> BoxFuture<'static, RunError> {
+        self.scope().namespace_lost()
+    }
+    /// Makes a fault; ends when it is confirmed. Refused where it found something else than it needs,
+    /// and has changed nothing: it must not be undone. After any other error it must.
     async fn inject(&self, fault: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError>;
     /// Whether a fault is out of our reach as soon as it is in effect, so that it counts from its
     /// request, as the timer does that undoes it.

@@ -385,7 +385,10 @@ impl Backend for RealBackend<'_> {
             UndoEntry::Fault(undo) => {
                 self.tools.hit.note(undo);
                 let way = self.tools.way_of(undo)?;
-                fault::inject(undo, way, progress).await.map_err(RunError::failed_by)
+                fault::inject(undo, way, progress).await.map_err(|error| match error.is_refusal() {
+                    true => RunError::refused_by(error),
+                    false => RunError::failed_by(error),
+                })
             }
             UndoEntry::Object { undo, .. } => {
                 fault::inject_object(undo, &self.scope.cluster, progress)

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all, pending};
 use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -135,6 +136,23 @@ impl RunScope<'_> {
             name: self.namespace.clone(),
             access: self.access.clone(),
         })
+    }
+
+    /// Ends when somebody deletes the run's namespace: there is nothing left to measure.
+    pub(crate) fn namespace_lost(&self) -> BoxFuture<'static, RunError> {
+        if !self.needs_namespace() {
+            return pending().boxed();
+        }
+        let (cluster, name) = (self.cluster.clone(), self.namespace.clone());
+        async move {
+            cluster.until_deleted(&name).await;
+            let text = format!("namespace {name} of this run was deleted, with all that was in it");
+            RunError::failed(text).hint(
+                "it was not deleted by this run: look for a person or a job that deletes \
+                 namespaces; those of runs are labelled app.kubernetes.io/managed-by=outage",
+            )
+        }
+        .boxed()
     }
 
     fn needs_namespace(&self) -> bool {

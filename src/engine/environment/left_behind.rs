@@ -29,7 +29,7 @@ pub(super) async fn strike_undone(
     let mut report = |entry: &Entry, progress: UndoProgress<'_>| {
         let what = entry.undo.describe();
         let line = match progress {
-            UndoProgress::Begins => return,
+            UndoProgress::Begins | UndoProgress::Waits(_) => return,
             UndoProgress::GoesOn(long) => {
                 format!(
                     "still undoing what run {} left behind, after {}: {what}",

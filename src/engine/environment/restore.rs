@@ -65,6 +65,7 @@ pub(crate) async fn settle(
             "undoing what an earlier run left: {}",
             entry.undo.describe()
         ))),
+        UndoProgress::Waits(what) => say(Preparing::Step(what)),
         UndoProgress::GoesOn(long) => say(Preparing::Step(&format!(
             "still undoing it after {}: {}",
             format_seconds(long),

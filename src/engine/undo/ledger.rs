@@ -172,6 +172,15 @@ impl UndoEntry {
         }
     }
 
+    /// How long after its injection, at least, a timer in the node undoes it where nobody can get
+    /// in; `None`: there is none.
+    pub(in crate::engine) fn undoes_itself_after(&self) -> Option<Duration> {
+        match self {
+            UndoEntry::Fault(undo) => fault::undoes_itself_after(undo),
+            _ => None,
+        }
+    }
+
     /// A backend was given what another one has planned.
     pub(in crate::engine) fn not_a_fault_here(&self) -> RunError {
         RunError::failed(format!("this kind of cluster cannot {}", self.describe()))

@@ -1,6 +1,7 @@
 //! The undo of what a run has left, with the real tools: at the end of a run, in `recover`, and in
 //! the watchdog.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::path::Path;
@@ -535,6 +536,8 @@ fn instead_of(gone: ClusterError, kind: &RunError) -> RunError {
 #[derive(Debug)]
 pub(crate) enum UndoProgress<'a> {
     Begins,
+    /// What it waits for.
+    Waits(&'a str),
     /// It still goes on, so long after its begin.
     GoesOn(Duration),
     Ended(Result<(), &'a RunError>),
@@ -559,26 +562,34 @@ pub(crate) async fn matching(
     say: &mut dyn FnMut(&Entry, UndoProgress<'_>),
 ) -> Vec<NotUndone> {
     let (mut left, mut helped) = (Vec::new(), Vec::new());
+    let say = RefCell::new(say);
     for faults in [true, false] {
         let entries = ledger.pending().iter().rev().filter(|entry| which(entry));
         let entries: Vec<Entry> =
             entries.filter(|entry| entry.undo.fault().is_some() == faults).cloned().collect();
         helped.extend(entries.iter().filter(|entry| entry.needs_helper()).cloned());
         let passes = in_passes(entries, async |entry: &Entry, phase: UndoPhase| {
+            let say = |progress: UndoProgress<'_>| say.borrow_mut()(entry, progress);
             if phase == UndoPhase::Undo {
-                say(entry, UndoProgress::Begins);
+                say(UndoProgress::Begins);
             }
-            let done = one(entry, phase, &tools_of);
-            patiently(done, |long| say(entry, UndoProgress::GoesOn(long))).await?;
+            let mut heard = |phase: FaultPhase, what: String| {
+                if phase == FaultPhase::Waits {
+                    say(UndoProgress::Waits(&what));
+                }
+            };
+            let done = one(entry, phase, &tools_of, &mut heard);
+            patiently(done, |long| say(UndoProgress::GoesOn(long))).await?;
             if phase == UndoPhase::Verify {
                 ledger.settle(entry.id)?;
-                say(entry, UndoProgress::Ended(Ok(())));
+                say(UndoProgress::Ended(Ok(())));
             }
             Ok(())
         });
         left.extend(passes.await);
     }
     remove_helpers(&helped, ledger, tools_of).await;
+    let say = say.into_inner();
     left.iter().for_each(|(entry, why)| say(entry, UndoProgress::Ended(Err(why))));
     left.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
 }
@@ -618,7 +629,7 @@ pub(crate) async fn faults_only(
         .cloned()
         .collect();
     let left = in_passes(faults, async |entry: &Entry, phase: UndoPhase| {
-        one(entry, phase, &tools_of).await
+        one(entry, phase, &tools_of, &mut |_, _| {}).await
     });
     left.await.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
 }
@@ -639,11 +650,12 @@ async fn one(
     entry: &Entry,
     phase: UndoPhase,
     tools_of: &impl AsyncFn(&Entry) -> Result<Tools, RunError>,
+    progress: Progress<'_>,
 ) -> Result<(), RunError> {
     let tools = tools_of(entry).await?;
     match phase {
-        UndoPhase::Undo => tools.undo(&entry.run, &entry.undo, &mut |_, _| {}).await,
-        UndoPhase::Verify => tools.verify(&entry.undo, &mut |_, _| {}).await,
+        UndoPhase::Undo => tools.undo(&entry.run, &entry.undo, progress).await,
+        UndoPhase::Verify => tools.verify(&entry.undo, progress).await,
     }
 }
 
@@ -999,9 +1011,10 @@ mod tests {
         let (root, engine) = (tempfile::tempdir().unwrap(), FakeEngine::start());
         engine.worker(|c| c.running = false);
         let (mut ledger, mut ended) = (pending_kills(root.path()), Vec::new());
-        let mut say = |entry: &Entry, progress: UndoProgress<'_>| match progress {
-            UndoProgress::Ended(result) => ended.push((entry.id, result.is_ok())),
-            UndoProgress::Begins | UndoProgress::GoesOn(_) => {}
+        let mut say = |entry: &Entry, progress: UndoProgress<'_>| {
+            if let UndoProgress::Ended(result) = progress {
+                ended.push((entry.id, result.is_ok()));
+            }
         };
         let left =
             all(&mut ledger, async |entry: &Entry| tools(&engine, &entry.engine).await, &mut say)

@@ -8,11 +8,12 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 use crate::engine::backend::Backend;
+use crate::engine::clock;
 use crate::engine::error::RunError;
 use crate::engine::fault_reporter::FaultReporter;
 use crate::engine::recorder::Recorder;
 use crate::engine::undo::ledger::{Entry, FaultRef, Ledger, UndoEntry};
-use crate::timeline::{Event, FaultPhase, format_seconds};
+use crate::timeline::{Event, FaultPhase, Moment, format_seconds};
 
 /// How long a run may try to undo its faults, and how long the rest of its clean-up may take: the
 /// lock must come free for `recover` and the watchdog, who go on from the ledger.
@@ -172,7 +173,10 @@ pub(crate) async fn undo_entry(
     reporter: &FaultReporter<'_>,
     backend: &impl Backend,
 ) -> Result<(), RunError> {
-    let mut progress = |phase, detail| reporter.report(phase, detail);
+    let mut progress = |phase: FaultPhase, detail: String| {
+        let gone = phase == FaultPhase::Reverted;
+        reporter.report_since(gone.then(|| since(undo, reporter)).flatten(), phase, detail)
+    };
     backend.undo(undo, &mut progress).await.inspect_err(|error| {
         // A fault's undo has reported it itself.
         if reporter.kind.is_none() {
@@ -180,6 +184,15 @@ pub(crate) async fn undo_entry(
             reporter.recorder.event(Event::Note { warning: false, text });
         }
     })
+}
+
+/// Since when a fault may have been gone that is seen to be now: where nobody could get into the
+/// node, its own timer has undone it.
+fn since(undo: &UndoEntry, reporter: &FaultReporter<'_>) -> Option<Moment> {
+    let after = undo.undoes_itself_after()?;
+    let fault = (reporter.step, reporter.target, reporter.component);
+    let due = reporter.recorder.live().requested_and_waits(fault)?.plus(after);
+    (due < clock::now()).then_some(due)
 }
 
 /// Ends when what was undone works again; only then may it be struck from the ledger.

@@ -84,7 +84,7 @@ struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     fn span(&self) -> overlap::Span<'a> {
-        let undo = self.phase(FaultPhase::UndoRequested).map_or(Moment(u64::MAX), |(at, _)| at);
+        let undo = self.undo_began().unwrap_or(Moment(u64::MAX));
         overlap::Span {
             step: self.request.step,
             target: self.request.target,
@@ -96,7 +96,7 @@ impl<'a> Scope<'a> {
 
     fn fault(&self) -> FaultFinding {
         let at = |phase| self.phase(phase).map(|(at, _)| self.zero.at(at));
-        let undo_requested = self.phase(FaultPhase::UndoRequested).map(|(at, _)| at);
+        let undo_requested = self.undo_began();
         let undo = undo_requested.unwrap_or(Moment(u64::MAX));
         let span = endpoints::Span { requested: self.request.at, undo, until: self.until };
         let services = endpoints::services(
@@ -121,6 +121,7 @@ impl<'a> Scope<'a> {
             engine: self.engine(),
             undo_requested: undo_requested.map(|at| self.zero.at(at)),
             undone: self.undone().map(|at| self.zero.at(at)),
+            undone_earliest: self.undone().and(self.gone_since()).map(|at| self.zero.at(at)),
             wore_off: self.wore_off(),
             not_undone: self
                 .seen(FaultPhase::NotUndone)
@@ -143,17 +144,35 @@ impl<'a> Scope<'a> {
     }
 
     fn phases(&self, wanted: FaultPhase) -> impl Iterator<Item = (Moment, &str)> {
+        self.records_of(wanted).map(|(record, detail)| (record.at, detail))
+    }
+
+    fn records_of(&self, wanted: FaultPhase) -> impl Iterator<Item = (&Record, &str)> {
         self.records.iter().filter(|record| record.at >= self.request.at).filter_map(
             move |record| match &record.event {
                 Event::Fault { step, phase, detail, target, component, .. }
                     if (*step, target.as_str(), *component) == self.request.key()
                         && *phase == wanted =>
                 {
-                    Some((record.at, detail.as_str()))
+                    Some((record, detail.as_str()))
                 }
                 _ => None,
             },
         )
+    }
+
+    /// When its undo began: where the node's own timer undid it, not before that was due, however
+    /// long an undo had waited for it.
+    fn undo_began(&self) -> Option<Moment> {
+        let (asked, _) = self.phase(FaultPhase::UndoRequested)?;
+        Some(self.gone_since().map_or(asked, |since| since.max(asked)))
+    }
+
+    /// Since when the effect may have been gone; `None`: it was seen to end.
+    fn gone_since(&self) -> Option<Moment> {
+        let gone = self.gone()?;
+        let mut reverted = self.records_of(FaultPhase::Reverted);
+        reverted.find(|(record, _)| record.at == gone)?.0.since
     }
 
     /// When the effect was gone of which it was found afterwards that all works again.

@@ -199,10 +199,11 @@ fn recovery(
     steady: Option<&findings::Steady>,
     unheard: &[String],
 ) -> Option<Between> {
-    let undone =
-        faults.iter().map(FaultFinding::over).collect::<Option<Vec<_>>>()?.into_iter().max()?;
+    let undone = findings::last_ended(faults)?;
     let held = steady?.held_since?;
     let heard = last_on_each(faults).filter_map(|fault| fault.node.heard_again);
     let back = heard.fold(When { earliest: held, latest: held }, When::later);
-    unheard.is_empty().then(|| Between::new(back.earliest - undone, back.latest - undone))
+    unheard
+        .is_empty()
+        .then(|| Between::new(back.earliest - undone.latest, back.latest - undone.earliest))
 }

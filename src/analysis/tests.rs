@@ -421,6 +421,33 @@ fn an_undo_ends_when_its_effect_is_gone_and_counts_when_it_is_verified() {
     assert!(wore_off(&[gone[0], (6000, WoreOff), gone[1], (9000, Undone)]));
 }
 
+/// Nobody could get into the node from 9 s on, and its timer was due at 11 s.
+#[test]
+fn what_the_nodes_own_timer_undid_has_the_bracket_of_that() {
+    use FaultPhase::{Confirmed, Requested, Reverted, UndoRequested, Undone, Waits};
+    let phases = |run: Run, phases: &[(i64, FaultPhase)]| {
+        phases.iter().fold(run, |run, (ms, phase)| run.fault_phase(*ms, "kubeletStop", *phase, ""))
+    };
+    let run = Run::new().endpoints(1, 1).beat(-500, "06:23:40Z", Ready::True);
+    let waits = [(0, Requested), (100, Confirmed), (9000, UndoRequested), (9500, Waits)];
+    let run = phases(phases(run, &waits), &[(14_000, Reverted)]).since(11_000);
+    let failing = scripted(|ms| match ms {
+        1000..10_980 | 12_000..12_500 => Outcome::Refused,
+        _ => Outcome::Ok,
+    });
+    let run = phases(run, &[(17_000, Undone)]).probe(file(&span("web", 20, 200), &[], failing));
+    let run = run.beat(19_600, "06:24:00Z", Ready::True).steady(26_000, false, 20_000);
+    let found = analyse(&run.ended(27_000).build());
+    let fault = &found.faults[0];
+    assert_eq!(fault.gone(), Some(When { earliest: s(11.0), latest: s(14.0) }));
+    assert_eq!(fault.undo_requested, Some(s(11.0)));
+    assert_eq!(found.recovery, Some(Between::new(s(6.0), s(9.0))));
+    assert_eq!(found.recovered(), Some(When { earliest: s(20.0), latest: s(20.0) }));
+    let (during, after) = (window(&found, FAULT), window(&found, AFTER));
+    assert_eq!((during.last_failure, during.open), (s(10.96), false));
+    assert_eq!((after.first_failure, after.last_failure), (s(12.0), s(12.48)));
+}
+
 #[test]
 fn a_stop_that_the_engine_saw_was_not_without_effect() {
     let stopped = |died: Option<i64>| {

@@ -93,14 +93,17 @@ fn of_fault(
         of_service(service, predicted_text(predicted, fault.requested, ""), lines);
     }
     lines.extend(of_pods(fault, found));
-    if let Some(undone) = fault.undone {
-        let ready = fault.node.ready_again.filter(|when| when.latest >= undone);
+    if let Some(gone) = fault.gone() {
+        let ready = fault.node.ready_again.filter(|when| when.latest >= gone.latest);
         let ready = ready.map_or(String::new(), |when| {
             let late = found.delivered_within(when.latest);
             let late = late.map_or(String::new(), |late| format!(" ≤ {late}"));
             format!(", Ready at {:+.3}{late}", when.latest)
         });
-        lines.push(Line::new(undone, "undone", format!("{}{ready}", words.undo)));
+        let by_timer = fault.undone_earliest.map_or("", |_| " by the node's own timer");
+        // Who undid what nobody saw has started nothing.
+        let what = fault.seen().map_or("no effect was seen", |_| words.undo);
+        lines.push(Line::of(gone, "undone", format!("{what}{by_timer}{ready}")));
     }
     lines.extend(
         fault.not_undone.as_ref().map(|seen| Line::new(seen.at, "NOT UNDONE", seen.what.clone())),
@@ -395,14 +398,10 @@ fn steady(found: &Findings, predictions: &Predictions) -> Option<Line> {
 
 fn came_back(found: &Findings) -> Option<Line> {
     let steady = found.steady_after.as_ref()?;
-    let back = found
-        .recovery
-        .zip(found.last_undone())
-        .map(|(took, undone)| (undone + took.most, took.most - took.least));
-    Some(match (steady.held_since, back) {
+    Some(match (steady.held_since, found.recovered()) {
         // It holds from the last node's first sign of life: the state before that was stale.
-        (Some(since), Some((back, by))) if back > since && heard_after(found, since) => {
-            Line::new(back, "steady", "first sign of life of the node").within(by)
+        (Some(since), Some(back)) if back.latest > since && heard_after(found, since) => {
+            Line::of(back, "steady", sign_of_life(found, since))
         }
         (Some(since), None) if !found.unheard.is_empty() => Line::new(
             since,
@@ -417,10 +416,25 @@ fn came_back(found: &Findings) -> Option<Line> {
 }
 
 fn heard_after(found: &Findings, moment: Seconds) -> bool {
-    found
-        .faults
-        .iter()
-        .any(|fault| fault.node.heard_again.is_some_and(|heard| heard.latest > moment))
+    heard_since(found, moment).next().is_some()
+}
+
+/// The faults on nodes that were heard again only after that.
+fn heard_since(found: &Findings, moment: Seconds) -> impl Iterator<Item = &FaultFinding> {
+    let late = move |fault: &&FaultFinding| {
+        fault.node.heard_again.is_some_and(|heard| heard.latest > moment)
+    };
+    found.faults.iter().filter(late)
+}
+
+/// A node that stayed Ready has not been away for Kubernetes: when it is heard of next depends on
+/// its heartbeats alone.
+fn sign_of_life(found: &Findings, since: Seconds) -> &'static str {
+    let mut late = heard_since(found, since);
+    match late.all(|fault| fault.node.detected.is_none() && fault.node.ready_before == Some(true)) {
+        true => "next heartbeat of the node, which was Ready throughout",
+        false => "first sign of life of the node",
+    }
 }
 
 /// How a run ended that did not come to its planned end. `shown` is the last moment above it:

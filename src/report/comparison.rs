@@ -45,10 +45,14 @@ fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions) -
         let when = found.happened(when, fault.requested);
         Between::new(when.earliest - fault.requested, when.latest - fault.requested)
     };
+    // What depends on how long it lasted was predicted for a fault that was not cut short.
+    let cut = found.cut_at.is_some_and(|cut| fault.undo_requested.is_none_or(|undo| undo >= cut));
     let mut all = Vec::new();
     let mut add = |quantity: Quantity<'_>, measured: Option<Between>, apart| {
         let Ok(predicted) = predictions.between(quantity, fault.step) else { return };
-        let inside = measured.map(|measured| predicted.overlaps_as_printed(measured));
+        let by_undo = matches!(quantity, Quantity::ErrorWindow(_) | Quantity::Recovery);
+        let comparable = measured.filter(|_| !(cut && by_undo));
+        let inside = comparable.map(|measured| predicted.overlaps_as_printed(measured));
         let (step, quantity) = (fault.step, quantity.name());
         all.push(Comparison { step, quantity, predicted, measured, inside, apart });
     };

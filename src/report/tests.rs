@@ -336,6 +336,20 @@ fn terminal_of_an_outage_that_nobody_noticed() {
     insta::assert_snapshot!(format!("{}\n{}", terminal(&unheard, 100), terminal(&heard, 100)));
 }
 
+/// What was predicted of its recovery was predicted for a fault of another length.
+#[test]
+fn nothing_is_unexpected_of_a_fault_that_was_cut_short() {
+    let run = || Run::new().endpoints(2, 1).kill(3000).beat(-500, "06:23:40Z", Ready::True);
+    let shown = |run: Run| {
+        let run = run.steady(22_000, false, 20_000).ended(23_000).lease(20_000, "06:24:01.2Z");
+        terminal(&Judged::new(run, experiment()), 100)
+    };
+    let text = shown(run());
+    assert!(text.contains("unexpected: recovery took 16.6s"), "{text}");
+    let text = shown(run().event(2900, Event::Interrupted { signal: "SIGINT".into() }));
+    assert!(text.contains("recovery") && !text.contains("unexpected"), "{text}");
+}
+
 #[test]
 fn a_timeline_of_nothing_has_a_report() {
     for width in [20, 80, 200] {

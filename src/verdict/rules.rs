@@ -8,7 +8,7 @@ use super::latency::Limit;
 use super::of_probes::{self, percent};
 use super::run::{Run, is_of_dead_node};
 use super::{Assertion, Outcome, cut_short, latency, leaders, pods_and_objects, validity};
-use crate::analysis::{FaultFinding, Findings};
+use crate::analysis::{FaultFinding, Findings, When};
 use crate::experiment::feasibility::{infeasible, judged_for_detection};
 use crate::experiment::{Bound, During, ErrorTime, Expectation};
 use crate::prediction::Quantity;
@@ -268,14 +268,14 @@ fn detection_after(found: &Findings, fault: &FaultFinding, name: &str, limits: L
         .collect::<Option<Vec<_>>>()
         .and_then(|all| all.into_iter().max());
     let undone = others()
-        .map(|other| other.undone)
+        .map(FaultFinding::gone)
         .collect::<Option<Vec<_>>>()
-        .and_then(|all| all.into_iter().max());
+        .and_then(|all| all.into_iter().reduce(When::later));
     let (Some(requested), Some(undone)) = (requested, undone) else {
         return Finding::unknown(format!("the undo of {name} was not confirmed"));
     };
     let Some(detected) = &fault.node.detected else {
-        return missing_since(found, fault, undone, limits.most);
+        return missing_since(found, fault, undone.latest, limits.most);
     };
     // The object's own time (whole seconds, cut) shows since when it had been so if the watch was
     // down.
@@ -286,8 +286,8 @@ fn detection_after(found: &Findings, fault: &FaultFinding, name: &str, limits: L
         let early = format!("{} before it", requested - detected.at.latest);
         return Finding::failed(why).measured(early);
     }
-    let length =
-        Between::new((earliest - undone).or_zero(), (detected.at.latest - undone).or_zero());
+    let least = (earliest - undone.latest).or_zero();
+    let length = Between::new(least, (detected.at.latest - undone.earliest).or_zero());
     let finding = Finding::bounded(length, limits, format!("{length:.3}"));
     let unclear = earliest < requested;
     finding.inconclusive_if(unclear.then(|| {

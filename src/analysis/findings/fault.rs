@@ -42,10 +42,13 @@ pub struct FaultFinding {
     pub confirmed: Option<Seen>,
     /// The container engine's events about the target, from the request on.
     pub engine: Vec<Seen>,
-    /// When its undo began.
+    /// When its undo began. Where the node's own timer undid it, when that was due.
     pub undo_requested: Option<Seconds>,
     /// When the effect was seen to be gone.
     pub undone: Option<Seconds>,
+    /// Since when it may have been gone: the node's own timer undid it, and nobody could look. `None`: it was seen to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone_earliest: Option<Seconds>,
     /// What shows that the effect had ended before the undo was requested; `None`: nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wore_off: Option<Seen>,
@@ -76,12 +79,24 @@ impl FaultFinding {
         !matches!(self.kind.traits().target, TargetKind::Deployment | TargetKind::Object)
     }
 
+    /// When its effect was gone.
+    pub fn gone(&self) -> Option<When> {
+        let latest = self.undone?;
+        Some(When { earliest: self.undone_earliest.unwrap_or(latest), latest })
+    }
+
     /// When it was over: its confirmed undo, or its confirmation where there is nothing to undo.
-    pub fn over(&self) -> Option<Seconds> {
+    pub fn ended(&self) -> Option<When> {
+        let confirmed = || self.confirmed.as_ref().map(|seen| seen.at);
         match self.kind.traits().ends {
-            Ends::Confirmed => self.confirmed.as_ref().map(|seen| seen.at),
-            Ends::Undone | Ends::ByItself => self.undone,
+            Ends::Confirmed => confirmed().map(|at| When { earliest: at, latest: at }),
+            Ends::Undone | Ends::ByItself => self.gone(),
         }
+    }
+
+    /// The same, by when it was seen to be.
+    pub fn over(&self) -> Option<Seconds> {
+        self.ended().map(|ended| ended.latest)
     }
 
     /// Whether it was there before another fault on its target, and not over then: what is seen of the

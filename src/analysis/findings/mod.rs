@@ -205,7 +205,13 @@ impl Findings {
 
     /// When the last of all faults was over, which is when its undo was confirmed, if it has one; `None` without any, or when one never was.
     pub fn last_undone(&self) -> Option<Seconds> {
-        self.faults.iter().map(FaultFinding::over).collect::<Option<Vec<_>>>()?.into_iter().max()
+        last_ended(&self.faults).map(|ended| ended.latest)
+    }
+
+    /// When the steady state was back after that.
+    pub fn recovered(&self) -> Option<When> {
+        let (took, ended) = (self.recovery?, last_ended(&self.faults)?);
+        Some(When { earliest: ended.latest + took.least, latest: ended.earliest + took.most })
     }
 
     /// When the last of all undos was requested; `None` without any.
@@ -217,6 +223,12 @@ impl Findings {
     pub fn last_undone_fault(&self) -> Option<&FaultFinding> {
         self.faults.iter().max_by_key(|fault| fault.over())
     }
+}
+
+/// When the last of these faults was over; `None` without any, or when one never was.
+pub(in crate::analysis) fn last_ended(faults: &[FaultFinding]) -> Option<When> {
+    let ended: Option<Vec<When>> = faults.iter().map(FaultFinding::ended).collect();
+    ended?.into_iter().reduce(When::later)
 }
 
 /// What happened at a run's +0.

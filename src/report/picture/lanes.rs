@@ -47,8 +47,7 @@ fn run(view: &View<'_>, all: Extent) -> Lane {
         let between = view.predictions.between(Quantity::Recovery, last.step).ok()?;
         Some(predicted("steady state back", undone, between))
     });
-    let back = found.recovery.zip(found.last_undone()).and_then(|(took, undone)| {
-        let when = When { earliest: undone + took.least, latest: undone + took.most };
+    let back = found.recovered().and_then(|when| {
         Some(Span { row: 1, ..Span::bracket(when, "the steady state came back")? })
     });
     Lane {

@@ -99,7 +99,7 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("agent", &["probe", "observe", "node", "resolver", "timeline"]),
         // It asks through the cluster, sees through a watch, and tells what probers tell.
         ("canary", &["agent", "cluster", "experiment", "timeline", "watch"]),
-        ("embedded", &["http2", "model", "stats", "timeline", "workload"]),
+        ("embedded", &["http2", "model", "stats", "timeline", "workload", "yaml"]),
         (
             "engine",
             &[
@@ -131,7 +131,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("bollard", &["docker"]),
     ("kube", &["cluster", "watch"]),
     ("k8s_openapi", &["cluster", "watch"]),
-    ("hyper", &["embedded"]),
+    ("hyper", &["cluster", "embedded"]),
     ("clap", &["cli"]),
     ("anyhow", &["cli"]),
     ("indicatif", &["cli"]),

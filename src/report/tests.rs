@@ -719,7 +719,7 @@ fn every_try_is_in_every_form_and_a_pass_after_a_retry_is_flaky() {
     assert_eq!(spread.outcome, Outcome::Pass, "the last try decides");
     assert_eq!(spread.runs.iter().map(|run| run.retried).collect::<Vec<_>>(), [true, false, false]);
     let text = spread::render(&spread, &Style::default());
-    assert!(text.contains("3 runs   FLAKY") && text.contains("INCONCLUSIVE, "), "{text}");
+    assert!(text.contains("3 runs   FLAKY") && text.contains("INCONCLUSIVE,"), "{text}");
     // Without a try after it, it is what it was.
     let alone = suite::Part::of_runs(vec![first.view()]);
     assert_eq!(suite::SuiteReport::new(&alone).outcome, Some(Outcome::Inconclusive));

@@ -213,6 +213,7 @@ impl Run {
             repetition: None,
             retry: None,
             cluster,
+            places: None,
             claimed_tuning: None,
             workload: Vec::new(),
         };

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::exit::{self, FailOn};
+use super::form::Output;
 use super::generator::ChosenFault;
-use super::{exit, form::Output};
 use crate::compare::FloorPart;
 use crate::experiment::{typed_image, typed_namespace, typed_service};
 use crate::timeline::ObjectRef;
@@ -160,6 +161,15 @@ pub(super) struct Run {
     /// Output format; FORMAT=FILE also writes a file (repeatable)
     #[arg(short, long, default_value = "text", value_name = "FORMAT[=FILE]")]
     pub output: Vec<Output>,
+    /// Directory for the reports in all formats, the recorded runs, and the logs of the cluster's components around each
+    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    pub artifacts: Option<PathBuf>,
+    /// Write what happens as JSON lines, while it happens, to this file or descriptor (`fd:3`)
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub events: Option<String>,
+    /// Exit with another code than 0 for this outcome, and for those that are more severe
+    #[arg(long, value_enum, value_name = "OUTCOME", default_value_t = FailOn::Inconclusive)]
+    pub fail_on: FailOn,
     #[command(flatten)]
     pub execution: Execution,
     #[command(flatten)]
@@ -694,6 +704,12 @@ pub(super) struct Report {
     /// Output format; FORMAT=FILE also writes a file (repeatable)
     #[arg(short, long, default_value = "text", value_name = "FORMAT[=FILE]")]
     pub output: Vec<Output>,
+    /// Directory for the reports in all formats and the recorded runs
+    #[arg(long, value_name = "DIR")]
+    pub artifacts: Option<PathBuf>,
+    /// The same, for this outcome and for those that are more severe
+    #[arg(long, value_enum, value_name = "OUTCOME")]
+    pub fail_on: Option<FailOn>,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::args::{ClusterChoice, Execution};
 use super::cluster::default_config;
 use super::env::Env;
-use super::exit;
+use super::events::Events;
+use super::exit::{self, FailOn};
 use super::failure::Failure;
 use super::outputs::Outputs;
 use super::progress::{Progress, Warned};
@@ -28,6 +29,10 @@ pub(super) struct Command<'a> {
     pub abort: &'a Abort,
     pub environment: Environment<'a>,
     pub warned: Warned,
+    /// Where it is written what happens.
+    pub events: Events,
+    /// For which outcomes the exit code is not 0.
+    pub fail_on: FailOn,
     /// Whether lanes are drawn while a run goes on.
     pub watch: bool,
 }
@@ -41,8 +46,17 @@ impl<'a> Command<'a> {
         abort: &'a Abort,
         environment: Environment<'a>,
     ) -> Self {
-        let (warned, watch) = (Warned::default(), false);
-        Self { execution, env, outputs, abort, environment, warned, watch }
+        Self {
+            execution,
+            env,
+            outputs,
+            abort,
+            environment,
+            warned: Warned::default(),
+            events: Events::default(),
+            fail_on: FailOn::default(),
+            watch: false,
+        }
     }
 
     pub(super) fn wanted(&self, parsed: &Parsed) -> Result<ClusterSpec, RunError> {

@@ -25,6 +25,8 @@ pub(super) struct Env {
     pub node_image: Option<String>,
     /// The image of helper pods where no flag names one.
     pub helper_image: Option<String>,
+    /// The file of GitHub Actions for this step's summary.
+    pub step_summary: Option<PathBuf>,
     /// What says where the container engine is.
     pub engine: EngineEnv,
     /// What standard output is coloured with, if it is.
@@ -62,6 +64,7 @@ impl Env {
             kubeconfig: var("KUBECONFIG"),
             node_image: text("OUTAGE_NODE_IMAGE"),
             helper_image: text("OUTAGE_HELPER_IMAGE"),
+            step_summary: var("GITHUB_STEP_SUMMARY").map(PathBuf::from),
             engine: engine_env(home.clone()),
             home,
             colour: ink(global.color, out),

@@ -91,6 +91,7 @@ impl Execution {
             only_look,
             undo_timer_margin: self.undo_timer_margin,
             granted: Default::default(),
+            artifacts: None,
         })
     }
 

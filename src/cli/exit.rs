@@ -1,5 +1,10 @@
 //! The exit codes: one table, in `--help` and in docs/commands.md (a test compares them).
 
+use clap::ValueEnum;
+
+use crate::engine::error::RunErrorKind;
+use crate::engine::run::{RunEnd, Stop};
+
 /// Pass: every expectation was met. Also a run without expectations, which is not judged.
 pub(super) const PASS: u8 = 0;
 /// Fail: an expectation was not met.
@@ -15,10 +20,35 @@ pub(super) const NOT_UNDONE: u8 = 5;
 /// Interrupted (SIGINT, SIGTERM, SIGHUP), and undone.
 pub(super) const INTERRUPTED: u8 = 130;
 
+/// The least severe outcome of a run for which the exit code is not 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum FailOn {
+    /// Only FAIL: an INCONCLUSIVE run that came to its end exits with 0
+    Fail,
+    /// FAIL (1) and INCONCLUSIVE (3)
+    #[default]
+    Inconclusive,
+    /// Also a measurement outside its prediction (1): `unexpected` in the report
+    #[value(alias = "surprise")]
+    Unexpected,
+}
+
 /// Whether no further run follows one that ended so: the next would be refused, or harm what is not
 /// undone.
 pub(super) fn ends_series(code: u8) -> bool {
     matches!(code, INTERRUPTED | NOT_UNDONE | REFUSED)
+}
+
+/// The code of a run: what it left behind counts more than how it ended, and that more than what its
+/// verdict asks for.
+pub(super) fn of_run(end: &RunEnd, verdict: u8) -> u8 {
+    match &end.stop {
+        _ if !end.not_undone.is_empty() => NOT_UNDONE,
+        Some(Stop::Interrupted(_)) => INTERRUPTED,
+        Some(Stop::RunError(error)) if error.kind == RunErrorKind::Refused => REFUSED,
+        Some(Stop::RunError(_)) => INCONCLUSIVE,
+        None => verdict,
+    }
 }
 
 /// The code of several runs: the most severe of 5 > 130 > 1 > 2 > 3 > 4 > 0.
@@ -32,7 +62,7 @@ pub(super) fn gravest(codes: impl IntoIterator<Item = u8>) -> u8 {
 pub(super) const HELP: &str = "\
 Exit codes:
   0    pass, or a run without expectations
-  1    fail
+  1    fail; with --fail-on unexpected also a measurement outside its prediction
   2    bad usage, or an invalid experiment
   3    inconclusive, or an error during the run that was undone
   4    refused before any fault was injected (safety, lock, precondition)
@@ -86,6 +116,8 @@ Exit codes:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::error::RunError;
+    use crate::engine::undo::rollback::NotUndone;
 
     #[test]
     fn the_gravest_counts() {
@@ -94,6 +126,32 @@ mod tests {
         assert_eq!(gravest([FAIL, INTERRUPTED]), INTERRUPTED);
         assert_eq!(gravest([INTERRUPTED, NOT_UNDONE, PASS]), NOT_UNDONE);
         assert_eq!(gravest([REFUSED, PASS]), REFUSED);
+    }
+
+    #[test]
+    fn a_run_has_the_code_of_its_ending() {
+        let not_undone = || NotUndone {
+            what: "start node w".into(),
+            by_hand: None,
+            why: RunError::failed("no answer"),
+        };
+        let refused = || Stop::RunError(RunError::refused("no such node"));
+        let failed = || Stop::RunError(RunError::failed("no room on the disk"));
+        for (stop, left, verdict, code) in [
+            (None, false, PASS, PASS),
+            (None, false, FAIL, FAIL),
+            (None, false, INCONCLUSIVE, INCONCLUSIVE),
+            (None, true, PASS, NOT_UNDONE),
+            (Some(refused()), false, REFUSED, REFUSED),
+            (Some(failed()), false, INCONCLUSIVE, INCONCLUSIVE),
+            (Some(failed()), true, INCONCLUSIVE, NOT_UNDONE),
+            (Some(Stop::Interrupted("SIGINT")), false, INCONCLUSIVE, INTERRUPTED),
+            (Some(Stop::Interrupted("SIGINT")), false, PASS, INTERRUPTED),
+            (Some(Stop::Interrupted("SIGINT")), true, INCONCLUSIVE, NOT_UNDONE),
+        ] {
+            let end = RunEnd { stop, not_undone: left.then(not_undone).into_iter().collect() };
+            assert_eq!(of_run(&end, verdict), code, "{end:?}, verdict {verdict}");
+        }
     }
 
     #[test]

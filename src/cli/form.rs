@@ -1,6 +1,7 @@
 //! The report formats of `-o`: their names, and how each is written.
 
 use std::ffi::OsStr;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,8 @@ use super::output::visible;
 use crate::report::suite::{self, Part, SuiteReport};
 use crate::report::{Document, Style, View};
 use crate::report::{
-    compare, csv, describe, html, json, jsonl, junit, log, markdown, spread, svg, terminal,
+    compare, csv, describe, github, html, json, jsonl, junit, log, markdown, openmetrics, spread,
+    svg, terminal,
 };
 
 /// The formats of a report.
@@ -29,8 +31,12 @@ pub(super) enum Form {
     Junit,
     /// CSV: one row per expectation
     Csv,
-    /// Markdown tables: claims, and what each run measured
+    /// Markdown for a pull request: verdicts, what was measured, and claims
     Markdown,
+    /// Text and annotations for a GitHub Actions log, and the Markdown for the job summary
+    Github,
+    /// OpenMetrics text: verdicts, measurements with their bounds, and counts
+    Openmetrics,
     /// HTML page: verdict, timeline and events in one file, offline
     Html,
     /// SVG picture of each run's timeline
@@ -47,6 +53,23 @@ impl Form {
         matches!(self, Form::Text | Form::Wide)
     }
 
+    /// Its file among a run's artifacts; `None`: another has all of it, or the run's own folder.
+    pub(super) fn file_name(self) -> Option<&'static str> {
+        match self {
+            Form::Text | Form::Github | Form::Jsonl => None,
+            Form::Wide => Some("report.txt"),
+            Form::Json => Some("report.json"),
+            Form::Yaml => Some("report.yaml"),
+            Form::Junit => Some("report.xml"),
+            Form::Csv => Some("report.csv"),
+            Form::Markdown => Some("report.md"),
+            Form::Openmetrics => Some("report.prom"),
+            Form::Html => Some("report.html"),
+            Form::Svg => Some("report.svg"),
+            Form::Log => Some("report.log"),
+        }
+    }
+
     pub(super) fn write(
         self,
         parts: &[Part<View<'_>>],
@@ -60,6 +83,8 @@ impl Form {
             Form::Junit => junit::render(parts),
             Form::Csv => csv::render(parts),
             Form::Markdown => markdown::render(parts),
+            Form::Github => github(parts, style),
+            Form::Openmetrics => openmetrics::render(parts),
             Form::Html => html::render(parts),
             Form::Svg => svg::render(&parts.iter().flat_map(Part::runs).collect::<Vec<_>>()),
             Form::Log => logs(parts),
@@ -91,6 +116,19 @@ fn text(parts: &[Part<View<'_>>], form: Form, style: &Style) -> String {
         .chain(table)
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// The text, in which nothing is a command to the runner, and the annotations.
+fn github(parts: &[Part<View<'_>>], style: &Style) -> String {
+    // Nobody who is quoted in the text can know what ends it.
+    let token = format!("outage-{:016x}", RandomState::new().hash_one(std::process::id()));
+    let text = text(parts, Form::Text, style);
+    // The runner finds an absolute path in the repository, whatever the step's working directory.
+    let path = |file: &str| {
+        Path::new(file).canonicalize().map_or(file.to_owned(), |path| path.display().to_string())
+    };
+    let annotations = github::render(parts, &path);
+    format!("::stop-commands::{token}\n{text}\n::{token}::\n{annotations}")
 }
 
 fn logs(parts: &[Part<View<'_>>]) -> String {

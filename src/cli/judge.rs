@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::args::ListForm;
-use super::{exit, failure::Failure};
+use super::exit::{self, FailOn};
+use super::failure::Failure;
 use crate::analysis::{self, Completion, Findings};
 use crate::compare::Recorded;
 use crate::engine::error::RunError;
@@ -40,8 +41,8 @@ pub(super) fn judge(folder: &Path) -> Result<Judged, Failure> {
 
 impl Judged {
     /// The exit code that its verdict asks for.
-    pub(super) fn code(&self) -> u8 {
-        code(&self.view())
+    pub(super) fn code(&self, fail_on: FailOn) -> u8 {
+        code(&self.view(), fail_on)
     }
 
     /// Whether it came to its own end.
@@ -79,14 +80,40 @@ impl Judged {
     }
 }
 
-/// The exit code that a run's verdict asks for.
-pub(super) fn code(view: &View<'_>) -> u8 {
+/// The exit code that a run's verdict asks for. One that was cut short has not come to a verdict:
+/// nothing makes it a success.
+pub(super) fn code(view: &View<'_>, fail_on: FailOn) -> u8 {
+    let is_complete = view.findings.completion == Completion::Complete;
     match view.verdict.outcome {
         _ if view.is_refused() => exit::REFUSED,
-        Outcome::Pass | Outcome::Measured => exit::PASS,
         Outcome::Fail => exit::FAIL,
+        Outcome::Inconclusive if fail_on == FailOn::Fail && is_complete => exit::PASS,
         Outcome::Inconclusive => exit::INCONCLUSIVE,
+        Outcome::Pass | Outcome::Measured => match view.surprises().is_empty() {
+            false if fail_on == FailOn::Unexpected => exit::FAIL,
+            _ => exit::PASS,
+        },
     }
+}
+
+/// Says which of the runs that decide have another exit code than that of their verdict, and why.
+pub(super) fn explain_codes(parts: &[Part<View<'_>>], fail_on: FailOn) {
+    let texts =
+        parts.iter().flat_map(Part::decisive).filter_map(|run| why_other_code(run, fail_on));
+    texts.for_each(|text| complain!("{text}"));
+}
+
+/// Why a run's exit code is not that of its verdict, if `--fail-on` makes it another.
+fn why_other_code(view: &View<'_>, fail_on: FailOn) -> Option<String> {
+    let (code, usual) = (code(view, fail_on), code(view, FailOn::default()));
+    let (run, word) = (&view.timeline.header.run, view.word());
+    (code != usual).then(|| match code {
+        exit::PASS => format!("run {run} is {word}: no failure with --fail-on fail"),
+        _ => format!(
+            "run {run} is {word}, but with --fail-on unexpected it failed: {}",
+            view.surprises().join("; ")
+        ),
+    })
 }
 
 /// Recorded runs, by experiment.

@@ -8,6 +8,7 @@ mod output;
 
 mod agent;
 mod args;
+mod artifacts;
 mod cluster;
 mod command;
 mod compare;
@@ -17,6 +18,7 @@ mod describe;
 pub mod diagnostics;
 mod dry_run;
 mod env;
+mod events;
 mod execution;
 mod exit;
 mod expected_cluster;

@@ -1,21 +1,27 @@
 //! Where reports go: one format to standard output, and any number of them to files.
 
+use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::artifacts::Artifacts;
 use super::env::Env;
+use super::exit;
 use super::failure::Failure;
 use super::form::{Form, Output};
+use super::output::{self, visible};
 use super::report_file::{ReportFile, is_stdout};
-use super::{exit, output};
 use crate::experiment::{Source, load_all};
 use crate::report::suite::Part;
-use crate::report::{Style, View};
+use crate::report::{Style, View, markdown};
 
 #[derive(Debug)]
 pub(super) struct Outputs {
     pub stdout: Form,
     files: Vec<(Form, ReportFile)>,
+    /// What is written while a run goes on.
+    events: Option<ReportFile>,
+    artifacts: Option<Artifacts>,
 }
 
 impl Outputs {
@@ -30,23 +36,48 @@ impl Outputs {
                 }
                 continue;
             };
-            let file = ReportFile::new(path)?;
-            if files.iter().any(|(_, other)| *other == file) {
-                let path = path.display();
-                return Err(Failure::usage(format!("two output formats for the file {path}")));
-            }
-            files.push((*form, file));
+            add(&mut files, *form, ReportFile::new(path)?)?;
         }
         // Files are written beside the text, not instead of it.
-        Ok(Self { stdout: stdout.unwrap_or(Form::Text), files })
+        Ok(Self { stdout: stdout.unwrap_or(Form::Text), files, events: None, artifacts: None })
+    }
+
+    /// The same with a file for events. Errors: a report has that place.
+    pub(super) fn beside_events(self, events: Option<ReportFile>) -> Result<Self, Failure> {
+        match self.files.iter().find(|(_, file)| Some(file) == events.as_ref()) {
+            None => Ok(Self { events, ..self }),
+            Some((_, file)) => {
+                let path = file.path().display();
+                Err(Failure::usage(format!("{path} would have both a report and events")))
+            }
+        }
+    }
+
+    /// The same with a folder of artifacts, in which reports are files beside the others.
+    pub(super) fn with_artifacts(mut self, folder: Option<&Path>) -> Result<Self, Failure> {
+        self.artifacts = folder.map(Artifacts::new).transpose()?;
+        if let Some(artifacts) = &self.artifacts {
+            for (form, file) in artifacts.reports()? {
+                add(&mut self.files, form, file)?;
+            }
+        }
+        Ok(self)
+    }
+
+    pub(super) fn artifacts_folder(&self) -> Option<&Path> {
+        self.artifacts.as_ref().map(Artifacts::folder)
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &ReportFile> {
+        self.files.iter().map(|(_, file)| file).chain(&self.events)
     }
 
     /// Refuses to write over what the command reads.
     pub(super) fn refuse_inputs(&self, inputs: &[PathBuf]) -> Result<(), Failure> {
-        let is_input = |(_, file): &&(Form, ReportFile)| inputs.iter().any(|one| file.is(one));
-        match self.files.iter().find(is_input) {
+        let is_input = |file: &&ReportFile| inputs.iter().any(|one| file.is(one));
+        match self.paths().find(is_input) {
             None => Ok(()),
-            Some((_, file)) => {
+            Some(file) => {
                 let path = file.path().display();
                 Err(Failure::usage(format!("the report would replace {path}, which is read here"))
                     .hint("write the report to another file"))
@@ -60,7 +91,7 @@ impl Outputs {
         let names = names.into_iter().filter(|name| name != "-");
         let sources = names.filter_map(|name| load_all(&name).ok());
         let sources: Vec<Source> = sources.flatten().collect();
-        self.files.iter().any(|(_, file)| {
+        self.paths().any(|file| {
             let name = file.path().file_name().unwrap_or_default().to_string_lossy();
             sources
                 .iter()
@@ -83,7 +114,14 @@ impl Outputs {
     pub(super) fn report(&self, parts: &[Part<View<'_>>], env: &Env) -> u8 {
         let code = self.write_reports(parts);
         print_report(parts, self.stdout, env);
-        code
+        exit::gravest([code, self.add_summary(env, || markdown::render(parts))])
+    }
+
+    /// Adds to the job summary of GitHub Actions, where that is asked for; the exit code that this
+    /// asks for.
+    pub(super) fn add_summary(&self, env: &Env, text: impl FnOnce() -> String) -> u8 {
+        let file = env.step_summary.as_ref().filter(|_| self.stdout == Form::Github);
+        file.map_or(exit::PASS, |file| append(file, &text()))
     }
 
     /// Writes what is not for people, who have seen it already.
@@ -96,9 +134,18 @@ impl Outputs {
     }
 
     pub(super) fn write_reports(&self, parts: &[Part<View<'_>>]) -> u8 {
-        self.write_files(|form, out| {
+        let files = self.write_files(|form, out| {
             form.write(parts, &Style { width: 100, ..Style::default() }, out)
-        })
+        });
+        let artifacts = self.artifacts.iter().map(|artifacts| match artifacts.copy_runs(parts) {
+            Ok(()) => exit::PASS,
+            Err(error) => {
+                let folder = artifacts.folder().display();
+                complain!("error: cannot copy the runs to {folder}: {error}");
+                exit::INCONCLUSIVE
+            }
+        });
+        exit::gravest(artifacts.chain([files]))
     }
 
     /// Writes the files, each whether or not the others could be written.
@@ -115,6 +162,28 @@ impl Outputs {
                 }
             },
         ))
+    }
+}
+
+/// Errors when another format has the file.
+fn add(files: &mut Vec<(Form, ReportFile)>, form: Form, file: ReportFile) -> Result<(), Failure> {
+    if files.iter().any(|(_, other)| *other == file) {
+        let path = file.path().display();
+        return Err(Failure::usage(format!("two output formats for the file {path}")));
+    }
+    files.push((form, file));
+    Ok(())
+}
+
+/// Adds to a file that other commands have written to before; the exit code that this asks for.
+fn append(file: &Path, text: &str) -> u8 {
+    let open = OpenOptions::new().create(true).append(true).open(file);
+    match open.and_then(|mut file| file.write_all(visible(text).as_bytes())) {
+        Ok(()) => exit::PASS,
+        Err(error) => {
+            complain!("error: cannot write the job summary to {}: {error}", file.display());
+            exit::INCONCLUSIVE
+        }
     }
 }
 

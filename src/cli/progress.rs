@@ -10,6 +10,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::sync::mpsc::error::TryRecvError;
 
 use super::env::{NARROWEST, Terminal};
+use super::events::RunEvents;
 use super::output::{complain_lines, pin, visible};
 use super::pinned::Size;
 use super::watch_lanes::Lanes;
@@ -63,6 +64,7 @@ pub(super) struct Progress {
     endpoints: BTreeMap<(String, String), bool>,
     recovering: Recovering,
     warned: Warned,
+    events: RunEvents,
 }
 
 impl Progress {
@@ -76,13 +78,19 @@ impl Progress {
             endpoints: BTreeMap::new(),
             recovering: Recovering::new(Anchor::take()),
             warned: Warned::default(),
+            events: RunEvents::default(),
         }
     }
 
     /// One of a run: warnings that another run of the command has had are counted, not repeated.
-    pub(super) fn of_run(terminal: Terminal, warned: &Warned, lanes: Option<Lanes>) -> Self {
+    pub(super) fn of_run(
+        terminal: Terminal,
+        warned: &Warned,
+        lanes: Option<Lanes>,
+        events: RunEvents,
+    ) -> Self {
         let mut progress = Self::new(terminal);
-        (progress.warned, progress.lanes) = (warned.clone(), lanes);
+        (progress.warned, progress.lanes, progress.events) = (warned.clone(), lanes, events);
         progress
     }
 
@@ -194,6 +202,7 @@ impl Progress {
     }
 
     fn show(&mut self, sight: &Observation) {
+        self.events.take(sight);
         if let Some(lanes) = &mut self.lanes {
             lanes.take(sight);
         }

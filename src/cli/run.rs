@@ -8,6 +8,7 @@ use super::command::Command;
 use super::compare::History;
 use super::dry_run::DryRun;
 use super::env::Env;
+use super::events::{self, Events};
 use super::execution::listen;
 use super::failure::Failure;
 use super::generator::ChosenFault;
@@ -32,11 +33,16 @@ use crate::timeline::ObjectRef;
 
 /// Runs; exits with the gravest code.
 pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
-    block_on(load_and_run(args, env))
+    let mut events = Events::default();
+    let ended = block_on(load_and_run(args, env, &mut events));
+    events.end(*ended.as_ref().unwrap_or_else(|failure| &failure.code));
+    ended
 }
 
-async fn load_and_run(args: &Run, env: &Env) -> Result<u8, Failure> {
-    let outputs = Outputs::new(&args.output)?;
+async fn load_and_run(args: &Run, env: &Env, events: &mut Events) -> Result<u8, Failure> {
+    let outputs = Outputs::new(&args.output)?.with_artifacts(args.artifacts.as_deref())?;
+    let events_file = args.events.as_deref().map(events::file).transpose()?.flatten();
+    let outputs = outputs.beside_events(events_file)?;
     if args.dry_run {
         outputs.refuse_unplanned()?;
     }
@@ -65,7 +71,10 @@ async fn load_and_run(args: &Run, env: &Env) -> Result<u8, Failure> {
     experiments.iter_mut().for_each(|parsed| args.execution.widen(&mut parsed.experiment));
     let inputs: Vec<_> = experiments.iter().flat_map(Parsed::files).collect();
     outputs.refuse_inputs(&inputs)?;
-    carry_out(args, env, &outputs, &history, &experiments, connected)
+    if let Some(target) = &args.events {
+        *events = Events::open(target)?;
+    }
+    carry_out(args, env, (&outputs, &*events), &history, &experiments, connected)
         .await
         .map_err(|failure| refuse(failure, &|failure| refused(&experiments, failure)))
 }
@@ -79,16 +88,18 @@ struct Loaded {
 async fn carry_out(
     args: &Run,
     env: &Env,
-    outputs: &Outputs,
+    (outputs, events): (&Outputs, &Events),
     history: &History,
     experiments: &[Parsed],
     connected: Option<Cluster>,
 ) -> Result<u8, Failure> {
     let (execution, abort) = (&args.execution, listen()?);
-    let environment = Environment { connected, ..execution.environment(env, args.dry_run)? };
-    let watch = args.watch && env.stderr.live;
+    let artifacts = outputs.artifacts_folder();
+    let environment = execution.environment(env, args.dry_run)?;
+    let environment = Environment { connected, artifacts, ..environment };
+    let (fail_on, watch) = (args.fail_on, args.watch && env.stderr.live);
     let command = Command::new(execution, env, outputs, &abort, environment);
-    let command = Command { watch, ..command };
+    let command = Command { fail_on, watch, events: events.clone(), ..command };
     if args.watch && !watch {
         let why = "--watch needs a terminal that can redraw (not CI, not TERM=dumb); progress is \
                    shown as plain lines";

@@ -81,6 +81,7 @@ impl Suite<'_> {
     /// Prints the report; the gravest code.
     fn finish(mut self) -> u8 {
         self.codes.push(self.report());
+        judge::explain_codes(&judge::views(&self.parts), self.command.fail_on);
         let runs = self.parts.iter().flat_map(Part::runs).map(Judged::recorded).collect::<Vec<_>>();
         let mut compared = self.parts.iter().filter_map(|part| part.baseline.as_ref());
         let why_not = compared.find_map(Comparisons::why_not_saved);
@@ -115,6 +116,9 @@ impl Suite<'_> {
     fn part(&mut self, parsed: &Parsed, status: ExperimentStatus<Judged>, not_started: u32) {
         let (experiment, claims) =
             (parsed.experiment.name.clone(), parsed.experiment.claims.clone());
+        if let ExperimentStatus::NotRun(state, why) = &status {
+            self.command.events.not_run(&experiment, *state, why);
+        }
         let runs = match &status {
             ExperimentStatus::Ran(runs) => &runs[..],
             ExperimentStatus::NotRun(..) => &[],

@@ -70,6 +70,7 @@ pub(in crate::engine) fn environment(root: &Path) -> Environment<'_> {
         only_look: false,
         undo_timer_margin: Default::default(),
         granted: Default::default(),
+        artifacts: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a run is about, and the stages of its timeline.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
@@ -34,6 +35,8 @@ pub(crate) struct Job<'a> {
     pub workload: WorkloadOf,
     /// Grace period before the watchdog undoes an overdue fault.
     pub undo_timer_margin: Duration,
+    /// Where the logs of the cluster's components go, if they are asked for.
+    pub logs: Option<PathBuf>,
     /// Called before each fault with how long it may last at most: starts the watchdog that lives
     /// outside the cluster.
     pub arm: Arm<'a>,

@@ -11,6 +11,7 @@
 pub(crate) mod abort;
 pub(crate) mod backend;
 pub(crate) mod clock;
+mod component_logs;
 mod diagnosis;
 pub(crate) mod environment;
 pub(crate) mod error;

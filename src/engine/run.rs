@@ -12,6 +12,7 @@ use crate::cluster::{Inventory, PodProblem};
 use crate::engine::abort::Abort;
 use crate::engine::backend::Backend;
 use crate::engine::clock;
+use crate::engine::component_logs;
 use crate::engine::diagnosis::{Diagnosis, described, out_of_inotify};
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::job::{Job, probed_services, stage};
@@ -66,6 +67,7 @@ pub(crate) async fn carry_out(
     ledger: &mut Ledger,
     abort: &Abort,
 ) -> RunEnd {
+    let began = clock::now();
     let stop = forward_until_stopped(job, backend, recorder, ledger, abort).await.err();
     match &stop {
         Some(Stop::Interrupted(signal)) => {
@@ -87,6 +89,13 @@ pub(crate) async fn carry_out(
     };
     // What hangs here ends with this process.
     let _ = tokio::time::timeout(STOPPING, stopped).await;
+    // The way into a node may be what is removed next.
+    if let Some(folder) = &job.logs
+        && let Err(why) = component_logs::collect(backend, began, folder).await
+    {
+        let text = format!("the logs of the cluster's components: {why}");
+        recorder.event(Event::Note { warning: false, text });
+    }
     let came_to_its_end = stop.is_none() && not_undone.is_empty() && abort.signal().is_none();
     let what = match job.workload.stays && came_to_its_end {
         true => Rest::AllButWorkload,

@@ -51,8 +51,8 @@ pub(crate) struct Start {
     /// Its id, which sorts by time and is the name of its folder.
     pub id: String,
     anchor: Anchor,
-    seed: u64,
-    repetition: Option<(u32, u32)>,
+    pub seed: u64,
+    pub repetition: Option<(u32, u32)>,
     /// The run that it makes again.
     pub retry: Option<Retry>,
     /// Whether another run of the series follows, which may take over the workload.
@@ -334,7 +334,9 @@ impl<'o> Once<'o> {
             taken_over: self.taken_over.as_ref().map(|kept| kept.entry),
             stays: self.more_follow && leaves_workload(handle, experiment),
         };
-        let job = Job { run_ref, experiment, tuning, seed, workload, undo_timer_margin, arm };
+        let artifacts = self.session.environment.artifacts;
+        let logs = artifacts.map(|folder| folder.join(&self.id).join("logs"));
+        let job = Job { run_ref, experiment, tuning, seed, workload, undo_timer_margin, logs, arm };
         let carried_out = run::carry_out(&job, &mut backend, &recorder, &mut ledger, self.abort);
         let end = watchdog::beating(&handle.state, carried_out).await;
         let pods = backend.scope().pods.get().cloned();
@@ -374,6 +376,7 @@ impl<'o> Once<'o> {
             experiment: serde_json::to_value(&parsed.experiment).expect("is plain data"),
             source: parsed.source.text().to_owned(),
             seed: self.seed,
+            places: parsed.places(),
             repetition: self.repetition,
             retry: self.retry.clone(),
             cluster: self.handle.facts.clone(),

@@ -90,6 +90,7 @@ fn header() -> Header {
         repetition: None,
         retry: None,
         cluster,
+        places: None,
         claimed_tuning: None,
         workload: Vec::new(),
     }
@@ -145,6 +146,7 @@ async fn simulate_in_series(
         seed,
         workload,
         undo_timer_margin: MARGIN,
+        logs: None,
         arm: &|_| ready(Ok(())).boxed_local(),
     };
     let end = run::carry_out(&job, &mut backend, &recorder, &mut ledger, &abort).await;
@@ -744,6 +746,7 @@ async fn a_timeline_that_cannot_be_written_ends_the_run_and_everything_is_undone
         seed: 1,
         workload: Default::default(),
         undo_timer_margin: MARGIN,
+        logs: None,
         arm: &|_| ready(Ok(())).boxed_local(),
     };
     let end = run::carry_out(&job, &mut backend, &recorder, &mut ledger, &Abort::by_hand().1).await;

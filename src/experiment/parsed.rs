@@ -8,12 +8,12 @@ use super::diagnostic::{Diagnostic, Diagnostics, Location, Span};
 use super::files::{self, Files, Setting};
 use super::matrix::Variant;
 use super::resolve::{Names, resolve};
-use super::schema::{Cluster, Experiment};
+use super::schema::{Cluster, Expectation, Experiment};
 use super::source::Source;
 use super::tree::Node;
 use super::{check, matrix, yaml};
 use crate::kind_config::KindConfig;
-use crate::timeline::Tuning;
+use crate::timeline::{Places, Tuning};
 use crate::workload::Manifest;
 
 /// An experiment without errors, and everything that had to be read for it, before any fault.
@@ -47,6 +47,16 @@ impl Parsed {
     /// nearest field around it.
     pub(crate) fn locate(&self, path: &str) -> Location {
         Location { file: self.source.file().clone(), span: self.root.find(path).0.focus() }
+    }
+
+    /// Where its expectations are written; `None`: in no file.
+    pub(crate) fn places(&self) -> Option<Places> {
+        let file = self.source.path()?;
+        let line = |(index, one): (usize, &Expectation)| {
+            self.locate(&format!("spec.expect[{index}].{}", one.kind())).span.line as u32
+        };
+        let expectations = self.experiment.expect.iter().enumerate().map(line).collect();
+        Some(Places { file: file.to_owned(), expectations })
     }
 
     /// The settings of failure detection that its claims are about, where it runs in a cluster that

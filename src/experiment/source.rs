@@ -98,6 +98,15 @@ impl Source {
         &self.file.name
     }
 
+    /// The path of its file; `None`: it is not in one.
+    pub(crate) fn path(&self) -> Option<&str> {
+        Some(self.name()).filter(|name| !self.is_built_in() && Path::new(name).is_file())
+    }
+
+    fn is_built_in(&self) -> bool {
+        matches!(self.place, Place::BuiltIn)
+    }
+
     pub(crate) fn text(&self) -> &str {
         &self.file.text
     }

@@ -190,6 +190,11 @@ pub fn pretty(value: &impl Serialize) -> String {
     format!("{:#}\n", data(value))
 }
 
+/// The same in one line.
+pub fn line(value: &impl Serialize) -> String {
+    data(value).to_string()
+}
+
 pub fn yaml(value: &impl Serialize) -> String {
     serde_saphyr::to_string(&data(value)).expect("JSON values are YAML")
 }

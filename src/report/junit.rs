@@ -1,9 +1,11 @@
-//! Runs as JUnit: a suite a run, a case an assertion. A failed assertion is a failure, an
-//! inconclusive one an error, and so is what went wrong with the run itself. What was measured is in
-//! the suite's properties. An experiment that did not run is a suite of one case, and so are the
-//! runs that were not started. The tries before a run are in its cases.
+//! Runs as JUnit: a suite a run, a case an assertion, and one for the run itself. A failed assertion
+//! is a failure, an inconclusive one an error, and so is what went wrong with the run itself. What
+//! was measured is in the suite's properties. An experiment that did not run is a suite of one case,
+//! and so are the runs that were not started. The tries before a run are in its cases.
+//!
+//! A reader of trends knows a case by its class and name: the experiment, and what the expectation
+//! is about. Neither has a bound, a value, a target, a seed or a run's id.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
@@ -28,20 +30,20 @@ fn suites(part: &Part<View<'_>>) -> Vec<TestSuite> {
     // Of several, each is a suite of its own, and the first is `run 1` however many there are.
     let several = part.decisive().count() as u64 + u64::from(part.not_started) > 1;
     let of_run = |number: usize| match several {
-        true => format!("{name} (run {number})"),
-        false => name.to_owned(),
+        true => format!(" (run {number})"),
+        false => String::new(),
     };
     let mut suites: Vec<TestSuite> = match &part.status {
-        ExperimentStatus::Ran(_) => {
-            let suite = |(number, view)| run(&of_run(number), view, part.tries_before(view));
-            (1..).zip(part.decisive()).map(suite).collect()
-        }
-        ExperimentStatus::NotRun(state, why) => vec![not_run(name, *state, why)],
+        ExperimentStatus::Ran(_) => (1..)
+            .zip(part.decisive())
+            .map(|(number, view)| run(name, &of_run(number), view, part.tries_before(view)))
+            .collect(),
+        ExperimentStatus::NotRun(state, why) => vec![not_run(name, "", *state, why)],
     };
     suites.extend(part.baseline.iter().flat_map(of_comparisons));
     if part.not_started > 0 {
-        let name = format!("{name} (not started)");
-        suites.push(not_run(&name, NotRun::NotStarted, &not_started(part.not_started)));
+        let why = not_started(part.not_started);
+        suites.push(not_run(name, " (not started)", NotRun::NotStarted, &why));
     }
     suites
 }
@@ -74,6 +76,7 @@ fn of_comparisons(compared: &Comparisons) -> Vec<TestSuite> {
         let name = format!("{} (compared)", one.name);
         let mut suite = suite(
             &name,
+            "",
             one.quantities.iter().map(|quantity| of_quantity(quantity, one)).collect(),
         );
         let changes = one
@@ -85,31 +88,36 @@ fn of_comparisons(compared: &Comparisons) -> Vec<TestSuite> {
     });
     let left = compared.skipped.iter().map(|why| {
         let name = why.split(':').next().unwrap_or_default();
-        suite(&format!("{name} (compared)"), vec![case("baseline", skipped(why), why)])
+        suite(&format!("{name} (compared)"), "", vec![case("baseline", skipped(why), why)])
     });
     suites.chain(left).collect()
 }
 
-/// A run, and the tries before it, of which each case has what they were.
+/// One run, and the tries before it, of which each case has what they were; `which` tells it from the
+/// other runs of its experiment.
 fn run<'v, 'd: 'v>(
-    name: &str,
+    experiment: &str,
+    which: &str,
     view: &View<'_>,
     before: impl Iterator<Item = &'v View<'d>>,
 ) -> TestSuite {
+    let took = Duration::try_from_secs_f64(view.took().as_f64()).unwrap_or_default();
     let mut all = cases_of(view);
+    // An expectation takes no time of its own: readers add up the cases.
+    all.last_mut().expect("is the run's own").set_time(took);
     let mut tries = Vec::new();
     for earlier in before {
         tries.push((format!("try {}", tries.len() + 1), earlier.timeline.header.run.clone()));
         cases_of(earlier).iter().for_each(|one| add_rerun(&mut all, one));
     }
-    let mut suite = suite(name, all);
+    let mut suite = suite(experiment, which, all);
     let warnings = view.warnings();
     if !warnings.is_empty() {
         let lines: Vec<String> =
             warnings.iter().map(|warning| format!("warning: {warning}")).collect();
         suite.set_system_err(lines.join("\n"));
     }
-    suite.set_time(Duration::try_from_secs_f64(view.took().as_f64()).unwrap_or_default());
+    suite.set_time(took);
     let header = &view.timeline.header;
     if let Ok(began) = view.findings.origin.wall.parse::<jiff::Timestamp>() {
         let began = began.strftime("%Y-%m-%dT%H:%M:%S%.3f+00:00").to_string();
@@ -132,32 +140,36 @@ fn run<'v, 'd: 'v>(
     suite
 }
 
-/// One for each assertion, and one for each thing that went wrong with the run itself.
+/// One for each assertion, and one for the run itself.
 fn cases_of(view: &View<'_>) -> Vec<TestCase> {
-    let ended = view.failures().into_iter().map(|Failure { what, why }| {
-        case("carried out", non_success(NonSuccessKind::Error, what, &why, &why), &why)
-    });
-    cases(view.verdict).into_iter().chain(ended).collect()
+    cases(view.verdict).into_iter().chain([carried_out(view)]).collect()
+}
+
+/// Whether the run itself went well, whatever it measured.
+fn carried_out(view: &View<'_>) -> TestCase {
+    let failures = view.failures();
+    let Some(Failure { what, why }) = failures.first() else {
+        return case(CARRIED_OUT, TestCaseStatus::success(), "");
+    };
+    let all = failures.iter().map(|one| format!("{}: {}", one.what, one.why)).collect::<Vec<_>>();
+    case(CARRIED_OUT, non_success(NonSuccessKind::Error, what, why, why), &all.join("\n"))
 }
 
 /// Adds to a case what it was in an earlier try, as Surefire does: `flakyError` where it passes now,
 /// `rerunError` where it does not.
-fn add_rerun(cases: &mut Vec<TestCase>, earlier: &TestCase) {
+fn add_rerun(cases: &mut [TestCase], earlier: &TestCase) {
     let TestCaseStatus::NonSuccess { kind, message, ty, description, .. } = &earlier.status else {
         return;
     };
     let mut rerun = TestRerun::new(*kind);
     (rerun.message, rerun.ty, rerun.description) =
         (message.clone(), ty.clone(), description.clone());
-    if cases.iter().all(|one| one.name != earlier.name) {
-        cases.push(TestCase::new(earlier.name.clone(), TestCaseStatus::success()));
-    }
     let same = cases.iter_mut().find(|one| one.name == earlier.name);
     same.into_iter().for_each(|one| _ = one.status.add_rerun(rerun.clone()));
 }
 
 /// What was skipped on purpose is skipped; whatever else did not run is an error.
-fn not_run(name: &str, state: NotRun, why: &str) -> TestSuite {
+fn not_run(experiment: &str, which: &str, state: NotRun, why: &str) -> TestSuite {
     let status = if state == NotRun::Skipped {
         let mut skipped = TestCaseStatus::skipped();
         skipped.set_message(why);
@@ -165,13 +177,18 @@ fn not_run(name: &str, state: NotRun, why: &str) -> TestSuite {
     } else {
         non_success(NonSuccessKind::Error, state.word(), why, why)
     };
-    suite(name, vec![case("carried out", status, why)])
+    suite(experiment, which, vec![case(CARRIED_OUT, status, why)])
 }
 
-fn suite(name: &str, cases: Vec<TestCase>) -> TestSuite {
-    let mut suite = TestSuite::new(name);
+/// The case of the run itself.
+const CARRIED_OUT: &str = "carried out";
+
+/// `which` is in the suite's name and in those of its cases: no two of an experiment are the same.
+fn suite(class: &str, which: &str, cases: Vec<TestCase>) -> TestSuite {
+    let mut suite = TestSuite::new(format!("{class}{which}"));
     for mut case in cases {
-        case.set_classname(name);
+        case.set_classname(class);
+        case.name = format!("{}{which}", case.name.as_str()).into();
         suite.add_test_case(case);
     }
     // The crate counts skipped cases as `disabled`; most readers look for `skipped`.
@@ -182,20 +199,15 @@ fn suite(name: &str, cases: Vec<TestCase>) -> TestSuite {
 /// A run without assertions is one case, so that it can't be overlooked. A case keeps its name when
 /// its bound changes: the trend of a test is found by its name.
 fn cases(verdict: &crate::verdict::Verdict) -> Vec<TestCase> {
-    let mut named = BTreeMap::<String, u32>::new();
-    let mut of = |assertion: &Assertion| {
-        let (why, text) = (assertion.why.as_deref().unwrap_or_default(), assertion.result_text());
-        let number = named.entry(assertion.subject.clone()).or_default();
-        *number += 1;
-        let again = if *number == 1 { String::new() } else { format!(" #{number}") };
-        let name = format!("{}{again}", assertion.subject);
-        case(&name, status(assertion.outcome, why, &text), &text)
-    };
     if verdict.assertions.is_empty() {
         let summary = &verdict.summary;
         return vec![case("measured", status(verdict.outcome, summary, summary), summary)];
     }
-    verdict.assertions.iter().map(&mut of).collect()
+    let of = |(name, assertion): (String, &Assertion)| {
+        let (why, text) = (assertion.why.as_deref().unwrap_or_default(), assertion.result_text());
+        case(&name, status(assertion.outcome, why, &text), &text)
+    };
+    verdict.named().map(of).collect()
 }
 
 fn case(name: &str, status: TestCaseStatus, output: &str) -> TestCase {
@@ -227,7 +239,7 @@ mod tests {
         let verdict = crate::verdict::Verdict::new(None, Vec::new());
         let text = {
             let mut report = Report::new("outage");
-            report.add_test_suite(suite("web", cases(&verdict)));
+            report.add_test_suite(suite("web", "", cases(&verdict)));
             report.to_string().unwrap()
         };
         assert!(text.contains(r#"skipped="0""#) && !text.contains("<skipped"), "{text}");
@@ -238,7 +250,7 @@ mod tests {
     #[test]
     fn text_cannot_break_out_of_its_element() {
         let mut report = Report::new("outage");
-        report.add_test_suite(not_run("a\"b", NotRun::Refused, "a<b> & \"c\"\x1b[1m\n"));
+        report.add_test_suite(not_run("a\"b", "", NotRun::Refused, "a<b> & \"c\"\x1b[1m\n"));
         let text = report.to_string().unwrap();
         assert!(text.contains("a&lt;b&gt; &amp; &quot;c&quot;"), "{text}");
         assert!(text.contains(r#"<testsuite name="a&quot;b""#) && !text.contains('\x1b'), "{text}");

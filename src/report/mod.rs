@@ -5,7 +5,7 @@
 //! timeline, findings          -> log.rs | jsonl.rs
 //! view                        -> picture/ (lanes over time) -> html/ | svg.rs
 //! several views               -> spread.rs | junit.rs | csv.rs | runs.rs (a row each)
-//! several experiments         -> suite.rs (a row each) -> markdown.rs (a row for each claim and value)
+//! several experiments         -> suite.rs (a row each) -> markdown.rs | github.rs (annotations) | openmetrics.rs
 //! runs of a study's cells     -> study/ (tables, CSV, pictures) -> html/ | svg.rs
 //! any of these                -> document.rs, for programs
 //! ```
@@ -21,6 +21,7 @@ pub mod describe;
 mod document;
 mod events;
 pub mod forecast;
+pub mod github;
 mod ground;
 pub mod html;
 mod ink;
@@ -36,6 +37,7 @@ mod markdown_row;
 mod measured;
 mod nodes;
 pub mod not_run;
+pub mod openmetrics;
 mod paths;
 mod picture;
 mod printable;

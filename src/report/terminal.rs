@@ -4,7 +4,6 @@
 use std::fmt::{self, Write};
 
 use super::causes;
-use super::comparison::Comparison;
 use super::latency;
 use super::line::Line;
 use super::paths;
@@ -62,7 +61,7 @@ fn write(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
     for unpredicted in view.predictions.unpredicted() {
         out.push_str(&hang("  ", &unpredicted.to_string(), style.width));
     }
-    for surprise in view.comparisons().iter().filter_map(Comparison::surprise) {
+    for surprise in view.surprises() {
         out.push_str(&hang("  unexpected: ", &surprise, style.width));
     }
     for warning in view.warnings() {

@@ -697,16 +697,28 @@ fn every_try_is_in_every_form_and_a_pass_after_a_retry_is_flaky() {
     assert_eq!((report.run.as_str(), report.state.as_str()), ("again", "flaky"));
     assert_eq!((report.earlier_tries.len(), report.earlier_tries[0].run.as_str()), (1, "first"));
     let junit = junit::render(&parts);
-    let cases = first.verdict.assertions.len();
+    let cases = first.verdict.assertions.len() + 1;
     let counts = format!(r#"tests="{cases}" failures="0" errors="0""#);
     for said in [&counts, r#"<flakyError message="the prober was late""#, r#"value="flaky""#] {
         assert!(junit.contains(said), "{said}: {junit}");
     }
     assert!(junit.contains(r#"<property name="try 1" value="first"/>"#), "{junit}");
     let markdown = markdown::render(&parts);
-    for said in ["| first | verdict | inconclusive, retried |", "| again | verdict | flaky |"] {
+    for said in ["## 🔁 FLAKY: ", "⚠️ run 1 of 2: INCONCLUSIVE, RETRIED", "🔁 run 2 of 2: FLAKY"]
+    {
         assert!(markdown.contains(said), "{said}: {markdown}");
     }
+    let metrics = openmetrics::render(&parts);
+    let retries = "outage_run_retries{experiment=\"worker-stop-fast\",number=\"1\"} 1\n";
+    for said in ["verdict=\"flaky\"} 1\n", retries] {
+        assert!(metrics.contains(said), "{said}: {metrics}");
+    }
+    assert!(!metrics.contains("number=\"2\"") && !metrics.contains("run=\"first\""), "{metrics}");
+    let annotations = github::render(&parts, &str::to_owned);
+    let flaky =
+        annotations.lines().filter(|line| line.contains("flaky::it passed as retry 1 of first"));
+    assert_eq!(flaky.count(), 1, "{annotations}");
+    assert!(!annotations.contains("::error"), "{annotations}");
     let html = html::render(&parts);
     for said in [r#"class="verdict flaky""#, "INCONCLUSIVE</span> retried", "run=first"] {
         assert!(html.contains(said), "{said}");
@@ -854,8 +866,8 @@ fn a_run_whose_undo_failed_has_its_values_in_junit_and_markdown() {
     let (markdown, junit) = (markdown::render(&parts), junit::render(&parts));
     assert!(markdown.contains(&format!("| run | not undone | {why} |")), "{markdown}");
     assert!(markdown.contains("| detection within 7s | pass | 4.781s |"), "{markdown}");
-    assert!(markdown.contains("| endpoints removed |  | 4.860s |"), "{markdown}");
-    assert!(markdown.starts_with("| experiment | run | what |"), "no claims: {markdown}");
+    assert!(markdown.contains("| endpoints removed | 4.860s |"), "{markdown}");
+    assert!(markdown.starts_with("## ⚠️ INCONCLUSIVE: `worker-stop-fast`\n"), "{markdown}");
     assert!(junit.contains(&format!(r#"<error message="{why}" type="not undone">"#)), "{junit}");
     assert!(junit.contains(r#"name="measured detection" value="4.781s""#), "{junit}");
     assert!(junit.contains(r#"timestamp="2026-11-22T06:23:41.207+00:00""#), "{junit}");
@@ -1027,6 +1039,165 @@ fn a_suite_is_one_table() {
 #[test]
 fn a_suite_is_a_row_a_claim_in_markdown() {
     insta::assert_snapshot!(suite_of_three(markdown::render));
+}
+
+/// A comment on GitHub has 65536 characters: of what passed, the details give way first.
+#[test]
+fn markdown_of_many_runs_fits_into_a_comment() {
+    let (good, bad) = (Judged::article(), gone_wrong());
+    let parts = |good_runs: usize, bad_runs: usize| {
+        let good = std::iter::repeat_with(|| good.view()).take(good_runs);
+        let bad = std::iter::repeat_with(|| bad.view()).take(bad_runs);
+        markdown::render(&suite::Part::of_runs(good.chain(bad).collect()))
+    };
+    let few = parts(2, 1);
+    assert!(few.contains("run 1 of 3: PASS") && few.contains("run 3 of 3: FAIL"), "{few}");
+    assert!(!few.contains("no room in a comment"), "{few}");
+    let many = parts(60, 2);
+    assert!(many.len() < 65_536, "{}", many.len());
+    assert!(!many.contains("run 1 of 62: PASS") && many.contains("run 61 of 62: FAIL"), "{many}");
+    assert!(many.contains("no room in a comment"), "{many}");
+}
+
+/// What passed is folded away, what did not is open, and every fold is closed.
+#[test]
+fn markdown_folds_what_passed() {
+    let text = suite_of_three(markdown::render);
+    assert_eq!(text.matches("<details>").count(), text.matches("</details>").count());
+    assert!(text.contains("<summary>✅ PASS: worker-stop-fast</summary>"), "{text}");
+    assert!(text.contains("\n### ❌ FAIL: `gone-wrong`\n"), "{text}");
+    assert!(text.contains("| ❌ | endpoints removed within 5s | fail |"), "{text}");
+}
+
+/// Each at the line of its expectation; what is quoted neither ends a command nor begins one.
+#[test]
+fn annotations_are_at_the_lines_of_expectations() {
+    let mut bad = gone_wrong();
+    let places = crate::timeline::Places {
+        file: "experiments/a,b.yaml".into(),
+        expectations: vec![31, 32, 33, 34],
+    };
+    bad.timeline.header.places = Some(places);
+    bad.findings.warnings.clear();
+    let parts = suite::Part::of_runs(vec![bad.view()]);
+    let text = github::render(&parts, &|file| format!("/repo/{file}"));
+    let lines: Vec<&str> = text.lines().collect();
+    let open = "::error file=/repo/experiments/a%2Cb.yaml,line=32,title=worker-stop-fast%3A errors \
+                of web inconclusive::errors of web for at least 4.86s, at most 8s: not known to \
+                have ended before the undo (run 20261122-062341-7f3a)";
+    assert!(lines.contains(&open), "{text}");
+    assert!(lines.iter().any(|line| line.contains("line=34,") && line.contains("not met")));
+    assert!(!text.contains("line=31,"), "it passed: {text}");
+    let why = "no steady state\n::set-output name=x::y";
+    let refused =
+        suite::Part::not_run("e".into(), Vec::new(), not_run::NotRun::Refused, why.into());
+    let text = github::render(&[refused], &str::to_owned);
+    assert_eq!(text, "::error title=e%3A refused::no steady state%0A::set-output name=x::y\n");
+}
+
+/// GitHub shows ten of each kind for a step, and drops the others in silence.
+#[test]
+fn annotations_that_would_be_dropped_are_counted() {
+    let bad = gone_wrong();
+    let parts = suite::Part::of_runs((0..5).map(|_| bad.view()).collect());
+    let text = github::render(&parts, &str::to_owned);
+    let errors = text.lines().filter(|line| line.starts_with("::error ")).count();
+    assert_eq!(errors, 10, "{text}");
+    assert!(text.contains("::error title=outage::6 more: see the job summary"), "{text}");
+}
+
+/// A trend of CI is found by names: they are the same whatever was measured.
+#[test]
+fn junit_has_the_same_names_for_each_run_of_an_experiment() {
+    let bad = gone_wrong();
+    let mut again = Judged::new(
+        article(),
+        serde_json::from_value(bad.timeline.header.experiment.clone()).unwrap(),
+    );
+    let header = &mut again.timeline.header;
+    (header.run, header.seed) = ("20270101-000000-0000".into(), 99);
+    let names = |judged: &Judged| {
+        let text = junit::render(&suite::Part::of_runs(vec![judged.view()]));
+        let cases = text.split("<testcase ").skip(1);
+        let named = cases.map(|case| case.split('>').next().unwrap());
+        named.map(|case| case.split(" time=").next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_ne!(bad.verdict.outcome, again.verdict.outcome);
+    let class = r#"classname="worker-stop-fast""#;
+    let subjects = ["detection", "errors of web", "recovery", "endpoints removed", "carried out"];
+    assert_eq!(names(&bad), subjects.map(|subject| format!(r#"name="{subject}" {class}"#)));
+    assert_eq!(names(&again), names(&bad));
+}
+
+/// A strict reader of the format: metadata before samples, families and series once, escapes that
+/// exist, and an end.
+fn read_openmetrics(text: &str) -> std::collections::BTreeMap<String, f64> {
+    let mut series = std::collections::BTreeMap::new();
+    let mut families = std::collections::BTreeSet::new();
+    let (mut family, mut has_help) = ("", false);
+    let lines = text.strip_suffix("# EOF\n").expect("an end").lines();
+    for line in lines {
+        if let Some(name) = line.strip_prefix("# TYPE ") {
+            family = name.strip_suffix(" gauge").expect("a type that both formats have");
+            assert!(families.insert(family) && family.starts_with("outage_"), "{line}");
+            assert!(family.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{line}");
+            has_help = false;
+        } else if let Some(unit) = line.strip_prefix("# UNIT ") {
+            assert_eq!(unit, format!("{family} seconds"));
+            assert!(family.ends_with("_seconds") && !has_help, "{line}");
+        } else if let Some(help) = line.strip_prefix("# HELP ") {
+            assert!(help.starts_with(&format!("{family} ")) && !help.contains('\\'), "{line}");
+            has_help = true;
+        } else {
+            let (labels, value) = line.rsplit_once(' ').expect("a value");
+            let labels = labels.strip_prefix(family).expect("of this family");
+            let labels = labels.strip_prefix('{').and_then(|it| it.strip_suffix('}')).unwrap();
+            let (mut names, mut rest) = (std::collections::BTreeSet::new(), labels);
+            while let Some((name, after)) = rest.split_once("=\"") {
+                assert!(names.insert(name.trim_start_matches(',')), "{line}");
+                let mut end = 0;
+                let bytes = after.as_bytes();
+                while bytes[end] != b'"' {
+                    let escape = bytes[end] == b'\\';
+                    assert!(!escape || b"\\\"n".contains(&bytes[end + 1]), "{line}");
+                    end += if escape { 2 } else { 1 };
+                }
+                rest = &after[end + 1..];
+            }
+            assert!(rest.is_empty() && has_help, "{line}");
+            let value: f64 = value.parse().unwrap();
+            assert!(value.is_finite(), "{line}");
+            assert!(series.insert(format!("{family}{{{labels}}}"), value).is_none(), "{line}");
+        }
+    }
+    series
+}
+
+#[test]
+fn openmetrics_can_be_read() {
+    let (good, mut bad) = (Judged::article(), gone_wrong());
+    bad.timeline.header.name = "gone\"wrong\\\n\u{1b}".into();
+    let mut parts = suite::Part::of_runs(vec![good.view(), good.view(), bad.view()]);
+    let why = "no DNS".to_owned();
+    parts.push(suite::Part::not_run("dns".into(), Vec::new(), not_run::NotRun::Skipped, why));
+    let series = read_openmetrics(&openmetrics::render(&parts));
+    let value = |name: &str| *series.get(name).unwrap_or_else(|| panic!("{name}: {series:#?}"));
+    let run = r#"experiment="worker-stop-fast",number="1""#;
+    assert_eq!(value(&format!(r#"outage_run_verdict{{{run},verdict="pass"}}"#)), 1.0);
+    assert_eq!(value(&format!(r#"outage_run_verdict{{{run},verdict="fail"}}"#)), 0.0);
+    let detection = format!(r#"outage_measured_seconds{{{run},quantity="detection""#);
+    assert_eq!(value(&format!(r#"{detection},bound="least"}}"#)), 4.781);
+    let errors = format!(r#"outage_measured_seconds{{{run},quantity="errors of web""#);
+    let [least, most] = ["least", "most"].map(|it| value(&format!(r#"{errors},bound="{it}"}}"#)));
+    assert!(least > 4.7 && most > least && most < 4.9, "{least} to {most}");
+    assert_eq!(value(&format!(r#"outage_probe_failed_attempts{{{run},probe="web"}}"#)), 114.0);
+    assert_eq!(value(r#"outage_runs_missing{experiment="dns",reason="skipped"}"#), 1.0);
+    let bad = r#"experiment="gone\"wrong\\\n\\u{1b}",number="1""#;
+    let removed = r#"expectation="endpoints removed",verdict="fail""#;
+    assert_eq!(value(&format!("outage_expectation_verdict{{{bad},{removed}}}")), 1.0);
+    let errors = format!(r#"outage_measured_seconds{{{bad},quantity="errors of web""#);
+    assert!(value(&format!(r#"{errors},bound="least"}}"#)) > 4.8);
+    assert!(!series.contains_key(&format!(r#"{errors},bound="most"}}"#)), "it had not ended");
 }
 
 #[test]

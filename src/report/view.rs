@@ -173,6 +173,11 @@ impl<'a> View<'a> {
         comparison::comparisons(self.findings, self.predictions)
     }
 
+    /// What was measured outside its prediction, a text each.
+    pub fn surprises(&self) -> Vec<String> {
+        self.comparisons().iter().filter_map(Comparison::surprise).collect()
+    }
+
     /// The prediction for the first fault.
     pub fn prediction(&self) -> Option<&Prediction> {
         self.predictions.steps.first()?.prediction.as_ref()

@@ -28,6 +28,10 @@ pub struct Header {
     pub source: String,
     /// The seed of every random choice in this run.
     pub seed: u64,
+    /// Where the file is; `None`: it was in none (built in, standard input), or an older program
+    /// wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub places: Option<Places>,
     /// Which of how many runs this is, from 1; `None` for a single one.
     pub repetition: Option<(u32, u32)>,
     /// The run that it makes again; `None`: it is the first try.
@@ -41,6 +45,16 @@ pub struct Header {
     /// Kubernetes' own form. Empty in timelines of older programs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub workload: Vec<serde_json::Value>,
+}
+
+/// An experiment's file, and what stands where in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Places {
+    /// Its path, as it was typed.
+    pub file: String,
+    /// The line of each expectation, from 1.
+    pub expectations: Vec<u32>,
 }
 
 impl Header {

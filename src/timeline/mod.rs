@@ -42,7 +42,7 @@ pub use fault_kind::{
 pub(crate) use go_duration::format_seconds;
 pub use go_duration::{format_duration, parse_duration};
 pub use header::{
-    ClusterFacts, ClusterKind, ContextFacts, Header, Needs, NodeFacts, ProbeHeader, Retry,
+    ClusterFacts, ClusterKind, ContextFacts, Header, Needs, NodeFacts, Places, ProbeHeader, Retry,
 };
 pub(crate) use labels::include_labels;
 pub use object_ref::{ObjectRef, watch_of};

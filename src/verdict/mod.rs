@@ -83,6 +83,17 @@ impl Verdict {
         Self { outcome, summary, issue, assertions }
     }
 
+    /// Each expectation by a name that no other has and no bound is in: what it is about, with `#2`
+    /// for the second about the same.
+    pub fn named(&self) -> impl Iterator<Item = (String, &Assertion)> {
+        self.assertions.iter().enumerate().map(|(index, one)| {
+            let before = self.assertions[..index].iter();
+            let number = 1 + before.filter(|other| other.subject == one.subject).count();
+            let again = if number == 1 { String::new() } else { format!(" #{number}") };
+            (format!("{}{again}", one.subject), one)
+        })
+    }
+
     /// The verdict by those expectations alone that decide a claim.
     pub fn on(&self, claim: &Claim) -> Self {
         let deciding: Vec<_> = self

@@ -185,6 +185,7 @@ fn header() -> Header {
         repetition: None,
         retry: None,
         cluster,
+        places: None,
         claimed_tuning: None,
         workload: Vec::new(),
     }

@@ -1,7 +1,7 @@
 //! The real thing: one kind cluster, shared by all tests, and the program against it.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -817,8 +817,12 @@ fn experiments_of_one_cluster_in_one_suite() {
     let lab = Lab::new();
     let files: Vec<String> =
         SUITE.iter().map(|(name, long, short)| lab.shorter(name, long, short)).collect();
+    let artifacts = lab.home.path().join("artifacts");
+    let to = artifacts.to_string_lossy().into_owned();
     let flags = files.iter().flat_map(|file| ["-f", file]);
-    let arguments: Vec<&str> = ["run", "-o", "json"].into_iter().chain(flags).collect();
+    let run = ["run", "-o", "json", "--artifacts", &to];
+    let arguments: Vec<&str> = run.into_iter().chain(flags).collect();
+    plant_secret();
     let output = lab.home.run(&arguments);
     output.is_judged();
     let suite: Value =
@@ -837,6 +841,9 @@ fn experiments_of_one_cluster_in_one_suite() {
                 .all(|fault| fault["confirmed"]["at"].is_number() && fault["undone"].is_number()),
             "{name}: {faults:#?}"
         );
+        let recorded = artifacts.join(report["run"].as_str().unwrap());
+        assert!(recorded.join("events.jsonl").is_file(), "{name}");
+        assert_has_logs(&recorded.join("logs"));
         match name.starts_with("control-plane") {
             true => assert_only_the_api_failed(&report),
             false => super::chain::assert_order(&report),
@@ -844,6 +851,36 @@ fn experiments_of_one_cluster_in_one_suite() {
     }
     assert!(rows.iter().any(|row| row["experiment"] == "control-plane-away[for=6s]"));
     lab.assert_clean();
+}
+
+const PLANTED: &str = "planted-in-a-log";
+
+/// Writes something to a component's log that must not be kept.
+fn plant_secret() {
+    let script = format!(
+        "for log in /var/log/pods/kube-system_etcd-*/etcd/*.log; do echo \"$(date -u \
+         +%Y-%m-%dT%H:%M:%SZ) stderr F password={PLANTED}\" >>$log; done"
+    );
+    docker(&["exec", &format!("{CLUSTER}-control-plane"), "sh", "-c", &script]);
+}
+
+/// What the kubelets and the control plane wrote is there, without what was planted in it.
+fn assert_has_logs(logs: &Path) {
+    let log = |node: &str, component: &str| {
+        let path = logs.join(format!("{CLUSTER}-{node}/{component}.log"));
+        let text = std::fs::read_to_string(&path);
+        let text = text.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        assert!(!text.starts_with("not read"), "{component} of {node}: {text}");
+        assert!(!text.contains(PLANTED), "{component} of {node}");
+        text
+    };
+    for node in ["control-plane", "worker", "worker2"] {
+        assert!(!log(node, "kubelet").is_empty(), "the kubelet of {node}");
+    }
+    for component in ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
+        log("control-plane", component);
+    }
+    assert!(log("control-plane", "etcd").contains("password=(secret)"));
 }
 
 /// The only control plane lost its power: while it was away clients of a Service were answered, and

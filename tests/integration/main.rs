@@ -12,6 +12,7 @@ mod ci;
 mod dependencies;
 mod docs;
 mod embedded;
+mod endings;
 mod gated;
 mod ha;
 mod inotify;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         cases::tests(),
         layers(),
         offline::tests(),
+        endings::tests(),
         docs::tests(),
         dependencies::tests(),
         ci::tests(),
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
         page::tests(),
     ];
     // A model beats in real time: they mostly wait, and need a core each.
-    let models = [embedded::tests(), study::tests()];
+    let models = [embedded::tests(), endings::in_the_model(), study::tests()];
     // Nobody may notice a fault.
     let suites = [suite::tests(), kills::tests()];
     // A cluster is shared, so one after the other. It is waited for most of the time: the others run

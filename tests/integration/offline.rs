@@ -373,7 +373,9 @@ fn reports_go_to_files_beside_the_text() {
         home.run(&command).exits(2).says("its directory does not exist");
     }
     home.run(&["report", &run, "-o", "junit="]).exits(2).says("expected a file after `=`");
-    home.run(&["report", &run, "-o", "junti=x"]).exits(2).says("junit, csv, markdown");
+    home.run(&["report", &run, "-o", "junti=x"])
+        .exits(2)
+        .says("junit, csv, markdown, github, openmetrics");
     let plan = ["run", "worker-stop-fast", "--cluster", "embedded", "--dry-run", "-o"];
     let json = format!("json={json}");
     home.run(&[&plan[..], &[&json]].concat()).exits(0).prints("dry run: nothing is changed");
@@ -660,7 +662,18 @@ fn nothing_that_is_printed_writes_to_a_terminal() {
             vec!["get", "runs", "-o", "yaml"],
         ];
         for form in [
-            "text", "wide", "json", "yaml", "junit", "csv", "markdown", "html", "svg", "log",
+            "text",
+            "wide",
+            "json",
+            "yaml",
+            "junit",
+            "csv",
+            "markdown",
+            "github",
+            "openmetrics",
+            "html",
+            "svg",
+            "log",
             "jsonl",
         ] {
             commands.push(vec!["report", &name, "-o", form]);

@@ -211,10 +211,10 @@ impl<'a> Series<'a> {
             return false;
         }
         let (code, why) = match self.run(slot, seed, begun, keeper).await {
-            Ok(Made { code: exit::INCONCLUSIVE, is_over: true }) if self.schedule.retry(slot) => {
+            Ok(Made { is_inconclusive: true, is_over: true, .. }) if self.schedule.retry(slot) => {
                 return false;
             }
-            Ok(Made { code, is_over }) => {
+            Ok(Made { code, is_over, .. }) => {
                 if is_over {
                     self.schedule.done(slot, Some(begun.elapsed()));
                 }
@@ -262,13 +262,14 @@ impl<'a> Series<'a> {
         let session =
             Session { parsed, runs_dir: self.runs_dir, environment: &command.environment };
         self.whole_for = None;
-        let (code, judged) = match run::run(command, &session, handle, start).await {
-            Ok(ended) => ended,
-            Err(failure) => {
-                keeper.ended(slot, &run, None, begun.elapsed())?;
-                return Err(failure);
-            }
-        };
+        let run::Outcome { code, is_inconclusive, judged } =
+            match run::run(command, &session, handle, start).await {
+                Ok(ended) => ended,
+                Err(failure) => {
+                    keeper.ended(slot, &run, None, begun.elapsed())?;
+                    return Err(failure);
+                }
+            };
         self.whole_for = judged.is_complete().then_some(slot.cell);
         let (summary, is_over) = (judged.summary(), judged.is_over());
         let detected = summary.detection.filter(|_| summary.counts());
@@ -278,7 +279,7 @@ impl<'a> Series<'a> {
         if self.repeat > 1 || self.retries > 0 {
             complain!("   {}: {}", summary.word(), summary.summary);
         }
-        Ok(Made { code, is_over })
+        Ok(Made { code, is_inconclusive, is_over })
     }
 
     /// Whether another run follows that may take over the workload. A cluster that is not kind's is
@@ -446,6 +447,7 @@ impl<'a> Series<'a> {
 /// What became of a run that was begun.
 struct Made {
     code: u8,
+    is_inconclusive: bool,
     /// Whether it ended by itself.
     is_over: bool,
 }

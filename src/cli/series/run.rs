@@ -1,18 +1,26 @@
 //! One run: shown while it goes on, and judged.
 
 use crate::cli::command::Command;
-use crate::cli::exit;
+use crate::cli::events::News;
+use crate::cli::exit::{self, FailOn};
 use crate::cli::failure::{self, Failure};
 use crate::cli::judge::{self, Judged};
 use crate::cli::progress::Progress;
 use crate::cli::watch_lanes::Lanes;
 use crate::engine::environment::handle::ClusterHandle;
-use crate::engine::error::RunErrorKind;
 use crate::engine::follower::Follower;
 use crate::engine::run::Stop;
 use crate::engine::session::{Ended, Session, Start};
 use crate::experiment::{Experiment, Step};
 use crate::timeline::Moment;
+
+/// What became of a run.
+pub(super) struct Outcome {
+    pub code: u8,
+    /// Whether it may be made again, whatever `--fail-on` makes of its code.
+    pub is_inconclusive: bool,
+    pub judged: Judged,
+}
 
 /// Errors when nothing was done, or what was done cannot be read.
 pub(super) async fn run(
@@ -20,12 +28,14 @@ pub(super) async fn run(
     session: &Session<'_>,
     handle: &ClusterHandle,
     start: Start,
-) -> Result<(u8, Judged), Failure> {
+) -> Result<Outcome, Failure> {
     let (follower, seen) = Follower::new();
     let Experiment { name, method, .. } = &session.parsed.experiment;
     let method = method.iter().map(Step::lasts).sum();
     let lanes = command.watch.then(|| Lanes::new(name, method, Moment::now()));
-    let progress = Progress::of_run(command.env.stderr, &command.warned, lanes);
+    let events = command.events.of_run(name, &start.id);
+    events.write(News::run_started(&start));
+    let progress = Progress::of_run(command.env.stderr, &command.warned, lanes, events.clone());
     // A thread of its own: a terminal that stands still (Ctrl-S) must not hold the run.
     let shown = std::thread::spawn(move || progress.follow(seen));
     let ended = session.run(handle, start, follower, command.abort).await;
@@ -33,9 +43,17 @@ pub(super) async fn run(
     let ended = ended?;
     tell(&ended);
     let judged = judge::judge(&ended.folder);
-    let verdict = judged.as_ref().map_or(exit::INCONCLUSIVE, Judged::code);
-    let code = code(&ended, verdict);
-    judged.map(|judged| (code, judged)).map_err(|failure| Failure { code, ..failure })
+    let code = |fail_on| {
+        let verdict = judged.as_ref().map_or(exit::INCONCLUSIVE, |judged| judged.code(fail_on));
+        exit::of_run(&ended.end, verdict)
+    };
+    let is_inconclusive = code(FailOn::default()) == exit::INCONCLUSIVE;
+    let code = code(command.fail_on);
+    events.write(News::run_ended(code, judged.as_ref().ok()));
+    match judged {
+        Ok(judged) => Ok(Outcome { code, is_inconclusive, judged }),
+        Err(failure) => Err(Failure { code, ..failure }),
+    }
 }
 
 /// Prints what went wrong.
@@ -51,15 +69,5 @@ fn tell(ended: &Ended) {
             "NOT UNDONE: {}\n{why}\n\nhint: `kubectl outage recover` retries{by_hand}",
             not_undone.what
         );
-    }
-}
-
-fn code(ended: &Ended, verdict: u8) -> u8 {
-    match &ended.end.stop {
-        _ if !ended.end.not_undone.is_empty() => exit::NOT_UNDONE,
-        Some(Stop::Interrupted(_)) => exit::INTERRUPTED,
-        Some(Stop::RunError(error)) if error.kind == RunErrorKind::Refused => exit::REFUSED,
-        Some(Stop::RunError(_)) => exit::INCONCLUSIVE,
-        None => verdict,
     }
 }

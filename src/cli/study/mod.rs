@@ -17,9 +17,10 @@ use super::args::{self, ClusterChoice, Execution};
 use super::command::Command;
 use super::env::Env;
 use super::execution::listen;
+use super::exit::{self, FailOn};
 use super::load::{self, Setting};
 use super::outputs::Outputs;
-use super::{block_on, exit, failure::Failure};
+use super::{block_on, failure::Failure};
 use crate::engine::backend::embedded;
 use crate::engine::error::RunError;
 use crate::engine::seed;
@@ -75,7 +76,7 @@ pub(super) fn study(args: &args::Study, env: &Env) -> Result<u8, Failure> {
         let ended = runs::carry_out(&command, &planned, journal, until).await;
         let result = StudyRuns::read(&Recorded::read(&ended.folder)?);
         let written = result.write(&outputs, env);
-        Ok(exit::gravest(ended.codes.into_iter().chain([result.code(), written])))
+        Ok(exit::gravest(ended.codes.into_iter().chain([result.code(FailOn::default()), written])))
     });
     ended.map_err(refuse)
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::cli::env::Env;
-use crate::cli::exit;
+use crate::cli::exit::{self, FailOn};
 use crate::cli::failure::Failure;
 use crate::cli::form::Form;
 use crate::cli::judge::{self, Judged};
@@ -154,11 +154,11 @@ impl StudyRuns {
     }
 
     /// The gravest of its runs' verdicts, less those that were made again.
-    pub(in crate::cli) fn code(&self) -> u8 {
+    pub(in crate::cli) fn code(&self, fail_on: FailOn) -> u8 {
         let done = self.runs.iter().filter(|(entry, _)| entry.is_done());
-        exit::gravest(
-            done.map(|(_, judged)| judged.as_ref().map_or(exit::INCONCLUSIVE, Judged::code)),
-        )
+        exit::gravest(done.map(|(_, judged)| {
+            judged.as_ref().map_or(exit::INCONCLUSIVE, |judged| judged.code(fail_on))
+        }))
     }
 
     /// All that it recorded, for people.
@@ -173,7 +173,7 @@ impl StudyRuns {
             self.as_form(&report, form, &Style { width: 100, ..Style::default() }, out)
         });
         output::stream(|out| self.as_form(&report, outputs.stdout, &env.style(), out));
-        code
+        exit::gravest([code, outputs.add_summary(env, || study::markdown(&report))])
     }
 
     /// Formats that are about attempts or expectations have those of all runs.

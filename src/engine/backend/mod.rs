@@ -7,6 +7,8 @@ pub(in crate::engine) mod fake;
 pub(crate) mod real;
 pub(crate) mod run_scope;
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -14,6 +16,7 @@ use crate::agent::AgentMessage;
 pub(crate) use crate::cluster::Readiness;
 use crate::cluster::{Inventory, PodProblem};
 use crate::engine::backend::run_scope::{RunScope, Running};
+use crate::engine::component_logs::ComponentLog;
 use crate::engine::error::RunError;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::UndoEntry;
@@ -61,6 +64,11 @@ pub(crate) trait Backend {
     /// run's; none where nobody can tell.
     async fn pod_problems(&self, since: jiff::Timestamp) -> Vec<PodProblem> {
         self.scope().pod_problems(since).await
+    }
+    /// What the kubelets and the control plane's components wrote since so long ago; nothing where
+    /// there are none.
+    async fn component_logs(&self, _back: Duration) -> Vec<ComponentLog> {
+        Vec::new()
     }
     /// The writes that the API servers and etcd have counted by now; nothing where nobody counts.
     async fn write_counters(&self) -> Vec<Record> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -16,6 +17,7 @@ use crate::docker::Docker;
 use crate::engine::backend::run_scope::{self, ProberGroup, RunScope, Running};
 use crate::engine::backend::{Backend, Progress};
 use crate::engine::clock;
+use crate::engine::component_logs::{self, ComponentLog};
 use crate::engine::environment::handle::{KindNodes, with_machines};
 use crate::engine::environment::inotify;
 use crate::engine::environment::kind::running_nodes;
@@ -257,6 +259,18 @@ impl Backend for RealBackend<'_> {
         let mut pods = self.scope.cluster.pods_on(node, None).await.ok()?;
         pods.retain(|pod| pod.namespace != self.scope.namespace);
         PodOnNode::by_namespace(&pods)
+    }
+
+    async fn component_logs(&self, back: Duration) -> Vec<ComponentLog> {
+        let Ok(way) = self.way_in() else {
+            return component_logs::through_the_api(&self.scope.cluster, back).await;
+        };
+        let nodes = self.machines.iter().filter(|node| node.role != NodeRole::ExternalLoadBalancer);
+        let read = async |node: &NodeTarget| {
+            let is_control_plane = node.role == NodeRole::ControlPlane;
+            component_logs::of_node(&*way, &node.handle(), is_control_plane, back).await
+        };
+        join_all(nodes.map(read)).await.concat()
     }
 
     async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), RunError> {

@@ -103,8 +103,7 @@ fn what_undoes(watched: Option<jiff::Timestamp>, now: jiff::Timestamp) -> String
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
     use super::*;
     use crate::engine::undo::ledger::{Access, RunRef, UndoEntry};
@@ -140,17 +139,7 @@ mod tests {
     fn environment<'a>(root: &'a Path, engine: &str) -> Environment<'a> {
         Environment {
             engine: Ok(Endpoint { address: engine.into(), origin: "a test".into() }),
-            path: OsStr::new(""),
-            program: PathBuf::new(),
-            agent_binary: None,
-            state_dir: root,
-            node_image: None,
-            allow_context: None,
-            helper_image: None,
-            connected: None,
-            only_look: false,
-            undo_timer_margin: Duration::ZERO,
-            granted: Default::default(),
+            ..crate::engine::existing_tests::environment(root)
         }
     }
 

@@ -84,18 +84,8 @@ mod tests {
             "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\nnodes: [{role: control-plane}, {role: worker}]\n",
         );
         let environment = Environment {
-            engine: Err(RunError::refused("no engine")),
-            path: std::ffi::OsStr::new(""),
-            program: Default::default(),
-            agent_binary: None,
-            state_dir: root.path(),
-            node_image: None,
-            allow_context: None,
-            helper_image: None,
-            connected: None,
             only_look: true,
-            undo_timer_margin: Default::default(),
-            granted: Default::default(),
+            ..crate::engine::existing_tests::environment(root.path())
         };
         let handle = start(&config, &environment, &mut |_| {}).await.unwrap();
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);

@@ -54,6 +54,8 @@ pub(crate) struct Environment<'a> {
     pub undo_timer_margin: Duration,
     /// What the user was found to be allowed.
     pub granted: Granted,
+    /// The folder for what a person needs who asks why: it has a folder for each run.
+    pub artifacts: Option<&'a Path>,
 }
 
 impl Environment<'_> {

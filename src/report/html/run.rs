@@ -283,8 +283,7 @@ fn chain(view: &View<'_>) -> Markup {
 
 fn judged(view: &View<'_>) -> Markup {
     let warnings = view.warnings();
-    let surprises: Vec<String> =
-        view.comparisons().iter().filter_map(Comparison::surprise).collect();
+    let surprises = view.surprises();
     html! {
         @if !view.verdict.assertions.is_empty() {
             h2 { "Expectations" }

@@ -1,0 +1,237 @@
+//! The logs of the kubelets and of the control plane's components around a run, for a person who asks
+//! why: bounded, and without what must not be read.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::cluster::{Cluster, ClusterError};
+use crate::engine::backend::Backend;
+use crate::engine::clock;
+use crate::node::{NodeAccess, NodeHandle};
+use crate::timeline::Moment;
+
+/// So much of a log is kept: its end.
+const MOST_BYTES: usize = 4 << 20;
+/// How long before the run they begin.
+const BEFORE: Duration = Duration::from_secs(60);
+/// How long all of it may take. What is not read by then is left out: undo goes on.
+const LIMIT: Duration = Duration::from_secs(30);
+/// The bound on one log.
+const EACH: Duration = Duration::from_secs(15);
+/// What stands in the place of a secret.
+const HIDDEN: &str = "(secret)";
+
+/// The log of a component on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ComponentLog {
+    pub node: String,
+    /// `kubelet`, `kube-apiserver`, ...
+    pub component: String,
+    /// Its lines, or why there are none.
+    pub text: String,
+}
+
+/// The static pods of the control plane that kubeadm makes.
+const COMPONENTS: [&str; 4] =
+    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+
+/// Reads the logs of a run that began then, and writes them into a folder. Errors: why some of them
+/// are not there.
+pub(super) async fn collect(
+    backend: &impl Backend,
+    began: Moment,
+    folder: &Path,
+) -> Result<(), String> {
+    let back = clock::now().since(began) + BEFORE;
+    let Ok(logs) = tokio::time::timeout(LIMIT, backend.component_logs(back)).await else {
+        return Err(format!("not read within {}s", LIMIT.as_secs()));
+    };
+    save(&logs, folder).map_err(|error| format!("cannot write to {}: {error}", folder.display()))
+}
+
+/// The logs of the control plane's pods through the API: those that there are, or why not.
+pub(super) async fn through_the_api(cluster: &Cluster, back: Duration) -> Vec<ComponentLog> {
+    let not_read = |error: ClusterError| format!("not read: {error}\n");
+    let pods = match cluster.component_pods().await {
+        Ok(pods) => pods,
+        Err(error) => {
+            let (node, component) = ("api".to_owned(), "control-plane".to_owned());
+            return vec![ComponentLog { node, component, text: not_read(error) }];
+        }
+    };
+    let read = async |pod: &crate::cluster::ComponentPod| {
+        let text = cluster.component_log(pod, back, MOST_BYTES).await;
+        let text = text.map_or_else(not_read, |text| log(text.as_bytes()));
+        ComponentLog { node: pod.node.clone(), component: pod.component.clone(), text }
+    };
+    join_all(pods.iter().map(read)).await
+}
+
+/// Reads a node's logs since so long ago: of the kubelet from the journal, of the static pods from
+/// where the kubelet keeps what containers write.
+pub(super) async fn of_node(
+    way: &dyn NodeAccess,
+    node: &NodeHandle,
+    is_control_plane: bool,
+    back: Duration,
+) -> Vec<ComponentLog> {
+    let components = COMPONENTS.iter().filter(|_| is_control_plane);
+    let read = async |component: &str| {
+        let script = script(component, back.as_secs());
+        let output = way.run(node, EACH, &["sh", "-c", &script]).await;
+        let text = match output {
+            Ok(output) if output.code == 0 => log(&output.stdout),
+            Ok(output) => format!("not read: {}\n", output.error_text()),
+            Err(error) => format!("not read: {error}\n"),
+        };
+        ComponentLog { node: node.name.clone(), component: component.to_owned(), text }
+    };
+    join_all(["kubelet"].iter().chain(components).map(|component| read(component))).await
+}
+
+/// One byte more than is kept tells that there is more. The lines that the kubelet keeps begin with
+/// their time, in UTC.
+fn script(component: &str, seconds: u64) -> String {
+    let more = MOST_BYTES + 1;
+    if component == "kubelet" {
+        return format!(
+            "journalctl --unit kubelet --no-pager --output short-iso --since -{seconds}s | tail -c \
+             {more}"
+        );
+    }
+    format!(
+        "since=$(date -u -d @$(($(date +%s) - {seconds})) +%Y-%m-%dT%H:%M:%S) && for log in \
+         /var/log/pods/kube-system_{component}-*/{component}/*.log; do [ -f \"$log\" ] && cat \
+         \"$log\"; done | awk -v since=\"$since\" '$1 >= since' | tail -c {more}"
+    )
+}
+
+/// A log as it is kept: without the beginning of what is too long, and without secrets.
+fn log(bytes: &[u8]) -> String {
+    let cut = bytes.len().saturating_sub(MOST_BYTES);
+    let text = String::from_utf8_lossy(&bytes[cut..]);
+    // What was cut within a line may be the end of a secret.
+    let (first, lines) = match cut > 0 {
+        true => text.split_once('\n').unwrap_or_default(),
+        false => ("", &*text),
+    };
+    let mut out = String::with_capacity(lines.len());
+    if cut > 0 || !first.is_empty() {
+        let _ = writeln!(out, "truncated: these are the last {} MiB", MOST_BYTES >> 20);
+    }
+    let mut in_key = false;
+    for line in lines.lines() {
+        in_key |= line.contains("-----BEGIN") && line.contains("PRIVATE KEY-----");
+        let kept = if in_key { HIDDEN.to_owned() } else { without_secrets(line) };
+        let _ = writeln!(out, "{kept}");
+        in_key &= !line.contains("-----END");
+    }
+    out
+}
+
+/// Words after which a value is a secret.
+const KEYS: [&str; 7] =
+    ["authorization", "password", "passwd", "token", "apikey", "api-key", "client-key-data"];
+
+/// A line without the values of what is called a secret, tokens that look like one, and passwords in
+/// URLs.
+fn without_secrets(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let (mut before, mut rest) = ("", line);
+    while !rest.is_empty() {
+        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        let next = after.find(|c: char| !c.is_whitespace()).unwrap_or(after.len());
+        match is_lead(before) {
+            true => out.push_str(HIDDEN),
+            false => out.push_str(&word_without_secrets(word)),
+        }
+        out.push_str(&after[..next]);
+        (before, rest) = (word, &after[next..]);
+    }
+    out
+}
+
+/// Whether the word after this one is a secret: `Bearer`, `password:`.
+fn is_lead(word: &str) -> bool {
+    let word = word.to_lowercase();
+    let bare = word.trim_end_matches([':', '=', '"', '\'']);
+    let bare = bare.trim_start_matches(['"', '\'', '{', '(', '[', '-']);
+    matches!(bare, "bearer" | "basic") || word != bare && KEYS.contains(&bare)
+}
+
+fn word_without_secrets(word: &str) -> String {
+    if word.contains("eyJ") && word.matches('.').count() >= 2 {
+        return HIDDEN.to_owned();
+    }
+    let lower = word.to_lowercase();
+    for key in KEYS {
+        let Some(at) = lower.find(key) else { continue };
+        let end = at + key.len();
+        let value = lower[end..].trim_start_matches(['"', '\'', '\\']);
+        let begins = lower.len() - value.len();
+        if value.len() > 1 && value.starts_with(['=', ':']) && word.is_char_boundary(begins + 1) {
+            return format!("{}{HIDDEN}", &word[..=begins]);
+        }
+    }
+    match (word.find("://"), word.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 < at && word[scheme + 3..at].contains(':') => {
+            format!("{}{HIDDEN}{}", &word[..scheme + 3], &word[at..])
+        }
+        _ => word.to_owned(),
+    }
+}
+
+/// Writes logs into a folder: a folder for each node, a file for each component.
+fn save(logs: &[ComponentLog], folder: &Path) -> std::io::Result<()> {
+    for ComponentLog { node, component, text } in logs {
+        let folder = folder.join(node);
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join(format!("{component}.log")), text)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_kept() {
+        for (line, kept) in [
+            ("GET /api Authorization: Bearer abc.def", "GET /api Authorization: (secret) (secret)"),
+            ("using Bearer abcdef now", "using Bearer (secret) now"),
+            ("url=https://me:hunter2@host/x", "url=https://(secret)@host/x"),
+            ("etcd --password=hunter2 --x", "etcd --password=(secret) --x"),
+            (r#"{"token":"hunter2"}"#, r#"{"token":(secret)"#),
+            (r#"{"password": "hunter2", x"#, r#"{"password": (secret) x"#),
+            ("jwt eyJhbGciOi.eyJpc3MiOi.c2ln end", "jwt (secret) end"),
+            (
+                "secret \"kube-system/token-abc\" not found",
+                "secret \"kube-system/token-abc\" not found",
+            ),
+            ("the token expired", "the token expired"),
+        ] {
+            assert_eq!(without_secrets(line), kept);
+        }
+        let key = "a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nb\n";
+        let kept = log(key.as_bytes());
+        assert!(
+            !kept.contains("MIIE") && kept.starts_with("a\n") && kept.ends_with("b\n"),
+            "{kept}"
+        );
+    }
+
+    #[test]
+    fn a_long_log_keeps_its_end() {
+        let line = "0123456789abcde\n";
+        let long = line.repeat(MOST_BYTES / line.len() + 10);
+        let kept = log(long.as_bytes());
+        assert!(kept.starts_with("truncated: these are the last 4 MiB\n0123"), "{}", &kept[..60]);
+        assert!(kept.len() <= MOST_BYTES + 100 && kept.ends_with(line));
+        assert_eq!(log(b"x\n"), "x\n");
+    }
+}

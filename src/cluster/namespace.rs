@@ -115,23 +115,33 @@ impl Cluster {
     /// Ends when somebody deletes a namespace, once it is there. A server that does not answer says
     /// nothing of it, and neither does one whose etcd has lost its data.
     pub(crate) async fn until_deleted(&self, name: &str) {
-        let api: Api<Namespace> = Api::all(self.client());
-        let what = format!("look for the namespace {name}");
-        let mut was: Option<(Option<String>, String)> = None;
+        let mut was = None;
         loop {
-            if let Ok(found) = self.call(what.clone(), api.get_opt(name)).await {
-                let stays = found.filter(|found| found.metadata.deletion_timestamp.is_none());
-                let uid = stays.and_then(|found| found.metadata.uid);
-                if let Some((before, cluster)) = &was {
-                    if uid != *before && self.is(cluster).await.is_ok_and(|is_it| is_it) {
-                        return;
-                    }
-                } else if uid.is_some() {
+            let now = self.uid_of(name).await;
+            match (&was, now) {
+                (None, Ok(Some(uid))) => {
                     was = self.identity().await.ok().map(|cluster| (uid, cluster));
                 }
+                // Its data may have come back since the first look: only a second one tells.
+                (Some((uid, cluster)), Ok(now)) if now.as_ref() != Some(uid) => {
+                    let is_same = self.is(cluster).await.is_ok_and(|is_it| is_it);
+                    let again = self.uid_of(name).await;
+                    if is_same && again.is_ok_and(|again| again.as_ref() != Some(uid)) {
+                        return;
+                    }
+                }
+                _ => {}
             }
             sleep(WATCHED).await;
         }
+    }
+
+    /// The UID of a namespace that is not being deleted.
+    async fn uid_of(&self, name: &str) -> Result<Option<String>, ClusterError> {
+        let api: Api<Namespace> = Api::all(self.client());
+        let found = self.call(format!("look for the namespace {name}"), api.get_opt(name)).await?;
+        let stays = found.filter(|found| found.metadata.deletion_timestamp.is_none());
+        Ok(stays.and_then(|found| found.metadata.uid))
     }
 
     /// The namespaces that runs have made and that are not being deleted.

@@ -57,7 +57,8 @@ async fn follow(cluster: &Cluster) -> Belief {
             None => break page.metadata.resource_version.unwrap(),
         }
     };
-    loop {
+    // The end may be in the list already.
+    while !belief.contains_key(END) {
         let params = WatchParams::default().timeout(1);
         let mut stream = std::pin::pin!(api.watch(&params, &version).await.unwrap());
         while let Some(event) = stream.try_next().await.unwrap() {
@@ -67,10 +68,11 @@ async fn follow(cluster: &Cluster) -> Belief {
             }
             version = take(&mut belief, event).to_string();
             if belief.contains_key(END) {
-                return belief;
+                break;
             }
         }
     }
+    belief
 }
 
 /// Takes an event for true only if it fits what is believed. Gives its version.

@@ -84,7 +84,7 @@ pub(super) enum Command {
     Schema(Schema),
     /// Generate shell completions
     Completion(Completion),
-    /// Print the version of this program, and with --context that of a cluster
+    /// Print the version of this program, and with --context also that of the API server
     Version(Version),
     /// What may follow these words, for kubectl's completion
     #[command(name = "__complete", hide = true)]
@@ -792,7 +792,7 @@ pub(super) struct Version {
     /// Never connect to a cluster
     #[arg(long)]
     pub client: bool,
-    /// Also print the version of this kubeconfig context's server
+    /// Also print the version of this kubeconfig context's API server
     #[arg(long, value_name = "NAME", value_parser = context_name)]
     pub context: Option<String>,
     /// Path to the kubeconfig file

@@ -48,7 +48,7 @@ pub struct Report {
     pub cluster: Cluster,
     /// How it was judged.
     pub verdict: Verdict,
-    /// How it stands in a word: `refused`, `running`, `unfinished`, `flaky` (it passed as a retry), else the verdict's outcome.
+    /// Its state in a word: `refused`, `running`, `unfinished`, `flaky` (it passed as a retry), else the verdict's outcome.
     #[serde(default)]
     pub state: String,
     /// The claims that it decides.

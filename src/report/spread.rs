@@ -30,7 +30,7 @@ pub struct SpreadReport {
     pub format: String,
     /// The experiment's name.
     pub experiment: String,
-    /// The worst outcome of the runs, of each the last try.
+    /// The worst outcome of the runs; of a retried run, the last try counts.
     pub outcome: Outcome,
     /// Each run.
     pub runs: Vec<Summary>,

@@ -154,9 +154,9 @@ pub struct SuiteReport {
 pub struct Row {
     /// Its name.
     pub experiment: String,
-    /// The worst outcome of its runs, of each the last try. `None`: it did not run.
+    /// The worst outcome of its runs; of a retried run, the last try counts. `None`: it did not run.
     pub outcome: Option<Outcome>,
-    /// Whether it passed, but a run only as a retry.
+    /// Whether it passed, but at least one run only as a retry.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub flaky: bool,
     /// How often inconclusive runs were retried.

@@ -37,7 +37,7 @@ pub struct Summary {
     pub started: String,
     /// How it was judged.
     pub outcome: Outcome,
-    /// How it stands in a word: `refused`, `running`, `unfinished`, `flaky` (it passed as a retry), else its outcome.
+    /// Its state in a word: `refused`, `running`, `unfinished`, `flaky` (it passed as a retry), else its outcome.
     #[serde(default)]
     pub state: String,
     /// Why, in a sentence.

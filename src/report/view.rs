@@ -118,7 +118,7 @@ impl<'a> View<'a> {
         word(&self.findings.completion, self.verdict.outcome, header.retry.is_some())
     }
 
-    /// How it stands in a word: `refused`, `running`, `unfinished`, `flaky`, else its verdict.
+    /// Its state in a word: `refused`, `running`, `unfinished`, `flaky`, else its verdict.
     pub fn state(&self) -> String {
         match self.findings.completion {
             Completion::Died => "unfinished".into(),

@@ -35,7 +35,7 @@ fn slow_heartbeats(slow: &[&Warning]) -> Vec<String> {
     }
     let WarningText { seen, matters, advice } = slow[0].text();
     let others = counted(slow.len() - 1, "other node");
-    vec![format!("{seen}, and {others} are too slow, too ({matters}). Try: {advice}")]
+    vec![format!("{seen}, and {others} are also too slow ({matters}). Try: {advice}")]
 }
 
 /// From when and until when a watch was blind.

@@ -489,7 +489,7 @@ fn experiments_fit_their_schema() {
     assert!(misfit(&wrong, &schema, &schema).is_some());
     let step = &schema["$defs"]["step"]["properties"];
     let described = step["fault"]["properties"]["nodeKill"]["description"].as_str().unwrap();
-    assert_eq!(described, "Power loss (`docker kill`).");
+    assert_eq!(described, "A node loses power (`docker kill`).");
     assert_eq!(step["meanwhile"]["items"]["$ref"], "#/$defs/step");
 }
 

@@ -174,7 +174,7 @@ fn the_action_runs_what_it_is_given() {
         ("baseline", "none.json"),
         ("save-baseline", "b.json"),
     ]);
-    assert_eq!(failed, ["Judge"], "{printed}");
+    assert_eq!(failed, ["Exit as the run did"], "{printed}");
     assert!(printed.contains("::notice::there is no baseline none.json yet"), "{printed}");
     assert!(printed.contains("::error::an experiment was inconclusive"), "{printed}");
     let called = job.read("called");

@@ -210,7 +210,8 @@ impl Document {
             row(&format!("step {}", step.step), &step.text());
             step.details().iter().for_each(|detail| row("", detail));
         }
-        let times = if self.repeat > 1 { format!(" {} times", self.repeat) } else { String::new() };
+        let times =
+            if self.repeat > 1 { format!(" ({} runs)", self.repeat) } else { String::new() };
         lines.push(format!(
             "takes at least {}, at most {}{times}",
             self.at_least_seconds.to_minutes(),

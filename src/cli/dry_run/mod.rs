@@ -397,7 +397,7 @@ async fn now(
     }
     if candidates.len() > MOST_LOOKED_AT && !lines.is_empty() {
         let left = counted(candidates.len() - MOST_LOOKED_AT, "more candidate");
-        lines.push(format!("what is on {left} was not looked at"));
+        lines.push(format!("the pods on {left} were not checked"));
     }
     if matches!(fault, Fault::NodeDrain { .. }) && !experiment.workload.is_empty() {
         lines.push(format!("will evict pods in {OWN}"));

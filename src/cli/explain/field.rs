@@ -126,11 +126,14 @@ pub(super) fn type_of(root: &Json, schema: &Json) -> String {
     if let Some(word) = schema["const"].as_str() {
         return format!("{word:?}");
     }
+    // `[]string or Object` is a list, or an object.
+    let item = |of| Some(type_of(root, of)).filter(|kind| !kind.contains(" or "));
+    let item = |of| item(of).unwrap_or_else(|| "any".into());
     let additional = &schema["additionalProperties"];
     match &schema["type"] {
-        Json::String(name) if name == "array" => format!("[]{}", type_of(root, &schema["items"])),
+        Json::String(name) if name == "array" => format!("[]{}", item(&schema["items"])),
         Json::String(name) if name == "object" && additional.is_object() => {
-            format!("map[string]{}", type_of(root, additional))
+            format!("map[string]{}", item(additional))
         }
         Json::String(name) if name == "object" => "Object".into(),
         Json::String(name) => name.clone(),

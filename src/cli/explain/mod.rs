@@ -87,8 +87,8 @@ fn listed(kinds: &[Kind], width: usize) -> String {
             indented(purpose(&kind.schema, &kind.schema), 4, width)
         );
     }
-    text + "\nNext: `kubectl outage explain experiment.spec`. A path without a kind is of an \
-            experiment.\n"
+    text + "\nNext: `kubectl outage explain experiment.spec`. A path without a kind is that \
+            of an experiment.\n"
 }
 
 /// The field that a path names: from the top of a file, or the only one that ends so.
@@ -131,7 +131,10 @@ fn found<'k>(kinds: &'k [Kind], typed: &str) -> Result<(&'k Kind, Field<'k>), Fa
     let failure = Failure::usage(format!("there is no field {typed}"));
     Err(failure.hint(match nearest(&wanted, &candidates) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "`kubectl outage explain experiment --recursive` lists all fields".to_owned(),
+        None => {
+            let kind = searched[0].word();
+            format!("`kubectl outage explain {kind} --recursive` lists all fields")
+        }
     }))
 }
 

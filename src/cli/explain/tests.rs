@@ -22,11 +22,11 @@ VERSION:    outage/v1alpha1
 FIELD: spec.method.fault.nodeStop <Object>
 
 DESCRIPTION:
-    An orderly shutdown (`docker stop`).
+    A node shuts down gracefully (`docker stop`).
 
 FIELDS:
   target  <Object> -required-
-    Which nodes are hit. All that is given must fit.
+    Which nodes are hit. They must match all fields that are set.
 
   grace  <duration>
     How long the node may take to shut down before it is killed. Default: 10s.
@@ -60,6 +60,7 @@ fn lists_unions_words_and_limits_are_explained() {
         &["ENUM:\n    apiServer\n    peers\n    all\n\nDESC", "\n    Default: all.\n"],
     );
     has("spec.method.for", &["<duration or []duration>", "Required with `fault`."]);
+    has("study.spec.matrix", &["<map[string][]any>"]);
     has(
         "study.spec.repeat",
         &["    How often each cell is run.\n    From 1 to 1000.\n    Default: 10.\n"],
@@ -90,7 +91,8 @@ fn a_path_may_be_an_end_or_have_an_index_or_a_slip() {
     assert!(refused("spec.probs.name").ends_with("did you mean `spec.probes.name`?"));
     assert!(refused("study.spec.repeats").ends_with("did you mean `study.spec.repeat`?"));
     assert!(refused("target").contains("several fields end in target"));
-    assert!(refused("zzzzzzzzzzzz").contains("--recursive"));
+    assert!(refused("zzzzzzzzzzzz").contains("explain experiment --recursive"));
+    assert!(refused("study.zzzzzzzzzzzz").contains("explain study --recursive"));
 }
 
 /// What nobody explains is of no use to whoever asks.

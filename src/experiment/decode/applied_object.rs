@@ -24,7 +24,7 @@ pub(super) fn applied_object(fields: &mut Fields) -> Option<Box<AppliedObject>> 
         ("object", |cx, node| inline(cx, node).map(Box::new).map(From::Here)),
         ("file", |cx, node| path(cx, node).map(From::File)),
     ]);
-    fields.about_field("object", "The object, as kubectl takes it.");
+    fields.about_field("object", "The object, as in a manifest for kubectl.");
     fields.about_field("file", "A file with the object, relative to the experiment.");
     let in_effect = fields
         .doc("What shows that it is in effect. Default: that it exists.")

@@ -62,7 +62,7 @@ fn api(cx: &Cx, node: &Node) -> Option<Ask> {
         .required("verb", |cx, node| choice(cx, node, "verb", &VERBS));
     let server = fields
         .doc(
-            "The server of the kubeconfig, or each API server at its own address, as a probe each.",
+            "The kubeconfig's server, or each API server at its own address, with a probe for each.",
         )
         .or("server", ApiServer::Balancer, server);
     fields.finish();
@@ -83,7 +83,7 @@ fn dns(cx: &Cx, node: &Node) -> Option<Ask> {
         ("name", full),
     ]);
     fields.about_field("service", "The Service whose name is looked up.");
-    fields.about_field("name", "A DNS name in full: no search domain is tried.");
+    fields.about_field("name", "A fully qualified DNS name: no search domain is tried.");
     let namespace = fields
         .doc("The namespace of the Service, if it is not before its name.")
         .optional("namespace", dns_label);

@@ -19,8 +19,8 @@ pub(crate) fn claim(cx: &Cx, node: &Node) -> Option<Claim> {
     let pass = pass_means.unwrap_or_default();
     let fail_means = fields
         .doc(
-            "What a fail means for the claim. Default: `refuted` if a pass confirms it, `open` if \
-             a pass refutes it.",
+            "What a failure means for the claim. Default: `refuted` if a pass confirms it, `open` \
+             if a pass refutes it.",
         )
         .optional("failMeans", |cx, node| fail_means(cx, node, pass));
     let by = fields

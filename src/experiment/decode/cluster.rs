@@ -22,7 +22,7 @@ pub(crate) fn cluster(cx: &Cx, node: &Node) -> Option<Cluster> {
         .doc("The same context again: allows faults there although it is not a kind cluster.")
         .optional("allowContext", focused_text);
     let image = fields
-        .doc("The image of the helper pods that lead into the nodes.")
+        .doc("The image of the helper pods, which run commands in the nodes.")
         .optional("helperImage", image);
     let settings = fields
         .doc("Settings of the controller manager, where they cannot be read from the cluster.")
@@ -138,7 +138,7 @@ pub(crate) fn blast_radius(cx: &Cx, node: &Node) -> Option<BlastRadius> {
         /// Whether the last ready replica of a Deployment or StatefulSet of another application may
         /// be lost.
         last_replica: or("lastReplica", default.last_replica, flag),
-        /// Whether a fault on a node may take more pods than their disruption budgets allow.
+        /// Whether a fault on a node may take down more pods than disruption budgets allow.
         exceed_disruption_budgets: or("exceedDisruptionBudgets", default.exceed_disruption_budgets, flag),
     })
 }

@@ -55,10 +55,10 @@ fn check(cx: &Cx, node: &Node) -> Option<Check> {
     let printing = |node: &Node| {
         let mut fields = Fields::of(cx, node, "a check")?;
         fields
-            .about("A command that exits with 0 if something is so: a list of arguments, or this.");
+            .about("A command that exits with 0 if the check passes: its arguments, or an object.");
         let argv = fields.doc("The command and its arguments.").required("argv", argv);
         let prints = fields
-            .doc("What it must also print, apart from spaces around it. Default: anything.")
+            .doc("What the command must print, too; spaces around it are ignored. Default: anything.")
             .optional("prints", text);
         fields.finish();
         Some(Check { argv: argv?, prints: prints?.map(|text| text.trim().to_owned()) })

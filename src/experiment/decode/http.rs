@@ -48,13 +48,11 @@ pub(super) fn http(cx: &Cx, node: &Node) -> Option<Ask> {
     let body = fields
         .doc("The body to send: a text, or `{file: FILE}`. `$(unique)` differs in each request.")
         .optional("body", body);
-    let success = fields.doc("Statuses that are success: a range such as `200-399`, or one.").or(
-        "success",
-        StatusRange::default(),
-        status_range,
-    );
+    let success = fields
+        .doc("Statuses that count as success: a range such as `200-399`, or one.")
+        .or("success", StatusRange::default(), status_range);
     let body_contains = fields
-        .doc("A text that the response's body must contain.")
+        .doc("Text that the response's body must contain.")
         .optional("bodyContains", sentence);
     let body_json =
         fields.doc("What the response's body must have, as JSON.").optional("bodyJson", body_json);

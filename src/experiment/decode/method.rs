@@ -135,7 +135,7 @@ pub(crate) fn step(cx: &Cx, node: &Node) -> Option<Step> {
         fields.misses("for");
     }
     let name = fields
-        .doc("By what other steps, expectations and claims name this step.")
+        .doc("The name by which other steps, expectations and claims refer to this step.")
         .optional("name", dns_label);
     let meanwhile = fields
         .doc("Steps that are done during this fault, one after the other from its confirmation on.")

@@ -119,9 +119,11 @@ pub(super) fn experiment(cx: &Cx, node: &Node) -> Option<Draft> {
          and expectations judge what was measured.",
     );
     fields.doc("The version of this format.").required("apiVersion", api_version);
-    fields.doc("What this file is.").required("kind", |cx, _| cx.reads(|| json!({"const": KIND})));
-    let name = fields.doc("What names it.").required("metadata", metadata);
-    let spec = fields.doc("What is done and expected.").required("spec", spec);
+    fields
+        .doc("The kind of this file.")
+        .required("kind", |cx, _| cx.reads(|| json!({"const": KIND})));
+    let name = fields.doc("The metadata: the name.").required("metadata", metadata);
+    let spec = fields.doc("The experiment itself.").required("spec", spec);
     fields.finish();
     Some(Draft { name, ..spec? })
 }
@@ -189,7 +191,7 @@ fn api_version(cx: &Cx, node: &Node) -> Option<()> {
 fn metadata(cx: &Cx, node: &Node) -> Option<String> {
     let mut fields = Fields::of(cx, node, "metadata")?;
     let name = fields
-        .doc("Its name in reports and in the names of what a run creates.")
+        .doc("Its name in reports, and part of the names of what a run creates.")
         .required("name", scalar::dns_label);
     fields.finish();
     name

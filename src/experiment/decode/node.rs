@@ -11,7 +11,7 @@ use crate::experiment::tree::{Node, Value, quoted};
 use crate::timeline::{Component, NodeRole};
 use crate::yaml::suggest;
 
-const COUNT: &str = "How many of the nodes that fit, chosen at random by the seed.";
+const COUNT: &str = "How many of the matching nodes, chosen at random by the seed.";
 
 /// The parts of a control plane of which one leads and the others follow.
 const LED: [Component; 3] = [Component::ControllerManager, Component::Scheduler, Component::Etcd];
@@ -25,7 +25,7 @@ const ROLES: [(&str, NodeRole); 3] = [
 /// A selector that names at least one thing.
 pub(crate) fn selector(cx: &Cx, node: &Node) -> Option<NodeSelector> {
     let mut fields = Fields::of_or(cx, node, "a node selector", one)?;
-    fields.about("Which node. All that is given must fit.");
+    fields.about("Which node. It must match all fields that are set.");
     let selector = common(&mut fields);
     fields.finish();
     something(cx, node, selector?)
@@ -38,7 +38,7 @@ pub(crate) fn target(cx: &Cx, node: &Node) -> Option<NodeSelector> {
         word => format!("target: {}", one(word)),
     };
     let mut fields = Fields::of_or(cx, node, "a target", whom)?;
-    fields.about("Which nodes are hit. All that is given must fit.");
+    fields.about("Which nodes are hit. They must match all fields that are set.");
     let selector = common(&mut fields);
     fields.doc("The node on which this component leads.");
     let leader = led(cx, node, &mut fields, "leader");
@@ -69,7 +69,7 @@ fn one(word: &str) -> String {
 /// Where pods are to go: by what nodes are, and one or more.
 pub(crate) fn ground(cx: &Cx, node: &Node) -> Option<NodeSelector> {
     let mut fields = Fields::of_or(cx, node, "a node selector", one)?;
-    fields.about("Which nodes. All that is given must fit.");
+    fields.about("Which nodes. They must match all fields that are set.");
     let selector = alike(&mut fields);
     let count = fields.doc(COUNT).or("count", Count::default(), count);
     fields.finish();

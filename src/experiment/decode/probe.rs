@@ -48,8 +48,8 @@ pub(crate) fn probe(cx: &Cx, node: &Node) -> Option<Probe> {
     let ask = fields.one_of(&KINDS);
     fields.about_field(
         "canary",
-        "Work for the control plane, each time anew: a pod to schedule, a Deployment to scale, or \
-         an autoscaler to bring back to its minimum.",
+        "A new task for the control plane at each attempt: a pod to schedule, a Deployment to scale, \
+         or an autoscaler to bring back to its minimum.",
     );
     let is_canary = fields.key("canary").is_some();
     let defaults = Defaults::of(ask.as_ref(), is_canary);
@@ -68,7 +68,7 @@ pub(crate) fn probe(cx: &Cx, node: &Node) -> Option<Probe> {
         |cx, node| rate(cx, node, defaults.rates),
     );
     let timeout = fields
-        .doc("How long the whole of an attempt may take. A canary has its own default.")
+        .doc("How long an attempt may take in all. A canary has its own default.")
         .or("timeout", defaults.timeout, positive);
     if is_canary {
         refuse_place_of_canary(cx, &fields);

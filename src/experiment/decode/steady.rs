@@ -18,7 +18,7 @@ pub(crate) fn condition(cx: &Cx, node: &Node) -> Option<Condition> {
 
 fn nodes_ready(cx: &Cx, node: &Node) -> Option<Condition> {
     cx.reads(|| {
-        let about = "So many nodes are Ready, or all.";
+        let about = "At least this many nodes are Ready, or all of them.";
         json!({"description": about, "anyOf": [{"const": "all"}, {"type": "integer", "minimum": 1}]})
     })?;
     let quantity = match node.text() {
@@ -31,7 +31,7 @@ fn nodes_ready(cx: &Cx, node: &Node) -> Option<Condition> {
 
 fn endpoints_ready(cx: &Cx, node: &Node) -> Option<Condition> {
     record!(
-        /// A Service has at least so many ready endpoints.
+        /// A Service has at least this many ready endpoints.
         cx, node, "`endpointsReady`" => Condition::EndpointsReady {
         /// The Service.
         service: named("service", service),

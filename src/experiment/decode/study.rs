@@ -78,8 +78,10 @@ pub(in crate::experiment) fn study(cx: &Cx, node: &Node) -> Option<Draft> {
     let mut fields = Fields::of(cx, node, "a study")?;
     fields.about("A study: an experiment in several variants, each run many times.");
     fields.doc("The version of this format.").required("apiVersion", api_version);
-    fields.doc("What this file is.").required("kind", |cx, _| cx.reads(|| json!({"const": STUDY})));
-    let name = fields.doc("What names it.").required("metadata", metadata);
+    fields
+        .doc("The kind of this file.")
+        .required("kind", |cx, _| cx.reads(|| json!({"const": STUDY})));
+    let name = fields.doc("The metadata: the name.").required("metadata", metadata);
     let spec = fields.doc("The experiment, and what is varied.").required("spec", spec);
     fields.finish();
     Some(Draft { name, ..spec? })
@@ -122,8 +124,8 @@ fn spec(cx: &Cx, node: &Node) -> Option<Draft> {
         ),
         rounds: fields
             .doc(
-                "In each round, every cluster is visited once and every cell gets its share of the \
-                 repetitions, both in random order. Default: as many rounds as repetitions.",
+                "The number of rounds. In each, every cluster is visited once and every cell gets its \
+                 share of the repetitions, both in random order. Default: as many as repetitions.",
             )
             .optional("rounds", |cx, node| whole(cx, node, MOST_REPEATS)),
         seed: fields
@@ -142,7 +144,7 @@ fn spec(cx: &Cx, node: &Node) -> Option<Draft> {
             )
             .or("matrix", Vec::new(), matrix),
         exclude: fields
-            .doc("Combinations that are left out: a value, or several, for each of some axes.")
+            .doc("Combinations to leave out: for some of the axes, one value or several.")
             .or("exclude", Vec::new(), list(exclusion))
             .unwrap_or_default(),
     };

@@ -12,8 +12,7 @@ const VIA: [(&str, Via); 2] =
     [(Via::NodePort.name(), Via::NodePort), (Via::LoadBalancer.name(), Via::LoadBalancer)];
 
 /// What fields are for that several kinds of probes have.
-pub(super) const HOST: &str =
-    "The host of the Ingress's rule. Default: the rule's, if it has only one, else the address.";
+pub(super) const HOST: &str = "The host to request. Default: that of the Ingress's rule if it is the only one, else the address.";
 pub(super) const BACKEND_HEADER: &str = "The response header that names the backend. Default: \
                                          `x-backend`. Without it, the backend is unknown.";
 
@@ -49,14 +48,14 @@ pub(super) fn target(
     let port = fields.doc("The port of the Service. Default: its only one.").optional("port", port);
     let via = fields
         .doc(
-            "Reach the Service from outside of the cluster, by a node's port or by its load \
+            "Reach the Service from outside the cluster, through a node's port or its load \
              balancer. Default: by its ClusterIP.",
         )
         .optional("via", |cx, node| choice(cx, node, "`via` value", &VIA));
     let each = fields
         .doc(
-            "With `via: nodePort`: probe each node, as a probe each. Default: a node that no fault \
-             hits.",
+            "With `via: nodePort`: probe each node, with a probe for each. Default: a node that no \
+             fault hits.",
         )
         .optional("on", |cx, node| choice(cx, node, "`on` value", &[("each", ())]));
     if let Some(key) = fields.key("on").filter(|_| via != Some(Some(Via::NodePort))) {

@@ -26,7 +26,7 @@ enum Place {
 
 pub(super) fn tls_settings(fields: &mut Fields) -> Option<TlsSettings> {
     let [insecure, server_name, ca, certificate, key] = FIELDS;
-    let is_insecure = fields.doc("Accept any certificate of the server.").or(insecure, false, flag);
+    let is_insecure = fields.doc("Accept any server certificate.").or(insecure, false, flag);
     let server_name = fields
         .doc("The name that the server's certificate must have. Default: that of the target.")
         .optional(server_name, name_in_certificate);

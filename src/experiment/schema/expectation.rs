@@ -182,7 +182,7 @@ macro_rules! every_expectation {
             OldLeader "oldLeader" "component" {
                 /// The component.
                 component: Component = required("component", led),
-                /// It runs alongside the new leader for at most this long.
+                /// The old leader runs alongside the new one for at most this long.
                 at_most: Duration = required("atMost", positive),
                 /// And for at least this long.
                 #[serde(default, skip_serializing_if = "Option::is_none")]

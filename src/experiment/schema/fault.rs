@@ -16,33 +16,33 @@ use crate::timeline::{
 macro_rules! every_fault {
     ($use_list:ident) => {
         $use_list! {
-            /// An orderly shutdown (`docker stop`).
+            /// A node shuts down gracefully (`docker stop`).
             NodeStop {
                 target: NodeSelector = node,
                 /// How long the node may take to shut down before it is killed.
                 grace: Duration = |fields| fields.or("grace", Duration::from_secs(10), duration),
             }
-            /// Power loss (`docker kill`).
+            /// A node loses power (`docker kill`).
             NodeKill {
                 target: NodeSelector = node,
             }
-            /// The node shuts down and starts again immediately.
+            /// A node shuts down and starts again immediately.
             NodeReboot {
                 target: NodeSelector = node,
                 /// Whether it reboots without a shutdown, as after a power loss.
                 #[serde(default)]
                 hard: bool = |fields| fields.or("hard", false, flag),
             }
-            /// A freeze (`docker pause`).
+            /// All processes of a node freeze (`docker pause`).
             NodePause {
                 target: NodeSelector = node,
             }
-            /// All of a node's processes but systemd's freeze (SIGSTOP): a freeze where there is no
-            /// container to pause.
+            /// All processes of a node except systemd freeze (SIGSTOP). For nodes that are not
+            /// containers.
             NodeFreeze {
                 target: NodeSelector = node,
             }
-            /// The network cable is cut, by a packet filter inside the node; its address stays.
+            /// A node is cut off from the network, by a packet filter inside it; its address stays.
             NodeDisconnect {
                 target: NodeSelector = node,
             }
@@ -87,8 +87,8 @@ macro_rules! every_fault {
                 direction: Direction =
                     |fields| fields.or("direction", Direction::default(), direction),
             }
-            /// Commands of your own, run on this machine, switch the node off or do something else to
-            /// it, and others undo that.
+            /// Your own commands, run on this machine, switch a node off or do something else to it,
+            /// and others undo that.
             Command {
                 target: NodeSelector = node,
                 #[serde(flatten)]
@@ -123,8 +123,8 @@ macro_rules! every_fault {
                 /// The number of replicas.
                 replicas: u32 = |fields| fields.required("replicas", count),
             }
-            /// A Deployment's pods are moved (through the API), all to one node or each to a node
-            /// of its own. Then the previous affinity is restored.
+            /// A Deployment's pods are moved (through the API), all to one node or each to a
+            /// different node. Then the previous affinity is restored.
             DeploymentPlace {
                 /// Its name, with its namespace if it is not the run's.
                 #[serde(flatten, with = "beside")]

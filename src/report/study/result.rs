@@ -272,7 +272,7 @@ pub struct RunReport {
     pub run: String,
     /// Which repetition of the cell it is, from 1.
     pub repetition: u32,
-    /// How it stands in a word: `refused`, `unfinished`, else its outcome.
+    /// Its state in a word: `refused`, `unfinished`, else its outcome.
     pub state: String,
     /// Whether it is in the statistics.
     pub counted: bool,

@@ -350,7 +350,7 @@ pub(super) struct Rbac {
     /// Also print bindings of the roles to this ServiceAccount: NAMESPACE/NAME
     #[arg(long, value_name = "ACCOUNT", value_parser = typed_account)]
     pub service_account: Option<Account>,
-    /// Context of a cluster that knows the custom resources of the experiments [default: the experiment's, else the current one]
+    /// Context of a cluster that has the custom resources of the experiments [default: the experiment's, else the current one]
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
     /// Path to the kubeconfig file

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::args::{LintForm, Version};
 use super::env::Env;
 use super::{block_on, exit, failure::Failure, live, print};
-use crate::preflight::judge::tested;
+use crate::preflight::judge::supported;
 use crate::report::json;
 
 #[derive(Serialize)]
@@ -23,7 +23,7 @@ struct ClientVersion {
     /// Only release builds from a Git checkout know it (`build.rs`).
     commit: Option<&'static str>,
     target: &'static str,
-    /// The oldest and the newest Kubernetes with which it is tested.
+    /// The oldest and the newest Kubernetes that it supports.
     kubernetes: [String; 2],
 }
 
@@ -45,7 +45,7 @@ pub(super) fn version(args: &Version, env: &Env) -> Result<u8, Failure> {
         version: concat!("v", env!("CARGO_PKG_VERSION")),
         commit: option_env!("OUTAGE_COMMIT"),
         target: env!("OUTAGE_TARGET"),
-        kubernetes: tested(),
+        kubernetes: supported(),
     };
     let versions = Versions { client_version, server_version };
     match args.output {
@@ -74,7 +74,7 @@ impl Versions {
         if let Some(commit) = commit {
             text += &format!("Commit: {commit}\n");
         }
-        text += &format!("Target: {target}\nTested With: Kubernetes {oldest} to {newest}\n");
+        text += &format!("Target: {target}\nSupported Kubernetes: {oldest} to {newest}\n");
         if let Some(ServerVersion { version, context }) = &self.server_version {
             text += &format!("Server Version: {version} (context {context})\n");
         }

@@ -139,8 +139,8 @@ fn judged(entered: &[Entered<'_>], by_pods: bool, limit: Option<Duration>) -> Ve
     if findings.is_empty() {
         let nodes = counted(entered.len(), "node");
         let text = match by_pods {
-            true => format!("a helper pod ran on each of {nodes}"),
-            false => format!("commands ran on each of {nodes}"),
+            true => format!("helper pods ran on {nodes}"),
+            false => format!("commands ran on {nodes}"),
         };
         findings.push(Finding::ok(Check::Helpers, text));
     }
@@ -233,6 +233,6 @@ mod tests {
         let levels: Vec<(Check, Level)> = found.iter().map(|it| (it.check, it.level)).collect();
         assert_eq!(levels, [(Check::Helpers, Level::Error), (Check::Clocks, Level::Ok)]);
         let fine = judged(&[("a", Ok(None))], false, None);
-        assert_eq!(fine[0].message, "commands ran on each of 1 node");
+        assert_eq!(fine[0].message, "commands ran on 1 node");
     }
 }

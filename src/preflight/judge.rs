@@ -11,12 +11,12 @@ use crate::model::traps_of_tuning;
 use crate::plan::Node;
 use crate::timeline::{ClusterFacts, NodeRole, Tuning, counted, few, minor_version};
 
-/// The versions with which this program is tested: 1.31 to 1.36.
-const TESTED: std::ops::RangeInclusive<u32> = 31..=36;
+/// The versions that this program supports. Not all were run: `cluster/testdata/README.md`.
+const SUPPORTED: std::ops::RangeInclusive<u32> = 31..=36;
 
 /// The oldest and the newest of them: `1.31` and `1.36`.
-pub(crate) fn tested() -> [String; 2] {
-    [TESTED.start(), TESTED.end()].map(|minor| format!("1.{minor}"))
+pub(crate) fn supported() -> [String; 2] {
+    [SUPPORTED.start(), SUPPORTED.end()].map(|minor| format!("1.{minor}"))
 }
 /// Of an attempt in the timeline's folder, with room for the events.
 const BYTES_OF_ATTEMPT: f64 = 32.0;
@@ -25,13 +25,13 @@ const BYTES_OF_RUN: f64 = 16.0 * MEBIBYTE;
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
 pub(crate) fn version(kubernetes: &str) -> Finding {
-    let (oldest, newest) = (TESTED.start(), TESTED.end());
-    let than = |word: &str, tested: &u32| {
+    let (oldest, newest) = (SUPPORTED.start(), SUPPORTED.end());
+    let than = |word: &str, supported: &u32| {
         Finding::warning(
             Check::Version,
-            format!("Kubernetes {kubernetes} is {word} than any version tested (1.{oldest} to 1.{newest})"),
+            format!("Kubernetes {kubernetes} is {word} than the supported versions (1.{oldest} to 1.{newest})"),
         )
-        .hint(format!("results may be wrong where 1.{tested} behaves differently"))
+        .hint(format!("results may be wrong where 1.{supported} behaves differently"))
     };
     match minor_version(kubernetes) {
         None => Finding::warning(

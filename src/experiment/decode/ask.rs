@@ -85,7 +85,7 @@ fn dns(cx: &Cx, node: &Node) -> Option<Ask> {
     fields.about_field("service", "The Service whose name is looked up.");
     fields.about_field("name", "A fully qualified DNS name: no search domain is tried.");
     let namespace = fields
-        .doc("The namespace of the Service, if it is not before its name.")
+        .doc("The namespace of the Service, if its name has none.")
         .optional("namespace", dns_label);
     let cached = fields
         .doc("Whether an answer is used again until its TTL ends, as a client with a cache does.")

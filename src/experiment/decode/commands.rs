@@ -29,13 +29,13 @@ pub(super) fn commands(fields: &mut Fields) -> Option<Box<Commands>> {
         .doc("The command that injects the fault: a list of arguments, run without a shell.")
         .required("inject", argv);
     let confirm = fields
-        .doc("Shows that the fault is in effect; repeated until it does.")
+        .doc("Checks that the fault is in effect; repeated until it succeeds.")
         .required("confirm", check);
     let undo = fields
         .doc("The command that undoes the fault. It may be run several times.")
         .required("undo", argv);
     let confirm_undone = fields
-        .doc("Shows that the fault is gone; repeated until it does.")
+        .doc("Checks that the fault is gone; repeated until it succeeds.")
         .required("confirmUndone", check);
     let timeout = fields
         .doc("Limit for each command, and for repeating each check.")

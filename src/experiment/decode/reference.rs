@@ -99,7 +99,7 @@ impl Fields<'_, '_> {
     }
 }
 
-const BESIDE: &str = "Its namespace, if it is not before its name.";
+const BESIDE: &str = "Its namespace, if its name has none.";
 
 /// What chooses pods, and the namespace before its name.
 type Chosen = (PodsBy, Option<String>);
@@ -120,7 +120,7 @@ pub(crate) fn pods(fields: &mut Fields) -> Option<Pods> {
     fields.about_field("deployment", "The Deployment whose pods they are.");
     fields.about_field("statefulSet", "The StatefulSet whose pods they are.");
     let beside = fields
-        .doc("Their namespace, if it is not before the name. Default: the experiment's.")
+        .doc("Their namespace, if the name has none. Default: the experiment's.")
         .optional("namespace", dns_label);
     let ((by, within), beside) = (chosen?, beside?);
     Some(Pods { namespace: fields.agreed(within, beside)?, by })

@@ -43,7 +43,7 @@ pub(super) fn target(
         fields.about_field(name, about);
     }
     let namespace = fields
-        .doc("The namespace of the object, if it is not before its name.")
+        .doc("The namespace of the object, if its name has none.")
         .optional("namespace", dns_label);
     let port = fields.doc("The port of the Service. Default: its only one.").optional("port", port);
     let via = fields

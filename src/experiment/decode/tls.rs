@@ -84,7 +84,7 @@ fn place(cx: &Cx, node: &Node, default: Option<&str>) -> Option<Place> {
         fields.about_field("file", "A file, relative to the experiment.");
         fields.about_field("secret", "A Secret of the cluster. It is read when the probes start.");
         let namespace = fields
-            .doc("The namespace of the Secret, if it is not before its name.")
+            .doc("The namespace of the Secret, if its name has none.")
             .optional("namespace", dns_label);
         let key = match default {
             Some(default) => {

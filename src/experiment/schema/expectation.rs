@@ -207,8 +207,8 @@ macro_rules! every_expectation {
                 quantile: Quantile = or_default("quantile", quantile),
                 /// At most this long. It should be shorter than the probe's timeout.
                 at_most: Duration = required("atMost", latency),
-                /// `before`, `fault` (every fault of the method) or `after`, or the name of a step
-                /// with a fault.
+                /// The period that is judged: `before`, `fault` (every fault of the method) or
+                /// `after`, or the name of a step with a fault.
                 #[serde(default)]
                 during: During = or_default("during", during),
             }

@@ -161,13 +161,13 @@ pub(super) struct Run {
     /// Output format; FORMAT=FILE also writes a file (repeatable)
     #[arg(short, long, default_value = "text", value_name = "FORMAT[=FILE]")]
     pub output: Vec<Output>,
-    /// Directory for the reports in all formats, the recorded runs, and the logs of the cluster's components around each
+    /// Directory for the reports in all formats, the recorded runs, and the logs of the cluster's components during each
     #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
     pub artifacts: Option<PathBuf>,
-    /// Write what happens as JSON lines, while it happens, to this file or descriptor (`fd:3`)
+    /// Write events as JSON lines, as they happen, to this file or file descriptor (`fd:3`)
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub events: Option<String>,
-    /// Exit with another code than 0 for this outcome, and for those that are more severe
+    /// Exit with a non-zero code for this outcome and for more severe ones
     #[arg(long, value_enum, value_name = "OUTCOME", default_value_t = FailOn::Inconclusive)]
     pub fail_on: FailOn,
     #[command(flatten)]
@@ -707,7 +707,7 @@ pub(super) struct Report {
     /// Directory for the reports in all formats and the recorded runs
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<PathBuf>,
-    /// The same, for this outcome and for those that are more severe
+    /// Like --exit-code, but only for this outcome and for more severe ones
     #[arg(long, value_enum, value_name = "OUTCOME")]
     pub fail_on: Option<FailOn>,
 }

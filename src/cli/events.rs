@@ -215,7 +215,7 @@ fn descriptor(number: &str) -> Result<PathBuf, Failure> {
     let path = PathBuf::from(format!("/dev/fd/{number}"));
     let cannot = |error: io::Error| {
         Failure::usage(format!("cannot write events to descriptor {number}: {}", why(&error)))
-            .hint("it must be open for writing, and no socket: `3>events.jsonl` opens number 3")
+            .hint("it must be open for writing and not a socket: `3>events.jsonl` opens number 3")
     };
     OpenOptions::new().append(true).open(&path).map_err(cannot)?;
     Ok(path)

@@ -1,6 +1,8 @@
 //! `__complete`: what may follow the words that were typed, in the protocol of kubectl's plugins
 //! (Cobra's): a candidate per line, with its description behind a tab, and a directive at the end.
 
+use std::path::Path;
+
 use clap::{Arg, ArgAction, Command, CommandFactory};
 
 use super::args::{Cli, Complete};
@@ -44,12 +46,12 @@ fn completed(words: &[String], env: &Env) -> (Candidates, Directive) {
     let (last, before) = words.split_last().map_or(("", &[][..]), |(last, all)| (last, all));
     let place = Place::after(&root, before);
     let (candidates, directive) = match (place.value_of, last.split_once('=')) {
-        (Some(flag), _) => values(place.command, flag, last, before, env),
+        (Some(flag), _) => values(&place, flag, last, env),
         (None, Some((name, typed))) if name.starts_with('-') && place.takes_flags => {
             let Some(flag) = flag(place.command, name) else {
                 return (Vec::new(), Directive::NoFiles);
             };
-            let (values, directive) = values(place.command, flag, typed, before, env);
+            let (values, directive) = values(&place, flag, typed, env);
             let whole = |(value, about)| (format!("{name}={value}"), about);
             (values.into_iter().map(whole).collect(), directive)
         }
@@ -61,9 +63,7 @@ fn completed(words: &[String], env: &Env) -> (Candidates, Directive) {
             let mut positionals = place.command.get_positionals();
             let here =
                 positionals.nth(place.positionals).or(place.command.get_positionals().last());
-            here.map_or((Vec::new(), Directive::NoFiles), |arg| {
-                values(place.command, arg, last, before, env)
-            })
+            here.map_or((Vec::new(), Directive::NoFiles), |arg| values(&place, arg, last, env))
         }
     };
     let begins = |(word, _): &(String, String)| word.starts_with(last);
@@ -75,6 +75,8 @@ struct Place<'c> {
     command: &'c Command,
     /// The flag whose value it is.
     value_of: Option<&'c Arg>,
+    /// The flags before it that have a value.
+    given: Vec<(&'c Arg, &'c str)>,
     /// How many arguments without a flag there are before it.
     positionals: usize,
     /// Whether no `--` is before it.
@@ -82,18 +84,22 @@ struct Place<'c> {
 }
 
 impl<'c> Place<'c> {
-    fn after(root: &'c Command, words: &[String]) -> Self {
-        let mut place = Self { command: root, value_of: None, positionals: 0, takes_flags: true };
+    fn after(root: &'c Command, words: &'c [String]) -> Self {
+        let (command, value_of, given) = (root, None, Vec::new());
+        let mut place = Self { command, value_of, given, positionals: 0, takes_flags: true };
         for word in words {
-            if place.value_of.take().is_some() {
+            if let Some(flag) = place.value_of.take() {
+                place.given.push((flag, word));
             } else if place.takes_flags && word == "--" {
                 place.takes_flags = false;
             } else if place.takes_flags && word.len() > 1 && word.starts_with('-') {
-                let takes_value = |arg: &&Arg| {
-                    matches!(arg.get_action(), ArgAction::Set | ArgAction::Append)
-                        && !word.contains('=')
-                };
-                place.value_of = flag(place.command, word).filter(takes_value);
+                let takes_value =
+                    |arg: &&Arg| matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
+                let flag = flag(place.command, word).filter(takes_value);
+                match (flag, value_within(word)) {
+                    (Some(flag), Some(value)) => place.given.push((flag, value)),
+                    _ => place.value_of = flag,
+                }
             } else if let Some(command) = place.command.find_subcommand(word) {
                 place.command = command;
             } else {
@@ -102,9 +108,25 @@ impl<'c> Place<'c> {
         }
         place
     }
+
+    fn value(&self, id: &str) -> Option<&'c str> {
+        let mut given = self.given.iter();
+        given.find_map(|(flag, value)| (flag.get_id() == id).then_some(*value))
+    }
 }
 
-/// The flag that a word names: `--context`, `--context=NAME`, `-f`.
+/// The value that a flag's word has in it: `--context=NAME`, `-fFILE`.
+fn value_within(word: &str) -> Option<&str> {
+    match word.strip_prefix("--") {
+        Some(long) => long.split_once('=').map(|(_, value)| value),
+        None => {
+            let value = word.chars().nth(1).map(|short| &word[1 + short.len_utf8()..])?;
+            Some(value.strip_prefix('=').unwrap_or(value)).filter(|value| !value.is_empty())
+        }
+    }
+}
+
+/// The flag that a word names: `--context`, `--context=NAME`, `-f`, `-fFILE`.
 fn flag<'c>(command: &'c Command, word: &str) -> Option<&'c Arg> {
     let name = word.split('=').next().unwrap_or_default();
     command.get_arguments().find(|arg| match name.strip_prefix("--") {
@@ -130,13 +152,7 @@ fn about(text: Option<&clap::builder::StyledStr>) -> String {
 }
 
 /// What an argument may be.
-fn values(
-    command: &Command,
-    arg: &Arg,
-    typed: &str,
-    before: &[String],
-    env: &Env,
-) -> (Candidates, Directive) {
+fn values(place: &Place, arg: &Arg, typed: &str, env: &Env) -> (Candidates, Directive) {
     let possible = arg.get_possible_values();
     if !possible.is_empty() {
         let shown = possible.iter().filter(|value| !value.is_hide_set());
@@ -144,11 +160,12 @@ fn values(
         return (values.collect(), Directive::NoFiles);
     }
     let plain = |names: Vec<String>| names.into_iter().map(|name| (name, String::new())).collect();
-    let of_service = before.iter().any(|word| word.split('=').next() == Some("--service"));
-    let found = match (command.get_name(), arg.get_id().as_str()) {
+    let of_service = place.value("service").is_some();
+    let found = match (place.command.get_name(), arg.get_id().as_str()) {
         (_, "context" | "allow_context") => {
+            let explicit = place.value("kubeconfig").map(Path::new);
             let kubeconfig = env.kubeconfig.as_deref();
-            plain(context_names(&kubeconfig_paths(None, kubeconfig, env.home.as_deref())))
+            plain(context_names(&kubeconfig_paths(explicit, kubeconfig, env.home.as_deref())))
         }
         ("init", "fault") => faults(),
         ("run", "names") if of_service => faults(),
@@ -157,7 +174,9 @@ fn values(
             plain(experiment::built_in_studies().into_iter().map(Into::into).collect())
         }
         ("explain", _) => explain::completed(typed),
-        ("report" | "describe" | "compare", "runs" | "name" | "sides") => plain(recorded(env)),
+        ("report" | "describe" | "compare", "runs" | "name" | "sides") => {
+            plain(recorded(place.value("runs_dir").map_or(env.runs_dir.as_path(), Path::new)))
+        }
         _ => Vec::new(),
     };
     let is_path = arg.get_value_hint() != clap::ValueHint::Unknown;
@@ -178,10 +197,10 @@ fn experiments() -> Candidates {
 }
 
 /// The ids of runs and studies, the latest first.
-fn recorded(env: &Env) -> Vec<String> {
-    let folders = store::list(&env.runs_dir).unwrap_or_default().into_iter().rev();
+fn recorded(runs_dir: &Path) -> Vec<String> {
+    let folders = store::list(runs_dir).unwrap_or_default().into_iter().rev();
     let id = |folder: std::path::PathBuf| Some(folder.file_name()?.to_str()?.to_owned());
-    let studies = Recorded::all(&env.runs_dir).read.into_iter().map(|study| study.id());
+    let studies = Recorded::all(runs_dir).read.into_iter().map(|study| study.id());
     std::iter::once("latest".to_owned()).chain(folders.filter_map(id)).chain(studies).collect()
 }
 
@@ -221,6 +240,23 @@ mod tests {
             let last = typed.rsplit(' ').next().unwrap();
             assert!(found.iter().all(|word| word.starts_with(last)), "{typed}: {found:?}");
         }
+    }
+
+    #[test]
+    fn names_are_looked_up_where_the_flags_before_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let kubeconfig = folder.path().join("config");
+        let text = "apiVersion: v1\nkind: Config\n\
+                    contexts: [{name: far, context: {cluster: c, user: u}}]\n";
+        std::fs::write(&kubeconfig, text).unwrap();
+        for separator in [' ', '='] {
+            let typed = format!("run --kubeconfig{separator}{} --context ", kubeconfig.display());
+            assert_eq!(after(&typed).0, ["far"], "{typed}");
+        }
+        std::fs::create_dir(folder.path().join("20260101-000000-a")).unwrap();
+        let typed = format!("report --runs-dir {} ", folder.path().display());
+        assert_eq!(after(&typed).0, ["latest", "20260101-000000-a"]);
+        assert!(after("run -fa.yaml worker-stop-f").0.contains(&"worker-stop-fast".to_owned()));
     }
 
     #[test]

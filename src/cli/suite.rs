@@ -7,7 +7,7 @@ use super::compare::History;
 use super::judge::{self, Judged};
 use super::outputs::print_report;
 use super::series::clusters::Clusters;
-use super::series::{Cell, Ends, Keeper, Over, Runs, Series};
+use super::series::{Cell, Ends, Keeper, Over, Series};
 use super::{exit, failure::Failure, print};
 use crate::compare::Comparisons;
 use crate::engine::seed;
@@ -60,19 +60,12 @@ pub(super) async fn carry_out(
         }
     }
     let clusters = Clusters::new(wanted, false);
-    let runs = Runs {
-        cells: suite
-            .experiments
-            .iter()
-            .map(|one| Cell { name: &one.parsed.experiment.name, parsed: one.parsed })
-            .collect(),
-        order: order::in_turn(&clusters.of, repeat),
-        clusters: &clusters,
-        repeat,
-        retries,
-        ends: Ends::Cell,
-    };
-    let ended = Series::new(command, runs).carry_out(&mut suite).await;
+    let parsed = suite.experiments.iter().map(|one| one.parsed);
+    let cells = parsed.map(|parsed| Cell { name: &parsed.experiment.name, parsed }).collect();
+    let order = order::in_turn(&clusters.of, repeat);
+    let mut series = Series::new(command, cells, &clusters, order, Ends::Cell);
+    series.schedule.retries = retries;
+    let ended = series.carry_out(&mut suite).await;
     suite.codes.extend(ended.codes);
     suite.finish()
 }
@@ -160,12 +153,15 @@ impl Keeper for Suite<'_> {
         };
         self.part(parsed, status, not_started);
         let Command { outputs, env, .. } = self.command;
+        if !has_run {
+            return;
+        }
         let part = judge::views(&self.parts[self.parts.len() - 1..]);
-        if outputs.stdout.is_for_people() && has_run {
+        if outputs.stdout.is_for_people() {
             print_report(&part, outputs.stdout, env);
         }
         if not_started > 0 {
-            complain!("{}", suite::not_started(not_started));
+            complain!("{}: {}", parsed.experiment.name, suite::not_started(not_started));
         }
     }
 }

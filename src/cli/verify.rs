@@ -11,7 +11,7 @@ use super::env::Env;
 use super::judge::Judged;
 use super::outputs::Outputs;
 use super::series::clusters::Clusters;
-use super::series::{Cell, Ends, Keeper, Runs, Series};
+use super::series::{Cell, Ends, Keeper, Series};
 use super::{block_on, execution, exit, failure::Failure, load};
 use crate::engine::seed;
 use crate::experiment::{Parsed, Source};
@@ -87,15 +87,8 @@ pub(super) fn verify(
         let (of, hosts) = (&clusters.of, &clusters.hosts);
         let plan = Plan { clusters: of, hosts, repeat: times, rounds: times, seed };
         let cells = settings.iter().map(|one| Cell { name: one.name, parsed: &one.parsed });
-        let runs = Runs {
-            cells: cells.collect(),
-            clusters: &clusters,
-            order: plan.order(),
-            repeat: times,
-            retries: 0,
-            ends: Ends::Series,
-        };
-        let mut series = Series::new(&command, runs);
+        let mut series =
+            Series::new(&command, cells.collect(), &clusters, plan.order(), Ends::Series);
         series.name = "tune".into();
         let runs = settings.iter().map(|_| Vec::new()).collect();
         let mut measured = Measurements { plan, runs };

@@ -89,7 +89,7 @@ impl Summary {
     pub fn new(view: &View<'_>) -> Self {
         let (header, found) = (&view.timeline.header, view.findings);
         let fault = found.faults.first();
-        let probe = found.probes.iter().find(|probe| !probe.control);
+        let probe = view.probe();
         let during = fault.map(|fault| Period::Fault { step: fault.overlap });
         let window = probe.zip(during).and_then(|(probe, during)| probe.window(during));
         let none = probe.zip(fault).map(|_| Between::new(Seconds::ZERO, Seconds::ZERO));

@@ -37,7 +37,7 @@ pub fn study(report: &StudyReport) -> String {
     for line in tables::head(report) {
         page.text(&line, "subtitle");
     }
-    for sentence in study::picture::story(report) {
+    for sentence in study::story::sentences(report) {
         page.text(&sentence, "story");
     }
     for (sample, words) in study::picture::legend() {
@@ -66,7 +66,7 @@ pub fn study(report: &StudyReport) -> String {
     for measure in Measure::ALL {
         let Some(drawn) = Distributions::new(report, measure, Place::File) else { continue };
         page.y += 16.0;
-        page.text(measure.name(), "group");
+        page.text(&report.title(measure), "group");
         for (index, cell) in report.cells.iter().enumerate() {
             page.y += 6.0;
             let name = study::picture::label(report, cell);

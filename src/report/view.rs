@@ -178,6 +178,11 @@ impl<'a> View<'a> {
         self.comparisons().iter().filter_map(Comparison::surprise).collect()
     }
 
+    /// The probe whose errors sum up the run: the first that a fault may touch.
+    pub fn probe(&self) -> Option<&'a ProbeFinding> {
+        self.findings.probes.iter().find(|probe| !probe.control)
+    }
+
     /// The prediction for the first fault.
     pub fn prediction(&self) -> Option<&Prediction> {
         self.predictions.steps.first()?.prediction.as_ref()

@@ -15,7 +15,7 @@ pub(crate) struct Schedule {
     order: Vec<Slot>,
     cells: Vec<Known>,
     /// How often a run is made again that was inconclusive.
-    retries: u32,
+    pub retries: u32,
     /// Those that were made again, each as often as it is here.
     retried: Vec<Slot>,
 }
@@ -55,14 +55,10 @@ pub(crate) enum TimeLeft {
 
 impl Schedule {
     /// `at_least`: the shortest time that a run of each cell takes.
-    pub(crate) fn new(order: Vec<Slot>, at_least: Vec<Duration>, retries: u32) -> Self {
+    pub(crate) fn new(order: Vec<Slot>, at_least: Vec<Duration>) -> Self {
         let known = |at_least| Known { at_least, ..Known::default() };
-        Self {
-            order,
-            cells: at_least.into_iter().map(known).collect(),
-            retries,
-            retried: Vec::new(),
-        }
+        let cells = at_least.into_iter().map(known).collect();
+        Self { order, cells, retries: 0, retried: Vec::new() }
     }
 
     pub(crate) fn cell(&mut self, cell: usize) -> &mut Known {
@@ -72,6 +68,11 @@ impl Schedule {
     /// How many runs there are in all.
     pub(crate) fn len(&self) -> usize {
         self.order.len()
+    }
+
+    /// How often each cell is run.
+    pub(crate) fn repeat(&self) -> u32 {
+        self.order.iter().map(|slot| slot.repetition).max().unwrap_or(0)
     }
 
     /// Those that are left, in their order.
@@ -171,7 +172,7 @@ mod tests {
     fn schedule(values: [&[f64]; 2], retries: u32) -> Schedule {
         let order =
             Plan { clusters: &[0, 0], hosts: &[0], repeat: 10, rounds: 10, seed: 1 }.order();
-        let mut schedule = Schedule::new(order, vec![RUN; 2], retries);
+        let mut schedule = Schedule { retries, ..Schedule::new(order, vec![RUN; 2]) };
         for (cell, values) in values.into_iter().enumerate() {
             schedule.cell(cell).values = values.to_vec();
             for repetition in 1..=values.len() as u32 {

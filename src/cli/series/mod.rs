@@ -75,25 +75,13 @@ pub(super) struct Cell<'a> {
     pub parsed: &'a Parsed,
 }
 
-/// What is to be run.
-pub(super) struct Runs<'a> {
-    pub cells: Vec<Cell<'a>>,
-    pub clusters: &'a Clusters,
-    pub order: Vec<Slot>,
-    /// How often each cell is run.
-    pub repeat: u32,
-    /// How often a run is made again that was inconclusive.
-    pub retries: u32,
-    pub ends: Ends,
-}
-
+/// What is to be run, and how far it is.
 pub(super) struct Series<'a> {
     command: &'a Command<'a>,
     cells: Vec<Cell<'a>>,
     clusters: &'a Clusters,
-    repeat: u32,
-    retries: u32,
     ends: Ends,
+    /// Which runs are left. What was made before is done already.
     pub schedule: Schedule,
     /// Where runs are recorded.
     pub runs_dir: &'a std::path::Path,
@@ -135,16 +123,20 @@ pub(super) struct Ended {
 }
 
 impl<'a> Series<'a> {
-    pub(super) fn new(command: &'a Command<'a>, runs: Runs<'a>) -> Self {
-        let Runs { cells, clusters, order, repeat, retries, ends } = runs;
+    /// All runs of `order`, recorded with the others, without a budget and without retries.
+    pub(super) fn new(
+        command: &'a Command<'a>,
+        cells: Vec<Cell<'a>>,
+        clusters: &'a Clusters,
+        order: Vec<Slot>,
+        ends: Ends,
+    ) -> Self {
         let at_least = cells.iter().map(|cell| RunLength::of(&cell.parsed.experiment).at_least);
-        let schedule = Schedule::new(order, at_least.collect(), retries);
+        let schedule = Schedule::new(order, at_least.collect());
         Self {
             command,
             cells,
             clusters,
-            repeat,
-            retries,
             ends,
             schedule,
             runs_dir: &command.env.runs_dir,
@@ -170,8 +162,7 @@ impl<'a> Series<'a> {
                     self.codes.push(exit::INTERRUPTED);
                     true
                 }
-                // In a box: the compiler bounds how deep futures may lie in each other.
-                None => Box::pin(self.one(slot, keeper)).await && self.ends == Ends::Series,
+                None => self.one(slot, keeper).await,
             };
             if is_cut_short {
                 break;
@@ -197,14 +188,14 @@ impl<'a> Series<'a> {
         self.until.map(|until| until.saturating_duration_since(Instant::now()))
     }
 
-    /// One run. Whether nothing follows that depends on it.
+    /// One run. Whether it ends the series.
     async fn one(&mut self, slot: Slot, keeper: &mut impl Keeper) -> bool {
         let (begun, cell) = (Instant::now(), slot.cell);
         let seed = keeper.seed(slot, self.schedule.retries_of(slot));
         self.announce(slot, seed);
         if let Err(failure) = self.visit(cell, keeper).await {
             self.refuse_all(cell, &failure, keeper);
-            return true;
+            return self.ends == Ends::Series;
         }
         if let Some(why) = self.unfit(cell).await {
             self.refuse(cell, (NotRun::Skipped, why), keeper);
@@ -249,8 +240,8 @@ impl<'a> Series<'a> {
         let (command, parsed) = (self.command, self.cells[slot.cell].parsed);
         let handle = self.handle.as_ref().expect("is visited");
         command.refuse_unnamed(parsed, handle)?;
-        let repetition = (self.repeat > 1).then_some((slot.repetition, self.repeat));
-        let mut start = Start::now(seed, repetition);
+        let repeat = self.schedule.repeat();
+        let mut start = Start::now(seed, (repeat > 1).then_some((slot.repetition, repeat)));
         let run = start.id.clone();
         let number = self.schedule.retries_of(slot);
         if number == 0 {
@@ -276,7 +267,7 @@ impl<'a> Series<'a> {
         let values = &mut self.schedule.cell(slot.cell).values;
         values.extend(detected.map(|value| value.most.as_f64()));
         keeper.ended(slot, &run, Some(judged), begun.elapsed())?;
-        if self.repeat > 1 || self.retries > 0 {
+        if repeat > 1 || self.schedule.retries > 0 {
             complain!("   {}: {}", summary.word(), summary.summary);
         }
         Ok(Made { code, is_inconclusive, is_over })
@@ -285,12 +276,12 @@ impl<'a> Series<'a> {
     /// Whether another run follows that may take over the workload. A cluster that is not kind's is
     /// connected to, or made, anew for another cell.
     fn leaves_workload_to_another(&self, slot: Slot) -> bool {
-        let mut others = self.schedule.open().filter(|one| *one != slot);
-        let clusters = self.clusters;
-        match self.is_on_kind() {
-            true => others.any(|one| clusters.host(one.cell) == clusters.host(slot.cell)),
-            false => others.next().is_some_and(|next| next.cell == slot.cell),
-        }
+        let host = self.clusters.host(slot.cell);
+        let is_on_kind = self.is_on_kind();
+        self.schedule.open().any(|one| {
+            let is_here = is_on_kind && self.clusters.host(one.cell) == host;
+            one != slot && (is_here || one.cell == slot.cell)
+        })
     }
 
     fn is_on_kind(&self) -> bool {
@@ -344,11 +335,11 @@ impl<'a> Series<'a> {
     fn announce(&self, slot: Slot, seed: u64) {
         let (all, several) = (self.schedule.len(), self.cells.len() > 1);
         let number = all - self.schedule.open().count() + 1;
-        let (repetition, retries) = (slot.repetition, self.schedule.retries_of(slot));
+        let (repeat, retries) = (self.schedule.repeat(), self.schedule.retries_of(slot));
         let parts = [
             several.then(|| self.cells[slot.cell].name.to_owned()),
-            (several && self.repeat > 1).then(|| format!("{repetition} of {}", self.repeat)),
-            (retries > 0).then(|| format!("retry {retries} of {}", self.retries)),
+            (several && repeat > 1).then(|| format!("{} of {repeat}", slot.repetition)),
+            (retries > 0).then(|| format!("retry {retries} of {}", self.schedule.retries)),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         let head = (all > 1).then(|| format!("run {number} of {all}"));
@@ -361,7 +352,7 @@ impl<'a> Series<'a> {
             let ink = self.command.env.stderr.colour.filter(|_| several);
             ink.map_or(String::new(), |ink| ink.colour(code))
         };
-        let seed = (self.repeat > 1 || retries > 0).then(|| format!(" (seed {seed})"));
+        let seed = (repeat > 1 || retries > 0).then(|| format!(" (seed {seed})"));
         let left = (all > 1).then(|| format!(", {} left", self.time_left()));
         complain!(
             "{}{}{what}{}{}{}",
@@ -386,11 +377,16 @@ impl<'a> Series<'a> {
     /// The cluster of the next run: the same, whole again and with the run's settings, or another.
     async fn visit(&mut self, cell: usize, keeper: &mut impl Keeper) -> Result<(), Failure> {
         let host = self.clusters.host(cell);
-        if self.visited.is_some_and(|visited| visited != host) {
-            self.leave().await?;
+        let stays =
+            self.visited == Some(host) && (self.is_on_kind() || self.whole_for == Some(cell));
+        if !stays && let Err(failure) = self.leave().await {
+            match self.ends {
+                Ends::Cell => self.codes.push(failure.report()),
+                Ends::Series => return Err(failure),
+            }
         }
         // A kind cluster is looked at before each run: much of it may still recover.
-        if self.whole_for == Some(cell) && self.handle.is_some() && !self.is_on_kind() {
+        if stays && !self.is_on_kind() {
             return Ok(());
         }
         let (begun, was_there) = (Instant::now(), self.handle.is_some());

@@ -9,7 +9,7 @@ use crate::cli::command::Command;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::judge::Judged;
-use crate::cli::series::{Cell, Ends, Keeper, Runs, Series};
+use crate::cli::series::{Cell, Ends, Keeper, Series};
 use crate::series::order::{Plan, Slot};
 use crate::study::journal::{Journal, Recorded};
 
@@ -28,16 +28,9 @@ pub(super) async fn carry_out(
 ) -> Ended {
     let (folder, plan) = (journal.folder().to_owned(), planned.order(journal.header.seed));
     let cells = planned.study.cells.iter();
-    let runs = Runs {
-        cells: cells.map(|cell| Cell { name: &cell.name, parsed: &cell.parsed }).collect(),
-        clusters: &planned.clusters,
-        order: plan.order(),
-        repeat: planned.study.repeat,
-        retries: 0,
-        ends: Ends::Series,
-    };
+    let cells = cells.map(|cell| Cell { name: &cell.name, parsed: &cell.parsed }).collect();
     let runs_dir = runs_dir_of(&folder);
-    let mut series = Series::new(command, runs);
+    let mut series = Series::new(command, cells, &planned.clusters, plan.order(), Ends::Series);
     for entry in journal.entries.iter().filter(|entry| entry.is_done()) {
         let took = entry.end.as_ref().and_then(|end| end.took);
         series.schedule.done(entry.slot, took.map(|took| Duration::from_secs_f64(took.as_f64())));

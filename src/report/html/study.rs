@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::picture::draw::Drawn;
 use super::super::study::picture::{self, Distributions, Place};
-use super::super::study::{CellReport, Measure, RunReport, StudyReport, Table, tables};
+use super::super::study::{CellReport, Measure, RunReport, StudyReport, Table, story, tables};
 use super::run::verdict;
 
 pub(super) fn content(report: &StudyReport) -> Markup {
@@ -13,7 +13,7 @@ pub(super) fn content(report: &StudyReport) -> Markup {
             header {
                 h1 { "Study " (report.name) }
                 @if let Some(question) = &report.question { p class="question" { (question) } }
-                @for sentence in picture::story(report) { p class="answer" { (sentence) } }
+                @for sentence in story::sentences(report) { p class="answer" { (sentence) } }
                 p class="where" { "On " (report.on) "." br; (tables::extent(report)) }
             }
             (table(report, &tables::ended(report), Names::Whole))
@@ -27,6 +27,7 @@ pub(super) fn content(report: &StudyReport) -> Markup {
                 (distributions(report, measure))
                 @if measure == Measure::Detection { (cost(report)) }
             }
+            @if let Some(writes) = tables::writes(report) { (table(report, &writes, Names::Values)) }
             (runs(report))
             ul { @for note in tables::notes(report) { li { (note) } } }
         }
@@ -110,7 +111,6 @@ fn cost(report: &StudyReport) -> Markup {
                 p { "The heartbeats of all cells cost the same." }
             }
             (table(report, &numbers, Names::Values))
-            @if let Some(measured) = tables::writes(report) { (table(report, &measured, Names::Values)) }
         }
     }
 }

@@ -10,7 +10,6 @@ use super::counts::{Consequence, Occurrence, Rate};
 use super::result::{CellReport, Estimate, Measure, MeasureReport, RunReport, StudyReport};
 use crate::report::picture::draw::{Drawn, px};
 use crate::report::text::count;
-use crate::report::view::EMBEDDED;
 use crate::stats::{Interval, Seconds};
 
 /// How the marks look, wherever they are drawn.
@@ -54,6 +53,8 @@ impl Axis {
         let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
             (low.min(value), high.max(value))
         });
+        // Nothing but zeros: any unit is as good, if it is not read as a precision.
+        let high = if (low, high) == (0.0, 0.0) { 1.0 } else { high };
         let is_log = low > 0.0 && high / low >= LOGARITHMIC;
         let (low, high) = if is_log { (low.ln(), high.ln()) } else { (low, high) };
         let margin = ((high - low) * MARGIN).max(high.abs() * 0.01).max(1e-4);
@@ -356,7 +357,7 @@ impl Distributions {
     }
 }
 
-fn of(cell: &CellReport, measure: Measure) -> Option<&MeasureReport> {
+pub(super) fn of(cell: &CellReport, measure: Measure) -> Option<&MeasureReport> {
     cell.measures.iter().find(|one| one.measure == measure)
 }
 
@@ -568,40 +569,14 @@ pub(in crate::report) fn label(report: &StudyReport, cell: &CellReport) -> Strin
     if all.len() == report.cells.len() { values(cell) } else { cell.cell.clone() }
 }
 
-/// What the study found, in sentences.
-pub(in crate::report) fn story(report: &StudyReport) -> Vec<String> {
-    let median = |cell: &CellReport| Some(of(cell, Measure::Detection)?.median?.value);
-    let mut medians: Vec<(&CellReport, f64)> =
-        report.cells.iter().filter_map(|cell| Some((cell, median(cell)?))).collect();
-    medians.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let words = |value| Measure::Detection.words(value);
-    let shares = shares_vary(report).then(|| {
-        let seen = report.cells.iter().filter_map(|cell| Some((cell, not_ready(cell)?)));
-        let each = seen
-            .map(|(cell, seen)| format!("{} of {} ({})", seen.runs, seen.of, label(report, cell)));
-        format!("Runs in which the node became NotReady: {}.", each.collect::<Vec<_>>().join(", "))
-    });
-    let speed = match &medians[..] {
-        [] => "No run measured detection.".to_owned(),
-        [(_, only)] => format!("The median detection is {}.", words(*only)),
-        [(fast, least), .., (slow, most)] => format!(
-            "Shortest median detection: {} ({}). Longest: {} ({}).",
-            words(*least),
-            label(report, fast),
-            words(*most),
-            label(report, slow)
-        ),
-    };
-    let tested: Vec<_> = report.cells.iter().filter_map(|cell| cell.detection_agrees).collect();
-    let agree = tested.iter().filter(|it| it.agrees).count();
-    let agreement = (!tested.is_empty()).then(|| {
-        let cells = count(tested.len() as u64, "cell");
-        let same = match report.on.contains(EMBEDDED) {
-            true => " The runs are of that same model: this confirms nothing about Kubernetes.",
-            false => "",
-        };
-        format!("Detection agrees with the model's prediction in {agree} of {cells}.{same}")
-    });
-    // Where detection is a matter of chance, how often it came tells more than how soon.
-    [shares.unwrap_or(speed)].into_iter().chain(agreement).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_axis_of_zeros_claims_no_precision() {
+        let axis = Axis::of([0.0, 0.0].into_iter());
+        assert_eq!(axis.ticks().last().map(|tick| (tick * 10.0).round()), Some(10.0));
+        assert_eq!(axis.place(0.0).round(), 4.0);
+    }
 }

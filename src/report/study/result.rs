@@ -62,6 +62,18 @@ pub struct StudyReport {
     pub cells: Vec<CellReport>,
 }
 
+impl StudyReport {
+    /// What was measured, and of which probe where it is the same in all cells: `error window of web`.
+    pub fn title(&self, measure: Measure) -> String {
+        let mut probes = self.cells.iter().filter_map(|cell| cell.probe.as_ref());
+        let first = probes.next().filter(|_| measure.is_of_probe());
+        match first.filter(|first| probes.all(|probe| probe == *first)) {
+            Some(probe) => format!("{} of {probe}", measure.name()),
+            None => measure.name().to_owned(),
+        }
+    }
+}
+
 /// A cell: one combination of the study's values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
@@ -79,6 +91,10 @@ pub struct CellReport {
     pub done: u32,
     /// How its runs ended.
     pub ended: Ended,
+    /// The probe whose errors and answers were measured: the first that a fault may touch; `None`: it has no
+    /// run, or no such probe.
+    #[serde(default)]
+    pub probe: Option<String>,
     /// What was measured, and what is predicted of it.
     pub measures: Vec<MeasureReport>,
     /// Whether the measured detection is of the predicted distribution; `None`: it was measured in
@@ -155,6 +171,10 @@ impl Measure {
     pub fn name(self) -> &'static str {
         ["detection", "endpoint removal", "error window", "failed share", "p99 latency", "recovery"]
             [self as usize]
+    }
+
+    fn is_of_probe(self) -> bool {
+        matches!(self, Self::ErrorWindow | Self::FailedShare | Self::P99Latency)
     }
 
     pub fn words(self, value: f64) -> String {
@@ -308,10 +328,11 @@ pub struct Repetition<'a> {
 /// What a run measured.
 fn values(view: &View<'_>, summary: &Summary) -> BTreeMap<Measure, f64> {
     let most = |value: Option<Between>| value.map(|value| value.most);
-    let window = view.findings.faults.first().and_then(|fault| {
-        let probe = view.findings.probes.iter().find(|probe| !probe.control)?;
-        probe.window(Period::Fault { step: fault.overlap })
-    });
+    let window = view
+        .findings
+        .faults
+        .first()
+        .and_then(|fault| view.probe()?.window(Period::Fault { step: fault.overlap }));
     let share = window.map(|window| window.failed as f64 / window.attempts.max(1) as f64);
     let time = |measure, value: Option<Seconds>| Some((measure, value?.as_f64()));
     [
@@ -365,6 +386,11 @@ impl CellReport {
                 .map(|run| run.view.timeline.header.cluster.kubernetes.clone()),
             planned: cell.planned,
             done: cell.done,
+            probe: cell
+                .runs
+                .iter()
+                .find_map(|run| run.view.probe())
+                .map(|probe| probe.name.clone()),
             measures: Measure::ALL
                 .map(|measure| MeasureReport::new(measure, of(measure), predicted(measure)))
                 .to_vec(),
@@ -385,8 +411,7 @@ impl CellReport {
 /// The trials of the first fault, as the probe sees it whose errors are reported.
 fn tried<'a>(predictions: &'a Predictions, view: &View<'_>) -> Option<&'a Tried> {
     let step = predictions.steps.first()?.step;
-    let probe = view.findings.probes.iter().find(|probe| !probe.control);
-    let name = probe.map(|probe| probe.name.as_str());
+    let name = view.probe().map(|probe| probe.name.as_str());
     let of_step = || {
         let all = predictions.tried().unwrap_or_default().iter();
         all.filter(move |tried| tried.step == step)

@@ -153,7 +153,7 @@ pub(in crate::report) fn measured(report: &StudyReport, measure: Measure) -> Opt
     let mut columns =
         header(&["CELL", "N", "MIN", "MEDIAN (95%)", "P95 (95%)", "MAX", "PREDICTED"]);
     columns.extend(tested.then(|| "KS AT 1%".to_owned()));
-    let name = measure.name();
+    let name = report.title(measure);
     let title = name[..1].to_uppercase() + &name[1..];
     Some(Table { title, header: columns, rows: report.cells.iter().map(row).collect() })
 }
@@ -195,8 +195,9 @@ fn agreement(cell: &CellReport) -> String {
     )
 }
 
-/// What the settings of each cell cost and risk; `None`: no cell has a run.
+/// What the settings of each cell cost and risk; `None`: no run measured what they are for.
 pub(in crate::report) fn cost(report: &StudyReport) -> Option<Table> {
+    measured(report, Measure::Detection)?;
     let costs = report.cells.iter().filter_map(|cell| Some((cell, cell.predicted_cost.as_ref()?)));
     let costs: Vec<_> = costs.collect();
     let glitches = &costs.first()?.1.false_positives;

@@ -117,7 +117,7 @@ Exit codes:
 mod tests {
     use super::*;
     use crate::engine::error::RunError;
-    use crate::engine::undo::rollback::NotUndone;
+    use crate::engine::undo::passes::NotUndone;
 
     #[test]
     fn the_gravest_counts() {

@@ -12,8 +12,9 @@ use crate::engine::environment::embedded_folder;
 use crate::engine::environment::kind::find_kind_program;
 use crate::engine::environment::state_dir::StateDir;
 use crate::engine::error::{RunError, RunErrorKind};
+use crate::engine::undo::hit_control_planes::HitControlPlanes;
 use crate::engine::undo::ledger::{Access, Entry, Ledger, UndoEntry};
-use crate::engine::undo::recover::{self, HitControlPlanes, Tools, UndoProgress};
+use crate::engine::undo::recover::{self, Tools, UndoProgress};
 use crate::engine::undo::{uploads, watchdog};
 use crate::timeline::format_seconds;
 

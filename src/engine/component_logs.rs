@@ -8,7 +8,6 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::cluster::{Cluster, ClusterError};
-use crate::engine::backend::Backend;
 use crate::engine::clock;
 use crate::node::{NodeAccess, NodeHandle};
 use crate::timeline::Moment;
@@ -38,15 +37,15 @@ pub(crate) struct ComponentLog {
 const COMPONENTS: [&str; 4] =
     ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 
-/// Reads the logs of a run that began then, and writes them into a folder. Errors: why some of them
-/// are not there.
+/// Writes the logs of a run that began then into a folder; `read` has those since so long ago.
+/// Errors: why some of them are not there.
 pub(super) async fn collect(
-    backend: &impl Backend,
+    read: impl AsyncFnOnce(Duration) -> Vec<ComponentLog>,
     began: Moment,
     folder: &Path,
 ) -> Result<(), String> {
     let back = clock::now().since(began) + BEFORE;
-    let Ok(logs) = tokio::time::timeout(LIMIT, backend.component_logs(back)).await else {
+    let Ok(logs) = tokio::time::timeout(LIMIT, read(back)).await else {
         return Err(format!("not read within {}s", LIMIT.as_secs()));
     };
     save(&logs, folder).map_err(|error| format!("cannot write to {}: {error}", folder.display()))

@@ -4,6 +4,9 @@ use crate::engine::clock;
 use crate::engine::recorder::Recorder;
 use crate::timeline::{Component, Event, FaultName, FaultPhase, Moment, Record};
 
+/// What becomes known while a fault is made or undone: how far it is, and what was seen.
+pub(crate) type Progress<'a> = &'a mut dyn FnMut(FaultPhase, String);
+
 /// Records how far one fault has come.
 pub(crate) struct FaultReporter<'a> {
     pub step: u32,

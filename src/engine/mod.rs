@@ -20,6 +20,7 @@ mod existing_tests;
 pub(crate) mod fault_reporter;
 pub(crate) mod follower;
 mod full_preflight;
+pub(crate) mod granted;
 mod job;
 pub(crate) mod leaders;
 pub(crate) mod live;

@@ -2,16 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-
-use tokio::time::Instant;
 
 use crate::cluster::{AccessRequest, Cluster, ClusterError};
 use crate::engine::environment::handle::{ClusterHandle, Nodes};
 use crate::engine::error::RunError;
+use crate::engine::granted::Granted;
 use crate::experiment::{Experiment, Parsed};
 use crate::fault;
 use crate::plan::RunLength;
@@ -30,28 +27,6 @@ pub(crate) struct Preflight<'a> {
     /// Where runs are recorded.
     pub runs_dir: &'a Path,
     pub granted: &'a Granted,
-}
-
-/// After so long the user's rights are asked for again.
-const GRANTED: Duration = Duration::from_secs(15 * 60);
-
-/// The rights that a command has found its users to have, and when: they are not asked for again
-/// before each of many runs.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Granted(Arc<Mutex<BTreeMap<Grant, Instant>>>);
-
-/// A server, the context that says who the user is there, and what the user may do.
-type Grant = (String, String, Operation);
-
-impl Granted {
-    fn has(&self, grant: &Grant) -> bool {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(grant).is_some_and(|at| at.elapsed() < GRANTED)
-    }
-
-    fn add(&self, grant: Grant) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(grant, Instant::now());
-    }
 }
 
 /// What was found, and the rights that the user lacks.

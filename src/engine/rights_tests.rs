@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use http::Method;
 
 use super::existing_tests::{parsed, run, with_applications};
-use super::preflight::{Granted, Preflight};
+use super::granted::Granted;
+use super::preflight::Preflight;
 use crate::preflight::rights::{self, Operation, ResourceNames, WayIn};
 
 /// A workload, canaries, and one fault of each kind that the API or the model can have.

@@ -21,7 +21,8 @@ use crate::engine::recorder::Recorder;
 use crate::engine::seed::Seed;
 use crate::engine::steady_state::SteadyState;
 use crate::engine::undo::ledger::{Ledger, UndoEntry};
-use crate::engine::undo::rollback::{self, NotUndone, Rest};
+use crate::engine::undo::passes::NotUndone;
+use crate::engine::undo::rollback::{self, Rest};
 use crate::experiment::{Condition, Expectation, Experiment};
 use crate::plan::{self, Known, Node, Nodes, Occupancy, Request};
 use crate::timeline::{Event, NodeRole, Tuning, few, format_seconds};
@@ -91,7 +92,9 @@ pub(crate) async fn carry_out(
     let _ = tokio::time::timeout(STOPPING, stopped).await;
     // The way into a node may be what is removed next.
     if let Some(folder) = &job.logs
-        && let Err(why) = component_logs::collect(backend, began, folder).await
+        && let Err(why) =
+            component_logs::collect(async |back| backend.component_logs(back).await, began, folder)
+                .await
     {
         let text = format!("the logs of the cluster's components: {why}");
         recorder.event(Event::Note { warning: false, text });

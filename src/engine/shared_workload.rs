@@ -1,11 +1,8 @@
 //! A workload that stays for the next run of a series, where nothing is done to its pods: to delete
 //! one and to make an equal one takes longer than to measure.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use crate::cluster::Cluster;
 use crate::engine::environment::handle::{ClusterHandle, Nodes, Preparing, Say};
-use crate::engine::environment::kept_workload::Kept;
+use crate::engine::environment::kept_workload::{Kept, pods};
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::undo::ledger::Ledger;
 use crate::engine::undo::recover::NAMESPACE_REMOVAL;
@@ -45,16 +42,6 @@ pub(in crate::engine) fn objects(workload: &Manifest) -> Vec<serde_json::Value> 
     workload.objects().iter().map(|object| object.json().clone()).collect()
 }
 
-/// The pods of a namespace and their nodes; `None` where there are none, or they can't be listed.
-pub(in crate::engine) async fn pods(
-    cluster: &Cluster,
-    namespace: &str,
-) -> Option<BTreeSet<String>> {
-    let pods = cluster.pods(namespace, &BTreeMap::new()).await.ok()?;
-    let pods = pods.into_iter().map(|pod| format!("{} {:?}", pod.uid, pod.node));
-    Some(pods.collect()).filter(|pods: &BTreeSet<_>| !pods.is_empty())
-}
-
 /// Removes the workload that stands between two runs. Errors when it is not gone: then it stays in
 /// the ledger.
 pub(crate) async fn release(handle: &ClusterHandle, say: Say<'_>) -> Result<(), RunError> {
@@ -73,6 +60,8 @@ pub(crate) async fn release(handle: &ClusterHandle, say: Say<'_>) -> Result<(), 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use std::time::Duration;
 
     use super::*;

@@ -38,8 +38,8 @@ pub(crate) use parsed::read;
 pub(crate) use parsed::{Parsed, parse, read_for};
 pub(crate) use schema::*;
 pub(crate) use source::{
-    Source, as_study, built_in_names, built_in_studies, load, load_all, load_file, load_files,
-    load_study,
+    Source, as_study, built_in_names, built_in_studies, is_study, load, load_all, load_file,
+    load_files, load_study,
 };
 pub(crate) use study::Choice;
-pub(crate) use study::{Cell, Study, is_study, read_study};
+pub(crate) use study::{Cell, Study, read_study};

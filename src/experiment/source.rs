@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::decode::KIND;
+use super::decode::{KIND, STUDY};
 use super::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use super::schema::API_VERSION;
-use super::study::is_study;
 use super::tree::Node;
 use super::{builtin, suggest, yaml};
 use crate::timeline::bounded::{io_problem, read_text, read_text_from};
@@ -210,6 +209,13 @@ pub(crate) fn built_in_names() -> Vec<&'static str> {
 
 pub(crate) fn built_in_studies() -> Vec<&'static str> {
     builtin::names(builtin::STUDIES).collect()
+}
+
+/// Whether a file says that it is a study, or nearly so.
+pub(crate) fn is_study(source: &Source) -> bool {
+    let documents = yaml::parse(source.file(), &mut Diagnostics::default()).unwrap_or_default();
+    let kind = documents.first().and_then(|document| document.text_at("kind"));
+    kind.is_some_and(|kind| suggest::closest(kind, [STUDY]).is_some())
 }
 
 /// A file, the name of what is built in, or standard input, where it is a study. It can still be

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::decode::KIND;
 use super::decode::fields::Cx;
 use super::decode::study::{self as decode, Axis, AxisValue, Base, Draft, Exclusion};
-use super::decode::{KIND, STUDY};
 use super::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile, Span};
 use super::files::Setting;
 use super::parsed::{self, Parsed};
@@ -136,12 +136,6 @@ impl StudyReading {
 
 fn is_warning(one: &Diagnostic) -> bool {
     !one.is_error() && !one.is_open()
-}
-
-pub(crate) fn is_study(source: &Source) -> bool {
-    let documents = yaml::parse(source.file(), &mut Diagnostics::default()).unwrap_or_default();
-    let kind = documents.first().and_then(|document| document.text_at("kind"));
-    kind.is_some_and(|kind| suggest::closest(kind, [STUDY]).is_some())
 }
 
 /// Reads and checks a study, its experiment, and the files that this names.
@@ -352,7 +346,7 @@ impl Variation<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::source::{built_in_studies, load_study};
+    use crate::experiment::source::{built_in_studies, is_study, load_study};
 
     const HEAD: &str = "apiVersion: outage/v1alpha1\nkind: Study\nmetadata: {name: s}\nspec:\n";
 

@@ -7,9 +7,10 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::agent::{self, AgentHandle, AgentMessage};
 use crate::embedded::{Action, Embedded, NodeId};
+use crate::engine::backend::Backend;
 use crate::engine::backend::run_scope::{ProberGroup, RunScope, Running};
-use crate::engine::backend::{Backend, Progress};
 use crate::engine::error::RunError;
+use crate::engine::fault_reporter::Progress;
 use crate::engine::plan::canaries::{self, ON_KIND};
 use crate::engine::plan::placement::Place;
 use crate::engine::seed::Seed;

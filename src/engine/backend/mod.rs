@@ -18,15 +18,13 @@ use crate::cluster::{Inventory, PodProblem};
 use crate::engine::backend::run_scope::{RunScope, Running};
 use crate::engine::component_logs::ComponentLog;
 use crate::engine::error::RunError;
+use crate::engine::fault_reporter::Progress;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::UndoEntry;
 use crate::experiment::Fault;
 use crate::fault::UndoAfter;
 use crate::plan::{Node, Occupancy};
-use crate::timeline::{FaultPhase, Record};
-
-/// What becomes known while a fault is made or undone: how far it is, and what was seen.
-pub(crate) type Progress<'a> = &'a mut dyn FnMut(FaultPhase, String);
+use crate::timeline::Record;
 
 /// A cluster, its containers, and the probers in it. Every future may be dropped at any await.
 #[allow(async_fn_in_trait)] // one runtime, one thread: no bound is needed

@@ -14,11 +14,11 @@ use crate::agent::{AgentHandle, AgentMessage};
 use crate::canary::{self, CanaryHandle};
 use crate::cluster::{Cluster, Inventory, PodProblem, Readiness, Workload, WriteCounters};
 use crate::engine::clock;
+use crate::engine::environment::kept_workload;
 use crate::engine::error::RunError;
 use crate::engine::plan::canaries::canaries;
 use crate::engine::plan::placement::{Place, Placement};
 use crate::engine::plan::strangers::Strangers;
-use crate::engine::shared_workload;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::experiment::{Ask, Experiment};
 use crate::plan::{self, Node, Occupancy, each};
@@ -188,7 +188,7 @@ impl RunScope<'_> {
         }
         let found = self.cluster.readiness(&self.namespace).await.map_err(RunError::failed_by)?;
         if found.ready
-            && let Some(pods) = shared_workload::pods(&self.cluster, &self.namespace).await
+            && let Some(pods) = kept_workload::pods(&self.cluster, &self.namespace).await
         {
             let _ = self.pods.set(pods);
         }

@@ -81,7 +81,8 @@ mod tests {
     use super::*;
     use crate::cluster::fake::FakeApi;
     use crate::engine::existing_tests;
-    use crate::engine::preflight::{Granted, Preflight, role_of_missing};
+    use crate::engine::granted::Granted;
+    use crate::engine::preflight::{Preflight, role_of_missing};
     use crate::preflight::{Check, Level};
 
     #[tokio::test]

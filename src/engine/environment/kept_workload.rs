@@ -1,7 +1,9 @@
 //! The workload that stands in a cluster between two runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::cluster::Cluster;
 
 /// `None`: each run makes its own.
 #[derive(Default)]
@@ -33,4 +35,14 @@ impl KeptWorkload {
     fn lock(&self) -> MutexGuard<'_, Option<Kept>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The pods of a namespace and their nodes; `None` where there are none, or they can't be listed.
+pub(in crate::engine) async fn pods(
+    cluster: &Cluster,
+    namespace: &str,
+) -> Option<BTreeSet<String>> {
+    let pods = cluster.pods(namespace, &BTreeMap::new()).await.ok()?;
+    let pods = pods.into_iter().map(|pod| format!("{} {:?}", pod.uid, pod.node));
+    Some(pods.collect()).filter(|pods: &BTreeSet<_>| !pods.is_empty())
 }

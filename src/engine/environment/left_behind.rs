@@ -79,8 +79,8 @@ mod tests {
 
     use super::*;
     use crate::docker::fake::FakeEngine;
+    use crate::engine::undo::hit_control_planes::HitControlPlanes;
     use crate::engine::undo::ledger::RunRef;
-    use crate::engine::undo::recover::HitControlPlanes;
     use crate::fault::samples;
     use crate::timeline::FaultKind;
 

@@ -184,8 +184,8 @@ mod tests {
     use crate::docker::fake::FakeEngine;
     use crate::engine::environment::handle::KindNodes;
     use crate::engine::environment::state_dir::{Claim, StateDir};
+    use crate::engine::undo::hit_control_planes::HitControlPlanes;
     use crate::engine::undo::ledger::Access;
-    use crate::engine::undo::recover::HitControlPlanes;
     use crate::engine::undo::settings::tests::{api, cluster, files, show, tuning};
     use crate::timeline::ClusterKind;
 

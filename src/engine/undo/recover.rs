@@ -2,10 +2,8 @@
 //! the watchdog.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,11 +11,12 @@ use tokio::time::Instant;
 use crate::agent;
 use crate::cluster::{Cluster, ClusterError, Kind};
 use crate::docker::Docker;
-use crate::engine::backend::Progress;
 use crate::engine::error::RunError;
+use crate::engine::fault_reporter::Progress;
 use crate::engine::undo::back_off::BackOff;
+use crate::engine::undo::hit_control_planes::HitControlPlanes;
 use crate::engine::undo::ledger::{Access, Entry, Ledger, UndoEntry, namespace_of};
-use crate::engine::undo::rollback::{NotUndone, UndoPhase, in_passes};
+use crate::engine::undo::passes::{NotUndone, UndoPhase, in_passes};
 use crate::engine::undo::{settings, uploads};
 use crate::fault::{self, ObjectUndo, Way};
 use crate::helper::{HelperPods, HelperSpec};
@@ -58,38 +57,6 @@ pub(crate) struct Tools {
     pub cluster: Option<Cluster>,
     /// What the run has hit. Nobody knows it of another process's run.
     pub hit: HitControlPlanes,
-}
-
-/// The control planes that faults have hit, by their containers.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct HitControlPlanes(Arc<Mutex<BTreeSet<String>>>);
-
-impl HitControlPlanes {
-    /// A fault hits a node: it counts where that is a control plane.
-    pub(crate) fn note(&self, fault: &fault::Undo) {
-        if fault.target.role == NodeRole::ControlPlane {
-            self.lock().insert(fault.target.container_id.clone());
-        }
-    }
-
-    /// Those of another, too.
-    pub(crate) fn add(&self, other: &Self) {
-        let others = other.lock().clone();
-        self.lock().extend(others);
-    }
-
-    pub(crate) fn has(&self, container: &str) -> bool {
-        self.lock().contains(container)
-    }
-
-    /// Whether no control plane was hit.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Tools {
@@ -661,6 +628,8 @@ async fn one(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use serde_json::json;
 
     use super::*;

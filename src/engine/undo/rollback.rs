@@ -1,10 +1,8 @@
 //! The undo at the end of every run, however it ends.
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 use crate::engine::backend::Backend;
@@ -13,6 +11,7 @@ use crate::engine::error::RunError;
 use crate::engine::fault_reporter::FaultReporter;
 use crate::engine::recorder::Recorder;
 use crate::engine::undo::ledger::{Entry, FaultRef, Ledger, UndoEntry};
+use crate::engine::undo::passes::{NotUndone, UndoPhase, in_passes};
 use crate::timeline::{Event, FaultPhase, Moment, format_seconds};
 
 /// How long a run may try to undo its faults, and how long the rest of its clean-up may take: the
@@ -21,21 +20,6 @@ const FAULTS: Duration = Duration::from_secs(600);
 const REST: Duration = Duration::from_secs(150);
 /// The same while a fault is not undone, which may be why the rest can't be done.
 const REST_UNDER_FAULT: Duration = Duration::from_secs(20);
-
-/// Something that could not be undone. It stays in the ledger.
-#[derive(Clone, Debug)]
-pub(crate) struct NotUndone {
-    pub what: String,
-    /// The command by which a person can do it, where there is one.
-    pub by_hand: Option<String>,
-    pub why: RunError,
-}
-
-impl NotUndone {
-    pub(in crate::engine) fn new(entry: &Entry, why: RunError) -> Self {
-        Self { what: entry.undo.describe(), by_hand: entry.undo.by_hand(), why }
-    }
-}
 
 /// Undoes a run's faults, the last one first.
 pub(crate) async fn faults(
@@ -118,42 +102,6 @@ async fn all(
         if phase == UndoPhase::Verify { ledger.settle(entry.id) } else { Ok(()) }
     });
     left.await.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum UndoPhase {
-    Undo,
-    /// Whether it works again. A node's heartbeats need the control plane, which another entry may
-    /// bring back: so this comes after all undos.
-    Verify,
-}
-
-/// Undoes one after the other, each whatever becomes of those before it, then verifies them, and
-/// then once more what failed, as long as a pass has undone something: one may have been in
-/// another's way (a drained node is uncordoned through an API that a later undo brings back). What
-/// is left, with why.
-pub(crate) async fn in_passes(
-    mut pending_entries: Vec<Entry>,
-    mut run: impl AsyncFnMut(&Entry, UndoPhase) -> Result<(), RunError>,
-) -> Vec<(Entry, RunError)> {
-    loop {
-        let before = pending_entries.len();
-        let mut failed = Vec::new();
-        for phase in [UndoPhase::Undo, UndoPhase::Verify] {
-            for entry in std::mem::take(&mut pending_entries) {
-                // A bug of ours in one undo must not keep the others from being done.
-                let result = AssertUnwindSafe(run(&entry, phase)).catch_unwind().await;
-                match result.unwrap_or_else(|panic| Err(RunError::panicked(panic.as_ref()))) {
-                    Err(why) => failed.push((entry, why)),
-                    Ok(()) => pending_entries.push(entry),
-                }
-            }
-        }
-        if failed.is_empty() || failed.len() == before {
-            return failed;
-        }
-        pending_entries = failed.into_iter().map(|(entry, _)| entry).collect();
-    }
 }
 
 pub(crate) fn reporter<'a>(undo: &'a UndoEntry, recorder: &'a Recorder) -> FaultReporter<'a> {

@@ -85,7 +85,7 @@ pub struct AttemptWriter<W: Write> {
 
 impl<W: Write> AttemptWriter<W> {
     pub fn new(mut out: W, span: &ProbeSpan) -> io::Result<Self> {
-        out.write_all(&checked_line::write(span)?)?;
+        out.write_all(&checked_line::write(span, &mut 0)?)?;
         Ok(Self { out, previous_slot: 0, backends: 0 })
     }
 
@@ -179,7 +179,7 @@ impl ProbeFile {
         let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
         let span: ProbeSpan = serde_json::from_slice(line)
             .map_err(|error| format!("its first line is damaged: {}", json_problem(&error)))?;
-        let checked = checked_line::check(line);
+        let checked = checked_line::check(line, 0);
         match span.format.as_str() {
             _ if checked == Checksum::Bad => {
                 return Err("its first line does not match its checksum".into());
@@ -239,7 +239,13 @@ impl ProbeFile {
 
     fn gap(&self, extent: Extent, from: Option<Moment>, until: Option<Moment>) -> Damage {
         let stream = Stream::Attempts(self.span.probe.name.clone());
-        Damage { stream, extent, from, until, why: "a block does not match its checksum".into() }
+        Damage {
+            stream,
+            extent,
+            from,
+            until,
+            why: "a block is missing or does not match its checksum".into(),
+        }
     }
 }
 
@@ -253,19 +259,27 @@ struct Unpacked {
 fn unpacked(mut bytes: &[u8]) -> Unpacked {
     let mut records = Vec::with_capacity(bytes.len());
     let (mut finished, mut damaged, mut gap) = (false, false, false);
-    let mut backends = 0;
+    let (mut backends, mut slot) = (0, 0);
     while !bytes.is_empty() {
-        // The back ends that a lost block named would be taken for others: what follows is lost.
-        let Some(next) = block(bytes).filter(|next| next.backends.start == backends) else {
+        // The back ends that a lost block named would be taken for others: what follows is lost. A
+        // block that goes back was read before.
+        let is_next =
+            |next: &Block<'_>| next.backends.start == backends && next.previous_slot >= slot;
+        let Some(next) = block(bytes).filter(is_next) else {
             (gap, damaged) = (true, true);
             let mark = bytes[1..].windows(MARK.len()).position(|found| found == MARK);
             bytes = mark.map_or(&[], |at| &bytes[at + 1..]);
             continue;
         };
-        if std::mem::take(&mut gap) {
+        let is_missing = next.previous_slot != slot;
+        damaged |= is_missing;
+        if std::mem::take(&mut gap) || is_missing {
             put_gap(&mut records, next.previous_slot);
         }
         records.extend_from_slice(next.records);
+        let mut reader = AttemptReader::records_after(next.records, next.previous_slot);
+        reader.by_ref().for_each(drop);
+        slot = reader.previous_slot();
         backends = next.backends.end;
         finished = next.records.is_empty();
         bytes = &bytes[next.length..];
@@ -372,7 +386,7 @@ mod tests {
         assert_eq!(gap, 6 * span().interval());
         assert_eq!(
             damage.to_string(),
-            "the attempts of web are damaged: a block does not match its checksum"
+            "the attempts of web are damaged: a block is missing or does not match its checksum"
         );
     }
 

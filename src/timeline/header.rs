@@ -14,7 +14,7 @@ use super::tuning::{Tolerations, Tuning};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Header {
-    /// The format, `outage.timeline/v2`.
+    /// The format, `outage.timeline/v3`.
     pub format: String,
     /// The version of the program that wrote it.
     pub program: String,
@@ -58,8 +58,10 @@ pub struct Places {
 }
 
 impl Header {
-    /// The format that this program writes: every line carries a checksum.
-    pub const FORMAT: &'static str = "outage.timeline/v2";
+    /// The format that this program writes: the checksum of each line covers those before it.
+    pub const FORMAT: &'static str = "outage.timeline/v3";
+    /// The format of earlier versions whose checksums cover a line each.
+    pub(super) const BY_LINE: &'static str = "outage.timeline/v2";
     /// The format of earlier versions, without checksums.
     pub(super) const EARLIER: &'static str = "outage.timeline/v1";
 

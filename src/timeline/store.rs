@@ -94,6 +94,8 @@ fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreE
 pub struct RunFolder {
     path: PathBuf,
     events: File,
+    /// The checksum of the last line of the events.
+    last: u32,
 }
 
 impl RunFolder {
@@ -125,7 +127,7 @@ impl RunFolder {
         // A file system without locks only loses the difference between a run that goes on and one
         // that died.
         let _ = events.try_lock();
-        let mut folder = Self { path, events };
+        let mut folder = Self { path, events, last: 0 };
         folder.line(header)?;
         point_latest(runs_dir, &header.run);
         Ok(folder)
@@ -151,7 +153,7 @@ impl RunFolder {
     }
 
     fn line(&mut self, value: &impl serde::Serialize) -> Result<(), StoreError> {
-        let line = checked_line::write(value).expect("records are plain data");
+        let line = checked_line::write(value, &mut self.last).expect("records are plain data");
         self.events.write_all(&line).map_err(io_error("cannot write", &self.path.join(EVENTS)))
     }
 }
@@ -194,9 +196,13 @@ impl Timeline {
         let (line, rest) = bytes.split_at(first);
         let header =
             read_header(line).map_err(|why| StoreError::Format { path: path.clone(), why })?;
-        let is_checked = header.format == Header::FORMAT;
+        let previous = match header.format.as_str() {
+            Header::EARLIER => Previous::Unchecked,
+            Header::BY_LINE => Previous::Apart,
+            _ => Previous::Line(checked_line::carried(line).unwrap_or_default()),
+        };
         let mut damage = Vec::new();
-        let mut records = read_records(rest, is_checked, growing, &mut damage);
+        let mut records = read_records(rest, previous, growing, &mut damage);
         // A record made in one task may be written after a later one of another.
         records.sort_by_key(|record: &Record| record.at);
         super::earlier::complete(&mut records);
@@ -389,9 +395,10 @@ fn read_header(line: &[u8]) -> Result<Header, String> {
     }
     let value: serde_json::Value = serde_json::from_slice(line)
         .map_err(|error| format!("its first line is damaged: {}", json_problem(&error)))?;
-    match (value.get("format").and_then(|f| f.as_str()), checked_line::check(line)) {
-        (Some(Header::FORMAT), Checksum::Good) | (Some(Header::EARLIER), Checksum::Missing) => {}
-        (Some(Header::FORMAT), Checksum::Missing) => {
+    match (value.get("format").and_then(|f| f.as_str()), checked_line::check(line, 0)) {
+        (Some(Header::FORMAT | Header::BY_LINE), Checksum::Good)
+        | (Some(Header::EARLIER), Checksum::Missing) => {}
+        (Some(Header::FORMAT | Header::BY_LINE), Checksum::Missing) => {
             return Err("its first line has no checksum".into());
         }
         (Some(_), Checksum::Bad) => return Err("its first line does not match its checksum".into()),
@@ -407,22 +414,54 @@ fn read_header(line: &[u8]) -> Result<Header, String> {
         .map_err(|error| format!("its first line is damaged: {}", json_problem(&error)))
 }
 
+/// What a line's checksum starts from.
+#[derive(Clone, Copy)]
+enum Previous {
+    /// It has none.
+    Unchecked,
+    /// From nothing.
+    Apart,
+    /// From the checksum of the line before it.
+    Line(u32),
+}
+
+impl Previous {
+    /// Why a line can't be believed.
+    fn problem(self, line: &[u8]) -> Option<&'static str> {
+        let previous = if let Self::Line(checksum) = self { checksum } else { 0 };
+        match checked_line::check(line, previous) {
+            Checksum::Good => None,
+            Checksum::Missing => (!matches!(self, Self::Unchecked)).then_some("has no checksum"),
+            // It was changed, or the line before it was removed.
+            Checksum::Bad => Some("does not match its checksum, or a line before it is missing"),
+        }
+    }
+
+    /// What the checksum of the next line starts from.
+    fn after(self, line: &[u8]) -> Self {
+        match self {
+            Self::Line(_) => Self::Line(checked_line::carried(line).unwrap_or_default()),
+            other => other,
+        }
+    }
+}
+
 /// Reads the lines after the header. Those that can't be read are reported with their neighbours
 /// they are.
 fn read_records(
     bytes: &[u8],
-    is_checked: bool,
+    mut previous: Previous,
     growing: bool,
     damage: &mut Vec<Damage>,
 ) -> Vec<Record> {
     let mut records: Vec<Record> = Vec::new();
     let (first, mut open) = (damage.len(), false);
     for (number, line) in bytes.split_inclusive(|&b| b == b'\n').enumerate() {
-        let read = match checked_line::check(line) {
-            Checksum::Bad => Err("does not match its checksum".into()),
-            Checksum::Missing if is_checked => Err("has no checksum".into()),
-            _ => serde_json::from_slice::<Record>(line).map_err(|_| "is not a record".to_owned()),
+        let read = match previous.problem(line) {
+            Some(why) => Err(why),
+            None => serde_json::from_slice::<Record>(line).map_err(|_| "is not a record"),
         };
+        previous = previous.after(line);
         let last = records.last().map(|record| record.at);
         if read.is_err() && read_header(line).is_ok() {
             damage.push(Damage {
@@ -450,7 +489,7 @@ fn read_records(
             Err(_) if open => {}
             Err(why) => {
                 let cut = !line.ends_with(b"\n");
-                let why = if cut { "is truncated".into() } else { why };
+                let why = if cut { "is truncated" } else { why };
                 damage.push(Damage {
                     stream: Stream::Records,
                     extent: if cut { Extent::ToTheEnd } else { Extent::Part },
@@ -500,12 +539,14 @@ fn read_probes(folder: &Path, damage: &mut Vec<Damage>) -> Result<Vec<ProbeFile>
     let mut probes = Vec::new();
     for path in paths {
         let bytes = fs::read(&path).map_err(io_error("cannot read", &path))?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
         match ProbeFile::new(bytes) {
-            Ok(probe) => probes.push(probe),
-            Err(why) => {
-                let probe = path.file_stem().unwrap_or_default().to_string_lossy();
-                damage.push(Damage::ends_early(&probe, None, why));
+            Ok(probe) if probe.span.probe.name == name => probes.push(probe),
+            Ok(probe) => {
+                let why = format!("its file has those of {}", probe.span.probe.name);
+                damage.push(Damage::ends_early(&name, None, why));
             }
+            Err(why) => damage.push(Damage::ends_early(&name, None, why)),
         }
     }
     Ok(probes)

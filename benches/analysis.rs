@@ -196,6 +196,7 @@ fn header() -> Header {
         seed: 1,
         repetition: None,
         retry: None,
+        shard: None,
         places: None,
         claimed_tuning: None,
         workload: Vec::new(),

@@ -212,6 +212,7 @@ impl Run {
             seed: 1,
             repetition: None,
             retry: None,
+            shard: None,
             cluster,
             places: None,
             claimed_tuning: None,

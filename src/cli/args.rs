@@ -11,7 +11,7 @@ use super::form::Output;
 use super::generator::ChosenFault;
 use crate::compare::FloorPart;
 use crate::experiment::{typed_image, typed_namespace, typed_service};
-use crate::timeline::ObjectRef;
+use crate::timeline::{ObjectRef, Shard};
 use crate::tune::Rate;
 
 /// Chaos experiments for Kubernetes: inject a fault, and measure what users would have noticed
@@ -119,6 +119,14 @@ impl Experiments {
     }
 }
 
+/// Which of the experiments.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct PartFlags {
+    /// Only the K-th of N parts of the experiments, which take similar times: for N machines, each with another K
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
+}
+
 /// How the cluster and the engine are reached.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Cluster options")]
@@ -141,7 +149,9 @@ pub(super) struct Access {
 pub(super) struct Run {
     #[command(flatten)]
     pub experiments: Experiments,
-    #[arg(long, value_name = "SERVICE", value_parser = typed_service, conflicts_with_all = ["filename", "cluster"], help = FOR_SERVICE, long_help = with_faults(FOR_SERVICE))]
+    #[command(flatten)]
+    pub part: PartFlags,
+    #[arg(long, value_name = "SERVICE", value_parser = typed_service, conflicts_with_all = ["filename", "cluster", "shard"], help = FOR_SERVICE, long_help = with_faults(FOR_SERVICE))]
     pub service: Option<ObjectRef>,
     /// Save the experiment that --service writes to this new file, also with --dry-run
     #[arg(long, value_name = "FILE", requires = "service")]
@@ -319,6 +329,8 @@ pub(super) enum ClusterChoice {
 pub(super) struct Validate {
     #[command(flatten)]
     pub experiments: Experiments,
+    #[command(flatten)]
+    pub part: PartFlags,
 }
 
 #[derive(Debug, Args)]

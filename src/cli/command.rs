@@ -21,6 +21,7 @@ use crate::engine::shared_workload;
 use crate::experiment::{Cluster, Parsed};
 use crate::kind_config::{KindConfig, Kubernetes};
 use crate::report::view;
+use crate::timeline::Shard;
 
 pub(super) struct Command<'a> {
     pub execution: &'a Execution,
@@ -33,6 +34,8 @@ pub(super) struct Command<'a> {
     pub events: Events,
     /// For which outcomes the exit code is not 0.
     pub fail_on: FailOn,
+    /// The part of the experiments that is carried out; `None`: all of them.
+    pub shard: Option<Shard>,
     /// Whether lanes are drawn while a run goes on.
     pub watch: bool,
 }
@@ -55,6 +58,7 @@ impl<'a> Command<'a> {
             warned: Warned::default(),
             events: Events::default(),
             fail_on: FailOn::default(),
+            shard: None,
             watch: false,
         }
     }

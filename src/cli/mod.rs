@@ -45,6 +45,7 @@ mod report_file;
 mod run;
 mod schema;
 mod series;
+mod shard;
 mod study;
 mod suite;
 mod tune;

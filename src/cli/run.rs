@@ -17,7 +17,7 @@ use super::load::Place;
 use super::output::complain_lines;
 use super::outputs::Outputs;
 use super::suite::{self, Times};
-use super::{block_on, exit, live, load};
+use super::{block_on, exit, live, load, shard};
 use crate::cluster::Cluster;
 use crate::engine::environment::handle::{Environment, Found};
 use crate::engine::environment::provision;
@@ -74,6 +74,10 @@ async fn load_and_run(args: &Run, env: &Env, events: &mut Events) -> Result<u8, 
     if let Some(target) = &args.events {
         *events = Events::open(target)?;
     }
+    let experiments = shard::members(experiments, args.part.shard, args.repeat, env);
+    if experiments.is_empty() {
+        return Ok(if args.dry_run { exit::PASS } else { outputs.write_for_programs(&[], env) });
+    }
     carry_out(args, env, (&outputs, &*events), &history, &experiments, connected)
         .await
         .map_err(|failure| refuse(failure, &|failure| refused(&experiments, failure)))
@@ -99,7 +103,8 @@ async fn carry_out(
     let environment = Environment { connected, artifacts, ..environment };
     let (fail_on, watch) = (args.fail_on, args.watch && env.stderr.live);
     let command = Command::new(execution, env, outputs, &abort, environment);
-    let command = Command { fail_on, watch, events: events.clone(), ..command };
+    let shard = args.part.shard;
+    let command = Command { fail_on, watch, shard, events: events.clone(), ..command };
     if args.watch && !watch {
         let why = "--watch needs a terminal that can redraw (not CI, not TERM=dumb); progress is \
                    shown as plain lines";

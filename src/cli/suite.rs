@@ -116,9 +116,10 @@ impl Suite<'_> {
             ExperimentStatus::Ran(runs) => &runs[..],
             ExperimentStatus::NotRun(..) => &[],
         };
+        let shard = self.command.shard;
         let baseline = self.history.compare(runs).filter(|_| !runs.is_empty());
         self.codes.extend(baseline.iter().filter(|all| all.is_worse()).map(|_| exit::FAIL));
-        self.parts.push(Part { experiment, claims, status, not_started, baseline });
+        self.parts.push(Part { experiment, claims, status, not_started, baseline, shard });
     }
 }
 

@@ -6,7 +6,7 @@ use super::args::{Experiments, Validate};
 use super::env::Env;
 use super::load::{Place, Setting};
 use super::study::planned;
-use super::{block_on, exit, failure::Failure, load, print};
+use super::{block_on, exit, failure::Failure, load, print, shard};
 use crate::experiment::{self, Diagnostic, Parsed, Source};
 use crate::fault;
 use crate::plan::RunLength;
@@ -26,6 +26,7 @@ pub(super) fn validate(args: &Validate, env: &Env) -> Result<u8, Failure> {
         return Ok(exit::PASS);
     }
     let experiments = load::experiments(&experiments, Place::OWN, env)?;
+    let experiments = shard::members(experiments, args.part.shard, 1, env);
     load::show(&missing_programs(&experiments), env);
     for parsed in experiments {
         let at_least = RunLength::of(&parsed.experiment).at_least;

@@ -34,7 +34,7 @@ use crate::engine::undo::watchdog;
 use crate::experiment::{ApiServer, Ask, Diagnostic, Experiment, Parsed};
 use crate::plan::{Node, each};
 use crate::preflight::{Finding, Level};
-use crate::timeline::{Anchor, Event, Header, Retry, RunFolder, StoreError};
+use crate::timeline::{Anchor, Event, Header, Retry, RunFolder, Shard, StoreError};
 
 /// What all runs of an experiment share.
 pub(crate) struct Session<'a> {
@@ -55,6 +55,7 @@ pub(crate) struct Start {
     pub repetition: Option<(u32, u32)>,
     /// The run that it makes again.
     pub retry: Option<Retry>,
+    pub shard: Option<Shard>,
     /// Whether another run of the series follows, which may take over the workload.
     pub more_follow: bool,
 }
@@ -69,6 +70,7 @@ impl Start {
             seed,
             repetition,
             retry: None,
+            shard: None,
             more_follow: false,
         }
     }
@@ -173,6 +175,7 @@ struct Once<'a> {
     seed: u64,
     repetition: Option<(u32, u32)>,
     retry: Option<Retry>,
+    shard: Option<Shard>,
     taken_over: Option<Kept>,
     more_follow: bool,
     follower: Follower,
@@ -195,7 +198,7 @@ impl Session<'_> {
         let preflight = Preflight { handle, parsed: Some(parsed), runs_dir, granted };
         let findings = preflight.of_run().await?;
         let workload = workload(handle, parsed).await?;
-        let Start { id, anchor, seed, repetition, retry, more_follow } = start;
+        let Start { id, anchor, seed, repetition, retry, shard, more_follow } = start;
         let taken_over = shared_workload::take_over(handle, parsed).await?;
         let namespace =
             taken_over.as_ref().map_or_else(|| namespace_of(&id), |kept| kept.namespace.clone());
@@ -208,6 +211,7 @@ impl Session<'_> {
             seed,
             repetition,
             retry,
+            shard,
             taken_over,
             more_follow,
             follower,
@@ -379,6 +383,7 @@ impl<'o> Once<'o> {
             places: parsed.places(),
             repetition: self.repetition,
             retry: self.retry.clone(),
+            shard: self.shard,
             cluster: self.handle.facts.clone(),
             claimed_tuning: parsed.claimed_tuning(),
             workload: parsed.workload.for_prediction(),

@@ -13,7 +13,7 @@ use crate::analysis::Findings;
 use crate::compare::Comparisons;
 use crate::prediction::StepPrediction;
 use crate::stats::Seconds;
-use crate::timeline::{ClusterKind, Retry, TuningSource};
+use crate::timeline::{ClusterKind, Retry, Shard, TuningSource};
 use crate::verdict::Verdict;
 
 /// The version of the form.
@@ -39,6 +39,9 @@ pub struct Report {
     /// The run that it makes again; absent: it is the first try.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// The shard that it is of (`run --shard`); absent: of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
     /// The tries before it, which were inconclusive.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_tries: Vec<Summary>,
@@ -129,6 +132,7 @@ impl Report {
                 .and_then(|experiment| experiment.question),
             repetition: header.repetition,
             retry: header.retry.clone(),
+            shard: header.shard,
             earlier_tries: Vec::new(),
             seed: header.seed,
             cluster: Cluster::new(&header.cluster),

@@ -45,6 +45,8 @@ fn suites(part: &Part<View<'_>>) -> Vec<TestSuite> {
         let why = not_started(part.not_started);
         suites.push(not_run(name, " (not started)", NotRun::NotStarted, &why));
     }
+    let shard = part.shard.map(|shard| ("shard".to_owned(), shard.to_string()));
+    suites.iter_mut().for_each(|suite| _ = suite.add_properties(shard.clone()));
     suites
 }
 

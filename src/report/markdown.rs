@@ -66,6 +66,7 @@ fn with(parts: &[Part<View<'_>>], details: Details) -> String {
         let clusters: Vec<String> = report.clusters.iter().map(|text| cell(text)).collect();
         let _ = writeln!(out, "\nMeasured on {}.", clusters.join("; "));
     }
+    report.shards().iter().for_each(|shards| out.push_str(&format!("\n{shards}\n")));
     out
 }
 

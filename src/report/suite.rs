@@ -1,5 +1,7 @@
 //! Several experiments: one row each, one document.
 
+use std::collections::BTreeSet;
+
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,7 @@ use super::view::{FLAKY, View};
 use crate::compare::Comparisons;
 use crate::experiment::Claim;
 use crate::stats::Seconds;
+use crate::timeline::Shard;
 use crate::verdict::{Outcome, Verdict};
 
 /// The version of the form.
@@ -30,6 +33,8 @@ pub struct Part<R> {
     pub not_started: u32,
     /// Its runs beside the baseline's, if one was asked for.
     pub baseline: Option<Comparisons>,
+    /// The shard that it is of, if any.
+    pub shard: Option<Shard>,
 }
 
 #[derive(Debug)]
@@ -43,7 +48,7 @@ pub enum ExperimentStatus<R> {
 impl<R> Part<R> {
     pub fn not_run(experiment: String, claims: Vec<Claim>, state: NotRun, why: String) -> Self {
         let status = ExperimentStatus::NotRun(state, why);
-        Part { experiment, claims, status, not_started: 0, baseline: None }
+        Part { experiment, claims, status, not_started: 0, baseline: None, shard: None }
     }
 
     /// The same with each run as something else.
@@ -53,8 +58,8 @@ impl<R> Part<R> {
             ExperimentStatus::NotRun(state, why) => ExperimentStatus::NotRun(*state, why.clone()),
         };
         let (experiment, claims) = (self.experiment.clone(), self.claims.clone());
-        let baseline = self.baseline.clone();
-        Part { experiment, claims, status, not_started: self.not_started, baseline }
+        let Self { not_started, shard, ref baseline, .. } = *self;
+        Part { experiment, claims, status, not_started, baseline: baseline.clone(), shard }
     }
 
     pub fn runs(&self) -> &[R] {
@@ -76,6 +81,7 @@ impl<'a> Part<View<'a>> {
                 _ => {
                     let (experiment, claims) = (name.clone(), view.claims());
                     parts.push(Part {
+                        shard: view.timeline.header.shard,
                         experiment,
                         claims,
                         status: ExperimentStatus::Ran(vec![view]),
@@ -175,6 +181,9 @@ pub struct Row {
     pub took: Option<Seconds>,
     /// Its runs and their spread.
     pub runs: Option<SpreadReport>,
+    /// The shard that it is of (`run --shard`); absent: of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
     /// The number of requested runs that were never started; all of them if the first was refused. Earlier versions wrote
     /// `notBegun`.
     #[serde(default, alias = "notBegun")]
@@ -194,6 +203,26 @@ impl SuiteReport {
             clusters,
             experiments,
         }
+    }
+
+    /// `Shards 1/3, 3/3; no experiment of 2/3.` `None`: it is of no shard.
+    pub(super) fn shards(&self) -> Option<String> {
+        let here: BTreeSet<Shard> = self.experiments.iter().filter_map(|row| row.shard).collect();
+        let names = |shards: &BTreeSet<Shard>| {
+            shards.iter().map(Shard::to_string).collect::<Vec<_>>().join(", ")
+        };
+        if here.len() < 2 {
+            // Of a single one nobody expects the others.
+            return (!here.is_empty()).then(|| format!("Shard {}.", names(&here)));
+        }
+        let all = here
+            .iter()
+            .flat_map(|Shard { of, .. }| (1..=*of).map(|number| Shard { number, of: *of }));
+        let missing: BTreeSet<Shard> = all.filter(|shard| !here.contains(shard)).collect();
+        Some(match missing.is_empty() {
+            true => format!("Shards {}.", names(&here)),
+            false => format!("Shards {}; no experiment of {}.", names(&here), names(&missing)),
+        })
     }
 
     /// Every claim of every experiment, by its number, with the experiment's row.
@@ -261,6 +290,7 @@ impl Row {
             claims: part.claims.iter().map(decided).collect(),
             took,
             runs: part.spread(),
+            shard: part.shard,
             not_started: part.not_started,
             figures,
         }
@@ -333,6 +363,7 @@ pub fn render(report: &SuiteReport, style: &Style) -> String {
         row.notes().iter().for_each(|notes| out.push_str(&hang("    ", notes, style.width)));
     }
     out.push_str(&hang("", &total(report), style.width));
+    report.shards().iter().for_each(|shards| out.push_str(&hang("", shards, style.width)));
     out
 }
 

@@ -11,7 +11,7 @@ use crate::experiment::*;
 use crate::prediction::{self, Predictions};
 use crate::timeline::{
     Change, ClusterKind, Event, FaultPhase, NodeFacts, NodeRole, Outcome as Answer, Ready, Retry,
-    Timeline,
+    Shard, Timeline,
 };
 use crate::verdict::{Outcome, Verdict, judge};
 
@@ -737,6 +737,34 @@ fn every_try_is_in_every_form_and_a_pass_after_a_retry_is_flaky() {
     assert_eq!(suite::SuiteReport::new(&alone).outcome, Some(Outcome::Inconclusive));
 }
 
+#[test]
+fn the_shard_is_in_every_form_and_a_missing_one_is_named() {
+    let shard = |number| Some(Shard { number, of: 3 });
+    let mut judged = Judged::article();
+    judged.timeline.header.shard = shard(1);
+    let mut parts = suite::Part::of_runs(vec![judged.view()]);
+    let markdown = |parts: &[_]| markdown::render(parts);
+    assert!(terminal(&judged, 120).contains(", shard 1/3, +0 is"));
+    assert!(markdown(&parts).ends_with("\nShard 1/3.\n"));
+    let Document::Run(report) = Document::of(&parts) else { panic!("one run was asked for") };
+    assert_eq!(report.shard, shard(1));
+    let why = "no such cluster".to_owned();
+    let refused = suite::Part::not_run("e".into(), Vec::new(), not_run::NotRun::Refused, why);
+    parts.push(suite::Part { shard: shard(3), ..refused });
+    let both = "Shards 1/3, 3/3; no experiment of 2/3.";
+    let text = suite::render(&suite::SuiteReport::new(&parts), &Style::default());
+    for form in [markdown(&parts), text, html::render(&parts)] {
+        assert!(form.contains(both), "{form}");
+    }
+    let junit = junit::render(&parts);
+    for number in [1, 3] {
+        let property = format!(r#"<property name="shard" value="{number}/3"/>"#);
+        assert_eq!(junit.matches(&property).count(), 1, "{junit}");
+    }
+    parts[1].shard = None;
+    assert!(markdown(&parts).contains("Shard 1/3."), "nobody expects the others");
+}
+
 /// The gone-wrong run, and those of its repetitions that were never begun.
 #[test]
 fn what_was_not_started_is_in_every_form() {
@@ -783,6 +811,7 @@ fn what_was_not_started_after_a_refusal_is_in_every_form() {
         status: suite::ExperimentStatus::NotRun(not_run::NotRun::Refused, "no steady state".into()),
         not_started,
         baseline: None,
+        shard: None,
     };
     let (parts, text) = ([part(19)], "19 more runs were not started");
     let table = suite::SuiteReport::new(&parts);
@@ -1019,6 +1048,7 @@ fn suite_of_three(show: impl Fn(&[suite::Part<View<'_>>]) -> String) -> String {
         status: suite::ExperimentStatus::NotRun(not_run::NotRun::Skipped, why),
         not_started: 0,
         baseline: None,
+        shard: None,
     });
     show(&parts)
 }

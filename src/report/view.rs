@@ -203,8 +203,9 @@ impl<'a> View<'a> {
         let retry = retry.map_or(String::new(), |Retry { of, number }| {
             format!(", retry {number} of {of}, which was inconclusive")
         });
+        let shard = header.shard.map_or(String::new(), |shard| format!(", shard {shard}"));
         format!(
-            "run {}{of}{retry}, +0 is {}; {}",
+            "run {}{of}{retry}{shard}, +0 is {}; {}",
             header.run,
             wall(&self.findings.origin.wall),
             self.settings()

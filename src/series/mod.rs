@@ -2,3 +2,4 @@
 
 pub(crate) mod order;
 pub(crate) mod schedule;
+pub(crate) mod shard;

@@ -1,6 +1,8 @@
 //! The timeline's first line: what was run, on what, with which settings and clock.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +39,9 @@ pub struct Header {
     /// The run that it makes again; `None`: it is the first try.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// The part of the experiments that its machine ran; `None`: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
     pub cluster: ClusterFacts,
     /// The settings that its claims are about, where it ran in another cluster than its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,6 +92,44 @@ impl Retry {
     pub fn replaces(&self, run: &str, retry: Option<&Self>) -> bool {
         let (first, number) = retry.map_or((run, 0), |retry| (retry.of.as_str(), retry.number));
         self.of == first && self.number > number
+    }
+}
+
+/// A part of the experiments, for one of several machines (`run --shard`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Shard {
+    /// Which one it is, from 1.
+    pub number: u32,
+    /// How many there are.
+    pub of: u32,
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.number, self.of)
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const MOST: u32 = 1000;
+        let numbers = text.split_once('/').and_then(|(number, of)| {
+            Some(Self { number: number.parse().ok()?, of: of.parse().ok()? })
+        });
+        match numbers {
+            None => Err("expected K/N, such as 2/4 for the second of 4 machines".into()),
+            Some(Self { of, .. }) if !(1..=MOST).contains(&of) => {
+                Err(format!("the number of shards is from 1 to {MOST}"))
+            }
+            Some(Self { number, of }) if !(1..=of).contains(&number) => Err(format!(
+                "there is no shard {number} of {of}: the first is 1/{of}, the last {of}/{of}"
+            )),
+            Some(shard) => Ok(shard),
+        }
     }
 }
 
@@ -241,4 +284,18 @@ pub enum Needs {
     },
     /// The leader of this part, besides an API server: a canary asks for what it does.
     Leader(Component),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_is_one_of_those_that_there_are() {
+        let shard = "2/4".parse::<Shard>().unwrap();
+        assert_eq!((shard, shard.to_string().as_str()), (Shard { number: 2, of: 4 }, "2/4"));
+        for bad in ["0/3", "4/3", "1/0", "1/1001", "x", "1", "1/", "/2", "-1/2", "1/2/3", "1.5/2"] {
+            assert!(bad.parse::<Shard>().is_err(), "{bad}");
+        }
+    }
 }

@@ -43,6 +43,7 @@ pub(crate) use go_duration::format_seconds;
 pub use go_duration::{format_duration, parse_duration};
 pub use header::{
     ClusterFacts, ClusterKind, ContextFacts, Header, Needs, NodeFacts, Places, ProbeHeader, Retry,
+    Shard,
 };
 pub(crate) use labels::include_labels;
 pub use object_ref::{ObjectRef, watch_of};

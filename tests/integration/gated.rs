@@ -184,6 +184,7 @@ fn header() -> Header {
         seed: 1,
         repetition: None,
         retry: None,
+        shard: None,
         cluster,
         places: None,
         claimed_tuning: None,

@@ -13,6 +13,7 @@ pub(crate) fn tests() -> Vec<Test> {
     vec![
         test("suite::parts_of_the_models_control_plane", parts_of_the_models_control_plane),
         test("suite::a_matrix_is_an_experiment_each", a_matrix_is_an_experiment_each),
+        test("suite::shards_are_parts_of_one_report", shards_are_parts_of_one_report),
         test("suite::where_nothing_fits_nothing_passes", where_nothing_fits_nothing_passes),
         test("suite::a_signal_ends_all", a_signal_ends_all),
         test("suite::an_inconclusive_run_is_retried", an_inconclusive_run_is_retried),
@@ -197,6 +198,32 @@ fn a_matrix_is_an_experiment_each() {
         "claims: 2 open",
     ] {
         assert!(table.contains(line), "no {line:?} in:\n{table}");
+    }
+}
+
+fn shards_are_parts_of_one_report() {
+    let folder = Folder::new();
+    let scheduler = "{componentStop: {component: kube-scheduler, target: {role: control-plane}}}";
+    folder.add("away", scheduler, "[1s, 2s]");
+    let first = folder.run(&["--shard", "1/3", "-o", "junit"]);
+    first.says("shard 1/3 has 1 of 2 experiments").says("at least 3s: away[for=1s]");
+    first.exits(0).prints(r#"<property name="shard" value="1/3"/>"#);
+    let all = folder.home.path().join("experiments").to_string_lossy().into_owned();
+    let valid = folder.home.run(&["validate", "-f", &all, "--shard", "2/3"]);
+    valid.exits(0).says("shard 2/3 has 1 of 2 experiments").prints("away[for=2s] takes");
+    assert!(!valid.stdout.contains("away[for=1s]"), "{}", valid.stdout);
+    folder.run(&["--shard", "2/3"]).exits(0).prints(", shard 2/3, ");
+    let empty = folder.run(&["--shard", "3/3", "-o", "junit"]);
+    empty.exits(0).says("shard 3/3 is empty: there are 2 experiments").prints(r#"tests="0""#);
+    let runs = ["report", "away[for=1s]", "away[for=2s]", "--exit-code"];
+    let merged = folder.home.run(&runs);
+    merged.exits(0).prints("2 experiments in ").prints("Shards 1/3, 2/3; no experiment of 3/3.");
+    let json = document(&folder.home.run(&[&runs[..], &["-o", "json"]].concat()));
+    let shards = json["experiments"].as_array().unwrap().iter().map(|row| row["shard"].clone());
+    let shard = |number| serde_json::json!({"number": number, "of": 3});
+    assert_eq!(shards.collect::<Vec<_>>(), [shard(1), shard(2)]);
+    for (bad, why) in [("0/3", "no shard 0 of 3"), ("4/3", "no shard 4 of 3"), ("x", "K/N")] {
+        folder.run(&["--shard", bad]).exits(2).says(why);
     }
 }
 

@@ -248,6 +248,7 @@ impl<'a> Series<'a> {
             self.first_try.clone_from(&run);
         }
         start.retry = (number > 0).then(|| Retry { of: self.first_try.clone(), number });
+        start.shard = command.shard;
         start.more_follow = self.leaves_workload_to_another(slot);
         keeper.begins(slot, &run)?;
         let session =

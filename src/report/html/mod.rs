@@ -88,6 +88,7 @@ fn index(parts: &[Part<View<'_>>]) -> Markup {
         header class="suite" {
             h1 { (suite::total(&report)) }
             @if !report.clusters.is_empty() { p class="where" { "Measured on " (report.clusters.join("; ")) "." } }
+            @if let Some(shards) = report.shards() { p class="where" { (shards) } }
         }
         table class="index" {
             thead { tr { th { "experiment" } th { "verdict" } th { "measured" } th { "claims" } th { "time" } th { "runs" } } }

@@ -14,6 +14,15 @@ use crate::timeline::{
 /// How far back attempts are kept for the steady state: no condition may ask for longer.
 pub(crate) const HORIZON: Duration = Duration::from_secs(120);
 
+/// How far a fault is.
+#[derive(Debug)]
+struct InjectedFault {
+    requested: Moment,
+    confirmed: Option<Moment>,
+    /// Whether its undo waits, or has waited.
+    waits: bool,
+}
+
 /// The state of the backend as the records tell it.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
@@ -35,8 +44,7 @@ pub(crate) struct Live {
     /// Who leads, as far as is known: a lease's holder, or the etcd member that says so; by the
     /// part, the node.
     pub leaders: BTreeMap<Component, String>,
-    /// When each fault was requested, and whether its undo waits, or has waited.
-    faults: BTreeMap<FaultKey, (Moment, bool)>,
+    faults: BTreeMap<FaultKey, InjectedFault>,
     /// Why the timeline can't be written any more.
     pub broken: Option<String>,
     /// Probes that ended by themselves, and why.
@@ -96,9 +104,16 @@ impl Live {
             Event::Fault { step, target, component, phase, .. } => {
                 let key = (*step, target.clone(), *component);
                 match phase {
-                    FaultPhase::Requested => drop(self.faults.insert(key, (record.at, false))),
+                    FaultPhase::Requested => {
+                        let fault =
+                            InjectedFault { requested: record.at, confirmed: None, waits: false };
+                        self.faults.insert(key, fault);
+                    }
+                    FaultPhase::Confirmed => {
+                        self.faults.entry(key).and_modify(|it| it.confirmed = Some(record.at));
+                    }
                     FaultPhase::Waits => {
-                        self.faults.entry(key).and_modify(|(_, waits)| *waits = true);
+                        self.faults.entry(key).and_modify(|it| it.waits = true);
                     }
                     _ => {}
                 }
@@ -110,13 +125,13 @@ impl Live {
         }
     }
 
-    /// When a fault was requested whose undo waits, or has waited.
-    pub(crate) fn requested_and_waits(
+    /// When a fault was requested, and confirmed, whose undo waits, or has waited.
+    pub(crate) fn injected_and_waits(
         &self,
         (step, target, component): (u32, &str, Option<Component>),
-    ) -> Option<Moment> {
-        let (at, waits) = self.faults.get(&(step, target.to_owned(), component))?;
-        waits.then_some(*at)
+    ) -> Option<(Moment, Option<Moment>)> {
+        let fault = self.faults.get(&(step, target.to_owned(), component))?;
+        fault.waits.then_some((fault.requested, fault.confirmed))
     }
 
     fn lead(&mut self, component: Option<Component>, node: Option<&str>) {

@@ -22,10 +22,10 @@ pub(super) struct ClosedWay {
 }
 
 impl ClosedWay {
-    /// `after`: how long after the injection the node's own timer undoes the fault.
+    /// `after`: how long after its effect the node's own timer undoes the fault.
     pub(super) fn new(after: Duration) -> Self {
         let by_timer = format!(
-            "the node's own timer undoes the fault {} after the injection",
+            "the node's own timer undoes the fault {} after it took effect",
             format_duration(after)
         );
         Self { by_timer, is_said: false, not_allowed: None, not_allowed_is_said: false }

@@ -14,7 +14,8 @@ use super::node_plan::Plan;
 use super::undo_timer::UndoTimer;
 use crate::timeline::{Component, format_seconds};
 
-const LOOK: Duration = Duration::from_millis(100);
+/// Between two looks.
+pub(super) const LOOK: Duration = Duration::from_millis(100);
 /// A static pod is given 30 s to end (its terminationGracePeriodSeconds), then it is killed.
 pub(super) const END: Duration = Duration::from_secs(45);
 /// The kubelet waits before it starts a container again: 10 s, and twice as long each time up to 5
@@ -138,6 +139,15 @@ impl Part {
         find_processes(self.component)
     }
 
+    /// A script that ends when no process is there, or when one must have ended.
+    pub(super) fn until_gone(&self) -> String {
+        format!(
+            "{}\nn=0; while [ -n \"$(found)\" ] && [ $n -lt {} ]; do n=$((n+1)); sleep 0.1; done",
+            self.find_processes(),
+            END.as_millis() / 100,
+        )
+    }
+
     /// What is seen where the whole node does not run.
     pub(super) fn node_is_down(&self) -> String {
         format!("the node is not running: its {} starts with it", self.name())
@@ -182,6 +192,7 @@ impl Part {
     pub(super) async fn confirm(
         &self,
         context: &mut FaultContext<'_, '_>,
+        limit: Duration,
         effect: fn(&Seen) -> bool,
         words: String,
     ) -> Result<(), FaultError> {
@@ -191,7 +202,7 @@ impl Part {
                 false => Look::NotYet(format!("its {} still runs", self.name())),
             })
         };
-        context.confirm(Wait { every: LOOK, limit: END }, look).await
+        context.confirm(Wait { every: LOOK, limit }, look).await
     }
 
     /// Waits until the part runs, and none of the processes that `leaves` it is there. Says so. A
@@ -247,8 +258,9 @@ impl Part {
 mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
-    use crate::fault::samples::{component_faults, target};
-    use crate::fault::{Undo, inject, planned, undo};
+    use crate::fault::samples::{ThroughKubelet, component_faults, target};
+    use crate::fault::{Undo, UndoAfter, inject, planned, undo};
+    use crate::node::AccessErrorKind;
     use crate::timeline::FaultPhase;
 
     fn plans() -> [Undo; 3] {
@@ -371,6 +383,35 @@ mod tests {
         }
     }
 
+    /// The API server refuses new connections when it is asked to end. The command that was sent
+    /// before ends with its process.
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_has_stopped_when_the_command_that_waits_for_that_is_cut_off() {
+        let (mut ran, mut phases) = (Vec::new(), Vec::new());
+        let [stop, ..] = component_faults(Component::ApiServer);
+        let plan = planned(&stop, &target(), "r", 0, Duration::from_secs(60));
+        {
+            let node = ThroughKubelet::new(|command| {
+                ran.push(command.to_owned());
+                match ran.len() {
+                    4.. => Err(AccessErrorKind::Away),
+                    2 => Ok("now 7 70 S\nend"),
+                    _ => Ok(""),
+                }
+            });
+            inject(&plan, node.way(), &mut |phase, _| phases.push(phase)).await.unwrap();
+        }
+        assert_eq!(phases, [FaultPhase::Requested, FaultPhase::Confirmed]);
+        let script = &ran[3];
+        let [timer, moved, wait] = ["--unit=outage-r-0-effect", "mv ", "exec 9<&-\nfound() {"]
+            .map(|part| script.find(part).unwrap_or_else(|| panic!("no {part} in {script}")));
+        assert!(timer < moved && moved < wait, "{script}");
+        // What the unit does: it waits, then sets the timer.
+        let [wait, timer] = ["while [ -n", "--unit=outage-r-0-injected"]
+            .map(|part| script.rfind(part).unwrap_or_else(|| panic!("no {part} in {script}")));
+        assert!(wait < timer, "{script}");
+    }
+
     #[tokio::test]
     async fn what_does_not_run_or_is_frozen_is_no_target() {
         for (process, why) in [
@@ -469,8 +510,17 @@ mod tests {
         {}
         let found = find(Component::ControllerManager);
         let others = find(Component::Scheduler);
+        let part = Part {
+            component: Component::ControllerManager,
+            timer: UndoTimer { mark: "r".into(), times: UndoAfter::both(Duration::ZERO) },
+        };
+        let mut wait = std::process::Command::new("sh");
+        let mut wait = wait.args(["-c", &part.until_gone()]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        let waited = wait.try_wait().unwrap().is_none();
         child.kill().unwrap();
         child.wait().unwrap();
+        assert!(waited && wait.wait().unwrap().success(), "it ends when the process does");
         assert!(
             found.lines().any(|line| line.starts_with(&mine) && line.split(' ').count() == 3),
             "{found}"

@@ -31,7 +31,7 @@ impl NodeFault for ComponentKill {
         timer.inject(SHORT, context, "kill the process", &kill_script(&self.0)).await?;
         context.report(FaultPhase::Returned, "the signal was sent");
         let effect = format!("the process of {} is gone", self.0.name());
-        self.0.confirm(context, Seen::replaced, effect).await
+        self.0.confirm(context, component::END, Seen::replaced, effect).await
     }
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {

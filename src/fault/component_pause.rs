@@ -35,7 +35,7 @@ impl NodeFault for ComponentPause {
         self.0.timer.inject(SHORT, context, "freeze the process", &script).await?;
         context.report(FaultPhase::Returned, "the signal was sent");
         let effect = format!("the process of {} is frozen", self.0.name());
-        self.0.confirm(context, Seen::frozen, effect).await
+        self.0.confirm(context, component::END, Seen::frozen, effect).await
     }
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {

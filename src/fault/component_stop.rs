@@ -27,6 +27,8 @@ const MANIFESTS: &str = "/etc/kubernetes/manifests";
 pub(crate) struct ComponentStop(Part);
 
 impl NodeFault for ComponentStop {
+    const IS_SLOW: bool = true;
+
     component::on_part!();
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
@@ -34,12 +36,16 @@ impl NodeFault for ComponentStop {
         self.0.must_run(context).await?;
         timer.arm(context, &[], &self.undo_script()).await?;
         context.report(FaultPhase::Requested, format!("move {} away", self.manifest()));
-        timer.inject(SHORT, context, "move the manifest away", &self.script()).await?;
+        // A process may take 30 s to end. A command that waits for that in the node ends with the
+        // process, also where it is the API server through which the command was sent.
+        let gone = self.0.until_gone();
+        let effect = (gone.as_str(), component::END);
+        timer.inject_slowly(effect, context, "move the manifest away", &self.script()).await?;
         context.report(FaultPhase::Returned, "its manifest is moved away");
         // A process that another has put in its place meanwhile was started by the kubelet before
         // it looked.
         let effect = format!("no {} runs", self.0.name());
-        self.0.confirm(context, Seen::gone, effect).await
+        self.0.confirm(context, component::LOOK, Seen::gone, effect).await
     }
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {

@@ -224,10 +224,10 @@ pub(crate) async fn set_timer_anew(undo: &Undo, way: impl Into<Way<'_>>) -> bool
     timer.confirm(&FaultContext::new(way, &undo.target, &mut quiet)).await.is_ok()
 }
 
-/// How long after its injection, at least, the node's own timer undoes a fault, where the way in
+/// How long after its effect, at least, the node's own timer undoes a fault, where the way in
 /// leads through its kubelet; `None`: it has no timer.
 pub(crate) fn undoes_itself_after(undo: &Undo) -> Option<Duration> {
-    undo.fault.undo_timer().map(|timer| timer.after(closes_way_in(undo)))
+    undo.fault.undo_timer().map(|timer| timer.after(closes_way_in(undo) || undo.fault.is_slow()))
 }
 
 /// Undoes a fault, and ends when its effect was seen to be gone. May be called any number of times,
@@ -247,7 +247,7 @@ pub(crate) async fn undo(
     context.report(FaultPhase::UndoRequested, undo.describe());
     // The node's own timer opens a way in that the fault has closed.
     let timer = undo.fault.undo_timer().filter(|_| context.docker.is_none());
-    let mut closed = timer.map(|timer| ClosedWay::new(timer.after(closes_way_in(undo))));
+    let mut closed = undoes_itself_after(undo).filter(|_| timer.is_some()).map(ClosedWay::new);
     let until = Instant::now() + timer.map_or(AWAY, |timer| AWAY + timer.times.confirmed);
     let result = loop {
         match undo.fault.undo(&context).await {

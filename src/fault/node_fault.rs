@@ -61,6 +61,9 @@ pub(crate) trait NodeFault: Sized {
         None
     }
 
+    /// Whether its effect may come long after its injection.
+    const IS_SLOW: bool = false;
+
     fn pod(&self) -> Option<&str> {
         None
     }

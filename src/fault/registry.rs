@@ -46,6 +46,10 @@ macro_rules! faults {
                 match self { $(Self::$node(fault) => fault.undo_timer(),)* }
             }
 
+            fn is_slow(&self) -> bool {
+                match self { $(Self::$node(_) => <$node_file::$node as NodeFault>::IS_SLOW,)* }
+            }
+
             fn describe(&self, machine: Machine<'_>) -> String {
                 match self { $(Self::$node(fault) => fault.describe(machine),)* }
             }

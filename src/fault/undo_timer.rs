@@ -133,15 +133,14 @@ impl UndoTimer {
         // Where one counts from the injection, it goes when the other is there.
         format!(
             "{}\nsystemctl is-active --quiet {mark}.timer || exit 0\n({}) || exit 1\n\
-             systemctl stop {mark}-injected.timer 2>/dev/null\nexit 0",
+             systemctl stop {mark}-effect.service {mark}-injected.timer 2>/dev/null\nexit 0",
             SHORT.lock(),
             self.set_second("confirmed", self.times.confirmed),
         )
     }
 
-    /// How long after its injection, or its confirmation, the fault is undone. Where it closes the
-    /// way in, its hold counts from its request, and needs no time for a confirmation beyond the
-    /// first seconds.
+    /// How long after its effect, or its confirmation, the fault is undone. Where it closes the way
+    /// in, it needs no time for a confirmation beyond the first seconds.
     pub(super) fn after(&self, closes_way_in: bool) -> Duration {
         let confirmed = self.times.confirmed;
         match closes_way_in {
@@ -165,21 +164,56 @@ impl UndoTimer {
         what: &'static str,
         script: &str,
     ) -> Result<(), FaultError> {
+        let after = self.after(context.closes_way_in);
+        let set_timer = self.set_second("injected", after);
+        self.inject_timed(limits, context, what, script, (&set_timer, "")).await
+    }
+
+    /// The same where the effect comes long after the injection: `effect` ends when it is there, and
+    /// the fault's own time counts from then. Ends with the effect, or with the way in, if the
+    /// effect closes that.
+    pub(super) async fn inject_slowly(
+        &self,
+        effect: (&str, Duration),
+        context: &FaultContext<'_, '_>,
+        what: &'static str,
+        script: &str,
+    ) -> Result<(), FaultError> {
+        let (effect, limit) = effect;
+        let set_timer = self.set_second("injected", self.after(true));
+        // A unit lives on when the command that started it is cut off.
+        let unit = format!(
+            "exec systemd-run --quiet --collect --unit={}-effect /bin/sh -c \"$1\"",
+            self.mark
+        );
+        let wait = format!("{effect}\n{set_timer}");
+        // An undo takes the lock while this waits.
+        let script = format!("{script}\nexec 9<&-\n{effect}");
+        let limits = Limits { limit: SHORT.limit + limit, ..SHORT };
+        self.inject_timed(limits, context, what, &script, (&unit, &wait)).await
+    }
+
+    async fn inject_timed(
+        &self,
+        limits: Limits,
+        context: &FaultContext<'_, '_>,
+        what: &'static str,
+        script: &str,
+        (set_timer, argument): (&str, &str),
+    ) -> Result<(), FaultError> {
         // Where the way in leads through the kubelet it may be closed as soon as the fault is there:
         // its own time counts from its injection, until it is set anew.
         let confirmed = match context.docker {
             Some(_) => String::new(),
-            None => {
-                let after = self.after(context.closes_way_in);
-                format!("({})\n", self.set_second("injected", after))
-            }
+            None => format!("({set_timer})\n"),
         };
         let script = format!(
             "{}\nsystemctl is-active --quiet {}.timer || exit {NO_TICKET}\n{confirmed}{script}",
             limits.lock(),
             self.mark
         );
-        let output = context.run_within(limits.limit, &["sh", "-c", &script]).await?;
+        let argv = ["sh", "-c", &script, "sh", argument];
+        let output = context.run_within(limits.limit, &argv).await?;
         let output = match output.code {
             0 => return Ok(()),
             NO_TICKET => "it was undone in the meantime".into(),
@@ -194,8 +228,8 @@ impl UndoTimer {
         // Its own service must not stop itself before it is done: only the timers are stopped.
         let (lock, mark) = (limits.lock(), &self.mark);
         format!(
-            "{lock}\n{script}\nsystemctl stop {mark}.timer {mark}-injected.timer {mark}-confirmed.timer \
-             2>/dev/null\nexit 0"
+            "{lock}\n{script}\nsystemctl stop {mark}.timer {mark}-effect.service {mark}-injected.timer \
+             {mark}-confirmed.timer 2>/dev/null\nexit 0"
         )
     }
 

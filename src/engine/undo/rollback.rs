@@ -12,6 +12,7 @@ use crate::engine::fault_reporter::FaultReporter;
 use crate::engine::recorder::Recorder;
 use crate::engine::undo::ledger::{Entry, FaultRef, Ledger, UndoEntry};
 use crate::engine::undo::passes::{NotUndone, UndoPhase, in_passes};
+use crate::fault::CLOSED_WITHIN;
 use crate::timeline::{Event, FaultPhase, Moment, format_seconds};
 
 /// How long a run may try to undo its faults, and how long the rest of its clean-up may take: the
@@ -139,7 +140,10 @@ pub(crate) async fn undo_entry(
 fn since(undo: &UndoEntry, reporter: &FaultReporter<'_>) -> Option<Moment> {
     let after = undo.undoes_itself_after()?;
     let fault = (reporter.step, reporter.target, reporter.component);
-    let due = reporter.recorder.live().requested_and_waits(fault)?.plus(after);
+    let (requested, confirmed) = reporter.recorder.live().injected_and_waits(fault)?;
+    // The timer counts from the effect, which was confirmed soon after.
+    let from_effect = confirmed.map(|it| it.plus(after.saturating_sub(CLOSED_WITHIN)));
+    let due = from_effect.map_or(requested.plus(after), |due| due.max(requested.plus(after)));
     (due < clock::now()).then_some(due)
 }
 

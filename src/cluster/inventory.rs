@@ -5,7 +5,7 @@ use std::time::Duration;
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{ApiResource, ObjectMeta, PartialObjectMeta};
-use kube::discovery::{Discovery, verbs};
+use kube::discovery::{self, ApiGroup, verbs};
 use tokio::time::{Instant, sleep};
 
 use super::connect::Cluster;
@@ -22,6 +22,9 @@ const CHANGING: [&str; 2] = ["Endpoints", "EndpointSlice"];
 /// Kinds without a generation that only change when their content does.
 const PLAIN: [&str; 2] = ["ConfigMap", "Secret"];
 const PAGE: u32 = 500;
+const CORE: &str = ApiGroup::CORE_GROUP;
+/// How long API groups that somebody else may serve are asked for, in all.
+const AGGREGATED: Duration = Duration::from_secs(5);
 /// How long what may pass is asked for again, in all: an API server whose store has just come back
 /// answers some kinds late.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -40,7 +43,7 @@ impl Cluster {
     /// asked for. What may be over in a moment is asked for again, for 60 s in all.
     pub(crate) async fn inventory(&self) -> Result<Inventory, ClusterError> {
         let until = Instant::now() + TIMEOUT;
-        let mut kinds = retry_until(until, ClusterError::may_pass, || self.kinds()).await?;
+        let (mut kinds, unread_groups) = self.kinds(until).await?;
         let mut objects = Vec::new();
         loop {
             let mut unread = Vec::new();
@@ -55,26 +58,44 @@ impl Cluster {
                 objects.sort_by(|a: &ObjectName, b| {
                     (&a.kind, &a.namespace, &a.name).cmp(&(&b.kind, &b.namespace, &b.name))
                 });
-                return Ok(Inventory {
-                    objects,
-                    unread: unread.into_iter().map(given_up).collect(),
-                });
+                let unread = unread.into_iter().map(given_up).chain(unread_groups).collect();
+                return Ok(Inventory { objects, unread });
             }
             sleep(RETRY).await;
             kinds = unread.into_iter().map(|(resource, _)| resource).collect();
         }
     }
 
-    /// The kinds whose objects can be listed and stay.
-    async fn kinds(&self) -> Result<Vec<ApiResource>, ClusterError> {
-        let discovery =
-            self.call("list the API resources", Discovery::new(self.client()).run()).await?;
-        let all = discovery.groups().flat_map(|group| group.recommended_resources());
-        let kept = all.filter(|(resource, capabilities)| {
-            capabilities.supports_operation(verbs::LIST)
-                && !FLEETING.contains(&resource.kind.as_str())
-        });
-        Ok(kept.map(|(resource, _)| resource).collect())
+    /// The kinds whose objects can be listed and stay, and the API groups that do not answer: an
+    /// aggregated one is served by somebody else.
+    async fn kinds(
+        &self,
+        until: Instant,
+    ) -> Result<(Vec<ApiResource>, Vec<UnreadKind>), ClusterError> {
+        const WHAT: &str = "list the API resources";
+        let client = &self.client();
+        let list = || self.call(WHAT, client.list_api_groups());
+        let groups = retry_until(until, ClusterError::may_pass, list).await?.groups;
+        let aggregated_until = until.min(Instant::now() + AGGREGATED);
+        let (mut kinds, mut unread) = (Vec::new(), Vec::new());
+        for name in groups.iter().map(|group| group.name.as_str()).chain([CORE]) {
+            let until = if name.contains('.') { aggregated_until } else { until };
+            let ask = || self.call(WHAT, discovery::group(client, name));
+            match retry_until(until, ClusterError::may_pass, ask).await {
+                Ok(group) => kinds.extend(group.recommended_resources().into_iter().filter_map(
+                    |(resource, capabilities)| {
+                        let is_kept = capabilities.supports_operation(verbs::LIST)
+                            && !FLEETING.contains(&resource.kind.as_str());
+                        is_kept.then_some(resource)
+                    },
+                )),
+                Err(error) if name == CORE => return Err(error),
+                Err(error) => {
+                    unread.push(UnreadKind { kind: format!("*.{name}"), why: error.to_string() })
+                }
+            }
+        }
+        Ok((kinds, unread))
     }
 
     /// Where each call is slow, those of all kinds would take many minutes.
@@ -210,6 +231,28 @@ mod tests {
                 .into()
         );
         assert_eq!(unread, []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_aggregated_api_that_is_down_is_named_and_the_rest_is_listed() {
+        let version = json!({"groupVersion": "metrics.k8s.io/v1", "version": "v1"});
+        let group = json!({"name": "metrics.k8s.io", "versions": [version]});
+        let groups = json!({"kind": "APIGroupList", "groups": [group]});
+        let cluster = Cluster::of_service(move |request: http::Request<Body>| {
+            let (code, body) = match request.uri().path() {
+                "/apis" => (200, groups.clone()),
+                "/apis/metrics.k8s.io/v1" => (503, refusal(503)),
+                path => (200, answer(path)),
+            };
+            let response = http::Response::builder().status(code);
+            async move { Ok(response.body(Body::from(body.to_string().into_bytes()))?) }
+        });
+        let began = Instant::now();
+        let Inventory { objects, unread } = cluster.inventory().await.unwrap();
+        assert_eq!(objects.len(), 2, "{objects:?}");
+        let unread: Vec<String> = unread.into_iter().map(|it| it.kind).collect();
+        assert_eq!(unread, ["*.metrics.k8s.io"]);
+        assert!(began.elapsed() < AGGREGATED * 2, "{:?}", began.elapsed());
     }
 
     #[test]

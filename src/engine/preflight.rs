@@ -199,17 +199,19 @@ fn of_missing(missing: &[Right], count: usize) -> Vec<Finding> {
     let mut found = Vec::new();
     if !needed.is_empty() {
         let text = format!("the user cannot {}", few(needed.iter().map(|right| &right.of)));
-        found.push(Finding::error(Check::Rights, text).hint(hint));
+        found.push(Finding::error(Check::Rights, text));
     }
     for right in optional {
         let text = format!("the user cannot {}: {}", right.of, right.without.unwrap_or_default());
-        found.push(Finding::warning(Check::Rights, text).hint(hint));
+        found.push(Finding::warning(Check::Rights, text));
     }
-    if found.is_empty() {
-        found.push(Finding::ok(
-            Check::Rights,
-            format!("all {count} required permissions are granted"),
-        ));
+    match found.pop() {
+        // Once, below the last of them.
+        Some(last) => found.push(last.hint(hint)),
+        None => {
+            let text = format!("all {count} required permissions are granted");
+            found.push(Finding::ok(Check::Rights, text));
+        }
     }
     found
 }

@@ -290,14 +290,18 @@ pub fn cluster(cluster: &ClusterFacts) -> String {
     let real = if cluster.kind == ClusterKind::Embedded { "; no real Kubernetes" } else { "" };
     // What the model's server calls itself says no more than this line.
     let version = cluster.kubernetes.split('+').next().unwrap_or_default();
-    let nodes =
-        cluster.nodes.iter().filter(|node| node.role != NodeRole::ExternalLoadBalancer).count();
+    let nodes = cluster.nodes.iter().filter(|node| node.role != NodeRole::ExternalLoadBalancer);
+    // They are unknown where the user may not list them.
+    let nodes = match nodes.count() {
+        0 => String::new(),
+        count_of_nodes => format!(", {}", count(count_of_nodes as u64, "node")),
+    };
     let context = match (&cluster.context, cluster.kind) {
         (Some(context), ClusterKind::Context) => format!("{}, ", context.reached_by()),
         (Some(context), _) => format!("{context}, "),
         (None, _) => String::new(),
     };
-    format!("{kind} ({context}Kubernetes {version}, {}{real})", count(nodes as u64, "node"))
+    format!("{kind} ({context}Kubernetes {version}{nodes}{real})")
 }
 
 /// A wall time for people: `2026-11-22 06:23:41.207 UTC`.

@@ -2,13 +2,15 @@
 //! its probes saw fail then may be the prober's own, so that it is also judged without those
 //! failures.
 
-use super::findings::{Disturbance, DisturbanceCause, ProbeFinding, Unreadable};
+use super::findings::{
+    Disturbance, DisturbanceCause, NEAR_CONTROL, ProbeFinding, Tally, Unreadable,
+};
 use super::run::Run;
 use crate::stats::Seconds;
 use crate::timeline::{Event, ProbeHeader, Record};
 
-/// A control probe that failed more often than this was on an unhealthy machine from its first
-/// failure to its last one.
+/// A control probe that failed more often than this in a period was on an unhealthy machine from its
+/// first failure in it to its last one.
 const MOST_SICK: f64 = 0.01;
 /// So many stalls are told apart: of more, those that are closest together are one.
 const MOST_STALLS: usize = 1000;
@@ -73,21 +75,31 @@ fn was_control(name: &str, records: &[Record]) -> bool {
 }
 
 fn of_control(control: &ProbeFinding) -> Vec<Disturbance> {
-    let bursts = control.windows.iter().flat_map(|window| &window.bursts);
-    let cause = || DisturbanceCause::Control { probe: control.name.clone() };
-    let failed = bursts.map(|burst| Disturbance {
-        from: burst.start.when.earliest,
-        until: burst.waited_until.max(burst.end.when.latest),
-        cause: cause(),
-    });
-    let sick = control.since_fault().failed_share().is_some_and(|share| share > MOST_SICK);
-    let failed: Vec<_> = match sick {
-        true => failed
-            .reduce(|all, next| Disturbance { until: all.until.max(next.until), ..all })
-            .into_iter()
-            .collect(),
-        false => failed.collect(),
-    };
+    let sick = |tally: Tally| tally.failed_share().is_some_and(|share| share > MOST_SICK);
+    let always = sick(control.since_fault());
+    let mut failed: Vec<Disturbance> = Vec::new();
+    for window in &control.windows {
+        let (sick, mut first) = (sick(control.tally(window.period)), true);
+        for burst in &window.bursts {
+            let (from, until) =
+                (burst.start.when.earliest, burst.waited_until.max(burst.end.when.latest));
+            match failed.last_mut() {
+                // Between two failures that are close, too, other attempts may have failed.
+                Some(last)
+                    if always
+                        || sick && !first
+                        || from - last.until <= NEAR_CONTROL + NEAR_CONTROL =>
+                {
+                    last.until = last.until.max(until);
+                }
+                _ => {
+                    let cause = DisturbanceCause::Control { probe: control.name.clone() };
+                    failed.push(Disturbance { from, until, cause });
+                }
+            }
+            first = false;
+        }
+    }
     // Where it was slow, answers to others may have come too late.
     failed.into_iter().chain(control.disturbances.iter().cloned()).collect()
 }

@@ -6,8 +6,8 @@ use super::*;
 use crate::analysis::testing::{
     Prober, Run, article, at, attempt, file, pods_asked, pods_wait, span,
 };
-use crate::analysis::{Findings, analyse};
-use crate::experiment::{Bound, ErrorTime};
+use crate::analysis::{Findings, analyse, analyse_for};
+use crate::experiment::{Bound, During, ErrorTime};
 use crate::prediction::{ClusterModel, Predictions};
 use crate::timeline::{
     Change, Damage, Event, Extent, FaultPhase, Outcome as Answer, Phase, ProbeFile, Ready, Stream,
@@ -532,6 +532,55 @@ fn failures_of_the_prober_itself_are_taken_off_the_bound() {
     let mut elsewhere = control(5000, 14_000);
     elsewhere.span.probe.from = "fast-detection-worker2".into();
     assert_eq!(judged(elsewhere, 9000).0, Pass, "the control probe of another prober");
+}
+
+/// A busy machine fails the control probe now and then, and what has more to do more often.
+#[test]
+fn failures_close_to_those_of_the_control_probe_decide_nothing() {
+    let failing = |name: &str, control: bool, moments: &[i64]| {
+        let mut span = span(name, 20, 200);
+        span.probe.control = control;
+        span.probe.service = span.probe.service.filter(|_| !control);
+        let answer = |slot: u64| {
+            let failed = moments.contains(&(slot as i64 * 20 - 5000));
+            if failed { Answer::Timeout(Phase::Connect) } else { Answer::Ok }
+        };
+        file(&span, &[], (0..1500).map(|slot| attempt(slot, answer(slot), 1000)).collect())
+    };
+    // The undo was requested at 15 s.
+    let judged = |control: &[i64], web: &[i64], expect: Expectation| {
+        let run = Run::new().endpoints(2, 1).kill(15_000).probe(failing("control", true, control));
+        let run = run.probe(failing("web", false, web)).ended(27_000).build();
+        one(&analyse_for(&run, &wanted(std::slice::from_ref(&expect))), expect)
+    };
+    let after = [17_000, 17_020, 17_040, 17_500, 17_520, 18_400];
+    let expectations = [
+        no_errors(),
+        Expectation::FailedShare { probe: "web".into(), at_most: 0.001 },
+        Expectation::ErrorRate { probe: "web".into(), window: ms(2000), at_most: 0.01 },
+        Expectation::Latency {
+            probe: "web".into(),
+            quantile: crate::stats::Quantile::P99,
+            at_most: ms(100),
+            during: During::After,
+        },
+    ];
+    for expect in expectations {
+        let judged = |control: &[i64]| judged(control, &after, expect.clone());
+        let (open, why) = judged(&[17_200, 17_800]);
+        assert_eq!(open, Inconclusive, "{expect:?} {why}");
+        assert!(why.starts_with("the control probe control failed too, from +17.180s"), "{why}");
+        assert_eq!(judged(&[]).0, Fail, "{expect:?}");
+        // A single failure says little of what comes after it, and none of what comes much later.
+        assert_eq!([judged(&[17_800]).0, judged(&[15_200, 15_500]).0], [Fail; 2], "{expect:?}");
+        // In the fault is another time, too.
+        assert_eq!(judged(&[3000, 3200]).0, Fail, "{expect:?}");
+    }
+    // More than 1% of what it sent after the undo failed, of all that it sent less than that.
+    let sick = [16_000, 18_800, 19_000, 19_200, 21_500, 24_000];
+    assert_eq!(judged(&sick, &[22_740], no_errors()).0, Inconclusive);
+    assert_eq!(judged(&sick, &[10_000], no_errors()).0, Fail);
+    assert_eq!(judged(&sick[..2], &[17_400], no_errors()).0, Fail);
 }
 
 #[test]

@@ -24,12 +24,12 @@ pub use delivery::{DeliveryFinding, MomentDelay};
 pub use fault::{Detected, EndpointFinding, FaultFinding, NodeCount, NodeFinding, ServiceFinding};
 pub use latency::{BackendLatency, Latency, Quantiles};
 pub use leader::{LeaderFinding, LeaderGap, LeaderLoss, LeaderTerm, OldLeader};
-pub(crate) use probe::MOST_BLIND;
 pub use probe::{
     Disturbance, DisturbanceCause, ErrorRate, InEffect, KeptConnections, KeptEnd, LateFinding,
     Lateness, PathFinding, Period, PeriodTally, ProbeFinding, Recovered, Series, Tally,
     UndisturbedLatency,
 };
+pub(crate) use probe::{MOST_BLIND, NEAR_CONTROL};
 pub use warning::{Warning, WarningText};
 pub use window::{Burst, ClassCount, Edge, Gap, Proof, Window};
 pub use writes::{Counted, WritesFinding};

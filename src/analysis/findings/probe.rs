@@ -129,10 +129,25 @@ pub enum DisturbanceCause {
     Stall,
 }
 
+/// For as long before and after a time in which the control probe failed, its host is not relied on
+/// either, but for no longer than this: other attempts have more to do than the control probe, so
+/// they fail earlier, and for longer.
+pub(crate) const NEAR_CONTROL: Seconds = Seconds::from_nanos(1_000_000_000);
+
 impl Disturbance {
-    /// Whether it has a moment in common with this time.
+    /// From when until when failures may be the prober's own.
+    fn doubtful(&self) -> (Seconds, Seconds) {
+        let near = match self.cause {
+            DisturbanceCause::Control { .. } => (self.until - self.from).min(NEAR_CONTROL),
+            DisturbanceCause::Unreadable { .. } | DisturbanceCause::Stall => Seconds::ZERO,
+        };
+        (self.from - near, self.until + near)
+    }
+
+    /// Whether failures in this time may be the prober's own.
     pub fn overlaps(&self, from: Seconds, until: Seconds) -> bool {
-        self.from <= until && from <= self.until
+        let (earliest, latest) = self.doubtful();
+        earliest <= until && from <= latest
     }
 
     pub fn words(&self) -> String {

@@ -50,17 +50,7 @@ pub(super) fn with_endpoints(
 /// several control planes. `None`: it names no config.
 pub(super) fn nodes(parsed: &Parsed) -> Option<Vec<Node>> {
     let config = parsed.kind_config.as_ref()?;
-    let node = |(name, role, labels)| Node {
-        name,
-        role,
-        labels,
-        ready: true,
-        address: None,
-        provider_id: None,
-        platform: Default::default(),
-        api_only: false,
-        protected: false,
-    };
+    let node = |(name, role, labels): (String, _, _)| Node { labels, ..Node::ready(name, role) };
     let nodes = config.nodes.iter().map(|node| (node.name.clone(), node.role, node.labels.clone()));
     let balancer = config
         .load_balancer()

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use crate::cluster::{Cluster, ClusterError};
 use crate::engine::clock;
 use crate::node::{NodeAccess, NodeHandle};
-use crate::timeline::Moment;
+use crate::timeline::{Component, Moment};
 
 /// So much of a log is kept: its end.
 const MOST_BYTES: usize = 4 << 20;
@@ -32,10 +32,6 @@ pub(crate) struct ComponentLog {
     /// Its lines, or why there are none.
     pub text: String,
 }
-
-/// The static pods of the control plane that kubeadm makes.
-const COMPONENTS: [&str; 4] =
-    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 
 /// Writes the logs of a run that began then into a folder; `read` has those since so long ago.
 /// Errors: why some of them are not there.
@@ -77,7 +73,8 @@ pub(super) async fn of_node(
     is_control_plane: bool,
     back: Duration,
 ) -> Vec<ComponentLog> {
-    let components = COMPONENTS.iter().filter(|_| is_control_plane);
+    let components = Component::ALL.into_iter().map(Component::name);
+    let components = components.filter(|_| is_control_plane);
     let read = async |component: &str| {
         let script = script(component, back.as_secs());
         let output = way.run(node, EACH, &["sh", "-c", &script]).await;
@@ -88,7 +85,7 @@ pub(super) async fn of_node(
         };
         ComponentLog { node: node.name.clone(), component: component.to_owned(), text }
     };
-    join_all(["kubelet"].iter().chain(components).map(|component| read(component))).await
+    join_all(["kubelet"].into_iter().chain(components).map(read)).await
 }
 
 /// One byte more than is kept tells that there is more. The lines that the kubelet keeps begin with

@@ -157,17 +157,8 @@ mod tests {
     use crate::plan::Platform;
 
     fn node(name: &str, role: NodeRole, system: &str, processor: &str) -> Node {
-        Node {
-            name: name.into(),
-            role,
-            labels: Default::default(),
-            ready: true,
-            address: None,
-            provider_id: None,
-            platform: Platform { system: system.into(), processor: processor.into() },
-            api_only: false,
-            protected: false,
-        }
+        let platform = Platform { system: system.into(), processor: processor.into() };
+        Node { platform, ..Node::ready(name, role) }
     }
 
     /// The head of a Linux program for amd64.

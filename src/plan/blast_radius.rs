@@ -82,17 +82,7 @@ mod tests {
     use super::*;
 
     fn nodes(control_planes: usize, workers: usize) -> Vec<Node> {
-        let node = |(number, role)| Node {
-            name: format!("n{number}"),
-            role,
-            labels: Default::default(),
-            ready: true,
-            address: None,
-            provider_id: None,
-            platform: Default::default(),
-            api_only: false,
-            protected: false,
-        };
+        let node = |(number, role)| Node::ready(format!("n{number}"), role);
         let roles = [vec![NodeRole::ControlPlane; control_planes], vec![NodeRole::Worker; workers]]
             .concat();
         roles.into_iter().enumerate().map(node).collect()

@@ -38,6 +38,21 @@ pub(crate) struct Platform {
 }
 
 impl Node {
+    /// One that is Ready, and of which no more is known.
+    pub(crate) fn ready(name: impl Into<String>, role: NodeRole) -> Self {
+        Self {
+            name: name.into(),
+            role,
+            labels: BTreeMap::new(),
+            ready: true,
+            address: None,
+            provider_id: None,
+            platform: Platform::default(),
+            api_only: false,
+            protected: false,
+        }
+    }
+
     /// Its operating system, where that is not Linux.
     pub(crate) fn foreign_system(&self) -> Option<&str> {
         let system = self.platform.system.as_str();

@@ -206,17 +206,8 @@ pub(crate) mod tests {
     use crate::timeline::{Component, Endpoint};
 
     fn node(name: &str, role: NodeRole) -> Node {
-        Node {
-            name: name.into(),
-            role,
-            labels: [("disk".to_string(), "ssd".to_string())].into(),
-            ready: true,
-            address: None,
-            provider_id: None,
-            platform: Default::default(),
-            api_only: false,
-            protected: false,
-        }
+        let labels = [("disk".to_string(), "ssd".to_string())].into();
+        Node { labels, ..Node::ready(name, role) }
     }
 
     fn nodes() -> Vec<Node> {

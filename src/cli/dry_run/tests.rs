@@ -66,17 +66,7 @@ fn the_load_on_each_node_is_said() {
 #[test]
 fn a_probe_of_each_node_counts_the_nodes_that_it_asks() {
     use crate::experiment::{ApiServer, ApiVerb, PortOn, Target, Via};
-    let node = |role| Node {
-        name: "n".into(),
-        role,
-        labels: Default::default(),
-        ready: true,
-        address: None,
-        provider_id: None,
-        platform: Default::default(),
-        api_only: false,
-        protected: false,
-    };
+    let node = |role| Node::ready("n", role);
     let nodes = [
         node(NodeRole::ControlPlane),
         node(NodeRole::Worker),

@@ -216,21 +216,10 @@ impl Backend for FakeBackend {
 
     async fn nodes(&self) -> Result<Vec<Node>, RunError> {
         self.call("nodes").await?;
-        let node = |name: &str, role| Node {
-            name: name.into(),
-            role,
-            labels: Default::default(),
-            ready: true,
-            address: None,
-            provider_id: None,
-            platform: Default::default(),
-            api_only: false,
-            protected: false,
-        };
         Ok(vec![
-            node("cp", NodeRole::ControlPlane),
-            node("w1", NodeRole::Worker),
-            node("w2", NodeRole::Worker),
+            Node::ready("cp", NodeRole::ControlPlane),
+            Node::ready("w1", NodeRole::Worker),
+            Node::ready("w2", NodeRole::Worker),
         ])
     }
 

@@ -271,15 +271,8 @@ pub(crate) fn with_machines(mut nodes: Vec<Node>, machines: &[NodeTarget]) -> Ve
     }
     let balancers = machines.iter().filter(|it| it.role == NodeRole::ExternalLoadBalancer);
     let machine = |machine: &NodeTarget| Node {
-        name: machine.container_name.clone(),
-        role: machine.role,
-        labels: Default::default(),
-        ready: true,
         address: machine.addresses.values().flatten().next().map(ToString::to_string),
-        provider_id: None,
-        platform: Platform::default(),
-        api_only: false,
-        protected: false,
+        ..Node::ready(machine.container_name.clone(), machine.role)
     };
     nodes.extend(balancers.map(machine));
     nodes

@@ -112,11 +112,11 @@ async fn carry_out(
     }
     execution.warn(experiments, env);
     refuse_open(&command, experiments).await?;
+    let times = Times { repeat: args.repeat, retries: args.retries };
     if args.dry_run {
-        return Ok(dry_run(&command, experiments, args.repeat).await);
+        return Ok(dry_run(&command, experiments, times).await);
     }
     session::refuse_unwritable(&env.runs_dir)?;
-    let times = Times { repeat: args.repeat, retries: args.retries };
     Ok(suite::carry_out(&command, history, experiments, times).await)
 }
 
@@ -175,8 +175,8 @@ async fn about(
     Ok(Loaded { experiments, connected: Some(cluster) })
 }
 
-async fn dry_run(command: &Command<'_>, experiments: &[Parsed], repeat: u32) -> u8 {
-    let (mut codes, mut plans) = (Vec::new(), DryRun::new(command.env.width, repeat));
+async fn dry_run(command: &Command<'_>, experiments: &[Parsed], times: Times) -> u8 {
+    let (mut codes, mut plans) = (Vec::new(), DryRun::new(command.env.width, times));
     for parsed in experiments {
         let shown = match command.wanted(parsed) {
             Ok(wanted) => plans.add(parsed, &wanted, command).await,

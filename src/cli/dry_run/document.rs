@@ -33,9 +33,12 @@ pub(super) struct Document {
     pub steps: Vec<Step>,
     /// How often the experiment would be run.
     pub repeat: u32,
+    /// How often a run that is inconclusive would be made again.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub retries: u32,
     /// How long all runs take at least, without making the cluster.
     pub at_least_seconds: Seconds,
-    /// The same where everything takes as long as its timeout allows.
+    /// The same where everything takes as long as its timeout allows, with all retries.
     pub at_most_seconds: Seconds,
 }
 
@@ -210,8 +213,12 @@ impl Document {
             row(&format!("step {}", step.step), &step.text());
             step.details().iter().for_each(|detail| row("", detail));
         }
-        let times =
-            if self.repeat > 1 { format!(" ({} runs)", self.repeat) } else { String::new() };
+        let times = match (self.repeat, self.retries) {
+            (1, 0) => String::new(),
+            (runs, 0) => format!(" ({runs} runs)"),
+            (1, retries) => format!(" (with up to {})", retries_text(retries)),
+            (runs, retries) => format!(" ({runs} runs, each with up to {})", retries_text(retries)),
+        };
         lines.push(format!(
             "takes at least {}, at most {}{times}",
             self.at_least_seconds.to_minutes(),
@@ -219,6 +226,14 @@ impl Document {
         ));
         lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
     }
+}
+
+fn retries_text(retries: u32) -> String {
+    if retries == 1 { "1 retry".into() } else { format!("{retries} retries") }
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Cluster {

@@ -12,6 +12,7 @@ use super::command::Command;
 use super::form::Form;
 use super::output::{complain_lines, visible};
 use super::outputs::Outputs;
+use super::suite::Times;
 use super::{exit, expected_cluster, failure::Failure, print};
 use crate::canary;
 use crate::cluster::{Pod, PodOnNode};
@@ -34,7 +35,7 @@ use document::Document;
 
 pub(super) struct DryRun {
     width: usize,
-    repeat: u32,
+    times: Times,
     documents: Vec<Document>,
 }
 
@@ -49,9 +50,9 @@ struct Target<'a> {
 }
 
 impl DryRun {
-    /// `repeat`: how often each experiment is to be run.
-    pub(super) fn new(width: usize, repeat: u32) -> Self {
-        Self { width, repeat, documents: Vec::new() }
+    /// `times`: how often each experiment is to be run.
+    pub(super) fn new(width: usize, times: Times) -> Self {
+        Self { width, times, documents: Vec::new() }
     }
 
     /// Plans one experiment, and prints the plan where it is for people.
@@ -79,7 +80,7 @@ impl DryRun {
             }
             Found::Absent(_) => margin,
         };
-        let document = planned(parsed, target, margin, self.repeat, TRIALS).await?;
+        let document = planned(parsed, target, margin, self.times, TRIALS).await?;
         if command.outputs.stdout.is_for_people() {
             print(&document.text(self.width));
         }
@@ -185,7 +186,7 @@ async fn planned(
     parsed: &Parsed,
     target: Target<'_>,
     undo_timer_margin: Duration,
-    repeat: u32,
+    Times { repeat, retries }: Times,
     trials: u32,
 ) -> Result<Document, Failure> {
     let experiment = &parsed.experiment;
@@ -223,8 +224,9 @@ async fn planned(
         helpers: target.handle.and_then(|handle| helpers(experiment, &plan, handle, &target.nodes)),
         steps,
         repeat,
+        retries,
         at_least_seconds: (plan.length.at_least * repeat).into(),
-        at_most_seconds: (plan.length.at_most * repeat).into(),
+        at_most_seconds: (plan.length.at_most * repeat * (1 + retries)).into(),
     })
 }
 

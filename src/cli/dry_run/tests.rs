@@ -5,10 +5,16 @@ use crate::cli::load::{Setting, checked};
 use crate::experiment;
 
 fn plan_of(name: &str, trials: u32) -> Document {
+    plan_as(&["run", name], trials)
+}
+
+fn plan_as(typed: &[&str], trials: u32) -> Document {
+    let name = typed[1];
     let parsed = checked(experiment::load(name).unwrap(), Setting::OWN).unwrap().swap_remove(0);
     let target = absent(&parsed, "some-cluster", None).map_err(|failure| failure.text()).unwrap();
-    let args = crate::cli::args::tests::run(&["run", name]);
-    let plan = planned(&parsed, target, args.execution.undo_timer_margin, args.repeat, trials);
+    let args = crate::cli::args::tests::run(typed);
+    let times = Times { repeat: args.repeat, retries: args.retries };
+    let plan = planned(&parsed, target, args.execution.undo_timer_margin, times, trials);
     futures_util::FutureExt::now_or_never(plan)
         .expect("nothing is asked")
         .map_err(|failure| failure.text())
@@ -20,6 +26,16 @@ fn a_plan_is_data_and_the_same_as_text() {
     let plan = plan_of("worker-stop-fast", TRIALS);
     insta::assert_snapshot!(json::pretty(&vec![&plan]));
     insta::assert_snapshot!(plan.text(80));
+}
+
+#[test]
+fn the_longest_that_it_takes_includes_all_retries() {
+    let once = plan_of("worker-stop-fast", 10);
+    let plan = plan_as(&["run", "worker-stop-fast", "--repeat", "3", "--retries", "2"], 10);
+    assert_eq!(plan.at_least_seconds.as_nanos(), once.at_least_seconds.as_nanos() * 3);
+    assert_eq!(plan.at_most_seconds.as_nanos(), once.at_most_seconds.as_nanos() * 9);
+    let text = plan.text(80);
+    assert!(text.contains(" (3 runs, each with up to 2 retries)"), "{text}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::exit;
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::experiment::{Diagnostic, Severity};
 use crate::plan::Refusal;
+use crate::report::not_run::FileError;
 use crate::timeline::StoreError;
 
 /// Why a command failed, and its exit code.
@@ -14,11 +15,18 @@ pub(super) struct Failure {
     pub error: RunError,
     /// Whether it is on standard error already.
     pub reported: bool,
+    /// What is wrong in files, by line.
+    pub in_files: Vec<FileError>,
 }
 
 impl Failure {
     pub(super) fn usage(message: impl Into<String>) -> Self {
-        Self { code: exit::USAGE, error: RunError::refused(message), reported: false }
+        Self {
+            code: exit::USAGE,
+            error: RunError::refused(message),
+            reported: false,
+            in_files: Vec::new(),
+        }
     }
 
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
@@ -32,16 +40,25 @@ impl Failure {
 
     /// What is wrong with files, after it was drawn.
     pub(super) fn reported(problems: &[Diagnostic]) -> Self {
-        let errors = problems.iter().filter(|one| one.severity != Severity::Warning);
-        let text = |Diagnostic { at, message, hint, .. }: &Diagnostic| {
-            let place = at.as_ref().map_or(String::new(), |at| {
+        let errors = || problems.iter().filter(|one| one.severity != Severity::Warning);
+        let what = |Diagnostic { message, hint, .. }: &Diagnostic| {
+            let hint = hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
+            format!("{message}{hint}")
+        };
+        let text = |error: &Diagnostic| {
+            let place = error.at.as_ref().map_or(String::new(), |at| {
                 format!("{}:{}:{}: ", at.file.name, at.span.line, at.span.column)
             });
-            let hint = hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
-            format!("{place}{message}{hint}")
+            place + &what(error)
         };
-        let errors: Vec<String> = errors.map(text).collect();
-        Self { reported: true, ..Self::usage(errors.join("; ")) }
+        let in_file = |error: &Diagnostic| {
+            let at = error.at.as_ref()?;
+            let line = u32::try_from(at.span.line).ok()?;
+            Some(FileError { file: at.file.name.clone(), line, message: what(error) })
+        };
+        let text = errors().map(text).collect::<Vec<_>>().join("; ");
+        let in_files = errors().filter_map(in_file).collect();
+        Self { reported: true, in_files, ..Self::usage(text) }
     }
 
     /// Prints it, unless it was; its exit code.
@@ -65,7 +82,7 @@ impl From<RunError> for Failure {
             RunErrorKind::Failed => exit::INCONCLUSIVE,
             RunErrorKind::NotUndone => exit::NOT_UNDONE,
         };
-        Self { code, error, reported: false }
+        Self { code, error, reported: false, in_files: Vec::new() }
     }
 }
 

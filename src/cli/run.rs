@@ -123,9 +123,17 @@ async fn carry_out(
 /// The experiments that were named, where they could not be read.
 fn unread(named: &Experiments, failure: &Failure) -> Vec<Part<View<'static>>> {
     let part = |name| Part::not_run(name, Vec::new(), NotRun::Refused, failure.line());
-    let parts: Vec<_> = named.all().into_iter().map(part).collect();
+    let mut parts: Vec<_> = named.all().into_iter().map(part).collect();
     // A report without any experiment would look like one in which nothing failed.
-    if parts.is_empty() { vec![part("run".to_owned())] } else { parts }
+    if parts.is_empty() {
+        parts.push(part("run".to_owned()));
+    }
+    // A workload's file, and those of a folder, belong to whatever was named first.
+    for error in &failure.in_files {
+        let named = parts.iter().position(|part| part.experiment == error.file);
+        parts[named.unwrap_or(0)].errors.push(error.clone());
+    }
+    parts
 }
 
 /// The experiments that were read, where none was begun.

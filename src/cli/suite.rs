@@ -119,7 +119,8 @@ impl Suite<'_> {
         let shard = self.command.shard;
         let baseline = self.history.compare(runs).filter(|_| !runs.is_empty());
         self.codes.extend(baseline.iter().filter(|all| all.is_worse()).map(|_| exit::FAIL));
-        self.parts.push(Part { experiment, claims, status, not_started, baseline, shard });
+        let errors = Vec::new();
+        self.parts.push(Part { experiment, claims, status, not_started, baseline, shard, errors });
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::not_run::NotRun;
+use super::not_run::{FileError, NotRun};
 use super::suite::{ExperimentStatus, Part, not_started};
 use super::view::{FLAKY, Failure, View};
 use crate::timeline::Retry;
@@ -55,6 +55,9 @@ fn of_part(part: &Part<View<'_>>) -> Vec<Annotation> {
     };
     let mut all: Vec<Annotation> = match &part.status {
         ExperimentStatus::Ran(_) => part.decisive().flat_map(|view| of_run(name, view)).collect(),
+        ExperimentStatus::NotRun(..) if !part.errors.is_empty() => {
+            part.errors.iter().map(|error| of_file(name, error)).collect()
+        }
         ExperimentStatus::NotRun(state, why) => {
             let kind = if *state == NotRun::Skipped { "warning" } else { "error" };
             vec![whole(kind, &state.word().to_lowercase(), why)]
@@ -66,6 +69,16 @@ fn of_part(part: &Part<View<'_>>) -> Vec<Annotation> {
     let worse = part.baseline.iter().filter(|compared| compared.is_worse());
     all.extend(worse.map(|_| whole("error", "worse", "worse than the baseline")));
     all
+}
+
+fn of_file(experiment: &str, FileError { file, line, message }: &FileError) -> Annotation {
+    Annotation {
+        kind: "error",
+        file: Some(file.clone()),
+        line: Some(*line),
+        title: format!("{experiment}: invalid"),
+        message: message.clone(),
+    }
 }
 
 fn of_run(experiment: &str, view: &View<'_>) -> Vec<Annotation> {

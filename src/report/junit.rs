@@ -144,17 +144,17 @@ fn run<'v, 'd: 'v>(
 
 /// One for each assertion, and one for the run itself.
 fn cases_of(view: &View<'_>) -> Vec<TestCase> {
-    cases(view.verdict).into_iter().chain([carried_out(view)]).collect()
+    cases(view.verdict).into_iter().chain([run_completed(view)]).collect()
 }
 
 /// Whether the run itself went well, whatever it measured.
-fn carried_out(view: &View<'_>) -> TestCase {
+fn run_completed(view: &View<'_>) -> TestCase {
     let failures = view.failures();
     let Some(Failure { what, why }) = failures.first() else {
-        return case(CARRIED_OUT, TestCaseStatus::success(), "");
+        return case(RUN_COMPLETED, TestCaseStatus::success(), "");
     };
     let all = failures.iter().map(|one| format!("{}: {}", one.what, one.why)).collect::<Vec<_>>();
-    case(CARRIED_OUT, non_success(NonSuccessKind::Error, what, why, why), &all.join("\n"))
+    case(RUN_COMPLETED, non_success(NonSuccessKind::Error, what, why, why), &all.join("\n"))
 }
 
 /// Adds to a case what it was in an earlier try, as Surefire does: `flakyError` where it passes now,
@@ -179,11 +179,11 @@ fn not_run(experiment: &str, which: &str, state: NotRun, why: &str) -> TestSuite
     } else {
         non_success(NonSuccessKind::Error, state.word(), why, why)
     };
-    suite(experiment, which, vec![case(CARRIED_OUT, status, why)])
+    suite(experiment, which, vec![case(RUN_COMPLETED, status, why)])
 }
 
 /// The case of the run itself.
-const CARRIED_OUT: &str = "carried out";
+const RUN_COMPLETED: &str = "run completed";
 
 /// `which` is in the suite's name and in those of its cases: no two of an experiment are the same.
 fn suite(class: &str, which: &str, cases: Vec<TestCase>) -> TestSuite {

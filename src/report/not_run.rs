@@ -18,6 +18,16 @@ pub enum NotRun {
     NotStarted,
 }
 
+/// An error in a file that keeps an experiment from being run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileError {
+    /// Its path as it was typed.
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+    pub message: String,
+}
+
 impl NotRun {
     /// As reports print it.
     pub fn word(self) -> &'static str {

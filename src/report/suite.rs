@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::causes;
 use super::claims::{self, DecidedClaim, Decision, Worst};
-use super::not_run::NotRun;
+use super::not_run::{FileError, NotRun};
 use super::spread::{SpreadReport, is_zero};
 use super::style::Style;
 use super::summary::Summary;
@@ -35,6 +35,8 @@ pub struct Part<R> {
     pub baseline: Option<Comparisons>,
     /// The shard that it is of, if any.
     pub shard: Option<Shard>,
+    /// Why it was refused, where that is known by line.
+    pub errors: Vec<FileError>,
 }
 
 #[derive(Debug)]
@@ -48,7 +50,8 @@ pub enum ExperimentStatus<R> {
 impl<R> Part<R> {
     pub fn not_run(experiment: String, claims: Vec<Claim>, state: NotRun, why: String) -> Self {
         let status = ExperimentStatus::NotRun(state, why);
-        Part { experiment, claims, status, not_started: 0, baseline: None, shard: None }
+        let errors = Vec::new();
+        Part { experiment, claims, status, not_started: 0, baseline: None, shard: None, errors }
     }
 
     /// The same with each run as something else.
@@ -58,8 +61,9 @@ impl<R> Part<R> {
             ExperimentStatus::NotRun(state, why) => ExperimentStatus::NotRun(*state, why.clone()),
         };
         let (experiment, claims) = (self.experiment.clone(), self.claims.clone());
-        let Self { not_started, shard, ref baseline, .. } = *self;
-        Part { experiment, claims, status, not_started, baseline: baseline.clone(), shard }
+        let Self { not_started, shard, ref baseline, ref errors, .. } = *self;
+        let (baseline, errors) = (baseline.clone(), errors.clone());
+        Part { experiment, claims, status, not_started, baseline, shard, errors }
     }
 
     pub fn runs(&self) -> &[R] {
@@ -87,6 +91,7 @@ impl<'a> Part<View<'a>> {
                         status: ExperimentStatus::Ran(vec![view]),
                         not_started: 0,
                         baseline: None,
+                        errors: Vec::new(),
                     });
                 }
             }

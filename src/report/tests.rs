@@ -812,6 +812,7 @@ fn what_was_not_started_after_a_refusal_is_in_every_form() {
         not_started,
         baseline: None,
         shard: None,
+        errors: Vec::new(),
     };
     let (parts, text) = ([part(19)], "19 more runs were not started");
     let table = suite::SuiteReport::new(&parts);
@@ -1049,6 +1050,7 @@ fn suite_of_three(show: impl Fn(&[suite::Part<View<'_>>]) -> String) -> String {
         not_started: 0,
         baseline: None,
         shard: None,
+        errors: Vec::new(),
     });
     show(&parts)
 }
@@ -1121,8 +1123,17 @@ fn annotations_are_at_the_lines_of_expectations() {
     let why = "no steady state\n::set-output name=x::y";
     let refused =
         suite::Part::not_run("e".into(), Vec::new(), not_run::NotRun::Refused, why.into());
-    let text = github::render(&[refused], &str::to_owned);
+    let text = github::render(std::slice::from_ref(&refused), &str::to_owned);
     assert_eq!(text, "::error title=e%3A refused::no steady state%0A::set-output name=x::y\n");
+    let errors = vec![not_run::FileError {
+        file: "experiments/a.yaml".into(),
+        line: 7,
+        message: "unknown field `probe`".into(),
+    }];
+    let invalid = suite::Part { errors, ..refused };
+    let text = github::render(&[invalid], &|file| format!("/repo/{file}"));
+    let place = "file=/repo/experiments/a.yaml,line=7,title=e%3A invalid";
+    assert_eq!(text, format!("::error {place}::unknown field `probe`\n"));
 }
 
 /// GitHub shows ten of each kind for a step, and drops the others in silence.
@@ -1154,7 +1165,7 @@ fn junit_has_the_same_names_for_each_run_of_an_experiment() {
     };
     assert_ne!(bad.verdict.outcome, again.verdict.outcome);
     let class = r#"classname="worker-stop-fast""#;
-    let subjects = ["detection", "errors of web", "recovery", "endpoints removed", "carried out"];
+    let subjects = ["detection", "errors of web", "recovery", "endpoints removed", "run completed"];
     assert_eq!(names(&bad), subjects.map(|subject| format!(r#"name="{subject}" {class}"#)));
     assert_eq!(names(&again), names(&bad));
 }

@@ -78,7 +78,7 @@ pub(super) enum Command {
     Recover(Recover),
     /// Start an embedded cluster (a simulated Kubernetes with a real API) and keep it until Ctrl-C
     Cluster(Cluster),
-    /// Explain the fields of experiments and studies
+    /// Explain the fields of experiments, studies and reports
     Explain(Explain),
     /// Print a JSON schema: of reports (`-o json`), of comparisons, or of files
     Schema(Schema),
@@ -627,7 +627,7 @@ pub(super) struct Schema {
 
 #[derive(Debug, Args)]
 pub(super) struct Explain {
-    /// Field by its path, such as spec.method.fault.nodeStop, study.spec.matrix or just nodeStop [default: list the kinds]
+    /// Field by its path, such as spec.method.fault.nodeStop, study.spec.matrix, report.verdict or just nodeStop [default: list the kinds]
     #[arg(value_name = "FIELD")]
     pub path: Option<String>,
     /// List the names of all fields below it

@@ -12,7 +12,7 @@ pub(super) fn schema(args: &Schema) -> Result<u8, Failure> {
     Ok(exit::PASS)
 }
 
-fn text(of: SchemaOf) -> Cow<'static, str> {
+pub(super) fn text(of: SchemaOf) -> Cow<'static, str> {
     match of {
         SchemaOf::Report => include_str!("../../docs/schemas/report.json").into(),
         SchemaOf::Compare => include_str!("../../docs/schemas/compare.json").into(),
@@ -35,8 +35,8 @@ mod tests {
         (format!("{schema:#}").replace("`None`", "`null`") + "\n").into()
     }
 
-    /// A file that differs is written anew: the next build then has it, and `git diff` shows what
-    /// changed for its readers.
+    /// Asked for, a file that differs is written: the next build then has it, and `git diff` shows
+    /// what changed for its readers.
     #[test]
     fn the_published_schemas_are_those_of_the_program() {
         let all = [
@@ -45,20 +45,24 @@ mod tests {
             ("experiment", text(SchemaOf::Experiment)),
             ("study", text(SchemaOf::Study)),
         ];
+        #[allow(clippy::disallowed_methods)] // as `INSTA_UPDATE`, of a test alone
+        let is_written = std::env::var_os("OUTAGE_WRITE_SCHEMAS").is_some();
         let mut different = String::new();
         for (name, wanted) in all {
             let file = format!("docs/schemas/{name}.json");
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&file);
             let published = std::fs::read_to_string(&path).unwrap_or_default();
             if published != wanted {
-                std::fs::write(&path, &*wanted).unwrap();
+                if is_written {
+                    std::fs::write(&path, &*wanted).unwrap();
+                }
                 different += &format!("{file}:\n{}", difference(&published, &wanted));
             }
         }
         assert!(
             different.is_empty(),
-            "{different}these files were not up to date, and are now: review them with \
-             `git diff docs/schemas`, then build again"
+            "{different}these files are not up to date: write them with OUTAGE_WRITE_SCHEMAS=1 and \
+             this test, review them with `git diff docs/schemas`, then build again"
         );
     }
 

@@ -30,7 +30,7 @@ impl Field<'_> {
 }
 
 /// What a reference leads to, of a list its items.
-fn resolved<'s>(root: &'s Json, schema: &'s Json) -> &'s Json {
+pub(super) fn resolved<'s>(root: &'s Json, schema: &'s Json) -> &'s Json {
     match (schema["$ref"].as_str(), &schema["items"]) {
         (Some(reference), _) => match root.pointer(&reference[1..]) {
             Some(target) => resolved(root, target),

@@ -1,4 +1,5 @@
-//! `explain`: what the fields of experiments and studies are for, as `kubectl explain` says it.
+//! `explain`: what the fields of experiments, studies and reports are for, as `kubectl explain` says
+//! it.
 
 mod example;
 mod field;
@@ -7,38 +8,52 @@ use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
-use super::args::Explain;
+use super::args::{Explain, SchemaOf};
 use super::env::Env;
+use super::schema;
 use super::{exit, failure::Failure, print};
 use crate::experiment::{self, API_VERSION, Source};
 use crate::report::fill;
 use crate::yaml::suggest;
-use field::{Field, Presence, about, below, fields, is_mapping, type_of};
+use crate::{compare, report};
+use field::{Field, Presence, about, below, fields, is_mapping, resolved, type_of};
 
-/// A file whose fields are explained.
+/// A file or a report whose fields are explained.
 struct Kind {
     /// Its kind, and the first word of its fields' paths in lower case.
     name: &'static str,
+    version: &'static str,
     schema: Json,
     built_in: Vec<Source>,
 }
 
 impl Kind {
-    /// The first is that of a path that names none.
-    fn all() -> [Self; 2] {
+    /// A path that names none is of one of the first two, in their order.
+    const FILES: usize = 2;
+
+    fn all() -> [Self; 4] {
         let (experiments, studies) = (experiment::built_in_names, experiment::built_in_studies);
         [
             Self {
                 name: "Experiment",
+                version: API_VERSION,
                 schema: experiment::json_schema(),
                 built_in: experiments().into_iter().flat_map(experiment::load).collect(),
             },
             Self {
                 name: "Study",
+                version: API_VERSION,
                 schema: experiment::study_json_schema(),
                 built_in: studies().into_iter().flat_map(experiment::load_study).collect(),
             },
+            Self::printed("Report", report::json::FORMAT, SchemaOf::Report),
+            Self::printed("Compare", compare::FORMAT, SchemaOf::Compare),
         ]
+    }
+
+    fn printed(name: &'static str, version: &'static str, of: SchemaOf) -> Self {
+        let schema = serde_json::from_str(&schema::text(of)).expect("a schema of this program");
+        Self { name, version, schema, built_in: Vec::new() }
     }
 
     fn word(&self) -> String {
@@ -88,7 +103,7 @@ fn listed(kinds: &[Kind], width: usize) -> String {
         );
     }
     text + "\nNext: `kubectl outage explain experiment.spec`. A path without a kind is that \
-            of an experiment.\n"
+            of an experiment or a study.\n"
 }
 
 /// The field that a path names: from the top of a file, or the only one that ends so.
@@ -101,7 +116,7 @@ fn found<'k>(kinds: &'k [Kind], typed: &str) -> Result<(&'k Kind, Field<'k>), Fa
     if named.is_some() {
         path.remove(0);
     }
-    let searched = named.map_or(kinds, std::slice::from_ref);
+    let searched = named.map_or(&kinds[..Kind::FILES], std::slice::from_ref);
     let at = |kind: &'k Kind| {
         path.iter().try_fold(kind.root(), |field, name| below(&kind.schema, &field, name))
     };
@@ -153,12 +168,12 @@ fn nearest<'c>(wanted: &str, candidates: &'c [String]) -> Option<&'c str> {
 
 fn explained(kind: &Kind, field: &Field, recursive: bool, width: usize) -> String {
     let root = &kind.schema;
-    let mut text = format!("KIND:       {}\nVERSION:    {API_VERSION}\n\n", kind.name);
+    let mut text = format!("KIND:       {}\nVERSION:    {}\n\n", kind.name, kind.version);
     if !field.path.is_empty() {
         let required = if field.presence == Presence::Required { " -required-" } else { "" };
         text += &format!("FIELD: {} <{}>{required}\n\n", field.path, type_of(root, field.schema));
     }
-    let words = words_of(field);
+    let words = words_of(root, field);
     if !words.is_empty() {
         text += &format!("ENUM:\n    {}\n\n", words.join("\n    "));
     }
@@ -191,7 +206,7 @@ fn explained(kind: &Kind, field: &Field, recursive: bool, width: usize) -> Strin
 fn line(root: &Json, field: &Field, width: usize) -> String {
     let required = if field.presence == Presence::Required { " -required-" } else { "" };
     let mut text = format!("  {}  <{}>{required}\n", field.name(), type_of(root, field.schema));
-    let words = words_of(field);
+    let words = words_of(root, field);
     if !words.is_empty() {
         text += &indented(&format!("enum: {}", words.join(", ")), 4, width);
     }
@@ -231,9 +246,12 @@ fn default(field: &Field) -> String {
 }
 
 /// The words that a value, or an item of a list, may be.
-fn words_of(field: &Field) -> Vec<String> {
-    let words = field.schema["enum"].as_array().or(field.schema["items"]["enum"].as_array());
-    let mut words: Vec<String> = words.into_iter().flatten().map(plain).collect();
+fn words_of(root: &Json, field: &Field) -> Vec<String> {
+    let schema = resolved(root, field.schema);
+    let each = schema["oneOf"].as_array().into_iter().flatten();
+    let each = each.filter_map(|one| one.get("const"));
+    let words = schema["enum"].as_array().into_iter().flatten().chain(each);
+    let mut words: Vec<String> = words.map(plain).collect();
     // A version may be a number or a text.
     let mut known = BTreeSet::new();
     words.retain(|word| known.insert(word.clone()));

@@ -111,3 +111,17 @@ fn every_field_is_described() {
         }
     }
 }
+
+#[test]
+fn a_report_is_explained_by_its_schema() {
+    let text = of("report.verdict.outcome");
+    let begin = "KIND:       Report\nVERSION:    outage.report/v1\n\nFIELD: verdict.outcome <Outcome> -required-\n";
+    assert!(text.starts_with(begin), "{text}");
+    assert!(text.contains("ENUM:\n    measured\n    pass\n    inconclusive\n    fail\n"), "{text}");
+    assert!(of("report.findings.probes.windows").contains("  firstFailure  <Seconds> -required-"));
+    assert!(
+        of("compare.comparisons").starts_with("KIND:       Compare\nVERSION:    outage.compare/")
+    );
+    // A path without a kind is that of a file.
+    assert!(refused("findings").contains("there is no field findings"));
+}

@@ -241,10 +241,13 @@ fn the_template_for_gitlab_runs() {
     assert!(succeeded, "{printed}");
     let called = machine.read("called");
     assert!(called.starts_with("run worker-stop-fast --delete-cluster --runs-dir "), "{called}");
-    machine.home.file("baseline.json", "{}");
+    machine.home.file("a baseline.json", "{}");
     machine.outage(1);
-    assert!(!machine.bash(&script, &variables).0, "a failed run fails the job");
-    assert!(machine.read("called").contains("run worker-stop-fast --baseline baseline.json "));
+    let named = variables.iter().filter(|(name, _)| name != "BASELINE").cloned();
+    let named: Vec<_> =
+        named.chain([("BASELINE".to_owned(), "a baseline.json".to_owned())]).collect();
+    assert!(!machine.bash(&script, &named).0, "a failed run fails the job");
+    assert!(machine.read("called").contains("run worker-stop-fast --baseline a baseline.json "));
 }
 
 /// That bash can read them, and that nothing is put into them by GitHub: a branch's name could be a

@@ -2,15 +2,11 @@
 //! and the context's name says nothing of kind.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Instant;
 
-use super::kind::{CLUSTER, Lab, MINUTE, asked, judged, kubeconfig, kubectl};
+use super::kind::judged;
+use super::lab::{CONTEXT, IMAGE, Lab, MINUTE, asked, kubectl, nowhere};
 use super::program::Output;
-
-const CONTEXT: &str = "prod-eu";
-/// The workload's own image, which the nodes have: it has sh, nsenter and gzip.
-const IMAGE: &str = "docker.io/library/nginx:1.22";
 
 struct AnyCluster {
     lab: Lab,
@@ -20,8 +16,7 @@ struct AnyCluster {
 impl AnyCluster {
     fn new() -> Self {
         let lab = Lab::new();
-        let text = kubeconfig().replace(&format!("kind-{CLUSTER}"), CONTEXT);
-        let kubeconfig = lab.home.file("user.kubeconfig", &text).to_string_lossy().into_owned();
+        let kubeconfig = lab.kubeconfig_of_context();
         Self { lab, kubeconfig }
     }
 
@@ -35,10 +30,6 @@ impl AnyCluster {
         let mut command = self.lab.home.command(arguments);
         self.lab.home.finish(nowhere(&mut command))
     }
-}
-
-fn nowhere(command: &mut Command) -> &mut Command {
-    command.env("DOCKER_HOST", "unix:///nowhere.sock")
 }
 
 /// A fault that closes the way into its node is undone by the node's own timer.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::kind::{CLUSTER, Lab, docker, kubeconfig, kubectl};
+use super::lab::{CLUSTER, Lab, docker, kubeconfig, kubectl};
 
 /// Three Deployments, a StatefulSet, a NodePort, session affinity, a budget that allows nothing.
 const SHOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/apps/shop.yaml");

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::termios::Winsize;
 use serde_json::Value;
 
+use super::model::{address, cluster, start};
 use super::program::{Home, Output, Started};
 use super::{Test, test};
 
@@ -101,13 +102,6 @@ fn kubectl_program() -> Option<PathBuf> {
         works.then_some(named)
     };
     PROGRAM.get_or_init(look).clone()
-}
-
-/// The program as on a machine that has nothing: no engine, no kind, no kubectl.
-pub(crate) fn start(home: &Home, arguments: &[&str]) -> Started {
-    home.start_with(arguments, |command| {
-        command.env("PATH", "/nowhere").env("DOCKER_HOST", "unix:///nowhere.sock");
-    })
 }
 
 fn run(home: &Home, arguments: &[&str]) -> Output {
@@ -605,24 +599,6 @@ fn a_dry_run_shows_targets_and_undo() {
         .prints("a model inside this program");
     assert!(!home.runs().exists());
     assert_clean(&home);
-}
-
-/// A cluster in the foreground, and its kubeconfig.
-pub(crate) fn cluster(home: &Home) -> (Started, PathBuf) {
-    let kubeconfig = home.path().join("kubeconfig");
-    let running = start(home, &["cluster", "--kubeconfig-out", &kubeconfig.to_string_lossy()]);
-    let began = Instant::now();
-    while !kubeconfig.exists() {
-        assert!(began.elapsed() < MINUTE, "{}", running.said());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    (running, kubeconfig)
-}
-
-/// Host and port of the server in a kubeconfig of ours; its path has the token.
-pub(crate) fn address(kubeconfig: &str) -> &str {
-    let server = kubeconfig.split("http://").nth(1).expect("a server over plain HTTP");
-    server.split('/').next().unwrap()
 }
 
 fn a_cluster_in_the_foreground_ends_on_ctrl_c() {

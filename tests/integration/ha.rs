@@ -2,7 +2,8 @@
 //! and deleted by the last.
 
 use super::Test;
-use super::kind::{delete, docker, trials};
+use super::kind::trials;
+use super::lab::{delete, docker};
 use super::program::{Home, Output};
 
 const CLUSTER: &str = "outage-test-ha";

@@ -1,7 +1,7 @@
 //! A kubelet that finds no inotify instances ends again and again: systemd starts another a second
 //! later, and each is there for a moment.
 
-use super::kind::{CLUSTER, Lab, MINUTE, docker};
+use super::lab::{CLUSTER, Lab, MINUTE, docker};
 
 const FILE: &str = "/tmp/inotify-used-up";
 

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::embedded::cluster;
+use crate::model::cluster;
 use crate::program::{Home, Output};
 use crate::{Test, test};
 

@@ -19,12 +19,16 @@ mod inotify;
 mod kills;
 mod kind;
 mod kubeconfig;
+mod lab;
 mod lane;
 mod layers;
+mod model;
 mod offline;
 mod outages;
 mod page;
 mod program;
+#[path = "../safety/mod.rs"]
+mod safety;
 mod study;
 mod suite;
 mod undo_timer;
@@ -32,6 +36,9 @@ mod undo_timer;
 use std::process::ExitCode;
 
 use lane::{Test, any_runs, run, test};
+
+/// The kind cluster that most tests of level 4 share.
+pub(crate) const CLUSTER: &str = "outage-test";
 
 fn main() -> ExitCode {
     // Each in a folder of its own. The longest first.
@@ -53,8 +60,7 @@ fn main() -> ExitCode {
     let suites = [suite::tests(), kills::tests()];
     // A cluster is shared, so one after the other. It is waited for most of the time: the others run
     // beside them, fewer at a time.
-    let clusters: Vec<Test> =
-        [kills::on_kind(), kind::tests(), ha::tests()].into_iter().flatten().collect();
+    let clusters: Vec<Test> = [kind::tests(), ha::tests()].into_iter().flatten().collect();
     let fewer = usize::from(any_runs(&clusters));
     // Milliseconds are measured: nothing runs beside them.
     let measured = run(1, outages::tests());

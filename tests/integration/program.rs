@@ -226,6 +226,18 @@ impl Started {
         assert!(status.success());
     }
 
+    /// Waits for its end, but not for ever; what it said if it does not end.
+    pub(crate) fn finish_within(mut self, limit: Duration) -> Result<Output, String> {
+        let began = Instant::now();
+        while self.child.as_mut().unwrap().try_wait().unwrap().is_none() {
+            if began.elapsed() > limit {
+                return Err(format!("does not end within {limit:?}, and said:\n{}", self.said()));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(self.finish())
+    }
+
     /// Waits for its end.
     pub(crate) fn finish(mut self) -> Output {
         let mut output = finish(self.child.take().unwrap());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::embedded::start;
+use super::model::start;
 use super::offline::{copy_run, recorded};
 use super::program::Home;
 use super::{Test, test};

@@ -7,7 +7,8 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::kind::{CLUSTER, Lab, coredns, docker, kubectl};
+use super::kind::coredns;
+use super::lab::{CLUSTER, Lab, docker, kubectl};
 
 /// No timer acts sooner: each fault is held for 15 s, and the program is killed 2 s after the
 /// confirmation.

@@ -10,8 +10,19 @@ use super::program::Home;
 use super::{Test, test};
 
 /// Flags of other programs that the pages mention.
-const FLAGS_OF_OTHERS: &[&str] =
-    &["--release", "--path", "--test", "--lib", "--locked", "--name", "--list", "--cascade"];
+const FLAGS_OF_OTHERS: &[&str] = &[
+    "--release",
+    "--path",
+    "--test",
+    "--lib",
+    "--locked",
+    "--name",
+    "--list",
+    "--cascade",
+    // Of tests/safety.
+    "--kills",
+    "--on",
+];
 const LARGEST_README: usize = 8 * 1024;
 const WIDEST_CELL: usize = 120;
 

@@ -41,7 +41,8 @@ fn main() -> ExitCode {
 }
 
 fn plan(mut arguments: impl Iterator<Item = String>) -> Result<Plan, String> {
-    let mut plan = Plan { on: On::Embedded, seed: 1, kills: 20, jobs: 0, only: None, draw: None };
+    let mut plan =
+        Plan { on: On::Embedded, seed: 1, kills: 20, jobs: 0, only: Vec::new(), draw: None };
     while let Some(flag) = arguments.next() {
         let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
         let number = || value.parse().map_err(|_| format!("{flag} {value} is not a number"));
@@ -53,14 +54,13 @@ fn plan(mut arguments: impl Iterator<Item = String>) -> Result<Plan, String> {
             "--kills" => plan.kills = number()?,
             "--seed" => plan.seed = number()? as u64,
             "--jobs" => plan.jobs = number()?,
-            "--only" => plan.only = Some(value),
+            "--only" => plan.only.push(value),
             "--draw" => plan.draw = Some(number()?),
             _ => return Err(format!("{flag} is not a flag")),
         }
     }
-    if let Some(only) = &plan.only
-        && !SCENARIOS.iter().any(|scenario| scenario.name == only)
-    {
+    let known = |only: &String| SCENARIOS.iter().any(|scenario| scenario.name == only);
+    if let Some(only) = plan.only.iter().find(|only| !known(only)) {
         return Err(format!("--only {only} is not a scenario"));
     }
     // A kind cluster is shared by all draws; embedded ones mostly wait.

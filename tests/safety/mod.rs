@@ -28,8 +28,8 @@ pub(crate) struct Plan {
     pub kills: usize,
     /// So many runs at a time, each on a cluster of its own.
     pub jobs: usize,
-    /// Only this scenario, and only this draw of it.
-    pub only: Option<String>,
+    /// Only these scenarios, unless there are none; and only this draw of each.
+    pub only: Vec<String>,
     pub draw: Option<usize>,
 }
 
@@ -54,7 +54,7 @@ impl Plan {
         assert!(!faults.is_empty(), "no fault can be injected: {cannot:#?}");
         let chosen = SCENARIOS.iter().filter(|scenario| {
             scenario.on.contains(&self.on)
-                && self.only.as_deref().is_none_or(|only| only == scenario.name)
+                && (self.only.is_empty() || self.only.iter().any(|only| only == scenario.name))
         });
         let rows = chosen.map(|scenario| self.row(scenario, &mut backends, &faults)).collect();
         (rows, cannot)

@@ -186,14 +186,14 @@ fn kill_all(backend: &Backend, draw: &mut Draw) -> Whole {
     let began = Instant::now();
     let left = backend.program(&["recover", "--dry-run"], |_| {}).finish();
     expect(&left, &[0])?;
-    if heals_in_node(draw.fault) {
+    let healed = match heals_in_node(draw.fault) {
         // Where its timer was not set anew, it waits for as long as the calls may take at worst.
-        backend.wait_for_cluster(Namespaces::Any, LIMIT)?;
-    }
-    let healed = began.elapsed();
+        true => backend.wait_for_cluster(Namespaces::Any, LIMIT).map(|()| Some(began.elapsed()))?,
+        false => None,
+    };
     backend.recover()?;
-    backend.wait_until_whole()?;
-    Ok(healed)
+    let whole = whole_since(backend, began)?;
+    Ok(healed.unwrap_or(whole))
 }
 
 fn signal(backend: &Backend, draw: &mut Draw) -> Whole {

@@ -164,6 +164,7 @@ fn engine_env(home: Option<PathBuf>) -> EngineEnv {
         docker_context: text("DOCKER_CONTEXT"),
         docker_config: text("DOCKER_CONFIG").map(PathBuf::from),
         docker_tls_verify: text("DOCKER_TLS_VERIFY").is_some(),
+        docker_cert_path: text("DOCKER_CERT_PATH").map(PathBuf::from),
         xdg_runtime_dir: text("XDG_RUNTIME_DIR").map(PathBuf::from),
         home,
         ..EngineEnv::default()

@@ -115,7 +115,7 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
             };
             or_none(entry, tools.await)
         }
-        _ => tools(entry, &env.engine, &env.path).await,
+        _ => tools(entry, &env.path).await,
     };
     let mut report = |entry: &Entry, progress: UndoProgress<'_>| match progress {
         UndoProgress::Begins => {
@@ -177,10 +177,11 @@ async fn knowing(
 }
 
 /// The tools that undoing an entry needs.
-pub(super) async fn tools(entry: &Entry, env: &EngineEnv, path: &OsStr) -> Result<Tools, RunError> {
+pub(super) async fn tools(entry: &Entry, path: &OsStr) -> Result<Tools, RunError> {
     match &entry.access {
         Some(_) => Tools::of_entry(entry).await,
-        None => or_none(entry, on_engine(&entry.engine, env, path).await),
+        // Its address is complete: today's environment may be for another engine.
+        None => or_none(entry, on_engine(&entry.engine, &EngineEnv::default(), path).await),
     }
 }
 
@@ -241,10 +242,10 @@ mod tests {
             let undo = samples::plan_of(&samples::fault(kind)).unwrap();
             ledger.record(run_ref, UndoEntry::Fault(undo)).unwrap();
         }
-        let (env, path) = (EngineEnv::default(), OsStr::new(""));
+        let path = OsStr::new("");
         let [command, kubelet] = ledger.pending() else { panic!("{:?}", ledger.pending()) };
-        assert!(tools(command, &env, path).await.is_ok_and(|tools| tools.docker.is_none()));
-        assert!(tools(kubelet, &env, path).await.is_err());
+        assert!(tools(command, path).await.is_ok_and(|tools| tools.docker.is_none()));
+        assert!(tools(kubelet, path).await.is_err());
     }
 
     #[tokio::test]

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::args::Watchdog;
 use super::{block_on, exit, failure::Failure, recover};
-use crate::docker::EngineEnv;
 use crate::engine::environment::state_dir::StateDir;
 use crate::engine::error::RunError;
 use crate::engine::undo::ledger::{Entry, Ledger};
@@ -50,6 +49,5 @@ async fn undo_only(state: &StateDir) -> Result<(), RunError> {
 }
 
 async fn tools_of(entry: &Entry) -> Result<undo::Tools, RunError> {
-    recover::tools(entry, &EngineEnv::default(), &std::env::var_os("PATH").unwrap_or_default())
-        .await
+    recover::tools(entry, &std::env::var_os("PATH").unwrap_or_default()).await
 }

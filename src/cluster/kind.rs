@@ -21,6 +21,7 @@ const DELETE_TIMEOUT: Duration = Duration::from_secs(180);
 pub(crate) struct Kind {
     path: PathBuf,
     docker_host: Option<String>,
+    certificates: Option<PathBuf>,
     podman: bool,
 }
 
@@ -45,12 +46,19 @@ impl Kind {
         let found = std::env::split_paths(path_env)
             .map(|folder| folder.join(&name))
             .find(|path| is_program(path));
-        found.map(|path| Self { path, docker_host, podman: false }).ok_or(KindError::NotInstalled)
+        found
+            .map(|path| Self { path, docker_host, certificates: None, podman: false })
+            .ok_or(KindError::NotInstalled)
     }
 
     /// Has it use Podman, at the same address, instead of Docker.
     pub(crate) fn with_podman(self) -> Self {
         Self { podman: true, ..self }
+    }
+
+    /// Has it use TLS, with the certificates in this directory.
+    pub(crate) fn with_certificates(self, directory: Option<&Path>) -> Self {
+        Self { certificates: directory.map(Path::to_owned), ..self }
     }
 
     pub(crate) async fn clusters(&self) -> Result<Vec<String>, KindError> {
@@ -140,6 +148,9 @@ impl Kind {
         if let Some(host) = &self.docker_host {
             // The podman program has another name for it.
             command.env(if self.podman { "CONTAINER_HOST" } else { "DOCKER_HOST" }, host);
+        }
+        if let Some(directory) = &self.certificates {
+            command.env("DOCKER_TLS_VERIFY", "1").env("DOCKER_CERT_PATH", directory);
         }
         if self.podman {
             command.env("KIND_EXPERIMENTAL_PROVIDER", "podman");
@@ -253,6 +264,13 @@ mod tests {
             ["podman at unix:///x.sock"]
         );
         assert_ne!(kind.clusters().await.unwrap(), ["podman at unix:///x.sock"]);
+    }
+
+    #[tokio::test]
+    async fn kind_is_told_of_certificates() {
+        let (_folder, kind) = script("echo $DOCKER_TLS_VERIFY $DOCKER_CERT_PATH");
+        let kind = kind.with_certificates(Some(Path::new("/certs")));
+        assert_eq!(kind.clusters().await.unwrap(), ["1 /certs"]);
     }
 
     #[tokio::test]

@@ -60,7 +60,7 @@ impl From<DockerError> for AccessError {
             DockerError::NotRunning { .. } => AccessErrorKind::Down,
             DockerError::Timeout { .. } => AccessErrorKind::Timeout,
             DockerError::Unreachable { why: Unreachable::Broken, .. } => AccessErrorKind::Away,
-            DockerError::Unreachable { .. } => AccessErrorKind::NotSent,
+            DockerError::Unreachable { .. } | DockerError::Tls { .. } => AccessErrorKind::NotSent,
             DockerError::NotPaused { .. }
             | DockerError::Refused { .. }
             | DockerError::TooOld { .. } => AccessErrorKind::Refused,

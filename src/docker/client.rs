@@ -8,6 +8,7 @@ use bollard::{API_DEFAULT_VERSION, Docker as Bollard};
 
 use super::endpoint::Endpoint;
 use super::error::{DockerError, Unreachable};
+use super::tls;
 use crate::timeline::Moment;
 
 /// The bound on calls that only ask.
@@ -52,7 +53,11 @@ impl Docker {
             "connect to the container engine at {} ({})",
             endpoint.address, endpoint.origin
         );
-        let bollard = open(endpoint).map_err(|error| socket_error(&what, endpoint, error))?;
+        let bollard = match endpoint.certificates() {
+            Some(directory) => tls::open(endpoint.host_and_port(), directory, NEVER.as_secs())
+                .map_err(|why| DockerError::Tls { what: what.clone(), why })?,
+            None => open(endpoint).map_err(|error| socket_error(&what, endpoint, error))?,
+        };
         let bollard = bounded(&what, ASK, bollard.negotiate_version()).await?;
         let version = bounded(&what, ASK, bollard.version()).await?;
         let about = About::of(version);

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::timeline::bounded;
 
+/// In an address, what comes before the directory of its certificates.
+const CERTIFICATES: &str = "?certs=";
+
 /// What of the environment decides which engine is used. The caller fills it in; nothing here reads
 /// the environment.
 #[derive(Clone, Debug)]
@@ -18,6 +21,8 @@ pub(crate) struct EngineEnv {
     pub docker_config: Option<PathBuf>,
     /// Whether `DOCKER_TLS_VERIFY` is set to anything.
     pub docker_tls_verify: bool,
+    /// `DOCKER_CERT_PATH`: the directory of the certificates. Default: docker's settings.
+    pub docker_cert_path: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`.
     pub xdg_runtime_dir: Option<PathBuf>,
     /// `HOME`.
@@ -33,6 +38,7 @@ impl Default for EngineEnv {
             docker_context: None,
             docker_config: None,
             docker_tls_verify: false,
+            docker_cert_path: None,
             xdg_runtime_dir: None,
             home: None,
             system_socket: "/var/run/docker.sock".into(),
@@ -43,7 +49,8 @@ impl Default for EngineEnv {
 /// An engine's address, and why it is this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
-    /// `unix:///path` or `tcp://host:port`.
+    /// `unix:///path` or `tcp://host:port`, and for TLS `tcp://host:port?certs=/path`: all that
+    /// another process needs.
     pub address: String,
     /// Where it comes from, for people: `DOCKER_HOST`, `docker context colima`, `found at this
     /// path`.
@@ -105,8 +112,7 @@ impl Endpoint {
                 None => first_socket(env)?,
             },
         };
-        check(&address, &origin, env)?;
-        Ok(Self { address: normal(&address), origin })
+        Ok(Self { address: checked(&address, &origin, env)?, origin })
     }
 
     fn new(address: impl Into<String>, origin: impl Into<String>) -> Self {
@@ -115,11 +121,21 @@ impl Endpoint {
 
     /// What to give to other programs (kind, docker) as `DOCKER_HOST`.
     pub(crate) fn docker_host(&self) -> &str {
-        &self.address
+        parts(&self.address).0
+    }
+
+    /// The directory of `ca.pem`, `cert.pem` and `key.pem`, where the engine uses TLS.
+    pub(crate) fn certificates(&self) -> Option<&Path> {
+        parts(&self.address).1.map(Path::new)
+    }
+
+    pub(super) fn host_and_port(&self) -> &str {
+        self.docker_host().trim_start_matches("tcp://")
     }
 
     /// What an address leads to: two ways to one socket are one engine.
     pub(crate) fn identity(address: &str) -> String {
+        let (address, _) = parts(address);
         let place = address.split_once("://").map_or(address, |(_, place)| place);
         fs::canonicalize(place).map_or(place.to_owned(), |path| path.display().to_string())
     }
@@ -129,12 +145,16 @@ impl Endpoint {
     }
 }
 
-/// A bare path is a socket: docker does not take it, people type it.
-fn normal(address: &str) -> String {
-    if address.starts_with('/') { format!("unix://{address}") } else { address.to_owned() }
+/// An address, and the directory of its certificates.
+fn parts(address: &str) -> (&str, Option<&str>) {
+    match address.split_once(CERTIFICATES) {
+        Some((host, directory)) => (host, Some(directory)),
+        None => (address, None),
+    }
 }
 
-fn check(address: &str, origin: &str, env: &EngineEnv) -> Result<(), EndpointError> {
+/// The address as it is used. A bare path is a socket: docker does not take it, people type it.
+fn checked(address: &str, origin: &str, env: &EngineEnv) -> Result<String, EndpointError> {
     let unsupported = |why: &str, hint: String| {
         Err(EndpointError::Unsupported {
             address: address.into(),
@@ -144,14 +164,22 @@ fn check(address: &str, origin: &str, env: &EngineEnv) -> Result<(), EndpointErr
         })
     };
     match address.split_once("://") {
-        None if address.starts_with('/') => Ok(()),
-        Some(("unix", path)) if path.starts_with('/') => Ok(()),
-        Some(("tcp" | "http", _)) if env.docker_tls_verify => {
-            unsupported("TLS to an engine is not supported", tunnel_hint("the engine's host"))
-        }
-        Some(("tcp" | "http", rest)) if !rest.is_empty() => Ok(()),
-        Some(("https", _)) => {
-            unsupported("TLS to an engine is not supported", tunnel_hint("the engine's host"))
+        None if address.starts_with('/') => Ok(format!("unix://{address}")),
+        Some(("unix", path)) if path.starts_with('/') => Ok(address.to_owned()),
+        Some(("tcp" | "http" | "https", rest)) if !rest.is_empty() => {
+            let (host, directory) = parts(rest);
+            let asked = env.docker_tls_verify || address.starts_with("https:");
+            let directory = match directory {
+                Some(directory) => Some(PathBuf::from(directory)),
+                None if asked => env.docker_cert_path.clone().or_else(|| config_dir(env)),
+                None => None,
+            };
+            // Another process may undo, and start elsewhere.
+            let absolute = directory.map(|path| std::path::absolute(&path).unwrap_or(path));
+            Ok(match absolute {
+                Some(path) => format!("tcp://{host}{CERTIFICATES}{}", path.display()),
+                None => address.to_owned(),
+            })
         }
         Some(("ssh", host)) => unsupported("ssh is not supported", tunnel_hint(host)),
         _ => unsupported(
@@ -198,16 +226,34 @@ fn context_host(
     Context { name, origin }: Context,
 ) -> Result<Endpoint, EndpointError> {
     let entries = config_dir(env).and_then(|dir| fs::read_dir(dir.join("contexts/meta")).ok());
-    entries
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| json(&entry.ok()?.path().join("meta.json")))
-        .find(|meta| meta["Name"] == *name)
-        .and_then(|meta| {
-            let host = meta["Endpoints"]["docker"]["Host"].as_str()?;
-            Some(Endpoint::new(host, format!("docker context {name}")))
-        })
-        .ok_or(EndpointError::NoSuchContext { name, origin })
+    let found = entries.into_iter().flatten().find_map(|entry| {
+        let path = entry.ok()?.path();
+        let meta = json(&path.join("meta.json")).filter(|meta| meta["Name"] == *name)?;
+        // Its certificates are in a directory of the same name.
+        let certificates = path.parent()?.parent()?.join("tls").join(path.file_name()?);
+        Some((meta["Endpoints"]["docker"].clone(), certificates.join("docker")))
+    });
+    let Some((docker, certificates)) = found else {
+        return Err(EndpointError::NoSuchContext { name, origin });
+    };
+    let host = docker["Host"].as_str().unwrap_or_default();
+    let origin = format!("docker context {name}");
+    if docker["SkipTLSVerify"] == true {
+        return Err(EndpointError::Unsupported {
+            address: host.into(),
+            origin,
+            why:
+                "TLS without a check of the engine's certificate (skip-tls-verify) is not supported"
+                    .into(),
+            hint: format!(
+                "give the context its CA: `docker context update {name} --docker \
+                 host={host},ca=ca.pem,cert=cert.pem,key=key.pem`"
+            ),
+        });
+    }
+    let certificates = Some(certificates).filter(|path| host.starts_with("tcp:") && path.exists());
+    let directory = certificates.map(|path| format!("{CERTIFICATES}{}", path.display()));
+    Ok(Endpoint::new(format!("{host}{}", directory.unwrap_or_default()), origin))
 }
 
 fn json(file: &Path) -> Option<serde_json::Value> {
@@ -295,6 +341,49 @@ mod tests {
     }
 
     #[test]
+    fn tls_is_used_where_docker_would_use_it() {
+        let (dir, mut env) = world();
+        let home = env.home.clone().unwrap();
+        assert_eq!(address(Some("tcp://far:2376"), &env), "tcp://far:2376");
+        env.docker_tls_verify = true;
+        let of_home = format!("tcp://far:2376?certs={}", home.join(".docker").display());
+        assert_eq!(address(Some("tcp://far:2376"), &env), of_home);
+        env.docker_cert_path = Some("/certs".into());
+        let endpoint = Endpoint::resolve(Some("tcp://far:2376"), &env).unwrap();
+        assert_eq!(endpoint.address, "tcp://far:2376?certs=/certs");
+        assert_eq!(endpoint.docker_host(), "tcp://far:2376", "for kind");
+        assert_eq!(endpoint.certificates(), Some(Path::new("/certs")));
+        assert_eq!(
+            address(Some(&of_home), &EngineEnv::default()),
+            of_home,
+            "an undo entry has all that a watchdog needs"
+        );
+        assert_eq!(Endpoint::identity(&of_home), Endpoint::identity("tcp://far:2376"));
+        assert_eq!(address(Some("/x.sock"), &env), "unix:///x.sock");
+
+        let contexts = home.join(".docker/contexts");
+        let meta = contexts.join("meta/abc123/meta.json");
+        fs::create_dir_all(contexts.join("tls/abc123/docker")).unwrap();
+        let docker = |skip: bool| {
+            format!(
+                r#"{{"Name":"far","Endpoints":{{"docker":{{"Host":"tcp://far:2376","SkipTLSVerify":{skip}}}}}}}"#
+            )
+        };
+        fs::write(&meta, docker(false)).unwrap();
+        env.docker_context = Some("far".into());
+        let directory = contexts.join("tls/abc123/docker");
+        assert_eq!(
+            address(None, &env),
+            format!("tcp://far:2376?certs={}", directory.display()),
+            "a context has its own certificates"
+        );
+        fs::write(&meta, docker(true)).unwrap();
+        let error = Endpoint::resolve(None, &env).unwrap_err();
+        assert!(error.to_string().contains("skip-tls-verify"), "{error}");
+        drop(dir);
+    }
+
+    #[test]
     fn what_can_not_be_used_says_why_and_what_helps() {
         let (_dir, mut env) = world();
         env.docker_context = Some("gone".into());
@@ -306,13 +395,6 @@ mod tests {
             "use the container engine at ssh://me@far (given on the command line): ssh is not supported"
         );
         assert!(error.hint().contains("ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock me@far"));
-        env.docker_tls_verify = true;
-        assert!(
-            Endpoint::resolve(Some("tcp://far:2376"), &env)
-                .unwrap_err()
-                .to_string()
-                .contains("TLS")
-        );
         assert!(Endpoint::resolve(Some("npipe:////./pipe/docker_engine"), &env).is_err());
     }
 }

@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
+use super::tls;
 use crate::timeline::format_duration;
 use bollard::errors::Error as Bollard;
 
@@ -31,6 +32,13 @@ pub(crate) enum DockerError {
         why: Unreachable,
         /// The system's words.
         detail: String,
+    },
+    /// No connection over TLS: the certificates do not match, or can't be read.
+    #[error("{what}: {why}")]
+    Tls {
+        /// What was tried, with the address.
+        what: String,
+        why: String,
     },
     /// No answer in time.
     #[error("{what}: the container engine did not answer within {}", format_duration(*.after))]
@@ -85,7 +93,16 @@ impl DockerError {
                 "add yourself to the socket's group (`sudo usermod -aG docker $USER`, then log in again), or use rootless Docker"
             }
             Self::Unreachable { why: Unreachable::Broken, .. } => {
-                "does a container engine listen there? check with `docker version`"
+                "does a container engine listen there? check with `docker version`; one that uses \
+                 TLS needs DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH"
+            }
+            Self::Tls { .. } => {
+                "compare ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH or of the docker context \
+                 with those that `docker version` works with, and check this machine's clock"
+            }
+            Self::Refused { message, .. } if message.contains("HTTP request to an HTTPS") => {
+                "this engine uses TLS: set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or use a docker \
+                 context that has its certificates"
             }
             Self::Timeout { .. } => {
                 "the engine hangs or is overloaded: `docker ps` should answer immediately"
@@ -116,6 +133,7 @@ impl DockerError {
                 status: 0,
                 message: format!("unexpected response: {}", deepest(&error)),
             },
+            other if let Some(why) = tls::refusal(&other) => Self::Tls { what: what.into(), why },
             other => Self::Unreachable {
                 what: what.into(),
                 why: why_unreachable(&other),

@@ -16,6 +16,7 @@ mod exec;
 pub(crate) mod fake;
 mod network;
 mod power;
+mod tls;
 mod upload;
 
 pub(crate) use client::Docker;

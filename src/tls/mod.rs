@@ -1,5 +1,5 @@
-//! The TLS of a client, the same for probes and for the connection to a cluster: whose certificates
-//! it accepts, and how it shows who it is.
+//! The TLS of a client, the same for probes and for the connections to a cluster and to a container
+//! engine: whose certificates it accepts, and how it shows who it is.
 
 use std::sync::Arc;
 

@@ -77,7 +77,7 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("study", &["experiment", "series", "stats"]),
         ("series", &["stats"]),
         ("node", &[]),
-        ("docker", &["node", "timeline"]),
+        ("docker", &["node", "timeline", "tls"]),
         ("cluster", &["docker", "resolver", "timeline", "tls", "workload", "yaml"]),
         // The pods that lead into the nodes of any cluster.
         ("helper", &["cluster", "node"]),
@@ -89,7 +89,7 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("preflight", &["experiment", "model", "plan", "timeline", "workload", "yaml"]),
         // Whoever connects by a name resolves it in the same way, without the C library.
         ("resolver", &["timeline"]),
-        // The TLS of probes, and of the connection to a cluster.
+        // The TLS of probes, and of the connections to a cluster and to a container engine.
         ("tls", &[]),
         // Probes speak it, and so do the embedded cluster's pods.
         ("http2", &[]),

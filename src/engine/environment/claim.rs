@@ -15,7 +15,7 @@ pub(in crate::engine) fn claim(
     environment: &Environment<'_>,
     cluster: &str,
 ) -> Result<Claim, RunError> {
-    let engine = environment.engine()?.docker_host();
+    let engine = &environment.engine()?.address;
     let state = StateDir::of_kind(environment.state_dir, cluster, engine);
     let claimed = lock(environment, state)?;
     if let Some(earlier) = StateDir::of_earlier_versions(environment.state_dir, cluster) {

@@ -119,8 +119,9 @@ pub(crate) fn find_kind_program(
     engine: &Endpoint,
     docker: &Docker,
 ) -> Result<Kind, RunError> {
-    let kind =
-        Kind::find(path, Some(engine.docker_host().to_owned())).map_err(RunError::refused_by)?;
+    let kind = Kind::find(path, Some(engine.docker_host().to_owned()))
+        .map_err(RunError::refused_by)?
+        .with_certificates(engine.certificates());
     Ok(if docker.is_podman() { kind.with_podman() } else { kind })
 }
 
@@ -147,8 +148,7 @@ pub(in crate::engine) async fn make(
     say(Preparing::Step(&format!("creating the kind cluster {name}")));
     // kind wants a file for the kubeconfig; the user's own would have its context switched.
     let kubeconfig = claimed.state.scratch("kubeconfig");
-    let run_ref =
-        RunRef { run: "cluster", engine: environment.engine()?.docker_host(), access: None };
+    let run_ref = RunRef { run: "cluster", engine: &environment.engine()?.address, access: None };
     let pending = ledger.record(run_ref, UndoEntry::KindCluster { name: name.to_owned() })?;
     let create = KindCreate {
         name,
@@ -326,7 +326,7 @@ async fn handle(
         cluster.facts(ClusterKind::Kind, name, described, &node_containers(&containers)).await;
     let facts = facts.map_err(RunError::refused_by)?;
     let kind = kind_program(environment, &docker);
-    let engine = environment.engine()?.docker_host().to_owned();
+    let engine = environment.engine()?.address.clone();
     let nodes = KindNodes {
         docker,
         engine,

@@ -138,4 +138,6 @@ pub(super) fn print_list(runs: &[Judged], form: ListForm) {
 }
 
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::events::Told;
-use super::text::{fit, pad};
+use super::text::{fit, one_line, pad};
 use super::view::{View, cluster, wall};
 use crate::analysis::WritesFinding;
 use crate::analysis::findings::{Lateness, Tally};
@@ -17,8 +17,13 @@ pub fn render(view: &View<'_>, columns: usize) -> String {
     fit(&out, columns)
 }
 
+/// A line: a text of the cluster's does not break it.
+fn put(out: &mut String, text: fmt::Arguments<'_>) -> fmt::Result {
+    writeln!(out, "{}", one_line(&text.to_string()))
+}
+
 fn field(out: &mut String, name: &str, value: impl fmt::Display) -> fmt::Result {
-    writeln!(out, "{}{value}", pad(&format!("{name}:"), 16))
+    put(out, format_args!("{}{value}", pad(&format!("{name}:"), 16)))
 }
 
 fn write(view: &View<'_>, out: &mut String) -> fmt::Result {
@@ -51,29 +56,34 @@ fn write(view: &View<'_>, out: &mut String) -> fmt::Result {
 }
 
 fn nodes(view: &View<'_>, out: &mut String) -> fmt::Result {
-    writeln!(out, "Nodes:")?;
+    put(out, format_args!("Nodes:"))?;
     let nodes = view.nodes();
     for node in nodes.shown {
         let address = node.address.as_deref().unwrap_or("<none>");
-        writeln!(out, "  {} {} {address} kubelet {}", node.name, node.role.name(), node.kubelet)?;
+        put(
+            out,
+            format_args!("  {} {} {address} kubelet {}", node.name, node.role.name(), node.kubelet),
+        )?;
     }
     match nodes.left {
         0 => Ok(()),
-        left => writeln!(out, "  and {left} more; `-o json` lists all"),
+        left => put(out, format_args!("  and {left} more; `-o json` lists all")),
     }
 }
 
 fn predictions(view: &View<'_>, out: &mut String) -> fmt::Result {
-    writeln!(out, "Predicted:")?;
+    put(out, format_args!("Predicted:"))?;
     for compared in view.comparisons() {
         let measured = (compared.measured)
             .map_or("not measured".into(), |measured| format!("{measured:.3} measured"));
         let left = if compared.inside == Some(false) { ", OUTSIDE" } else { "" };
         let predicted = compared.predicted;
-        writeln!(
+        put(
             out,
-            "  {} (step {}): {predicted:.1} predicted, {measured}{left}",
-            compared.quantity, compared.step
+            format_args!(
+                "  {} (step {}): {predicted:.1} predicted, {measured}{left}",
+                compared.quantity, compared.step
+            ),
         )?;
     }
     Ok(())
@@ -82,58 +92,73 @@ fn predictions(view: &View<'_>, out: &mut String) -> fmt::Result {
 fn constants(view: &View<'_>, out: &mut String) -> fmt::Result {
     for step in &view.predictions.steps {
         let Some(prediction) = &step.prediction else {
-            writeln!(
+            put(
                 out,
-                "  {}: nothing, {}",
-                step.fault,
-                step.why_not.as_deref().unwrap_or_default()
+                format_args!(
+                    "  {}: nothing, {}",
+                    step.fault,
+                    step.why_not.as_deref().unwrap_or_default()
+                ),
             )?;
             continue;
         };
-        writeln!(
+        put(
             out,
-            "  {} is detected {:.1} after its request, based on",
-            step.fault, prediction.detection
+            format_args!(
+                "  {} is detected {:.1} after its request, based on",
+                step.fault, prediction.detection
+            ),
         )?;
         for constant in &prediction.constants {
-            writeln!(out, "    {} {} ({})", constant.name, constant.value, constant.source)?;
+            put(
+                out,
+                format_args!("    {} {} ({})", constant.name, constant.value, constant.source),
+            )?;
         }
     }
     Ok(())
 }
 
 fn faults(view: &View<'_>, out: &mut String) -> fmt::Result {
-    writeln!(out, "Faults:")?;
+    put(out, format_args!("Faults:"))?;
     let at = |moment: Option<Seconds>| moment.map_or("<none>".into(), |at| format!("{at:+.3}"));
     for fault in &view.findings.faults {
-        writeln!(
+        put(
             out,
-            "  {} of {} (step {})",
-            fault.kind,
-            Component::on(fault.component, &fault.target),
-            fault.step
+            format_args!(
+                "  {} of {} (step {})",
+                fault.kind,
+                Component::on(fault.component, &fault.target),
+                fault.step
+            ),
         )?;
         let confirmed = fault.confirmed.as_ref().map(|seen| seen.at);
-        writeln!(
+        put(
             out,
-            "    requested {:+.3}, returned {}, confirmed {}",
-            fault.requested,
-            at(fault.returned),
-            at(confirmed)
+            format_args!(
+                "    requested {:+.3}, returned {}, confirmed {}",
+                fault.requested,
+                at(fault.returned),
+                at(confirmed)
+            ),
         )?;
-        writeln!(
+        put(
             out,
-            "    undo requested {}, undone {}",
-            at(fault.undo_requested),
-            at(fault.undone)
+            format_args!(
+                "    undo requested {}, undone {}",
+                at(fault.undo_requested),
+                at(fault.undone)
+            ),
         )?;
         for service in fault.services.iter().filter(|_| fault.knows_hits()) {
-            writeln!(
+            put(
                 out,
-                "    {}: {} of {} endpoints hit",
-                service.service,
-                service.hit.len(),
-                service.endpoints
+                format_args!(
+                    "    {}: {} of {} endpoints hit",
+                    service.service,
+                    service.hit.len(),
+                    service.endpoints
+                ),
             )?;
         }
     }
@@ -144,10 +169,12 @@ fn delivery(view: &View<'_>, out: &mut String) -> fmt::Result {
     let Some(delivery) = &view.findings.delivery else { return Ok(()) };
     let Lateness { p50, p99, max } = delivery.late;
     let updates = delivery.updates;
-    writeln!(out, "Watches:")?;
-    writeln!(
+    put(out, format_args!("Watches:"))?;
+    put(
         out,
-        "  {updates} renewals of the test Lease delivered within {p50} (p50), {p99} (p99), {max} (max)"
+        format_args!(
+            "  {updates} renewals of the test Lease delivered within {p50} (p50), {p99} (p99), {max} (max)"
+        ),
     )
 }
 
@@ -155,71 +182,83 @@ fn delivery(view: &View<'_>, out: &mut String) -> fmt::Result {
 fn writes(view: &View<'_>, out: &mut String) -> fmt::Result {
     let Some(writes) = &view.findings.writes else { return Ok(()) };
     let WritesFinding { seconds, node_status, node_leases, own, .. } = writes;
-    writeln!(out, "Writes before the first fault:")?;
+    put(out, format_args!("Writes before the first fault:"))?;
     if writes.api_servers > 0 {
         let servers = counted(writes.api_servers as usize, "API server");
         let (total, other) = (writes.total(), writes.other());
-        writeln!(
+        put(
             out,
-            "  {total} write requests to {servers} in {seconds:.1}: {node_status} of node status, {node_leases} of node leases, {own} of the \
+            format_args!(
+                "  {total} write requests to {servers} in {seconds:.1}: {node_status} of node status, {node_leases} of node leases, {own} of the \
              test Lease, {other} others"
+            ),
         )?;
     }
     if let Some(etcd) = &writes.etcd {
-        writeln!(out, "  {} puts and deletes of etcd in {:.1}", etcd.count, etcd.seconds)?;
+        put(out, format_args!("  {} puts and deletes of etcd in {:.1}", etcd.count, etcd.seconds))?;
     }
-    writes.unread.iter().try_for_each(|why| writeln!(out, "  not read: {why}"))
+    writes.unread.iter().try_for_each(|why| put(out, format_args!("  not read: {why}")))
 }
 
 fn probes(view: &View<'_>, out: &mut String) -> fmt::Result {
-    writeln!(out, "Probes:")?;
+    put(out, format_args!("Probes:"))?;
     for probe in &view.findings.probes {
         let late = probe.lateness;
         let Tally { ok, failed, blind } = probe.total;
-        writeln!(out, "  {}", view.probe_line(probe))?;
-        writeln!(
+        put(out, format_args!("  {}", view.probe_line(probe)))?;
+        put(
             out,
-            "    {ok} ok, {failed} failed, {blind} not made; late by {} (p50), {} (p99), {} (max)",
-            late.p50, late.p99, late.max
+            format_args!(
+                "    {ok} ok, {failed} failed, {blind} not made; late by {} (p50), {} (p99), {} (max)",
+                late.p50, late.p99, late.max
+            ),
         )?;
         if let Some(paths) = super::paths::line(probe) {
-            writeln!(out, "    {paths}")?;
+            put(out, format_args!("    {paths}"))?;
         }
         for line in super::latency::describe(view.findings, probe) {
-            writeln!(out, "    {line}")?;
+            put(out, format_args!("    {line}"))?;
         }
         for window in &probe.windows {
             let (start, end) = (window.start, window.end);
-            writeln!(
+            put(
                 out,
-                "    errors {}{}, {} of {} failed",
-                window.length,
-                window.bursts_text(),
-                window.failed,
-                window.attempts
+                format_args!(
+                    "    errors {}{}, {} of {} failed",
+                    window.length,
+                    window.bursts_text(),
+                    window.failed,
+                    window.attempts
+                ),
             )?;
-            writeln!(
+            put(
                 out,
-                "      began {:+.3} to {:+.3} ({})",
-                start.when.earliest,
-                start.when.latest,
-                start.proof.words()
+                format_args!(
+                    "      began {:+.3} to {:+.3} ({})",
+                    start.when.earliest,
+                    start.when.latest,
+                    start.proof.words()
+                ),
             )?;
-            writeln!(
+            put(
                 out,
-                "      ended {:+.3} to {:+.3} ({})",
-                end.when.earliest,
-                end.when.latest,
-                end.proof.words()
+                format_args!(
+                    "      ended {:+.3} to {:+.3} ({})",
+                    end.when.earliest,
+                    end.when.latest,
+                    end.proof.words()
+                ),
             )?;
             if let Some(parts) = super::causes::parts(window) {
-                writeln!(out, "      because of {parts}")?;
+                put(out, format_args!("      because of {parts}"))?;
             }
             if let Some(gap) = window.longest_gap {
-                writeln!(
+                put(
                     out,
-                    "      longest gap {} successes, {:+.3} to {:+.3}",
-                    gap.successes, gap.from, gap.to
+                    format_args!(
+                        "      longest gap {} successes, {:+.3} to {:+.3}",
+                        gap.successes, gap.from, gap.to
+                    ),
                 )?;
             }
         }
@@ -228,23 +267,30 @@ fn probes(view: &View<'_>, out: &mut String) -> fmt::Result {
 }
 
 fn assertions(view: &View<'_>, out: &mut String) -> fmt::Result {
-    writeln!(out, "Assertions:")?;
+    put(out, format_args!("Assertions:"))?;
     for assertion in &view.verdict.assertions {
         let why = assertion.why.as_ref().map_or(String::new(), |why| format!(": {why}"));
-        writeln!(out, "  {} {}{why}", pad(assertion.outcome.word(), 12), assertion.result_text())?;
+        put(
+            out,
+            format_args!(
+                "  {} {}{why}",
+                pad(assertion.outcome.word(), 12),
+                assertion.result_text()
+            ),
+        )?;
     }
     Ok(())
 }
 
 fn warnings(view: &View<'_>, out: &mut String) -> fmt::Result {
-    writeln!(out, "Warnings:")?;
-    view.warnings().iter().try_for_each(|line| writeln!(out, "  {line}"))
+    put(out, format_args!("Warnings:"))?;
+    view.warnings().iter().try_for_each(|line| put(out, format_args!("  {line}")))
 }
 
 fn records(view: &View<'_>, out: &mut String) -> fmt::Result {
-    writeln!(out, "Events:")?;
+    put(out, format_args!("Events:"))?;
     for Told { at, text } in view.events() {
-        writeln!(out, "  {:>10}  {text}", format!("{at:+.3}"))?;
+        put(out, format_args!("  {:>10}  {text}", format!("{at:+.3}")))?;
     }
     Ok(())
 }

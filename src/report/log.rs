@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use super::events::EventWriter;
-use super::text::pad;
+use super::text::{one_line, pad};
 use super::view::View;
 use crate::analysis::order::InOrder;
 use crate::analysis::{Zero, endpoints};
@@ -23,20 +23,17 @@ pub fn write(view: &View<'_>, out: &mut impl Write) -> fmt::Result {
     let (timeline, found) = (view.timeline, view.findings);
     let zero = Zero::of(timeline).0;
     let probe = timeline.probes.iter().find(|probe| !probe.span.probe.control);
-    writeln!(
-        out,
-        "# {} run {}, {}",
-        timeline.header.name,
-        timeline.header.run,
-        super::view::cluster(&timeline.header.cluster)
-    )?;
+    let cluster = super::view::cluster(&timeline.header.cluster);
+    let run = format!("{} run {}, {cluster}", timeline.header.name, timeline.header.run);
+    writeln!(out, "# {}", one_line(&run))?;
     writeln!(out, "# +0 is {}; times are UTC, of sending", super::view::wall(&found.origin.wall))?;
     for warning in view.warnings() {
-        writeln!(out, "# warning: {warning}")?;
+        writeln!(out, "# warning: {}", one_line(&warning))?;
     }
     if let Some(file) = probe {
         let probe = &file.span.probe;
-        writeln!(out, "# attempts of {}: {} from {}", probe.name, probe.target, probe.from)?;
+        let attempts = format!("{}: {} from {}", probe.name, probe.target, probe.from);
+        writeln!(out, "# attempts of {}", one_line(&attempts))?;
     }
     let service = probe.and_then(|probe| probe.span.probe.service.as_deref());
     let mut log = Log {
@@ -101,7 +98,7 @@ impl<'a, W: Write> Log<'a, W> {
             self.follow(&record.event);
             if let Some(text) = self.sayer.say(&record.event) {
                 self.sum_up()?;
-                writeln!(self.out, "{}  -- {text}", self.stamp(record.at))?;
+                writeln!(self.out, "{}  -- {}", self.stamp(record.at), one_line(&text))?;
             }
         }
         Ok(())
@@ -158,7 +155,7 @@ impl<'a, W: Write> Log<'a, W> {
             pad(&class, 14),
             pad(&took, 10)
         );
-        writeln!(self.out, "{}", line.trim_end())?;
+        writeln!(self.out, "{}", one_line(line.trim_end()))?;
         self.state.lines += 1;
         (self.state.class, self.state.endpoints, self.state.printed) =
             (class, endpoints, Some(sent));
@@ -177,7 +174,7 @@ impl<'a, W: Write> Log<'a, W> {
             self.out,
             "{}  .. {total} more changes: {}",
             self.stamp(self.state.unsaid_until),
-            parts.join(", ")
+            one_line(&parts.join(", "))
         )
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::text::one_line;
+
 pub(super) fn write_row<const N: usize>(out: &mut String, cells: [&str; N]) {
     let _ = writeln!(out, "| {} |", cells.map(cell).join(" | "));
 }
@@ -32,9 +34,17 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// A name as code.
+/// A name as code: between more backticks than it has in a row.
 pub(super) fn code(name: &str) -> String {
-    format!("`{name}`")
+    let name = one_line(name);
+    let longest = name.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    match longest {
+        0 => format!("`{name}`"),
+        _ => {
+            let fence = "`".repeat(longest + 1);
+            format!("{fence} {name} {fence}")
+        }
+    }
 }
 
 #[cfg(test)]
@@ -46,6 +56,12 @@ mod tests {
         assert_eq!(cell("a | b\n  c"), "a \\| b c");
         assert_eq!(cell("`a[for=1s]`"), "`a[for=1s]`");
         assert_eq!(cell("`a|b`"), "`a\\|b`");
+    }
+
+    #[test]
+    fn a_name_does_not_end_its_code() {
+        assert_eq!(code("a<b>"), "`a<b>`");
+        assert_eq!(code("a`[x](y)``b\n# c"), "``` a`[x](y)``b # c ```");
     }
 
     #[test]

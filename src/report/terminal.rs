@@ -9,7 +9,7 @@ use super::line::Line;
 use super::paths;
 use super::spark::Spark;
 use super::style::Style;
-use super::text::{bold, dim, hang, judged, pad, width, wrap};
+use super::text::{bold, dim, hang, judged, one_line, pad, width, wrap};
 use super::view::View;
 use crate::analysis::findings::{ClassCount, PeriodTally};
 use crate::analysis::{Findings, Period, ProbeFinding, Window};
@@ -133,7 +133,7 @@ fn failures(
     if probe.control && probe.total.failed == 0 {
         return Ok(());
     }
-    let mut lead = format!("  {} failed %   ", probe.name);
+    let mut lead = format!("  {} failed %   ", one_line(&probe.name));
     let mut name = String::new();
     if width(&lead) * 2 > style.width {
         (name, lead) = (format!("{}\n", lead.trim_end()), "    ".to_owned());

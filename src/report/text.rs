@@ -1,5 +1,7 @@
 //! Words on lines: widths, wrapping, colour, and short names.
 
+use std::borrow::Cow;
+
 use unicode_width::UnicodeWidthStr;
 
 use super::style::Style;
@@ -14,6 +16,14 @@ pub(super) fn width(text: &str) -> usize {
 /// A text, filled up with blanks.
 pub(super) fn pad(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
+}
+
+/// A text that may come from a cluster, where a line is the report's own.
+pub(super) fn one_line(text: &str) -> Cow<'_, str> {
+    match text.contains('\n') {
+        true => text.lines().map(str::trim).collect::<Vec<_>>().join(" ").into(),
+        false => text.into(),
+    }
 }
 
 /// A text on lines of no more than `columns`, broken between words; a word that is longer is cut.

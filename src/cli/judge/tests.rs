@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::analysis::Warning;
-use crate::timeline::RunFolder;
+use crate::timeline::attempts::AttemptEncoder;
+use crate::timeline::{AttemptWriter, ProbeFile, ProbeSpan, RunFolder};
 
 /// A recorded run, written again as this version writes it.
 fn written_again(name: &str, runs: &Path) -> std::path::PathBuf {
@@ -12,25 +13,34 @@ fn written_again(name: &str, runs: &Path) -> std::path::PathBuf {
     let mut folder = RunFolder::create(runs, &old.header).unwrap();
     old.records.iter().for_each(|record| folder.record(record).unwrap());
     for file in &old.probes {
-        let span = crate::timeline::ProbeSpan {
-            format: crate::timeline::ProbeSpan::FORMAT.into(),
-            ..file.span.clone()
-        };
-        let mut writer = folder.probe(&span).unwrap();
-        let mut encoder = crate::timeline::attempts::AttemptEncoder::default();
-        let (mut reader, mut records, mut named, mut count) = (file.attempts(), Vec::new(), 0, 0);
-        while let Some(attempt) = reader.next() {
-            reader.backends()[named..].iter().for_each(|name| encoder.backend(name, &mut records));
-            named = reader.backends().len();
-            encoder.attempt(&attempt, &mut records);
-            count += 1;
-            if count % 10 == 0 {
-                writer.append(&std::mem::take(&mut records)).unwrap();
-            }
-        }
-        writer.append(&records).and_then(|()| writer.finish()).unwrap();
+        let path = folder.path().join(format!("{}.attempts", file.span.probe.name));
+        std::fs::write(path, attempts_again(file, file.span.clone(), str::to_owned)).unwrap();
     }
     folder.path().to_owned()
+}
+
+/// A probe's file as this version writes it, with other names of its back ends.
+pub(super) fn attempts_again(
+    file: &ProbeFile,
+    span: ProbeSpan,
+    name: impl Fn(&str) -> String,
+) -> Vec<u8> {
+    let span = ProbeSpan { format: ProbeSpan::FORMAT.into(), ..span };
+    let mut out = Vec::new();
+    let mut writer = AttemptWriter::new(&mut out, &span).unwrap();
+    let mut encoder = AttemptEncoder::default();
+    let (mut reader, mut records, mut named, mut count) = (file.attempts(), Vec::new(), 0, 0);
+    while let Some(attempt) = reader.next() {
+        reader.backends()[named..].iter().for_each(|it| encoder.backend(&name(it), &mut records));
+        named = reader.backends().len();
+        encoder.attempt(&attempt, &mut records);
+        count += 1;
+        if count % 10 == 0 {
+            writer.append(&std::mem::take(&mut records)).unwrap();
+        }
+    }
+    writer.append(&records).and_then(|()| writer.finish()).unwrap();
+    out
 }
 
 /// What a report says of a run, without its warnings.

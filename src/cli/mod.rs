@@ -25,6 +25,8 @@ mod expected_cluster;
 mod explain;
 mod failure;
 mod form;
+#[doc(hidden)]
+pub mod fuzz;
 mod generator;
 mod get;
 mod init;

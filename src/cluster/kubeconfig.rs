@@ -69,6 +69,15 @@ pub(super) fn read_text(text: &str) -> Result<Kubeconfig, ClusterError> {
     parse(text).map_err(|why| ClusterError::Kubeconfig { why })
 }
 
+/// Reads a text as a kubeconfig, and each of its contexts (for `cli::fuzz`).
+pub(crate) fn kubeconfig_of(text: &str) {
+    let Ok(mut read) = read_text(text) else { return };
+    let _ = context_name(&read, None);
+    for context in read.contexts.iter().map(|context| context.name.clone()).collect::<Vec<_>>() {
+        let _ = complete_cluster(&mut read, &context);
+    }
+}
+
 /// Reads a kubeconfig as kubectl does. Errors with what is wrong with its text, and where. Nothing
 /// of it is quoted.
 fn parse(text: &str) -> Result<Kubeconfig, String> {

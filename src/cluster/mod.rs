@@ -61,7 +61,7 @@ pub(crate) use inventory::Inventory;
 pub(crate) use kind::{Kind, KindCreate};
 pub(crate) use kind_error::KindError;
 pub(crate) use kind_nodes::NodeContainer;
-pub(crate) use kubeconfig::{context_names, kubeconfig_paths};
+pub(crate) use kubeconfig::{context_names, kubeconfig_of, kubeconfig_paths};
 pub(crate) use labels::Marked;
 pub(crate) use leases::Heartbeat;
 pub(crate) use marked_node::MarkedNode;

@@ -9,8 +9,42 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::control::header;
+use super::expected::{BodyCheck, Expected};
+use super::http_answer::HttpAnswer;
+use super::http2::Http2Answer;
+use super::protocol::Answer;
 use super::{Destination, HttpQuestion, NameService, ProbeSpec, Prober, Question, Sink};
 use crate::timeline::{Attempt, AttemptReader, Moment, ProbeSpan};
+
+/// Reads bytes as HTTP/1.1 answers of one connection.
+pub fn read_answers(bytes: &[u8]) {
+    read_all(HttpAnswer::new(Arc::new(expected())), bytes);
+}
+
+/// The same of HTTP/2.
+pub fn read_http2_answers(bytes: &[u8]) {
+    read_all(Http2Answer::new(Arc::new(expected()), true, 0), bytes);
+}
+
+fn expected() -> Expected {
+    let body = BodyCheck::default();
+    Expected { backend_header: "x-backend".into(), success: (200, 399), is_head: false, body }
+}
+
+fn read_all(mut answer: impl Answer, bytes: &[u8]) {
+    for piece in bytes.chunks(13) {
+        match answer.push(piece) {
+            Ok(None) => {}
+            Ok(Some(_)) if answer.keeps_connection() => answer.next(),
+            Ok(Some(_)) | Err(_) => break,
+        }
+        if let Some(reply) = answer.reply() {
+            reply.clear();
+        }
+    }
+    answer.close();
+    answer.backend();
+}
 
 /// What a client of a closed backend sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

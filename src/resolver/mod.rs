@@ -11,3 +11,8 @@ pub(crate) use lookup::{Lookup, Step};
 pub(crate) use message::tests::answer;
 pub use names::NameService;
 pub(crate) use system::resolve;
+
+/// Reads a packet as the answer to a query for an IPv4 address (for `cli::fuzz`).
+pub(crate) fn read_answer(packet: &[u8], query: &[u8]) {
+    message::decode(packet, query, hickory_proto::rr::RecordType::A);
+}

@@ -13,6 +13,7 @@ mod dependencies;
 mod docs;
 mod embedded;
 mod endings;
+mod fuzz;
 mod gated;
 mod ha;
 mod inotify;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         docs::tests(),
         dependencies::tests(),
         ci::tests(),
+        fuzz::tests(),
         kubeconfig::tests(),
         agent::tests(),
         page::tests(),

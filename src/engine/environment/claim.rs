@@ -37,7 +37,7 @@ pub(in crate::engine) fn claim_identity(
     let claimed = lock(environment, StateDir::of_identity(environment.state_dir, name, identity))?;
     // A cluster that is being made has an entry in its own ledger.
     let held = by_name.as_ref().map(|held| held.state.path().file_name());
-    let linked = claimed.state.linked().into_iter();
+    let linked = claimed.state.linked()?.into_iter();
     let others = linked.filter(|other| held != Some(other.path().file_name()));
     others.chain([claimed.state.clone()]).try_for_each(|state| refuse_pending(&state))?;
     let Some(Claim { state, lock }) = by_name else { return Ok(claimed) };

@@ -61,11 +61,29 @@ impl StateDir {
         })
     }
 
-    /// The other directories of a cluster with this identity.
-    pub(crate) fn linked(&self) -> Vec<Self> {
-        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
-        let links = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
-        links.map(|link| Self { path: link.path(), cluster: self.cluster.clone() }).collect()
+    /// The other directories of a cluster with this identity. An error if they cannot be read:
+    /// something may be left to undo in one.
+    pub(crate) fn linked(&self) -> Result<Vec<Self>, RunError> {
+        let read = || -> std::io::Result<Vec<Self>> {
+            let entries = match fs::read_dir(&self.path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+                entries => entries?,
+            };
+            let mut linked = Vec::new();
+            for entry in entries {
+                let entry = entry?;
+                if entry.file_type()?.is_symlink() {
+                    linked.push(Self { path: entry.path(), cluster: self.cluster.clone() });
+                }
+            }
+            Ok(linked)
+        };
+        read().map_err(|e| {
+            let path = self.path.display();
+            RunError::refused(format!("cannot read the state directory {path}"))
+                .because(&e)
+                .hint("run it as the user who started the earlier runs")
+        })
     }
 
     /// Where earlier versions kept it, whatever the engine; `None` when they did not.
@@ -348,6 +366,18 @@ mod tests {
     fn a_full_disk_is_freed_and_a_foreign_one_is_left() {
         assert!(what_helps(&std::io::ErrorKind::StorageFull.into()).contains("free disk space"));
         assert!(!what_helps(&std::io::ErrorKind::PermissionDenied.into()).contains("disk"));
+    }
+
+    /// Root can read everything but a directory that is none.
+    #[test]
+    fn what_cannot_be_read_is_not_taken_for_empty() {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateDir::nameless(root.path(), "kind-a");
+        assert!(state.linked().unwrap().is_empty(), "nothing was ever there");
+        fs::create_dir_all(root.path().join(CLUSTERS)).unwrap();
+        fs::write(state.path(), "").unwrap();
+        let refused = state.linked().unwrap_err();
+        assert!(refused.message.starts_with("cannot read the state directory"), "{refused}");
     }
 
     #[test]

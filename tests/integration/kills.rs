@@ -15,6 +15,6 @@ fn on_embedded() {
     let only = ["kill", "signal", "suspended"].map(str::to_owned).to_vec();
     let plan = Plan { on: On::Embedded, seed: 1, kills: 3, jobs: 1, only, draw: None };
     let (rows, _) = plan.carry_out();
-    let failures = plan.failures(&rows);
+    let (_, failures) = plan.misses(&rows);
     assert!(failures.is_empty(), "{}\n{}", table(&rows), failures.join("\n"));
 }

@@ -219,6 +219,11 @@ impl Started {
         Ok(())
     }
 
+    /// Its exit code, if it has ended; -1 when a signal ended it.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        self.child.as_mut().unwrap().try_wait().unwrap().map(code)
+    }
+
     /// Sends it a signal: `INT`, `TERM`, `HUP`, `KILL`.
     pub(crate) fn signal(&self, signal: &str) {
         let id = self.child.as_ref().unwrap().id().to_string();
@@ -229,7 +234,7 @@ impl Started {
     /// Waits for its end, but not for ever; what it said if it does not end.
     pub(crate) fn finish_within(mut self, limit: Duration) -> Result<Output, String> {
         let began = Instant::now();
-        while self.child.as_mut().unwrap().try_wait().unwrap().is_none() {
+        while self.ended().is_none() {
             if began.elapsed() > limit {
                 return Err(format!("does not end within {limit:?}, and said:\n{}", self.said()));
             }

@@ -35,8 +35,8 @@ fn main() -> ExitCode {
     println!("\non {}, seed {}\n\n{}", plan.on.name(), plan.seed, safety::table(&rows));
     cannot.iter().for_each(|why| println!("not injected here: {why}"));
     println!("not done: a clock that is stepped (it would be the whole machine's)");
-    let failures = plan.failures(&rows);
-    failures.iter().for_each(|failure| println!("\n{failure}"));
+    let (not_reached, failures) = plan.misses(&rows);
+    not_reached.iter().chain(&failures).for_each(|miss| println!("\n{miss}"));
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

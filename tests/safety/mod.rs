@@ -18,7 +18,7 @@ use backend::Backend;
 pub(crate) use backend::On;
 use random::Random;
 pub(crate) use scenarios::SCENARIOS;
-use scenarios::{Draw, Scenario};
+use scenarios::{Draw, Miss, Scenario};
 
 /// What of all draws is made.
 pub(crate) struct Plan {
@@ -40,7 +40,9 @@ pub(crate) struct Row {
     pub tried: usize,
     /// How long each took until the cluster was whole.
     pub whole: Vec<Duration>,
-    /// The draws after which it was not, and what was not.
+    /// The draws whose run ended in order before it could be hit, and how.
+    pub not_reached: Vec<(usize, String)>,
+    /// The draws after which the cluster was not whole, and what was not.
     pub failures: Vec<(usize, String)>,
     /// How long all of it took.
     pub took: Duration,
@@ -77,15 +79,17 @@ impl Plan {
             }
         });
         let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let (mut whole, mut failures) = (Vec::new(), Vec::new());
+        let (mut whole, mut not_reached, mut failures) = (Vec::new(), Vec::new(), Vec::new());
         for (number, result) in results {
             match result {
                 Ok(took) => whole.push(took),
-                Err(why) => failures.push((number, why)),
+                Err(Miss::NotReached(why)) => not_reached.push((number, why)),
+                Err(Miss::NotWhole(why)) => failures.push((number, why)),
             }
         }
         let Scenario { name, what, .. } = *scenario;
-        Row { name, what, tried: draws.len(), whole, failures, took: began.elapsed() }
+        let (tried, took) = (draws.len(), began.elapsed());
+        Row { name, what, tried, whole, not_reached, failures, took }
     }
 
     fn draw(
@@ -95,7 +99,7 @@ impl Plan {
         faults: &[&'static str],
         number: usize,
         of: usize,
-    ) -> Result<Duration, String> {
+    ) -> Result<Duration, Miss> {
         let mut draw = Draw {
             number,
             of,
@@ -107,14 +111,21 @@ impl Plan {
         let run = AssertUnwindSafe(|| (scenario.run)(backend, &mut draw));
         let result = catch_unwind(run).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().cloned();
-            Err(text.unwrap_or_else(|| "a check failed: see above".into()))
+            Err(Miss::NotWhole(text.unwrap_or_else(|| "a check failed: see above".into())))
         });
         let fault = draw.fault.split(", effect").next().unwrap_or_default();
         let what = format!("{} {number}: {fault}, {}", scenario.name, draw.moment);
-        let result = result.map_err(|why| format!("{what}: {why}"));
+        let result = result.map_err(|miss| match miss {
+            Miss::NotReached(why) => match backend.wait_until_whole() {
+                Ok(()) => Miss::NotReached(format!("{what}: {why}")),
+                Err(left) => Miss::NotWhole(format!("{what}: {left}; {why}")),
+            },
+            Miss::NotWhole(why) => Miss::NotWhole(format!("{what}: {why}")),
+        });
         match &result {
             Ok(took) => eprintln!("{what}: whole after {:.1}s", took.as_secs_f64()),
-            Err(why) => {
+            Err(Miss::NotReached(why)) => eprintln!("not reached: {why}"),
+            Err(Miss::NotWhole(why)) => {
                 eprintln!("NOT WHOLE: {why}");
                 // The next draw begins on a cluster that is whole.
                 if backend.recover().and_then(|_| backend.wait_until_whole()).is_err() {
@@ -130,28 +141,32 @@ impl Plan {
 }
 
 impl Plan {
-    /// The draws after which a cluster was not whole, and how each is made again.
-    pub(crate) fn failures(&self, rows: &[Row]) -> Vec<String> {
-        let Self { on, seed, kills, .. } = self;
-        let of = |row: &Row| {
-            let name = row.name;
-            let again = |(number, why): &(usize, String)| {
-                format!(
-                    "not whole: {why}\nagain: cargo test --test safety -- --on {} --kills {kills} --seed {seed} --only {name} --draw {number}",
-                    on.name()
-                )
-            };
-            row.failures.iter().map(again).collect::<Vec<_>>()
+    /// The draws that were not reached, and those after which a cluster was not whole, with how each
+    /// is made again.
+    pub(crate) fn misses(&self, rows: &[Row]) -> (Vec<String>, Vec<String>) {
+        let all = |label, of: fn(&Row) -> &[(usize, String)]| {
+            rows.iter().flat_map(|row| self.again(label, row.name, of(row))).collect()
         };
-        rows.iter().flat_map(of).collect()
+        (all("not reached", |row| &row.not_reached), all("not whole", |row| &row.failures))
+    }
+
+    fn again(&self, label: &str, name: &str, misses: &[(usize, String)]) -> Vec<String> {
+        let Self { on, seed, kills, .. } = self;
+        let again = |(number, why): &(usize, String)| {
+            format!(
+                "{label}: {why}\nagain: cargo test --test safety -- --on {} --kills {kills} --seed {seed} --only {name} --draw {number}",
+                on.name()
+            )
+        };
+        misses.iter().map(again).collect()
     }
 }
 
 /// The table of what came of all scenarios.
 pub(crate) fn table(rows: &[Row]) -> String {
     let mut lines = vec![format!(
-        "{:<50} {:>5} {:>5}  {:>13}  {:>7}",
-        "scenario", "tried", "whole", "whole within", "took"
+        "{:<50} {:>5} {:>5} {:>12}  {:>13}  {:>7}",
+        "scenario", "tried", "whole", "not reached", "whole within", "took"
     )];
     for row in rows {
         let longest = row
@@ -160,10 +175,11 @@ pub(crate) fn table(rows: &[Row]) -> String {
             .max()
             .map_or(String::new(), |max| format!("{:.1}s", max.as_secs_f64()));
         lines.push(format!(
-            "{:<50} {:>5} {:>5}  {:>13}  {:>6}s",
+            "{:<50} {:>5} {:>5} {:>12}  {:>13}  {:>6}s",
             row.what,
             row.tried,
             row.whole.len(),
+            row.not_reached.len(),
             longest,
             row.took.as_secs()
         ));

@@ -29,8 +29,22 @@ pub(crate) struct Draw {
     pub moment: String,
 }
 
-/// How long it took from its end until the cluster was whole; else what was not.
-type Whole = Result<Duration, String>;
+/// How long it took from its end until the cluster was whole.
+type Whole = Result<Duration, Miss>;
+
+/// Why a draw does not count as whole.
+pub(crate) enum Miss {
+    /// The run ended in order before it could be hit: how.
+    NotReached(String),
+    /// What was not whole.
+    NotWhole(String),
+}
+
+impl From<String> for Miss {
+    fn from(why: String) -> Self {
+        Self::NotWhole(why)
+    }
+}
 
 pub(crate) struct Scenario {
     pub name: &'static str,
@@ -115,7 +129,7 @@ fn in_fault(draw: &Draw) -> bool {
 }
 
 /// Starts a run, and waits for the drawn moment of it.
-fn started(backend: &Backend, draw: &mut Draw, more: &[&str]) -> Result<Started, String> {
+fn started(backend: &Backend, draw: &mut Draw, more: &[&str]) -> Result<Started, Miss> {
     let mut run = backend.start(draw.fault, more);
     let (after, longest) = match in_fault(draw) {
         // Its undo begins after the hold.
@@ -126,26 +140,36 @@ fn started(backend: &Backend, draw: &mut Draw, more: &[&str]) -> Result<Started,
     let delay = draw.random.up_to(longest);
     let since = if after.is_empty() { "its start" } else { after.trim() };
     draw.moment = format!("{delay:?} after {since}");
-    if !after.is_empty() {
-        run.said_within(after, BEGINS_WITHIN)?;
-    }
-    sleep(delay);
+    reach(&mut run, after, delay)?;
     Ok(run)
 }
 
 /// Starts a run, and waits until some time after its fault is confirmed.
-fn in_the_middle(backend: &Backend, draw: &mut Draw, more: &[&str]) -> Result<Started, String> {
+fn in_the_middle(backend: &Backend, draw: &mut Draw, more: &[&str]) -> Result<Started, Miss> {
     let mut run = backend.start(draw.fault, more);
     confirmed(&mut run, draw)?;
     Ok(run)
 }
 
-fn confirmed(run: &mut Started, draw: &mut Draw) -> Result<(), String> {
+fn confirmed(run: &mut Started, draw: &mut Draw) -> Result<(), Miss> {
     let delay = draw.random.up_to(HOLD * 2 / 3);
     draw.moment += &format!("{delay:?} after confirmed");
-    run.said_within(" confirmed", BEGINS_WITHIN)?;
-    sleep(delay);
-    Ok(())
+    reach(run, " confirmed", delay)
+}
+
+/// Waits until some time after a run says something. One that was refused, or was over before, is
+/// not reached; one that could not undo its fault, or waits for too long, is a failure.
+fn reach(run: &mut Started, says: &str, delay: Duration) -> Result<(), Miss> {
+    let said = run.said_within(says, BEGINS_WITHIN);
+    if said.is_ok() {
+        sleep(delay);
+    }
+    match (said, run.ended()) {
+        (_, Some(code @ (0 | 3 | 4))) => {
+            Err(Miss::NotReached(format!("the run ended before, with {code}:\n{}", run.said())))
+        }
+        (said, _) => Ok(said?),
+    }
 }
 
 /// Its exit code must be one of these.
@@ -250,7 +274,7 @@ fn two_recovers(backend: &Backend, draw: &mut Draw) -> Whole {
     expect(&one, &[0, 4])?;
     expect(&other, &[0, 4])?;
     if one.code + other.code == 8 {
-        return Err("both are refused".into());
+        return Err(Miss::NotWhole("both are refused".into()));
     }
     backend.recover()?;
     whole_since(backend, began)

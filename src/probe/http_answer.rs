@@ -28,6 +28,8 @@ pub(super) struct HttpAnswer {
     expected: Arc<Expected>,
     /// The part of a head that came without its end.
     head: Vec<u8>,
+    /// A head of that length is parsed again although it has no end yet.
+    parse_at: usize,
     interim: u32,
     body: Body,
     /// What came of a body that decides.
@@ -77,6 +79,7 @@ impl HttpAnswer {
         Self {
             expected,
             head: Vec::new(),
+            parse_at: 0,
             interim: 0,
             body: Body::Unknown,
             content: Vec::new(),
@@ -98,8 +101,13 @@ impl HttpAnswer {
         if self.head.is_empty() {
             return self.read_head(bytes);
         }
-        let mut head = std::mem::take(&mut self.head);
-        head.extend_from_slice(bytes);
+        let seen = self.head.len().saturating_sub(2);
+        self.head.extend_from_slice(bytes);
+        // One that comes byte by byte is not parsed with each of them.
+        if self.head.len() < self.parse_at && !has_blank_line(&self.head[seen..]) {
+            return Ok(Progress::More);
+        }
+        let head = std::mem::take(&mut self.head);
         self.read_head(&head)
     }
 
@@ -132,6 +140,7 @@ impl HttpAnswer {
             return Err(Malformed);
         }
         self.head = bytes.to_vec();
+        self.parse_at = (2 * bytes.len()).min(MAX_HEAD + 1);
         Ok(Progress::More)
     }
 
@@ -204,6 +213,11 @@ impl HttpAnswer {
             }
         }
     }
+}
+
+/// Whether a head may end there.
+fn has_blank_line(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|two| two == b"\n\n") || bytes.windows(3).any(|three| three == b"\n\r\n")
 }
 
 fn number(value: &[u8]) -> Option<u64> {

@@ -378,7 +378,7 @@ impl<'o> Once<'o> {
             anchor: self.anchor.clone(),
             name: parsed.experiment.name.clone(),
             experiment: serde_json::to_value(&parsed.experiment).expect("is plain data"),
-            source: parsed.source.text().to_owned(),
+            source: parsed.recorded_text(),
             seed: self.seed,
             places: parsed.places(),
             repetition: self.repetition,

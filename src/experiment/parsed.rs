@@ -15,6 +15,7 @@ use super::{check, matrix, yaml};
 use crate::kind_config::KindConfig;
 use crate::timeline::{Places, Tuning};
 use crate::workload::Manifest;
+use crate::yaml::hidden;
 
 /// An experiment without errors, and everything that had to be read for it, before any fault.
 #[derive(Clone, Debug)]
@@ -77,6 +78,11 @@ impl Parsed {
         };
         let named = workload.iter().map(PathBuf::as_path).chain(config);
         self.source.paths(named.chain(of_probes.map(|named| named.file)))
+    }
+
+    /// Its file as timelines have it: with `*` in the place of secrets.
+    pub(crate) fn recorded_text(&self) -> String {
+        hidden::document(self.source.text(), &self.root).into_owned()
     }
 
     pub(crate) fn has_error_at(&self, path: &str) -> bool {

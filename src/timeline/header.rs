@@ -26,7 +26,7 @@ pub struct Header {
     pub name: String,
     /// The experiment as it was understood (`experiment::Experiment` as JSON).
     pub experiment: serde_json::Value,
-    /// The experiment's file as it was written.
+    /// The experiment's file as it was written, with `*` in the place of secrets.
     pub source: String,
     /// The seed of every random choice in this run.
     pub seed: u64,

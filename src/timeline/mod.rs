@@ -56,6 +56,7 @@ pub use record::{
     PodIdentity, ProcessState, Ready, Record, UnreadKind, WriteSource,
 };
 pub use secret::Secret;
+pub(crate) use secret::{HIDDEN, credentials, is_of_name, is_secret_name, without_secrets};
 pub use store::{RunFolder, StoreError, Timeline};
 pub use taint::{Taint, TaintEffect};
 pub(crate) use tuning::defaults;

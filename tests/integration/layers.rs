@@ -45,7 +45,7 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
     BTreeMap::from([
         ("stats", &[] as &[&str]),
         ("timeline", &[]),
-        ("yaml", &[]),
+        ("yaml", &["timeline"]),
         ("kind_config", &["timeline", "yaml"]),
         // The one reader of workloads says what becomes of pods in the model's terms.
         ("workload", &["model", "timeline", "yaml"]),

@@ -5,10 +5,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{NodeSelector, Pods};
-use crate::timeline::{GRPC_HEALTH_PATH, ObjectRef, ProbeKind, Secret};
+use crate::timeline::{GRPC_HEALTH_PATH, HIDDEN, ObjectRef, ProbeKind, Secret, is_secret_name};
 
 /// A question asked at a fixed rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,7 +79,8 @@ pub struct HttpAsk {
     /// `path` alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
-    /// Headers to send besides Host. Default: none.
+    /// Headers to send besides Host. Default: none. In timelines without secrets.
+    #[serde(serialize_with = "recorded")]
     pub headers: BTreeMap<String, String>,
     /// Whether it is asked over HTTP/2. Default: no, over HTTP/1.1.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -104,6 +105,14 @@ pub struct HttpAsk {
     pub tls: bool,
     #[serde(flatten)]
     pub settings: TlsSettings,
+}
+
+/// Headers as timelines have them.
+fn recorded<S: Serializer>(headers: &BTreeMap<String, String>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(headers.iter().map(|(name, value)| match is_secret_name(name) {
+        true => (name, HIDDEN),
+        false => (name, value.as_str()),
+    }))
 }
 
 impl HttpAsk {

@@ -41,24 +41,21 @@ pub(super) fn members(
     all.into_iter().zip(of).filter(|(_, of)| *of == mine).map(|(parsed, _)| parsed).collect()
 }
 
-/// `shard 2/3 has 2 of 5 experiments, which use 1 cluster and take at least 1m10s: a, b`
+/// `shard 2/3: 2 of 5 experiments, on 1 kind config, at least 1m10s: a, b`
 fn summary(shard: Shard, total: usize, here: &[Share]) -> String {
     let total = counted(total, "experiment");
     if here.is_empty() {
-        return format!("shard {shard} is empty: there are {total}; nothing is run");
+        return format!("shard {shard} is empty (of {total}): nothing is run");
     }
     let mut clusters: Vec<_> = here.iter().filter_map(|share| share.cluster).collect();
     clusters.sort_unstable();
     clusters.dedup();
     let clusters = match clusters.len() {
         0 => String::new(),
-        some => format!(" use {} and", counted(some, "kind config")),
+        some => format!(", on {}", counted(some, "kind config")),
     };
     let lasts: Duration = here.iter().map(|share| share.lasts).sum();
     let lasts = Seconds::from(lasts).rounded().to_minutes();
     let names = here.iter().map(|share| share.name).collect::<Vec<_>>().join(", ");
-    format!(
-        "shard {shard} has {} of {total}, which{clusters} take at least {lasts}: {names}",
-        here.len()
-    )
+    format!("shard {shard}: {} of {total}{clusters}, at least {lasts}: {names}", here.len())
 }

@@ -206,15 +206,15 @@ fn shards_are_parts_of_one_report() {
     let scheduler = "{componentStop: {component: kube-scheduler, target: {role: control-plane}}}";
     folder.add("away", scheduler, "[1s, 2s]");
     let first = folder.run(&["--shard", "1/3", "-o", "junit"]);
-    first.says("shard 1/3 has 1 of 2 experiments").says("at least 3s: away[for=1s]");
+    first.says("shard 1/3: 1 of 2 experiments").says("at least 3s: away[for=1s]");
     first.exits(0).prints(r#"<property name="shard" value="1/3"/>"#);
     let all = folder.home.path().join("experiments").to_string_lossy().into_owned();
     let valid = folder.home.run(&["validate", "-f", &all, "--shard", "2/3"]);
-    valid.exits(0).says("shard 2/3 has 1 of 2 experiments").prints("away[for=2s] takes");
+    valid.exits(0).says("shard 2/3: 1 of 2 experiments").prints("away[for=2s] takes");
     assert!(!valid.stdout.contains("away[for=1s]"), "{}", valid.stdout);
     folder.run(&["--shard", "2/3"]).exits(0).prints(", shard 2/3, ");
     let empty = folder.run(&["--shard", "3/3", "-o", "junit"]);
-    empty.exits(0).says("shard 3/3 is empty: there are 2 experiments").prints(r#"tests="0""#);
+    empty.exits(0).says("shard 3/3 is empty (of 2 experiments)").prints(r#"tests="0""#);
     let runs = ["report", "away[for=1s]", "away[for=2s]", "--exit-code"];
     let merged = folder.home.run(&runs);
     merged.exits(0).prints("2 experiments in ").prints("Shards 1/3, 2/3; no experiment of 3/3.");

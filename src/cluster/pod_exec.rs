@@ -1,12 +1,13 @@
 //! Commands in a pod, through the API server.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{Api, AttachParams, AttachedProcess};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -91,23 +92,39 @@ impl PodProcess {
             self.process.stdout().expect("was asked for"),
             self.process.stderr().expect("was asked for"),
         );
-        let (written, read_out, read_err) =
-            tokio::join!(write, out.read_to_end(&mut stdout), err.read_to_end(&mut stderr));
+        let read = async {
+            tokio::join!(write, out.read_to_end(&mut stdout), err.read_to_end(&mut stderr))
+        };
+        let Some((status, (written, read_out, read_err))) = unless_broken(status, read).await
+        else {
+            return Ok(PodOutput { code: None, stdout: Vec::new(), stderr: Vec::new() });
+        };
         // One that ended without reading its input is not an error.
         let _ = (written, read_out?, read_err?);
-        let code = match status.await {
-            Some(status) if status.status.as_deref() == Some("Success") => Some(0),
-            Some(status) => {
-                let causes = status.details.and_then(|details| details.causes).unwrap_or_default();
-                let exit = causes.iter().find(|it| it.reason.as_deref() == Some("ExitCode"));
-                match exit.and_then(|it| it.message.as_deref()?.parse().ok()) {
-                    Some(code) => Some(code),
-                    None => return Err(io::Error::other(status.message.unwrap_or_default())),
-                }
+        let code = if status.status.as_deref() == Some("Success") {
+            0
+        } else {
+            let causes = status.details.and_then(|details| details.causes).unwrap_or_default();
+            let exit = causes.iter().find(|it| it.reason.as_deref() == Some("ExitCode"));
+            match exit.and_then(|it| it.message.as_deref()?.parse().ok()) {
+                Some(code) => code,
+                None => return Err(io::Error::other(status.message.unwrap_or_default())),
             }
-            None => None,
         };
-        Ok(PodOutput { code, stdout, stderr })
+        Ok(PodOutput { code: Some(code), stdout, stderr })
+    }
+}
+
+/// A command's status, and what was read of it. Where its connection breaks, kube drops the status,
+/// but leaves the outputs open: reading them would never end.
+async fn unless_broken<T>(
+    status: impl Future<Output = Option<Status>>,
+    read: impl Future<Output = T>,
+) -> Option<(Status, T)> {
+    let (mut status, mut read) = (pin!(status), pin!(read));
+    tokio::select! {
+        read = &mut read => Some((status.await?, read)),
+        status = &mut status => Some((status?, read.await)),
     }
 }
 
@@ -125,4 +142,22 @@ fn chunks(
             Err(error) => Some((Err(error), None)),
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+
+    /// As kube leaves them: the writing half of a pipe is dropped, which does not end it.
+    #[tokio::test(start_paused = true)]
+    async fn a_command_ends_with_its_connection_although_its_output_stays_open() {
+        let (mut output, writer) = tokio::io::simplex(16);
+        drop(writer);
+        let mut read = Vec::new();
+        let ended = unless_broken(ready(None), output.read_to_end(&mut read));
+        let ended = tokio::time::timeout(START, ended).await;
+        assert!(ended.expect("it ends").is_none());
+    }
 }

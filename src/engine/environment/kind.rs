@@ -1,7 +1,9 @@
 //! A kind cluster as handle: found by its name or behind a context, or made.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -348,7 +350,17 @@ pub(super) fn binary(environment: &Environment<'_>) -> Result<Arc<[u8]>, RunErro
         RunError::refused(format!("cannot read the program for the nodes, {}", path.display()))
             .because(&e)
     };
-    Ok(std::fs::read(path).map_err(unreadable)?.into())
+    read_shared(path).map_err(unreadable)
+}
+
+/// Read to where it stays: `fs::read` would need the same memory once more, and nothing else that a
+/// run holds is as large.
+fn read_shared(path: &Path) -> std::io::Result<Arc<[u8]>> {
+    let mut file = File::open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).map_err(std::io::Error::other)?;
+    let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
+    file.read_exact(Arc::make_mut(&mut bytes))?;
+    Ok(bytes)
 }
 
 /// Docker's containers as the cluster adapter compares them with nodes.

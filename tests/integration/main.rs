@@ -22,6 +22,7 @@ mod kind;
 mod kubeconfig;
 mod lab;
 mod lane;
+mod large;
 mod layers;
 mod model;
 mod offline;
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
         page::tests(),
     ];
     // A model beats in real time: they mostly wait, and need a core each.
-    let models = [embedded::tests(), endings::in_the_model(), study::tests()];
+    let models = [embedded::tests(), large::tests(), endings::in_the_model(), study::tests()];
     // Nobody may notice a fault.
     let suites = [suite::tests(), kills::tests()];
     // A cluster is shared, so one after the other. It is waited for most of the time: the others run

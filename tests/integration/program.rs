@@ -243,6 +243,18 @@ impl Started {
         Ok(self.finish())
     }
 
+    /// Waits for its end; and the most memory that it had, in KiB.
+    pub(crate) fn finish_measured(mut self) -> (Output, u64) {
+        let child = self.child.as_mut().unwrap();
+        let status = format!("/proc/{}/status", child.id());
+        let mut most = 0;
+        while child.try_wait().unwrap().is_none() {
+            most = most_memory(&status).unwrap_or(most);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        (self.finish(), most)
+    }
+
     /// Waits for its end.
     pub(crate) fn finish(mut self) -> Output {
         let mut output = finish(self.child.take().unwrap());
@@ -262,6 +274,13 @@ impl Drop for Started {
         }
         let _ = child.kill();
     }
+}
+
+/// `None`: the process has none any more.
+fn most_memory(status: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(status).ok()?;
+    let most = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    most.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 fn finish(child: Child) -> Output {

@@ -17,4 +17,5 @@ fn on_embedded() {
     let (rows, _) = plan.carry_out();
     let (_, failures) = plan.misses(&rows);
     assert!(failures.is_empty(), "{}\n{}", table(&rows), failures.join("\n"));
+    assert!(rows.iter().any(|row| !row.whole.is_empty()), "no run was hit\n{}", table(&rows));
 }

@@ -92,6 +92,12 @@ impl NodeFault for Command {
         })
     }
 
+    /// Its programs know nothing of the node's machine. What they must find takes them a while: they
+    /// are asked once, in the injection.
+    async fn check(&self, _: &FaultContext<'_, '_>) -> Result<(), FaultError> {
+        Ok(())
+    }
+
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
         let Commands { inject, confirm, undo, confirm_undone, timeout, .. } = &self.commands;
         let first_look = FIRST_LOOK.min(*timeout);

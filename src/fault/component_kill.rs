@@ -25,7 +25,6 @@ impl NodeFault for ComponentKill {
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
         let Part { timer, .. } = &self.0;
-        self.0.must_run(context).await?;
         timer.arm(context, &[], &timer.undo_script(SHORT, NOTHING)).await?;
         context.report(FaultPhase::Requested, format!("kill -KILL {}", self.0.name()));
         timer.inject(SHORT, context, "kill the process", &kill_script(&self.0)).await?;

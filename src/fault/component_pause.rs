@@ -28,7 +28,6 @@ impl NodeFault for ComponentPause {
     component::on_part!();
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
-        self.0.must_run(context).await?;
         self.0.timer.arm(context, &[], &self.undo_script()).await?;
         context.report(FaultPhase::Requested, format!("kill -STOP {}", self.0.name()));
         let script = freeze_script(&self.0);

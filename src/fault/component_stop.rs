@@ -33,7 +33,6 @@ impl NodeFault for ComponentStop {
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
         let Part { timer, .. } = &self.0;
-        self.0.must_run(context).await?;
         timer.arm(context, &[], &self.undo_script()).await?;
         context.report(FaultPhase::Requested, format!("move {} away", self.manifest()));
         // A process may take 30 s to end. A command that waits for that in the node ends with the

@@ -44,7 +44,6 @@ impl NodeFault for ContainerKill {
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
         let Self { containers, timer, .. } = self;
-        context.must_be_up().await?;
         timer.arm(context, &["grep"], &timer.undo_script(SHORT, NOTHING)).await?;
         let (many, node) = (counted(containers.len(), "container"), context.node());
         context.report(FaultPhase::Requested, format!("kill -KILL in {many} on {node}"));

@@ -142,8 +142,7 @@ impl<'a, 'p> FaultContext<'a, 'p> {
         self.access.state(&self.handle).await.map_err(|error| self.failed(error))
     }
 
-    /// A fault is injected only into a node that is up: what is down or frozen was so by somebody
-    /// else.
+    /// Refuses a node that is down or frozen.
     pub(super) async fn must_be_up(&self) -> Result<(), FaultError> {
         match self.state().await? {
             NodeState::Up => Ok(()),

@@ -71,7 +71,6 @@ impl NodeFault for EtcdDataLoss {
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
         let (timer, part, mark) = (&self.0, etcd(&self.0), &self.0.mark);
-        part.must_run(context).await?;
         let prepared = async {
             let snapshot = take_snapshot(context, mark).await?;
             timer.arm(context, &["readlink", "grep"], &undo_script(timer)).await?;

@@ -28,11 +28,15 @@ pub(crate) struct KubeletPause(UndoTimer);
 impl NodeFault for KubeletPause {
     kubelet::on_kubelet!();
 
-    async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
+    async fn check(&self, context: &FaultContext<'_, '_>) -> Result<(), FaultError> {
         must_be_active(context).await?;
         if process(context).await?.is_some_and(|process| process.is_frozen()) {
             return Err(context.refused("its kubelet is already frozen"));
         }
+        Ok(())
+    }
+
+    async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
         let scripts = Scripts {
             what: "freeze the kubelet",
             inject: FREEZE,

@@ -25,8 +25,11 @@ pub(crate) struct KubeletStop(UndoTimer);
 impl NodeFault for KubeletStop {
     kubelet::on_kubelet!();
 
+    async fn check(&self, context: &FaultContext<'_, '_>) -> Result<(), FaultError> {
+        must_be_active(context).await
+    }
+
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
-        must_be_active(context).await?;
         let scripts = Scripts {
             what: "stop the kubelet",
             inject: STOP,

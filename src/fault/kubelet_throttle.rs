@@ -50,13 +50,17 @@ impl NodeFault for KubeletThrottle {
         Ok(Self { timer: plan.undo_timer(), cpu_percent: cpu })
     }
 
-    async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
+    async fn check(&self, context: &FaultContext<'_, '_>) -> Result<(), FaultError> {
         must_be_active(context).await?;
         if let Some(percent) = limit(context).await? {
             return Err(
                 context.refused(format!("its kubelet is already limited to {percent}% of one CPU"))
             );
         }
+        Ok(())
+    }
+
+    async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
         let property = format!("CPUQuota={}%", self.cpu_percent);
         let witness = self.witness();
         let throttle =

@@ -148,6 +148,12 @@ pub(crate) fn planned(
     plan(&Plan { fault, target, facts, cluster: &[], pod: None, run, step, undo_after }).unwrap()
 }
 
+/// Refuses a planned fault whose node is not as it must be before. [`inject`] looks again.
+pub(crate) async fn check(undo: &Undo, way: impl Into<Way<'_>>) -> Result<(), FaultError> {
+    let mut quiet = |_, _| {};
+    undo.fault.check(&FaultContext::new(way.into(), &undo.target, &mut quiet)).await
+}
+
 /// Injects a planned fault, and ends when its effect was seen.
 ///
 /// Reports `Requested` right before the call that injects (what is needed first is done by then),
@@ -161,6 +167,7 @@ pub(crate) async fn inject(
 ) -> Result<(), FaultError> {
     let mut context = FaultContext::new(way.into(), &undo.target, progress);
     context.closes_way_in = context.docker.is_none() && closes_way_in(undo);
+    undo.fault.check(&context).await?;
     match undo.fault.inject(&mut context).await {
         Err(FaultError::Access(error)) if context.requested && may_close_way_in(&context, undo) => {
             closed(&mut context, error).await

@@ -35,7 +35,17 @@ pub(crate) trait NodeFault: Sized {
     /// Works out the record. Calls nothing. Errors when the fault is impossible here.
     fn plan(plan: &Plan<'_>) -> Result<Self, FaultError>;
 
-    /// Injects the fault, and ends when its effect was seen. Reports `Requested` right before the
+    /// Refuses a node that is not as the fault needs it: what is down or frozen was so by somebody
+    /// else, and an undo would change that. Looks before the undo is recorded, so that a run that
+    /// ends then has nothing to undo, and again right before the injection.
+    async fn check(&self, context: &FaultContext<'_, '_>) -> Result<(), FaultError> {
+        match self.part() {
+            Some(part) => part.must_run(context).await,
+            None => context.must_be_up().await,
+        }
+    }
+
+    /// Injects the fault where [`Self::check`] has let it, and ends when its effect was seen. Reports `Requested` right before the
     /// call that injects, `Returned` when it comes back, `Confirmed` when the effect was seen. It is
     /// undone after every error but [`FaultError::Refused`], which is only for a fault that has not
     /// been requested and has left nothing: an undo would change what somebody else has done.

@@ -31,8 +31,11 @@ pub(crate) struct NodeFreeze(UndoTimer);
 impl NodeFault for NodeFreeze {
     kubelet::on_kubelet!();
 
+    async fn check(&self, context: &FaultContext<'_, '_>) -> Result<(), FaultError> {
+        must_be_active(context).await
+    }
+
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
-        must_be_active(context).await?;
         let (freeze, unfreeze) = (self.freeze(), self.unfreeze());
         let scripts = Scripts {
             what: "freeze the processes",

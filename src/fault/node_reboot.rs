@@ -95,7 +95,6 @@ impl NodeFault for NodeReboot {
     }
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
-        context.must_be_up().await?;
         match context.docker {
             Some(_) => self.switch_off_and_on(context).await,
             None => self.reboot_itself(context).await,

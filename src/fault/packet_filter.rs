@@ -269,7 +269,6 @@ pub(super) async fn inject(
     filter: &Filter<'_>,
     timer: &UndoTimer,
 ) -> Result<(), FaultError> {
-    context.must_be_up().await?;
     let cables = cables(context).await?;
     timer.arm(context, &TOOLS, &undo_script(timer)).await?;
     context.report(

@@ -26,7 +26,6 @@ pub(super) async fn take_down(
     call: impl Future<Output = Result<(), DockerError>>,
     effect: impl Fn(&ContainerState) -> Option<String>,
 ) -> Result<(), FaultError> {
-    context.must_be_up().await?;
     context.report(FaultPhase::Requested, requested);
     let mut call = pin!(call);
     let mut looks = tokio::time::interval(LOOK);

@@ -34,6 +34,10 @@ macro_rules! faults {
                 }
             }
 
+            async fn check(&self, context: &FaultContext<'_, '_>) -> Result<(), FaultError> {
+                match self { $(Self::$node(fault) => fault.check(context).await,)* }
+            }
+
             async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
                 match self { $(Self::$node(fault) => fault.inject(context).await,)* }
             }

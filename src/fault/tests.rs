@@ -140,6 +140,8 @@ async fn a_node_that_somebody_has_hit_is_refused_untouched() {
         let docker = engine.connect().await;
         for hit in hits {
             engine.worker(hit);
+            let before = check(&undo, &docker).await.unwrap_err();
+            assert!(before.is_refusal(), "{kind}: {before}");
             let error = inject(&undo, &docker, &mut |phase, _| said.push(phase)).await.unwrap_err();
             assert!(error.is_refusal() && said.is_empty(), "{kind}: {error} {said:?}");
         }
@@ -154,8 +156,12 @@ async fn a_node_that_somebody_has_hit_is_refused_untouched() {
             });
         });
         let docker = engine.connect().await;
-        let error = inject(&undo, &docker, &mut |_, _| {}).await.unwrap_err();
-        assert!(error.is_refusal(), "{kind}: {error}");
+        for error in [
+            check(&undo, &docker).await.unwrap_err(),
+            inject(&undo, &docker, &mut |_, _| {}).await.unwrap_err(),
+        ] {
+            assert!(error.is_refusal(), "{kind}: {error}");
+        }
     }
 }
 

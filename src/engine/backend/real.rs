@@ -31,7 +31,7 @@ use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::UndoEntry;
 use crate::engine::undo::recover::Tools;
 use crate::experiment::{Experiment, Fault};
-use crate::fault::{self, NodeFacts, NodeTarget, PodContainers, UndoAfter};
+use crate::fault::{self, FaultError, NodeFacts, NodeTarget, PodContainers, UndoAfter};
 use crate::node::{AccessErrorKind, NodeAccess};
 use crate::plan::{Node, RunLength};
 use crate::probe::ProbeSpec;
@@ -382,8 +382,11 @@ impl Backend for RealBackend<'_> {
             return Ok(());
         }
         if let Some(helpers) = &self.tools.helpers {
-            let started = helpers.start(&undo.target.handle()).await;
-            return started.map_err(RunError::refused_by);
+            helpers.start(&undo.target.handle()).await.map_err(RunError::refused_by)?;
+        }
+        fault::check(undo, self.tools.way()?).await.map_err(not_injected)?;
+        if self.tools.helpers.is_some() {
+            return Ok(());
         }
         let docker = self.tools.docker()?;
         let (traits, target) = (undo.fault.name().traits(), &undo.target);
@@ -401,10 +404,7 @@ impl Backend for RealBackend<'_> {
             UndoEntry::Fault(undo) => {
                 self.tools.hit.note(undo);
                 let way = self.tools.way_of(undo)?;
-                fault::inject(undo, way, progress).await.map_err(|error| match error.is_refusal() {
-                    true => RunError::refused_by(error),
-                    false => RunError::failed_by(error),
-                })
+                fault::inject(undo, way, progress).await.map_err(not_injected)
             }
             UndoEntry::Object { undo, .. } => {
                 fault::inject_object(undo, &self.scope.cluster, progress)
@@ -438,6 +438,13 @@ impl Backend for RealBackend<'_> {
 
     async fn verify(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
         self.tools.verify(undo, progress).await
+    }
+}
+
+fn not_injected(error: FaultError) -> RunError {
+    match error.is_refusal() {
+        true => RunError::refused_by(error),
+        false => RunError::failed_by(error),
     }
 }
 

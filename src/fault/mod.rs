@@ -299,14 +299,15 @@ pub(crate) fn takes_heartbeats(undo: &Undo) -> bool {
     matches!(undo.fault.works(undo.target.role), Works::Node)
 }
 
-/// Ends when the node has sent a heartbeat since the call. The time for it, [`WORKS_WITHIN`] or more
-/// where heartbeats are rare, counts from `began`: that for the connection is a part of it.
+/// Ends when the node has sent a heartbeat since the call, or has no Node object. The time for it,
+/// [`WORKS_WITHIN`] or more where heartbeats are rare, counts from `began`: that for the connection
+/// is a part of it.
 pub(crate) async fn sends_heartbeat(
     undo: &Undo,
     way: impl Into<Way<'_>>,
     cluster: &Cluster,
     began: Instant,
-) -> Result<(), FaultError> {
+) -> Result<&'static str, FaultError> {
     let mut quiet = |_, _| {};
     let context = &FaultContext::new(way.into(), &undo.target, &mut quiet);
     works::sends_heartbeat(context, &undo.fault.works(undo.target.role), cluster, began).await

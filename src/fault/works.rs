@@ -44,6 +44,9 @@ pub(crate) enum Found {
     NodeOff,
 }
 
+/// What is found instead of heartbeats where somebody has deleted the Node object.
+const NODE_DELETED: &str = "its Node object was deleted, so heartbeats cannot be checked (a restart of its kubelet creates the Node again)";
+
 /// What must work after an undo.
 #[derive(Clone, Debug)]
 pub(super) enum Works {
@@ -207,23 +210,28 @@ fn passing(error: FaultError) -> Result<Look, FaultError> {
 }
 
 /// Ends when the node has sent a heartbeat after the first look, and so after the undo, whatever
-/// the clocks say. An API server that is away is waited for. All of it, with the connection, has
-/// begun at `began`.
+/// the clocks say. An API server that is away is waited for, and so is a Node object that is not
+/// there: a kubelet that starts creates it. One that runs on does not, once somebody has deleted it:
+/// no later look would find more. All of it, with the connection, has begun at `began`. What was
+/// found, in words.
 pub(super) async fn sends_heartbeat(
     context: &FaultContext<'_, '_>,
     works: &Works,
     cluster: &Cluster,
     began: Instant,
-) -> Result<(), FaultError> {
+) -> Result<&'static str, FaultError> {
     let (mut first, mut limit): (Option<Heartbeat>, _) = (None, LIMIT);
     loop {
         let seen = match cluster.heartbeat_of(&context.target.node).await {
-            Err(error) if error.may_pass() => error.to_string(),
+            Err(error) if error.is_not_found() && began.elapsed() > limit => {
+                return Ok(NODE_DELETED);
+            }
+            Err(error) if error.may_pass() || error.is_not_found() => error.to_string(),
             now => {
                 let now = now?;
                 limit = heartbeat_limit(now.interval());
                 if first.get_or_insert_with(|| now.clone()).differs(&now) {
-                    return Ok(());
+                    return Ok("the node sends heartbeats");
                 }
                 "the node has not sent a heartbeat".into()
             }
@@ -354,6 +362,7 @@ mod tests {
     }
 
     const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/c-worker";
+    const NODE: &str = "/api/v1/nodes/c-worker";
 
     /// The worker's Node and its Lease, which is renewed after so many looks.
     fn api(beats_after: u32) -> FakeApi {
@@ -364,7 +373,7 @@ mod tests {
         let api = FakeApi::with(LEASE, lease("1"));
         let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "c-worker"},
             "spec": {}, "status": {"conditions": []}});
-        api.put("/api/v1/nodes/c-worker", node);
+        api.put(NODE, node);
         let mut looks = 0;
         api.before_each(move |objects, call| {
             looks += u32::from(call.contains(LEASE));
@@ -386,6 +395,31 @@ mod tests {
         let text = error.to_string();
         assert!(text.contains("the node has not sent a heartbeat after 2s"), "{text}");
         assert!(text.ends_with(WORDS), "{text}");
+    }
+
+    /// A kubelet that starts creates it; without that, the machine is all that can be looked at.
+    #[tokio::test]
+    async fn a_node_object_that_was_deleted_is_waited_for_and_then_done_without() {
+        let (engine, plan) = (node(|_| "7 S".into()), plan(FaultKind::KubeletPause));
+        let docker = engine.connect().await;
+        let gone = FakeApi::with(LEASE, json!({})).cluster();
+        let found = sends_heartbeat(&plan, &docker, &gone, Instant::now()).await;
+        assert_eq!(found.unwrap(), NODE_DELETED);
+        let (api, mut looks) = (api(u32::MAX), 0);
+        let (lease, node) = (api.object(LEASE), api.object(NODE));
+        api.before_each(move |objects, call| {
+            looks += u32::from(call.contains(LEASE));
+            let mut lease = lease.clone();
+            lease["metadata"]["resourceVersion"] = json!(looks.to_string());
+            objects.insert(LEASE.into(), lease);
+            match looks {
+                ..=5 => objects.remove(NODE),
+                _ => objects.insert(NODE.into(), node.clone()),
+            };
+            None
+        });
+        let found = sends_heartbeat(&plan, &docker, &api.cluster(), Instant::now()).await;
+        assert_eq!(found.unwrap(), "the node sends heartbeats");
     }
 
     #[test]

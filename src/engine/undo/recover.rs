@@ -176,8 +176,7 @@ impl Tools {
         let began = Instant::now();
         let cluster = self.connected_within(&access, fault::WORKS_WITHIN).await?;
         let heard = fault::sends_heartbeat(undo, self.way()?, &cluster, began).await;
-        heard.map_err(RunError::failed_by)?;
-        Ok(format!("{runs} and sends heartbeats"))
+        Ok(format!("{runs}; {}", heard.map_err(RunError::failed_by)?))
     }
 
     /// The same of a node that only commands have hit.
@@ -188,8 +187,7 @@ impl Tools {
             );
         };
         let heard = fault::sends_heartbeat(undo, Way::NOWHERE, cluster, Instant::now()).await;
-        heard.map_err(RunError::failed_by)?;
-        Ok("`confirmUndone` succeeded, and the node sends heartbeats".into())
+        Ok(format!("`confirmUndone` succeeded; {}", heard.map_err(RunError::failed_by)?))
     }
 
     async fn fault(&self, undo: &fault::Undo, progress: Progress<'_>) -> Result<(), RunError> {

@@ -20,6 +20,10 @@ pub(super) fn message(text: String) -> String {
     for range in pem(&text).into_iter().rev() {
         shown.replace_range(range, "…");
     }
+    let urls: Vec<_> = urls(&shown).collect();
+    for range in urls.into_iter().rev() {
+        shown.replace_range(range, "…");
+    }
     shown
 }
 
@@ -206,6 +210,7 @@ mod tests {
         }
         assert_eq!(shown("`-----BEGIN KEY----- MIIEvQ…`"), "`-----BEGIN KEY-----……`");
         assert_eq!(shown(&format!("`{}`", "aB3".repeat(20))), "`…`");
+        assert_eq!(shown("`http://me:pw@host/` no"), "`http://…@host/` no");
         let digest = format!("node@sha256:{}", "0123456789abcdef".repeat(4));
         assert_eq!(shown(&digest), digest);
     }

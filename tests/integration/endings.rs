@@ -24,7 +24,10 @@ pub(crate) fn tests() -> Vec<Test> {
 
 /// Tests in the model.
 pub(crate) fn in_the_model() -> Vec<Test> {
-    vec![test("endings::each_ending_of_a_run_has_its_code", each_ending_of_a_run_has_its_code)]
+    vec![
+        test("endings::each_ending_of_a_run_has_its_code", each_ending_of_a_run_has_its_code),
+        test("endings::no_secret_leaves_its_file", no_secret_leaves_its_file),
+    ]
 }
 
 /// A recorded run with other lines: those of an earlier version, which have no checksum.
@@ -211,4 +214,93 @@ fn each_ending_of_a_run_has_its_code() {
         home.run(&["report", &at(&format!("artifacts/{run}")), "-o", "json"]).exits(0);
         assert!(events.contains(r#""type":"runStarted""#) && events.contains(run), "{events}");
     }
+}
+
+/// Secrets in the experiment, the workload, a kubeconfig and the environment: none is in what a run
+/// and its reports print and write.
+fn no_secret_leaves_its_file() {
+    const PLANTED: &str = "hunter2-";
+    let home = Home::new();
+    home.copy(&["experiments/workloads", "kind-configs"], |text| {
+        let image = "image: nginx:1.22\n";
+        let variable = "        env: [{name: DB_PASSWORD, value: hunter2-variable}]\n";
+        text.replace(image, &format!("{image}{variable}"))
+    });
+    let user = "{token: hunter2-user, client-key-data: hunter2-key}";
+    let kubeconfig = home.file(
+        "kubeconfig",
+        &format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
+             contexts: [{{name: a, context: {{cluster: a, user: a}}}}]\n\
+             clusters: [{{name: a, cluster: {{server: 'https://127.0.0.1:1'}}}}]\n\
+             users: [{{name: a, user: {user}}}]\n"
+        ),
+    );
+    let spec = "  workload: [workloads/web.yaml]
+  probes:
+  - name: web
+    http:
+      service: web
+      headers:
+        Authorization: Bearer hunter2-bearer, hunter2-more
+        X-Api-Key: |-
+          hunter2-block
+        Cookie: &cookie \"a='hunter2-cookie'\"
+        X-Token: *cookie
+    rate: 20/s
+    timeout: 500ms
+  steadyStateTimeout: 60s
+  steadyState:
+  - nodesReady: all
+  blastRadius: {maxControlPlanes: 1}
+  method:
+  - fault:
+      componentStop: {component: kube-scheduler, target: {role: control-plane}}
+    for: 1s
+  expect:
+  - recovery: {within: 60s}
+";
+    let file = home.experiment_on("default", "secrets", spec);
+    let out = home.path().join("out");
+    std::fs::create_dir(&out).unwrap();
+    let at = |name: &str| out.join(name).to_string_lossy().into_owned();
+    let (artifacts, events, wide) = (at("artifacts"), at("events"), format!("wide={}", at("wide")));
+    let run = ["run", "-f", &file, "--cluster", "embedded", "--artifacts", &artifacts];
+    let run = [&run[..], &["--events", &events, "-o", &wide, "-o", "json"]].concat();
+    let run = home.start_with(&run, |command| {
+        let command = super::model::without_tools(command).env("KUBECONFIG", &kubeconfig);
+        command.env("AWS_SECRET_ACCESS_KEY", "hunter2-environment");
+    });
+    let run = run.finish();
+    run.is_judged();
+    let json: Value = serde_json::from_str(&run.stdout).unwrap();
+    let folder = at(&format!("artifacts/{}", json["run"].as_str().unwrap()));
+    let again = home.run(&["report", &folder, "-o", "json"]);
+    let judged: Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!(judged["verdict"], json["verdict"]);
+    let named = spec.replace("service: web", "url: 'http://me:hunter2-url@localhost/'");
+    let wrong = home.run(&["validate", "-f", &home.experiment_on("default", "wrong", &named)]);
+    wrong.exits(2).says("a user name in a URL is not supported");
+
+    let mut found = Vec::new();
+    for output in [&run, &again, &wrong] {
+        let texts = [&output.stdout, &output.stderr];
+        found.extend(texts.into_iter().filter(|text| text.contains(PLANTED)).cloned());
+    }
+    let mut folders = vec![out, home.path().join("state")];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.is_file() {
+                files += 1;
+                let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+                found.extend(text.contains(PLANTED).then(|| path.display().to_string()));
+            }
+        }
+    }
+    assert!(found.is_empty() && files > 10, "{files} files: {found:#?}");
+    let record = std::fs::read_to_string(Path::new(&folder).join("events.jsonl")).unwrap();
+    assert!(record.contains(r#""Authorization":"(secret)""#), "{record}");
 }

@@ -10,12 +10,15 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{Api, AttachParams, AttachedProcess};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
 
 use super::connect::Cluster;
 use super::error::ClusterError;
 
 /// How long the API server and the kubelet may take to start a command.
 const START: Duration = Duration::from_secs(15);
+/// How long the rest of a command's output may take after its exit code.
+const REST: Duration = Duration::from_secs(5);
 const BUFFER: usize = 256 * 1024;
 
 /// A command that runs in a pod. Dropped, its input ends.
@@ -92,15 +95,12 @@ impl PodProcess {
             self.process.stdout().expect("was asked for"),
             self.process.stderr().expect("was asked for"),
         );
-        let read = async {
-            tokio::join!(write, out.read_to_end(&mut stdout), err.read_to_end(&mut stderr))
-        };
-        let Some((status, (written, read_out, read_err))) = unless_broken(status, read).await
-        else {
+        let read =
+            async { tokio::join!(out.read_to_end(&mut stdout), err.read_to_end(&mut stderr)) };
+        let Some((status, (read_out, read_err))) = unless_broken(status, write, read).await else {
             return Ok(PodOutput { code: None, stdout: Vec::new(), stderr: Vec::new() });
         };
-        // One that ended without reading its input is not an error.
-        let _ = (written, read_out?, read_err?);
+        let _ = (read_out?, read_err?);
         let code = if status.status.as_deref() == Some("Success") {
             0
         } else {
@@ -116,16 +116,27 @@ impl PodProcess {
 }
 
 /// A command's status, and what was read of it. Where its connection breaks, kube drops the status,
-/// but leaves the outputs open: reading them would never end.
+/// but leaves the outputs open: reading them would never end. Nor would writing to a command that
+/// has ended without reading its input, which is not an error.
 async fn unless_broken<T>(
     status: impl Future<Output = Option<Status>>,
+    write: impl Future<Output = io::Result<()>>,
     read: impl Future<Output = T>,
 ) -> Option<(Status, T)> {
-    let (mut status, mut read) = (pin!(status), pin!(read));
-    tokio::select! {
-        read = &mut read => Some((status.await?, read)),
-        status = &mut status => Some((status?, read.await)),
-    }
+    let (mut status, mut write, mut read) = (pin!(status), pin!(write), pin!(read));
+    let (mut written, mut output) = (false, None);
+    let status = loop {
+        tokio::select! {
+            status = &mut status => break status?,
+            _ = &mut write, if !written => written = true,
+            read = &mut read, if output.is_none() => output = Some(read),
+        }
+    };
+    let output = match output {
+        Some(output) => output,
+        None => timeout(REST, read).await.ok()?,
+    };
+    Some((status, output))
 }
 
 fn chunks(
@@ -156,8 +167,22 @@ mod tests {
         let (mut output, writer) = tokio::io::simplex(16);
         drop(writer);
         let mut read = Vec::new();
-        let ended = unless_broken(ready(None), output.read_to_end(&mut read));
-        let ended = tokio::time::timeout(START, ended).await;
+        let ended = unless_broken(ready(None), ready(Ok(())), output.read_to_end(&mut read));
+        let ended = timeout(START, ended).await;
         assert!(ended.expect("it ends").is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_fails_without_reading_its_input_ends_with_its_output() {
+        let (reader, mut input) = tokio::io::simplex(16);
+        drop(reader);
+        let (mut output, mut writer) = tokio::io::simplex(16);
+        writer.write_all(b"disk full").await.unwrap();
+        writer.shutdown().await.unwrap();
+        let mut read = Vec::new();
+        let (write, status) = (input.write_all(&[0; 64]), ready(Some(Status::default())));
+        let ended = unless_broken(status, write, output.read_to_end(&mut read));
+        assert!(timeout(START, ended).await.expect("it ends").is_some());
+        assert_eq!(read, b"disk full");
     }
 }

@@ -41,7 +41,7 @@ pub(crate) struct Part {
 
 /// What every fault whose record is its [`Part`] says in the same way.
 macro_rules! on_part {
-    () => {
+    ($effect:expr) => {
         const UNDO_TIMEOUT: Duration = component::START;
 
         fn injection_timeout(_: &Fault) -> Duration {
@@ -54,6 +54,10 @@ macro_rules! on_part {
 
         fn part(&self) -> Option<Part> {
             Some(self.0.clone())
+        }
+
+        async fn look(&self, context: &FaultContext<'_, '_>) -> Result<Option<Look>, FaultError> {
+            self.0.look_for(context, $effect).await.map(Some)
         }
 
         fn undo_timer(&self) -> Option<&UndoTimer> {
@@ -79,6 +83,9 @@ pub(super) struct Seen {
     now: Vec<Process>,
 }
 
+/// What a fault does to the process of its part: how a look shows it, and its words.
+pub(super) type Effect = (fn(&Seen) -> bool, &'static str);
+
 impl Seen {
     pub(super) fn gone(&self) -> bool {
         self.now.is_empty()
@@ -87,6 +94,11 @@ impl Seen {
     /// None of the processes that the fault has hit is there.
     pub(super) fn replaced(&self) -> bool {
         !self.now.iter().any(|process| self.met.contains(&process.id))
+    }
+
+    /// The same where it is known that the fault has hit one.
+    pub(super) fn killed(&self) -> bool {
+        !self.met.is_empty() && self.replaced()
     }
 
     /// Every process is stopped by a signal, and there is one.
@@ -139,10 +151,12 @@ impl Part {
         find_processes(self.component)
     }
 
-    /// A script that ends when no process is there, or when one must have ended.
-    pub(super) fn until_gone(&self) -> String {
+    /// A script that ends when no process is there, or when one must have ended. It exits where the
+    /// manifest is back: then the fault is undone.
+    pub(super) fn until_gone(&self, manifest: &str) -> String {
         format!(
-            "{}\nn=0; while [ -n \"$(found)\" ] && [ $n -lt {} ]; do n=$((n+1)); sleep 0.1; done",
+            "{}\nn=0; while [ -n \"$(found)\" ] && [ $n -lt {} ]; do \
+             [ ! -e {manifest} ] || exit 0; n=$((n+1)); sleep 0.1; done",
             self.find_processes(),
             END.as_millis() / 100,
         )
@@ -193,16 +207,21 @@ impl Part {
         &self,
         context: &mut FaultContext<'_, '_>,
         limit: Duration,
-        effect: fn(&Seen) -> bool,
-        words: String,
+        effect: Effect,
     ) -> Result<(), FaultError> {
-        let look = async |context: &FaultContext<'_, '_>| {
-            Ok(match effect(&self.look(context).await?) {
-                true => Look::Seen(words.clone()),
-                false => Look::NotYet(format!("its {} still runs", self.name())),
-            })
-        };
+        let look = async |context: &FaultContext<'_, '_>| self.look_for(context, effect).await;
         context.confirm(Wait { every: LOOK, limit }, look).await
+    }
+
+    pub(super) async fn look_for(
+        &self,
+        context: &FaultContext<'_, '_>,
+        (is_there, words): Effect,
+    ) -> Result<Look, FaultError> {
+        Ok(match is_there(&self.look(context).await?) {
+            true => Look::Seen(words.replace("{}", self.name())),
+            false => Look::NotYet(format!("its {} still runs", self.name())),
+        })
     }
 
     /// Waits until the part runs, and none of the processes that `leaves` it is there. Says so. A
@@ -412,6 +431,36 @@ mod tests {
         assert!(wait < timer, "{script}");
     }
 
+    /// The command came through the API server that is hit; the others answer.
+    #[tokio::test(start_paused = true)]
+    async fn a_fault_on_one_of_several_api_servers_is_looked_for_when_its_command_is_cut_off() {
+        let hit = ["end", "met 7 70 S\nend", "now 7 70 T\nend"];
+        let not_hit = "now 7 70 S\nend";
+        for (fault, hit) in component_faults(Component::ApiServer).iter().zip(hit) {
+            let plan = planned(fault, &target(), "r", 0, Duration::from_secs(60));
+            for last in [hit, not_hit] {
+                let (mut looks, mut cut, mut phases) = (0, false, Vec::new());
+                let result = {
+                    let node = ThroughKubelet::new(|command| match command {
+                        command if command.contains("exit 75") => {
+                            cut = true;
+                            Err(AccessErrorKind::Away)
+                        }
+                        command if command.ends_with("echo end") && cut => {
+                            looks += 1;
+                            Ok(if looks < 50 { not_hit } else { last })
+                        }
+                        command if command.ends_with("echo end") => Ok(not_hit),
+                        _ => Ok(""),
+                    });
+                    inject(&plan, node.way(), &mut |phase, _| phases.push(phase)).await
+                };
+                assert_eq!(result.is_ok(), last == hit, "{result:?}");
+                assert_eq!(phases.contains(&FaultPhase::Confirmed), last == hit, "{phases:?}");
+            }
+        }
+    }
+
     #[tokio::test]
     async fn what_does_not_run_or_is_frozen_is_no_target() {
         for (process, why) in [
@@ -514,12 +563,21 @@ mod tests {
             component: Component::ControllerManager,
             timer: UndoTimer { mark: "r".into(), times: UndoAfter::both(Duration::ZERO) },
         };
-        let mut wait = std::process::Command::new("sh");
-        let mut wait = wait.args(["-c", &part.until_gone()]).spawn().unwrap();
+        let manifest = folder.path().join("manifest");
+        let wait = || {
+            let script = part.until_gone(manifest.to_str().unwrap());
+            std::process::Command::new("sh").args(["-c", &script]).spawn().unwrap()
+        };
+        std::fs::write(&manifest, "").unwrap();
+        let began = std::time::Instant::now();
+        let undone = wait().wait().unwrap().success() && began.elapsed() < END / 2;
+        std::fs::remove_file(&manifest).unwrap();
+        let mut wait = wait();
         std::thread::sleep(Duration::from_millis(300));
         let waited = wait.try_wait().unwrap().is_none();
         child.kill().unwrap();
         child.wait().unwrap();
+        assert!(undone, "it ends when the manifest is back");
         assert!(waited && wait.wait().unwrap().success(), "it ends when the process does");
         assert!(
             found.lines().any(|line| line.starts_with(&mine) && line.split(' ').count() == 3),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::component::{self, Part, Seen};
-use super::context::FaultContext;
+use super::component::{self, Effect, Part, Seen};
+use super::context::{FaultContext, Look};
 use super::error::FaultError;
 use super::modelled::{ModelNode, Modelled, modelled};
 use super::node_fault::{NodeFault, Undone};
@@ -15,13 +15,15 @@ use super::undo_timer::{NOTHING, SHORT, UndoTimer};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
+const EFFECT: Effect = (Seen::killed, "the process of {} is gone");
+
 /// The process of a part of the control plane is killed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct ComponentKill(Part);
 
 impl NodeFault for ComponentKill {
-    component::on_part!();
+    component::on_part!(EFFECT);
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
         let Part { timer, .. } = &self.0;
@@ -29,8 +31,7 @@ impl NodeFault for ComponentKill {
         context.report(FaultPhase::Requested, format!("kill -KILL {}", self.0.name()));
         timer.inject(SHORT, context, "kill the process", &kill_script(&self.0)).await?;
         context.report(FaultPhase::Returned, "the signal was sent");
-        let effect = format!("the process of {} is gone", self.0.name());
-        self.0.confirm(context, component::END, Seen::replaced, effect).await
+        self.0.confirm(context, component::END, EFFECT).await
     }
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {

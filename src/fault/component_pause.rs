@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::component::{self, Part, Seen};
-use super::context::FaultContext;
+use super::component::{self, Effect, Part, Seen};
+use super::context::{FaultContext, Look};
 use super::error::FaultError;
 use super::modelled::{ModelNode, Modelled, modelled};
 use super::node_fault::{NodeFault, Undone};
@@ -19,13 +19,15 @@ use super::undo_timer::{SHORT, UndoTimer};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
+const EFFECT: Effect = (Seen::frozen, "the process of {} is frozen");
+
 /// The process of a part of the control plane is frozen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct ComponentPause(Part);
 
 impl NodeFault for ComponentPause {
-    component::on_part!();
+    component::on_part!(EFFECT);
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
         self.0.timer.arm(context, &[], &self.undo_script()).await?;
@@ -33,8 +35,7 @@ impl NodeFault for ComponentPause {
         let script = freeze_script(&self.0);
         self.0.timer.inject(SHORT, context, "freeze the process", &script).await?;
         context.report(FaultPhase::Returned, "the signal was sent");
-        let effect = format!("the process of {} is frozen", self.0.name());
-        self.0.confirm(context, component::END, Seen::frozen, effect).await
+        self.0.confirm(context, component::END, EFFECT).await
     }
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {

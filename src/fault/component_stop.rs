@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::component::{self, Part, Seen};
-use super::context::FaultContext;
+use super::component::{self, Effect, Part, Seen};
+use super::context::{FaultContext, Look};
 use super::error::FaultError;
 use super::modelled::{ModelNode, Modelled, modelled};
 use super::node_fault::{NodeFault, Undone};
@@ -20,6 +20,7 @@ use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
+const EFFECT: Effect = (Seen::gone, "no {} runs");
 
 /// A static pod's manifest is moved away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ pub(crate) struct ComponentStop(Part);
 impl NodeFault for ComponentStop {
     const IS_SLOW: bool = true;
 
-    component::on_part!();
+    component::on_part!(EFFECT);
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
         let Part { timer, .. } = &self.0;
@@ -37,14 +38,13 @@ impl NodeFault for ComponentStop {
         context.report(FaultPhase::Requested, format!("move {} away", self.manifest()));
         // A process may take 30 s to end. A command that waits for that in the node ends with the
         // process, also where it is the API server through which the command was sent.
-        let gone = self.0.until_gone();
+        let gone = self.0.until_gone(&self.manifest());
         let effect = (gone.as_str(), component::END);
         timer.inject_slowly(effect, context, "move the manifest away", &self.script()).await?;
         context.report(FaultPhase::Returned, "its manifest is moved away");
         // A process that another has put in its place meanwhile was started by the kubelet before
         // it looked.
-        let effect = format!("no {} runs", self.0.name());
-        self.0.confirm(context, component::LOOK, Seen::gone, effect).await
+        self.0.confirm(context, component::LOOK, EFFECT).await
     }
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {

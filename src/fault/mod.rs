@@ -82,7 +82,7 @@ use crate::node::{AccessError, AccessErrorKind};
 use crate::timeline::{Component, FaultKind, FaultName, FaultPhase, Impact, NodeRole};
 use closed_way::ClosedWay;
 pub(crate) use context::Way;
-use context::{CLOSING, COMMAND, FaultContext};
+use context::{CLOSING, COMMAND, FaultContext, Look};
 use node_fault::{NodeFault, Undone};
 use object::{ObjectContext, ObjectFault};
 use record::{Machine, UndoFormat};
@@ -170,7 +170,7 @@ pub(crate) async fn inject(
     undo.fault.check(&context).await?;
     match undo.fault.inject(&mut context).await {
         Err(FaultError::Access(error)) if context.requested && may_close_way_in(&context, undo) => {
-            closed(&mut context, error).await
+            closed(&mut context, undo, error).await
         }
         other => other,
     }
@@ -193,25 +193,38 @@ fn may_close_way_in(context: &FaultContext<'_, '_>, undo: &Undo) -> bool {
 }
 
 /// A fault that closes the way in can't be looked at from inside: it is in effect when nothing can
-/// be run there any more.
-async fn closed(context: &mut FaultContext<'_, '_>, error: AccessError) -> Result<(), FaultError> {
+/// be run there any more. Where the way in is open again, as through another API server, a look from
+/// inside has to show it.
+async fn closed(
+    context: &mut FaultContext<'_, '_>,
+    undo: &Undo,
+    error: AccessError,
+) -> Result<(), FaultError> {
     let is_closed = |kind| matches!(kind, AccessErrorKind::Away | AccessErrorKind::Timeout);
     if !is_closed(error.kind) {
         return Err(FaultError::Access(error));
     }
-    for _ in 0..CLOSED_LOOKS {
+    let until = Instant::now() + undo.fault.component().map_or(Duration::ZERO, |_| component::END);
+    let mut looks = 0;
+    while looks < CLOSED_LOOKS || Instant::now() < until {
+        looks += 1;
         match context.access.run(&context.handle, CLOSED_LIMIT, &["true"]).await {
             Err(seen) if is_closed(seen.kind) => {
                 context.report(FaultPhase::Confirmed, "commands can no longer be run in it");
                 return Ok(());
             }
-            _ => tokio::time::sleep(RETRY).await,
+            _ => {}
         }
+        if let Ok(Some(Look::Seen(effect))) = undo.fault.look(context).await {
+            context.report(FaultPhase::Confirmed, effect);
+            return Ok(());
+        }
+        tokio::time::sleep(RETRY).await;
     }
     Err(FaultError::Access(error))
 }
 
-/// How often a node is asked that should not answer, and how long it has for an answer.
+/// How often, at least, a node is asked that should not answer, and how long it has for an answer.
 const CLOSED_LOOKS: u32 = 20;
 const CLOSED_LIMIT: Duration = Duration::from_secs(3);
 /// How long after its injection a fault that closes the way in is confirmed, where nothing answers.

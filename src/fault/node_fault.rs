@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::component::Part;
-use super::context::FaultContext;
+use super::context::{FaultContext, Look};
 use super::error::FaultError;
 use super::modelled::{ModelNode, Modelled};
 use super::node_plan::Plan;
@@ -64,6 +64,12 @@ pub(crate) trait NodeFault: Sized {
     /// The part of the control plane that it hits; `None`: the node itself.
     fn part(&self) -> Option<Part> {
         None
+    }
+
+    /// Looks for its effect, for an injection whose answer was lost; `None`: a look does not show
+    /// it.
+    async fn look(&self, _: &FaultContext<'_, '_>) -> Result<Option<Look>, FaultError> {
+        Ok(None)
     }
 
     /// What undoes it inside the node if nothing else does; `None`: it is not inside the node.

@@ -42,6 +42,13 @@ macro_rules! faults {
                 match self { $(Self::$node(fault) => fault.inject(context).await,)* }
             }
 
+            async fn look(
+                &self,
+                context: &FaultContext<'_, '_>,
+            ) -> Result<Option<Look>, FaultError> {
+                match self { $(Self::$node(fault) => fault.look(context).await,)* }
+            }
+
             async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
                 match self { $(Self::$node(fault) => fault.undo(context).await,)* }
             }

@@ -122,7 +122,7 @@ impl Experiments {
 /// Which of the experiments.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct PartFlags {
-    /// Only the K-th of N parts of the experiments, which take similar times: for N machines, each with another K
+    /// Only shard K of N: one of N parts of the experiments, of similar duration; each of N machines uses another K
     #[arg(long, value_name = "K/N")]
     pub shard: Option<Shard>,
 }

@@ -45,7 +45,7 @@ pub(super) fn members(
 fn summary(shard: Shard, total: usize, here: &[Share]) -> String {
     let total = counted(total, "experiment");
     if here.is_empty() {
-        return format!("shard {shard} is empty (of {total}): nothing is run");
+        return format!("shard {shard} is empty ({total} in all): nothing to run");
     }
     let mut clusters: Vec<_> = here.iter().filter_map(|share| share.cluster).collect();
     clusters.sort_unstable();

@@ -97,8 +97,8 @@ impl DockerError {
                  TLS needs DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH"
             }
             Self::Tls { .. } => {
-                "compare ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH or of the docker context \
-                 with those that `docker version` works with, and check this machine's clock"
+                "check with `docker version`, which uses the same ca.pem, cert.pem and key.pem \
+                 (DOCKER_CERT_PATH, or the docker context); also check this machine's clock"
             }
             Self::Refused { message, .. } if message.contains("HTTP request to an HTTPS") => {
                 "this engine uses TLS: set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or use a docker \

@@ -99,9 +99,11 @@ fn reason(error: &rustls::Error) -> String {
         InvalidCertificate(
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
         ) => "its certificate is for another host name".into(),
-        AlertReceived(Alert::CertificateExpired) => "this client's certificate has expired".into(),
+        AlertReceived(Alert::CertificateExpired) => {
+            "the client certificate (cert.pem) has expired".into()
+        }
         AlertReceived(Alert::CertificateRequired) => {
-            "it wants a client's certificate (cert.pem and key.pem)".into()
+            "it requires a client certificate (cert.pem and key.pem)".into()
         }
         AlertReceived(
             Alert::BadCertificate
@@ -109,7 +111,7 @@ fn reason(error: &rustls::Error) -> String {
             | Alert::CertificateUnknown
             | Alert::AccessDenied
             | Alert::DecryptError,
-        ) => "it does not accept this client's certificate (cert.pem)".into(),
+        ) => "it does not accept the client certificate (cert.pem)".into(),
         InvalidMessage(_) => "it does not use TLS".into(),
         other => other.to_string(),
     }
@@ -205,7 +207,7 @@ mod tests {
         put("ca.pem", "CERTIFICATE", CA);
         assert_eq!(
             connect("localhost").await.unwrap_err(),
-            "it wants a client's certificate (cert.pem and key.pem)"
+            "it requires a client certificate (cert.pem and key.pem)"
         );
         put("cert.pem", "CERTIFICATE", CLIENT);
         assert!(connect("localhost").await.unwrap_err().contains("key.pem cannot be read"));
@@ -219,7 +221,7 @@ mod tests {
         put("key.pem", "PRIVATE KEY", OTHER_KEY);
         assert_eq!(
             connect("localhost").await.unwrap_err(),
-            "it does not accept this client's certificate (cert.pem)"
+            "it does not accept the client certificate (cert.pem)"
         );
         put("ca.pem", "CERTIFICATE", OTHER);
         assert_eq!(

@@ -148,7 +148,8 @@ pub(crate) fn planned(
     plan(&Plan { fault, target, facts, cluster: &[], pod: None, run, step, undo_after }).unwrap()
 }
 
-/// Refuses a planned fault whose node is not as it must be before. [`inject`] looks again.
+/// Refuses a planned fault whose node is not in the state that the fault needs, such as one whose
+/// kubelet is already stopped. [`inject`] checks this again.
 pub(crate) async fn check(undo: &Undo, way: impl Into<Way<'_>>) -> Result<(), FaultError> {
     let mut quiet = |_, _| {};
     undo.fault.check(&FaultContext::new(way.into(), &undo.target, &mut quiet)).await

@@ -45,10 +45,11 @@ pub(crate) trait NodeFault: Sized {
         }
     }
 
-    /// Injects the fault where [`Self::check`] has let it, and ends when its effect was seen. Reports `Requested` right before the
-    /// call that injects, `Returned` when it comes back, `Confirmed` when the effect was seen. It is
-    /// undone after every error but [`FaultError::Refused`], which is only for a fault that has not
-    /// been requested and has left nothing: an undo would change what somebody else has done.
+    /// Injects the fault, if [`Self::check`] has not refused it, and ends when its effect was seen.
+    /// Reports `Requested` right before the call that injects, `Returned` when it comes back,
+    /// `Confirmed` when the effect was seen. It is undone after every error but
+    /// [`FaultError::Refused`], which is only for a fault that has not been requested and has left
+    /// nothing: an undo would change what somebody else has done.
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError>;
 
     /// Undoes it, and ends when the effect was seen to be gone. Whether what it hit works again is

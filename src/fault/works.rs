@@ -45,7 +45,7 @@ pub(crate) enum Found {
 }
 
 /// What is found instead of heartbeats where somebody has deleted the Node object.
-const NODE_DELETED: &str = "its Node object was deleted, so heartbeats cannot be checked (a restart of its kubelet creates the Node again)";
+const NODE_DELETED: &str = "its Node object was deleted, so heartbeats cannot be checked (restart its kubelet to create the Node again)";
 
 /// What must work after an undo.
 #[derive(Clone, Debug)]

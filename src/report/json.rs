@@ -39,7 +39,7 @@ pub struct Report {
     /// The run that it makes again; absent: it is the first try.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// The shard that it is of (`run --shard`); absent: of none.
+    /// The shard that it belongs to (`run --shard`); absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
     /// The tries before it, which were inconclusive.

@@ -186,7 +186,7 @@ pub struct Row {
     pub took: Option<Seconds>,
     /// Its runs and their spread.
     pub runs: Option<SpreadReport>,
-    /// The shard that it is of (`run --shard`); absent: of none.
+    /// The shard that it belongs to (`run --shard`); absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
     /// The number of requested runs that were never started; all of them if the first was refused. Earlier versions wrote
@@ -210,7 +210,7 @@ impl SuiteReport {
         }
     }
 
-    /// `Shards 1/3, 3/3; no experiment of 2/3.` `None`: it is of no shard.
+    /// `Shards 1/3, 3/3; no experiments from 2/3.` `None`: none of them is from a shard.
     pub(super) fn shards(&self) -> Option<String> {
         let here: BTreeSet<Shard> = self.experiments.iter().filter_map(|row| row.shard).collect();
         let names = |shards: &BTreeSet<Shard>| {
@@ -226,7 +226,7 @@ impl SuiteReport {
         let missing: BTreeSet<Shard> = all.filter(|shard| !here.contains(shard)).collect();
         Some(match missing.is_empty() {
             true => format!("Shards {}.", names(&here)),
-            false => format!("Shards {}; no experiment of {}.", names(&here), names(&missing)),
+            false => format!("Shards {}; no experiments from {}.", names(&here), names(&missing)),
         })
     }
 

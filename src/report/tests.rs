@@ -751,7 +751,7 @@ fn the_shard_is_in_every_form_and_a_missing_one_is_named() {
     let why = "no such cluster".to_owned();
     let refused = suite::Part::not_run("e".into(), Vec::new(), not_run::NotRun::Refused, why);
     parts.push(suite::Part { shard: shard(3), ..refused });
-    let both = "Shards 1/3, 3/3; no experiment of 2/3.";
+    let both = "Shards 1/3, 3/3; no experiments from 2/3.";
     let text = suite::render(&suite::SuiteReport::new(&parts), &Style::default());
     for form in [markdown(&parts), text, html::render(&parts)] {
         assert!(form.contains(both), "{form}");

@@ -1,5 +1,5 @@
 //! JSON lines that carry a checksum: a changed byte is found when the line is read, and so is a line
-//! that is missing, moved or there twice.
+//! that is missing, moved or duplicated.
 //!
 //! The checksum is the CRC-32 of the line up to its own field, which is the last one. It starts from
 //! the checksum of the line before; of a first line, from 0.

@@ -100,9 +100,9 @@ impl Retry {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Shard {
-    /// Which one it is, from 1.
+    /// The shard's number, from 1.
     pub number: u32,
-    /// How many there are.
+    /// The number of shards.
     pub of: u32,
 }
 
@@ -123,7 +123,7 @@ impl FromStr for Shard {
         match numbers {
             None => Err("expected K/N, such as 2/4 for the second of 4 machines".into()),
             Some(Self { of, .. }) if !(1..=MOST).contains(&of) => {
-                Err(format!("the number of shards is from 1 to {MOST}"))
+                Err(format!("the number of shards must be from 1 to {MOST}"))
             }
             Some(Self { number, of }) if !(1..=of).contains(&number) => Err(format!(
                 "there is no shard {number} of {of}: the first is 1/{of}, the last {of}/{of}"

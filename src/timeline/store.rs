@@ -446,8 +446,8 @@ impl Previous {
     }
 }
 
-/// Reads the lines after the header. Those that can't be read are reported with their neighbours
-/// they are.
+/// Reads the lines after the header. Those that can't be read are reported as damage, from the
+/// record before them to the record after them.
 fn read_records(
     bytes: &[u8],
     mut previous: Previous,
@@ -543,7 +543,7 @@ fn read_probes(folder: &Path, damage: &mut Vec<Damage>) -> Result<Vec<ProbeFile>
         match ProbeFile::new(bytes) {
             Ok(probe) if probe.span.probe.name == name => probes.push(probe),
             Ok(probe) => {
-                let why = format!("its file has those of {}", probe.span.probe.name);
+                let why = format!("the file has the attempts of {}", probe.span.probe.name);
                 damage.push(Damage::ends_early(&name, None, why));
             }
             Err(why) => damage.push(Damage::ends_early(&name, None, why)),

@@ -510,7 +510,12 @@ pub(crate) fn hostile_run(from: &Path, to: &Path, hostile: &str) {
                 && value["format"] == "outage.attempts/v1"
         });
         let file = [span.to_string().as_bytes(), &bytes[end..]].concat();
-        std::fs::write(to.join(entry.file_name().unwrap()), file).unwrap();
+        // A file has its probe's name, where files can.
+        let name = span["probe"]["name"].as_str().filter(|name| !name.contains('/'));
+        let name = name.map_or(entry.file_name().unwrap().to_owned(), |name| {
+            format!("{name}.attempts").into()
+        });
+        std::fs::write(to.join(name), file).unwrap();
     }
 }
 

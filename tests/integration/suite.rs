@@ -214,10 +214,10 @@ fn shards_are_parts_of_one_report() {
     assert!(!valid.stdout.contains("away[for=1s]"), "{}", valid.stdout);
     folder.run(&["--shard", "2/3"]).exits(0).prints(", shard 2/3, ");
     let empty = folder.run(&["--shard", "3/3", "-o", "junit"]);
-    empty.exits(0).says("shard 3/3 is empty (of 2 experiments)").prints(r#"tests="0""#);
+    empty.exits(0).says("shard 3/3 is empty (2 experiments in all)").prints(r#"tests="0""#);
     let runs = ["report", "away[for=1s]", "away[for=2s]", "--exit-code"];
     let merged = folder.home.run(&runs);
-    merged.exits(0).prints("2 experiments in ").prints("Shards 1/3, 2/3; no experiment of 3/3.");
+    merged.exits(0).prints("2 experiments in ").prints("Shards 1/3, 2/3; no experiments from 3/3.");
     let json = document(&folder.home.run(&[&runs[..], &["-o", "json"]].concat()));
     let shards = json["experiments"].as_array().unwrap().iter().map(|row| row["shard"].clone());
     let shard = |number| serde_json::json!({"number": number, "of": 3});

@@ -165,8 +165,8 @@ impl Plan {
 /// The table of what came of all scenarios.
 pub(crate) fn table(rows: &[Row]) -> String {
     let mut lines = vec![format!(
-        "{:<50} {:>5} {:>5} {:>12}  {:>13}  {:>7}",
-        "scenario", "tried", "whole", "not reached", "whole within", "took"
+        "{:<50} {:>5} {:>8} {:>12}  {:>13}  {:>7}",
+        "scenario", "draws", "restored", "not reached", "within", "took"
     )];
     for row in rows {
         let longest = row
@@ -175,7 +175,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
             .max()
             .map_or(String::new(), |max| format!("{:.1}s", max.as_secs_f64()));
         lines.push(format!(
-            "{:<50} {:>5} {:>5} {:>12}  {:>13}  {:>6}s",
+            "{:<50} {:>5} {:>8} {:>12}  {:>13}  {:>6}s",
             row.what,
             row.tried,
             row.whole.len(),

@@ -129,14 +129,14 @@ pub enum DisturbanceCause {
     Stall,
 }
 
-/// For as long before and after a time in which the control probe failed, its host is not relied on
-/// either, but for no longer than this: other attempts have more to do than the control probe, so
-/// they fail earlier, and for longer.
+/// A failure of the control probe makes its host unreliable for as long before and after as it
+/// lasted, but at most for this time: other attempts do more work than the control probe, so they
+/// fail earlier and for longer.
 pub(crate) const NEAR_CONTROL: Seconds = Seconds::from_nanos(1_000_000_000);
 
 impl Disturbance {
     /// From when until when failures may be the prober's own.
-    fn doubtful(&self) -> (Seconds, Seconds) {
+    fn unreliable(&self) -> (Seconds, Seconds) {
         let near = match self.cause {
             DisturbanceCause::Control { .. } => (self.until - self.from).min(NEAR_CONTROL),
             DisturbanceCause::Unreadable { .. } | DisturbanceCause::Stall => Seconds::ZERO,
@@ -146,7 +146,7 @@ impl Disturbance {
 
     /// Whether failures in this time may be the prober's own.
     pub fn overlaps(&self, from: Seconds, until: Seconds) -> bool {
-        let (earliest, latest) = self.doubtful();
+        let (earliest, latest) = self.unreliable();
         earliest <= until && from <= latest
     }
 

@@ -82,7 +82,7 @@ impl StateDir {
             let path = self.path.display();
             RunError::refused(format!("cannot read the state directory {path}"))
                 .because(&e)
-                .hint("run it as the user who started the earlier runs")
+                .hint("run the command as the user who started the earlier runs")
         })
     }
 

@@ -40,7 +40,7 @@ fn compare(
     let by_uid: BTreeMap<&str, &ObjectName> =
         now.iter().map(|object| (object.uid.as_str(), object)).collect();
     let (unseen, seen): (Vec<_>, Vec<_>) =
-        was.iter().partition(|object| unread.iter().any(|unread| unread.kind == object.kind));
+        was.iter().partition(|object| unread.iter().any(|unread| unread.covers(&object.kind)));
     let (kept, gone): (Vec<_>, Vec<_>) =
         seen.into_iter().partition(|object| by_uid.contains_key(object.uid.as_str()));
     let (replaceable, missing): (Vec<_>, Vec<_>) =
@@ -182,6 +182,14 @@ mod tests {
             (found.changed, found.unreplaced),
             (vec!["Deployment.apps 3".to_owned()], Vec::new())
         );
+    }
+
+    #[test]
+    fn objects_of_a_group_that_does_not_answer_are_not_missing() {
+        let was = ["Tier.example.com 1", "Tier.other.example.com 2", "Secret 3"];
+        let found = compared(&was, &["Secret 3"], &["*.example.com"]);
+        assert_eq!(found.missing, Some(vec!["Tier.other.example.com 2".to_owned()]));
+        assert_eq!((found.unseen, found.kept), (1, 1));
     }
 
     #[test]

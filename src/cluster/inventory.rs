@@ -76,10 +76,15 @@ impl Cluster {
         let client = &self.client();
         let list = || self.call(WHAT, client.list_api_groups());
         let groups = retry_until(until, ClusterError::may_pass, list).await?.groups;
-        let aggregated_until = until.min(Instant::now() + AGGREGATED);
         let (mut kinds, mut unread) = (Vec::new(), Vec::new());
-        for name in groups.iter().map(|group| group.name.as_str()).chain([CORE]) {
-            let until = if name.contains('.') { aggregated_until } else { until };
+        // Where the groups without a domain answer, the API server does; one with a domain may be
+        // somebody else's.
+        let mut names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
+        names.push(CORE);
+        names.sort_by_key(|name| name.contains('.'));
+        for name in names {
+            let soon = Instant::now() + AGGREGATED;
+            let until = if name.contains('.') { until.min(soon) } else { until };
             let ask = || self.call(WHAT, discovery::group(client, name));
             match retry_until(until, ClusterError::may_pass, ask).await {
                 Ok(group) => kinds.extend(group.recommended_resources().into_iter().filter_map(
@@ -90,9 +95,7 @@ impl Cluster {
                     },
                 )),
                 Err(error) if name == CORE => return Err(error),
-                Err(error) => {
-                    unread.push(UnreadKind { kind: format!("*.{name}"), why: error.to_string() })
-                }
+                Err(error) => unread.push(UnreadKind::of_group(name, error.to_string())),
             }
         }
         Ok((kinds, unread))

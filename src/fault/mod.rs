@@ -315,16 +315,18 @@ pub(crate) fn takes_heartbeats(undo: &Undo) -> bool {
 
 /// Ends when the node has sent a heartbeat since the call, or has no Node object. The time for it,
 /// [`WORKS_WITHIN`] or more where heartbeats are rare, counts from `began`: that for the connection
-/// is a part of it.
+/// is a part of it. Only where its kubelet was seen to run, a Node object that stays away is enough.
 pub(crate) async fn sends_heartbeat(
     undo: &Undo,
     way: impl Into<Way<'_>>,
     cluster: &Cluster,
     began: Instant,
+    kubelet_runs: bool,
 ) -> Result<&'static str, FaultError> {
     let mut quiet = |_, _| {};
     let context = &FaultContext::new(way.into(), &undo.target, &mut quiet);
-    works::sends_heartbeat(context, &undo.fault.works(undo.target.role), cluster, began).await
+    let works = undo.fault.works(undo.target.role);
+    works::sends_heartbeat(context, &works, cluster, began, kubelet_runs).await
 }
 
 /// What undoes a fault in the model behind an embedded cluster, for people.

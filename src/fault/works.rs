@@ -211,20 +211,26 @@ fn passing(error: FaultError) -> Result<Look, FaultError> {
 
 /// Ends when the node has sent a heartbeat after the first look, and so after the undo, whatever
 /// the clocks say. An API server that is away is waited for, and so is a Node object that is not
-/// there: a kubelet that starts creates it. One that runs on does not, once somebody has deleted it:
-/// no later look would find more. All of it, with the connection, has begun at `began`. What was
-/// found, in words.
+/// there: a kubelet that starts creates it. One that was seen to run on (`kubelet_runs`) does not,
+/// once somebody has deleted it: no later look would find more. All of it, with the connection, has
+/// begun at `began`. What was found, in words.
 pub(super) async fn sends_heartbeat(
     context: &FaultContext<'_, '_>,
     works: &Works,
     cluster: &Cluster,
     began: Instant,
+    kubelet_runs: bool,
 ) -> Result<&'static str, FaultError> {
     let (mut first, mut limit): (Option<Heartbeat>, _) = (None, LIMIT);
+    let mut gone_since = None;
     loop {
         let seen = match cluster.heartbeat_of(&context.target.node).await {
-            Err(error) if error.is_not_found() && began.elapsed() > limit => {
-                return Ok(NODE_DELETED);
+            Err(error) if error.is_not_found() && kubelet_runs => {
+                if gone_since.get_or_insert_with(Instant::now).elapsed() > limit {
+                    return Ok(NODE_DELETED);
+                }
+                sleep(LOOK).await;
+                continue;
             }
             Err(error) if error.may_pass() || error.is_not_found() => error.to_string(),
             now => {
@@ -389,9 +395,9 @@ mod tests {
     async fn a_node_is_undone_when_it_sends_a_heartbeat() {
         let (engine, plan) = (node(|_| "7 S".into()), plan(FaultKind::NodeDisconnect));
         let docker = engine.connect().await;
-        sends_heartbeat(&plan, &docker, &api(3).cluster(), Instant::now()).await.unwrap();
+        sends_heartbeat(&plan, &docker, &api(3).cluster(), Instant::now(), true).await.unwrap();
         let dead = api(u32::MAX).cluster();
-        let error = sends_heartbeat(&plan, &docker, &dead, Instant::now()).await.unwrap_err();
+        let error = sends_heartbeat(&plan, &docker, &dead, Instant::now(), true).await.unwrap_err();
         let text = error.to_string();
         assert!(text.contains("the node has not sent a heartbeat after 2s"), "{text}");
         assert!(text.ends_with(WORDS), "{text}");
@@ -403,8 +409,10 @@ mod tests {
         let (engine, plan) = (node(|_| "7 S".into()), plan(FaultKind::KubeletPause));
         let docker = engine.connect().await;
         let gone = FakeApi::with(LEASE, json!({})).cluster();
-        let found = sends_heartbeat(&plan, &docker, &gone, Instant::now()).await;
+        let found = sends_heartbeat(&plan, &docker, &gone, Instant::now(), true).await;
         assert_eq!(found.unwrap(), NODE_DELETED);
+        // Where nobody has seen a kubelet, the node may be off.
+        sends_heartbeat(&plan, &docker, &gone, Instant::now(), false).await.unwrap_err();
         let (api, mut looks) = (api(u32::MAX), 0);
         let (lease, node) = (api.object(LEASE), api.object(NODE));
         api.before_each(move |objects, call| {
@@ -418,7 +426,7 @@ mod tests {
             };
             None
         });
-        let found = sends_heartbeat(&plan, &docker, &api.cluster(), Instant::now()).await;
+        let found = sends_heartbeat(&plan, &docker, &api.cluster(), Instant::now(), true).await;
         assert_eq!(found.unwrap(), "the node sends heartbeats");
     }
 

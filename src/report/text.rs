@@ -20,9 +20,12 @@ pub(super) fn pad(text: &str, columns: usize) -> String {
 
 /// A text that may come from a cluster, where a line is the report's own.
 pub(super) fn one_line(text: &str) -> Cow<'_, str> {
-    match text.contains('\n') {
-        true => text.lines().map(str::trim).collect::<Vec<_>>().join(" ").into(),
-        false => text.into(),
+    match text.split_once('\n') {
+        Some((first, more)) => {
+            let more = more.lines().map(str::trim).filter(|line| !line.is_empty());
+            [first.trim_end()].into_iter().chain(more).collect::<Vec<_>>().join(" ").into()
+        }
+        None => text.into(),
     }
 }
 

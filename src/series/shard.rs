@@ -27,6 +27,8 @@ pub(crate) fn split(all: &[Share], shards: usize, to_make_a_cluster: Duration) -
     row.sort_by_key(|at| (first_name(&all[*at]), all[*at].name));
     let mut of = vec![0; all.len()];
     let mut last = row.len();
+    // The others have nothing.
+    let shards = shards.min(all.len());
     let cuts = cuts(&row.iter().map(|at| all[*at]).collect::<Vec<_>>(), shards, to_make_a_cluster);
     for (shard, first) in cuts.into_iter().enumerate().rev() {
         row[first..last].iter().for_each(|at| of[*at] = shard);

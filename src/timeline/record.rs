@@ -187,14 +187,31 @@ impl std::fmt::Display for ObjectName {
     }
 }
 
-/// A kind whose objects could not be listed.
+/// A kind, or all kinds of an API group, whose objects could not be listed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnreadKind {
-    /// The kind: `Deployment.apps`.
+    /// The kind: `Deployment.apps`; or all of a group: `*.metrics.k8s.io`.
     pub kind: String,
     pub why: String,
 }
+
+impl UnreadKind {
+    /// Of a group that does not answer.
+    pub(crate) fn of_group(group: &str, why: String) -> Self {
+        Self { kind: format!("{EVERY_KIND}{group}"), why }
+    }
+
+    /// Whether objects of a kind are among what was not listed.
+    pub(crate) fn covers(&self, kind: &str) -> bool {
+        match self.kind.strip_prefix(EVERY_KIND) {
+            Some(group) => kind.split_once('.').is_some_and(|(_, of)| of == group),
+            None => self.kind == kind,
+        }
+    }
+}
+
+const EVERY_KIND: &str = "*.";
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]

@@ -3,6 +3,8 @@
 #[path = "../fuzz/inputs.rs"]
 mod inputs;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use outage::cli::fuzz::TARGETS;
 
 use super::lane::{Test, test};
@@ -16,7 +18,9 @@ fn no_changed_file_makes_a_reader_panic() {
         let (seeds, folder) = (inputs::seeds(target), tempfile::tempdir().unwrap());
         for number in 0..50 {
             let input = inputs::input(&seeds, &mut inputs::Random::new(1, number));
-            (target.read)(&input, folder.path());
+            let read = AssertUnwindSafe(|| (target.read)(&input, folder.path()));
+            let name = target.name;
+            catch_unwind(read).unwrap_or_else(|_| panic!("input {number} of {name} (seed 1)"));
         }
     }
 }

@@ -247,8 +247,10 @@ impl Started {
     pub(crate) fn finish_measured(mut self) -> (Output, u64) {
         let child = self.child.as_mut().unwrap();
         let status = format!("/proc/{}/status", child.id());
-        let mut most = 0;
+        let (began, mut most) = (Instant::now(), 0);
         while child.try_wait().unwrap().is_none() {
+            // One that prints far too much waits for a reader.
+            assert!(began.elapsed() < Duration::from_secs(300), "it does not end");
             most = most_memory(&status).unwrap_or(most);
             std::thread::sleep(Duration::from_millis(10));
         }

@@ -86,17 +86,24 @@ pub(crate) fn wait(
             _ => sleep(LOOK),
         }
     }
-    let beats = || State::read(ask).map(|state| state.beats).unwrap_or_default();
-    let (began, first) = (Instant::now(), beats());
+    let (began, mut first) = (Instant::now(), None);
     loop {
-        let now = beats();
-        match before.beats.keys().find(|node| now.get(*node) <= first.get(*node)) {
+        let beats = State::read(ask).map(|state| state.beats);
+        let silent = match (&first, &beats) {
+            (Some(first), Some(now)) => {
+                let mut nodes = before.beats.keys();
+                nodes.find(|node| now.get(*node) <= BTreeMap::get(first, *node)).cloned()
+            }
+            _ => Some("(not read)".into()),
+        };
+        match silent {
             None => return Ok(()),
             Some(node) if began.elapsed() > BEAT_WITHIN => {
-                return Err(format!("node {node} does not beat"));
+                return Err(format!("node {node} sends no heartbeat"));
             }
             Some(_) => sleep(LOOK),
         }
+        first = first.or(beats);
     }
 }
 

@@ -175,7 +175,7 @@ impl Tools {
         }
         let began = Instant::now();
         let cluster = self.connected_within(&access, fault::WORKS_WITHIN).await?;
-        let heard = fault::sends_heartbeat(undo, self.way()?, &cluster, began).await;
+        let heard = fault::sends_heartbeat(undo, self.way()?, &cluster, began, true).await;
         Ok(format!("{runs}; {}", heard.map_err(RunError::failed_by)?))
     }
 
@@ -186,7 +186,8 @@ impl Tools {
                 "`confirmUndone` succeeded; the node was not checked, because the cluster cannot be reached".into()
             );
         };
-        let heard = fault::sends_heartbeat(undo, Way::NOWHERE, cluster, Instant::now()).await;
+        let heard =
+            fault::sends_heartbeat(undo, Way::NOWHERE, cluster, Instant::now(), false).await;
         Ok(format!("`confirmUndone` succeeded; {}", heard.map_err(RunError::failed_by)?))
     }
 

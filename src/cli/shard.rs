@@ -1,5 +1,5 @@
-//! `--shard`: one machine's part of the experiments. It depends on the experiments alone, so that
-//! each machine, and `validate`, splits them in the same way.
+//! `--shard`: one machine's part of the experiments. It depends on the experiments and `--repeat`
+//! alone, so that each machine splits them in the same way.
 
 use std::time::Duration;
 

@@ -23,7 +23,7 @@ const CHANGING: [&str; 2] = ["Endpoints", "EndpointSlice"];
 const PLAIN: [&str; 2] = ["ConfigMap", "Secret"];
 const PAGE: u32 = 500;
 const CORE: &str = ApiGroup::CORE_GROUP;
-/// How long API groups that somebody else may serve are asked for, in all.
+/// How long each API group that somebody else may serve is asked for.
 const AGGREGATED: Duration = Duration::from_secs(5);
 /// How long what may pass is asked for again, in all: an API server whose store has just come back
 /// answers some kinds late.

@@ -20,8 +20,8 @@ const NODE_IMAGE: &str = "OUTAGE_NODE_IMAGE";
 /// A home directory of its own: state, runs, nothing of the user's.
 pub(crate) struct Home {
     dir: TempDir,
-    /// What new kind clusters are made of, where the developer has chosen it.
-    node_image: Option<OsString>,
+    /// More of the program's environment.
+    environment: Vec<(&'static str, OsString)>,
 }
 
 /// What a finished program left.
@@ -38,12 +38,20 @@ pub(crate) struct Output {
 impl Home {
     /// A fresh home.
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), node_image: None }
+        Self { dir: tempfile::tempdir().unwrap(), environment: Vec::new() }
     }
 
-    /// One for tests on kind clusters.
+    /// One for tests on kind clusters: new ones are made of the node image that the developer has
+    /// chosen, if any.
     pub(crate) fn for_kind() -> Self {
-        Self { node_image: std::env::var_os(NODE_IMAGE), ..Self::new() }
+        let image = std::env::var_os(NODE_IMAGE).map(|image| (NODE_IMAGE, image));
+        Self { environment: image.into_iter().collect(), ..Self::new() }
+    }
+
+    /// The same with one more variable.
+    pub(crate) fn with_env(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.into()));
+        self
     }
 
     /// Its path.
@@ -121,7 +129,7 @@ spec:
         let ours = std::env::vars_os().map(|(name, _)| name);
         ours.filter(|name| name.to_string_lossy().starts_with("OUTAGE_"))
             .for_each(|name| _ = command.env_remove(name));
-        command.envs(self.node_image.as_ref().map(|image| (NODE_IMAGE, image)));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::lab::{CLUSTER, Lab, docker, kubeconfig, kubectl};
+use super::lab::{Lab, cluster, docker, kubeconfig, kubectl};
 
 /// Three Deployments, a StatefulSet, a NodePort, session affinity, a budget that allows nothing.
 const SHOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/apps/shop.yaml");
@@ -20,6 +20,7 @@ struct Shop {
 impl Shop {
     /// Deployed, whatever an earlier test left of it.
     fn deployed() -> Self {
+        let cluster = cluster();
         let lab = Lab::new();
         let file = lab.home.file("user.kubeconfig", &kubeconfig());
         kubectl(&["apply", "-f", SHOP]);
@@ -33,7 +34,7 @@ impl Shop {
             let patch = ["--subresource", "status", "--type", "merge", "-p", &status];
             kubectl(&[&["-n", "shop", "patch", object][..], &patch].concat());
         }
-        let node = format!("{CLUSTER}-worker");
+        let node = format!("{cluster}-worker");
         let ledger = std::fs::read_to_string(LEDGER).unwrap().replace("NODE", &node);
         let ledger = lab.home.file("local-volume.yaml", &ledger);
         kubectl(&["apply", "-f", &ledger.to_string_lossy()]);
@@ -74,9 +75,10 @@ impl Drop for Shop {
 }
 
 pub(crate) fn each_question_by_one_command() {
+    let cluster = cluster();
     // A kind cluster that is there already: nothing but its context is known.
-    assert!(!docker(&["ps", "-q", "--filter", &format!("name={CLUSTER}-worker")]).is_empty());
-    let (shop, context) = (Shop::deployed(), format!("kind-{CLUSTER}"));
+    assert!(!docker(&["ps", "-q", "--filter", &format!("name={cluster}-worker")]).is_empty());
+    let (shop, context) = (Shop::deployed(), format!("kind-{cluster}"));
     let before = kubectl(&["-n", "shop", "get", "services,deployments", "-o", "name"]);
     let named = ["--context", context.as_str()];
 
@@ -144,7 +146,7 @@ pub(crate) fn each_question_by_one_command() {
     };
     assert_eq!([behind("ingress"), behind("balancer")], ["shop/frontend", "shop/public"]);
     for node in ["control-plane", "worker", "worker2"] {
-        assert_eq!(behind(&format!("node-port@{CLUSTER}-{node}")), "shop/public");
+        assert_eq!(behind(&format!("node-port@{cluster}-{node}")), "shop/public");
     }
 
     // Is a pod replaced whose volume can't move, when its dead node is marked as out of service?

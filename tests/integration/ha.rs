@@ -1,13 +1,11 @@
 //! Three control planes behind a load balancer: a kind cluster of its own, made by the first test
-//! and deleted by the last. It has a Docker network of its own, too: tests of `kind` run beside these,
-//! and the address of a stopped machine may be given to any other of its network.
+//! and deleted by the last. It has a Docker network of its own, too: tests of `kind` run beside these.
 
 use super::Test;
 use super::kind::trials;
 use super::lab::{delete, docker};
 use super::program::{Home, Output};
 
-/// The cluster, and its Docker network.
 const CLUSTER: &str = "outage-test-ha";
 
 /// All tests of this topic.
@@ -28,7 +26,7 @@ pub(crate) fn tests() -> Vec<Test> {
 
 /// The experiments on a cluster of the tests' own, shorter.
 fn home() -> Home {
-    let home = Home::for_kind().with_env("KIND_EXPERIMENTAL_DOCKER_NETWORK", CLUSTER);
+    let home = Home::for_kind();
     home.copy(&["experiments", "experiments/workloads", "kind-configs"], |text| {
         let text = text.replace("name: ha-fast-detection", &format!("name: {CLUSTER}"));
         text.replace("for: 30s", "for: 10s").replace("for: 20s", "for: 10s")
@@ -105,5 +103,4 @@ fn load_balancer_down() {
 fn the_cluster_is_deleted() {
     delete(CLUSTER);
     assert!(addresses().is_empty());
-    docker(&["network", "rm", CLUSTER]);
 }

@@ -1,7 +1,7 @@
 //! A kubelet that finds no inotify instances ends again and again: systemd starts another a second
 //! later, and each is there for a moment.
 
-use super::lab::{CLUSTER, Lab, MINUTE, docker};
+use super::lab::{Lab, MINUTE, cluster, docker};
 
 const FILE: &str = "/tmp/inotify-used-up";
 
@@ -12,7 +12,8 @@ struct UsedUp {
 
 impl UsedUp {
     fn now() -> Self {
-        let used_up = Self { node: format!("{CLUSTER}-control-plane") };
+        let cluster = cluster();
+        let used_up = Self { node: format!("{cluster}-control-plane") };
         // Each `tail -f` has one. The first that gets none says so and polls. They end by themselves
         // where this test is killed.
         used_up.inside(&format!(

@@ -1,4 +1,4 @@
-//! The real thing: one kind cluster, shared by all tests, and the program against it.
+//! The real thing: two kind clusters, shared by all tests, and the program against them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,13 +12,28 @@ use libtest_mimic::Failed;
 use serde_json::Value;
 
 use super::Test;
-use super::lab::{CLUSTER, Lab, MINUTE, asked, delete, docker, kubeconfig, kubectl};
+use crate::CLUSTER;
+
+use super::lab::{
+    Lab, MINUTE, asked, beside, cluster, delete, docker, kubeconfig, kubectl, use_cluster,
+};
 use super::program::{Home, Output};
 
-/// All tests of this level. Where they can't run they are listed as ignored, with the reason;
-/// where they must run, that fails.
-pub(crate) fn tests() -> Vec<Test> {
-    let tests: &[(&str, fn())] = &[
+/// The second cluster, and its Docker network.
+const SECOND: &str = "outage-test-2";
+
+/// The tests of this level.
+pub(crate) struct Tests {
+    /// Those on each of two clusters, which may run beside each other.
+    pub beside: [Vec<Test>; 2],
+    /// Those that come after all others.
+    pub last: Vec<Test>,
+}
+
+/// All of them. Where they can't run they are listed as ignored, with the reason; where they must
+/// run, that fails.
+pub(crate) fn tests() -> Tests {
+    let first: &[(&str, fn())] = &[
         ("worker_stop_shows_its_chain", worker_stop_shows_its_chain),
         ("experiments_of_one_cluster_in_one_suite", experiments_of_one_cluster_in_one_suite),
         // A static pod that was ended several times within ten minutes is started again ever later
@@ -26,11 +41,6 @@ pub(crate) fn tests() -> Vec<Test> {
         ("scheduler_stopped_frozen_and_killed", scheduler_stopped_frozen_and_killed),
         ("canary_reconciliation", canary_reconciliation),
         ("partitions", partitions),
-        ("faults_on_objects_and_a_drained_node", faults_on_objects),
-        ("undo_timers_undo_what_nothing_else_undoes", super::undo_timer::undo_what_nobody_does),
-        ("a_command_and_a_freeze", a_command_and_a_freeze),
-        ("a_network_policy_and_an_object_whose_status_another_sets", objects_of_others),
-        ("a_kubelet_is_throttled", a_kubelet_is_throttled),
         ("api_server_down", api_server_down),
         ("worker_reboot_through_the_users_context", worker_reboot),
         (
@@ -45,14 +55,24 @@ pub(crate) fn tests() -> Vec<Test> {
         ("a_second_run_is_refused", a_second_run_is_refused),
         ("sigint_during_the_stop", || interrupted("INT", "nodeStop requested")),
         ("sigkill_during_the_stop", || killed("worker-stop-fast", "nodeStop requested")),
-        // These two show what ails the control plane, too: before it is hit hard.
-        ("an_image_that_is_not_there", an_image_that_is_not_there),
-        ("a_workload_that_never_becomes_ready", a_workload_that_never_becomes_ready),
         // Without etcd the API server answers nothing, and etcd is down and up much faster.
         ("sigkill_while_the_api_is_down", || killed("etcd-down", "componentStop confirmed")),
         ("dry_run_changes_nothing", dry_run_changes_nothing),
         ("other_settings_are_refused", other_settings_are_refused),
         ("a_probe_on_the_target_is_refused", a_probe_on_the_target_is_refused),
+        ("etcd_data_lost", etcd_data_lost),
+        ("no_kind_is_refused_with_a_hint", no_kind_is_refused_with_a_hint),
+        ("a_runs_directory_that_cannot_be_written", a_runs_directory_that_cannot_be_written),
+    ];
+    let second: &[(&str, fn())] = &[
+        // They show what ails the control plane, too: before it is hit.
+        ("an_image_that_is_not_there", an_image_that_is_not_there),
+        ("a_workload_that_never_becomes_ready", a_workload_that_never_becomes_ready),
+        ("faults_on_objects_and_a_drained_node", faults_on_objects),
+        ("undo_timers_undo_what_nothing_else_undoes", super::undo_timer::undo_what_nobody_does),
+        ("a_command_and_a_freeze", a_command_and_a_freeze),
+        ("a_network_policy_and_an_object_whose_status_another_sets", objects_of_others),
+        ("a_kubelet_is_throttled", a_kubelet_is_throttled),
         ("anycluster_node_disconnect", super::anycluster::node_disconnect),
         ("anycluster_node_freeze", super::anycluster::node_freeze),
         ("the_printed_role_is_enough", super::anycluster::the_printed_role_is_enough),
@@ -61,16 +81,19 @@ pub(crate) fn tests() -> Vec<Test> {
             "anycluster_a_helper_image_that_is_not_there",
             super::anycluster::a_helper_image_that_is_not_there,
         ),
-        ("a_kubelet_without_inotify_instances", super::inotify::used_up_while_it_is_stopped),
         ("an_existing_application", super::apps::each_question_by_one_command),
         ("every_kind_of_probe", every_kind_of_probe),
-        ("etcd_data_lost", etcd_data_lost),
-        ("no_kind_is_refused_with_a_hint", no_kind_is_refused_with_a_hint),
-        ("a_runs_directory_that_cannot_be_written", a_runs_directory_that_cannot_be_written),
-        // The last one: it deletes the cluster.
+        ("the_second_cluster_is_deleted", || delete(cluster())),
+    ];
+    let last: &[(&str, fn())] = &[
+        // No kubelet of this machine can start meanwhile.
+        ("a_kubelet_without_inotify_instances", super::inotify::used_up_while_it_is_stopped),
         ("a_cluster_that_is_deleted_under_the_run", a_cluster_that_is_deleted_under_the_run),
     ];
-    trials("kind", CLUSTER, tests)
+    Tests {
+        beside: [trials("kind", CLUSTER, first), trials("kind", SECOND, second)],
+        last: trials("kind", CLUSTER, last),
+    }
 }
 
 /// Tests that need a cluster, which the first of them makes.
@@ -79,31 +102,32 @@ pub(crate) fn trials(
     cluster: &'static str,
     tests: &[(&'static str, fn())],
 ) -> Vec<Test> {
-    let missing = missing();
-    let required = std::env::var_os("OUTAGE_REQUIRE_CLUSTER").is_some();
-    if let Some(why) = &missing {
-        eprintln!(
-            "tests on a real cluster are {}: {why}",
-            if required { "impossible" } else { "skipped" }
-        );
+    if let Some(why) = missing() {
+        let which = if required() { "impossible" } else { "skipped" };
+        eprintln!("tests on a real cluster are {which}: {why}");
     }
     let trial = |(name, body): &(&str, fn())| {
-        let (body, missing) = (*body, missing.clone());
-        let run = move || match missing {
-            Some(why) => Err(Failed::from(format!("must run here, but {why}"))),
-            None => {
-                // What tests that were killed left behind may have a fault in it. By hand, a
-                // cluster that is there saves its making.
-                if required {
-                    remade(cluster);
-                }
-                body();
-                Ok(())
+        let body = *body;
+        let run = move || {
+            if let Some(why) = missing() {
+                return Err(Failed::from(format!("must run here, but {why}")));
             }
+            use_cluster(cluster);
+            // What tests that were killed left behind may have a fault in it. By hand, a cluster
+            // that is there saves its making.
+            if required() {
+                remade(cluster);
+            }
+            body();
+            Ok(())
         };
-        Test::new(format!("{topic}::{name}"), run).ignored(!required && self::missing().is_some())
+        Test::new(format!("{topic}::{name}"), run).ignored(!required() && missing().is_some())
     };
     tests.iter().map(trial).collect()
+}
+
+fn required() -> bool {
+    std::env::var_os("OUTAGE_REQUIRE_CLUSTER").is_some()
 }
 
 /// A cluster of that name is one that these tests made: an older one is deleted, once.
@@ -157,13 +181,14 @@ fn worker_stop_shows_its_chain() {
 
 /// One that shows in the cluster, and then every side in either direction, with no client.
 fn partitions() {
+    let cluster = cluster();
     one_fault("worker-cut-off-from-the-api-server");
     let lab = Lab::new();
     let sides = ["apiServer", "peers", "all"]
         .into_iter()
         .flat_map(|from| ["in", "out"].map(|direction| (from, direction)));
     let faults = sides.map(|(from, direction)| {
-        format!("  - fault: {{partition: {{target: {{name: {CLUSTER}-worker2}}, from: {from}, direction: {direction}}}}}\n    for: 100ms\n")
+        format!("  - fault: {{partition: {{target: {{name: {cluster}-worker2}}, from: {from}, direction: {direction}}}}}\n    for: 100ms\n")
     });
     let experiment = super::undo_timer::experiment(
         &lab,
@@ -280,9 +305,10 @@ fn api_server_down() {
 /// What a user calls a context says nothing of the cluster behind it, and the user's file stays as
 /// it is.
 fn worker_reboot() {
+    let cluster = cluster();
     let lab = Lab::new();
     let config =
-        lab.home.file("user.kubeconfig", &kubeconfig().replace(&format!("kind-{CLUSTER}"), "home"));
+        lab.home.file("user.kubeconfig", &kubeconfig().replace(&format!("kind-{cluster}"), "home"));
     let before = std::fs::read_to_string(&config).unwrap();
     let experiment = lab.altered("node-kill", &[("nodeKill: {", "nodeReboot: {hard: true, ")]);
     let path = config.to_string_lossy();
@@ -291,7 +317,7 @@ fn worker_reboot() {
     };
     let output = through("home");
     judged(&output);
-    output.prints("reboot requested").prints(&format!("{CLUSTER}-worker"));
+    output.prints("reboot requested").prints(&format!("{cluster}-worker"));
     let report = lab.report("latest");
     let fault = &report["findings"]["faults"][0];
     assert!(fault["confirmed"]["what"].as_str().unwrap().contains("started again"), "{fault:#}");
@@ -401,7 +427,7 @@ fn objects_of_others() {
     let file = lab.home.file("crd.json", &definition.to_string());
     kubectl(&["apply", "-f", &file.to_string_lossy()]);
     kubectl(&["wait", "--for=condition=Established", "crd/storms.outage.test", "--timeout=60s"]);
-    let controller = std::thread::spawn(|| {
+    let controller = beside(|| {
         let status = r#"{"status":{"conditions":[{"type":"Raining","status":"True"}]}}"#;
         for _ in 0..600 {
             let all = ["get", "storms", "-A", "-o", "jsonpath={.items[*].metadata.namespace}"];
@@ -435,6 +461,7 @@ fn objects_of_others() {
 }
 
 fn etcd_data_lost() {
+    let cluster = cluster();
     let lab = Lab::new();
     let experiment = lab.altered("etcd-data-lost", &[("for: 20s", "for: 5s")]);
     let output = lab.home.run(&["run", "-f", &experiment]);
@@ -442,7 +469,7 @@ fn etcd_data_lost() {
         .prints("objects kept ")
         .prints("PASS  recovery")
         .says("a snapshot from before is in /var/lib/etcd-");
-    let left = docker(&["exec", &format!("{CLUSTER}-control-plane"), "ls", "/var/lib"]);
+    let left = docker(&["exec", &format!("{cluster}-control-plane"), "ls", "/var/lib"]);
     assert!(!left.contains("etcd-"), "the snapshot goes when the data is back: {left}");
     lab.assert_clean();
 }
@@ -523,9 +550,10 @@ fn a_workload_that_never_becomes_ready() {
 }
 
 fn dry_run_changes_nothing() {
+    let cluster = cluster();
     let lab = Lab::new();
     let output = lab.home.run(&["run", "-f", &lab.experiment("worker-stop-fast"), "--dry-run"]);
-    output.exits(0).prints(&format!("{CLUSTER}-worker")).prints("start");
+    output.exits(0).prints(&format!("{cluster}-worker")).prints("start");
     assert!(!lab.home.runs().exists(), "a dry run leaves no run");
     lab.assert_clean();
 }
@@ -540,8 +568,9 @@ fn other_settings_are_refused() {
 }
 
 fn a_probe_on_the_target_is_refused() {
+    let cluster = cluster();
     let lab = Lab::new();
-    let node = format!("{CLUSTER}-worker");
+    let node = format!("{cluster}-worker");
     let experiment = lab.altered(
         "worker-stop-fast",
         &[
@@ -593,7 +622,7 @@ impl FakeNode {
                 std::thread::sleep(Duration::from_millis(500));
             }
         };
-        Self { over, keeper: Some(std::thread::spawn(keep)) }
+        Self { over, keeper: Some(beside(keep)) }
     }
 }
 
@@ -607,6 +636,7 @@ impl Drop for FakeNode {
 
 /// Those that are containers can be hit beside it, while a pod's clients are watched.
 fn from_pod_by_name() {
+    let cluster = cluster();
     let lab = Lab::new();
     let fake = FakeNode::new(&lab.home);
     kubectl(&["wait", "--for=condition=Ready", "node", FakeNode::NAME, "--timeout=60s"]);
@@ -614,7 +644,7 @@ fn from_pod_by_name() {
     lab.home
         .run(&["run", "-f", &experiment, "--dry-run"])
         .exits(0)
-        .prints(&format!("{CLUSTER}-worker"));
+        .prints(&format!("{cluster}-worker"));
     let output = lab.home.run(&["run", "-f", &experiment]);
     judged(&output);
     let report = lab.report("latest");
@@ -680,17 +710,19 @@ const PLANTED: &str = "planted-in-a-log";
 
 /// Writes something to a component's log that must not be kept.
 fn plant_secret() {
+    let cluster = cluster();
     let script = format!(
         "for log in /var/log/pods/kube-system_etcd-*/etcd/*.log; do echo \"$(date -u \
          +%Y-%m-%dT%H:%M:%SZ) stderr F password={PLANTED}\" >>$log; done"
     );
-    docker(&["exec", &format!("{CLUSTER}-control-plane"), "sh", "-c", &script]);
+    docker(&["exec", &format!("{cluster}-control-plane"), "sh", "-c", &script]);
 }
 
 /// What the kubelets and the control plane wrote is there, without what was planted in it.
 fn assert_has_logs(logs: &Path) {
+    let cluster = cluster();
     let log = |node: &str, component: &str| {
-        let path = logs.join(format!("{CLUSTER}-{node}/{component}.log"));
+        let path = logs.join(format!("{cluster}-{node}/{component}.log"));
         let text = std::fs::read_to_string(&path);
         let text = text.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         assert!(!text.starts_with("not read"), "{component} of {node}: {text}");
@@ -788,6 +820,7 @@ fn a_runs_directory_that_cannot_be_written() {
 }
 
 fn a_cluster_that_is_deleted_under_the_run() {
+    let cluster = cluster();
     let lab = Lab::new();
     let mut run = lab.home.start(&["run", "-f", &lab.experiment("worker-stop-fast")]);
     run.wait_for("nodeStop confirmed", 4 * MINUTE);
@@ -795,18 +828,18 @@ fn a_cluster_that_is_deleted_under_the_run() {
     let dead = Home::for_kind();
     let clusters = std::fs::read_dir(lab.home.path().join("state/outage/clusters")).unwrap();
     let of_cluster =
-        |path: &std::path::PathBuf| path.to_string_lossy().contains(&format!("{CLUSTER}@"));
+        |path: &std::path::PathBuf| path.to_string_lossy().contains(&format!("{cluster}@"));
     let state = clusters.map(|entry| entry.unwrap().path()).find(of_cluster).unwrap();
     // An earlier version kept it by the cluster's name alone.
     dead.file(
-        &format!("state/outage/clusters/{CLUSTER}/ledger.jsonl"),
+        &format!("state/outage/clusters/{cluster}/ledger.jsonl"),
         &std::fs::read_to_string(state.join("ledger.jsonl")).unwrap(),
     );
-    delete(CLUSTER);
+    delete(cluster);
     let output = run.finish();
     assert!([1, 3].contains(&output.code), "{}", output.stderr);
     lab.home.run(&["recover"]).exits(0).prints("nothing to undo");
-    dead.run(&["recover", "--dry-run"]).exits(0).prints(&format!("{CLUSTER}-worker"));
+    dead.run(&["recover", "--dry-run"]).exits(0).prints(&format!("{cluster}-worker"));
     dead.run(&["recover"]).exits(0);
     dead.run(&["recover"]).exits(0).prints("nothing to undo");
     lab.home.run(&["report", "latest", "--exit-code"]).exits(output.code);

@@ -1,13 +1,15 @@
 //! A kind cluster that a program of tests shares, its experiments on it, and the same cluster as a
 //! kubeconfig alone knows it.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
 
-pub(crate) use crate::CLUSTER;
+use crate::CLUSTER;
 
 use super::program::Home;
 
@@ -37,6 +39,29 @@ kubeadmConfigPatchesJSON6902:
     - {op: add, path: /controllerManager/extraArgs/node-monitor-grace-period, value: 4s}
 ";
 
+thread_local! {
+    static CURRENT: Cell<&'static str> = const { Cell::new(CLUSTER) };
+}
+
+/// The kind cluster of this thread's test.
+pub(crate) fn cluster() -> &'static str {
+    CURRENT.get()
+}
+
+/// What this thread does from now on is done on that kind cluster.
+pub(crate) fn use_cluster(name: &'static str) {
+    CURRENT.set(name);
+}
+
+/// Does something beside a test, on its cluster.
+pub(crate) fn beside(body: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    let cluster = cluster();
+    std::thread::spawn(move || {
+        use_cluster(cluster);
+        body();
+    })
+}
+
 /// The experiments, with their kind config's cluster renamed to the tests' own.
 pub(crate) struct Lab {
     /// Where the program lives.
@@ -47,11 +72,12 @@ pub(crate) struct Lab {
 impl Lab {
     /// A fresh one.
     pub(crate) fn new() -> Self {
+        let cluster = cluster();
         let home = Home::for_kind();
         // Shorter: a node is detected within 6.4 s, and a steady state that is there is seen in a
         // second.
         home.copy(&["experiments", "experiments/workloads", "kind-configs"], |text| {
-            let text = text.replace("name: fast-detection", &format!("name: {CLUSTER}"));
+            let text = text.replace("name: fast-detection", &format!("name: {cluster}"));
             text.replace(MERGED, PATCHED)
                 .replace("    for: 15s", "    for: 9s")
                 .replace("    for: 12s", "    for: 9s")
@@ -108,7 +134,8 @@ impl Lab {
 
     /// A kubeconfig whose context tells nothing of kind.
     pub(crate) fn kubeconfig_of_context(&self) -> String {
-        let text = kubeconfig().replace(&format!("kind-{CLUSTER}"), CONTEXT);
+        let cluster = cluster();
+        let text = kubeconfig().replace(&format!("kind-{cluster}"), CONTEXT);
         self.home.file("user.kubeconfig", &text).to_string_lossy().into_owned()
     }
 
@@ -157,11 +184,12 @@ pub(crate) fn docker(arguments: &[&str]) -> String {
 }
 
 pub(crate) fn containers() -> Vec<String> {
+    let cluster = cluster();
     docker(&[
         "ps",
         "-a",
         "--filter",
-        &format!("label=io.x-k8s.kind.cluster={CLUSTER}"),
+        &format!("label=io.x-k8s.kind.cluster={cluster}"),
         "--format",
         "{{.Names}}",
     ])
@@ -171,8 +199,9 @@ pub(crate) fn containers() -> Vec<String> {
 }
 
 pub(crate) fn kubeconfig() -> String {
+    let cluster = cluster();
     let output =
-        Command::new("kind").args(["get", "kubeconfig", "--name", CLUSTER]).output().unwrap();
+        Command::new("kind").args(["get", "kubeconfig", "--name", cluster]).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -194,7 +223,7 @@ pub(crate) fn asked(arguments: &[&str]) -> Result<String, String> {
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
-/// Deletes a cluster, if it is there.
+/// Deletes a cluster and the Docker network of its own, if they are there.
 pub(crate) fn delete(cluster: &str) {
     assert!(
         Command::new("kind")
@@ -204,6 +233,7 @@ pub(crate) fn delete(cluster: &str) {
             .status
             .success()
     );
+    let _ = Command::new("docker").args(["network", "rm", cluster]).output().unwrap();
 }
 
 /// No container engine can be reached.

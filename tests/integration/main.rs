@@ -39,7 +39,7 @@ use std::process::ExitCode;
 
 use lane::{Test, any_runs, run, test};
 
-/// The kind cluster that most tests of level 4 share.
+/// The kind cluster that most tests of level 4 share; kind.rs has another for the rest.
 pub(crate) const CLUSTER: &str = "outage-test";
 
 fn main() -> ExitCode {
@@ -61,24 +61,31 @@ fn main() -> ExitCode {
     let models = [embedded::tests(), large::tests(), endings::in_the_model(), study::tests()];
     // Nobody may notice a fault.
     let suites = [suite::tests(), kills::tests()];
-    // A cluster is shared, so one after the other. It is waited for most of the time: the others run
-    // beside them, fewer at a time.
-    let on_kind = kind::tests();
-    let fewer = usize::from(any_runs(&on_kind));
+    // A cluster is shared, so one after the other, on two at a time. They are waited for most of the
+    // time: the others run beside them, fewer at a time.
+    let kind::Tests { beside: [first, second], last } = kind::tests();
+    let second: Vec<Test> = second.into_iter().chain(ha::tests()).collect();
+    let fewer = usize::from([&first, &second, &last].into_iter().any(|tests| any_runs(tests)));
     // Milliseconds are measured: nothing runs beside them.
     let measured = run(1, outages::tests());
-    let on_kind = std::thread::spawn(|| run(1, on_kind));
+    let on_kind = std::thread::spawn(|| {
+        let second = std::thread::spawn(|| run(1, second));
+        let first = run(1, first);
+        let second = second.join().expect(LANE);
+        first | second | run(1, last)
+    });
     let failed = [
         measured,
         run(3 - fewer, alone.into_iter().flatten().collect()),
         run(2 - fewer, models.into_iter().flatten().collect()),
         run(1, suites.into_iter().flatten().collect()),
-        // Four machines more: only now that nothing else runs beside the first cluster.
-        run(1, ha::tests()),
-        on_kind.join().expect("a test that panics has failed, and no more"),
+        on_kind.join().expect(LANE),
     ];
     if failed.contains(&true) { ExitCode::from(101) } else { ExitCode::SUCCESS }
 }
+
+/// Why a lane does not panic.
+const LANE: &str = "a test that panics has failed, and no more";
 
 fn layers() -> Vec<Test> {
     vec![

@@ -12,6 +12,8 @@ use rustix::pty::{self, OpenptFlags};
 use rustix::termios::Winsize;
 use tempfile::TempDir;
 
+use super::lab;
+
 /// The program's file.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_kubectl-outage");
 
@@ -41,17 +43,15 @@ impl Home {
         Self { dir: tempfile::tempdir().unwrap(), environment: Vec::new() }
     }
 
-    /// One for tests on kind clusters: new ones are made of the node image that the developer has
-    /// chosen, if any.
+    /// One for tests on kind clusters. New ones are made of the node image that the developer has
+    /// chosen, if any. All but the first have a Docker network of their own: the address of a stopped
+    /// machine may be given to any other of its network.
     pub(crate) fn for_kind() -> Self {
         let image = std::env::var_os(NODE_IMAGE).map(|image| (NODE_IMAGE, image));
-        Self { environment: image.into_iter().collect(), ..Self::new() }
-    }
-
-    /// The same with one more variable.
-    pub(crate) fn with_env(mut self, name: &'static str, value: &str) -> Self {
-        self.environment.push((name, value.into()));
-        self
+        let cluster = lab::cluster();
+        let network = (cluster != crate::CLUSTER)
+            .then(|| ("KIND_EXPERIMENTAL_DOCKER_NETWORK", cluster.into()));
+        Self { environment: image.into_iter().chain(network).collect(), ..Self::new() }
     }
 
     /// Its path.

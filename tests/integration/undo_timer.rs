@@ -8,7 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::kind::coredns;
-use super::lab::{CLUSTER, Lab, docker, kubectl};
+use super::lab::{Lab, cluster, docker, kubectl};
 
 /// No timer acts sooner: each fault is held for 15 s, and the program is killed 2 s after the
 /// confirmation.
@@ -70,7 +70,8 @@ fn kill_watchdogs(home: &Path) {
 
 /// What a shell in a node says.
 fn inside(node: &str, script: &str) -> String {
-    docker(&["exec", &format!("{CLUSTER}-{node}"), "sh", "-c", script])
+    let cluster = cluster();
+    docker(&["exec", &format!("{cluster}-{node}"), "sh", "-c", script])
 }
 
 /// Waits until something is so; how long that took.
@@ -90,7 +91,8 @@ fn cordoned() -> String {
 }
 
 fn runs(node: &str) -> bool {
-    docker(&["inspect", "-f", "{{.State.Running}}", &format!("{CLUSTER}-{node}")]) == "true"
+    let cluster = cluster();
+    docker(&["inspect", "-f", "{{.State.Running}}", &format!("{cluster}-{node}")]) == "true"
 }
 
 /// A program's home; what is still pending when a test fails is undone, as the cluster is shared.
@@ -118,9 +120,10 @@ impl Dying {
 /// Three programs on one cluster, each in a home of its own. Two leave their watchdogs behind, one
 /// does not.
 pub(crate) fn undo_what_nobody_does() {
+    let cluster = cluster();
     let (objects, alone, machine) = (Dying::new(), Dying::new(), Dying::new());
     let before = coredns();
-    let drain = format!("nodeDrain: {{target: {{name: {CLUSTER}-worker2}}}}");
+    let drain = format!("nodeDrain: {{target: {{name: {cluster}-worker2}}}}");
     let scale = "deploymentScale: {namespace: kube-system, name: coredns, replicas: 0}";
     let faults = experiment(
         &objects.0,
@@ -137,7 +140,7 @@ pub(crate) fn undo_what_nobody_does() {
     );
 
     let cut =
-        format!("partition: {{target: {{name: {CLUSTER}-worker2}}, from: peers, direction: in}}");
+        format!("partition: {{target: {{name: {cluster}-worker2}}, from: peers, direction: in}}");
     let stop = "componentStop: {component: kube-scheduler, target: {role: control-plane}}";
     let limits = "{maxWorkers: 2, maxControlPlanes: 1, quorumLoss: true}";
     let faults = experiment(&alone.0, "parts", limits, &nested(&[&cut, stop]));
@@ -147,7 +150,7 @@ pub(crate) fn undo_what_nobody_does() {
     let injected = (inside("worker2", RULES), inside("control-plane", MANIFEST));
     assert!(injected.0 != "0" && injected.1.is_empty(), "{injected:?}");
 
-    let kill = format!("nodeKill: {{target: {{name: {CLUSTER}-worker}}}}");
+    let kill = format!("nodeKill: {{target: {{name: {cluster}-worker}}}}");
     let faults = experiment(&machine.0, "machine", "{maxWorkers: 2}", &nested(&[&kill]));
     killed_at(&machine.0, &faults, "nodeKill confirmed");
     let machine_killed = Instant::now();

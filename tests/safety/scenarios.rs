@@ -8,8 +8,8 @@ use super::disk::{Disk, Goes};
 use super::faults::HOLD_SECONDS;
 use super::random::Random;
 use super::whole::Namespaces;
-use crate::lab::{self, CLUSTER};
 use crate::program::{Output, Started};
+use crate::{CLUSTER, lab};
 
 const HOLD: Duration = Duration::from_secs(HOLD_SECONDS);
 /// The steady state is waited for first.

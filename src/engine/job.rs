@@ -19,7 +19,7 @@ pub(crate) type Arm<'a> = &'a dyn Fn(Duration) -> LocalBoxFuture<'static, Result
 pub(crate) struct WorkloadOf {
     /// It is that of the run before: its undo in the ledger. `None`: it makes its own.
     pub taken_over: Option<u64>,
-    /// Whether it stays for the next run, if this one comes to its planned end.
+    /// Whether it stays, if the run comes to its planned end.
     pub stays: bool,
 }
 

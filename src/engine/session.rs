@@ -56,8 +56,17 @@ pub(crate) struct Start {
     /// The run that it makes again.
     pub retry: Option<Retry>,
     pub shard: Option<Shard>,
-    /// Whether another run of the series follows, which may take over the workload.
-    pub more_follow: bool,
+    pub workload: AfterRun,
+}
+
+/// What becomes of the workload of a run that comes to its planned end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AfterRun {
+    Deleted,
+    /// Another run of the series follows, which may take it over.
+    MayBeTakenOver,
+    /// It stays for the little while until its cluster is deleted.
+    GoesWithCluster,
 }
 
 impl Start {
@@ -71,7 +80,7 @@ impl Start {
             repetition,
             retry: None,
             shard: None,
-            more_follow: false,
+            workload: AfterRun::Deleted,
         }
     }
 }
@@ -177,7 +186,7 @@ struct Once<'a> {
     retry: Option<Retry>,
     shard: Option<Shard>,
     taken_over: Option<Kept>,
-    more_follow: bool,
+    after: AfterRun,
     follower: Follower,
     abort: &'a Abort,
     /// What was found before it.
@@ -198,7 +207,7 @@ impl Session<'_> {
         let preflight = Preflight { handle, parsed: Some(parsed), runs_dir, granted };
         let findings = preflight.of_run().await?;
         let workload = workload(handle, parsed).await?;
-        let Start { id, anchor, seed, repetition, retry, shard, more_follow } = start;
+        let Start { id, anchor, seed, repetition, retry, shard, workload: after } = start;
         let taken_over = shared_workload::take_over(handle, parsed).await?;
         let namespace =
             taken_over.as_ref().map_or_else(|| namespace_of(&id), |kept| kept.namespace.clone());
@@ -213,7 +222,7 @@ impl Session<'_> {
             retry,
             shard,
             taken_over,
-            more_follow,
+            after,
             follower,
             abort,
             findings,
@@ -336,7 +345,11 @@ impl<'o> Once<'o> {
         let undo_timer_margin = handle.undo_timer_margin(undo_timer_margin);
         let workload = WorkloadOf {
             taken_over: self.taken_over.as_ref().map(|kept| kept.entry),
-            stays: self.more_follow && leaves_workload(handle, experiment),
+            stays: match self.after {
+                AfterRun::Deleted => false,
+                AfterRun::MayBeTakenOver => leaves_workload(handle, experiment),
+                AfterRun::GoesWithCluster => true,
+            },
         };
         let artifacts = self.session.environment.artifacts;
         let logs = artifacts.map(|folder| folder.join(&self.id).join("logs"));

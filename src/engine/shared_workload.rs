@@ -6,18 +6,17 @@ use crate::engine::environment::kept_workload::{Kept, pods};
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::undo::ledger::Ledger;
 use crate::engine::undo::recover::NAMESPACE_REMOVAL;
-use crate::experiment::{Ask, Expectation, Experiment, Parsed};
+use crate::experiment::{Expectation, Experiment, Parsed};
 use crate::workload::Manifest;
 
-/// Whether a run of an experiment leaves its workload as it found it: its faults are on nodes, and
-/// its probes ask for nothing that each run makes anew.
+/// Whether a run of an experiment leaves its workload as it found it: its faults touch no pod, and
+/// it has no canaries, which each run makes anew.
 pub(in crate::engine) fn leaves_workload(handle: &ClusterHandle, experiment: &Experiment) -> bool {
     let faults = experiment.steps();
     let mut faults = faults.iter().filter_map(|step| step.fault());
-    let makes = |ask: &Ask| ask.canary().is_some() || matches!(ask, Ask::Api { .. });
     !matches!(handle.nodes, Nodes::Api(_))
         && faults.all(|(fault, _)| fault.kind().traits().leaves_pods())
-        && !experiment.probes.iter().any(|probe| makes(&probe.ask))
+        && !experiment.probes.iter().any(|probe| probe.ask.canary().is_some())
         && !experiment.expect.contains(&Expectation::ObjectsKept)
 }
 

@@ -133,12 +133,15 @@ impl FaultTraits {
         self.impact == Impact::MachineOff
     }
 
-    /// Whether pods are as they were when it is undone: it hits a node or its kubelet, and neither
-    /// objects nor containers.
+    /// Whether pods are as they were when it is undone: it hits a node, its kubelet or a process of
+    /// the control plane, and neither objects nor containers.
     pub fn leaves_pods(&self) -> bool {
-        let on_node = self.impact.whole_node()
-            || matches!(self.impact, Impact::SomeNetwork | Impact::Kubelet | Impact::KubeletSlow);
-        on_node && !self.by_command
+        let impact = self.impact;
+        let on_kubelet = matches!(impact, Impact::Kubelet | Impact::KubeletSlow);
+        let on_process = matches!(impact, Impact::ProcessGone | Impact::ProcessFrozen);
+        let leaves =
+            impact.whole_node() || impact == Impact::SomeNetwork || on_kubelet || on_process;
+        leaves && !self.by_command
     }
 
     /// Whether a part of the control plane is asked to end, which takes it a while, and is kept from
@@ -522,11 +525,15 @@ mod tests {
     }
 
     #[test]
-    fn faults_on_a_kubelet_leave_its_pods() {
-        for kind in FaultKind::ALL.into_iter().filter(|kind| kind.name().starts_with("kubelet")) {
+    fn faults_on_a_kubelet_or_a_component_leave_pods() {
+        let names = ["kubelet", "component"];
+        let is_one = |kind: &FaultKind| names.iter().any(|name| kind.name().starts_with(name));
+        for kind in FaultKind::ALL.into_iter().filter(is_one) {
             assert!(kind.traits().leaves_pods(), "{kind}");
         }
-        assert!(!FaultKind::NodeDrain.traits().leaves_pods());
+        for kind in [FaultKind::NodeDrain, FaultKind::EtcdDataLoss] {
+            assert!(!kind.traits().leaves_pods(), "{kind}");
+        }
     }
 
     #[test]

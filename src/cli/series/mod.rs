@@ -14,7 +14,7 @@ use super::exit;
 use super::failure::Failure;
 use super::judge::Judged;
 use crate::engine::environment::handle::{ClusterHandle, Nodes};
-use crate::engine::session::{self, Session, Start};
+use crate::engine::session::{self, AfterRun, Session, Start};
 use crate::experiment::Parsed;
 use crate::plan::RunLength;
 use crate::report::not_run::NotRun;
@@ -249,7 +249,7 @@ impl<'a> Series<'a> {
         }
         start.retry = (number > 0).then(|| Retry { of: self.first_try.clone(), number });
         start.shard = command.shard;
-        start.more_follow = self.leaves_workload_to_another(slot);
+        start.workload = self.after_run(slot);
         keeper.begins(slot, &run)?;
         let session =
             Session { parsed, runs_dir: self.runs_dir, environment: &command.environment };
@@ -272,6 +272,21 @@ impl<'a> Series<'a> {
             complain!("   {}: {}", summary.word(), summary.summary);
         }
         Ok(Made { code, is_inconclusive, is_over })
+    }
+
+    fn after_run(&self, slot: Slot) -> AfterRun {
+        match self.leaves_workload_to_another(slot) {
+            true => AfterRun::MayBeTakenOver,
+            // To delete a namespace may take longer than its cluster: the control plane that it needs
+            // may just have been hit.
+            false if self.deletes(self.clusters.host(slot.cell)) => AfterRun::GoesWithCluster,
+            false => AfterRun::Deleted,
+        }
+    }
+
+    /// Whether a cluster is deleted when it is not needed any more.
+    fn deletes(&self, cluster: usize) -> bool {
+        self.command.execution.delete_cluster && self.made.contains(&cluster)
     }
 
     /// Whether another run follows that may take over the workload. A cluster that is not kind's is
@@ -415,8 +430,7 @@ impl<'a> Series<'a> {
             return Ok(());
         };
         let is_needed = self.schedule.open().any(|slot| self.clusters.host(slot.cell) == cluster);
-        let deletes = self.command.execution.delete_cluster && self.made.contains(&cluster);
-        match deletes && !is_needed {
+        match self.deletes(cluster) && !is_needed {
             true => self.command.delete(&handle).await,
             false => self.command.give_back(&mut handle).await,
         }

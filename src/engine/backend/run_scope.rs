@@ -12,7 +12,9 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::agent::{AgentHandle, AgentMessage};
 use crate::canary::{self, CanaryHandle};
-use crate::cluster::{Cluster, Inventory, PodProblem, Readiness, Workload, WriteCounters};
+use crate::cluster::{
+    Cluster, ClusterError, Inventory, PodProblem, Readiness, Workload, WriteCounters,
+};
 use crate::engine::clock;
 use crate::engine::environment::kept_workload;
 use crate::engine::error::RunError;
@@ -164,21 +166,23 @@ impl RunScope<'_> {
     /// Makes the workload, and what probes of the API server read and write; or takes over that of the
     /// run before.
     pub(crate) async fn create_workload(&self) -> Result<(), RunError> {
-        if let Some(earlier) = &self.taken_over {
-            let handed = self.cluster.hand_over_namespace(&self.namespace, earlier, self.run).await;
-            return handed.map_err(RunError::failed_by);
+        let (cluster, namespace) = (&self.cluster, &self.namespace);
+        match &self.taken_over {
+            Some(earlier) => cluster.hand_over_namespace(namespace, earlier, self.run).await,
+            None => cluster.create_namespace(namespace, self.run).await,
         }
-        self.cluster
-            .create_namespace(&self.namespace, self.run)
-            .await
-            .map_err(RunError::failed_by)?;
+        .map_err(RunError::failed_by)?;
         if asks_api_servers(self.experiment) {
-            self.cluster
-                .create_canary_object(&self.namespace)
-                .await
-                .map_err(RunError::failed_by)?;
+            match cluster.create_canary_object(namespace).await {
+                // The run before has made it.
+                Err(ClusterError::AlreadyExists { .. }) if self.taken_over.is_some() => {}
+                created => created.map_err(RunError::failed_by)?,
+            }
         }
-        self.cluster.apply(&self.workload, &self.namespace).await.map_err(RunError::failed_by)
+        if self.taken_over.is_some() {
+            return Ok(());
+        }
+        cluster.apply(&self.workload, namespace).await.map_err(RunError::failed_by)
     }
 
     /// Without a workload nothing is read, and no right to read is needed.

@@ -165,6 +165,9 @@ pub(super) struct Run {
     /// Run each experiment N times, each at a random phase, and report the distribution
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u32>(1..=1000))]
     pub repeat: u32,
+    /// Run experiments on N clusters at the same time; kind clusters are created beside each other, at most one for each core
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u32>(1..=100))]
+    pub parallel: u32,
     /// Repeat an inconclusive run at most N times; the report shows every try, and a pass after a retry as FLAKY
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole::<u32>(0..=100))]
     pub retries: u32,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::sync::RwLock;
+
 use super::args::{ClusterChoice, Execution};
 use super::cluster::default_config;
 use super::env::Env;
@@ -38,6 +40,9 @@ pub(super) struct Command<'a> {
     pub shard: Option<Shard>,
     /// Whether lanes are drawn while a run goes on.
     pub watch: bool,
+    /// Whose turn it is, of those that run at the same time: a run beside others reads, one that is
+    /// alone writes.
+    pub turns: RwLock<()>,
 }
 
 impl<'a> Command<'a> {
@@ -60,6 +65,7 @@ impl<'a> Command<'a> {
             fail_on: FailOn::default(),
             shard: None,
             watch: false,
+            turns: RwLock::default(),
         }
     }
 

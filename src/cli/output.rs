@@ -10,6 +10,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::sync::LazyLock;
 
+use unicode_width::UnicodeWidthStr;
+
+use super::env::{NARROWEST, Terminal};
 use super::{exit, pinned};
 use crate::report::{Ink, is_unprintable, printable};
 
@@ -29,7 +32,52 @@ pub(super) fn complain(text: Arguments<'_>) {
 }
 
 pub(super) fn complain_lines(lines: &str) {
-    pinned::write_above(&visible(lines));
+    let lines = visible(lines);
+    match label() {
+        None => pinned::write_above(&lines),
+        Some(label) => {
+            let lines = lines.lines().filter(|line| !line.is_empty());
+            let lines: String = lines.map(|line| format!("{}{line}\n", lead(&label))).collect();
+            pinned::write_above(&lines);
+        }
+    }
+}
+
+tokio::task_local! {
+    static LABEL: String;
+}
+
+/// Does some work that is not the only one: every line that it says on standard error begins with a
+/// label, if there is one.
+pub(super) async fn labelled<T>(label: Option<String>, work: impl Future<Output = T>) -> T {
+    match label {
+        Some(label) => LABEL.scope(label, work).await,
+        None => work.await,
+    }
+}
+
+/// The same for work on a thread.
+pub(super) fn with_label<T>(label: Option<String>, work: impl FnOnce() -> T) -> T {
+    match label {
+        Some(label) => LABEL.sync_scope(label, work),
+        None => work(),
+    }
+}
+
+/// The label of the work that is being done, if it is not the only one.
+pub(super) fn label() -> Option<String> {
+    LABEL.try_with(Clone::clone).ok()
+}
+
+fn lead(label: &str) -> String {
+    format!("[{}] ", visible(label))
+}
+
+/// A terminal as it is for the work that is being done: whoever shares it draws nothing again.
+pub(super) fn shared(terminal: Terminal) -> Terminal {
+    let Some(label) = label() else { return terminal };
+    let width = terminal.width.saturating_sub(lead(&label).width()).max(NARROWEST);
+    Terminal { live: false, width, ..terminal }
 }
 
 /// Keeps lines at the bottom of the terminal, below what is said on standard error.
@@ -84,6 +132,17 @@ mod tests {
     use super::*;
 
     const HOSTILE: &str = "a\x1b[2Jb\x07\r\x7f\u{9b}31m\u{202e}c\u{10ffff}0000000000000000\x1b[1m";
+
+    #[test]
+    fn work_beside_other_work_is_labelled_and_draws_nothing_again() {
+        let terminal = Terminal { live: true, colour: None, width: 80 };
+        assert_eq!((label(), shared(terminal)), (None, terminal));
+        with_label(Some("web".into()), || {
+            assert_eq!(label().as_deref(), Some("web"));
+            assert_eq!(shared(terminal), Terminal { live: false, width: 74, ..terminal });
+        });
+        assert_eq!(label(), None);
+    }
 
     #[test]
     fn nothing_but_our_colours_reaches_a_terminal() {

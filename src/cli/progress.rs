@@ -11,7 +11,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 
 use super::env::{NARROWEST, Terminal};
 use super::events::RunEvents;
-use super::output::{complain_lines, pin, visible};
+use super::output::{complain_lines, pin, shared, visible};
 use super::pinned::Size;
 use super::watch_lanes::Lanes;
 use crate::analysis::Recovering;
@@ -70,7 +70,7 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn new(terminal: Terminal) -> Self {
         Self {
-            terminal,
+            terminal: shared(terminal),
             lanes: None,
             step: None,
             zero: None,

@@ -17,7 +17,7 @@ use super::load::Place;
 use super::output::complain_lines;
 use super::outputs::Outputs;
 use super::suite::{self, Times};
-use super::{block_on, exit, live, load, shard};
+use super::{block_on, exit, live, load, queues, shard};
 use crate::cluster::Cluster;
 use crate::engine::environment::handle::{Environment, Found};
 use crate::engine::environment::provision;
@@ -74,11 +74,14 @@ async fn load_and_run(args: &Run, env: &Env, events: &mut Events) -> Result<u8, 
     if let Some(target) = &args.events {
         *events = Events::open(target)?;
     }
-    let experiments = shard::members(experiments, args.part.shard, args.repeat, env);
+    let mut experiments = shard::members(experiments, args.part.shard, args.repeat, env);
     if experiments.is_empty() {
         return Ok(if args.dry_run { exit::PASS } else { outputs.write_for_programs(&[], env) });
     }
-    carry_out(args, env, (&outputs, &*events), &history, &experiments, connected)
+    let queues = queues::queues(args, &mut experiments, env)
+        .map_err(|failure| refuse(failure, &|failure| refused(&experiments, failure)))?;
+    let suite = (&experiments[..], &queues[..]);
+    carry_out(args, env, (&outputs, &*events), &history, suite, connected)
         .await
         .map_err(|failure| refuse(failure, &|failure| refused(&experiments, failure)))
 }
@@ -94,7 +97,7 @@ async fn carry_out(
     env: &Env,
     (outputs, events): (&Outputs, &Events),
     history: &History,
-    experiments: &[Parsed],
+    (experiments, queues): (&[Parsed], &[Vec<usize>]),
     connected: Option<Cluster>,
 ) -> Result<u8, Failure> {
     let (execution, abort) = (&args.execution, listen()?);
@@ -117,7 +120,7 @@ async fn carry_out(
         return Ok(dry_run(&command, experiments, times).await);
     }
     session::refuse_unwritable(&env.runs_dir)?;
-    Ok(suite::carry_out(&command, history, experiments, times).await)
+    Ok(suite::carry_out(&command, history, (experiments, queues), times).await)
 }
 
 /// The experiments that were named, where they could not be read.

@@ -13,7 +13,7 @@ use crate::stats::Seconds;
 use crate::timeline::{Shard, counted};
 
 /// How long it takes to create and delete a cluster of three nodes (docs/studies.md).
-const CLUSTER: Duration = Duration::from_secs(43);
+pub(super) const CLUSTER: Duration = Duration::from_secs(43);
 
 /// The experiments of this shard, in their order; all where there is none. Says which ones they are.
 pub(super) fn members(
@@ -23,22 +23,35 @@ pub(super) fn members(
     env: &Env,
 ) -> Vec<Parsed> {
     let Some(shard) = shard else { return all };
-    let configs: Vec<_> = all.iter().map(|parsed| parsed.kind_config.as_ref()).collect();
-    let shares: Vec<Share> = all
-        .iter()
-        .zip(&configs)
-        .map(|(parsed, config)| Share {
-            name: &parsed.experiment.name,
-            cluster: config.and_then(|_| configs.iter().position(|one| one == config)),
-            lasts: RunLength::of(&parsed.experiment).at_least * repeat,
-        })
-        .collect();
+    let shares = shares(&all, repeat, true);
     let of = split(&shares, shard.of as usize, CLUSTER);
     let (total, mine) = (all.len(), shard.number as usize - 1);
     let is_mine = |at: &usize| of[*at] == mine;
     let here: Vec<Share> = (0..total).filter(is_mine).map(|at| shares[at]).collect();
     complain_lines(&hang("", &summary(shard, total, &here), env.stderr.width));
     all.into_iter().zip(of).filter(|(_, of)| *of == mine).map(|(parsed, _)| parsed).collect()
+}
+
+/// The experiments as they are split. `creates`: whether clusters are created for their kind configs.
+pub(super) fn shares(all: &[Parsed], repeat: u32, creates: bool) -> Vec<Share<'_>> {
+    let configs: Vec<_> = all.iter().map(|parsed| parsed.kind_config.as_ref()).collect();
+    let cluster = |config| configs.iter().position(|one| *one == Some(config));
+    all.iter()
+        .zip(&configs)
+        .map(|(parsed, config)| Share {
+            name: &parsed.experiment.name,
+            cluster: config.filter(|_| creates).and_then(cluster),
+            lasts: RunLength::of(&parsed.experiment).at_least * repeat,
+        })
+        .collect()
+}
+
+/// `at least 1m10s: a, b`
+pub(super) fn lasts_and_names<'a>(shares: impl Iterator<Item = &'a Share<'a>> + Clone) -> String {
+    let lasts: Duration = shares.clone().map(|share| share.lasts).sum();
+    let lasts = Seconds::from(lasts).rounded().to_minutes();
+    let names = shares.map(|share| share.name).collect::<Vec<_>>().join(", ");
+    format!("at least {lasts}: {names}")
 }
 
 /// `shard 2/3: 2 of 5 experiments, on 1 kind config, at least 1m10s: a, b`
@@ -54,8 +67,6 @@ fn summary(shard: Shard, total: usize, here: &[Share]) -> String {
         0 => String::new(),
         some => format!(", on {}", counted(some, "kind config")),
     };
-    let lasts: Duration = here.iter().map(|share| share.lasts).sum();
-    let lasts = Seconds::from(lasts).rounded().to_minutes();
-    let names = here.iter().map(|share| share.name).collect::<Vec<_>>().join(", ");
-    format!("shard {shard}: {} of {total}{clusters}, at least {lasts}: {names}", here.len())
+    let list = lasts_and_names(here.iter());
+    format!("shard {shard}: {} of {total}{clusters}, {list}", here.len())
 }

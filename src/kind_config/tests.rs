@@ -543,6 +543,24 @@ fn asked(config: &KindConfig) -> [Option<Duration>; 3] {
 }
 
 #[test]
+fn an_equal_cluster_has_another_name_and_all_else() {
+    let one = config(&format!(
+        "{HEAD}networking: {{apiServerPort: -1}}\nnodes:\n- role: control-plane\n  extraPortMappings: [{{containerPort: 80}}]\n- {{role: worker, labels: {{zone: z}}}}\n"
+    ));
+    let two = one.renamed("two").unwrap();
+    assert_eq!((two.name.as_str(), two.nodes[1].name.as_str()), ("two", "two-worker"));
+    assert!(two.text().contains("name: two") && two.text().contains("zone: z"), "{}", two.text());
+    assert_eq!((two.tuning(), two.path()), (one.tuning(), one.path()));
+    assert_eq!(two.nodes[1].labels["zone"], "z");
+    assert!(one.renamed(&"x".repeat(60)).unwrap_err().to_string().contains("47 characters"));
+    assert!(!one.has_fixed_ports());
+    let port = "nodes: [{role: control-plane, extraPortMappings: [{containerPort: 80, hostPort: 8080}]}]\n";
+    for fixed in [port, "networking: {apiServerPort: 6443}\n"] {
+        assert!(config(&format!("{HEAD}{fixed}")).has_fixed_ports(), "{fixed}");
+    }
+}
+
+#[test]
 fn a_tuning_is_added_and_names_the_cluster() {
     for nodes in ["", THREE, "nodes:\n- role: control-plane\n-\n- role: control-plane\n"] {
         let plain = config(&format!("{HEAD}{nodes}"));

@@ -44,13 +44,28 @@ impl KindConfig {
         let lease = part("lease", tuning.node_lease_duration.map(format_duration));
         let stay = part("stay", toleration.map(|seconds| format!("{seconds}s")));
         let name = format!("{}-{}{lease}{stay}", self.name, wanted.suffix());
-        if let Some(why) = wrong_name(&name) {
-            let message = format!("{} cannot be a cluster's name: {why}", quoted(&name));
+        let mut config = as_kind_decodes(&self.root, Type::One(&CLUSTER));
+        self.patch(&mut config, &wanted, toleration, drops_flags);
+        let tuned = self.rewritten(config, &name)?;
+        let has_flags = drops_flags && tuned.nodes.iter().any(|node| node.places.update_is_flag);
+        if has_flags || Settings::of(&tuned.asked) != wanted {
+            let message = "the experiment's `tuning` has no effect: a JSON patch of the first control plane sets the same";
+            return Err(self.error(message).hint("put the settings into that patch").into());
+        }
+        Ok(tuned)
+    }
+
+    /// The config of an equal cluster with another name.
+    pub(crate) fn renamed(&self, name: &str) -> Result<Self, Diagnostics> {
+        self.rewritten(as_kind_decodes(&self.root, Type::One(&CLUSTER)), name)
+    }
+
+    fn rewritten(&self, mut config: Json, name: &str) -> Result<Self, Diagnostics> {
+        if let Some(why) = wrong_name(name) {
+            let message = format!("{} cannot be a cluster's name: {why}", quoted(name));
             return Err(self.error(message).hint("give the kind config a shorter name").into());
         }
-        let mut config = as_kind_decodes(&self.root, Type::One(&CLUSTER));
         config["name"] = json!(name);
-        self.patch(&mut config, &wanted, toleration, drops_flags);
         let text = serde_saphyr::to_string(&config)
             .map_err(|why| Diagnostics::from(self.error(why.to_string())))?;
         let file = Arc::new(SourceFile { name: self.file.name.clone(), text });
@@ -58,13 +73,20 @@ impl KindConfig {
             true => Kubernetes::Guess(&self.kubernetes),
             false => Kubernetes::Exactly(&self.kubernetes),
         };
-        let tuned = read(&file, version).usable()?;
-        let has_flags = drops_flags && tuned.nodes.iter().any(|node| node.places.update_is_flag);
-        if has_flags || Settings::of(&tuned.asked) != wanted {
-            let message = "the experiment's `tuning` has no effect: a JSON patch of the first control plane sets the same";
-            return Err(self.error(message).hint("put the settings into that patch").into());
-        }
-        Ok(tuned)
+        read(&file, version).usable()
+    }
+
+    /// Whether it publishes a port that it chooses on this machine: there can be only one such cluster.
+    pub(crate) fn has_fixed_ports(&self) -> bool {
+        let is_set = |node: &Node, path: &str| {
+            node.text_at(path).is_some_and(|port| !["0", "-1"].contains(&port))
+        };
+        let mappings = |node: &Node| {
+            let mappings = node.get("extraPortMappings");
+            mappings.is_some_and(|all| all.items().iter().any(|one| is_set(one, "hostPort")))
+        };
+        let nodes = self.root.get("nodes").map_or(&[][..], Node::items);
+        is_set(&self.root, "networking.apiServerPort") || nodes.iter().any(mappings)
     }
 
     /// Whether both make the same cluster but for its name and the settings of failure detection, and

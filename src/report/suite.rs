@@ -154,7 +154,7 @@ pub struct SuiteReport {
     pub outcome: Option<Outcome>,
     /// What they ran on: each cluster once, for people.
     pub clusters: Vec<String>,
-    /// Each experiment, in the order in which it was run.
+    /// Each experiment, in the order in which it was named.
     pub experiments: Vec<Row>,
 }
 

@@ -1,6 +1,7 @@
 //! The order of several runs.
 //!
-//! Those of a suite, and of `--repeat`, are made in the order in which they are asked for. A study
+//! Those of a suite, and of `--repeat`, are made in the order of what a cluster has to recover from,
+//! else as they are asked for. A study
 //! compares its cells: drift (a machine that gets warm, a neighbour's load) should hit all of them
 //! alike, so their order is random. But a cluster is not changed in no time, so it is random in
 //! blocks: in each round every cluster is visited once, and on each visit every cell of it gets its
@@ -18,12 +19,26 @@ pub(crate) struct Slot {
     pub repetition: u32,
 }
 
-/// As they are asked for: all runs of a cell, then those of the next. The cells of one cluster follow
-/// the first of them.
-pub(crate) fn in_turn(clusters: &[usize], repeat: u32) -> Vec<Slot> {
+/// What a cluster has to recover from after a run, the cheapest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Recovery {
+    /// Its workers and its objects.
+    Workers,
+    /// A part of the control plane that has to start again. The controller manager and the scheduler
+    /// wait for their old leases, clients of the API for their next attempt to watch it, and a
+    /// kubelet waits longer each time before it starts a container again that has ended.
+    ControlPlane,
+    /// The same, and all objects come back from another state.
+    EtcdData,
+}
+
+/// All runs of a cell, then those of the next. The cells of one cluster follow the first of them:
+/// those first after which it recovers soon, so that few runs come after a slow recovery; those of
+/// equal recovery as they are asked for.
+pub(crate) fn in_turn(clusters: &[usize], recoveries: &[Recovery], repeat: u32) -> Vec<Slot> {
     let runs = |cell| (1..=repeat).map(move |repetition| Slot { cell, repetition });
     let mut all: Vec<Slot> = (0..clusters.len()).flat_map(runs).collect();
-    all.sort_by_key(|slot| clusters[slot.cell]);
+    all.sort_by_key(|slot| (clusters[slot.cell], recoveries[slot.cell]));
     all
 }
 
@@ -121,7 +136,19 @@ mod tests {
     fn those_of_one_cluster_follow_each_other() {
         let slot = |cell, repetition| Slot { cell, repetition };
         let all = [slot(0, 1), slot(0, 2), slot(2, 1), slot(2, 2), slot(1, 1), slot(1, 2)];
-        assert_eq!(in_turn(&[0, 1, 0], 2), all);
+        assert_eq!(in_turn(&[0, 1, 0], &[Recovery::Workers; 3], 2), all);
+    }
+
+    #[test]
+    fn slow_recoveries_come_last_on_their_cluster() {
+        use Recovery::{ControlPlane, EtcdData, Workers};
+        let recoveries = [EtcdData, ControlPlane, Workers, ControlPlane, Workers];
+        let cells = |clusters: &[usize]| {
+            let order = in_turn(clusters, &recoveries, 1);
+            order.into_iter().map(|slot| slot.cell).collect::<Vec<_>>()
+        };
+        assert_eq!(cells(&[0; 5]), [2, 4, 1, 3, 0]);
+        assert_eq!(cells(&[0, 1, 0, 1, 1]), [2, 0, 4, 1, 3]);
     }
 
     #[test]

@@ -16,6 +16,11 @@ pub(crate) fn tests() -> Vec<Test> {
         test("suite::shards_are_parts_of_one_report", shards_are_parts_of_one_report),
         test("suite::where_nothing_fits_nothing_passes", where_nothing_fits_nothing_passes),
         test("suite::a_signal_ends_all", a_signal_ends_all),
+        test(
+            "suite::a_signal_ends_all_that_run_at_the_same_time",
+            a_signal_ends_all_that_run_at_the_same_time,
+        ),
+        test("suite::experiments_run_at_the_same_time", experiments_run_at_the_same_time),
         test("suite::an_inconclusive_run_is_retried", an_inconclusive_run_is_retried),
         test(
             "suite::a_machine_that_stalls_is_not_a_cluster_that_fails",
@@ -255,6 +260,72 @@ fn a_signal_ends_all() {
     let output = run.finish();
     output.exits(130).says("undone").prints("NOT STARTED").prints("1 INCONCLUSIVE, 1 NOT STARTED");
     assert!(!output.stderr.contains("run 2 of 2"), "{}", output.stderr);
+}
+
+fn a_signal_ends_all_that_run_at_the_same_time() {
+    let folder = Folder::new();
+    let components = ["kube-controller-manager", "kube-scheduler"];
+    for component in components {
+        let fault = format!(
+            "{{componentStop: {{component: {component}, target: {{role: control-plane}}}}}}"
+        );
+        folder.add(component, &fault, "60s");
+    }
+    let all = folder.home.path().join("experiments");
+    let arguments =
+        ["run", "-f", &all.to_string_lossy(), "--cluster", "embedded", "--parallel", "2"];
+    let mut run = folder.home.start(&arguments);
+    for component in components {
+        let line = format!("componentStop confirmed: {component} ");
+        run.wait_for(&line, Duration::from_secs(120));
+    }
+    run.signal("INT");
+    let output = run.finish();
+    output.exits(130).prints("2 experiments in ").prints("2 INCONCLUSIVE");
+    for component in components {
+        let is_undone =
+            |line: &str| line.starts_with(&format!("[{component}] ")) && line.contains(" undone: ");
+        assert!(output.stderr.lines().any(is_undone), "{component}: {}", output.stderr);
+    }
+}
+
+/// One is refused; reports have the order of the files, whichever ended first.
+fn experiments_run_at_the_same_time() {
+    let folder = Folder::new();
+    let scheduler = "{componentStop: {component: kube-scheduler, target: {role: control-plane}}}";
+    folder.add("a-long", scheduler, "6s");
+    folder.add("b-short", scheduler, "1s");
+    folder.add("c-third", scheduler, "6s");
+    folder.add("d-refused", "{nodeStop: {target: {labels: {zone: nowhere}}}}", "1s");
+    let events = folder.home.path().join("events.jsonl");
+    let plan = folder.run(&["--parallel", "2", "--dry-run"]);
+    plan.exits(4).says("queue 1/2: 2 experiments, at least ").says(": a-long, b-short");
+    let to = events.to_string_lossy().into_owned();
+    let flags = ["--parallel", "2", "--fail-on", "fail", "-o", "json", "--events", &to];
+    let output = folder.run(&flags);
+    output.exits(4).says(" in all, in 2 queues").says("[c-third] run 2 of 2 in queue 2/2: c-third");
+    for line in output.stderr.lines().filter(|line| line.contains("componentStop confirmed")) {
+        assert!(line.starts_with(['[']) && !line.starts_with("[d-"), "{line}");
+    }
+    let suite = document(&output);
+    let rows = suite["experiments"].as_array().unwrap();
+    let names: Vec<_> = rows.iter().map(|row| row["experiment"].as_str().unwrap()).collect();
+    assert_eq!(names, ["a-long", "b-short", "c-third", "d-refused"]);
+    assert!(rows[..3].iter().all(|row| row["outcome"].is_string()), "{suite:#}");
+    assert_eq!(rows[3]["notRun"], "refused", "{suite:#}");
+    let events = std::fs::read_to_string(events).unwrap();
+    let at = |kind: &str, experiment: &str| {
+        let is_it = |line: &str| {
+            let event: Value = serde_json::from_str(line).unwrap();
+            event["type"] == kind && event["experiment"] == experiment
+        };
+        events.lines().position(is_it).unwrap_or_else(|| panic!("no {kind} of {experiment}"))
+    };
+    assert!(at("runStarted", "c-third") < at("runEnded", "a-long"), "{events}");
+    assert!(at("runStarted", "a-long") < at("runEnded", "c-third"), "{events}");
+    let all = folder.home.path().join("experiments");
+    let there = ["run", "-f", &all.to_string_lossy(), "--parallel", "2", "--context", "x"];
+    folder.home.run(&there).exits(2).says("--parallel needs a cluster for each run, but a-long");
 }
 
 /// Runs an experiment on a machine that stops for a second in the middle of its fault.

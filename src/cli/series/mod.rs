@@ -8,12 +8,15 @@ mod run;
 use std::time::{Duration, Instant};
 
 use clusters::Clusters;
+use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 use super::command::Command;
 use super::exit;
 use super::failure::Failure;
 use super::judge::Judged;
+use super::output;
 use crate::engine::environment::handle::{ClusterHandle, Nodes};
+use crate::engine::environment::provision::ClusterSpec;
 use crate::engine::session::{self, AfterRun, Session, Start};
 use crate::experiment::Parsed;
 use crate::plan::RunLength;
@@ -21,7 +24,7 @@ use crate::report::not_run::NotRun;
 use crate::series::order::Slot;
 use crate::series::schedule::{Schedule, TimeLeft};
 use crate::stats::Seconds;
-use crate::timeline::{Retry, counted};
+use crate::timeline::{Retry, Shard, counted};
 
 /// What a command keeps of the runs of its series.
 pub(super) trait Keeper {
@@ -102,6 +105,24 @@ pub(super) struct Series<'a> {
     whole_for: Option<usize>,
     times: Times,
     codes: Vec<u8>,
+    /// Which of several series it is that run at the same time; `None`: it is the only one.
+    pub beside: Option<Shard>,
+}
+
+/// A run's turn among those that run at the same time.
+enum Turn<'a> {
+    Alone(RwLockWriteGuard<'a, ()>),
+    Beside { _until_dropped: RwLockReadGuard<'a, ()> },
+}
+
+impl Turn<'_> {
+    /// Lets others run beside it from now on.
+    fn share(self) -> Self {
+        match self {
+            Turn::Alone(alone) => Turn::Beside { _until_dropped: alone.downgrade() },
+            beside => beside,
+        }
+    }
 }
 
 /// What the clusters cost.
@@ -150,6 +171,7 @@ impl<'a> Series<'a> {
             whole_for: None,
             times: Times::default(),
             codes: Vec::new(),
+            beside: None,
         }
     }
 
@@ -157,12 +179,16 @@ impl<'a> Series<'a> {
     pub(super) async fn carry_out(mut self, keeper: &mut impl Keeper) -> Ended {
         let mut is_cut_short = false;
         while let Some(slot) = self.schedule.next(self.budget()) {
+            let turn = self.turn(slot).await;
             is_cut_short = match self.command.abort.signal() {
                 Some(_) => {
                     self.codes.push(exit::INTERRUPTED);
                     true
                 }
-                None => self.one(slot, keeper).await,
+                None => {
+                    let label = self.beside.map(|_| self.cells[slot.cell].name.to_owned());
+                    output::labelled(label, self.one(slot, turn, keeper)).await
+                }
             };
             if is_cut_short {
                 break;
@@ -177,10 +203,13 @@ impl<'a> Series<'a> {
                 }
             }
         }
-        let left = self.leave().await;
+        let label = self.beside.map(|queue| format!("queue {queue}"));
+        let left = output::labelled(label, self.leave()).await;
         self.codes.extend(left.err().map(|failure| failure.report()));
         self.report_times();
-        self.command.warned.tell_repeated();
+        if self.beside.is_none() {
+            self.command.warned.tell_repeated();
+        }
         Ended { codes: self.codes, open: self.schedule.open().count(), is_cut_short }
     }
 
@@ -188,15 +217,34 @@ impl<'a> Series<'a> {
         self.until.map(|until| until.saturating_duration_since(Instant::now()))
     }
 
+    /// Waits for a run's turn. One that is made again is made alone: what ran beside it may be why it
+    /// was inconclusive. A kind cluster is made while nothing is measured.
+    async fn turn(&self, slot: Slot) -> Turn<'a> {
+        let turns = &self.command.turns;
+        match self.schedule.retries_of(slot) > 0 || self.looks_for_kind_cluster(slot.cell) {
+            true => Turn::Alone(turns.write().await),
+            false => Turn::Beside { _until_dropped: turns.read().await },
+        }
+    }
+
+    /// Whether the next run's kind cluster is not the one of the run before.
+    fn looks_for_kind_cluster(&self, cell: usize) -> bool {
+        let host = self.clusters.host(cell);
+        let is_kind = matches!(self.clusters.specs[host], ClusterSpec::Kind { .. });
+        is_kind && (self.visited != Some(host) || self.handle.is_none())
+    }
+
     /// One run. Whether it ends the series.
-    async fn one(&mut self, slot: Slot, keeper: &mut impl Keeper) -> bool {
+    async fn one(&mut self, slot: Slot, turn: Turn<'_>, keeper: &mut impl Keeper) -> bool {
         let (begun, cell) = (Instant::now(), slot.cell);
-        let seed = keeper.seed(slot, self.schedule.retries_of(slot));
+        let retries = self.schedule.retries_of(slot);
+        let seed = keeper.seed(slot, retries);
         self.announce(slot, seed);
         if let Err(failure) = self.visit(cell, keeper).await {
             self.refuse_all(cell, &failure, keeper);
             return self.ends == Ends::Series;
         }
+        let _turn = if retries > 0 { turn } else { turn.share() };
         if let Some(why) = self.unfit(cell).await {
             self.refuse(cell, (NotRun::Skipped, why), keeper);
             return false;
@@ -268,7 +316,7 @@ impl<'a> Series<'a> {
         let values = &mut self.schedule.cell(slot.cell).values;
         values.extend(detected.map(|value| value.most.as_f64()));
         keeper.ended(slot, &run, Some(judged), begun.elapsed())?;
-        if repeat > 1 || self.schedule.retries > 0 {
+        if repeat > 1 || self.schedule.retries > 0 || self.beside.is_some() {
             complain!("   {}: {}", summary.word(), summary.summary);
         }
         Ok(Made { code, is_inconclusive, is_over })
@@ -358,7 +406,9 @@ impl<'a> Series<'a> {
             (retries > 0).then(|| format!("retry {retries} of {}", self.schedule.retries)),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
-        let head = (all > 1).then(|| format!("run {number} of {all}"));
+        let queue = self.beside.map_or(String::new(), |queue| format!(" in queue {queue}"));
+        let head =
+            (all > 1 || self.beside.is_some()).then(|| format!("run {number} of {all}{queue}"));
         let what = head.into_iter().chain(Some(parts.join(", ")).filter(|it| !it.is_empty()));
         let what = what.collect::<Vec<_>>().join(": ");
         if what.is_empty() {

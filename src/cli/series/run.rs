@@ -5,6 +5,7 @@ use crate::cli::events::News;
 use crate::cli::exit::{self, FailOn};
 use crate::cli::failure::{self, Failure};
 use crate::cli::judge::{self, Judged};
+use crate::cli::output;
 use crate::cli::progress::Progress;
 use crate::cli::watch_lanes::Lanes;
 use crate::engine::environment::handle::ClusterHandle;
@@ -37,12 +38,22 @@ pub(super) async fn run(
     events.write(News::run_started(&start));
     let progress = Progress::of_run(command.env.stderr, &command.warned, lanes, events.clone());
     // A thread of its own: a terminal that stands still (Ctrl-S) must not hold the run.
-    let shown = std::thread::spawn(move || progress.follow(seen));
+    let label = output::label();
+    let shown = std::thread::spawn(move || output::with_label(label, || progress.follow(seen)));
     let ended = session.run(handle, start, follower, command.abort).await;
-    let _ = shown.join();
+    let folder = ended.as_ref().ok().map(|ended| ended.folder.clone());
+    // Not on this thread: another run may be measuring on it.
+    let judged = tokio::task::spawn_blocking(move || {
+        let _ = shown.join();
+        folder.map(|folder| judge::judge(&folder))
+    });
+    let judged = judged.await;
     let ended = ended?;
     tell(&ended);
-    let judged = judge::judge(&ended.folder);
+    let judged = match judged {
+        Ok(judged) => judged.expect("a run that has ended has a folder"),
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    };
     let code = |fail_on| {
         let verdict = judged.as_ref().map_or(exit::INCONCLUSIVE, |judged| judged.code(fail_on));
         exit::of_run(&ended.end, verdict)

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::sync::RwLock;
-
 use super::args::{ClusterChoice, Execution};
 use super::cluster::default_config;
 use super::env::Env;
@@ -12,6 +10,7 @@ use super::exit::{self, FailOn};
 use super::failure::Failure;
 use super::outputs::Outputs;
 use super::progress::{Progress, Warned};
+use super::series::turns::Turns;
 use crate::cluster::kubeconfig_paths;
 use crate::engine::abort::Abort;
 use crate::engine::environment::handle::{ClusterHandle, Environment, Nodes, Preparing};
@@ -40,9 +39,8 @@ pub(super) struct Command<'a> {
     pub shard: Option<Shard>,
     /// Whether lanes are drawn while a run goes on.
     pub watch: bool,
-    /// Whose turn it is, of those that run at the same time: a run beside others reads, one that is
-    /// alone writes.
-    pub turns: RwLock<()>,
+    /// Whose turn it is, of those that run at the same time.
+    pub turns: Turns,
 }
 
 impl<'a> Command<'a> {
@@ -65,7 +63,7 @@ impl<'a> Command<'a> {
             fail_on: FailOn::default(),
             shard: None,
             watch: false,
-            turns: RwLock::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -250,6 +248,7 @@ impl<'a> Command<'a> {
         };
         let kind = nodes.kind.as_ref().map_err(Clone::clone)?;
         kind.delete(name, &handle.state.scratch("kubeconfig")).await.map_err(failed)?;
+        shared_workload::is_gone(handle)?;
         let mut progress = Progress::new(self.env.stderr);
         let settled = restore::settle(handle, &[], &mut |news| progress.news(news)).await;
         self.shown(progress, settled)

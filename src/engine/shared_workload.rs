@@ -57,6 +57,17 @@ pub(crate) async fn release(handle: &ClusterHandle, say: Say<'_>) -> Result<(), 
     Ok(())
 }
 
+/// The workload that stands between two runs is gone with its cluster.
+pub(crate) fn is_gone(handle: &ClusterHandle) -> Result<(), RunError> {
+    match handle.workload.get() {
+        Some(kept) => {
+            handle.workload.set(None);
+            Ledger::open(&handle.state.ledger())?.settle(kept.entry)
+        }
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

@@ -4,11 +4,12 @@
 
 pub(super) mod clusters;
 mod run;
+pub(super) mod turns;
 
 use std::time::{Duration, Instant};
 
 use clusters::Clusters;
-use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
+use turns::{Activity, Turn};
 
 use super::command::Command;
 use super::exit;
@@ -109,22 +110,6 @@ pub(super) struct Series<'a> {
     pub beside: Option<Shard>,
 }
 
-/// A run's turn among those that run at the same time.
-enum Turn<'a> {
-    Alone(RwLockWriteGuard<'a, ()>),
-    Beside { _until_dropped: RwLockReadGuard<'a, ()> },
-}
-
-impl Turn<'_> {
-    /// Lets others run beside it from now on.
-    fn share(self) -> Self {
-        match self {
-            Turn::Alone(alone) => Turn::Beside { _until_dropped: alone.downgrade() },
-            beside => beside,
-        }
-    }
-}
-
 /// What the clusters cost.
 #[derive(Default)]
 struct Times {
@@ -217,13 +202,20 @@ impl<'a> Series<'a> {
         self.until.map(|until| until.saturating_duration_since(Instant::now()))
     }
 
-    /// Waits for a run's turn. One that is made again is made alone: what ran beside it may be why it
-    /// was inconclusive. A kind cluster is made while nothing is measured.
+    /// Waits for the turn of a run, or of the kind cluster that it needs first.
     async fn turn(&self, slot: Slot) -> Turn<'a> {
-        let turns = &self.command.turns;
-        match self.schedule.retries_of(slot) > 0 || self.looks_for_kind_cluster(slot.cell) {
-            true => Turn::Alone(turns.write().await),
-            false => Turn::Beside { _until_dropped: turns.read().await },
+        let activity = match self.looks_for_kind_cluster(slot.cell) {
+            true => Activity::Preparing,
+            false => self.activity(slot),
+        };
+        self.command.turns.take(activity).await
+    }
+
+    /// A run that is made again is made alone: what ran beside it may be why it was inconclusive.
+    fn activity(&self, slot: Slot) -> Activity {
+        match self.schedule.retries_of(slot) {
+            0 => Activity::Measuring,
+            _ => Activity::Alone,
         }
     }
 
@@ -235,16 +227,22 @@ impl<'a> Series<'a> {
     }
 
     /// One run. Whether it ends the series.
-    async fn one(&mut self, slot: Slot, turn: Turn<'_>, keeper: &mut impl Keeper) -> bool {
+    async fn one(&mut self, slot: Slot, turn: Turn<'a>, keeper: &mut impl Keeper) -> bool {
         let (begun, cell) = (Instant::now(), slot.cell);
-        let retries = self.schedule.retries_of(slot);
-        let seed = keeper.seed(slot, retries);
+        let seed = keeper.seed(slot, self.schedule.retries_of(slot));
+        let prepares = self.looks_for_kind_cluster(cell);
         self.announce(slot, seed);
         if let Err(failure) = self.visit(cell, keeper).await {
             self.refuse_all(cell, &failure, keeper);
             return self.ends == Ends::Series;
         }
-        let _turn = if retries > 0 { turn } else { turn.share() };
+        let _turn = match prepares {
+            true => {
+                drop(turn);
+                self.command.turns.take(self.activity(slot)).await
+            }
+            false => turn,
+        };
         if let Some(why) = self.unfit(cell).await {
             self.refuse(cell, (NotRun::Skipped, why), keeper);
             return false;

@@ -1,5 +1,6 @@
 //! Commands in a pod, through the API server.
 
+use std::future::pending;
 use std::io;
 use std::pin::{Pin, pin};
 use std::time::Duration;
@@ -65,8 +66,10 @@ impl Cluster {
 }
 
 impl PodProcess {
-    /// Both of its streams. What it writes to standard error comes as an error.
+    /// Both of its streams. What it writes to standard error comes as an error. The output ends with
+    /// the connection, too.
     pub(crate) fn streams(mut self) -> PodStreams {
+        let status = self.process.take_status().expect("is asked for once");
         let input = Box::pin(self.process.stdin().expect("was asked for"));
         let stdout = chunks(self.process.stdout().expect("was asked for"));
         let stderr = chunks(self.process.stderr().expect("was asked for"))
@@ -77,6 +80,7 @@ impl PodProcess {
             let _keep = &process;
             chunk
         });
+        let output = output.take_until(broken(status));
         PodStreams { input, output: Box::pin(output) }
     }
 
@@ -115,9 +119,17 @@ impl PodProcess {
     }
 }
 
-/// A command's status, and what was read of it. Where its connection breaks, kube drops the status,
-/// but leaves the outputs open: reading them would never end. Nor would writing to a command that
-/// has ended without reading its input, which is not an error.
+/// Ends when the connection of a command breaks: kube drops its status then, but leaves its outputs
+/// open, so that reading them would never end. Of a command that has ended, they end by themselves.
+async fn broken(status: impl Future<Output = Option<Status>>) {
+    if status.await.is_some() {
+        pending().await
+    }
+}
+
+/// A command's status, and what was read of it; `None`: its connection broke (see [`broken`]).
+/// Writing to a command that has ended without reading its input would never end either, which is
+/// not an error.
 async fn unless_broken<T>(
     status: impl Future<Output = Option<Status>>,
     write: impl Future<Output = io::Result<()>>,
@@ -170,6 +182,24 @@ mod tests {
         let ended = unless_broken(ready(None), ready(Ok(())), output.read_to_end(&mut read));
         let ended = timeout(START, ended).await;
         assert!(ended.expect("it ends").is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_s_output_ends_with_its_connection_and_not_with_its_status() {
+        let output = |status| {
+            let (output, mut writer) = tokio::io::simplex(16);
+            let written = async move {
+                writer.write_all(b"last words").await.unwrap();
+                writer
+            };
+            let chunks = chunks(output).take_until(broken(ready(status)));
+            async move { (written.await, timeout(START, chunks.collect::<Vec<_>>()).await.ok()) }
+        };
+        let (open, read) = output(None).await;
+        assert!(read.is_some(), "the connection broke");
+        drop(open);
+        let (_open, read) = output(Some(Status::default())).await;
+        assert!(read.is_none(), "more of its output may be on the way");
     }
 
     #[tokio::test(start_paused = true)]

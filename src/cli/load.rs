@@ -29,6 +29,19 @@ pub(super) fn experiments(
     Ok(parsed)
 }
 
+/// The same, and the studies among what was named or in a directory that was: they are not checked
+/// yet.
+pub(super) fn with_studies(
+    named: &Experiments,
+    place: Place,
+    env: &Env,
+) -> Result<(Vec<Parsed>, Vec<Source>), Failure> {
+    let mut studies = Vec::new();
+    let parsed = read(named, place, Some(&mut studies), env)?;
+    refuse_open(&parsed, &[], env)?;
+    Ok((parsed, studies))
+}
+
 /// Errors when something is left open, `now` saying what a cluster that is at hand knows of it.
 pub(super) fn refuse_open(
     parsed: &[Parsed],
@@ -65,6 +78,16 @@ pub(super) fn even_open(
     place: Place,
     env: &Env,
 ) -> Result<Vec<Parsed>, Failure> {
+    read(experiments, place, None, env)
+}
+
+/// `studies`: where they go; without it, they are none of what is asked for.
+fn read(
+    experiments: &Experiments,
+    place: Place,
+    mut studies: Option<&mut Vec<Source>>,
+    env: &Env,
+) -> Result<Vec<Parsed>, Failure> {
     let setting = Setting { place, namespace: experiments.namespace.as_deref() };
     let named = experiments.all();
     if named.is_empty() {
@@ -72,11 +95,17 @@ pub(super) fn even_open(
     }
     let (mut parsed, mut broken) = (Vec::new(), Vec::new());
     for name in &named {
+        if let Some(studies) = &mut studies
+            && let Some(study) = experiment::as_study(name)
+        {
+            studies.push(study);
+            continue;
+        }
         let (file, cell) = cell(name);
         let first = parsed.len();
         match experiment::load_all(file) {
             Ok(sources) => {
-                for source in own(file, sources)? {
+                for source in own(file, sources, studies.as_deref_mut())? {
                     match checked(source, setting) {
                         Ok(all) => parsed.extend(all),
                         Err(problems) => {
@@ -118,14 +147,24 @@ fn for_service(problem: &Diagnostic, name: &str) -> Diagnostic {
 
 /// The experiments of a directory: its other YAML files are named in one line, and skipped. A file
 /// that is named itself is meant to be one.
-fn own(path: &str, sources: Vec<Source>) -> Result<Vec<Source>, Failure> {
+fn own(
+    path: &str,
+    sources: Vec<Source>,
+    studies: Option<&mut Vec<Source>>,
+) -> Result<Vec<Source>, Failure> {
     if !Path::new(path).is_dir() {
         return Ok(sources);
     }
-    let (foreign, own): (Vec<Source>, Vec<Source>) =
+    let (mut foreign, own): (Vec<Source>, Vec<Source>) =
         sources.into_iter().partition(|one| one.is_foreign() || experiment::is_study(one));
+    let mut has_studies = false;
+    if let Some(studies) = studies {
+        let found: Vec<Source> = foreign.extract_if(.., |one| experiment::is_study(one)).collect();
+        has_studies = !found.is_empty();
+        studies.extend(found);
+    }
     let names: Vec<&str> = foreign.iter().map(Source::name).collect();
-    if own.is_empty() {
+    if own.is_empty() && !has_studies {
         return Err(Failure::usage(format!("no experiment in {path}"))
             .hint(format!("not `kind: Experiment`: {}", names.join(", "))));
     }

@@ -1,31 +1,24 @@
 //! `validate`: checks experiments and studies without touching any cluster.
 
-use std::path::PathBuf;
-
-use super::args::{Experiments, Validate};
+use super::args::Validate;
 use super::env::Env;
 use super::load::{Place, Setting};
 use super::study::planned;
 use super::{block_on, exit, failure::Failure, load, print, shard};
-use crate::experiment::{self, Diagnostic, Parsed, Source};
+use crate::experiment::{Diagnostic, Parsed};
 use crate::fault;
 use crate::plan::RunLength;
 use crate::stats::Seconds;
 
 /// Checks; prints one line for each good experiment or study.
 pub(super) fn validate(args: &Validate, env: &Env) -> Result<u8, Failure> {
-    let (studies, experiments) = apart(&args.experiments);
-    let has_studies = !studies.is_empty();
+    let (experiments, studies) = load::with_studies(&args.experiments, Place::OWN, env)?;
     for source in studies {
         let file = source.name().to_owned();
         let study = load::study(source, Setting { namespace: None, place: Place::OWN }, env)?;
         load::show(&missing_programs(study.cells.iter().map(|cell| &cell.parsed)), env);
         print(&format!("{file}: {}", planned::summary(&study)));
     }
-    if has_studies && experiments.filename.is_empty() && experiments.names.is_empty() {
-        return Ok(exit::PASS);
-    }
-    let experiments = load::experiments(&experiments, Place::OWN, env)?;
     let experiments = shard::members(experiments, args.part.shard, 1, env);
     load::show(&missing_programs(&experiments), env);
     for parsed in experiments {
@@ -55,18 +48,4 @@ fn missing_programs<'p>(all: impl IntoIterator<Item = &'p Parsed>) -> Vec<Diagno
         }
     }
     found
-}
-
-/// The studies among what was named, and the rest.
-fn apart(named: &Experiments) -> (Vec<Source>, Experiments) {
-    let (mut studies, mut rest) = (Vec::new(), named.clone());
-    let mut is_study = |name: &str| {
-        let study = experiment::as_study(name);
-        let found = study.is_some();
-        studies.extend(study);
-        found
-    };
-    rest.filename.retain(|file: &PathBuf| !is_study(&file.to_string_lossy()));
-    rest.names.retain(|name| !is_study(name));
-    (studies, rest)
 }

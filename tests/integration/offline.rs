@@ -139,6 +139,9 @@ fn every_built_in_experiment_is_valid() {
         home.run(&["validate", name]).exits(0).prints("valid");
     }
     home.run(&["validate", "-f", "experiments"]).exits(0).prints("worker-stop-fast");
+    let folder = home.run(&["validate", "-f", "experiments/studies"]);
+    folder.exits(0).prints("node-monitor.yaml: valid (node-monitor: 4 cells");
+    assert!(!folder.stderr.contains("skipped"), "{}", folder.stderr);
 }
 
 fn all_mistakes_are_reported_together() {

@@ -275,7 +275,7 @@ fn other_files_of_a_directory_are_skipped() {
     let names = |sources: Vec<Source>| -> Vec<String> {
         sources.iter().map(|source| source.name().to_owned()).collect()
     };
-    let own = || own(&directory, experiment::load_all(&directory).unwrap());
+    let own = || own(&directory, experiment::load_all(&directory).unwrap(), None);
     assert_eq!(names(own().unwrap()), [path("a.yaml")]);
     // What was meant to be an experiment is not skipped.
     write("b.yaml", "kind: Experimnet\n");
@@ -291,7 +291,8 @@ fn other_files_of_a_directory_are_skipped() {
         none.text()
     );
     // A file that is named itself is meant to be one, whatever it is.
-    let named = super::own(&path("web.yaml"), experiment::load_all(&path("web.yaml")).unwrap());
+    let named =
+        super::own(&path("web.yaml"), experiment::load_all(&path("web.yaml")).unwrap(), None);
     assert_eq!(names(named.unwrap()), [path("web.yaml")]);
 }
 

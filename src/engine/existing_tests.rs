@@ -90,7 +90,7 @@ pub(super) async fn run(handle: &ClusterHandle, experiment: &str, root: &Path) -
     run_once(handle, experiment, root).await.unwrap()
 }
 
-async fn run_once(
+pub(in crate::engine) async fn run_once(
     handle: &ClusterHandle,
     experiment: &str,
     root: &Path,

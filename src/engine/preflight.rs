@@ -54,6 +54,11 @@ impl Preflight<'_> {
         without_errors(found.findings)
     }
 
+    /// Why something could not be read: a user who lacks rights is told which.
+    pub(crate) async fn explain(self, error: RunError) -> RunError {
+        without_errors(self.rights().await.findings).err().unwrap_or(error)
+    }
+
     /// Whether the user may do all that the experiment needs.
     pub(super) async fn rights(&self) -> PreflightResult {
         let needed = match self.needed().await {
@@ -197,13 +202,14 @@ fn of_missing(missing: &[Right], count: usize) -> Vec<Finding> {
     let (optional, needed): (Vec<&Right>, Vec<&Right>) =
         missing.iter().partition(|right| right.without.is_some());
     let mut found = Vec::new();
-    if !needed.is_empty() {
-        let text = format!("the user cannot {}", few(needed.iter().map(|right| &right.of)));
-        found.push(Finding::error(Check::Rights, text));
-    }
     for right in optional {
         let text = format!("the user cannot {}: {}", right.of, right.without.unwrap_or_default());
         found.push(Finding::warning(Check::Rights, text));
+    }
+    // Last: the error of a run that is refused has the hint.
+    if !needed.is_empty() {
+        let text = format!("the user cannot {}", few(needed.iter().map(|right| &right.of)));
+        found.push(Finding::error(Check::Rights, text));
     }
     match found.pop() {
         // Once, below the last of them.

@@ -202,10 +202,13 @@ impl Session<'_> {
         follower: Follower,
         abort: &Abort,
     ) -> Result<Ended, RunError> {
-        let parsed = &resolved(handle, self.parsed).await?;
         let (runs_dir, granted) = (self.runs_dir, &self.environment.granted);
-        let preflight = Preflight { handle, parsed: Some(parsed), runs_dir, granted };
-        let findings = preflight.of_run().await?;
+        let preflight = Preflight { handle, parsed: Some(self.parsed), runs_dir, granted };
+        let parsed = &match resolved(handle, self.parsed).await {
+            Ok(parsed) => parsed,
+            Err(error) => return Err(preflight.explain(error).await),
+        };
+        let findings = Preflight { parsed: Some(parsed), ..preflight }.of_run().await?;
         let workload = workload(handle, parsed).await?;
         let Start { id, anchor, seed, repetition, retry, shard, workload: after } = start;
         let taken_over = shared_workload::take_over(handle, parsed).await?;

@@ -63,15 +63,19 @@ impl DryRun {
         command: &Command<'_>,
     ) -> Result<u8, Failure> {
         let found = provision::find(wanted, &command.environment, &mut |_| {}).await?;
-        let resolved = match &found {
-            Found::ClusterHandle(handle) => Some(session::resolved(handle, parsed).await?),
-            Found::Absent(_) => None,
+        let (parsed, target) = match &found {
+            Found::ClusterHandle(handle) => match in_cluster(parsed, handle).await {
+                Ok(resolved) => resolved,
+                Err(error) => {
+                    let preflight = command.preflight(handle, Some(parsed));
+                    return Err(preflight.explain(error).await.into());
+                }
+            },
+            Found::Absent(name) => {
+                (parsed.clone(), absent(parsed, name, command.environment.node_image)?)
+            }
         };
-        let parsed = resolved.as_ref().unwrap_or(parsed);
-        let target = match &found {
-            Found::ClusterHandle(handle) => in_cluster(parsed, handle).await?,
-            Found::Absent(name) => absent(parsed, name, command.environment.node_image)?,
-        };
+        let parsed = &parsed;
         let margin = command.execution.undo_timer_margin;
         let margin = match &found {
             Found::ClusterHandle(handle) => {
@@ -155,7 +159,13 @@ fn absent<'a>(parsed: &Parsed, name: &str, image: Option<&str>) -> Result<Target
     })
 }
 
-async fn in_cluster<'a>(parsed: &Parsed, handle: &'a ClusterHandle) -> Result<Target<'a>, Failure> {
+/// The experiment with what its probes mean in this cluster, and what it is planned for.
+async fn in_cluster<'a>(
+    parsed: &Parsed,
+    handle: &'a ClusterHandle,
+) -> Result<(Parsed, Target<'a>), RunError> {
+    let resolved = session::resolved(handle, parsed).await?;
+    let parsed = &resolved;
     let facts = &handle.facts;
     let cluster = document::Cluster {
         name: facts.name.clone(),
@@ -172,14 +182,16 @@ async fn in_cluster<'a>(parsed: &Parsed, handle: &'a ClusterHandle) -> Result<Ta
     let nodes = handle.nodes().await?;
     session::look_up(handle, parsed, &nodes).await?;
     let known = known::now(handle, &parsed.experiment, &nodes).await?;
-    Ok(Target {
+    let model = expected_cluster::with_workload(ClusterModel::of_cluster(facts), parsed);
+    let target = Target {
         cluster,
         workload,
         nodes: Some(nodes),
         known,
         handle: Some(handle),
-        model: Some(expected_cluster::with_workload(ClusterModel::of_cluster(facts), parsed)),
-    })
+        model: Some(model),
+    };
+    Ok((resolved, target))
 }
 
 async fn planned(

@@ -85,9 +85,8 @@ mod tests {
     use crate::engine::preflight::{Preflight, role_of_missing};
     use crate::preflight::{Check, Level};
 
-    #[tokio::test]
-    async fn whoever_may_not_list_the_nodes_is_told_all_else() {
-        let root = tempfile::tempdir().unwrap();
+    /// A cluster whose user may do nothing but ask what may be done.
+    async fn forbidden(root: &Path) -> ClusterHandle {
         let api = FakeApi::with("/nothing", json!({}));
         api.before_each(|objects, call| {
             // Each review is another object without a name.
@@ -96,10 +95,27 @@ mod tests {
         });
         let program = std::env::current_exe().unwrap();
         let environment =
-            Environment { program, only_look: true, ..existing_tests::environment(root.path()) };
+            Environment { program, only_look: true, ..existing_tests::environment(root) };
         let away = RunError::refused("no engine");
-        let handle = through_the_api(api.cluster(), Vec::new(), Some(away), &environment).await;
-        let (handle, granted) = (handle.unwrap(), Granted::default());
+        through_the_api(api.cluster(), Vec::new(), Some(away), &environment).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_run_that_cannot_read_what_it_probes_is_refused_for_all_missing_rights() {
+        let root = tempfile::tempdir().unwrap();
+        let handle = forbidden(root.path()).await;
+        let asked = ["http: {service: web}", "http: {ingress: web}"];
+        let experiment = existing_tests::EXPERIMENT.replacen(asked[0], asked[1], 1);
+        let run = existing_tests::run_once(&handle, &experiment, root.path()).await;
+        let refused = run.err().expect("it is refused");
+        assert!(refused.causes[0].starts_with("the user cannot list "), "{refused:?}");
+        assert!(refused.hint.is_some_and(|hint| hint.contains("kubectl outage rbac")));
+    }
+
+    #[tokio::test]
+    async fn whoever_may_not_list_the_nodes_is_told_all_else() {
+        let root = tempfile::tempdir().unwrap();
+        let (handle, granted) = (forbidden(root.path()).await, Granted::default());
         let (parsed, runs_dir) = (None, root.path());
         let preflight = Preflight { handle: &handle, parsed, runs_dir, granted: &granted };
         let found = preflight.all(None).await;

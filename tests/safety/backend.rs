@@ -107,14 +107,14 @@ impl Backend {
         change: impl FnOnce(&mut Command),
     ) -> Started {
         let file = self.experiment(fault);
-        let access = ["--kubeconfig", &self.kubeconfig, "--helper-image", IMAGE];
-        let context = ["--context", CONTEXT, "--allow-context", CONTEXT];
-        let cluster = match self.on {
-            On::Embedded => vec!["--cluster", "embedded"],
-            On::Kind => Vec::new(),
-            On::Context => [context, access].concat(),
+        let cluster: &[&str] = match self.on {
+            On::Embedded => &["--cluster", "embedded"],
+            On::Kind => &[],
+            On::Context => {
+                &["--context", CONTEXT, "--allow-context", CONTEXT, "--helper-image", IMAGE]
+            }
         };
-        let arguments = [&["run", "-f", &file], &cluster[..], more].concat();
+        let arguments = [&["run", "-f", &file], cluster, more].concat();
         self.program(&arguments, change)
     }
 
@@ -125,19 +125,33 @@ impl Backend {
                 change(model::without_tools(command));
             }),
             On::Kind => self.home().start_with(arguments, change),
-            On::Context => {
-                self.home().start_with(arguments, |command| change(lab::nowhere(command)))
-            }
+            On::Context => self.home().start_with(arguments, |command| {
+                change(lab::nowhere(command).env("KUBECONFIG", &self.kubeconfig));
+            }),
         }
     }
 
     /// Undoes what is left: its output, where it could.
     pub(crate) fn recover(&self) -> Result<Output, String> {
-        let output = self.program(&["recover"], |_| {}).finish_within(LIMIT)?;
+        self.recover_with(|_| {})
+    }
+
+    pub(crate) fn recover_with(&self, change: impl FnOnce(&mut Command)) -> Result<Output, String> {
+        let output = self.program(&["recover"], change).finish_within(LIMIT)?;
         match output.code {
             0 => Ok(output),
             code => Err(format!("recover exits {code}: {}{}", output.stdout, output.stderr)),
         }
+    }
+
+    /// Of the cluster that is known by its context: its text.
+    pub(crate) fn kubeconfig(&self) -> String {
+        std::fs::read_to_string(&self.kubeconfig).unwrap()
+    }
+
+    /// The last run's report.
+    pub(crate) fn report(&self) -> Value {
+        self.lab.report("latest")
     }
 
     /// Waits until the cluster is as it was, and nothing of a run is left anywhere.

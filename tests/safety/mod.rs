@@ -1,9 +1,11 @@
-//! Safety, in numbers: runs that are killed, interrupted, suspended, or lose their disk, at moments
+//! Safety, in numbers: runs that are killed, interrupted, suspended, or lose their disk, container
+//! engine or API server, at moments
 //! that are drawn, and whether the cluster is whole afterwards.
 
 mod backend;
 mod disk;
 mod faults;
+mod proxy;
 mod random;
 mod scenarios;
 mod whole;

@@ -1,11 +1,16 @@
 //! What is done to a run, and how it must end. Each ends when the cluster is whole.
 
+use std::path::Path;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use outage::timeline::FaultKind;
 
 use super::backend::{Backend, LIMIT, On};
 use super::disk::{Disk, Goes};
 use super::faults::HOLD_SECONDS;
+use super::proxy::{Proxy, Way};
 use super::random::Random;
 use super::whole::Namespaces;
 use crate::program::{Output, Started};
@@ -59,7 +64,7 @@ pub(crate) struct Scenario {
 const ANY: &[On] = &[On::Embedded, On::Kind, On::Context];
 const REAL: &[On] = &[On::Kind, On::Context];
 
-pub(crate) const SCENARIOS: [Scenario; 11] = [
+pub(crate) const SCENARIOS: [Scenario; 13] = [
     Scenario { name: "kill", what: "SIGKILL, then recover", on: ANY, one_in: 1, run: kill },
     Scenario {
         name: "kill-all",
@@ -117,6 +122,20 @@ pub(crate) const SCENARIOS: [Scenario; 11] = [
         on: ANY,
         one_in: 5,
         run: state_read_only,
+    },
+    Scenario {
+        name: "engine",
+        what: "container engine cut off, frozen or slow",
+        on: &[On::Kind],
+        one_in: 5,
+        run: engine,
+    },
+    Scenario {
+        name: "api",
+        what: "API server cut off, frozen or slow",
+        on: &[On::Context],
+        one_in: 5,
+        run: api,
     },
     Scenario {
         name: "cluster-deleted",
@@ -348,6 +367,61 @@ fn state_lost(backend: &Backend, draw: &mut Draw, how: Goes) -> Whole {
     whole_since(backend, began)
 }
 
+/// The engine that the tests themselves use is another way to the same containers.
+fn engine(backend: &Backend, draw: &mut Draw) -> Whole {
+    let folder = tempfile::tempdir().map_err(|why| why.to_string())?;
+    let at = folder.path().join("engine.sock");
+    let proxy = Proxy::before_engine(&at, Path::new("/var/run/docker.sock"));
+    let host = format!("unix://{}", at.display());
+    behind(backend, draw, &proxy, &|command| _ = command.env("DOCKER_HOST", &host))
+}
+
+fn api(backend: &Backend, draw: &mut Draw) -> Whole {
+    let kubeconfig = backend.kubeconfig();
+    let server = kubeconfig.split("server: https://").nth(1).and_then(|rest| rest.lines().next());
+    let server = server.ok_or("the kubeconfig names no server".to_owned())?.trim();
+    let (proxy, port) = Proxy::before_api(server);
+    let through = kubeconfig.replace(server, &format!("127.0.0.1:{port}"));
+    let file = backend.home().file(&format!("through-{port}.kubeconfig"), &through);
+    behind(backend, draw, &proxy, &|command| _ = command.env("KUBECONFIG", &file))
+}
+
+/// A run whose way to the cluster is disturbed while it injects, holds or undoes its fault: it ends,
+/// what it says of its fault is so, and what it could not undo is in the ledger.
+fn behind(
+    backend: &Backend,
+    draw: &mut Draw,
+    proxy: &Proxy,
+    through: &dyn Fn(&mut Command),
+) -> Whole {
+    let way = [Way::Cut, Way::Frozen, Way::Slow][draw.number % 3];
+    let (phase, says, delay) = [
+        ("inject", " requested", draw.random.up_to(Duration::from_secs(1))),
+        ("hold", " confirmed", draw.random.up_to(HOLD / 2)),
+        ("undo", " confirmed", HOLD + draw.random.up_to(Duration::from_secs(1))),
+    ][draw.number / 3 % 3];
+    let long = draw.random.between(Duration::from_secs(2), Duration::from_secs(40));
+    draw.moment = format!("{way:?} for {long:?} in its {phase}");
+    let mut run =
+        backend.start_with(draw.fault, &["--undo-timer-margin", "1s"], |command| through(command));
+    reach(&mut run, says, delay)?;
+    proxy.becomes(way);
+    sleep(long);
+    proxy.becomes(Way::Open);
+    let began = Instant::now();
+    let output = run.finish_within(LIMIT)?;
+    expect(&output, &[0, 3, 4, 5])?;
+    if output.code == 0 {
+        let report = backend.report();
+        let fault = &report["findings"]["faults"][0];
+        if !fault["confirmed"]["at"].is_number() || !fault["undone"].is_number() {
+            return Err(Miss::NotWhole(format!("exits 0, and its fault was {fault:#}")));
+        }
+    }
+    backend.recover_with(|command| through(command))?;
+    whole_since(backend, began)
+}
+
 /// Nothing is left to undo then; the next run makes the cluster again.
 fn cluster_deleted(backend: &Backend, draw: &mut Draw) -> Whole {
     let run = started(backend, draw, &[])?;
@@ -362,20 +436,8 @@ fn cluster_deleted(backend: &Backend, draw: &mut Draw) -> Whole {
     Ok(took)
 }
 
-/// Whether a timer in the node undoes a fault: those that act inside it.
+/// Whether a timer in the node undoes a fault.
 fn heals_in_node(fault: &str) -> bool {
-    const OUTSIDE: [&str; 11] = [
-        "nodeStop",
-        "nodeKill",
-        "nodePause",
-        "nodeDrain",
-        "nodeTaint",
-        "deploymentScale",
-        "deploymentPlace",
-        "podDelete",
-        "manifest",
-        "command",
-        "containerKill",
-    ];
-    !OUTSIDE.contains(&super::faults::kind(fault))
+    let kind = FaultKind::named(super::faults::kind(fault)).expect("a kind of fault");
+    kind.traits().is_inside_node()
 }

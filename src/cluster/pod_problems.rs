@@ -182,7 +182,10 @@ pub(super) fn unscheduled(status: &PodStatus) -> Option<&str> {
     let mut conditions = status.conditions.iter().flatten();
     let is_it =
         |condition: &&Condition| condition.type_ == "PodScheduled" && condition.status == "False";
-    Some(conditions.find(is_it)?.message.as_deref().unwrap_or_default())
+    let message = conditions.find(is_it)?.message.as_deref().unwrap_or_default();
+    // The same nodes follow once more, for preemption.
+    let end = [". no new claims to deallocate", ". preemption:"].map(|more| message.find(more));
+    Some(end.into_iter().flatten().min().map_or(message, |end| &message[..end]))
 }
 
 #[cfg(test)]
@@ -247,11 +250,21 @@ mod tests {
 
     #[test]
     fn what_a_pod_waits_for_is_quoted() {
-        let unscheduled = json!([{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}]);
-        assert_eq!(
-            problem(json!({"phase": "Pending", "conditions": unscheduled})).unwrap(),
-            "Pod kube-system/p on w: Pending, not scheduled: 0/3 nodes are available"
-        );
+        let none = "0/3 nodes are available: 3 node(s) had untolerated taint(s)";
+        let preemption = "0/3 nodes are available: 3 Preemption is not helpful for scheduling.";
+        for more in [
+            String::new(),
+            format!(". preemption: {preemption}"),
+            format!(". no new claims to deallocate, preemption: {preemption}"),
+        ] {
+            let message = format!("{none}{more}");
+            let unscheduled =
+                json!([{"type": "PodScheduled", "status": "False", "message": message}]);
+            assert_eq!(
+                problem(json!({"phase": "Pending", "conditions": unscheduled})).unwrap(),
+                format!("Pod kube-system/p on w: Pending, not scheduled: {none}")
+            );
+        }
         let waiting = json!([{"name": "c", "image": "i", "state": {"waiting": {"reason": "ErrImagePull", "message": "no such\nimage"}}}]);
         assert_eq!(
             problem(json!({"phase": "Pending", "containerStatuses": waiting})).unwrap(),

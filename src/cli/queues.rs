@@ -52,11 +52,8 @@ pub(super) fn queues(
             };
             let count = counted(queue.len(), "experiment");
             let list = lasts_and_names(queue.iter().map(|at| &shares[*at]));
-            complain_lines(&hang(
-                "",
-                &format!("queue {id}: {count}{on}, {list}"),
-                env.stderr.width,
-            ));
+            let line = format!("queue {id}: {count}{on}, {list}");
+            complain_lines(&hang("", &line, env.stderr.width));
         }
     }
     Ok(queues)
@@ -69,14 +66,16 @@ fn split_in(
     repeat: u32,
     is_embedded: bool,
 ) -> Result<Vec<Vec<usize>>, Diagnostics> {
-    let mut of = split(&shares(all, repeat, !is_embedded), most, CLUSTER);
-    if !is_embedded {
-        keep_together(all, &mut of);
+    if most == 1 {
+        return Ok(vec![(0..all.len()).collect()]);
     }
+    let mut of = split(&shares(all, repeat, !is_embedded), most, CLUSTER);
+    let own_name: Vec<bool> = all.iter().map(|one| !is_embedded && needs_own_name(one)).collect();
+    keep_together(all, &own_name, &mut of);
     let queues = (0..most).map(|queue| (0..all.len()).filter(|at| of[*at] == queue).collect());
     let queues: Vec<Vec<usize>> = queues.filter(|queue: &Vec<_>| !queue.is_empty()).collect();
     if !is_embedded {
-        rename(all, &queues)?;
+        rename(all, &own_name, &queues)?;
     }
     Ok(queues)
 }
@@ -122,13 +121,11 @@ fn available(meminfo: &str) -> Option<u64> {
 
 /// Puts the experiments of a kind config into one queue that can only run on the cluster of its own
 /// name.
-fn keep_together(all: &[Parsed], of: &mut [usize]) {
-    for at in 0..all.len() {
-        let is_like = |one: &usize| {
-            needs_own_name(&all[*one]) && all[*one].kind_config == all[at].kind_config
-        };
-        let first = (0..at).find(is_like).filter(|_| needs_own_name(&all[at]));
-        of[at] = first.map_or(of[at], |first| of[first]);
+fn keep_together(all: &[Parsed], own_name: &[bool], of: &mut [usize]) {
+    for at in (0..all.len()).filter(|at| own_name[*at]) {
+        let is_like = |one: &usize| own_name[*one] && all[*one].kind_config == all[at].kind_config;
+        let first = (0..=at).find(is_like).expect("it is like itself");
+        of[at] = of[first];
     }
 }
 
@@ -144,7 +141,7 @@ fn needs_own_name(parsed: &Parsed) -> bool {
 }
 
 /// Gives all queues but one another cluster name for each kind config that several use.
-fn rename(all: &mut [Parsed], queues: &[Vec<usize>]) -> Result<(), Diagnostics> {
+fn rename(all: &mut [Parsed], own_name: &[bool], queues: &[Vec<usize>]) -> Result<(), Diagnostics> {
     let mut configs: Vec<KindConfig> = Vec::new();
     for config in all.iter().filter_map(|parsed| parsed.kind_config.as_ref()) {
         if !configs.contains(config) {
@@ -154,8 +151,7 @@ fn rename(all: &mut [Parsed], queues: &[Vec<usize>]) -> Result<(), Diagnostics> 
     let mut taken: Vec<String> = configs.iter().map(|config| config.name.clone()).collect();
     for config in &configs {
         let has_it = |at: &usize| all[*at].kind_config.as_ref() == Some(config);
-        let keeps_name =
-            |queue: &&Vec<usize>| queue.iter().any(|at| has_it(at) && needs_own_name(&all[*at]));
+        let keeps_name = |queue: &&Vec<usize>| queue.iter().any(|at| has_it(at) && own_name[*at]);
         let mut users: Vec<&Vec<usize>> =
             queues.iter().filter(|queue| queue.iter().any(has_it)).collect();
         users.sort_by_key(|queue| !keeps_name(queue));
@@ -165,9 +161,8 @@ fn rename(all: &mut [Parsed], queues: &[Vec<usize>]) -> Result<(), Diagnostics> 
             .map(|queue| queue.iter().copied().filter(has_it).collect())
             .collect();
         for queue in others {
-            let name = (2..).map(|number| format!("{}-{number}", config.name));
-            let name =
-                name.into_iter().find(|name| !taken.contains(name)).expect("names are endless");
+            let mut names = (2..).map(|number| format!("{}-{number}", config.name));
+            let name = names.find(|name| !taken.contains(name)).expect("there is always another");
             let renamed = config.renamed(&name)?;
             queue.into_iter().for_each(|at| all[at].kind_config = Some(renamed.clone()));
             taken.push(name);

@@ -148,12 +148,11 @@ impl<'a> Suite<'a> {
         let Command { outputs, env, .. } = self.command;
         let views = judge::views(parts);
         if outputs.stdout.is_for_people() && views.len() > 1 {
-            for part in
-                views.chunks(1).filter(|part| self.is_parallel && !part[0].runs().is_empty())
-            {
-                print_report(part, outputs.stdout, env);
+            // Otherwise each experiment's report has been printed at its end.
+            if self.is_parallel {
+                let have_run = views.chunks(1).filter(|part| !part[0].runs().is_empty());
+                have_run.for_each(|part| print_report(part, outputs.stdout, env));
             }
-            // Else each run's report has been printed at its end.
             print(&format!("\n{}", suite::render(&SuiteReport::new(&views), &env.style())));
         }
         outputs.write_for_programs(&views, env)
@@ -210,7 +209,7 @@ impl Keeper for Suite<'_> {
         Ok(())
     }
 
-    /// Its report is printed at once.
+    /// Its report is printed at once, unless others run at the same time.
     fn over(&mut self, cell: usize, Over { why, not_started }: Over) {
         let Experiment { place, parsed, ref mut runs, .. } = self.experiments[cell];
         let runs = std::mem::take(runs);

@@ -1,4 +1,4 @@
-//! The same kind config with other settings of failure detection.
+//! The same kind config with other settings of failure detection, or with another name.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,19 +74,6 @@ impl KindConfig {
             false => Kubernetes::Exactly(&self.kubernetes),
         };
         read(&file, version).usable()
-    }
-
-    /// Whether it publishes a port that it chooses on this machine: there can be only one such cluster.
-    pub(crate) fn has_fixed_ports(&self) -> bool {
-        let is_set = |node: &Node, path: &str| {
-            node.text_at(path).is_some_and(|port| !["0", "-1"].contains(&port))
-        };
-        let mappings = |node: &Node| {
-            let mappings = node.get("extraPortMappings");
-            mappings.is_some_and(|all| all.items().iter().any(|one| is_set(one, "hostPort")))
-        };
-        let nodes = self.root.get("nodes").map_or(&[][..], Node::items);
-        is_set(&self.root, "networking.apiServerPort") || nodes.iter().any(mappings)
     }
 
     /// Whether both make the same cluster but for its name and the settings of failure detection, and

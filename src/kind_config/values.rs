@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use super::KindConfig;
 use super::problems::Problems;
 use super::schema::Type;
 use crate::yaml::tree::{Node, Value, quoted};
@@ -168,9 +169,27 @@ struct Taken<'n> {
     protocol: String,
 }
 
+impl KindConfig {
+    /// Whether it sets a port of this machine: there can be only one such cluster.
+    pub(crate) fn has_fixed_ports(&self) -> bool {
+        let is_set = |port: &Node| integer(port).is_some_and(|port| port > 0);
+        let networking = self.root.get("networking");
+        let nodes = self.root.get("nodes").map(Node::items).unwrap_or_default();
+        networking.and_then(|of| of.get("apiServerPort")).is_some_and(is_set)
+            || nodes
+                .iter()
+                .flat_map(port_mappings)
+                .any(|mapping| mapping.get("hostPort").is_some_and(is_set))
+    }
+}
+
+fn port_mappings(node: &Node) -> &[Node] {
+    node.get("extraPortMappings").map(Node::items).unwrap_or_default()
+}
+
 fn ports(problems: &mut Problems, node: &Node) {
     let mut taken: Vec<Taken> = Vec::new();
-    for mapping in node.get("extraPortMappings").map(Node::items).unwrap_or_default() {
+    for mapping in port_mappings(node) {
         if let Some(port_node) = mapping.get("containerPort") {
             port(problems, "containerPort", port_node);
         }

@@ -1,8 +1,7 @@
 //! The order of several runs.
 //!
 //! Those of a suite, and of `--repeat`, are made in the order of what a cluster has to recover from,
-//! else as they are asked for. A study
-//! compares its cells: drift (a machine that gets warm, a neighbour's load) should hit all of them
+//! and otherwise as they are asked for. A study compares its cells: drift (a machine that gets warm, a neighbour's load) should hit all of them
 //! alike, so their order is random. But a cluster is not changed in no time, so it is random in
 //! blocks: in each round every cluster is visited once, and on each visit every cell of it gets its
 //! share of the repetitions. The order of the clusters in a round, and of the runs in a visit, are

@@ -230,18 +230,17 @@ impl<'a> Series<'a> {
     async fn one(&mut self, slot: Slot, turn: Turn<'a>, keeper: &mut impl Keeper) -> bool {
         let (begun, cell) = (Instant::now(), slot.cell);
         let seed = keeper.seed(slot, self.schedule.retries_of(slot));
-        let prepares = self.looks_for_kind_cluster(cell);
         self.announce(slot, seed);
         if let Err(failure) = self.visit(cell, keeper).await {
             self.refuse_all(cell, &failure, keeper);
             return self.ends == Ends::Series;
         }
-        let _turn = match prepares {
-            true => {
+        let _turn = match turn.activity {
+            Activity::Preparing => {
                 drop(turn);
                 self.command.turns.take(self.activity(slot)).await
             }
-            false => turn,
+            Activity::Measuring | Activity::Alone => turn,
         };
         if let Some(why) = self.unfit(cell).await {
             self.refuse(cell, (NotRun::Skipped, why), keeper);

@@ -15,7 +15,7 @@ pub(in crate::cli) enum Activity {
 }
 
 pub(in crate::cli) struct Turns {
-    /// Who comes first waits here, and the others behind it: nobody is overtaken for ever.
+    /// Who comes first waits here, and the others behind it, so that none waits forever.
     door: Mutex<()>,
     /// What is going on, and how often.
     now: watch::Sender<(Activity, usize)>,
@@ -28,7 +28,10 @@ impl Default for Turns {
 }
 
 /// Lasts until it is dropped.
-pub(in crate::cli) struct Turn<'t>(&'t Turns);
+pub(in crate::cli) struct Turn<'t> {
+    turns: &'t Turns,
+    pub activity: Activity,
+}
 
 impl Turns {
     /// Waits until nothing goes on that would not go with it.
@@ -39,13 +42,13 @@ impl Turns {
         };
         self.now.subscribe().wait_for(goes).await.expect("the sender lives as long as this");
         self.now.send_modify(|now| *now = (activity, now.1 + 1));
-        Turn(self)
+        Turn { turns: self, activity }
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.now.send_modify(|(_, count)| *count -= 1);
+        self.turns.now.send_modify(|(_, count)| *count -= 1);
     }
 }
 
